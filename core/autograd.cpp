@@ -1,0 +1,254 @@
+#include <simclr/core/autograd.h>
+#include <simclr/core/primitives.h>
+#include <simclr/core/tensor_impl.h>
+
+#include <unordered_set>
+#include <utility>
+
+namespace simclr {
+
+using detail::Edge;
+using detail::Node;
+using detail::TensorImpl;
+
+namespace {
+
+thread_local bool recording = true;
+
+Tensor sum(const Tensor& a, const Tensor& b, Tensor y) {
+  primitives_slot.on(a.device()).add(a, b, y);
+  return y;
+}
+
+Edge edge_to(const Tensor& input) {
+  Edge edge;
+  if (!input.defined()) return edge;
+  const TensorImpl& impl = *input.impl();
+  edge.shape = impl.shape;
+  edge.dtype = impl.dtype;
+  edge.device = input.device();
+  if (impl.node) {
+    edge.node = impl.node;
+    edge.output = impl.node_output;
+  } else if (impl.requires_grad) {
+    edge.leaf = input;
+  }
+  return edge;
+}
+
+/// Nodes that `root` depends on, each after all nodes that use its outputs. Iterative: a graph may be
+/// deeper than the stack.
+std::vector<std::shared_ptr<Node>> reverse_order(const std::shared_ptr<Node>& root) {
+  std::vector<std::shared_ptr<Node>> finished;
+  std::unordered_set<const Node*> seen{root.get()};
+  std::vector<std::pair<std::shared_ptr<Node>, std::size_t>> path{{root, 0}};
+  while (!path.empty()) {
+    auto& [node, next] = path.back();
+    if (next == node->edges.size()) {
+      finished.push_back(node);
+      path.pop_back();
+      continue;
+    }
+    const auto& target = node->edges[next++].node;
+    if (target && seen.insert(target.get()).second) path.emplace_back(target, 0);
+  }
+  return {finished.rbegin(), finished.rend()};
+}
+
+}  // namespace
+
+// Graph nodes.
+
+Node::~Node() { release(); }
+
+/// Lets go of what the node holds. Chains of nodes are taken apart in a loop, since each would otherwise
+/// destroy the next one recursively.
+void Node::release() {
+  backward = nullptr;
+  std::vector<std::shared_ptr<Node>> orphans;
+  const auto take_edges = [&orphans](Node& node) {
+    for (Edge& edge : node.edges) {
+      if (edge.node && edge.node.use_count() == 1) orphans.push_back(std::move(edge.node));
+    }
+    node.edges.clear();
+  };
+  take_edges(*this);
+  while (!orphans.empty()) {
+    const std::shared_ptr<Node> node = std::move(orphans.back());
+    orphans.pop_back();
+    node->backward = nullptr;
+    take_edges(*node);
+  }
+}
+
+void Node::accumulate(int output, const Tensor& gradient) {
+  Gradient& total = gradients[static_cast<std::size_t>(output)];
+  if (!total.value.defined()) {
+    total.value = gradient;
+  } else {
+    // The first gradient may be shared with another branch: only a sum made here is added to in place.
+    total.value = sum(total.value, gradient, total.owned ? total.value : Tensor::empty_like(gradient));
+    total.owned = true;
+  }
+}
+
+void Node::run() {
+  for (std::size_t i = 0; i < outputs.size(); ++i) {
+    const auto output = outputs[i].lock();
+    if (output && output->retains_grad && gradients[i].value.defined()) output->grad = gradients[i].value.detach();
+  }
+  Backward context(*this);
+  backward(context);
+  used = true;
+  gradients.clear();
+  release();
+}
+
+void detail::accumulate_leaf(TensorImpl& leaf, const Tensor& gradient) {
+  if (!leaf.grad.defined()) {
+    leaf.grad = gradient.clone();  // the gradient may be shared with another branch
+  } else if (leaf.grad.raw_data() != gradient.raw_data()) {
+    if (leaf.grad_is_zero) {
+      leaf.grad.copy_from(gradient);
+    } else {
+      sum(leaf.grad, gradient, leaf.grad);
+    }
+  }
+  leaf.grad_is_zero = false;
+}
+
+// What a recorded function sees.
+
+const Tensor& Backward::dy(int i) const { return node_->gradients.at(static_cast<std::size_t>(i)).value; }
+
+bool Backward::needs(int i) const { return node_->edges.at(static_cast<std::size_t>(i)).needed(); }
+
+Tensor Backward::buffer(int i) {
+  const Edge& edge = node_->edges.at(static_cast<std::size_t>(i));
+  if (edge.leaf.defined()) {
+    const TensorImpl& leaf = *edge.leaf.impl();
+    if (leaf.grad.defined() && leaf.grad_is_zero) return leaf.grad;
+  }
+  return Tensor::empty(edge.shape, edge.dtype, edge.device);
+}
+
+void Backward::set(int i, const Tensor& dx) {
+  const Edge& edge = node_->edges.at(static_cast<std::size_t>(i));
+  if (!edge.needed() || !dx.defined()) return;
+  SIMCLR_CHECK(dx.shape() == edge.shape && dx.dtype() == edge.dtype, node_->name, ": the gradient of input ", i, " is ",
+               describe(dx), ", the input is ", edge.dtype, " ", edge.shape);
+  if (edge.node) {
+    edge.node->accumulate(edge.output, dx);
+    return;
+  }
+  Tensor leaf = edge.leaf;
+  detail::accumulate_leaf(*leaf.impl(), dx);
+  if (leaf.impl()->grad_hook) leaf.impl()->grad_hook(leaf);
+}
+
+// Recording.
+
+void record(const char* name, const std::vector<Tensor>& inputs, std::vector<Tensor>& outputs,
+            BackwardFunction backward) {
+  if (!recording) return;
+  auto node = std::make_shared<Node>();
+  bool needed = false;
+  for (const Tensor& input : inputs) {
+    node->edges.push_back(edge_to(input));
+    needed = needed || node->edges.back().needed();
+  }
+  if (!needed) return;
+  node->name = name;
+  node->backward = std::move(backward);
+  node->gradients.resize(outputs.size());
+  for (std::size_t i = 0; i < outputs.size(); ++i) {
+    TensorImpl& output = *outputs[i].impl();
+    SIMCLR_CHECK(!output.node && !output.requires_grad, name, ": output ", i, " already belongs to the graph");
+    output.node = node;
+    output.node_output = static_cast<int>(i);
+    output.requires_grad = true;
+    node->outputs.push_back(outputs[i].impl());
+  }
+}
+
+Tensor record(const char* name, const std::vector<Tensor>& inputs, Tensor output, BackwardFunction backward) {
+  std::vector<Tensor> outputs{std::move(output)};
+  record(name, inputs, outputs, std::move(backward));
+  return outputs[0];
+}
+
+bool grad_enabled() { return recording; }
+
+NoGrad::NoGrad() : previous_(recording) { recording = false; }
+NoGrad::~NoGrad() { recording = previous_; }
+
+// Tensor's side of it.
+
+bool Tensor::requires_grad() const { return impl_ && impl_->requires_grad; }
+
+Tensor& Tensor::set_requires_grad(bool requires_grad) {
+  SIMCLR_CHECK(is_floating(dtype()), "requires_grad: ", describe(*this), " is not of a floating dtype");
+  SIMCLR_CHECK(!impl_->node, "requires_grad: this tensor was computed; detach() it first");
+  impl_->requires_grad = requires_grad;
+  return *this;
+}
+
+const Tensor& Tensor::grad() const {
+  static const Tensor none;
+  return impl_ ? impl_->grad : none;
+}
+
+void Tensor::set_grad(const Tensor& grad) {
+  SIMCLR_CHECK(grad.shape() == shape() && grad.dtype() == dtype() && grad.device() == device(), "set_grad: ",
+               describe(grad), " for ", describe(*this));
+  impl_->grad = grad;
+  impl_->grad_is_zero = false;
+}
+
+void Tensor::zero_grad() {
+  if (!grad().defined()) return;
+  impl_->grad.fill(0.0);
+  impl_->grad_is_zero = true;
+}
+
+void Tensor::retain_grad() {
+  SIMCLR_CHECK(requires_grad(), "retain_grad: ", describe(*this), " takes no part in a gradient");
+  impl_->retains_grad = true;
+}
+
+void Tensor::set_grad_hook(std::function<void(Tensor&)> hook) {
+  SIMCLR_CHECK(defined() && !impl_->node, "set_grad_hook: only a leaf has a hook");
+  impl_->grad_hook = std::move(hook);
+}
+
+void Tensor::backward() const {
+  SIMCLR_CHECK(defined() && numel() == 1, "backward: needs a scalar, or a gradient to start from; this is ",
+               describe(*this));
+  backward(full(shape(), 1.0, dtype(), device()));
+}
+
+void Tensor::backward(const Tensor& gradient) const {
+  SIMCLR_CHECK(requires_grad(), "backward: ", describe(*this), " does not depend on anything that requires a gradient");
+  SIMCLR_CHECK(gradient.shape() == shape() && gradient.dtype() == dtype(), "backward: the gradient is ",
+               describe(gradient), " for ", describe(*this));
+  if (!impl_->node) {
+    detail::accumulate_leaf(*impl_, gradient);
+    return;
+  }
+  SIMCLR_CHECK(!impl_->node->used, "backward: this graph was already used and freed; run the forward pass again");
+  const NoGrad no_grad;
+  auto order = reverse_order(impl_->node);
+  for (const auto& node : order) {
+    SIMCLR_CHECK(!node->used, "backward: a part of this graph (", node->name, ") was already used and freed");
+    node->gradients.assign(node->outputs.size(), {});
+  }
+  impl_->node->accumulate(impl_->node_output, gradient);
+  for (auto& node : order) {
+    bool reached = false;
+    for (const auto& g : node->gradients) reached = reached || g.value.defined();
+    if (reached) node->run();
+    node.reset();  // frees what only this pass still held
+  }
+}
+
+}  // namespace simclr

@@ -1,0 +1,69 @@
+#pragma once
+
+#include <simclr/core/tensor.h>
+
+#include <functional>
+#include <string>
+#include <vector>
+
+/// Define-by-run differentiation. Every function of nn/functional records itself here while it runs;
+/// Tensor::backward() walks the record in reverse. Your own differentiable function does the same:
+///
+///   Tensor square(const Tensor& x) {
+///     Tensor y = ...;                                             // the values
+///     return record("square", {x}, y, [x = x.detach()](Backward& b) {
+///       b.set(0, ... 2 * x * b.dy() ...);                         // d(loss)/dx
+///     });
+///   }
+///
+/// Capture detached tensors: an output captured as it is would keep itself alive for ever.
+namespace simclr {
+
+namespace detail {
+struct Node;
+}
+
+/// What a recorded function sees when the gradient comes back to it.
+class SIMCLR_API Backward {
+ public:
+  /// d(loss)/d(output i). Undefined when nothing flowed into that output; output 0 of a function with
+  /// one output is always defined.
+  const Tensor& dy(int i = 0) const;
+  /// Whether input i wants a gradient; computing an unwanted one is waste.
+  bool needs(int i) const;
+  /// Where to write input i's whole gradient: the parameter's own accumulator when it is still zero, else
+  /// a new uninitialised tensor. Optional; pass it to set() afterwards.
+  Tensor buffer(int i);
+  /// Hands over d(loss)/d(input i), of the input's shape and dtype. The tensor must not change afterwards.
+  void set(int i, const Tensor& dx);
+
+ private:
+  friend struct detail::Node;
+  explicit Backward(detail::Node& node) : node_(&node) {}
+  detail::Node* node_;
+};
+
+using BackwardFunction = std::function<void(Backward&)>;
+
+/// Records `output` (or `outputs`) as computed from `inputs`; does nothing when no input requires a
+/// gradient or recording is off. Returns the output, for brevity. Undefined inputs are allowed.
+SIMCLR_API Tensor record(const char* name, const std::vector<Tensor>& inputs, Tensor output, BackwardFunction backward);
+SIMCLR_API void record(const char* name, const std::vector<Tensor>& inputs, std::vector<Tensor>& outputs,
+                       BackwardFunction backward);
+
+/// Whether functions record themselves on this thread.
+SIMCLR_API bool grad_enabled();
+
+/// Switches recording off on this thread while it lives: for evaluation.
+class SIMCLR_API NoGrad {
+ public:
+  NoGrad();
+  ~NoGrad();
+  NoGrad(const NoGrad&) = delete;
+  NoGrad& operator=(const NoGrad&) = delete;
+
+ private:
+  bool previous_;
+};
+
+}  // namespace simclr

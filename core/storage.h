@@ -1,0 +1,34 @@
+#pragma once
+
+#include <simclr/core/context.h>
+
+#include <cstddef>
+#include <functional>
+#include <memory>
+
+namespace simclr {
+
+/// A block of memory on one device, shared by the tensors that view it.
+class SIMCLR_API Storage {
+ public:
+  /// Takes uninitialised memory from the context's allocator and gives it back at the end.
+  Storage(std::size_t bytes, const Context& context);
+  /// Wraps memory that someone else owns; `deleter`, if any, runs at the end and must not throw.
+  Storage(void* data, std::size_t bytes, Device device, std::function<void(void*)> deleter);
+  ~Storage();
+  Storage(const Storage&) = delete;
+  Storage& operator=(const Storage&) = delete;
+
+  std::byte* data() const { return static_cast<std::byte*>(data_); }
+  std::size_t bytes() const { return bytes_; }
+  Device device() const { return device_; }
+
+ private:
+  void* data_;
+  std::size_t bytes_;
+  Device device_;
+  std::shared_ptr<Allocator> allocator_;  // null for wrapped memory
+  std::function<void(void*)> deleter_;
+};
+
+}  // namespace simclr

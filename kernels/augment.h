@@ -1,0 +1,103 @@
+#pragma once
+
+#include <simclr/core/random.h>
+#include <simclr/core/slot.h>
+#include <simclr/core/tensor.h>
+
+#include <cstdint>
+
+/// SimCLR's random augmentation, from u8 pictures of any size to normalised views, in one call:
+///   crop -> resize -> flip -> rotate -> colour jitter (four operations in random order, clipped to [0,1]
+///   after each) -> grayscale -> blur -> normalise
+/// Every random number is a function of (seed, sample, epoch, view), see core/random.h.
+namespace simclr::kernels {
+
+enum class Interpolation : std::int32_t { bilinear = 0, bicubic = 1 };
+
+/// Which transforms, how often and how strong. Probabilities in [0,1]; a probability of 0 switches a
+/// transform off. Plain data: a CUDA kernel takes it by value.
+struct AugmentPolicy {
+  std::int32_t size = 32;     // S: views are S x S pixels
+  std::int32_t channels = 3;  // C of the views: 1 or 3
+
+  // Random resized crop: area as a share of the picture, aspect ratio log-uniform. Off: the largest centred
+  // square is resized (evaluation).
+  bool random_crop = true;
+  float crop_area_min = 0.08f, crop_area_max = 1.0f;
+  float crop_aspect_min = 3.0f / 4.0f, crop_aspect_max = 4.0f / 3.0f;
+  Interpolation interpolation = Interpolation::bilinear;
+
+  float flip_probability = 0.5f;
+
+  float rotation_probability = 0.0f;
+  float rotation_degrees = 0.0f;  // angle uniform in +- this; corners are filled with 0
+
+  float jitter_probability = 0.8f;
+  float brightness = 0.0f, contrast = 0.0f, saturation = 0.0f;  // factor uniform in [max(0, 1-x), 1+x]
+  float hue = 0.0f;                                             // shift uniform in [-x, x], x at most 0.5
+
+  float grayscale_probability = 0.2f;
+
+  float blur_probability = 0.0f;
+  float blur_sigma_min = 0.1f, blur_sigma_max = 2.0f;
+  std::int32_t blur_kernel = 0;  // taps, odd; 0: a tenth of S, made odd
+
+  float mean[3] = {0, 0, 0};     // y = (x - mean) / stddev, x in [0,1]
+  float stddev[3] = {1, 1, 1};
+};
+
+/// The transforms of one view, drawn.
+struct AugmentParameters {
+  std::int32_t crop_top = 0, crop_left = 0, crop_height = 0, crop_width = 0;  // pixels of the source
+  std::int32_t flip = 0;
+  std::int32_t rotate = 0;
+  float angle = 0.0f;  // degrees, counter-clockwise
+  std::int32_t jitter = 0;
+  std::int32_t order[4] = {0, 1, 2, 3};  // of 0 brightness, 1 contrast, 2 saturation, 3 hue
+  float brightness = 1.0f, contrast = 1.0f, saturation = 1.0f, hue = 0.0f;
+  std::int32_t grayscale = 0;
+  std::int32_t blur = 0;
+  float sigma = 0.0f;  // pixels
+};
+
+/// Draws a view's transforms for a picture of the given size. Compiled alike for every device, with
+/// contraction off and no library transcendental, so that boxes, orders and flags are identical.
+SIMCLR_API AugmentParameters draw_augment_parameters(const AugmentPolicy& policy, std::int32_t height,
+                                                     std::int32_t width, std::uint64_t seed, std::uint32_t sample,
+                                                     std::uint32_t epoch, std::uint32_t view);
+
+/// One picture in a byte arena: [height,width,channels] u8, channels interleaved, at `offset`.
+/// 1 channel is grey (copied into all channels of a colour view); 3 is RGB (a grey view takes its luma,
+/// 0.299 R + 0.587 G + 0.114 B); 4 is RGB with alpha, laid over white.
+struct ImageRef {
+  std::int64_t offset = 0;
+  std::int32_t height = 0, width = 0, channels = 0;
+  std::uint32_t sample = 0;  // the picture's id in its data set: keys the random numbers
+};
+
+/// Applies drawn parameters to one picture on the host: view [S,S,C] f32, written to `out`.
+SIMCLR_API void augment_picture(const std::uint8_t* pixels, const ImageRef& picture, const AugmentPolicy& policy,
+                                const AugmentParameters& parameters, float* out);
+
+struct AugmentKey {
+  std::uint64_t seed = 0;
+  std::uint32_t epoch = 0;
+  std::int32_t views = 2;  // views v = 0 .. views-1 of each picture
+};
+
+/// views[v * B + i] = view v of picture index[i]. `bytes` u8 [n] is the arena; `refs` u8 [count *
+/// sizeof(ImageRef)] holds its ImageRefs; index i32 [B]; views f32 [views * B, S, S, C].
+SIMCLR_API Tensor augment(const Tensor& bytes, const Tensor& refs, const Tensor& index, const AugmentPolicy& policy,
+                          const AugmentKey& key);
+
+/// Throws Error when a policy asks for the impossible; names the field.
+SIMCLR_API void check(const AugmentPolicy& policy);
+
+struct AugmentKernels {
+  void (*augment)(const Tensor& bytes, const Tensor& refs, const Tensor& index, const AugmentPolicy& policy,
+                  const AugmentKey& key, Tensor& views);
+};
+
+SIMCLR_API extern const Slot<AugmentKernels> augment_slot;
+
+}  // namespace simclr::kernels

@@ -1,0 +1,37 @@
+#pragma once
+
+#include <simclr/core/slot.h>
+#include <simclr/core/tensor.h>
+
+/// 2-D convolution (cross-correlation), channels last:
+///   y[n,i,j,o] = sum_{u,v,c} x[n, i s + u - p, j s + v - p, c] w[o,u,v,c]
+/// with x [N,H,W,C], w [O,K,L,C], y [N,(H+2p-K)/s+1,(W+2p-L)/s+1,O], and x zero outside its bounds.
+/// CPU: oneDNN for f32 where found, else im2col + GEMM (Eigen), which also serves f64. CUDA: cuDNN.
+namespace simclr::kernels {
+
+struct Conv2dGeometry {
+  int stride = 1;
+  int padding = 0;
+
+  bool operator==(const Conv2dGeometry&) const = default;
+};
+
+/// The shape of y. Throws Error when x and w do not fit each other or y would be empty.
+SIMCLR_API Shape conv2d_output_shape(const Shape& x, const Shape& w, const Conv2dGeometry& geometry);
+
+SIMCLR_API Tensor conv2d_forward(const Tensor& x, const Tensor& w, const Conv2dGeometry& geometry);
+/// d(loss)/dx [N,H,W,C] from dy [N,H',W',O].
+SIMCLR_API Tensor conv2d_backward_data(const Tensor& dy, const Tensor& w, const Shape& x_shape,
+                                       const Conv2dGeometry& geometry);
+/// d(loss)/dw, written over `dw` [O,K,L,C].
+SIMCLR_API void conv2d_backward_weights(const Tensor& x, const Tensor& dy, Tensor& dw, const Conv2dGeometry& geometry);
+
+struct Conv2dKernels {
+  void (*forward)(const Tensor& x, const Tensor& w, Tensor& y, const Conv2dGeometry& geometry);
+  void (*backward_data)(const Tensor& dy, const Tensor& w, Tensor& dx, const Conv2dGeometry& geometry);
+  void (*backward_weights)(const Tensor& x, const Tensor& dy, Tensor& dw, const Conv2dGeometry& geometry);
+};
+
+SIMCLR_API extern const Slot<Conv2dKernels> conv2d_slot;
+
+}  // namespace simclr::kernels

@@ -1,0 +1,48 @@
+#pragma once
+
+#include <simclr/core/slot.h>
+#include <simclr/core/tensor.h>
+
+/// Elementwise functions and their reductions. f32 or f64; all tensors of a call share dtype and device.
+namespace simclr::kernels {
+
+/// y = a + b, same shapes.
+SIMCLR_API Tensor add(const Tensor& a, const Tensor& b);
+/// y = a * b, same shapes.
+SIMCLR_API Tensor multiply(const Tensor& a, const Tensor& b);
+/// y = factor x.
+SIMCLR_API Tensor scale(const Tensor& x, double factor);
+/// y = max(x, 0).
+SIMCLR_API Tensor relu_forward(const Tensor& x);
+/// dx = dy where y > 0, else 0.
+SIMCLR_API Tensor relu_backward(const Tensor& dy, const Tensor& y);
+/// x [...,C] + bias [C].
+SIMCLR_API Tensor add_bias(const Tensor& x, const Tensor& bias);
+/// Sums of dy [...,C] over all rows, written over dbias [C]. Accumulates in f64, in a fixed order.
+SIMCLR_API void bias_backward(const Tensor& dy, Tensor& dbias);
+/// The sum of all elements, a scalar [] tensor. Accumulates in f64, in a fixed order.
+SIMCLR_API Tensor sum(const Tensor& x);
+/// u = x / |x| for each row of x [N,D], and the norms [N]; |x| = 0 gives u = 0.
+struct Normalized {
+  Tensor u;
+  Tensor norm;
+};
+SIMCLR_API Normalized normalize_forward(const Tensor& x);
+/// dx = (du - (du.u) u) / |x|; 0 where |x| = 0.
+SIMCLR_API Tensor normalize_backward(const Tensor& du, const Normalized& forward);
+
+struct ElementwiseKernels {
+  void (*multiply)(const Tensor& a, const Tensor& b, Tensor& y);
+  void (*scale)(const Tensor& x, double factor, Tensor& y);
+  void (*relu_forward)(const Tensor& x, Tensor& y);
+  void (*relu_backward)(const Tensor& dy, const Tensor& y, Tensor& dx);
+  void (*add_bias)(const Tensor& x, const Tensor& bias, Tensor& y);
+  void (*bias_backward)(const Tensor& dy, Tensor& dbias);
+  void (*sum)(const Tensor& x, Tensor& y);
+  void (*normalize_forward)(const Tensor& x, Tensor& u, Tensor& norm);
+  void (*normalize_backward)(const Tensor& du, const Normalized& forward, Tensor& dx);
+};
+
+SIMCLR_API extern const Slot<ElementwiseKernels> elementwise_slot;
+
+}  // namespace simclr::kernels

@@ -1,0 +1,26 @@
+#pragma once
+
+#include <simclr/core/slot.h>
+#include <simclr/core/tensor.h>
+
+/// Matrix product. CPU: Eigen. CUDA: cuBLAS.
+namespace simclr::kernels {
+
+struct GemmOptions {
+  bool transpose_a = false;
+  bool transpose_b = false;
+  double alpha = 1.0;
+  double beta = 0.0;  // 0: c need not be initialised
+};
+
+/// c = alpha op(a) op(b) + beta c, with op(a) [M,K], op(b) [K,N], c [M,N]. f32 or f64, one dtype.
+/// Throws Error when shapes, dtypes or devices do not match.
+SIMCLR_API void gemm(const Tensor& a, const Tensor& b, Tensor& c, const GemmOptions& options = {});
+
+struct GemmKernels {
+  void (*gemm)(const Tensor& a, const Tensor& b, Tensor& c, const GemmOptions& options);
+};
+
+SIMCLR_API extern const Slot<GemmKernels> gemm_slot;
+
+}  // namespace simclr::kernels

@@ -1,0 +1,63 @@
+#pragma once
+
+#include <simclr/core/slot.h>
+#include <simclr/core/tensor.h>
+
+/// NT-Xent, the normalised temperature-scaled cross-entropy (SimCLR, arXiv 2002.05709, equation 1), in a
+/// rectangular form that also covers gathered negatives, two-tower losses and SupCon:
+///   u = z / |z|,  s_ik = u_i.v_k / tau over anchors i [A,D] and candidates k [M,D]
+///   loss_i = -(1/|P_i|) sum_{p in P_i} log( e^{s_ip} / sum_{k != self(i)} e^{s_ik} ),  loss = mean of loss_i
+/// P_i are the candidates of anchor i's group, itself left out. Anchors without a positive are left out of
+/// the mean. |z| = 0 gives u = 0 and a zero gradient. Gradient, with P the row softmax and Y_ip = 1/|P_i|:
+///   G = (P - Y)/A,  du = G v / tau,  dv = G^T u / tau,  dz = (du - (du.u)u)/|z|
+/// Nothing of size A x M is ever stored: both passes go in tiles and recompute the similarities.
+namespace simclr::kernels {
+
+struct NtXentPairs {
+  /// Candidate index of anchor 0 itself; anchor i is candidate self_offset + i and is left out of its own
+  /// sum. -1: the anchors are not among the candidates, nothing is left out.
+  std::int64_t self_offset = 0;
+  /// i32 [A] and [M]: candidate k is a positive of anchor i when the groups are equal and k is not i
+  /// itself. Both undefined: SimCLR's order, view a of image n in row n and view b in row n + M/2.
+  Tensor anchor_group;
+  Tensor candidate_group;
+};
+
+/// What the backward pass needs: O((A + M) D) numbers.
+struct NtXentSaved {
+  Tensor anchor_u, anchor_norm;        // [A,D], [A]
+  Tensor candidate_u, candidate_norm;  // [M,D], [M]; the anchors' own tensors in the square case
+  Tensor log_sum;                      // [A]: log sum_{k != self} e^{s_ik}
+  Tensor negatives;                    // [A]: share of the sum that negatives hold, sum_neg / sum
+  Tensor positives;                    // i32 [A]: |P_i|
+  std::int64_t counted = 0;            // anchors that have a positive
+  double temperature = 1.0;
+  NtXentPairs pairs;
+  bool square = false;  // anchors and candidates are one tensor in SimCLR's order
+};
+
+struct NtXentResult {
+  Tensor loss;  // scalar [] of z's dtype
+  NtXentSaved saved;
+};
+
+/// `anchors` and `candidates` may be one tensor (Tensor::same_as): the square case, which uses symmetry.
+/// Throws Error for a temperature that is not positive, mismatched shapes, or pairs that do not fit.
+SIMCLR_API NtXentResult nt_xent_forward(const Tensor& anchors, const Tensor& candidates, double temperature,
+                                        const NtXentPairs& pairs = {});
+
+struct NtXentGradient {
+  Tensor danchors;     // [A,D]; the whole gradient of z in the square case
+  Tensor dcandidates;  // [M,D]; undefined in the square case
+};
+/// Gradients times `dloss`, d(anything)/d(loss), a scalar tensor.
+SIMCLR_API NtXentGradient nt_xent_backward(const NtXentSaved& saved, const Tensor& dloss);
+
+struct NtXentKernels {
+  void (*forward)(NtXentSaved& saved, const Tensor& anchors, const Tensor& candidates, Tensor& loss);
+  void (*backward)(const NtXentSaved& saved, const Tensor& dloss, NtXentGradient& gradient);
+};
+
+SIMCLR_API extern const Slot<NtXentKernels> nt_xent_slot;
+
+}  // namespace simclr::kernels

@@ -1,0 +1,67 @@
+#pragma once
+
+#include <simclr/core/slot.h>
+#include <simclr/core/tensor.h>
+
+/// Optimizer updates, one call for all parameters of a model. Values, gradients and state are flat f32 (or
+/// f64) arenas [n] with the same layout. The learning rate and the step count live in device memory, so
+/// that a captured step replays truly.
+namespace simclr::kernels {
+
+/// One parameter's place in the arenas. `segments` tensors hold these as i32 [P,3].
+struct Segment {
+  std::int32_t begin;
+  std::int32_t end;
+  std::int32_t flags;
+};
+inline constexpr std::int32_t segment_decay = 1;  // takes weight decay
+inline constexpr std::int32_t segment_adapt = 2;  // takes LARS's layer-wise adaptation
+
+/// What every update reads and moves.
+struct OptimizerArena {
+  Tensor values;          // [n], updated
+  Tensor gradients;       // [n]
+  Tensor segments;        // i32 [P,3], see Segment
+  Tensor learning_rates;  // f32 [T]: the schedule; steps past its end use the last entry
+  Tensor step;            // i32 [1]: updates made so far; advanced by one
+};
+
+struct SgdOptions {
+  double momentum = 0.9;
+  double weight_decay = 0.0;
+  bool nesterov = false;
+};
+/// PyTorch's SGD: g += weight_decay w; v = momentum v + g; w -= lr (nesterov ? g + momentum v : v).
+/// `momentum` holds v [n].
+SIMCLR_API void sgd_step(OptimizerArena& arena, Tensor& momentum, const SgdOptions& options);
+
+struct LarsOptions {
+  double momentum = 0.9;
+  double weight_decay = 1e-6;
+  double trust_coefficient = 0.001;
+  bool nesterov = false;
+};
+/// LARS (You et al., arXiv 1708.03888) as SimCLR uses it: g += weight_decay w;
+/// ratio = trust_coefficient |w| / |g|, 1 where either norm is 0 and for segments without segment_adapt;
+/// v = momentum v + lr ratio g; w -= (nesterov ? momentum v + lr ratio g : v).
+SIMCLR_API void lars_step(OptimizerArena& arena, Tensor& momentum, const LarsOptions& options);
+
+struct AdamwOptions {
+  double beta1 = 0.9;
+  double beta2 = 0.999;
+  double eps = 1e-8;
+  double weight_decay = 0.01;
+};
+/// AdamW (Loshchilov & Hutter, arXiv 1711.05101), PyTorch's form: w -= lr weight_decay w;
+/// m = beta1 m + (1-beta1) g; v = beta2 v + (1-beta2) g^2; w -= lr mhat / (sqrt(vhat) + eps).
+SIMCLR_API void adamw_step(OptimizerArena& arena, Tensor& m, Tensor& v, const AdamwOptions& options);
+
+struct OptimizerStepKernels {
+  void (*sgd)(OptimizerArena& arena, Tensor& momentum, const SgdOptions& options);
+  void (*lars)(OptimizerArena& arena, Tensor& momentum, const LarsOptions& options);
+  void (*adamw)(OptimizerArena& arena, Tensor& m, Tensor& v, const AdamwOptions& options);
+};
+
+SIMCLR_API extern const Slot<OptimizerStepKernels> optimizer_step_slot;
+
+}  // namespace simclr::kernels

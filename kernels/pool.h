@@ -1,0 +1,38 @@
+#pragma once
+
+#include <simclr/core/slot.h>
+#include <simclr/core/tensor.h>
+
+/// Pooling over [N,H,W,C]. f32 or f64.
+namespace simclr::kernels {
+
+struct MaxPoolGeometry {
+  int kernel = 3;
+  int stride = 2;
+  int padding = 1;  // at most kernel / 2; padding never wins
+};
+
+struct MaxPoolResult {
+  Tensor y;       // [N,(H+2p-k)/s+1,(W+2p-k)/s+1,C]
+  Tensor argmax;  // i32, same shape: h * W + w of the winner in its image; the first of equals
+};
+
+SIMCLR_API MaxPoolResult max_pool_forward(const Tensor& x, const MaxPoolGeometry& geometry);
+/// dx [N,H,W,C]; each dy goes to its winner.
+SIMCLR_API Tensor max_pool_backward(const Tensor& dy, const Tensor& argmax, const Shape& x_shape,
+                                    const MaxPoolGeometry& geometry);
+
+/// [N,H,W,C] -> [N,C], the mean over H and W.
+SIMCLR_API Tensor global_average_pool_forward(const Tensor& x);
+SIMCLR_API Tensor global_average_pool_backward(const Tensor& dy, const Shape& x_shape);
+
+struct PoolKernels {
+  void (*max_forward)(const Tensor& x, const MaxPoolGeometry& geometry, Tensor& y, Tensor& argmax);
+  void (*max_backward)(const Tensor& dy, const Tensor& argmax, const MaxPoolGeometry& geometry, Tensor& dx);
+  void (*global_average_forward)(const Tensor& x, Tensor& y);
+  void (*global_average_backward)(const Tensor& dy, Tensor& dx);
+};
+
+SIMCLR_API extern const Slot<PoolKernels> pool_slot;
+
+}  // namespace simclr::kernels

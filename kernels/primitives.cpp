@@ -1,0 +1,99 @@
+// fill, add, copy and cast on the CPU: what core/ itself needs.
+#include <simclr/core/parallel.h>
+#include <simclr/core/primitives.h>
+#include <simclr/core/tensor.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <limits>
+
+namespace simclr {
+namespace {
+
+constexpr std::int64_t grain = 1 << 15;  // elements; smaller tensors are not worth a second thread
+
+template <class To, class From>
+To convert(From value) {
+  if constexpr (std::is_same_v<To, From>) {
+    return value;
+  } else if constexpr (std::is_same_v<From, BFloat16>) {
+    return convert<To>(static_cast<float>(value));
+  } else if constexpr (std::is_same_v<To, BFloat16>) {
+    return BFloat16(static_cast<float>(value));
+  } else if constexpr (std::is_integral_v<To>) {
+    const double number = static_cast<double>(value);
+    if (std::isnan(number)) return To{0};
+    constexpr auto low = static_cast<double>(std::numeric_limits<To>::min());
+    constexpr auto high = static_cast<double>(std::numeric_limits<To>::max());
+    return static_cast<To>(std::clamp(std::nearbyint(number), low, high));
+  } else {
+    return static_cast<To>(value);
+  }
+}
+
+template <class Body>
+void dispatch(DType dtype, Body&& body) {
+  switch (dtype) {
+    case DType::f32: return body(float{});
+    case DType::f64: return body(double{});
+    case DType::bf16: return body(BFloat16{});
+    case DType::u8: return body(std::uint8_t{});
+    case DType::i32: return body(std::int32_t{});
+  }
+}
+
+void fill_cpu(Tensor& y, double value) {
+  dispatch(y.dtype(), [&](auto zero) {
+    using T = decltype(zero);
+    T* out = y.data<T>();
+    const T element = convert<T>(value);
+    parallel_for(y.numel(), grain, [=](std::int64_t begin, std::int64_t end) { std::fill(out + begin, out + end, element); });
+  });
+}
+
+void add_cpu(const Tensor& a, const Tensor& b, Tensor& y) {
+  dispatch(y.dtype(), [&](auto zero) {
+    using T = decltype(zero);
+    const T *pa = a.data<T>(), *pb = b.data<T>();
+    T* out = y.data<T>();
+    parallel_for(y.numel(), grain, [=](std::int64_t begin, std::int64_t end) {
+      for (std::int64_t i = begin; i < end; ++i) {
+        if constexpr (std::is_same_v<T, BFloat16>) {
+          out[i] = BFloat16(static_cast<float>(pa[i]) + static_cast<float>(pb[i]));
+        } else {
+          out[i] = static_cast<T>(pa[i] + pb[i]);
+        }
+      }
+    });
+  });
+}
+
+void copy_cpu(const Tensor& x, Tensor& y) {
+  const auto* from = static_cast<const std::byte*>(x.raw_data());
+  auto* to = static_cast<std::byte*>(y.raw_data());
+  parallel_for(static_cast<std::int64_t>(y.bytes()), grain * 4, [=](std::int64_t begin, std::int64_t end) {
+    std::memmove(to + begin, from + begin, static_cast<std::size_t>(end - begin));
+  });
+}
+
+void cast_cpu(const Tensor& x, Tensor& y) {
+  dispatch(x.dtype(), [&](auto from_zero) {
+    dispatch(y.dtype(), [&](auto to_zero) {
+      using From = decltype(from_zero);
+      using To = decltype(to_zero);
+      const From* from = x.data<From>();
+      To* to = y.data<To>();
+      parallel_for(y.numel(), grain, [=](std::int64_t begin, std::int64_t end) {
+        for (std::int64_t i = begin; i < end; ++i) to[i] = convert<To>(from[i]);
+      });
+    });
+  });
+}
+
+}  // namespace
+
+extern const PrimitivesKernels primitives_cpu;
+const PrimitivesKernels primitives_cpu = {fill_cpu, add_cpu, copy_cpu, cast_cpu};
+
+}  // namespace simclr

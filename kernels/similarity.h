@@ -1,0 +1,27 @@
+#pragma once
+
+#include <simclr/core/slot.h>
+#include <simclr/core/tensor.h>
+
+/// Cosine similarity, normalisation and matrix product fused:
+///   s_ij = a_i.b_j / (|a_i| |b_j| tau),  a [A,D], b [M,D], s [A,M]
+/// A row of norm 0 is similar to nothing: s = 0 and its gradient is 0. f32 or f64.
+namespace simclr::kernels {
+
+SIMCLR_API Tensor similarity_forward(const Tensor& a, const Tensor& b, double temperature);
+
+struct SimilarityGradient {
+  Tensor da;  // [A,D]
+  Tensor db;  // [M,D]
+};
+SIMCLR_API SimilarityGradient similarity_backward(const Tensor& ds, const Tensor& a, const Tensor& b,
+                                                  double temperature);
+
+struct SimilarityKernels {
+  void (*forward)(const Tensor& a, const Tensor& b, double temperature, Tensor& s);
+  void (*backward)(const Tensor& ds, const Tensor& a, const Tensor& b, double temperature, Tensor& da, Tensor& db);
+};
+
+SIMCLR_API extern const Slot<SimilarityKernels> similarity_slot;
+
+}  // namespace simclr::kernels

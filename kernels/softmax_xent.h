@@ -1,0 +1,28 @@
+#pragma once
+
+#include <simclr/core/slot.h>
+#include <simclr/core/tensor.h>
+
+/// Softmax cross-entropy with integer labels, mean over the rows:
+///   loss = (1/N) sum_i [ log sum_k e^{x_ik} - x_{i,label_i} ],  dx = (softmax(x) - onehot) dloss / N
+/// x [N,K] f32 or f64, labels i32 [N] in 0..K-1.
+namespace simclr::kernels {
+
+struct SoftmaxXentResult {
+  Tensor loss;     // scalar []
+  Tensor log_sum;  // [N], for the backward pass
+};
+
+/// Throws Error for a label outside 0..K-1 (row and value are named).
+SIMCLR_API SoftmaxXentResult softmax_xent_forward(const Tensor& x, const Tensor& labels);
+SIMCLR_API Tensor softmax_xent_backward(const Tensor& x, const Tensor& labels, const Tensor& log_sum,
+                                        const Tensor& dloss);
+
+struct SoftmaxXentKernels {
+  void (*forward)(const Tensor& x, const Tensor& labels, Tensor& loss, Tensor& log_sum);
+  void (*backward)(const Tensor& x, const Tensor& labels, const Tensor& log_sum, const Tensor& dloss, Tensor& dx);
+};
+
+SIMCLR_API extern const Slot<SoftmaxXentKernels> softmax_xent_slot;
+
+}  // namespace simclr::kernels

@@ -1,0 +1,154 @@
+#include "support/catch.h"
+#include "support/tensors.h"
+
+#include <simclr/core/autograd.h>
+
+using namespace simclr;
+
+namespace {
+
+/// y = factor x, recorded.
+Tensor times(const Tensor& x, double factor) {
+  auto values = x.to_vector<double>();
+  for (double& v : values) v *= factor;
+  return record("times", {x}, Tensor::from(values, x.shape()), [factor](Backward& b) {
+    auto dx = b.dy().to_vector<double>();
+    for (double& v : dx) v *= factor;
+    b.set(0, Tensor::from(dx, b.dy().shape()));
+  });
+}
+
+/// a + b, recorded; hands the same gradient to both.
+Tensor plus(const Tensor& a, const Tensor& b) {
+  auto values = a.to_vector<double>();
+  const auto other = b.to_vector<double>();
+  for (std::size_t i = 0; i < values.size(); ++i) values[i] += other[i];
+  return record("plus", {a, b}, Tensor::from(values, a.shape()), [](Backward& bw) {
+    bw.set(0, bw.dy());
+    bw.set(1, bw.dy());
+  });
+}
+
+Tensor leaf(double value) {
+  Tensor x = Tensor::from(std::vector<double>{value}, {1});
+  x.set_requires_grad();
+  return x;
+}
+
+}  // namespace
+
+TEST_CASE("gradients of all paths add up and shared gradients stay intact") {
+  Tensor x = leaf(2.0), z = leaf(5.0);
+  // y = (3x + x) + (3x + z): the gradient 1 is shared by several branches
+  const Tensor triple = times(x, 3.0);
+  const Tensor y = plus(plus(triple, x), plus(triple, z));
+  y.backward();
+  CHECK(y.item() == 19.0);
+  CHECK(x.grad().item() == 7.0);
+  CHECK(z.grad().item() == 1.0);
+}
+
+TEST_CASE("gradients accumulate over backward passes until zeroed") {
+  Tensor x = leaf(1.0);
+  times(x, 2.0).backward();
+  times(x, 3.0).backward();
+  CHECK(x.grad().item() == 5.0);
+  x.zero_grad();
+  times(x, 4.0).backward();
+  CHECK(x.grad().item() == 4.0);
+}
+
+TEST_CASE("a graph a hundred thousand deep runs and is freed without recursion") {
+  Tensor x = leaf(1.0);
+  Tensor y = x;
+  for (int i = 0; i < 100000; ++i) y = plus(y, x);
+  y.backward();
+  CHECK(x.grad().item() == 100001.0);
+  Tensor unused = x;
+  for (int i = 0; i < 100000; ++i) unused = times(unused, 1.0);  // freed without backward()
+}
+
+TEST_CASE("backward frees what the graph held, and says so when asked again") {
+  Tensor x = leaf(1.0);
+  std::weak_ptr<int> watched;
+  Tensor y;
+  {
+    auto held = std::make_shared<int>(7);
+    watched = held;
+    y = record("hold", {x}, Tensor::from(std::vector<double>{1.0}, {1}),
+               [held](Backward& b) { b.set(0, b.dy()); });
+  }
+  CHECK_FALSE(watched.expired());
+  y.backward();
+  CHECK(watched.expired());
+  CHECK_THROWS_WITH(y.backward(), Catch::Contains("already used"));
+}
+
+TEST_CASE("NoGrad, detach and inputs without gradient leave no record") {
+  Tensor x = leaf(1.0);
+  {
+    const NoGrad no_grad;
+    CHECK_FALSE(times(x, 2.0).requires_grad());
+  }
+  CHECK(times(x, 2.0).requires_grad());
+  CHECK_FALSE(times(x.detach(), 2.0).requires_grad());
+  CHECK_THROWS_WITH(times(x.detach(), 2.0).backward(), Catch::Contains("does not depend"));
+}
+
+TEST_CASE("a multi-output function sees undefined gradients where nothing flowed") {
+  Tensor x = leaf(3.0);
+  std::vector<Tensor> outputs = {Tensor::from(std::vector<double>{3.0}, {1}), Tensor::from(std::vector<double>{9.0}, {1})};
+  record("pair", {x}, outputs, [](Backward& b) {
+    CHECK_FALSE(b.dy(0).defined());
+    b.set(0, times(b.dy(1), 6.0));
+  });
+  times(outputs[1], 1.0).backward();
+  CHECK(x.grad().item() == 6.0);
+}
+
+TEST_CASE("a leaf's own accumulator is offered while it is zero") {
+  Tensor x = leaf(3.0);
+  Tensor arena = Tensor::full({1}, 123.0, DType::f64);
+  x.set_grad(arena);
+  x.zero_grad();
+  const auto in_place = [](const Tensor& input) {
+    return record("in_place", {input}, Tensor::from(std::vector<double>{1.0}, {1}), [](Backward& b) {
+      Tensor dx = b.buffer(0);
+      dx.fill(2.0);
+      b.set(0, dx);
+    });
+  };
+  int hooks = 0;
+  x.set_grad_hook([&](Tensor&) { ++hooks; });
+  plus(in_place(x), in_place(x)).backward();
+  CHECK(x.grad().raw_data() == arena.raw_data());
+  CHECK(arena.item() == 4.0);
+  CHECK(hooks == 2);
+}
+
+TEST_CASE("reshape and narrow share memory and pass gradients") {
+  Tensor x = test::random_tensor({4, 3}, 1);
+  x.set_requires_grad();
+  const Tensor rows = x.narrow(1, 2);
+  CHECK(rows.raw_data() == x.data<double>() + 3);
+  rows.reshape({6}).backward(Tensor::full({6}, 2.0, DType::f64));
+  CHECK(x.grad().to_vector<double>() == std::vector<double>{0, 0, 0, 2, 2, 2, 2, 2, 2, 0, 0, 0});
+  CHECK_THROWS_WITH(x.narrow(3, 2), Catch::Contains("rows 3 to 5"));
+  CHECK_THROWS_WITH(x.reshape({5}), Catch::Contains("[4,3]"));
+}
+
+TEST_CASE("a gradient of the wrong shape is refused by name") {
+  Tensor x = leaf(1.0);
+  const Tensor y = record("wrong", {x}, Tensor::from(std::vector<double>{1.0}, {1}),
+                          [](Backward& b) { b.set(0, Tensor::zeros({2}, DType::f64)); });
+  CHECK_THROWS_WITH(y.backward(), Catch::Contains("wrong: the gradient of input 0"));
+}
+
+TEST_CASE("an intermediate keeps its gradient when asked") {
+  Tensor x = leaf(1.0);
+  Tensor y = times(x, 2.0);
+  y.retain_grad();
+  times(y, 5.0).backward();
+  CHECK(y.grad().item() == 5.0);
+  CHECK(x.grad().item() == 10.0);
+}
