@@ -59,7 +59,9 @@ std::vector<std::shared_ptr<Node>> reverse_order(const std::shared_ptr<Node>& ro
 
 // Graph nodes.
 
-Node::~Node() { release(); }
+Node::~Node() {
+  release();
+}
 
 /// Lets go of what the node holds. Chains of nodes are taken apart in a loop, since each would otherwise
 /// destroy the next one recursively.
@@ -119,9 +121,13 @@ void detail::accumulate_leaf(TensorImpl& leaf, const Tensor& gradient) {
 
 // What a recorded function sees.
 
-const Tensor& Backward::dy(int i) const { return node_->gradients.at(static_cast<std::size_t>(i)).value; }
+const Tensor& Backward::dy(int i) const {
+  return node_->gradients.at(static_cast<std::size_t>(i)).value;
+}
 
-bool Backward::needs(int i) const { return node_->edges.at(static_cast<std::size_t>(i)).needed(); }
+bool Backward::needs(int i) const {
+  return node_->edges.at(static_cast<std::size_t>(i)).needed();
+}
 
 Tensor Backward::buffer(int i) {
   const Edge& edge = node_->edges.at(static_cast<std::size_t>(i));
@@ -177,14 +183,22 @@ Tensor record(const char* name, const std::vector<Tensor>& inputs, Tensor output
   return outputs[0];
 }
 
-bool grad_enabled() { return recording; }
+bool grad_enabled() {
+  return recording;
+}
 
-NoGrad::NoGrad() : previous_(recording) { recording = false; }
-NoGrad::~NoGrad() { recording = previous_; }
+NoGrad::NoGrad() : previous_(recording) {
+  recording = false;
+}
+NoGrad::~NoGrad() {
+  recording = previous_;
+}
 
 // Tensor's side of it.
 
-bool Tensor::requires_grad() const { return impl_ && impl_->requires_grad; }
+bool Tensor::requires_grad() const {
+  return impl_ && impl_->requires_grad;
+}
 
 Tensor& Tensor::set_requires_grad(bool requires_grad) {
   SIMCLR_CHECK(is_floating(dtype()), "requires_grad: ", describe(*this), " is not of a floating dtype");
@@ -199,8 +213,8 @@ const Tensor& Tensor::grad() const {
 }
 
 void Tensor::set_grad(const Tensor& grad) {
-  SIMCLR_CHECK(grad.shape() == shape() && grad.dtype() == dtype() && grad.device() == device(), "set_grad: ",
-               describe(grad), " for ", describe(*this));
+  SIMCLR_CHECK(grad.shape() == shape() && grad.dtype() == dtype() && grad.device() == device(),
+               "set_grad: ", describe(grad), " for ", describe(*this));
   impl_->grad = grad;
   impl_->grad_is_zero = false;
 }

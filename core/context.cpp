@@ -103,7 +103,9 @@ class HostAllocator final : public Allocator {
 
 }  // namespace
 
-std::unique_ptr<Allocator> make_host_allocator() { return std::make_unique<HostAllocator>(); }
+std::unique_ptr<Allocator> make_host_allocator() {
+  return std::make_unique<HostAllocator>();
+}
 
 Context::Context(Device device, std::shared_ptr<Allocator> allocator, void* stream)
     : device_(device), allocator_(std::move(allocator)), stream_(stream) {}

@@ -34,6 +34,8 @@ Device parse_device(std::string_view text) {
   fail("device: \"", text, "\" is not a device; use cpu, cuda or cuda:N");
 }
 
-std::ostream& operator<<(std::ostream& out, Device device) { return out << to_string(device); }
+std::ostream& operator<<(std::ostream& out, Device device) {
+  return out << to_string(device);
+}
 
 }  // namespace simclr

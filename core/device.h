@@ -21,7 +21,9 @@ struct Device {
 };
 
 /// Whether the host can read the device's memory directly.
-constexpr bool is_host_memory(Device device) { return device.type != DeviceType::cuda; }
+constexpr bool is_host_memory(Device device) {
+  return device.type != DeviceType::cuda;
+}
 
 /// "cpu", "cuda:0" or "emu".
 SIMCLR_API std::string to_string(Device device);

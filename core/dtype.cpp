@@ -13,6 +13,8 @@ const char* name(DType dtype) {
   return "?";
 }
 
-std::ostream& operator<<(std::ostream& out, DType dtype) { return out << name(dtype); }
+std::ostream& operator<<(std::ostream& out, DType dtype) {
+  return out << name(dtype);
+}
 
 }  // namespace simclr

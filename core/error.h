@@ -25,7 +25,8 @@ template <class... Parts>
 }  // namespace simclr
 
 /// Throws Error when `condition` is false; the message is built only then.
-#define SIMCLR_CHECK(condition, ...)                          \
-  do {                                                        \
-    if (!(condition)) [[unlikely]] ::simclr::fail(__VA_ARGS__); \
+#define SIMCLR_CHECK(condition, ...) \
+  do {                               \
+    if (!(condition)) [[unlikely]]   \
+      ::simclr::fail(__VA_ARGS__);   \
   } while (false)

@@ -33,7 +33,9 @@ void set_threads(int count) {
   omp_set_num_threads(count);  // oneDNN and Eigen read this
 }
 
-int threads() { return thread_count(); }
+int threads() {
+  return thread_count();
+}
 
 SerialScope::SerialScope() : previous_(serial) {
   serial = true;
@@ -47,7 +49,8 @@ SerialScope::~SerialScope() {
 
 void detail::parallel_for(std::int64_t n, std::int64_t grain, RangeFunction run, void* body) {
   if (n <= 0) return;
-  const std::int64_t pieces = std::min<std::int64_t>(threads(), (n + std::max<std::int64_t>(grain, 1) - 1) / std::max<std::int64_t>(grain, 1));
+  const std::int64_t pieces =
+      std::min<std::int64_t>(threads(), (n + std::max<std::int64_t>(grain, 1) - 1) / std::max<std::int64_t>(grain, 1));
   if (pieces <= 1 || serial || omp_in_parallel()) {
     run(body, 0, n);
     return;
@@ -55,7 +58,7 @@ void detail::parallel_for(std::int64_t n, std::int64_t grain, RangeFunction run,
   const std::lock_guard lock(region_mutex());
   std::exception_ptr error;
   std::mutex error_mutex;
-#pragma omp parallel num_threads(static_cast<int>(pieces))
+#pragma omp parallel num_threads(static_cast <int>(pieces))
   {
     const std::int64_t count = omp_get_num_threads();
     const std::int64_t index = omp_get_thread_num();

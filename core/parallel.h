@@ -38,8 +38,7 @@ template <class Body>
 void parallel_for(std::int64_t n, std::int64_t grain, Body&& body) {
   using Plain = std::remove_reference_t<Body>;
   detail::parallel_for(
-      n, grain,
-      [](void* opaque, std::int64_t begin, std::int64_t end) { (*static_cast<Plain*>(opaque))(begin, end); },
+      n, grain, [](void* opaque, std::int64_t begin, std::int64_t end) { (*static_cast<Plain*>(opaque))(begin, end); },
       const_cast<void*>(static_cast<const void*>(std::addressof(body))));
 }
 

@@ -5,9 +5,13 @@
 
 namespace simclr {
 
-Shape::Shape(std::initializer_list<std::int64_t> sizes) { assign(sizes.begin(), sizes.size()); }
+Shape::Shape(std::initializer_list<std::int64_t> sizes) {
+  assign(sizes.begin(), sizes.size());
+}
 
-Shape::Shape(const std::vector<std::int64_t>& sizes) { assign(sizes.data(), sizes.size()); }
+Shape::Shape(const std::vector<std::int64_t>& sizes) {
+  assign(sizes.data(), sizes.size());
+}
 
 void Shape::assign(const std::int64_t* sizes, std::size_t count) {
   SIMCLR_CHECK(count <= max_rank, "shape: ", count, " dimensions, at most ", max_rank, " are supported");
@@ -37,7 +41,9 @@ Shape Shape::with_first(std::int64_t size) const {
   return Shape(sizes);
 }
 
-bool Shape::operator==(const Shape& other) const { return std::equal(begin(), end(), other.begin(), other.end()); }
+bool Shape::operator==(const Shape& other) const {
+  return std::equal(begin(), end(), other.begin(), other.end());
+}
 
 std::string to_string(const Shape& shape) {
   std::string text = "[";
@@ -48,6 +54,8 @@ std::string to_string(const Shape& shape) {
   return text + "]";
 }
 
-std::ostream& operator<<(std::ostream& out, const Shape& shape) { return out << to_string(shape); }
+std::ostream& operator<<(std::ostream& out, const Shape& shape) {
+  return out << to_string(shape);
+}
 
 }  // namespace simclr

@@ -26,7 +26,9 @@ Tensor Tensor::empty(const Shape& shape, DType dtype, Device device) {
   return Tensor(std::move(impl));
 }
 
-Tensor Tensor::zeros(const Shape& shape, DType dtype, Device device) { return full(shape, 0.0, dtype, device); }
+Tensor Tensor::zeros(const Shape& shape, DType dtype, Device device) {
+  return full(shape, 0.0, dtype, device);
+}
 
 Tensor Tensor::full(const Shape& shape, double value, DType dtype, Device device) {
   Tensor tensor = empty(shape, dtype, device);
@@ -50,10 +52,18 @@ Tensor Tensor::wrap(void* data, const Shape& shape, DType dtype, Device device, 
   return Tensor(std::move(impl));
 }
 
-const Shape& Tensor::shape() const { return checked(impl_).shape; }
-DType Tensor::dtype() const { return checked(impl_).dtype; }
-Device Tensor::device() const { return checked(impl_).storage->device(); }
-std::size_t Tensor::bytes() const { return static_cast<std::size_t>(numel() * size_of(dtype())); }
+const Shape& Tensor::shape() const {
+  return checked(impl_).shape;
+}
+DType Tensor::dtype() const {
+  return checked(impl_).dtype;
+}
+Device Tensor::device() const {
+  return checked(impl_).storage->device();
+}
+std::size_t Tensor::bytes() const {
+  return static_cast<std::size_t>(numel() * size_of(dtype()));
+}
 
 void* Tensor::raw_data() const {
   const TensorImpl& impl = checked(impl_);
@@ -121,7 +131,9 @@ Tensor Tensor::clone() const {
   return result;
 }
 
-Tensor Tensor::detach() const { return defined() ? view(shape(), 0) : Tensor(); }
+Tensor Tensor::detach() const {
+  return defined() ? view(shape(), 0) : Tensor();
+}
 
 void Tensor::copy_from(const Tensor& source) {
   SIMCLR_CHECK(shape() == source.shape(), "copy: ", describe(source), " into ", describe(*this));
@@ -138,7 +150,18 @@ void Tensor::copy_from(const Tensor& source) {
   }
 }
 
-void Tensor::fill(double value) { primitives_slot.on(device()).fill(*this, value); }
+void Tensor::fill(double value) {
+  primitives_slot.on(device()).fill(*this, value);
+}
+
+void Tensor::rebind(const Tensor& memory) {
+  SIMCLR_CHECK(shape() == memory.shape(), "rebind: ", describe(memory), " for ", describe(*this));
+  SIMCLR_CHECK(!impl_->node, "rebind: ", describe(*this), " was computed; only a leaf can move");
+  impl_->storage = memory.impl_->storage;
+  impl_->offset = memory.impl_->offset;
+  impl_->dtype = memory.impl_->dtype;
+  impl_->grad = Tensor();
+}
 
 std::string describe(const Tensor& tensor) {
   if (!tensor.defined()) return "an undefined tensor";

@@ -84,6 +84,9 @@ class SIMCLR_API Tensor {
   void copy_from(const Tensor& source);
   /// Overwrites every value. Not recorded.
   void fill(double value);
+  /// Makes this tensor, through all its handles, live in `memory` (same shape; dtype and device may differ):
+  /// how parameters move into arenas, to a device or to another dtype. Values are memory's. The gradient is dropped.
+  void rebind(const Tensor& memory);
 
   // Autograd; see autograd.h.
 

@@ -48,7 +48,8 @@ void fill_cpu(Tensor& y, double value) {
     using T = decltype(zero);
     T* out = y.data<T>();
     const T element = convert<T>(value);
-    parallel_for(y.numel(), grain, [=](std::int64_t begin, std::int64_t end) { std::fill(out + begin, out + end, element); });
+    parallel_for(y.numel(), grain,
+                 [=](std::int64_t begin, std::int64_t end) { std::fill(out + begin, out + end, element); });
   });
 }
 

@@ -75,8 +75,7 @@ TEST_CASE("backward frees what the graph held, and says so when asked again") {
   {
     auto held = std::make_shared<int>(7);
     watched = held;
-    y = record("hold", {x}, Tensor::from(std::vector<double>{1.0}, {1}),
-               [held](Backward& b) { b.set(0, b.dy()); });
+    y = record("hold", {x}, Tensor::from(std::vector<double>{1.0}, {1}), [held](Backward& b) { b.set(0, b.dy()); });
   }
   CHECK_FALSE(watched.expired());
   y.backward();
@@ -97,7 +96,8 @@ TEST_CASE("NoGrad, detach and inputs without gradient leave no record") {
 
 TEST_CASE("a multi-output function sees undefined gradients where nothing flowed") {
   Tensor x = leaf(3.0);
-  std::vector<Tensor> outputs = {Tensor::from(std::vector<double>{3.0}, {1}), Tensor::from(std::vector<double>{9.0}, {1})};
+  std::vector<Tensor> outputs = {Tensor::from(std::vector<double>{3.0}, {1}),
+                                 Tensor::from(std::vector<double>{9.0}, {1})};
   record("pair", {x}, outputs, [](Backward& b) {
     CHECK_FALSE(b.dy(0).defined());
     b.set(0, times(b.dy(1), 6.0));

@@ -1,0 +1,47 @@
+#include <simclr/nn/layers.h>
+
+#include <cmath>
+
+namespace simclr::nn {
+
+Conv2d::Conv2d(const Conv2dOptions& options) : geometry_{options.stride, options.padding} {
+  SIMCLR_CHECK(options.in > 0 && options.out > 0 && options.kernel > 0 && options.stride > 0 && options.padding >= 0,
+               "Conv2d: in ", options.in, ", out ", options.out, ", kernel ", options.kernel, ", stride ",
+               options.stride, ", padding ", options.padding, "; all but padding must be positive");
+  const double fan_out = static_cast<double>(options.out * options.kernel * options.kernel);
+  weight_ = add_parameter("weight", {options.out, options.kernel, options.kernel, options.in}, Role::weight,
+                          {Initializer::Kind::normal, std::sqrt(2.0 / fan_out)});
+  if (options.bias) bias_ = add_parameter("bias", {options.out}, Role::bias, {});
+}
+
+Tensor Conv2d::forward(const Tensor& x) {
+  const Tensor y = conv2d(x, weight_, geometry_);
+  return bias_.defined() ? add_bias(y, bias_) : y;
+}
+
+Linear::Linear(const LinearOptions& options) {
+  SIMCLR_CHECK(options.in > 0 && options.out > 0, "Linear: in ", options.in, ", out ", options.out,
+               "; both must be positive");
+  const Initializer uniform{Initializer::Kind::uniform, 1.0 / std::sqrt(static_cast<double>(options.in))};
+  weight_ = add_parameter("weight", {options.out, options.in}, Role::weight, uniform);
+  if (options.bias) bias_ = add_parameter("bias", {options.out}, Role::bias, uniform);
+}
+
+Tensor Linear::forward(const Tensor& x) {
+  return linear(x, weight_, bias_);
+}
+
+BatchNorm::BatchNorm(std::int64_t channels) {
+  SIMCLR_CHECK(channels > 0, "BatchNorm: ", channels, " channels; at least one is needed");
+  weight_ = add_parameter("weight", {channels}, Role::norm, {Initializer::Kind::constant, 1.0});
+  bias_ = add_parameter("bias", {channels}, Role::norm, {Initializer::Kind::constant, 0.0});
+  running_mean_ = add_buffer("running_mean", {channels}, 0.0);
+  running_var_ = add_buffer("running_var", {channels}, 1.0);
+}
+
+Tensor BatchNorm::apply(const Tensor& x, const Tensor& residual, bool relu) {
+  return batchnorm(x, weight_, bias_, running_mean_, running_var_, residual,
+                   {.training = training(), .momentum = momentum_, .relu = relu});
+}
+
+}  // namespace simclr::nn

@@ -1,0 +1,89 @@
+#pragma once
+
+#include <simclr/nn/functional.h>
+#include <simclr/nn/module.h>
+
+#include <memory>
+
+/// The layers that models are built of. Options are filled by name: Conv2d({.in = 3, .out = 64, .kernel = 3}).
+namespace simclr::nn {
+
+struct Conv2dOptions {
+  std::int64_t in = 0;
+  std::int64_t out = 0;
+  int kernel = 3;
+  int stride = 1;
+  int padding = 0;
+  bool bias = false;
+};
+
+/// [N,H,W,in] -> [N,H',W',out]. Weights [out,kernel,kernel,in] start normal with variance 2 / (out kernel^2)
+/// (He et al., arXiv 1502.01852, fan out), as torchvision's ResNet does.
+class SIMCLR_API Conv2d : public Module {
+ public:
+  explicit Conv2d(const Conv2dOptions& options);
+  Tensor forward(const Tensor& x) override;
+
+ private:
+  kernels::Conv2dGeometry geometry_;
+  Tensor weight_, bias_;
+};
+
+struct LinearOptions {
+  std::int64_t in = 0;
+  std::int64_t out = 0;
+  bool bias = true;
+};
+
+/// [N,in] -> [N,out]. Weights [out,in] and bias start uniform in +-1/sqrt(in), as PyTorch's.
+class SIMCLR_API Linear : public Module {
+ public:
+  explicit Linear(const LinearOptions& options);
+  Tensor forward(const Tensor& x) override;
+  std::int64_t output_features() const override { return weight_.dim(0); }
+
+ private:
+  Tensor weight_, bias_;
+};
+
+/// Batch normalisation over the last dimension of [...,C], fused with what follows it.
+class SIMCLR_API BatchNorm : public Module {
+ public:
+  explicit BatchNorm(std::int64_t channels);
+  Tensor forward(const Tensor& x) override { return apply(x, {}, false); }
+  /// relu(batchnorm(x))
+  Tensor relu(const Tensor& x) { return apply(x, {}, true); }
+  /// relu(batchnorm(x) + residual)
+  Tensor add_relu(const Tensor& x, const Tensor& residual) { return apply(x, residual, true); }
+
+  /// How far each training batch moves the running statistics; 1/k at the k-th batch gives their plain average.
+  void set_momentum(double momentum) { momentum_ = momentum; }
+
+ private:
+  Tensor apply(const Tensor& x, const Tensor& residual, bool relu);
+
+  double momentum_ = 0.1;
+  Tensor weight_, bias_, running_mean_, running_var_;
+};
+
+class SIMCLR_API ReLU : public Module {
+ public:
+  Tensor forward(const Tensor& x) override { return relu(x); }
+};
+
+class SIMCLR_API MaxPool : public Module {
+ public:
+  explicit MaxPool(const kernels::MaxPoolGeometry& geometry = {}) : geometry_(geometry) {}
+  Tensor forward(const Tensor& x) override { return max_pool(x, geometry_); }
+
+ private:
+  kernels::MaxPoolGeometry geometry_;
+};
+
+/// [N,H,W,C] -> [N,C].
+class SIMCLR_API GlobalAveragePool : public Module {
+ public:
+  Tensor forward(const Tensor& x) override { return global_average_pool(x); }
+};
+
+}  // namespace simclr::nn

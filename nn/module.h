@@ -1,0 +1,93 @@
+#pragma once
+
+#include <simclr/core/autograd.h>
+
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace simclr::nn {
+
+/// What a parameter is: weight decay and LARS's adaptation apply to weights only.
+enum class Role { weight, bias, norm };
+
+/// How a parameter gets its first value.
+struct Initializer {
+  enum class Kind { constant, normal, uniform } kind = Kind::constant;
+  double value = 0.0;  // the constant, the standard deviation, or the bound of +-bound
+};
+
+struct Parameter {
+  std::string name;  // dotted, torchvision's where it has one: layer1.0.conv1.weight
+  Tensor value;
+  Role role = Role::weight;
+  Initializer initializer;
+};
+
+struct NamedTensor {
+  std::string name;
+  Tensor value;
+};
+
+/// A part of a model: parameters (trained), buffers (kept, not trained) and child modules, each with a name.
+/// Modules are built by shared pointer and hold their children so. Parameters are NaN until initialize(), which the
+/// library's models call themselves: a module of your own calls it once it is complete.
+class SIMCLR_API Module {
+ public:
+  Module() = default;
+  virtual ~Module() = default;
+  Module(const Module&) = delete;
+  Module& operator=(const Module&) = delete;
+
+  virtual Tensor forward(const Tensor& x) = 0;
+  Tensor operator()(const Tensor& x) { return forward(x); }
+
+  /// Columns of the output, 0 where unknown.
+  virtual std::int64_t output_features() const { return 0; }
+
+  /// All parameters, the children's included, in order of registration. The handles are the module's own.
+  std::vector<Parameter> parameters() const;
+  /// Parameters and buffers: what a weights file holds.
+  std::vector<NamedTensor> state() const;
+  /// Copies values by name (dtypes converted). Throws Error naming what is missing, unknown or of another shape.
+  void load_state(const std::vector<NamedTensor>& state);
+
+  /// Draws every parameter on the CPU from (seed, FNV-1a of its name): independent of the order of registration.
+  void initialize(std::uint64_t seed);
+  /// Converts all floating parameters and buffers; before an optimizer takes them.
+  void to(DType dtype);
+
+  void train(bool training = true);
+  void eval() { train(false); }
+  bool training() const { return training_; }
+
+ protected:
+  Tensor add_parameter(std::string name, const Shape& shape, Role role, Initializer initializer);
+  Tensor add_buffer(std::string name, const Shape& shape, double value);
+  template <class M>
+  std::shared_ptr<M> add_module(std::string name, std::shared_ptr<M> child) {
+    children_.emplace_back(std::move(name), child);
+    return child;
+  }
+
+ private:
+  void collect_parameters(const std::string& prefix, std::vector<Parameter>& out) const;
+  void collect_buffers(const std::string& prefix, std::vector<NamedTensor>& out) const;
+
+  std::vector<Parameter> parameters_;
+  std::vector<NamedTensor> buffers_;
+  std::vector<std::pair<std::string, std::shared_ptr<Module>>> children_;
+  bool training_ = true;
+};
+
+/// The values and the gradients of some parameters, each moved into one flat tensor, so that one call updates all.
+struct ParameterArena {
+  Tensor values;                      // [n], 64-byte aligned parameters; gaps are zero
+  Tensor gradients;                   // [n]
+  std::vector<std::int64_t> offsets;  // of each parameter, in elements
+};
+/// Moves the parameters (one dtype and device) into new arenas. Their handles stay valid; gradients start at zero.
+SIMCLR_API ParameterArena make_arena(const std::vector<Parameter>& parameters);
+
+}  // namespace simclr::nn

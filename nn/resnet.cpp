@@ -1,0 +1,154 @@
+#include <simclr/nn/resnet.h>
+
+namespace simclr::nn {
+namespace {
+
+std::shared_ptr<Conv2d> conv(std::int64_t in, std::int64_t out, int kernel, int stride = 1) {
+  return std::make_shared<Conv2d>(
+      Conv2dOptions{.in = in, .out = out, .kernel = kernel, .stride = stride, .padding = kernel / 2});
+}
+
+/// The shortcut's projection, where a block changes the shape: torchvision's Sequential "0" and "1".
+class Downsample : public Module {
+ public:
+  Downsample(std::int64_t in, std::int64_t out, int stride)
+      : conv_(add_module("0", conv(in, out, 1, stride))), bn_(add_module("1", std::make_shared<BatchNorm>(out))) {}
+  Tensor forward(const Tensor& x) override { return bn_->forward(conv_->forward(x)); }
+
+ private:
+  std::shared_ptr<Conv2d> conv_;
+  std::shared_ptr<BatchNorm> bn_;
+};
+
+class BasicBlock : public Module {
+ public:
+  static constexpr std::int64_t expansion = 1;
+
+  BasicBlock(std::int64_t in, std::int64_t width, int stride)
+      : conv1_(add_module("conv1", conv(in, width, 3, stride))),
+        bn1_(add_module("bn1", std::make_shared<BatchNorm>(width))),
+        conv2_(add_module("conv2", conv(width, width, 3))),
+        bn2_(add_module("bn2", std::make_shared<BatchNorm>(width))) {
+    if (stride != 1 || in != width) {
+      downsample_ = add_module("downsample", std::make_shared<Downsample>(in, width, stride));
+    }
+  }
+
+  Tensor forward(const Tensor& x) override {
+    const Tensor y = bn1_->relu(conv1_->forward(x));
+    return bn2_->add_relu(conv2_->forward(y), downsample_ ? downsample_->forward(x) : x);
+  }
+
+ private:
+  std::shared_ptr<Conv2d> conv1_;
+  std::shared_ptr<BatchNorm> bn1_;
+  std::shared_ptr<Conv2d> conv2_;
+  std::shared_ptr<BatchNorm> bn2_;
+  std::shared_ptr<Downsample> downsample_;
+};
+
+class Bottleneck : public Module {
+ public:
+  static constexpr std::int64_t expansion = 4;
+
+  Bottleneck(std::int64_t in, std::int64_t width, int stride)
+      : conv1_(add_module("conv1", conv(in, width, 1))),
+        bn1_(add_module("bn1", std::make_shared<BatchNorm>(width))),
+        conv2_(add_module("conv2", conv(width, width, 3, stride))),
+        bn2_(add_module("bn2", std::make_shared<BatchNorm>(width))),
+        conv3_(add_module("conv3", conv(width, width * expansion, 1))),
+        bn3_(add_module("bn3", std::make_shared<BatchNorm>(width * expansion))) {
+    if (stride != 1 || in != width * expansion) {
+      downsample_ = add_module("downsample", std::make_shared<Downsample>(in, width * expansion, stride));
+    }
+  }
+
+  Tensor forward(const Tensor& x) override {
+    Tensor y = bn1_->relu(conv1_->forward(x));
+    y = bn2_->relu(conv2_->forward(y));
+    return bn3_->add_relu(conv3_->forward(y), downsample_ ? downsample_->forward(x) : x);
+  }
+
+ private:
+  std::shared_ptr<Conv2d> conv1_;
+  std::shared_ptr<BatchNorm> bn1_;
+  std::shared_ptr<Conv2d> conv2_;
+  std::shared_ptr<BatchNorm> bn2_;
+  std::shared_ptr<Conv2d> conv3_;
+  std::shared_ptr<BatchNorm> bn3_;
+  std::shared_ptr<Downsample> downsample_;
+};
+
+/// A stage: torchvision's Sequential, so that its blocks are named layer1.0, layer1.1, ...
+class Stage : public Module {
+ public:
+  template <class B>
+  static std::shared_ptr<Stage> make(std::int64_t in, std::int64_t width, int depth, int stride) {
+    auto stage = std::make_shared<Stage>();
+    for (int i = 0; i < depth; ++i) {
+      stage->blocks_.push_back(
+          stage->add_module(std::to_string(i), std::make_shared<B>(in, width, i == 0 ? stride : 1)));
+      in = width * B::expansion;
+    }
+    return stage;
+  }
+
+  Tensor forward(const Tensor& x) override {
+    Tensor y = x;
+    for (const auto& block : blocks_) y = block->forward(y);
+    return y;
+  }
+
+ private:
+  std::vector<std::shared_ptr<Module>> blocks_;
+};
+
+}  // namespace
+
+ResNet::ResNet(Block block, const std::vector<int>& depths, const ResNetOptions& options) : stem_(options.stem) {
+  SIMCLR_CHECK(options.width > 0 && options.channels > 0, "resnet: width ", options.width, " and ", options.channels,
+               " input channels; both must be positive");
+  std::int64_t channels = options.width;
+  const bool cifar = stem_ == Stem::cifar;
+  conv1_ = add_module("conv1", conv(options.channels, channels, cifar ? 3 : 7, cifar ? 1 : 2));
+  bn1_ = add_module("bn1", std::make_shared<BatchNorm>(channels));
+  for (std::size_t i = 0; i < depths.size(); ++i) {
+    const std::int64_t width = options.width << i;
+    const int stride = i == 0 ? 1 : 2;
+    const bool basic = block == Block::basic;
+    blocks_.push_back(add_module("layer" + std::to_string(i + 1),
+                                 basic ? Stage::make<BasicBlock>(channels, width, depths[i], stride)
+                                       : Stage::make<Bottleneck>(channels, width, depths[i], stride)));
+    channels = width * (basic ? BasicBlock::expansion : Bottleneck::expansion);
+  }
+  features_ = channels;
+  initialize(options.seed);
+}
+
+Tensor ResNet::forward(const Tensor& x) {
+  Tensor y = bn1_->relu(conv1_->forward(x));
+  if (stem_ == Stem::imagenet) y = max_pool(y, {.kernel = 3, .stride = 2, .padding = 1});
+  for (const auto& stage : blocks_) y = stage->forward(y);
+  return global_average_pool(y);
+}
+
+std::shared_ptr<ResNet> resnet18(const ResNetOptions& options) {
+  return std::make_shared<ResNet>(ResNet::Block::basic, std::vector<int>{2, 2, 2, 2}, options);
+}
+
+std::shared_ptr<ResNet> resnet34(const ResNetOptions& options) {
+  return std::make_shared<ResNet>(ResNet::Block::basic, std::vector<int>{3, 4, 6, 3}, options);
+}
+
+std::shared_ptr<ResNet> resnet50(const ResNetOptions& options) {
+  return std::make_shared<ResNet>(ResNet::Block::bottleneck, std::vector<int>{3, 4, 6, 3}, options);
+}
+
+std::shared_ptr<ResNet> make_resnet(const std::string& name, const ResNetOptions& options) {
+  if (name == "resnet18") return resnet18(options);
+  if (name == "resnet34") return resnet34(options);
+  if (name == "resnet50") return resnet50(options);
+  fail("resnet: \"", name, "\" is not known; use resnet18, resnet34 or resnet50");
+}
+
+}  // namespace simclr::nn
