@@ -61,7 +61,8 @@ struct AugmentParameters {
 };
 
 /// Draws a view's transforms for a picture of the given size. Compiled alike for every device, with
-/// contraction off and no library transcendental, so that boxes, orders and flags are identical.
+/// contraction off and no library transcendental, so that boxes, orders and flags are identical. The slots are
+/// listed in augment_parameters.h. What does not happen keeps its neutral value (angle 0, factors 1, sigma 0).
 SIMCLR_API AugmentParameters draw_augment_parameters(const AugmentPolicy& policy, std::int32_t height,
                                                      std::int32_t width, std::uint64_t seed, std::uint32_t sample,
                                                      std::uint32_t epoch, std::uint32_t view);
@@ -75,7 +76,9 @@ struct ImageRef {
   std::uint32_t sample = 0;  // the picture's id in its data set: keys the random numbers
 };
 
-/// Applies drawn parameters to one picture on the host: view [S,S,C] f32, written to `out`.
+/// Applies drawn parameters to one picture on the host: view [S,S,C] f32, written to `out`. `pixels` is the
+/// picture's own first byte: the arena's data plus `picture.offset`, which is not added here. For speed the policy is
+/// taken as checked; throws Error for an impossible picture or a crop that leaves it.
 SIMCLR_API void augment_picture(const std::uint8_t* pixels, const ImageRef& picture, const AugmentPolicy& policy,
                                 const AugmentParameters& parameters, float* out);
 

@@ -1,0 +1,125 @@
+#pragma once
+
+// The arithmetic of augmentation for one pixel or one tap, shared by the CPU and CUDA. Branch-free, so that loops
+// over pixels vectorise. Conventions are torchvision's for float images in [0,1].
+
+#include <simclr/kernels/augment.h>
+
+#include <cmath>
+
+namespace simclr::kernels {
+
+struct Rgb {
+  float r, g, b;
+};
+
+SIMCLR_HOST_DEVICE inline float lesser(float a, float b) {
+  return a < b ? a : b;
+}
+SIMCLR_HOST_DEVICE inline float greater(float a, float b) {
+  return a > b ? a : b;
+}
+SIMCLR_HOST_DEVICE inline float clip(float x) {
+  return lesser(greater(x, 0.0f), 1.0f);
+}
+
+/// The grey that contrast, saturation and grayscale use: torchvision's weights, which sum to 0.9999.
+SIMCLR_HOST_DEVICE inline float grey(Rgb p) {
+  return 0.2989f * p.r + 0.587f * p.g + 0.114f * p.b;
+}
+
+/// The luma of a colour picture seen through a grey view: the weights of grey files, which keep white white.
+SIMCLR_HOST_DEVICE inline float luma(Rgb p) {
+  return 0.299f * p.r + 0.587f * p.g + 0.114f * p.b;
+}
+
+/// factor * x + (1 - factor) * base, clipped: brightness (base 0), contrast (mean grey), saturation (own grey).
+SIMCLR_HOST_DEVICE inline float blend(float x, float base, float factor) {
+  return clip(factor * x + (1.0f - factor) * base);
+}
+SIMCLR_HOST_DEVICE inline Rgb blend(Rgb p, float base, float factor) {
+  return {blend(p.r, base, factor), blend(p.g, base, factor), blend(p.b, base, factor)};
+}
+
+/// The mean grey of a view is a sum of whole numbers, which no order of summation changes.
+constexpr float grey_units = 1 << 20;
+SIMCLR_HOST_DEVICE inline std::int32_t to_grey_units(float x) {
+  return static_cast<std::int32_t>(x * grey_units + 0.5f);
+}
+
+/// Turns the hue by `shift` turns (-0.5 .. 0.5) and keeps saturation and value, exactly as HSV defines them. With
+/// hue h in [0,6), chroma d and value v, a channel is v - d clip(min(k, 4 - k)), k = (n + h) mod 6, n = 5, 3, 1.
+SIMCLR_HOST_DEVICE inline Rgb shift_hue(Rgb p, float shift) {
+  const float v = greater(p.r, greater(p.g, p.b));
+  const float d = v - lesser(p.r, lesser(p.g, p.b));
+  const float inverse = 1.0f / (d > 0.0f ? d : 1.0f);  // a grey pixel has d = 0: any hue will do
+  const float from_blue = 4.0f + (p.r - p.g) * inverse;
+  const float from_green = 2.0f + (p.b - p.r) * inverse;
+  const float from_red = (p.g - p.b) * inverse;
+  const float h = (v == p.r ? from_red : v == p.g ? from_green : from_blue) + 6.0f * shift;  // -4 .. 8
+  const auto channel = [&](float n) {
+    float k = h + n;
+    k -= k >= 6.0f ? 6.0f : 0.0f;
+    k -= k >= 6.0f ? 6.0f : 0.0f;
+    k += k < 0.0f ? 6.0f : 0.0f;
+    return v - d * clip(lesser(k, 4.0f - k));
+  };
+  return {channel(5.0f), channel(3.0f), channel(1.0f)};
+}
+
+/// Resizing n source pixels to S: position i takes taps first .. first + count - 1, weighted by `filter` around
+/// `center` (source pixels, 0 at the left edge) and normalised to sum 1. Shrinking widens the filter (antialias).
+struct ResizeAxis {
+  float scale, support, inverse;  // source pixels a target pixel; half width of the filter; 1 / its stretch
+  std::int32_t n, taps;           // source pixels; no position has more taps than this
+  Interpolation interpolation;
+
+  SIMCLR_HOST_DEVICE ResizeAxis(std::int32_t source, std::int32_t target, Interpolation kind)
+      : scale(static_cast<float>(source) / static_cast<float>(target)), n(source), interpolation(kind) {
+    const float stretch = greater(scale, 1.0f);
+    support = (kind == Interpolation::bicubic ? 2.0f : 1.0f) * stretch;
+    inverse = 1.0f / stretch;
+    const auto wanted = static_cast<std::int32_t>(ceilf(2.0f * support));
+    taps = wanted < n ? wanted : n;
+  }
+
+  SIMCLR_HOST_DEVICE float center(std::int32_t i) const { return scale * (static_cast<float>(i) + 0.5f); }
+
+  /// The first tap, at most n - taps, so that all `taps` are inside; those beyond the filter weigh 0.
+  SIMCLR_HOST_DEVICE std::int32_t first(std::int32_t i) const {
+    const float low = center(i) - support + 0.5f;
+    const auto tap = static_cast<std::int32_t>(greater(low, 0.0f));
+    return tap < n - taps ? tap : n - taps;
+  }
+
+  /// The filter at a tap, before normalisation.
+  SIMCLR_HOST_DEVICE float weight(std::int32_t i, std::int32_t tap) const {
+    const float x = fabsf((static_cast<float>(tap) + 0.5f - center(i)) * inverse);
+    if (interpolation == Interpolation::bilinear) return greater(1.0f - x, 0.0f);
+    constexpr float a = -0.5f;  // Keys' cubic
+    if (x < 1.0f) return ((a + 2.0f) * x - (a + 3.0f)) * x * x + 1.0f;
+    if (x < 2.0f) return ((a * x - 5.0f * a) * x + 8.0f * a) * x - 4.0f * a;
+    return 0.0f;
+  }
+};
+
+/// Radius in pixels of a view's blur: the policy's, less where further taps would weigh under 2e-8 of the middle.
+SIMCLR_HOST_DEVICE inline std::int32_t blur_radius(const AugmentPolicy& policy, float sigma) {
+  const std::int32_t full = (policy.blur_kernel > 0 ? policy.blur_kernel : policy.size / 10) / 2;
+  const auto useful = static_cast<std::int32_t>(ceilf(6.0f * sigma));
+  return useful < full ? useful : full;
+}
+
+/// Weight of the blur at a distance, before normalisation.
+SIMCLR_HOST_DEVICE inline float blur_weight(std::int32_t distance, float sigma) {
+  const float x = static_cast<float>(distance) / sigma;
+  return expf(-0.5f * x * x);
+}
+
+/// Mirrors an index about the first and the last pixel, which are not repeated; valid within n - 1 of either.
+SIMCLR_HOST_DEVICE inline std::int32_t reflect(std::int32_t i, std::int32_t n) {
+  i = i < 0 ? -i : i;
+  return i < n ? i : 2 * (n - 1) - i;
+}
+
+}  // namespace simclr::kernels
