@@ -3,6 +3,8 @@
 #include <simclr/core/slot.h>
 #include <simclr/core/tensor.h>
 
+#include <string>
+
 /// 2-D convolution (cross-correlation), channels last:
 ///   y[n,i,j,o] = sum_{u,v,c} x[n, i s + u - p, j s + v - p, c] w[o,u,v,c]
 /// with x [N,H,W,C], w [O,K,L,C], y [N,(H+2p-K)/s+1,(W+2p-L)/s+1,O], and x zero outside its bounds.
@@ -25,6 +27,13 @@ SIMCLR_API Tensor conv2d_backward_data(const Tensor& dy, const Tensor& w, const 
                                        const Conv2dGeometry& geometry);
 /// d(loss)/dw, written over `dw` [O,K,L,C].
 SIMCLR_API void conv2d_backward_weights(const Tensor& x, const Tensor& dy, Tensor& dw, const Conv2dGeometry& geometry);
+
+enum class Conv2dDirection { forward, backward_data, backward_weights };
+
+/// The name of the code that computes an f32 convolution of these shapes on the CPU: "im2col", or oneDNN's own name
+/// for it ("jit:avx512_core"). For tests and benchmarks.
+SIMCLR_API std::string conv2d_implementation(const Shape& x, const Shape& w, const Conv2dGeometry& geometry,
+                                             Conv2dDirection direction);
 
 struct Conv2dKernels {
   void (*forward)(const Tensor& x, const Tensor& w, Tensor& y, const Conv2dGeometry& geometry);

@@ -1,0 +1,101 @@
+// conv2d: checks, and the CPU's choice between oneDNN and im2col.
+#include <simclr/kernels/check.h>
+#include <simclr/kernels/conv2d_cpu.h>
+
+namespace simclr::kernels {
+namespace {
+
+void check_geometry(const Conv2dGeometry& geometry) {
+  SIMCLR_CHECK(geometry.stride >= 1, "conv2d: stride is ", geometry.stride, ", at least 1 is needed");
+  SIMCLR_CHECK(geometry.padding >= 0, "conv2d: padding is ", geometry.padding, ", at least 0 is needed");
+}
+
+#ifdef SIMCLR_HAVE_ONEDNN
+bool wants_onednn(const Tensor& tensor) {
+  return tensor.dtype() == DType::f32;
+}
+#endif
+
+void forward_on_cpu(const Tensor& x, const Tensor& w, Tensor& y, const Conv2dGeometry& geometry) {
+#ifdef SIMCLR_HAVE_ONEDNN
+  if (wants_onednn(x) && onednn::forward(x, w, y, Conv2dSizes(x.shape(), w.shape(), geometry))) return;
+#endif
+  conv2d_im2col.forward(x, w, y, geometry);
+}
+
+void backward_data_on_cpu(const Tensor& dy, const Tensor& w, Tensor& dx, const Conv2dGeometry& geometry) {
+#ifdef SIMCLR_HAVE_ONEDNN
+  if (wants_onednn(dy) && onednn::backward_data(dy, w, dx, Conv2dSizes(dx.shape(), w.shape(), geometry))) return;
+#endif
+  conv2d_im2col.backward_data(dy, w, dx, geometry);
+}
+
+void backward_weights_on_cpu(const Tensor& x, const Tensor& dy, Tensor& dw, const Conv2dGeometry& geometry) {
+#ifdef SIMCLR_HAVE_ONEDNN
+  if (wants_onednn(x) && onednn::backward_weights(x, dy, dw, Conv2dSizes(x.shape(), dw.shape(), geometry))) return;
+#endif
+  conv2d_im2col.backward_weights(x, dy, dw, geometry);
+}
+
+}  // namespace
+
+extern const Conv2dKernels conv2d_cpu;
+const Conv2dKernels conv2d_cpu = {forward_on_cpu, backward_data_on_cpu, backward_weights_on_cpu};
+
+Conv2dSizes::Conv2dSizes(const Shape& x, const Shape& weights, const Conv2dGeometry& geometry)
+    : n(x[0]),
+      h(x[1]),
+      w(x[2]),
+      c(x[3]),
+      o(weights[0]),
+      k(weights[1]),
+      l(weights[2]),
+      p((h + 2 * geometry.padding - k) / geometry.stride + 1),
+      q((w + 2 * geometry.padding - l) / geometry.stride + 1),
+      stride(geometry.stride),
+      padding(geometry.padding) {}
+
+Shape conv2d_output_shape(const Shape& x, const Shape& w, const Conv2dGeometry& geometry) {
+  check_geometry(geometry);
+  SIMCLR_CHECK(x.rank() == 4 && x.numel() > 0, "conv2d: x must be [N,H,W,C] and not empty, got ", x);
+  SIMCLR_CHECK(w.rank() == 4 && w.numel() > 0, "conv2d: w must be [O,K,L,C] and not empty, got ", w);
+  SIMCLR_CHECK(x[3] == w[3], "conv2d: x ", x, " has ", x[3], " channels and w ", w, " wants ", w[3]);
+  const std::int64_t height = x[1] + 2 * std::int64_t{geometry.padding};
+  const std::int64_t width = x[2] + 2 * std::int64_t{geometry.padding};
+  SIMCLR_CHECK(height >= w[1] && width >= w[2], "conv2d: x ", x, " with padding ", geometry.padding,
+               " is smaller than the kernel of w ", w);
+  return {x[0], (height - w[1]) / geometry.stride + 1, (width - w[2]) / geometry.stride + 1, w[0]};
+}
+
+Tensor conv2d_forward(const Tensor& x, const Tensor& w, const Conv2dGeometry& geometry) {
+  check_floats("conv2d_forward", x, w);
+  Tensor y = Tensor::empty(conv2d_output_shape(x.shape(), w.shape(), geometry), x.dtype(), x.device());
+  conv2d_slot.on(x.device()).forward(x, w, y, geometry);
+  return y;
+}
+
+Tensor conv2d_backward_data(const Tensor& dy, const Tensor& w, const Shape& x_shape, const Conv2dGeometry& geometry) {
+  check_floats("conv2d_backward_data", dy, w);
+  check_shape("conv2d_backward_data", "dy", dy, conv2d_output_shape(x_shape, w.shape(), geometry));
+  Tensor dx = Tensor::empty(x_shape, dy.dtype(), dy.device());
+  conv2d_slot.on(dy.device()).backward_data(dy, w, dx, geometry);
+  return dx;
+}
+
+void conv2d_backward_weights(const Tensor& x, const Tensor& dy, Tensor& dw, const Conv2dGeometry& geometry) {
+  check_floats("conv2d_backward_weights", x, dy, dw);
+  check_shape("conv2d_backward_weights", "dy", dy, conv2d_output_shape(x.shape(), dw.shape(), geometry));
+  conv2d_slot.on(x.device()).backward_weights(x, dy, dw, geometry);
+}
+
+std::string conv2d_implementation(const Shape& x, const Shape& w, const Conv2dGeometry& geometry,
+                                  [[maybe_unused]] Conv2dDirection direction) {
+  conv2d_output_shape(x, w, geometry);
+#ifdef SIMCLR_HAVE_ONEDNN
+  const std::string name = onednn::implementation(Conv2dSizes(x, w, geometry), direction);
+  if (!name.empty()) return name;
+#endif
+  return "im2col";
+}
+
+}  // namespace simclr::kernels

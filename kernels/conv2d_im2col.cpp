@@ -1,0 +1,180 @@
+// Convolution as a matrix product (Eigen). A patch is the K*L*C values under the kernel at one output position; the
+// patches of some positions are the rows of a matrix [positions, K*L*C], and with W [O, K*L*C]:
+//   y = patches W^T      dpatches = dy W      dw = dy^T patches
+// Positions are taken tile by tile, so memory does not grow with the batch. Tiles depend on the sizes alone, and sums
+// run over them in order: the results do not depend on the thread count.
+#define EIGEN_DONT_PARALLELIZE  // threads come from parallel_for alone
+#include <simclr/core/parallel.h>
+#include <simclr/kernels/check.h>
+#include <simclr/kernels/conv2d_cpu.h>
+
+#include <Eigen/Core>
+#include <algorithm>
+
+namespace simclr::kernels {
+namespace {
+
+template <class T>
+using Matrix = Eigen::Matrix<T, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
+template <class T>
+using Rows = Eigen::Map<Matrix<T>, 0, Eigen::OuterStride<>>;
+template <class T>
+using ConstRows = Eigen::Map<const Matrix<T>, 0, Eigen::OuterStride<>>;
+
+template <class T>
+Rows<T> rows_of(T* data, std::int64_t rows, std::int64_t columns, std::int64_t stride) {
+  return Rows<T>(data, rows, columns, Eigen::OuterStride<>(stride));
+}
+
+template <class T>
+ConstRows<T> rows_of(const T* data, std::int64_t rows, std::int64_t columns, std::int64_t stride) {
+  return ConstRows<T>(data, rows, columns, Eigen::OuterStride<>(stride));
+}
+
+std::int64_t patch_size(const Conv2dSizes& s) {
+  return s.k * s.l * s.c;
+}
+
+/// Patches are x's rows as they lie: nothing to gather.
+bool is_pointwise(const Conv2dSizes& s) {
+  return s.k == 1 && s.l == 1 && s.stride == 1 && s.padding == 0;
+}
+
+/// Positions a tile: patches of about `bytes`.
+template <class T>
+std::int64_t tile_rows(const Conv2dSizes& s, std::int64_t bytes, std::int64_t total) {
+  const std::int64_t rows = bytes / (patch_size(s) * static_cast<std::int64_t>(sizeof(T)));
+  return std::min(std::clamp<std::int64_t>(rows, 16, 4096), total);
+}
+
+/// Calls body(patch, image, length) for each run of x that lies under row u of the kernel at positions
+/// [begin, begin + count): offsets in the tile's matrix and in x, and a length. A kernel row within the image is one
+/// run, for its L*C values are neighbours in x. Before the runs of a patch body sees none of its padding.
+template <class Body>
+void for_each_run(const Conv2dSizes& s, std::int64_t begin, std::int64_t count, Body&& body) {
+  for (std::int64_t row = 0; row < count; ++row) {
+    const std::int64_t position = begin + row;
+    const std::int64_t left = position % s.q * s.stride - s.padding;
+    const std::int64_t top = position / s.q % s.p * s.stride - s.padding;
+    const std::int64_t image = position / (s.q * s.p);
+    const std::int64_t v0 = std::clamp<std::int64_t>(-left, 0, s.l), v1 = std::clamp<std::int64_t>(s.w - left, v0, s.l);
+    for (std::int64_t u = 0; u < s.k; ++u) {
+      const std::int64_t i = top + u;
+      const bool inside = i >= 0 && i < s.h && v1 > v0;
+      const std::int64_t line = (row * s.k + u) * s.l * s.c;
+      body(line, inside ? v0 * s.c : s.l * s.c, inside ? ((image * s.h + i) * s.w + left + v0) * s.c : 0,
+           inside ? (v1 - v0) * s.c : 0);
+    }
+  }
+}
+
+template <class T>
+void gather(const Conv2dSizes& s, const T* x, std::int64_t begin, std::int64_t count, T* patches) {
+  const std::int64_t width = s.l * s.c;
+  for_each_run(s, begin, count, [=](std::int64_t line, std::int64_t skip, std::int64_t from, std::int64_t length) {
+    T* out = patches + line;
+    std::fill(out, out + skip, T{0});
+    std::copy(x + from, x + from + length, out + skip);
+    std::fill(out + skip + length, out + width, T{0});
+  });
+}
+
+template <class T>
+void scatter_add(const Conv2dSizes& s, const T* patches, std::int64_t begin, std::int64_t count, T* dx) {
+  for_each_run(s, begin, count, [=](std::int64_t line, std::int64_t skip, std::int64_t to, std::int64_t length) {
+    const T* in = patches + line + skip;
+    T* out = dx + to;
+    for (std::int64_t e = 0; e < length; ++e) out[e] += in[e];
+  });
+}
+
+template <class T>
+void forward(const Conv2dSizes& s, const T* x, const T* w, T* y) {
+  const std::int64_t total = s.n * s.p * s.q, size = patch_size(s);
+  const std::int64_t tile = tile_rows<T>(s, 1 << 20, total);
+  const auto weights = rows_of(w, s.o, size, size);
+  parallel_for((total + tile - 1) / tile, 1, [&](std::int64_t first, std::int64_t last) {
+    Tensor buffer = Tensor::empty({is_pointwise(s) ? 0 : tile * size}, dtype_of<T>);
+    for (std::int64_t begin = first * tile; begin < std::min(last * tile, total); begin += tile) {
+      const std::int64_t count = std::min(tile, total - begin);
+      const T* patches = x + begin * size;
+      if (!is_pointwise(s)) {
+        gather(s, x, begin, count, buffer.data<T>());
+        patches = buffer.data<T>();
+      }
+      rows_of(y + begin * s.o, count, s.o, s.o).noalias() = rows_of(patches, count, size, size) * weights.transpose();
+    }
+  });
+}
+
+template <class T>
+void backward_data(const Conv2dSizes& s, const T* dy, const T* w, T* dx) {
+  const std::int64_t positions = s.p * s.q, size = patch_size(s), image_size = s.h * s.w * s.c;
+  const auto weights = rows_of(w, s.o, size, size);
+  const std::int64_t tile = tile_rows<T>(s, 1 << 20, positions);
+  // By images: the patches of one image overlap, those of two do not.
+  parallel_for(s.n, 1, [&](std::int64_t first, std::int64_t last) {
+    Tensor buffer = Tensor::empty({tile * size}, dtype_of<T>);
+    std::fill(dx + first * image_size, dx + last * image_size, T{0});
+    for (std::int64_t image = first; image < last; ++image) {
+      for (std::int64_t offset = 0; offset < positions; offset += tile) {
+        const std::int64_t begin = image * positions + offset, count = std::min(tile, positions - offset);
+        rows_of(buffer.data<T>(), count, size, size).noalias() = rows_of(dy + begin * s.o, count, s.o, s.o) * weights;
+        scatter_add(s, buffer.data<T>(), begin, count, dx);
+      }
+    }
+  });
+}
+
+template <class T>
+void backward_weights(const Conv2dSizes& s, const T* x, const T* dy, T* dw) {
+  const std::int64_t total = s.n * s.p * s.q, size = patch_size(s);
+  const std::int64_t tile = tile_rows<T>(s, 4 << 20, total);
+  Tensor buffer = Tensor::empty({is_pointwise(s) ? 0 : tile * size}, dtype_of<T>);
+  std::fill(dw, dw + s.o * size, T{0});
+  constexpr std::int64_t block = 64;  // columns of dw that one thread sums at a time
+  for (std::int64_t begin = 0; begin < total; begin += tile) {
+    const std::int64_t count = std::min(tile, total - begin);
+    const T* patches = x + begin * size;
+    if (!is_pointwise(s)) {
+      T* gathered = buffer.data<T>();
+      parallel_for(count, 64, [&](std::int64_t first, std::int64_t last) {
+        gather(s, x, begin + first, last - first, gathered + first * size);
+      });
+      patches = gathered;
+    }
+    const auto gradient = rows_of(dy + begin * s.o, count, s.o, s.o);
+    parallel_for((size + block - 1) / block, 1, [&](std::int64_t first, std::int64_t last) {
+      const std::int64_t column = first * block, columns = std::min(last * block, size) - column;
+      rows_of(dw + column, s.o, columns, size).noalias() +=
+          gradient.transpose() * rows_of(patches + column, count, columns, size);
+    });
+  }
+}
+
+void forward_im2col(const Tensor& x, const Tensor& w, Tensor& y, const Conv2dGeometry& geometry) {
+  dispatch_float(x.dtype(), [&](auto zero) {
+    using T = decltype(zero);
+    forward(Conv2dSizes(x.shape(), w.shape(), geometry), x.data<const T>(), w.data<const T>(), y.data<T>());
+  });
+}
+
+void backward_data_im2col(const Tensor& dy, const Tensor& w, Tensor& dx, const Conv2dGeometry& geometry) {
+  dispatch_float(dy.dtype(), [&](auto zero) {
+    using T = decltype(zero);
+    backward_data(Conv2dSizes(dx.shape(), w.shape(), geometry), dy.data<const T>(), w.data<const T>(), dx.data<T>());
+  });
+}
+
+void backward_weights_im2col(const Tensor& x, const Tensor& dy, Tensor& dw, const Conv2dGeometry& geometry) {
+  dispatch_float(x.dtype(), [&](auto zero) {
+    using T = decltype(zero);
+    backward_weights(Conv2dSizes(x.shape(), dw.shape(), geometry), x.data<const T>(), dy.data<const T>(), dw.data<T>());
+  });
+}
+
+}  // namespace
+
+const Conv2dKernels conv2d_im2col = {forward_im2col, backward_data_im2col, backward_weights_im2col};
+
+}  // namespace simclr::kernels

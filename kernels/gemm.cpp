@@ -1,0 +1,108 @@
+// Matrix product on the CPU: Eigen computes, parallel_for splits c along its longer side.
+#define EIGEN_DONT_PARALLELIZE  // threads come from parallel_for alone
+#include <simclr/core/parallel.h>
+#include <simclr/kernels/check.h>
+#include <simclr/kernels/gemm.h>
+
+#include <Eigen/Core>
+#include <algorithm>
+
+namespace simclr::kernels {
+namespace {
+
+/// One matrix as it lies in memory: op(matrix) is column-major where it is transposed.
+template <class T>
+struct Operand {
+  T* data;
+  std::int64_t stride;  // from one stored row to the next
+  bool transposed;
+
+  Operand rows_from(std::int64_t row) const { return {data + (transposed ? row : row * stride), stride, transposed}; }
+  Operand columns_from(std::int64_t column) const {
+    return {data + (transposed ? column * stride : column), stride, transposed};
+  }
+};
+
+template <class T, int order>
+auto map(const Operand<T>& operand, std::int64_t rows, std::int64_t columns) {
+  using Matrix = Eigen::Matrix<std::remove_const_t<T>, Eigen::Dynamic, Eigen::Dynamic, order>;
+  using Stored = std::conditional_t<std::is_const_v<T>, const Matrix, Matrix>;
+  return Eigen::Map<Stored, 0, Eigen::OuterStride<>>(operand.data, rows, columns, Eigen::OuterStride<>(operand.stride));
+}
+
+template <class T, int order_a, int order_b>
+void product_ordered(const Operand<const T>& a, const Operand<const T>& b, const Operand<T>& c, std::int64_t m,
+                     std::int64_t n, std::int64_t k, T alpha, T beta) {
+  const auto left = map<const T, order_a>(a, m, k);
+  const auto right = map<const T, order_b>(b, k, n);
+  auto out = map<T, Eigen::RowMajor>(c, m, n);
+  if (beta == T{0}) {
+    out.noalias() = alpha * left * right;
+  } else {
+    if (beta != T{1}) out *= beta;
+    out.noalias() += alpha * left * right;
+  }
+}
+
+template <class T>
+void product(const Operand<const T>& a, const Operand<const T>& b, const Operand<T>& c, std::int64_t m, std::int64_t n,
+             std::int64_t k, T alpha, T beta) {
+  constexpr int row = Eigen::RowMajor, column = Eigen::ColMajor;
+  if (a.transposed) {
+    b.transposed ? product_ordered<T, column, column>(a, b, c, m, n, k, alpha, beta)
+                 : product_ordered<T, column, row>(a, b, c, m, n, k, alpha, beta);
+  } else {
+    b.transposed ? product_ordered<T, row, column>(a, b, c, m, n, k, alpha, beta)
+                 : product_ordered<T, row, row>(a, b, c, m, n, k, alpha, beta);
+  }
+}
+
+void gemm_on_cpu(const Tensor& a, const Tensor& b, Tensor& c, const GemmOptions& options) {
+  const std::int64_t m = c.dim(0), n = c.dim(1), k = a.dim(options.transpose_a ? 0 : 1);
+  if (m == 0 || n == 0) return;
+  dispatch_float(c.dtype(), [&](auto zero) {
+    using T = decltype(zero);
+    const Operand<const T> pa{a.data<const T>(), a.dim(1), options.transpose_a};
+    const Operand<const T> pb{b.data<const T>(), b.dim(1), options.transpose_b};
+    const Operand<T> pc{c.data<T>(), n, false};
+    const T alpha = static_cast<T>(options.alpha), beta = static_cast<T>(options.beta);
+    constexpr std::int64_t worth_a_thread = 1 << 16;  // multiplications
+    const std::int64_t grain = std::max<std::int64_t>(16, worth_a_thread / (std::min(m, n) * k + 1));
+    if (m >= n) {
+      parallel_for(m, grain, [&](std::int64_t begin, std::int64_t end) {
+        product<T>(pa.rows_from(begin), pb, pc.rows_from(begin), end - begin, n, k, alpha, beta);
+      });
+    } else {
+      parallel_for(n, grain, [&](std::int64_t begin, std::int64_t end) {
+        product<T>(pa, pb.columns_from(begin), pc.columns_from(begin), m, end - begin, k, alpha, beta);
+      });
+    }
+  });
+}
+
+bool overlap(const Tensor& x, const Tensor& y) {
+  const auto* px = static_cast<const std::byte*>(x.raw_data());
+  const auto* py = static_cast<const std::byte*>(y.raw_data());
+  return x.numel() > 0 && y.numel() > 0 && px < py + y.bytes() && py < px + x.bytes();
+}
+
+}  // namespace
+
+extern const GemmKernels gemm_cpu;
+const GemmKernels gemm_cpu = {gemm_on_cpu};
+
+void gemm(const Tensor& a, const Tensor& b, Tensor& c, const GemmOptions& options) {
+  check_floats("gemm", c, a, b);
+  check_rank("gemm", "a", a, 2);
+  check_rank("gemm", "b", b, 2);
+  const std::int64_t m = a.dim(options.transpose_a ? 1 : 0), k = a.dim(options.transpose_a ? 0 : 1);
+  const std::int64_t n = b.dim(options.transpose_b ? 0 : 1);
+  SIMCLR_CHECK(b.dim(options.transpose_b ? 1 : 0) == k, "gemm: a is ", describe(a),
+               options.transpose_a ? " transposed" : "", " and b ", describe(b),
+               options.transpose_b ? " transposed" : "", "; a's columns must be as many as b's rows");
+  check_shape("gemm", "c", c, {m, n});
+  SIMCLR_CHECK(!overlap(a, c) && !overlap(b, c), "gemm: c shares memory with a or b; give it memory of its own");
+  gemm_slot.on(c.device()).gemm(a, b, c, options);
+}
+
+}  // namespace simclr::kernels
