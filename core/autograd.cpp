@@ -14,6 +14,7 @@ using detail::TensorImpl;
 namespace {
 
 thread_local bool recording = true;
+thread_local RecordObserver* observer = nullptr;
 
 Tensor sum(const Tensor& a, const Tensor& b, Tensor y) {
   primitives_slot.on(a.device()).add(a, b, y);
@@ -175,6 +176,9 @@ void record(const char* name, const std::vector<Tensor>& inputs, std::vector<Ten
     output.requires_grad = true;
     node->outputs.push_back(outputs[i].impl());
   }
+  if (observer != nullptr) {
+    for (Tensor& output : outputs) observer->see_(name, output);
+  }
 }
 
 Tensor record(const char* name, const std::vector<Tensor>& inputs, Tensor output, BackwardFunction backward) {
@@ -192,6 +196,13 @@ NoGrad::NoGrad() : previous_(recording) {
 }
 NoGrad::~NoGrad() {
   recording = previous_;
+}
+
+RecordObserver::RecordObserver(See see) : see_(std::move(see)), previous_(observer) {
+  observer = this;
+}
+RecordObserver::~RecordObserver() {
+  observer = previous_;
 }
 
 // Tensor's side of it.

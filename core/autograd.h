@@ -66,4 +66,20 @@ class SIMCLR_API NoGrad {
   bool previous_;
 };
 
+/// While it lives, `see(name, output)` is called on this thread for every output that is recorded, in order: to find
+/// where a NaN starts, to keep every intermediate gradient (Tensor::retain_grad), to print gradient norms.
+class SIMCLR_API RecordObserver {
+ public:
+  using See = std::function<void(const char* name, Tensor& output)>;
+  explicit RecordObserver(See see);
+  ~RecordObserver();
+  RecordObserver(const RecordObserver&) = delete;
+  RecordObserver& operator=(const RecordObserver&) = delete;
+
+ private:
+  See see_;
+  RecordObserver* previous_;
+  friend void record(const char*, const std::vector<Tensor>&, std::vector<Tensor>&, BackwardFunction);
+};
+
 }  // namespace simclr

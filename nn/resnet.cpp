@@ -35,8 +35,10 @@ class BasicBlock : public Module {
   }
 
   Tensor forward(const Tensor& x) override {
-    const Tensor y = bn1_->relu(conv1_->forward(x));
-    return bn2_->add_relu(conv2_->forward(y), downsample_ ? downsample_->forward(x) : x);
+    Tensor y = bn1_->relu(conv1_->forward(x));
+    y = conv2_->forward(y);
+    const Tensor shortcut = downsample_ ? downsample_->forward(x) : x;
+    return bn2_->add_relu(y, shortcut);
   }
 
  private:
@@ -66,7 +68,9 @@ class Bottleneck : public Module {
   Tensor forward(const Tensor& x) override {
     Tensor y = bn1_->relu(conv1_->forward(x));
     y = bn2_->relu(conv2_->forward(y));
-    return bn3_->add_relu(conv3_->forward(y), downsample_ ? downsample_->forward(x) : x);
+    y = conv3_->forward(y);
+    const Tensor shortcut = downsample_ ? downsample_->forward(x) : x;
+    return bn3_->add_relu(y, shortcut);
   }
 
  private:

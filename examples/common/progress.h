@@ -1,0 +1,33 @@
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <string>
+
+/// One line that shows how a training goes. On a terminal it is redrawn in place; elsewhere a plain line is printed
+/// every few seconds, so that a log stays readable.
+class Progress {
+ public:
+  struct State {
+    int epoch = 0, epochs = 0;  // epoch counts from 1
+    std::int64_t step = 0, steps = 0;  // of the epoch
+    double loss = 0, chance = 0, bound = 0;
+    double learning_rate = 0;
+    double images_per_second = 0;
+    double seconds_left = 0;
+  };
+
+  Progress();
+  /// Draws the state if it is time to, or if `now` says so.
+  void show(const State& state, bool now = false);
+  /// Prints a line of its own below what is drawn.
+  void message(const std::string& line);
+
+ private:
+  bool terminal_;
+  bool drawn_ = false;
+  std::chrono::steady_clock::time_point next_;
+};
+
+/// "1 h 02 min", "3 min 20 s" or "12 s".
+std::string duration_text(double seconds);
