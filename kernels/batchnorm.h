@@ -7,7 +7,7 @@
 /// residual addition and a ReLU:
 ///   y = act(gamma (x - mean) rstd + beta [+ residual]),  rstd = 1 / sqrt(var + eps)
 /// x, y, residual [...,C] f32 or f64; gamma, beta, mean, rstd [C]. Training goes in steps - partial sums,
-/// finalise, apply - so that sums from several devices can be added in between. PyTorch's conventions:
+/// finalise, apply - so that sums from several devices can be merged in between. PyTorch's conventions:
 /// biased variance normalises, unbiased variance enters the running statistics, momentum 0.1 toward the
 /// new value.
 namespace simclr::kernels {
@@ -15,6 +15,10 @@ namespace simclr::kernels {
 /// Sums over the rows, of x[,c] - x[0,c] so that a large mean does not swallow the variance:
 /// row 0: the shift, row 1: sum, row 2: sum of squares. [3,C] f64.
 SIMCLR_API Tensor batchnorm_sums(const Tensor& x);
+
+/// The sums of `count_a` and `count_b` rows together, each from batchnorm_sums: b's are moved to a's shift.
+SIMCLR_API Tensor batchnorm_merge(const Tensor& sums_a, std::int64_t count_a, const Tensor& sums_b,
+                                  std::int64_t count_b);
 
 struct BatchnormStatistics {
   Tensor mean;  // [C]
@@ -55,6 +59,7 @@ SIMCLR_API Tensor batchnorm_backward_data(const Tensor& g, bool masked_already, 
 
 struct BatchnormKernels {
   void (*sums)(const Tensor& x, Tensor& sums);
+  void (*merge)(const Tensor& a, std::int64_t count_a, const Tensor& b, std::int64_t count_b, Tensor& sums);
   void (*finalize)(const Tensor& sums, std::int64_t count, double eps, double momentum, BatchnormStatistics& statistics,
                    Tensor& running_mean, Tensor& running_var);
   void (*from_running)(const Tensor& running_mean, const Tensor& running_var, double eps,

@@ -11,7 +11,7 @@ template <class... Others>
 void check_floats(const char* op, const Tensor& first, const Others&... others) {
   SIMCLR_CHECK(first.defined() && (first.dtype() == DType::f32 || first.dtype() == DType::f64), op,
                ": wants f32 or f64, got ", describe(first));
-  const auto same = [&](const Tensor& other) {
+  [[maybe_unused]] const auto same = [&](const Tensor& other) {
     SIMCLR_CHECK(other.defined() && other.dtype() == first.dtype() && other.device() == first.device(), op, ": got ",
                  describe(other), " beside ", describe(first), "; dtypes and devices must be the same");
   };
