@@ -1,0 +1,58 @@
+#pragma once
+
+#include <simclr/core/shape.h>
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+/// Data sets, and what turns them into batches of views. A sample is bytes and a shape: pictures today.
+namespace simclr::data {
+
+/// Which part of a data set that is published in two parts.
+enum class Split : std::uint8_t { train, test };
+
+/// "train" or "test".
+SIMCLR_API const char* name(Split split);
+
+/// One sample: for a picture u8 [height,width,channels], channels interleaved.
+struct Sample {
+  std::span<const std::uint8_t> bytes;
+  Shape shape;
+  std::int32_t label = -1;            // index into Dataset::classes(); -1: none
+  std::shared_ptr<const void> owner;  // keeps `bytes` alive where they were decoded for this call; else null
+};
+
+/// A fixed, ordered set of samples. Every member is safe to call from several threads at once.
+class SIMCLR_API Dataset {
+ public:
+  virtual ~Dataset();
+
+  virtual std::int64_t size() const = 0;
+  /// Sample `i`. Where it has no owner, its bytes live as long as the data set. Throws Error, naming the file,
+  /// for a sample that cannot be read, and for an index outside [0, size).
+  virtual Sample sample(std::int64_t i) const = 0;
+  /// The label of sample `i` without reading it; -1: none.
+  virtual std::int32_t label(std::int64_t i) const = 0;
+  /// The names of the classes; empty for an unlabelled set.
+  virtual const std::vector<std::string>& classes() const = 0;
+  /// One line: what it is, how many samples, from where.
+  virtual std::string describe() const = 0;
+};
+
+/// Samples of one shape, back to back in memory: what memory_dataset() serves.
+struct MemoryData {
+  std::vector<std::uint8_t> bytes;  // labels.size() * shape.numel() of them
+  Shape shape;                      // of one sample
+  std::vector<std::int32_t> labels;
+  std::vector<std::string> classes;
+  std::string description;
+};
+
+/// Serves samples that are already in memory. Throws Error unless the sizes agree and each label is -1 or names
+/// a class.
+SIMCLR_API std::unique_ptr<Dataset> memory_dataset(MemoryData data);
+
+}  // namespace simclr::data

@@ -1,0 +1,89 @@
+#include "file.h"
+
+#include <simclr/core/error.h>
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstdio>
+#include <filesystem>
+#include <memory>
+#include <system_error>
+
+namespace simclr::data {
+namespace {
+
+struct Descriptor {
+  int number = -1;
+  ~Descriptor() {
+    if (number >= 0) ::close(number);
+  }
+};
+
+// O_NONBLOCK: a named pipe in a folder of pictures must not hang the reader.
+std::int64_t open_regular(const std::string& path, const char* who, Descriptor& file) {
+  file.number = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+  SIMCLR_CHECK(file.number >= 0, who, ": cannot open ", path, system_reason(errno));
+  struct stat status {};
+  SIMCLR_CHECK(::fstat(file.number, &status) == 0, who, ": cannot open ", path, system_reason(errno));
+  SIMCLR_CHECK(S_ISREG(status.st_mode), who, ": ", path, " is not a regular file");
+  return static_cast<std::int64_t>(status.st_size);
+}
+
+}  // namespace
+
+std::string system_reason(int error_number) {
+  return error_number == 0 ? "" : ": " + std::generic_category().message(error_number);
+}
+
+std::int64_t file_size(const std::string& path, const char* who) {
+  Descriptor file;
+  return open_regular(path, who, file);
+}
+
+std::vector<std::uint8_t> read_file(const std::string& path, const char* who, std::int64_t max_bytes) {
+  Descriptor file;
+  const std::int64_t size = open_regular(path, who, file);
+  SIMCLR_CHECK(size <= max_bytes, who, ": ", path, " has ", size, " bytes, more than the ", max_bytes, " expected");
+  std::vector<std::uint8_t> bytes(static_cast<std::size_t>(size));
+  std::size_t done = 0;
+  while (done < bytes.size()) {
+    const ssize_t got = ::read(file.number, bytes.data() + done, bytes.size() - done);
+    if (got < 0 && errno == EINTR) continue;
+    SIMCLR_CHECK(got >= 0, who, ": cannot read ", path, system_reason(errno));
+    SIMCLR_CHECK(got > 0, who, ": ", path, " became shorter while it was read");
+    done += static_cast<std::size_t>(got);
+  }
+  return bytes;
+}
+
+void write_file(const std::string& path, const char* who, std::span<const std::uint8_t> bytes) {
+  // The process number keeps two programs that write the same file apart.
+  const std::string temporary = path + "." + std::to_string(::getpid()) + ".tmp";
+  Descriptor file;
+  file.number = ::open(temporary.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+  SIMCLR_CHECK(file.number >= 0, who, ": cannot write ", path, system_reason(errno));
+  try {
+    std::size_t done = 0;
+    while (done < bytes.size()) {
+      const ssize_t put = ::write(file.number, bytes.data() + done, bytes.size() - done);
+      if (put < 0 && errno == EINTR) continue;
+      SIMCLR_CHECK(put >= 0, who, ": cannot write ", path, system_reason(errno), "; free space or write elsewhere");
+      done += static_cast<std::size_t>(put);
+    }
+    SIMCLR_CHECK(::fsync(file.number) == 0, who, ": cannot write ", path, system_reason(errno));
+    SIMCLR_CHECK(::rename(temporary.c_str(), path.c_str()) == 0, who, ": cannot write ", path, system_reason(errno));
+  } catch (...) {
+    ::unlink(temporary.c_str());
+    throw;
+  }
+  // Best effort: the content is safe already, this makes the name outlive a power cut.
+  const std::string folder = std::filesystem::path(path).parent_path().string();
+  Descriptor directory;
+  directory.number = ::open(folder.empty() ? "." : folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (directory.number >= 0) ::fsync(directory.number);
+}
+
+}  // namespace simclr::data

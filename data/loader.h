@@ -1,0 +1,109 @@
+#pragma once
+
+#include <simclr/core/tensor.h>
+#include <simclr/data/dataset.h>
+#include <simclr/data/views.h>
+
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <iterator>
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace simclr::data {
+
+/// Several views of some samples.
+struct Batch {
+  Tensor views;                       // f32 [V*B, view shape]: view v of sample i in row v*B + i
+  std::vector<std::int32_t> labels;   // [B]; -1: none
+  std::vector<std::int64_t> indices;  // [B], in the data set
+  std::int64_t size = 0;              // B
+};
+
+struct LoaderOptions {
+  std::int64_t batch_size = 256;  // samples, not views
+  int views = 2;
+  bool shuffle = true;
+  bool drop_last = true;   // leave out the last batch of an epoch where it would be smaller
+  std::uint64_t seed = 0;  // of the order and of the views
+  int workers = 1;         // threads that make views ahead of the step; 0: made on demand by the compute threads
+  int prefetch = 2;        // batches made ahead, at least 1; each costs its views' memory
+  /// Is told of each unreadable sample once, in the thread that takes the batches. Default: a line to std::cerr.
+  std::function<void(const std::string& message)> on_warning = {};
+};
+
+/// The order of an epoch: a permutation of 0 .. size-1 (Fisher-Yates) that depends on nothing but its arguments.
+SIMCLR_API std::vector<std::int64_t> shuffled_order(std::int64_t size, std::uint64_t seed, std::uint32_t epoch);
+
+namespace detail {
+struct LoaderState;
+class EpochRun;
+}  // namespace detail
+
+/// One pass over a data set: `for (const Batch& batch : loader.epoch(e))`, once. Leaving the loop early is fine: the
+/// workers stop within a sample.
+class SIMCLR_API Epoch {
+ public:
+  class SIMCLR_API Iterator {
+   public:
+    using value_type = Batch;
+    using difference_type = std::ptrdiff_t;
+    const Batch& operator*() const;
+    const Batch* operator->() const { return &**this; }
+    Iterator& operator++();
+    void operator++(int) { ++*this; }
+    bool operator==(std::default_sentinel_t) const { return run_ == nullptr; }
+
+   private:
+    friend class Epoch;
+    explicit Iterator(detail::EpochRun* run) : run_(run) { ++*this; }
+    detail::EpochRun* run_;  // null: at the end
+  };
+
+  explicit Epoch(std::unique_ptr<detail::EpochRun> run);
+  Epoch(Epoch&&) noexcept;
+  ~Epoch();
+
+  /// Starts the pass. Throws Error when called again.
+  Iterator begin();
+  std::default_sentinel_t end() const { return {}; }
+
+ private:
+  std::unique_ptr<detail::EpochRun> run_;
+};
+
+/// Serves a data set as batches of views. Which samples come in which order, and every bit of their views, follow
+/// from the seed and the epoch alone, whatever the batch size and the number of workers.
+///
+/// A sample that cannot be read is reported once, counted, and replaced by the next readable one from half an epoch
+/// further on in the order; `indices` and `labels` are the replacement's. Where more than half of the data set turns
+/// out to be unreadable, taking a batch throws Error.
+class SIMCLR_API Loader {
+ public:
+  /// Throws Error for impossible options.
+  Loader(std::shared_ptr<const Dataset> dataset, std::shared_ptr<const ViewMaker> view_maker,
+         const LoaderOptions& options = {});
+  ~Loader();
+  Loader(Loader&&) noexcept;
+  Loader& operator=(Loader&&) noexcept;
+
+  /// Batches in one epoch.
+  std::int64_t batches() const;
+  const Dataset& dataset() const;
+  const LoaderOptions& options() const;
+
+  /// The pass number `epoch` (from 0). What goes wrong in a worker is thrown where batches are taken.
+  Epoch epoch(std::uint32_t epoch) const;
+
+  /// How many samples of the data set were found unreadable so far.
+  std::int64_t skipped() const;
+  /// Why: the messages of the first ten.
+  std::vector<std::string> skip_messages() const;
+
+ private:
+  std::shared_ptr<detail::LoaderState> state_;
+};
+
+}  // namespace simclr::data

@@ -1,0 +1,314 @@
+// The loader: order, views, workers, unreadable samples, early ends.
+
+#include <simclr/core/error.h>
+#include <simclr/core/parallel.h>
+#include <simclr/core/random.h>
+#include <simclr/data/loader.h>
+
+#include "support/catch.h"
+#include "support/tensors.h"
+
+#include <algorithm>
+#include <atomic>
+#include <chrono>
+#include <functional>
+#include <numeric>
+#include <set>
+#include <stdexcept>
+#include <string>
+#include <thread>
+#include <vector>
+
+using namespace simclr;
+using namespace simclr::data;
+using Catch::Matchers::Contains;
+
+namespace {
+
+std::string message_of(const std::function<void()>& call) {
+  try {
+    call();
+  } catch (const Error& error) {
+    return error.what();
+  }
+  return "no error";
+}
+
+/// Sample i is the one byte i, class i % 10; those for which `broken` holds cannot be read.
+class Numbers : public Dataset {
+ public:
+  explicit Numbers(std::int64_t size, std::function<bool(std::int64_t)> broken = {})
+      : broken_(std::move(broken)), classes_(10, "digit") {
+    for (std::int64_t i = 0; i < size; ++i) bytes_.push_back(static_cast<std::uint8_t>(i));
+  }
+
+  std::int64_t size() const override { return static_cast<std::int64_t>(bytes_.size()); }
+  Sample sample(std::int64_t i) const override {
+    ++reads;
+    SIMCLR_CHECK(!broken_ || !broken_(i), "numbers: file", i, " is corrupt");
+    return {.bytes = std::span(bytes_).subspan(static_cast<std::size_t>(i), 1),
+            .shape = {1},
+            .label = label(i),
+            .owner = nullptr};
+  }
+  std::int32_t label(std::int64_t i) const override { return static_cast<std::int32_t>(i % 10); }
+  const std::vector<std::string>& classes() const override { return classes_; }
+  std::string describe() const override { return "numbers"; }
+
+  mutable std::atomic<int> reads = 0;
+
+ private:
+  std::function<bool(std::int64_t)> broken_;
+  std::vector<std::uint8_t> bytes_;
+  std::vector<std::string> classes_;
+};
+
+/// View = [byte, a random number of the view, the view's number].
+class Probes : public ViewMaker {
+ public:
+  Shape view_shape() const override { return {3}; }
+  void make_view(const Sample& sample, std::uint64_t seed, std::uint32_t sample_id, std::uint32_t epoch,
+                 std::uint32_t view, float* out) const override {
+    if (on_view) on_view(sample_id);
+    out[0] = sample.bytes[0];
+    out[1] = Random(seed, RandomPurpose::augmentation, sample_id, epoch, view).uniform(0);
+    out[2] = static_cast<float>(view);
+  }
+  std::function<void(std::uint32_t)> on_view;
+};
+
+/// What an epoch served, sample by sample: [index, label, every view's numbers].
+std::vector<std::vector<float>> served(const Loader& loader, std::uint32_t epoch) {
+  std::vector<std::vector<float>> rows;
+  for (const Batch& batch : loader.epoch(epoch)) {
+    const int views = loader.options().views;
+    REQUIRE(batch.views.shape() == Shape{views * batch.size, 3});
+    REQUIRE(static_cast<std::int64_t>(batch.labels.size()) == batch.size);
+    REQUIRE(static_cast<std::int64_t>(batch.indices.size()) == batch.size);
+    const auto values = batch.views.to_vector<float>();
+    for (std::int64_t i = 0; i < batch.size; ++i) {
+      const auto at = static_cast<std::size_t>(i);
+      std::vector<float> row{static_cast<float>(batch.indices[at]), static_cast<float>(batch.labels[at])};
+      for (int v = 0; v < views; ++v) {
+        const auto first = values.begin() + (v * batch.size + i) * 3;
+        row.insert(row.end(), first, first + 3);
+      }
+      rows.push_back(row);
+    }
+  }
+  return rows;
+}
+
+}  // namespace
+
+TEST_CASE("An epoch's order is a permutation of the seed and the epoch") {
+  const auto order = shuffled_order(1003, 7, 0);
+  const std::set<std::int64_t> distinct(order.begin(), order.end());
+  CHECK(distinct.size() == 1003);
+  CHECK(*distinct.begin() == 0);
+  CHECK(*distinct.rbegin() == 1002);
+  CHECK(order == shuffled_order(1003, 7, 0));
+  CHECK(order != shuffled_order(1003, 7, 1));
+  CHECK(order != shuffled_order(1003, 8, 0));
+  CHECK(shuffled_order(0, 7, 0).empty());
+  CHECK(shuffled_order(1, 7, 0) == std::vector<std::int64_t>{0});
+
+  // Every order of 4 comes about equally often: 2400 draws, 100 each expected, six standard deviations are 59.
+  std::vector<std::vector<std::int64_t>> seen;
+  for (std::uint32_t epoch = 0; epoch < 2400; ++epoch) seen.push_back(shuffled_order(4, 1, epoch));
+  std::vector<std::int64_t> wanted{0, 1, 2, 3};
+  do {
+    const auto count = std::count(seen.begin(), seen.end(), wanted);
+    CHECK(count > 41);
+    CHECK(count < 159);
+  } while (std::next_permutation(wanted.begin(), wanted.end()));
+}
+
+TEST_CASE("Samples and views do not depend on workers, prefetch or batch size") {
+  const auto numbers = std::make_shared<Numbers>(103);
+  const auto probes = std::make_shared<Probes>();
+  const Loader plain(numbers, probes, {.batch_size = 103, .views = 3, .seed = 5, .workers = 0});
+  const auto expected = served(plain, 4);
+  REQUIRE(expected.size() == 103);
+  const auto order = shuffled_order(103, 5, 4);
+  for (std::size_t i = 0; i < expected.size(); ++i) {
+    const auto index = static_cast<std::uint32_t>(order[i]);
+    CHECK(expected[i][0] == static_cast<float>(index));
+    CHECK(expected[i][1] == static_cast<float>(index % 10));
+    for (std::uint32_t v = 0; v < 3; ++v) {
+      CHECK(expected[i][2 + 3 * v] == static_cast<float>(index));
+      CHECK(expected[i][3 + 3 * v] == Random(5, RandomPurpose::augmentation, index, 4, v).uniform(0));
+      CHECK(expected[i][4 + 3 * v] == static_cast<float>(v));
+    }
+  }
+  for (const int workers : {0, 1, 2, 5}) {
+    for (const std::int64_t batch_size : {1, 8, 51, 103}) {
+      for (const int prefetch : {1, 3}) {
+        const Loader loader(numbers, probes,
+                            {.batch_size = batch_size,
+                             .views = 3,
+                             .drop_last = false,
+                             .seed = 5,
+                             .workers = workers,
+                             .prefetch = prefetch});
+        CHECK(served(loader, 4) == expected);
+      }
+    }
+  }
+}
+
+TEST_CASE("The last batch is dropped or smaller, and the order can be kept") {
+  const auto numbers = std::make_shared<Numbers>(10);
+  const auto probes = std::make_shared<Probes>();
+  const int workers = GENERATE(0, 2);
+  const Loader dropped(numbers, probes, {.batch_size = 4, .shuffle = false, .workers = workers});
+  CHECK(dropped.batches() == 2);
+  CHECK(served(dropped, 0).size() == 8);
+  const Loader whole(numbers, probes, {.batch_size = 4, .shuffle = false, .drop_last = false, .workers = workers});
+  CHECK(whole.batches() == 3);
+  const auto rows = served(whole, 0);
+  REQUIRE(rows.size() == 10);
+  for (std::size_t i = 0; i < 10; ++i) CHECK(rows[i][0] == static_cast<float>(i));
+  // A batch larger than the data set is fine when the last one may be smaller.
+  const Loader larger(numbers, probes, {.batch_size = 64, .drop_last = false, .workers = workers});
+  CHECK(larger.batches() == 1);
+  CHECK(served(larger, 0).size() == 10);
+}
+
+TEST_CASE("A batch outlives the loop that made it") {
+  const auto numbers = std::make_shared<Numbers>(12);
+  std::vector<Tensor> kept;
+  {
+    const Loader loader(numbers, std::make_shared<Probes>(), {.batch_size = 3, .shuffle = false});
+    for (const Batch& batch : loader.epoch(0)) kept.push_back(batch.views);
+  }
+  REQUIRE(kept.size() == 4);
+  for (std::size_t k = 0; k < 4; ++k) CHECK(kept[k].to_vector<float>()[0] == static_cast<float>(3 * k));
+}
+
+TEST_CASE("Unreadable samples are reported once, counted and replaced alike for any workers") {
+  const auto broken = [](std::int64_t i) { return i % 7 == 3; };  // 7 of 50
+  const auto probes = std::make_shared<Probes>();
+  std::vector<std::vector<float>> expected;
+  for (const int workers : {0, 1, 3}) {
+    for (const std::int64_t batch_size : {10, 50}) {
+      std::vector<std::string> warnings;
+      const Loader loader(std::make_shared<Numbers>(50, broken), probes,
+                          {.batch_size = batch_size, .workers = workers, .on_warning = [&](const std::string& message) {
+                             warnings.push_back(message);
+                           }});
+      const auto rows = served(loader, 0);
+      if (expected.empty()) expected = rows;
+      CHECK(rows == expected);
+      REQUIRE(rows.size() == 50);
+      for (const auto& row : rows) {
+        CHECK_FALSE(broken(static_cast<std::int64_t>(row[0])));
+        CHECK(row[1] == static_cast<float>(static_cast<int>(row[0]) % 10));
+        CHECK(row[2] == row[0]);
+      }
+      served(loader, 1);
+      CHECK(loader.skipped() == 7);
+      CHECK(loader.skip_messages().size() == 7);
+      CHECK(std::set<std::string>(warnings.begin(), warnings.end()).size() == 7);
+      REQUIRE(warnings.size() == 7);
+      CHECK_THAT(warnings[0], Contains("numbers: file") && Contains("is corrupt (sample skipped)"));
+    }
+  }
+}
+
+TEST_CASE("A data set that is mostly unreadable ends the epoch") {
+  const int workers = GENERATE(0, 1, 4);
+  const bool all = GENERATE(false, true);
+  const auto numbers = std::make_shared<Numbers>(40, [all](std::int64_t i) { return all || i % 4 != 0; });
+  const Loader loader(numbers, std::make_shared<Probes>(),
+                      {.batch_size = 20, .workers = workers, .on_warning = [](const std::string&) {}});
+  for (std::uint32_t epoch = 0; epoch < 2; ++epoch) {
+    const std::string message = message_of([&] { served(loader, epoch); });
+    CHECK_THAT(message, Contains("of 40 samples cannot be read, more than half; check the data. The first: numbers"));
+  }
+}
+
+TEST_CASE("Exactly half unreadable still trains") {
+  const auto numbers = std::make_shared<Numbers>(20, [](std::int64_t i) { return i >= 10; });
+  const Loader loader(numbers, std::make_shared<Probes>(),
+                      {.batch_size = 20, .workers = GENERATE(0, 2), .on_warning = [](const std::string&) {}});
+  CHECK(served(loader, 0).size() == 20);
+  CHECK(loader.skipped() == 10);
+}
+
+TEST_CASE("What a worker throws reaches the consumer") {
+  const auto probes = std::make_shared<Probes>();
+  probes->on_view = [](std::uint32_t id) {
+    if (id == 17) throw std::runtime_error("boom");
+  };
+  const Loader loader(std::make_shared<Numbers>(32), probes, {.batch_size = 8, .workers = GENERATE(0, 1, 3)});
+  CHECK_THROWS_WITH(served(loader, 0), "boom");
+  CHECK_THROWS_WITH(served(loader, 1), "boom");  // and the loader can be used again
+}
+
+TEST_CASE("Leaving an epoch early stops the workers within a sample") {
+  const auto numbers = std::make_shared<Numbers>(200);
+  const auto probes = std::make_shared<Probes>();
+  std::atomic<int> made = 0;
+  probes->on_view = [&](std::uint32_t) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    ++made;
+  };
+  const Loader loader(numbers, probes, {.batch_size = 100, .workers = 2, .prefetch = 2});
+  for (const Batch& batch : loader.epoch(0)) {
+    CHECK(batch.size == 100);
+    break;
+  }
+  CHECK(made < 300);  // of 400: the second batch was not finished
+  const int after = made;
+  std::this_thread::sleep_for(std::chrono::milliseconds(10));
+  CHECK(made == after);
+  { const Epoch untouched = loader.epoch(1); }  // never begun
+  CHECK(made == after);
+}
+
+TEST_CASE("Workers stay within the prefetch") {
+  const auto numbers = std::make_shared<Numbers>(100);
+  const Loader loader(numbers, std::make_shared<Probes>(), {.batch_size = 10, .workers = 2, .prefetch = 3});
+  int taken = 0;
+  for (const Batch& batch : loader.epoch(0)) {
+    CHECK(batch.size == 10);
+    ++taken;
+    std::this_thread::sleep_for(std::chrono::milliseconds(2));
+    CHECK(numbers->reads <= 10 * (taken + 3));
+  }
+  CHECK(taken == 10);
+  CHECK(numbers->reads == 100);
+}
+
+TEST_CASE("Workers compute serially") {
+  const auto probes = std::make_shared<Probes>();
+  std::atomic<int> pieces = 0;
+  probes->on_view = [&](std::uint32_t) { parallel_for(64, 1, [&](std::int64_t, std::int64_t) { ++pieces; }); };
+  const Loader loader(std::make_shared<Numbers>(16), probes, {.batch_size = 16, .workers = 2});
+  served(loader, 0);
+  CHECK(pieces == 32);  // one range a view
+}
+
+TEST_CASE("An epoch is run once") {
+  const Loader loader(std::make_shared<Numbers>(8), std::make_shared<Probes>(), {.batch_size = 4});
+  Epoch epoch = loader.epoch(0);
+  for (const Batch& batch : epoch) CHECK(batch.size == 4);
+  CHECK_THAT(message_of([&] { (void)epoch.begin(); }), Contains("has begun already; call epoch() for another pass"));
+}
+
+TEST_CASE("Impossible loader options end with one clear line") {
+  const auto numbers = std::make_shared<Numbers>(10);
+  const auto probes = std::make_shared<Probes>();
+  const auto error = [&](const LoaderOptions& options) {
+    return message_of([&] { Loader(numbers, probes, options); });
+  };
+  CHECK_THAT(error({.batch_size = 0}), Contains("loader: batch_size 0, at least 1 is needed"));
+  CHECK_THAT(error({.batch_size = 11}),
+             Contains("batch_size 11, but only 10 samples: lower batch_size or turn drop_last off"));
+  CHECK_THAT(error({.batch_size = 5, .views = 0}), Contains("loader: views 0"));
+  CHECK_THAT(error({.batch_size = 5, .workers = -1}), Contains("loader: workers -1"));
+  CHECK_THAT(error({.batch_size = 5, .prefetch = 0}), Contains("loader: prefetch 0"));
+  CHECK_THAT(message_of([&] { Loader(nullptr, probes); }), Contains("a data set and a view maker are needed"));
+  CHECK_THAT(message_of([&] { Loader(std::make_shared<Numbers>(0), probes); }), Contains("the data set is empty"));
+}
