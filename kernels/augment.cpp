@@ -36,22 +36,38 @@ struct View {
   float* plane(int c) const { return planes + c * pixels(); }
 };
 
+/// One axis of a resize, ready: position i takes taps first[i] + k with weights[k * target + i], k < count.
+struct Taps {
+  std::vector<std::int32_t> first;
+  std::vector<float> weights;
+  std::int32_t count = 0;
+
+  /// `mirrored` flips the target; the weights of a position sum to `unit`.
+  void fill(std::int32_t source, std::int32_t target, Interpolation interpolation, bool mirrored, float unit) {
+    const ResizeAxis axis(source, target, interpolation);
+    count = axis.taps;
+    first.resize(target);
+    weights.resize(static_cast<std::size_t>(count) * target);
+    for (std::int32_t i = 0; i < target; ++i) {
+      const std::int32_t at = mirrored ? target - 1 - i : i, begin = axis.first(i);
+      first[at] = begin;
+      float total = 0;
+      for (std::int32_t k = 0; k < count; ++k) {
+        const float w = axis.weight(i, begin + k);
+        weights[k * target + at] = w;
+        total += w;
+      }
+      for (std::int32_t k = 0; k < count; ++k) weights[k * target + at] *= unit / total;
+    }
+  }
+};
+
 struct Scratch {
-  Buffer staged, row, row_weights, column_weights, planes, spare, kernel;
-  std::vector<std::int32_t> first_columns;
+  Buffer staged, row, planes, spare, kernel;
+  Taps rows, columns;
 };
 
 thread_local Scratch scratch;
-
-/// Weights of one axis, tap by tap: weights[k * target + i] belongs to tap first(i) + k of position i.
-void fill_weights(const ResizeAxis& axis, std::int32_t target, float unit, bool mirrored, float* weights) {
-  for (std::int32_t i = 0; i < target; ++i) {
-    const std::int32_t at = mirrored ? target - 1 - i : i, first = axis.first(i);
-    float total = 0;
-    for (std::int32_t k = 0; k < axis.taps; ++k) total += axis.weight(i, first + k);
-    for (std::int32_t k = 0; k < axis.taps; ++k) weights[k * target + at] = axis.weight(i, first + k) * unit / total;
-  }
-}
 
 /// row[j] = sum of weights[k * stride] * source row k, two rows a pass.
 template <class T>
@@ -90,23 +106,18 @@ template <class T, int channels>
 void resize(const T* box, std::int64_t pitch, const AugmentParameters& p, Interpolation interpolation,
             const View& view) {
   const std::int32_t size = view.size;
-  const ResizeAxis rows(p.crop_height, size, interpolation), columns(p.crop_width, size, interpolation);
-  float* row_weights = scratch.row_weights.get(static_cast<std::size_t>(rows.taps) * size);
-  float* column_weights = scratch.column_weights.get(static_cast<std::size_t>(columns.taps) * size);
-  fill_weights(rows, size, 1.0f / 255.0f, false, row_weights);
-  fill_weights(columns, size, 1.0f, p.flip != 0, column_weights);
-  scratch.first_columns.resize(size);
-  for (std::int32_t i = 0; i < size; ++i) {
-    scratch.first_columns[p.flip != 0 ? size - 1 - i : i] = columns.first(i) * channels;
-  }
+  Taps &rows = scratch.rows, &columns = scratch.columns;
+  rows.fill(p.crop_height, size, interpolation, false, 1.0f / 255.0f);
+  columns.fill(p.crop_width, size, interpolation, p.flip != 0, 1.0f);
+  for (std::int32_t& first : columns.first) first *= channels;
 
   const std::int32_t length = p.crop_width * channels;
   float* row = scratch.row.get(length);
   for (std::int32_t y = 0; y < size; ++y) {
-    blend_rows(box + rows.first(y) * pitch, pitch, rows.taps, row_weights + y, size, length, row);
+    blend_rows(box + rows.first[y] * pitch, pitch, rows.count, rows.weights.data() + y, size, length, row);
     for (int c = 0; c < channels; ++c) {
       float* out = view.plane(c) + std::int64_t{y} * size;
-      blend_columns<channels>(row + c, scratch.first_columns.data(), columns.taps, column_weights, size, out);
+      blend_columns<channels>(row + c, columns.first.data(), columns.count, columns.weights.data(), size, out);
     }
   }
   if (interpolation == Interpolation::bicubic) {  // the cubic overshoots at edges

@@ -85,7 +85,8 @@ struct ResizeAxis {
 
   SIMCLR_HOST_DEVICE float center(std::int32_t i) const { return scale * (static_cast<float>(i) + 0.5f); }
 
-  /// The first tap, at most n - taps, so that all `taps` are inside; those beyond the filter weigh 0.
+  /// The first tap, at most n - taps, so that all `taps` are inside; those beyond the filter weigh 0. Call it once
+  /// a position and keep the result: where it rounds up or down may differ between two places in the code.
   SIMCLR_HOST_DEVICE std::int32_t first(std::int32_t i) const {
     const float low = center(i) - support + 0.5f;
     const auto tap = static_cast<std::int32_t>(greater(low, 0.0f));
