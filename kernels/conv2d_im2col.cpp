@@ -40,16 +40,16 @@ bool is_pointwise(const Conv2dSizes& s) {
   return s.k == 1 && s.l == 1 && s.stride == 1 && s.padding == 0;
 }
 
-/// Positions a tile: patches of about `bytes`.
+/// Positions a tile: patches of about `bytes`, but enough of them to be worth packing the weights for.
 template <class T>
 std::int64_t tile_rows(const Conv2dSizes& s, std::int64_t bytes, std::int64_t total) {
   const std::int64_t rows = bytes / (patch_size(s) * static_cast<std::int64_t>(sizeof(T)));
-  return std::min(std::clamp<std::int64_t>(rows, 16, 4096), total);
+  return std::min(std::clamp<std::int64_t>(rows, 128, 4096), total);
 }
 
-/// Calls body(patch, image, length) for each run of x that lies under row u of the kernel at positions
-/// [begin, begin + count): offsets in the tile's matrix and in x, and a length. A kernel row within the image is one
-/// run, for its L*C values are neighbours in x. Before the runs of a patch body sees none of its padding.
+/// Calls body(line, skip, image, length) for each row u of the kernel at positions [begin, begin + count). `line` is
+/// the offset of its L*C values in the tile's matrix. Those within x are one run, as they are neighbours there:
+/// `length` values from x's offset `image`, after `skip` values of padding.
 template <class Body>
 void for_each_run(const Conv2dSizes& s, std::int64_t begin, std::int64_t count, Body&& body) {
   for (std::int64_t row = 0; row < count; ++row) {
@@ -111,14 +111,16 @@ template <class T>
 void backward_data(const Conv2dSizes& s, const T* dy, const T* w, T* dx) {
   const std::int64_t positions = s.p * s.q, size = patch_size(s), image_size = s.h * s.w * s.c;
   const auto weights = rows_of(w, s.o, size, size);
-  const std::int64_t tile = tile_rows<T>(s, 1 << 20, positions);
-  // By images: the patches of one image overlap, those of two do not.
-  parallel_for(s.n, 1, [&](std::int64_t first, std::int64_t last) {
+  // By groups of images: the patches of one image overlap, those of two do not.
+  const std::int64_t group = std::clamp<std::int64_t>(128 / positions, 1, s.n);
+  const std::int64_t tile = tile_rows<T>(s, 1 << 20, group * positions);
+  parallel_for((s.n + group - 1) / group, 1, [&](std::int64_t first_group, std::int64_t last_group) {
     Tensor buffer = Tensor::empty({tile * size}, dtype_of<T>);
-    std::fill(dx + first * image_size, dx + last * image_size, T{0});
-    for (std::int64_t image = first; image < last; ++image) {
-      for (std::int64_t offset = 0; offset < positions; offset += tile) {
-        const std::int64_t begin = image * positions + offset, count = std::min(tile, positions - offset);
+    for (std::int64_t first = first_group * group; first < std::min(last_group * group, s.n); first += group) {
+      const std::int64_t last = std::min(first + group, s.n);
+      std::fill(dx + first * image_size, dx + last * image_size, T{0});
+      for (std::int64_t begin = first * positions; begin < last * positions; begin += tile) {
+        const std::int64_t count = std::min(tile, last * positions - begin);
         rows_of(buffer.data<T>(), count, size, size).noalias() = rows_of(dy + begin * s.o, count, s.o, s.o) * weights;
         scatter_add(s, buffer.data<T>(), begin, count, dx);
       }
@@ -132,7 +134,9 @@ void backward_weights(const Conv2dSizes& s, const T* x, const T* dy, T* dw) {
   const std::int64_t tile = tile_rows<T>(s, 4 << 20, total);
   Tensor buffer = Tensor::empty({is_pointwise(s) ? 0 : tile * size}, dtype_of<T>);
   std::fill(dw, dw + s.o * size, T{0});
-  constexpr std::int64_t block = 64;  // columns of dw that one thread sums at a time
+  // Columns of dw that are summed at a time: always the same ones together, for Eigen's order of summation depends on
+  // how many it is given. A multiple of its widest register tile.
+  constexpr std::int64_t block = 96;
   for (std::int64_t begin = 0; begin < total; begin += tile) {
     const std::int64_t count = std::min(tile, total - begin);
     const T* patches = x + begin * size;
@@ -145,9 +149,11 @@ void backward_weights(const Conv2dSizes& s, const T* x, const T* dy, T* dw) {
     }
     const auto gradient = rows_of(dy + begin * s.o, count, s.o, s.o);
     parallel_for((size + block - 1) / block, 1, [&](std::int64_t first, std::int64_t last) {
-      const std::int64_t column = first * block, columns = std::min(last * block, size) - column;
-      rows_of(dw + column, s.o, columns, size).noalias() +=
-          gradient.transpose() * rows_of(patches + column, count, columns, size);
+      for (std::int64_t column = first * block; column < std::min(last * block, size); column += block) {
+        const std::int64_t columns = std::min(block, size - column);
+        rows_of(dw + column, s.o, columns, size).noalias() +=
+            gradient.transpose() * rows_of(patches + column, count, columns, size);
+      }
     });
   }
 }
