@@ -95,7 +95,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         if isinstance(action, int):
             self.send_error(action)
             return
-        if action == "full" or not asked:
+        if action in ("full", "full cut") or not asked:
             begin = 0
             self.send_response(200)
         elif begin >= len(body):
@@ -108,7 +108,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         if action != "endless":
             self.send_header("Content-Length", str(len(body) - begin))
         self.end_headers()
-        if action == "cut":
+        if action in ("cut", "full cut"):
             self.wfile.write(body[begin:begin + len(body) // 3])
         elif action == "stall":
             self.wfile.write(body[begin:begin + len(body) // 3])
@@ -206,6 +206,20 @@ class Transfer(Base):
         self.assertEqual(server.ranges, [None, f"bytes={len(GOOD) // 3}-", None])
         self.check_complete()
 
+    def test_range_refused_then_whole_file(self):
+        server = self.serve(plan=["cut", 416, "serve"])
+        self.assertEqual(self.fetch(server.url)[0], 0)
+        self.assertEqual(server.ranges, [None, f"bytes={len(GOOD) // 3}-", None])
+        self.check_complete()
+
+    def test_starting_again_drops_what_was_there(self):
+        self.dir.mkdir()
+        (self.dir / "cifar.tar.gz.part").write_bytes(bytes(len(GOOD) // 2))
+        server = self.serve(plan=["full cut", "serve"])
+        self.assertEqual(self.fetch(server.url)[0], 0)
+        self.assertEqual(server.ranges, [f"bytes={len(GOOD) // 2}-", f"bytes={len(GOOD) // 3}-"])
+        self.check_complete()
+
     def test_cut_for_ever_keeps_part_for_the_next_run(self):
         server = self.serve(plan=["cut", 503, "serve"])
         self.check_failed(self.fetch(server.url, None, "--retries", "1"), "HTTP 503", "run again")
@@ -219,6 +233,7 @@ class Transfer(Base):
         begin = time.monotonic()
         server = self.serve(plan=["stall"])
         self.check_failed(self.fetch(server.url, None, "--timeout", "0.3", "--retries", "1"), "connection lost")
+        self.assertEqual((self.dir / "cifar.tar.gz.part").stat().st_size, 2 * (len(GOOD) // 3))  # all that came
         self.assertLess(time.monotonic() - begin, 10)
 
     def test_stale_part_is_replaced(self):
