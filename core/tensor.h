@@ -123,6 +123,12 @@ class SIMCLR_API Tensor {
   std::shared_ptr<detail::TensorImpl> impl_;
 };
 
+/// How states and weights files carry tensors.
+struct NamedTensor {
+  std::string name;
+  Tensor value;
+};
+
 /// "f32 [2,3] on cpu", for messages.
 SIMCLR_API std::string describe(const Tensor& tensor);
 

@@ -8,7 +8,8 @@
 /// that a captured step replays truly.
 namespace simclr::kernels {
 
-/// One parameter's place in the arenas. `segments` tensors hold these as i32 [P,3].
+/// One parameter's place in the arenas. `segments` tensors hold these as i32 [P,3], ascending and disjoint; elements
+/// outside them stay as they are.
 struct Segment {
   std::int32_t begin;
   std::int32_t end;
@@ -55,6 +56,12 @@ struct AdamwOptions {
 /// AdamW (Loshchilov & Hutter, arXiv 1711.05101), PyTorch's form: w -= lr weight_decay w;
 /// m = beta1 m + (1-beta1) g; v = beta2 v + (1-beta2) g^2; w -= lr mhat / (sqrt(vhat) + eps).
 SIMCLR_API void adamw_step(OptimizerArena& arena, Tensor& m, Tensor& v, const AdamwOptions& options);
+
+/// Throw Error for options outside their ranges (negative, not finite, a beta of 1 or more). The steps call them; an
+/// optimizer calls them once when it is made, so that a mistake shows before training starts.
+SIMCLR_API void check_options(const SgdOptions& options);
+SIMCLR_API void check_options(const LarsOptions& options);
+SIMCLR_API void check_options(const AdamwOptions& options);
 
 struct OptimizerStepKernels {
   void (*sgd)(OptimizerArena& arena, Tensor& momentum, const SgdOptions& options);

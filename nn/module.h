@@ -25,10 +25,7 @@ struct Parameter {
   Initializer initializer;
 };
 
-struct NamedTensor {
-  std::string name;
-  Tensor value;
-};
+using simclr::NamedTensor;
 
 /// A part of a model: parameters (trained), buffers (kept, not trained) and child modules, each with a name.
 /// Modules are built by shared pointer and hold their children so. Parameters are NaN until initialize(), which the

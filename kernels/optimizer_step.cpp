@@ -1,0 +1,290 @@
+// SGD, LARS and AdamW on the CPU (the equations stand in the header). Segments are cut into blocks of fixed size;
+// threads share the blocks, and each block is one loop over memory. What a block computes depends on nothing but its
+// place, so every thread count gives the same bits. LARS reads the arenas once before that, for the norms.
+#include <simclr/core/parallel.h>
+#include <simclr/kernels/check.h>
+#include <simclr/kernels/optimizer_step.h>
+
+#include <algorithm>
+#include <cmath>
+#include <vector>
+
+namespace simclr::kernels {
+namespace {
+
+constexpr std::int64_t block_size = 1 << 14;  // elements; four arenas of it fit in a second-level cache
+
+struct Block {
+  std::int64_t begin;
+  std::int64_t count;
+  std::int64_t segment;
+};
+
+std::int64_t segment_count(const OptimizerArena& arena) {
+  return arena.segments.dim(0);
+}
+
+Segment segment(const OptimizerArena& arena, std::int64_t i) {
+  const auto* row = arena.segments.data<const std::int32_t>() + 3 * i;
+  return {row[0], row[1], row[2]};
+}
+
+std::vector<Block> cut(const char* op, const OptimizerArena& arena) {
+  std::vector<Block> blocks;
+  blocks.reserve(static_cast<std::size_t>(segment_count(arena) + arena.values.numel() / block_size));
+  std::int64_t previous = 0;
+  for (std::int64_t i = 0; i < segment_count(arena); ++i) {
+    const auto [begin, end, flags] = segment(arena, i);
+    SIMCLR_CHECK(begin >= previous && end >= begin && end <= arena.values.numel(), op, ": segment ", i, " is [", begin,
+                 ", ", end, ") after ", previous, " in arenas of ", arena.values.numel(),
+                 "; segments must ascend without overlap");
+    for (std::int64_t at = begin; at < end; at += block_size) {
+      blocks.push_back({at, std::min(block_size, end - at), i});
+    }
+    previous = end;
+  }
+  return blocks;
+}
+
+/// body(block index) for all blocks; small models stay on one thread.
+template <class Body>
+void for_blocks(const std::vector<Block>& blocks, const Body& body) {
+  std::int64_t elements = 0;
+  for (const Block& block : blocks) elements += block.count;
+  const auto n = static_cast<std::int64_t>(blocks.size());
+  parallel_for(n, elements <= 2 * block_size ? n : 1, [&](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t i = begin; i < end; ++i) body(static_cast<std::size_t>(i));
+  });
+}
+
+std::int32_t& step_of(const char* op, OptimizerArena& arena) {
+  auto& step = *arena.step.data<std::int32_t>();
+  SIMCLR_CHECK(step >= 0, op, ": the step count is ", step, ", it cannot be negative");
+  return step;
+}
+
+double learning_rate(const OptimizerArena& arena, std::int32_t step) {
+  const std::int64_t last = arena.learning_rates.numel() - 1;
+  return double{arena.learning_rates.data<const float>()[std::min<std::int64_t>(step, last)]};
+}
+
+template <class T>
+void sgd_block(T* __restrict w, const T* __restrict g, T* __restrict v, std::int64_t n, T lr, T momentum, T decay,
+               bool nesterov) {
+  for (std::int64_t i = 0; i < n; ++i) {
+    const T d = g[i] + decay * w[i];
+    const T m = momentum * v[i] + d;
+    v[i] = m;
+    w[i] -= lr * (nesterov ? d + momentum * m : m);
+  }
+}
+
+void sgd_cpu(OptimizerArena& arena, Tensor& momentum, const SgdOptions& options) {
+  const auto blocks = cut("sgd_step", arena);
+  std::int32_t& step = step_of("sgd_step", arena);
+  dispatch_float(arena.values.dtype(), [&](auto zero) {
+    using T = decltype(zero);
+    T *w = arena.values.data<T>(), *v = momentum.data<T>();
+    const T* g = arena.gradients.data<const T>();
+    const T lr = static_cast<T>(learning_rate(arena, step));
+    for_blocks(blocks, [&](std::size_t i) {
+      const auto [begin, count, s] = blocks[i];
+      const bool decays = (segment(arena, s).flags & segment_decay) != 0;
+      sgd_block(w + begin, g + begin, v + begin, count, lr, static_cast<T>(options.momentum),
+                static_cast<T>(decays ? options.weight_decay : 0.0), options.nesterov);
+    });
+  });
+  ++step;
+}
+
+/// Sums of squares of w and of g + decay w.
+struct Squares {
+  double w = 0;
+  double g = 0;
+};
+
+template <class T>
+Squares squares_block(const T* w, const T* g, std::int64_t n, T decay) {
+  double ww = 0, gg = 0;
+#pragma omp simd reduction(+ : ww, gg)
+  for (std::int64_t i = 0; i < n; ++i) {
+    const T d = g[i] + decay * w[i];
+    ww += static_cast<double>(w[i]) * static_cast<double>(w[i]);
+    gg += static_cast<double>(d) * static_cast<double>(d);
+  }
+  return {ww, gg};
+}
+
+template <class T>
+void lars_block(T* __restrict w, const T* __restrict g, T* __restrict v, std::int64_t n, T rate, T momentum, T decay,
+                bool nesterov) {
+  for (std::int64_t i = 0; i < n; ++i) {
+    const T d = rate * (g[i] + decay * w[i]);
+    const T m = momentum * v[i] + d;
+    v[i] = m;
+    w[i] -= nesterov ? momentum * m + d : m;
+  }
+}
+
+void lars_cpu(OptimizerArena& arena, Tensor& momentum, const LarsOptions& options) {
+  const auto blocks = cut("lars_step", arena);
+  std::int32_t& step = step_of("lars_step", arena);
+  dispatch_float(arena.values.dtype(), [&](auto zero) {
+    using T = decltype(zero);
+    T *w = arena.values.data<T>(), *v = momentum.data<T>();
+    const T* g = arena.gradients.data<const T>();
+    const double lr = learning_rate(arena, step);
+    const auto decay = [&](const Segment& s) {
+      return static_cast<T>((s.flags & segment_decay) != 0 ? options.weight_decay : 0.0);
+    };
+
+    std::vector<Squares> partial(blocks.size());
+    for_blocks(blocks, [&](std::size_t i) {
+      const auto [begin, count, index] = blocks[i];
+      const Segment s = segment(arena, index);
+      if ((s.flags & segment_adapt) != 0) partial[i] = squares_block(w + begin, g + begin, count, decay(s));
+    });
+    std::vector<Squares> total(static_cast<std::size_t>(segment_count(arena)));
+    for (std::size_t i = 0; i < blocks.size(); ++i) {  // in the blocks' order
+      Squares& sum = total[static_cast<std::size_t>(blocks[i].segment)];
+      sum.w += partial[i].w;
+      sum.g += partial[i].g;
+    }
+    const auto ratio = [&](const Squares& sum) {  // segments without adaptation have sums of 0
+      if (sum.w == 0 || sum.g == 0) return 1.0;
+      return options.trust_coefficient * std::sqrt(sum.w) / std::sqrt(sum.g);
+    };
+
+    for_blocks(blocks, [&](std::size_t i) {
+      const auto [begin, count, index] = blocks[i];
+      lars_block(w + begin, g + begin, v + begin, count,
+                 static_cast<T>(lr * ratio(total[static_cast<std::size_t>(index)])), static_cast<T>(options.momentum),
+                 decay(segment(arena, index)), options.nesterov);
+    });
+  });
+  ++step;
+}
+
+template <class T>
+struct AdamwFactors {
+  T beta1, beta2, one_minus_beta1, one_minus_beta2;
+  T rate;                 // lr / (1 - beta1^t)
+  T inverse_root_beta2t;  // 1 / sqrt(1 - beta2^t)
+  T eps;
+};
+
+template <class T>
+void adamw_block(T* __restrict w, const T* __restrict g, T* __restrict m, T* __restrict v, std::int64_t n, T keep,
+                 const AdamwFactors<T>& f) {
+  for (std::int64_t i = 0; i < n; ++i) {
+    const T d = g[i];
+    const T first = f.beta1 * m[i] + f.one_minus_beta1 * d;
+    const T second = f.beta2 * v[i] + f.one_minus_beta2 * (d * d);
+    m[i] = first;
+    v[i] = second;
+    w[i] = keep * w[i] - f.rate * first / (std::sqrt(second) * f.inverse_root_beta2t + f.eps);
+  }
+}
+
+void adamw_cpu(OptimizerArena& arena, Tensor& m, Tensor& v, const AdamwOptions& options) {
+  const auto blocks = cut("adamw_step", arena);
+  std::int32_t& step = step_of("adamw_step", arena);
+  dispatch_float(arena.values.dtype(), [&](auto zero) {
+    using T = decltype(zero);
+    T *w = arena.values.data<T>(), *pm = m.data<T>(), *pv = v.data<T>();
+    const T* g = arena.gradients.data<const T>();
+    const double lr = learning_rate(arena, step);
+    const double t = static_cast<double>(step) + 1;
+    const AdamwFactors<T> factors = {static_cast<T>(options.beta1),
+                                     static_cast<T>(options.beta2),
+                                     static_cast<T>(1 - options.beta1),
+                                     static_cast<T>(1 - options.beta2),
+                                     static_cast<T>(lr / (1 - std::pow(options.beta1, t))),
+                                     static_cast<T>(1 / std::sqrt(1 - std::pow(options.beta2, t))),
+                                     static_cast<T>(options.eps)};
+    for_blocks(blocks, [&](std::size_t i) {
+      const auto [begin, count, s] = blocks[i];
+      const bool decays = (segment(arena, s).flags & segment_decay) != 0;
+      const T keep = static_cast<T>(decays ? 1 - lr * options.weight_decay : 1.0);
+      adamw_block(w + begin, g + begin, pm + begin, pv + begin, count, keep, factors);
+    });
+  });
+  ++step;
+}
+
+void check_arena(const char* op, const OptimizerArena& arena) {
+  check_floats(op, arena.values, arena.gradients);
+  check_rank(op, "values", arena.values, 1);
+  check_shape(op, "gradients", arena.gradients, arena.values.shape());
+  const auto control = [&](const char* what, const Tensor& tensor, DType dtype, bool shape_fits, const char* shape) {
+    SIMCLR_CHECK(shape_fits && tensor.dtype() == dtype && tensor.device() == arena.values.device(), op, ": ", what,
+                 " must be ", dtype, " ", shape, " on ", arena.values.device(), ", got ", describe(tensor));
+  };
+  const Tensor &segments = arena.segments, &rates = arena.learning_rates, &step = arena.step;
+  control("segments", segments, DType::i32, segments.defined() && segments.rank() == 2 && segments.dim(1) == 3,
+          "[P,3]");
+  control("learning_rates", rates, DType::f32, rates.defined() && rates.rank() == 1 && rates.numel() > 0,
+          "[T], T at least 1,");
+  control("step", step, DType::i32, step.defined() && step.shape() == Shape{1}, "[1]");
+}
+
+void check_state(const char* op, const char* what, const OptimizerArena& arena, const Tensor& state) {
+  check_shape(op, what, state, arena.values.shape());
+  check_floats(op, arena.values, state);
+}
+
+void check_at_least_zero(const char* op, const char* what, double value) {
+  SIMCLR_CHECK(value >= 0 && std::isfinite(value), op, ": ", what, " is ", value, ", it must be at least 0");
+}
+
+void check_momentum(const char* op, double momentum, double weight_decay, bool nesterov) {
+  check_at_least_zero(op, "momentum", momentum);
+  check_at_least_zero(op, "weight_decay", weight_decay);
+  SIMCLR_CHECK(!nesterov || momentum > 0, op, ": nesterov needs a momentum above 0");
+}
+
+}  // namespace
+
+void check_options(const SgdOptions& options) {
+  check_momentum("sgd", options.momentum, options.weight_decay, options.nesterov);
+}
+
+void check_options(const LarsOptions& options) {
+  check_momentum("lars", options.momentum, options.weight_decay, options.nesterov);
+  check_at_least_zero("lars", "trust_coefficient", options.trust_coefficient);
+}
+
+void check_options(const AdamwOptions& options) {
+  for (const double beta : {options.beta1, options.beta2}) {
+    SIMCLR_CHECK(beta >= 0 && beta < 1, "adamw: a beta is ", beta, ", it must be at least 0 and below 1");
+  }
+  check_at_least_zero("adamw", "eps", options.eps);
+  check_at_least_zero("adamw", "weight_decay", options.weight_decay);
+}
+
+void sgd_step(OptimizerArena& arena, Tensor& momentum, const SgdOptions& options) {
+  check_arena("sgd_step", arena);
+  check_state("sgd_step", "momentum", arena, momentum);
+  check_options(options);
+  optimizer_step_slot.on(arena.values.device()).sgd(arena, momentum, options);
+}
+
+void lars_step(OptimizerArena& arena, Tensor& momentum, const LarsOptions& options) {
+  check_arena("lars_step", arena);
+  check_state("lars_step", "momentum", arena, momentum);
+  check_options(options);
+  optimizer_step_slot.on(arena.values.device()).lars(arena, momentum, options);
+}
+
+void adamw_step(OptimizerArena& arena, Tensor& m, Tensor& v, const AdamwOptions& options) {
+  check_arena("adamw_step", arena);
+  check_state("adamw_step", "m", arena, m);
+  check_state("adamw_step", "v", arena, v);
+  check_options(options);
+  optimizer_step_slot.on(arena.values.device()).adamw(arena, m, v, options);
+}
+
+extern const OptimizerStepKernels optimizer_step_cpu;
+const OptimizerStepKernels optimizer_step_cpu = {sgd_cpu, lars_cpu, adamw_cpu};
+
+}  // namespace simclr::kernels

@@ -1,0 +1,106 @@
+#pragma once
+
+#include <simclr/kernels/optimizer_step.h>
+#include <simclr/nn/module.h>
+#include <simclr/nn/schedule.h>
+
+#include <string>
+#include <vector>
+
+/// Optimizers. Equations are in kernels/optimizer_step.h.
+namespace simclr::nn {
+
+/// Takes parameters over: their values and gradients move into flat arenas (handles stay valid), and step() updates
+/// them all in one call. Convert a model (Module::to) and load its weights' dtype before making one. Parameters that
+/// do not require a gradient are left alone, one that is listed twice is taken once, and one that no gradient
+/// reached counts as having gradient 0.
+class SIMCLR_API Optimizer {
+ public:
+  virtual ~Optimizer() = default;
+  Optimizer(const Optimizer&) = delete;
+  Optimizer& operator=(const Optimizer&) = delete;
+
+  /// Updates the parameters at the schedule's learning rate, advances the schedule and zeroes the gradients.
+  /// Throws Error where a parameter or its gradient no longer lives in this optimizer's arenas.
+  void step();
+  void zero_grad();
+
+  /// Updates made so far. Reads device memory.
+  std::int64_t steps() const;
+  /// Of the next step. Reads device memory.
+  float learning_rate() const { return schedule_.at(steps()); }
+
+  /// What a checkpoint needs besides the weights: "step" i32 [1], and each state by parameter ("momentum.fc.weight").
+  /// The tensors share the optimizer's memory.
+  std::vector<NamedTensor> state() const;
+  /// Copies a state by name. Throws Error, with nothing changed, naming what is missing, unknown or of another shape.
+  void load_state(const std::vector<NamedTensor>& state);
+
+ protected:
+  /// The flags of kernels::Segment for weights, and for the parameters of norm layers and biases.
+  Optimizer(const std::vector<Parameter>& parameters, Schedule schedule, std::int32_t weight_flags,
+            std::int32_t norm_and_bias_flags);
+
+  /// One update of arena(), which advances arena().step.
+  virtual void update() = 0;
+
+  kernels::OptimizerArena& arena() { return arena_; }
+  /// A zeroed arena of the optimizer's own, which state() and load_state() carry under `name`.
+  Tensor add_state(std::string name);
+
+ private:
+  std::vector<Parameter> parameters_;
+  std::vector<std::int64_t> offsets_;  // of the parameters, in elements
+  Schedule schedule_;
+  kernels::OptimizerArena arena_;
+  std::vector<NamedTensor> states_;
+};
+
+struct SgdOptions {
+  double momentum = 0.9;
+  double weight_decay = 0.0;
+  bool nesterov = false;
+  bool decay_norm_and_bias = true;  // as PyTorch does; false: weights only
+};
+/// SGD with momentum, PyTorch's rule (without dampening).
+class SIMCLR_API Sgd : public Optimizer {
+ public:
+  Sgd(const std::vector<Parameter>& parameters, const SgdOptions& options, Schedule schedule);
+
+ private:
+  void update() override;
+  kernels::SgdOptions options_;
+  Tensor momentum_;
+};
+
+using LarsOptions = kernels::LarsOptions;
+/// LARS as SimCLR uses it: biases and the parameters of norm layers take neither weight decay nor adaptation.
+class SIMCLR_API Lars : public Optimizer {
+ public:
+  Lars(const std::vector<Parameter>& parameters, const LarsOptions& options, Schedule schedule);
+
+ private:
+  void update() override;
+  LarsOptions options_;
+  Tensor momentum_;
+};
+
+struct AdamwOptions {
+  double beta1 = 0.9;
+  double beta2 = 0.999;
+  double eps = 1e-8;
+  double weight_decay = 0.01;
+  bool decay_norm_and_bias = true;  // as PyTorch does, and as Sgd here; false: weights only
+};
+/// AdamW, PyTorch's rule.
+class SIMCLR_API AdamW : public Optimizer {
+ public:
+  AdamW(const std::vector<Parameter>& parameters, const AdamwOptions& options, Schedule schedule);
+
+ private:
+  void update() override;
+  kernels::AdamwOptions options_;
+  Tensor m_, v_;
+};
+
+}  // namespace simclr::nn
