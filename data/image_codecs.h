@@ -1,0 +1,15 @@
+#pragma once
+
+#include <simclr/data/image_io.h>
+
+/// What image_io.h is made of: the decoders that the build found. Each throws Error, opened by `name`.
+namespace simclr::data {
+
+Picture decode_jpeg(std::span<const std::uint8_t> bytes, const std::string& name);
+Picture decode_png(std::span<const std::uint8_t> bytes, const std::string& name);
+std::vector<std::uint8_t> encode_png(const Picture& picture, const std::string& name);
+
+/// Throws Error for a picture above the limits, then takes its memory.
+void allocate(Picture& picture, std::int64_t height, std::int64_t width, int channels, const std::string& name);
+
+}  // namespace simclr::data

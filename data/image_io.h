@@ -1,0 +1,37 @@
+#pragma once
+
+#include <simclr/core/export.h>
+
+#include <cstdint>
+#include <span>
+#include <string>
+#include <vector>
+
+namespace simclr::data {
+
+/// A picture in memory: u8 [height,width,channels], channels interleaved: 1 grey, 3 RGB, 4 RGB with alpha.
+struct Picture {
+  std::int32_t height = 0, width = 0, channels = 0;
+  std::vector<std::uint8_t> pixels;
+};
+
+/// The largest picture that is read: pixels a side, pixels, and bytes of its file.
+inline constexpr std::int64_t max_picture_side = 65500;
+inline constexpr std::int64_t max_picture_pixels = std::int64_t{1} << 28;
+inline constexpr std::int64_t max_picture_file = std::int64_t{1} << 30;
+
+/// Decodes a JPEG or PNG picture, told by content; `name` stands for it in messages. Grey stays 1 channel, colour
+/// becomes 3, and whatever has transparency 4. 16-bit samples keep their upper 8 bits, palettes are expanded, and
+/// grey with alpha becomes RGB with alpha. Colours are taken as they are: gamma and colour profiles are ignored. The
+/// EXIF orientation is not applied.
+/// Throws Error for any other format, CMYK JPEG, damaged or truncated data, and a picture above the limits
+/// (before memory is taken for it). Thread-safe.
+SIMCLR_API Picture decode_picture(std::span<const std::uint8_t> bytes, const std::string& name);
+
+/// Reads and decodes the file at `path`. Throws Error, naming it.
+SIMCLR_API Picture read_picture(const std::string& path);
+
+/// Writes a PNG picture (1, 3 or 4 channels): all of it, or nothing. Throws Error.
+SIMCLR_API void write_png(const std::string& path, const Picture& picture);
+
+}  // namespace simclr::data

@@ -1,0 +1,104 @@
+#ifdef SIMCLR_HAVE_JPEG
+
+#include "image_codecs.h"
+
+#include <simclr/core/error.h>
+
+#include <csetjmp>
+#include <cstddef>
+#include <cstdio>  // jpeglib.h needs FILE
+
+#include <jerror.h>
+#include <jpeglib.h>
+
+namespace simclr::data {
+namespace {
+
+// Each scan of a progressive picture is a pass over all of it; a tiny file can ask for thousands.
+constexpr int max_scans = 500;
+
+/// One picture being decoded. libjpeg reports errors by a call that must not return: it jumps to `escape`.
+struct Decoder {
+  jpeg_decompress_struct info{};
+  jpeg_error_mgr errors{};
+  jpeg_progress_mgr progress{};
+  std::jmp_buf escape;
+  char message[JMSG_LENGTH_MAX] = {};
+  const char* complaint = nullptr;  // ours, where libjpeg itself has none
+
+  ~Decoder() { jpeg_destroy_decompress(&info); }
+};
+
+Decoder& decoder_of(j_common_ptr info) {
+  return *static_cast<Decoder*>(info->client_data);
+}
+
+[[noreturn]] void give_up(j_common_ptr info) {
+  Decoder& decoder = decoder_of(info);
+  decoder.errors.format_message(info, decoder.message);
+  std::longjmp(decoder.escape, 1);
+}
+
+// libjpeg goes on after damage and paints the rest grey. A picture that is half grey is not one to learn from.
+void on_message(j_common_ptr info, int level) {
+  if (level >= 0) return;  // a trace, not a warning
+  switch (info->err->msg_code) {
+    case JWRN_HIT_MARKER:
+    case JWRN_HUFF_BAD_CODE:
+    case JWRN_JPEG_EOF:
+    case JWRN_MUST_RESYNC: give_up(info);
+    default: return;
+  }
+}
+
+void on_progress(j_common_ptr info) {
+  Decoder& decoder = decoder_of(info);
+  if (decoder.info.input_scan_number <= max_scans) return;
+  decoder.complaint = "too many progressive scans";
+  std::longjmp(decoder.escape, 1);
+}
+
+/// Decodes into `picture`; false after an error. Nothing with a destructor lives in this frame, which longjmp leaves.
+bool decode(Decoder& decoder, std::span<const std::uint8_t> bytes, Picture& picture, const std::string& name) {
+  jpeg_decompress_struct& info = decoder.info;
+  info.err = jpeg_std_error(&decoder.errors);
+  info.client_data = &decoder;
+  decoder.errors.error_exit = give_up;
+  decoder.errors.emit_message = on_message;
+  if (setjmp(decoder.escape)) return false;
+  jpeg_create_decompress(&info);
+  decoder.progress.progress_monitor = on_progress;
+  info.progress = &decoder.progress;
+  jpeg_mem_src(&info, bytes.data(), static_cast<unsigned long>(bytes.size()));
+  jpeg_read_header(&info, TRUE);
+  if (info.jpeg_color_space == JCS_CMYK || info.jpeg_color_space == JCS_YCCK) {
+    decoder.complaint = "CMYK colours are not read; convert it to RGB";
+    return false;
+  }
+  const bool grey = info.jpeg_color_space == JCS_GRAYSCALE;
+  info.out_color_space = grey ? JCS_GRAYSCALE : JCS_RGB;
+  allocate(picture, info.image_height, info.image_width, grey ? 1 : 3, name);
+  jpeg_start_decompress(&info);
+  while (info.output_scanline < info.output_height) {
+    JSAMPROW row =
+        picture.pixels.data() + std::size_t{info.output_scanline} * picture.width * std::size_t(picture.channels);
+    jpeg_read_scanlines(&info, &row, 1);
+  }
+  jpeg_finish_decompress(&info);
+  return true;
+}
+
+}  // namespace
+
+Picture decode_jpeg(std::span<const std::uint8_t> bytes, const std::string& name) {
+  Decoder decoder;
+  Picture picture;
+  if (!decode(decoder, bytes, picture, name)) {
+    fail(name, ": damaged or unsupported JPEG: ", decoder.complaint ? decoder.complaint : decoder.message);
+  }
+  return picture;
+}
+
+}  // namespace simclr::data
+
+#endif  // SIMCLR_HAVE_JPEG

@@ -1,0 +1,136 @@
+// Decoders and encoder for builds without libjpeg-turbo or libpng.
+
+#if !defined(SIMCLR_HAVE_JPEG) || !defined(SIMCLR_HAVE_PNG)
+
+#include "image_codecs.h"
+
+#include <simclr/core/error.h>
+
+#include <cstddef>
+#include <cstdlib>
+#include <memory>
+
+#ifdef SIMCLR_HAVE_STB
+#define STB_IMAGE_IMPLEMENTATION
+#define STB_IMAGE_STATIC
+#define STBI_NO_STDIO
+#define STBI_MAX_DIMENSIONS 65500  // max_picture_side
+#ifndef SIMCLR_HAVE_JPEG
+#define STBI_ONLY_JPEG
+#endif
+#ifndef SIMCLR_HAVE_PNG
+#define STBI_ONLY_PNG
+#define STB_IMAGE_WRITE_IMPLEMENTATION
+#define STB_IMAGE_WRITE_STATIC
+#define STBI_WRITE_NO_STDIO
+#endif
+#include <stb/stb_image.h>
+#ifndef SIMCLR_HAVE_PNG
+#include <stb/stb_image_write.h>
+#endif
+#endif
+
+namespace simclr::data {
+namespace {
+
+#ifdef SIMCLR_HAVE_STB
+
+Picture decode(std::span<const std::uint8_t> bytes, const std::string& name, const char* format) {
+  const auto size = static_cast<int>(bytes.size());  // at most max_picture_file
+  int width = 0, height = 0, channels = 0;
+  Picture picture;
+  // The size first: stb takes memory for what the header says.
+  if (stbi_info_from_memory(bytes.data(), size, &width, &height, &channels)) {
+    const std::int64_t pixels = std::int64_t{height} * width;
+    SIMCLR_CHECK(pixels <= max_picture_pixels, name, ": a picture of ", height, " x ", width, " pixels, at most ",
+                 max_picture_side, " a side and ", max_picture_pixels, " in all are read; scale it down");
+  }
+  const std::unique_ptr<stbi_uc, decltype(&std::free)> decoded(
+      stbi_load_from_memory(bytes.data(), size, &width, &height, &channels, 0), &std::free);
+  SIMCLR_CHECK(decoded, name, ": damaged or unsupported ", format, ": ", stbi_failure_reason());
+  allocate(picture, height, width, channels == 2 ? 4 : channels, name);
+  if (channels == 2) {
+    for (std::size_t i = 0; i < picture.pixels.size() / 4; ++i) {
+      for (std::size_t c = 0; c < 3; ++c) picture.pixels[4 * i + c] = decoded.get()[2 * i];
+      picture.pixels[4 * i + 3] = decoded.get()[2 * i + 1];
+    }
+  } else {
+    picture.pixels.assign(decoded.get(), decoded.get() + picture.pixels.size());
+  }
+  return picture;
+}
+
+#ifndef SIMCLR_HAVE_JPEG
+/// stb paints the missing part of a truncated JPEG grey and makes RGB of CMYK without a word, so look at the markers:
+/// throws Error where the end marker is missing and for four components.
+void check_jpeg(std::span<const std::uint8_t> bytes, const std::string& name) {
+  bool scanning = false;  // inside entropy-coded data, where ff is followed by 0 or a restart
+  for (std::size_t at = 2; at + 1 < bytes.size();) {
+    const std::uint8_t marker = bytes[at + 1];
+    const bool standalone = marker == 0 || marker == 1 || (marker >= 0xd0 && marker <= 0xd7);
+    if (bytes[at] != 0xff || marker == 0xff || (scanning && standalone)) {
+      ++at;
+      continue;
+    }
+    if (marker == 0xd9) return;
+    if (at + 9 >= bytes.size()) break;
+    const bool frame = marker >= 0xc0 && marker <= 0xcf && marker != 0xc4 && marker != 0xc8 && marker != 0xcc;
+    SIMCLR_CHECK(!frame || bytes[at + 9] != 4, name,
+                 ": damaged or unsupported JPEG: CMYK colours are not read; convert it to RGB");
+    scanning = marker == 0xda;
+    at += 2 + (std::size_t{bytes[at + 2]} << 8 | bytes[at + 3]);
+  }
+  fail(name, ": damaged or unsupported JPEG: the file is truncated");
+}
+#endif
+
+#else
+
+[[noreturn]] void no_decoder(const std::string& name, const char* format) {
+  fail(name, ": this build has no ", format, " support; build with libjpeg-turbo and libpng, or stb");
+}
+
+#endif
+
+}  // namespace
+
+#ifndef SIMCLR_HAVE_JPEG
+Picture decode_jpeg(std::span<const std::uint8_t> bytes, const std::string& name) {
+#ifdef SIMCLR_HAVE_STB
+  check_jpeg(bytes, name);
+  return decode(bytes, name, "JPEG");
+#else
+  no_decoder(name, "JPEG");
+#endif
+}
+#endif
+
+#ifndef SIMCLR_HAVE_PNG
+Picture decode_png(std::span<const std::uint8_t> bytes, const std::string& name) {
+#ifdef SIMCLR_HAVE_STB
+  return decode(bytes, name, "PNG");
+#else
+  no_decoder(name, "PNG");
+#endif
+}
+
+std::vector<std::uint8_t> encode_png(const Picture& picture, const std::string& name) {
+#ifdef SIMCLR_HAVE_STB
+  std::vector<std::uint8_t> output;
+  const auto append = [](void* context, void* data, int size) {
+    const auto* bytes = static_cast<const std::uint8_t*>(data);
+    static_cast<std::vector<std::uint8_t>*>(context)->assign(bytes, bytes + size);
+  };
+  SIMCLR_CHECK(stbi_write_png_to_func(append, &output, picture.width, picture.height, picture.channels,
+                                      picture.pixels.data(), picture.width * picture.channels),
+               "write_png: ", name, ": no memory to encode it");
+  return output;
+#else
+  no_decoder(name, "PNG");
+#endif
+}
+#endif
+
+}  // namespace simclr::data
+
+#endif

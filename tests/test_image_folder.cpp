@@ -1,0 +1,330 @@
+// Folders of pictures, and the JPEG and PNG decoders behind them, whole and damaged.
+
+#include <simclr/core/error.h>
+#include <simclr/data/image_folder.h>
+#include <simclr/data/image_io.h>
+#include <simclr/data/loader.h>
+
+#include "support/catch.h"
+#include "support/pictures.h"
+#include "support/temp_dir.h"
+
+#include <sys/resource.h>
+#include <sys/stat.h>
+
+#include <algorithm>
+#include <csignal>
+#include <cstdlib>
+#include <filesystem>
+#include <functional>
+#include <string>
+#include <thread>
+#include <vector>
+
+using namespace simclr;
+using namespace simclr::data;
+using namespace simclr::test;
+using Catch::Matchers::Contains;
+namespace fs = std::filesystem;
+
+namespace {
+
+std::string message_of(const std::function<void()>& call) {
+  try {
+    call();
+  } catch (const Error& error) {
+    return error.what();
+  }
+  return "no error";
+}
+
+/// A 16 x 24 colour JPEG: six flat blocks.
+Bytes small_jpeg() {
+  return flat_jpeg(16, 24, 3, {10, 128, 128, 200, 128, 128, 90, 60, 170, 40, 200, 100, 255, 128, 128, 0, 128, 128});
+}
+
+Bytes small_png() {
+  return plain_png(2, 2, 8, png_rgb, {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12});
+}
+
+std::string decode_error(const Bytes& bytes) {
+  return message_of([&] { decode_picture(bytes, "a picture"); });
+}
+
+}  // namespace
+
+TEST_CASE("JPEG: colour and grey decode to their levels") {
+  const Picture colour = decode_picture(small_jpeg(), "jpeg");
+  REQUIRE(colour.height == 16);
+  REQUIRE(colour.width == 24);
+  REQUIRE(colour.channels == 3);
+  const auto pixel = [&](int y, int x, int c) {
+    return int{colour.pixels[static_cast<std::size_t>((y * 24 + x) * 3 + c)]};
+  };
+  const int levels[6][3] = {{10, 128, 128}, {200, 128, 128}, {90, 60, 170},
+                            {40, 200, 100}, {255, 128, 128}, {0, 128, 128}};
+  for (int y = 0; y < 16; ++y) {
+    for (int x = 0; x < 24; ++x) {
+      const int* ycc = levels[y / 8 * 3 + x / 8];
+      const double cb = ycc[1] - 128, cr = ycc[2] - 128;
+      const double rgb[3] = {ycc[0] + 1.402 * cr, ycc[0] - 0.344136 * cb - 0.714136 * cr, ycc[0] + 1.772 * cb};
+      // Flat blocks have no rounding but the colour conversion's.
+      for (int c = 0; c < 3; ++c) CHECK(std::abs(pixel(y, x, c) - std::clamp(rgb[c], 0.0, 255.0)) <= 1.0);
+    }
+  }
+  const Picture grey = decode_picture(flat_jpeg(9, 5, 1, {77, 201}), "jpeg");
+  REQUIRE(grey.height == 9);
+  REQUIRE(grey.width == 5);
+  REQUIRE(grey.channels == 1);
+  for (int y = 0; y < 9; ++y) CHECK(grey.pixels[static_cast<std::size_t>(y * 5 + 4)] == (y < 8 ? 77 : 201));
+}
+
+TEST_CASE("PNG: every colour type has its stated channels") {
+  const auto check = [](const Bytes& png, int channels, const Bytes& pixels) {
+    const Picture picture = decode_picture(png, "png");
+    CHECK(picture.height == 1);
+    CHECK(picture.width == 2);
+    CHECK(picture.channels == channels);
+    CHECK(picture.pixels == pixels);
+  };
+  check(plain_png(1, 2, 8, png_grey, {7, 250}), 1, {7, 250});
+  check(plain_png(1, 2, 8, png_rgb, {1, 2, 3, 4, 5, 6}), 3, {1, 2, 3, 4, 5, 6});
+  check(plain_png(1, 2, 8, png_rgb_alpha, {1, 2, 3, 4, 5, 6, 7, 8}), 4, {1, 2, 3, 4, 5, 6, 7, 8});
+  check(plain_png(1, 2, 8, png_grey_alpha, {9, 100, 8, 0}), 4, {9, 9, 9, 100, 8, 8, 8, 0});
+  check(plain_png(1, 2, 1, png_grey, {0x40}), 1, {0, 255});
+  check(plain_png(1, 2, 4, png_grey, {0x3f}), 1, {51, 255});
+  check(plain_png(1, 2, 16, png_grey, {0x12, 0xff, 0xfe, 0x00}), 1, {0x12, 0xfe});
+  check(plain_png(1, 2, 16, png_rgb, {1, 0, 2, 0, 3, 0, 4, 0, 5, 0, 6, 0}), 3, {1, 2, 3, 4, 5, 6});
+  check(plain_png(1, 2, 16, png_grey_alpha, {1, 0, 2, 0, 3, 0, 4, 0}), 4, {1, 1, 1, 2, 3, 3, 3, 4});
+  const Bytes palette = {10, 20, 30, 40, 50, 60};
+  check(plain_png(1, 2, 8, png_palette, {1, 0}, palette), 3, {40, 50, 60, 10, 20, 30});
+  check(plain_png(1, 2, 2, png_palette, {0x40}, palette), 3, {40, 50, 60, 10, 20, 30});
+  check(plain_png(1, 2, 8, png_palette, {1, 0}, palette, {77}), 4, {40, 50, 60, 255, 10, 20, 30, 77});
+  check(plain_png(1, 2, 8, png_rgb, {1, 2, 3, 4, 5, 6}, {}, {0, 4, 0, 5, 0, 6}), 4, {1, 2, 3, 255, 4, 5, 6, 0});
+  check(plain_png(1, 2, 8, png_grey, {7, 250}, {}, {0, 7}), 4, {7, 7, 7, 0, 250, 250, 250, 255});
+}
+
+TEST_CASE("A truncated picture is an error wherever it ends") {
+  for (const Bytes& whole : {small_jpeg(), small_png()}) {
+    for (std::size_t size = 0; size < whole.size(); ++size) {
+      const Bytes part(whole.begin(), whole.begin() + static_cast<std::ptrdiff_t>(size));
+      INFO("the first " << size << " of " << whole.size() << " bytes");
+      CHECK_THAT(decode_error(part), Contains("a picture: "));
+    }
+  }
+}
+
+TEST_CASE("A damaged picture never does more than throw") {
+  int errors = 0;
+  for (const Bytes& whole : {small_jpeg(), small_png()}) {
+    for (std::size_t at = 0; at < whole.size(); ++at) {
+      for (const int flip : {0x01, 0x80, 0xff}) {
+        Bytes bytes = whole;
+        bytes[at] = static_cast<std::uint8_t>(bytes[at] ^ flip);
+        try {
+          const Picture picture = decode_picture(bytes, "a picture");
+          CHECK(static_cast<std::int64_t>(picture.pixels.size()) ==
+                std::int64_t{picture.height} * picture.width * picture.channels);
+        } catch (const Error& error) {
+          CHECK_THAT(error.what(), Contains("a picture: "));
+          ++errors;
+        }
+      }
+    }
+  }
+  CHECK(errors > 100);
+}
+
+TEST_CASE("What cannot be decoded is named") {
+  CHECK(decode_error({}) == "a picture: the file is empty");
+  CHECK_THAT(decode_error({'G', 'I', 'F', '8', '9', 'a'}),
+             Contains("a picture: neither a JPEG nor a PNG picture by its content; convert it"));
+  CHECK_THAT(decode_error(flat_jpeg(8, 8, 4, {1, 2, 3, 4})), Contains("CMYK colours are not read; convert it to RGB"));
+
+  // Headers that promise more than is read, before memory is taken.
+  CHECK_THAT(decode_error(flat_jpeg(65000, 65000, 1, {1})), Contains("a picture of 65000 x 65000 pixels, at most"));
+  CHECK_THAT(decode_error(flat_jpeg(65535, 8, 1, {1})), Contains("a picture: "));
+  CHECK_THAT(decode_error(plain_png(1, 70000, 8, png_grey, {1, 2, 3})), Contains("a picture: "));
+  CHECK_THAT(decode_error(plain_png(60000, 60000, 8, png_rgb, Bytes(60000))), Contains("a picture: "));
+  CHECK_THAT(decode_error(plain_png(0x7fffffff, 1, 8, png_grey, {})), Contains("a picture: "));
+}
+
+TEST_CASE("write_png writes all of a picture or nothing") {
+  const TempDir dir;
+  for (const int channels : {1, 3, 4}) {
+    Picture picture{.height = 5, .width = 7, .channels = channels, .pixels = {}};
+    for (int i = 0; i < 35 * channels; ++i) picture.pixels.push_back(static_cast<std::uint8_t>(37 * i));
+    const std::string path = dir.path("sheet.png");
+    write_png(path, picture);
+    const Picture back = read_picture(path);
+    CHECK(back.height == 5);
+    CHECK(back.width == 7);
+    CHECK(back.channels == channels);
+    CHECK(back.pixels == picture.pixels);
+  }
+  CHECK(std::distance(fs::directory_iterator(dir.path()), fs::directory_iterator()) == 1);
+
+  const Picture good{.height = 1, .width = 1, .channels = 1, .pixels = {5}};
+  CHECK_THAT(message_of([&] { write_png(dir.path("no/such.png"), good); }),
+             Contains("write_png: cannot write " + dir.path("no/such.png") + ": No such file or directory"));
+  fs::create_directory(dir.path("taken.png"));
+  CHECK_THAT(message_of([&] { write_png(dir.path("taken.png"), good); }), Contains("cannot write"));
+  Picture bad = good;
+  bad.channels = 2;
+  CHECK_THAT(message_of([&] { write_png("x.png", bad); }), Contains("x.png: 2 channels, 1, 3 or 4 are possible"));
+  bad.channels = 3;
+  CHECK_THAT(message_of([&] { write_png("x.png", bad); }), Contains("x.png: 1 bytes, the picture's size needs 3"));
+  bad.height = 0;
+  CHECK_THAT(message_of([&] { write_png("x.png", bad); }), Contains("x.png: a picture of 0 x 1 pixels"));
+  CHECK(std::distance(fs::directory_iterator(dir.path()), fs::directory_iterator()) == 2);  // and no leftovers
+}
+
+TEST_CASE("A disk that takes no more leaves the old file and no new one") {
+  const TempDir dir;
+  const std::string path = dir.path("sheet.png");
+  write_png(path, {.height = 1, .width = 1, .channels = 1, .pixels = {5}});
+  Picture large{.height = 300, .width = 300, .channels = 3, .pixels = {}};
+  std::uint32_t state = 1;
+  for (int i = 0; i < 300 * 300 * 3; ++i) {
+    large.pixels.push_back(static_cast<std::uint8_t>((state = state * 1664525u + 1013904223u) >> 24));
+  }
+  // A limit on the size of files stands in for a full disk: write() stops half-way, then fails.
+  const auto previous_handler = std::signal(SIGXFSZ, SIG_IGN);
+  rlimit previous{};
+  REQUIRE(::getrlimit(RLIMIT_FSIZE, &previous) == 0);
+  rlimit limit = previous;
+  limit.rlim_cur = 10000;
+  REQUIRE(::setrlimit(RLIMIT_FSIZE, &limit) == 0);
+  const std::string message = message_of([&] { write_png(path, large); });
+  ::setrlimit(RLIMIT_FSIZE, &previous);
+  std::signal(SIGXFSZ, previous_handler);
+  CHECK_THAT(message, Contains("write_png: cannot write " + path + ": File too large; free space or write elsewhere"));
+  CHECK(read_picture(path).pixels == std::vector<std::uint8_t>{5});
+  CHECK(std::distance(fs::directory_iterator(dir.path()), fs::directory_iterator()) == 1);
+  write_png(path, large);
+  CHECK(read_picture(path).pixels == large.pixels);
+}
+
+TEST_CASE("A folder a class") {
+  const TempDir dir;
+  dir.write("zebra/b.JPG", small_jpeg());
+  dir.write("zebra/a.png", small_png());
+  dir.write("ant/1.jpeg", small_png());  // by content: a PNG
+  dir.write("ant/notes.txt", std::string("no picture"));
+  dir.write("ant/._1.jpeg", std::string("what some systems leave"));
+  dir.write("ant/deeper/2.png", small_png());
+  dir.write("empty/readme", std::string());
+  dir.write("readme.md", std::string());
+  fs::create_directory_symlink(dir.path(), dir.path("ant/loop"));
+  fs::create_directory_symlink(dir.path(), dir.path("loop"));
+  fs::create_directory_symlink(fs::path(dir.path()).parent_path(), dir.path("up"));
+  const auto set = image_folder(dir.path());
+  REQUIRE(set->size() == 3);
+  CHECK(set->classes() == std::vector<std::string>{"ant", "zebra"});
+  CHECK(set->label(0) == 0);
+  CHECK(set->label(1) == 1);
+  CHECK(set->label(2) == 1);
+  // notes.txt, ._1.jpeg, deeper, ant/loop; empty, readme.md, loop, up
+  CHECK(set->describe() == "pictures in " + dir.path() + ": 3 in 2 classes (8 other entries ignored)");
+  const Sample first = set->sample(0);
+  CHECK(first.shape == Shape{2, 2, 3});
+  CHECK(first.label == 0);
+  CHECK(first.owner != nullptr);
+  REQUIRE(first.bytes.size() == 12);
+  CHECK(first.bytes[11] == 12);
+  CHECK(set->sample(2).shape == Shape{16, 24, 3});
+  CHECK_THAT(message_of([&] { (void)set->sample(3); }), Contains("picture 3 of 3"));
+}
+
+TEST_CASE("A flat folder is unlabelled") {
+  const TempDir dir;
+  dir.write("b.png", small_png());
+  dir.write("a.jpg", small_jpeg());
+  dir.write("notes/todo.txt", std::string("x"));
+  fs::create_directory_symlink(dir.path(), dir.path("self"));
+  const auto set = image_folder(dir.path() + "/");
+  REQUIRE(set->size() == 2);
+  CHECK(set->classes().empty());
+  CHECK(set->label(1) == -1);
+  CHECK(set->sample(0).shape == Shape{16, 24, 3});
+  CHECK(set->sample(0).label == -1);
+  CHECK_THAT(set->describe(), Contains(": 2, unlabelled (2 other entries ignored)"));
+}
+
+TEST_CASE("A folder that is no set of pictures ends with one clear line") {
+  const TempDir dir;
+  const auto error = [&](const std::string& path) { return message_of([&] { image_folder(path); }); };
+  CHECK_THAT(error(dir.path("none")), Contains("image_folder: there is no folder " + dir.path("none")));
+  CHECK_THAT(error(dir.path()),
+             Contains("image_folder: no .jpg, .jpeg or .png pictures in " + dir.path()) && Contains("0 other entries"));
+  CHECK_THAT(error(dir.write("file.txt", std::string("x"))), Contains("file.txt is not a folder"));
+  dir.write("train/cat/1.png", small_png());
+  CHECK_THAT(error(dir.path()), Contains("no .jpg, .jpeg or .png pictures in") && Contains("2 other entries"));
+  dir.write("cat/1.png", small_png());
+  dir.write("2.png", small_png());
+  CHECK_THAT(error(dir.path()),
+             Contains("holds both 1 pictures and 1 sub-folders with pictures") && Contains("2.png, cat"));
+}
+
+TEST_CASE("A picture that cannot be read is named") {
+  const TempDir dir;
+  Bytes truncated = small_jpeg();
+  truncated.resize(truncated.size() - 6);
+  dir.write("0-truncated.jpg", truncated);
+  dir.write("1-empty.png", Bytes());
+  dir.write("2-text.png", std::string("this is text"));
+  fs::create_symlink(dir.path("gone"), dir.path("3-dangling.jpg"));
+  REQUIRE(::mkfifo(dir.path("4-pipe.png").c_str(), 0600) == 0);  // must not hang
+  dir.write("5-good.png", small_png());
+  const auto set = image_folder(dir.path());
+  REQUIRE(set->size() == 6);
+  const auto error = [&](std::int64_t i) { return message_of([&] { (void)set->sample(i); }); };
+  CHECK_THAT(error(0), Contains(dir.path("0-truncated.jpg") + ": damaged or unsupported JPEG: "));
+  CHECK_THAT(error(1), Contains(dir.path("1-empty.png") + ": the file is empty"));
+  CHECK_THAT(error(2), Contains(dir.path("2-text.png") + ": neither a JPEG nor a PNG"));
+  CHECK_THAT(error(3), Contains("cannot open " + dir.path("3-dangling.jpg") + ": No such file"));
+  CHECK_THAT(error(4), Contains(dir.path("4-pipe.png") + " is not a regular file"));
+  CHECK(error(5) == "no error");
+}
+
+namespace {
+
+/// The picture's corner and its size.
+class Corners : public ViewMaker {
+ public:
+  Shape view_shape() const override { return {3}; }
+  void make_view(const Sample& sample, std::uint64_t, std::uint32_t, std::uint32_t, std::uint32_t,
+                 float* out) const override {
+    out[0] = sample.bytes[0];
+    out[1] = static_cast<float>(sample.shape[0]);
+    out[2] = static_cast<float>(sample.shape[1]);
+  }
+};
+
+}  // namespace
+
+TEST_CASE("The loader trains on a folder with a corrupt picture, and says so") {
+  const TempDir dir;
+  for (int i = 0; i < 20; ++i) dir.write("p" + std::to_string(10 + i) + ".jpg", small_jpeg());
+  Bytes corrupt = small_jpeg();
+  corrupt.resize(60);
+  dir.write("p13.jpg", corrupt);
+  std::vector<std::string> warnings;
+  const Loader loader(
+      image_folder(dir.path()), std::make_shared<Corners>(),
+      {.batch_size = 5, .workers = 3, .on_warning = [&](const std::string& w) { warnings.push_back(w); }});
+  int batches = 0;
+  for (const Batch& batch : loader.epoch(0)) {
+    ++batches;
+    const auto values = batch.views.to_vector<float>();
+    for (std::size_t row = 0; row < 10; ++row) {
+      CHECK(values[3 * row] == 10);
+      CHECK(values[3 * row + 1] == 16);
+      CHECK(values[3 * row + 2] == 24);
+    }
+  }
+  CHECK(batches == 4);
+  CHECK(loader.skipped() == 1);
+  REQUIRE(warnings.size() == 1);
+  CHECK_THAT(warnings[0], Contains(dir.path("p13.jpg")) && Contains("sample skipped"));
+}
