@@ -23,17 +23,18 @@ struct NtXentPairs {
   Tensor candidate_group;
 };
 
-/// What the backward pass needs: O((A + M) D) numbers.
+/// What the backward pass needs: O((A + M) D) numbers. Norms and sums are f64: a small temperature would
+/// turn an f32's rounding of them into errors that show.
 struct NtXentSaved {
-  Tensor anchor_u, anchor_norm;        // [A,D], [A]
-  Tensor candidate_u, candidate_norm;  // [M,D], [M]; the anchors' own tensors in the square case
-  Tensor log_sum;                      // [A]: log sum_{k != self} e^{s_ik}
-  Tensor negatives;                    // [A]: share of the sum that negatives hold, sum_neg / sum
-  Tensor positives;                    // i32 [A]: |P_i|
-  std::int64_t counted = 0;            // anchors that have a positive
+  Tensor anchors, anchor_u, anchor_norm;           // z itself [A,D], u [A,D], |z| f64 [A]
+  Tensor candidates, candidate_u, candidate_norm;  // the same of M rows; the anchors' own in the square case
+  Tensor log_sum;                                  // f64 [A]: log sum_{k != self} e^{s_ik}
+  Tensor negatives;                                // f64 [A]: share of the sum that negatives hold, sum_neg / sum
+  Tensor positives;                                // i32 [A]: |P_i|
+  std::int64_t counted = 0;                        // anchors that have a positive
   double temperature = 1.0;
-  NtXentPairs pairs;
-  bool square = false;  // anchors and candidates are one tensor in SimCLR's order
+  NtXentPairs pairs;    // both groups defined, SimCLR's order written out
+  bool square = false;  // anchors and candidates are one tensor, with one grouping and self_offset 0
 };
 
 struct NtXentResult {
@@ -41,8 +42,11 @@ struct NtXentResult {
   NtXentSaved saved;
 };
 
-/// `anchors` and `candidates` may be one tensor (Tensor::same_as): the square case, which uses symmetry.
-/// Throws Error for a temperature that is not positive, mismatched shapes, or pairs that do not fit.
+/// `anchors` and `candidates` may be one tensor (Tensor::same_as): the square case, which uses symmetry. It
+/// needs self_offset 0 and no groups or one tensor for both. f32 or f64. The arithmetic holds for any
+/// temperature: sums that could overflow are kept relative to their row's maximum.
+/// Throws Error for a temperature that is not positive and finite, mismatched shapes, pairs that do not fit,
+/// and where no anchor has a positive.
 SIMCLR_API NtXentResult nt_xent_forward(const Tensor& anchors, const Tensor& candidates, double temperature,
                                         const NtXentPairs& pairs = {});
 

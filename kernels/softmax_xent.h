@@ -10,7 +10,7 @@ namespace simclr::kernels {
 
 struct SoftmaxXentResult {
   Tensor loss;     // scalar []
-  Tensor log_sum;  // [N], for the backward pass
+  Tensor log_sum;  // f64 [N], for the backward pass
 };
 
 /// Throws Error for a label outside 0..K-1 (row and value are named).
