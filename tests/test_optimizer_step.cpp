@@ -91,21 +91,18 @@ void run_all(const std::function<void(Case&)>& update, const std::function<void(
 }  // namespace
 
 TEST_CASE("sgd is PyTorch's rule") {
-  for (const bool nesterov : {false, true}) {
-    for (const double momentum : {0.9, 0.0}) {
-      if (nesterov && momentum == 0) continue;
-      run_all(
-          [&](Case& c) {
-            sgd_step(c.arena, c.first, {momentum, 0.02, nesterov});
-          },
-          [&](const Span& s) {
-            for (std::int64_t i = 0; i < s.n; ++i) {
-              const double g = s.g[i] + (s.decay ? 0.02 * s.w[i] : 0.0);
-              s.first[i] = momentum * s.first[i] + g;
-              s.w[i] -= s.lr * (nesterov ? g + momentum * s.first[i] : s.first[i]);
-            }
-          });
-    }
+  for (const auto& [momentum, nesterov] : {std::pair{0.9, false}, {0.9, true}, {0.0, false}}) {
+    run_all(
+        [&](Case& c) {
+          sgd_step(c.arena, c.first, {momentum, 0.02, nesterov});
+        },
+        [&](const Span& s) {
+          for (std::int64_t i = 0; i < s.n; ++i) {
+            const double g = s.g[i] + (s.decay ? 0.02 * s.w[i] : 0.0);
+            s.first[i] = momentum * s.first[i] + g;
+            s.w[i] -= s.lr * (nesterov ? g + momentum * s.first[i] : s.first[i]);
+          }
+        });
   }
 }
 

@@ -1,0 +1,39 @@
+#pragma once
+
+#include <simclr/core/export.h>
+
+#include <cstddef>
+#include <filesystem>
+#include <string_view>
+
+namespace simclr {
+
+/// A file that appears under its name only when it is whole: it is written to a temporary file in the same folder,
+/// which commit() flushes to disk and renames. Whatever fails, a file that was there before stays as it was.
+class SIMCLR_API AtomicFile {
+ public:
+  /// Opens the temporary file. Throws Error where the folder is missing or not writable, and where `path` is
+  /// something else than a regular file. A symbolic link at `path` will be replaced, not followed.
+  explicit AtomicFile(std::filesystem::path path);
+  /// Removes the temporary file unless commit() has succeeded.
+  ~AtomicFile();
+  AtomicFile(const AtomicFile&) = delete;
+  AtomicFile& operator=(const AtomicFile&) = delete;
+
+  /// Appends. Throws Error when the disk is full.
+  void write(const void* data, std::size_t bytes);
+  /// Flushes, renames, and flushes the folder. Throws Error when any of it fails.
+  void commit();
+
+ private:
+  [[noreturn]] void fail_with_errno(const char* doing) const;
+
+  std::filesystem::path path_;
+  std::filesystem::path temporary_;  // empty once it has its final name
+  int file_ = -1;
+};
+
+/// Replaces the file `path` by `bytes`, wholly or not at all. Errors as AtomicFile's.
+SIMCLR_API void write_file_atomically(const std::filesystem::path& path, std::string_view bytes);
+
+}  // namespace simclr

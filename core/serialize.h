@@ -1,0 +1,32 @@
+#pragma once
+
+#include <simclr/core/file.h>
+#include <simclr/core/tensor.h>
+
+#include <filesystem>
+#include <map>
+#include <string>
+#include <vector>
+
+/// Tensors in files, in the safetensors format: 8 bytes of header length, a JSON header, the values. Other frameworks
+/// read it, and reading it runs no code.
+namespace simclr {
+
+struct TensorFile {
+  std::vector<NamedTensor> tensors;             // in the order of their bytes in the file
+  std::map<std::string, std::string> metadata;  // the header's __metadata__
+};
+
+/// Writes all dtypes (f32 F32, f64 F64, bf16 BF16, u8 U8, i32 I32), from any device. The file is replaced as a whole
+/// or not at all (see AtomicFile); the same tensors in the same order give the same bytes. Wider dtypes come first, so
+/// that every value is aligned to its size. Throws Error for an undefined tensor, for names that are equal,
+/// "__metadata__" or not UTF-8, and when the disk refuses.
+SIMCLR_API void save_tensors(const std::filesystem::path& path, const std::vector<NamedTensor>& tensors,
+                             const std::map<std::string, std::string>& metadata = {});
+
+/// Reads such a file into CPU tensors. Trusts nothing: throws Error for a header over 100,000,000 bytes, for anything
+/// in it that the format does not have, a repeated key, another dtype, more than 6 dimensions, sizes that overflow
+/// or differ from the bytes, gaps, overlaps, and bytes missing from the end or left over there.
+SIMCLR_API TensorFile load_tensors(const std::filesystem::path& path);
+
+}  // namespace simclr
