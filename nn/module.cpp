@@ -137,6 +137,11 @@ void Module::train(bool training) {
   for (auto& [name, child] : children_) child->train(training);
 }
 
+void Module::for_each(const std::function<void(Module&)>& visit) {
+  visit(*this);
+  for (auto& [name, child] : children_) child->for_each(visit);
+}
+
 ParameterArena make_arena(const std::vector<Parameter>& parameters) {
   SIMCLR_CHECK(!parameters.empty(), "optimizer: no parameters");
   const Tensor& first = parameters[0].value;

@@ -2,6 +2,7 @@
 
 #include <simclr/core/autograd.h>
 
+#include <functional>
 #include <memory>
 #include <string>
 #include <utility>
@@ -58,6 +59,9 @@ class SIMCLR_API Module {
   void train(bool training = true);
   void eval() { train(false); }
   bool training() const { return training_; }
+
+  /// Calls `visit` with this module, then with each child's tree, in order of registration.
+  void for_each(const std::function<void(Module&)>& visit);
 
  protected:
   Tensor add_parameter(std::string name, const Shape& shape, Role role, Initializer initializer);

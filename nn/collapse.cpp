@@ -1,0 +1,105 @@
+// Whether features have collapsed: the spread and the effective rank of a sample of them.
+#define EIGEN_DONT_PARALLELIZE  // threads come from parallel_for alone
+#include <simclr/kernels/check.h>
+#include <simclr/nn/evaluate.h>
+
+#include <Eigen/Eigenvalues>
+#include <algorithm>
+#include <cmath>
+#include <iomanip>
+
+namespace simclr::nn {
+namespace {
+
+// The eigenvalues of a matrix of this size take about a tenth of a second.
+constexpr std::int64_t most_rows = 2000;
+constexpr std::int64_t largest_matrix = 512;
+
+// A spread of s means that two rows have a cosine of about 1 - s^2 on average: at 0.01 they agree to 0.9999, closer
+// than untrained encoders bring different pictures; a loss at chance level that comes from it cannot recover.
+constexpr double least_spread = 0.01;
+// One direction with 90 % of the variance and twenty that share the rest still give 1.9; below 1.5 nearly all the
+// variance lies along one line, on which more than two classes cannot be told apart by direction.
+constexpr double least_rank = 1.5;
+// Total variance of unit vectors that is nothing but f32 rounding (its square is about 4e-15 a row).
+constexpr double no_variance = 1e-12;
+
+using Matrix = Eigen::Matrix<double, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
+
+/// Rows spread evenly over the features, each over its norm (0 stays 0).
+Matrix sample_of(const Tensor& values) {
+  const std::int64_t n = values.dim(0), dimensions = values.dim(1);
+  const std::int64_t rows = std::min(n, dimensions > largest_matrix ? largest_matrix : most_rows);
+  const float* x = values.data<const float>();
+  Matrix sample(rows, dimensions);
+  for (std::int64_t i = 0; i < rows; ++i) {
+    const float* row = x + (i * n / rows) * dimensions;
+    for (std::int64_t d = 0; d < dimensions; ++d) sample(i, d) = double{row[d]};
+    const double norm = sample.row(i).norm();
+    if (norm > 0) sample.row(i) /= norm;
+  }
+  return sample;
+}
+
+double effective_rank_of(const Matrix& centred) {
+  const Matrix product =
+      centred.rows() < centred.cols() ? Matrix(centred * centred.transpose()) : Matrix(centred.transpose() * centred);
+  const double total = product.trace();
+  if (total <= no_variance * static_cast<double>(centred.rows())) return 0;
+  const Eigen::SelfAdjointEigenSolver<Matrix> solver(product, Eigen::EigenvaluesOnly);
+  double entropy = 0;
+  for (const double value : solver.eigenvalues()) {
+    const double share = value / total;
+    if (share > 0) entropy -= share * std::log(share);
+  }
+  return std::exp(entropy);
+}
+
+}  // namespace
+
+CollapseReport check_collapse(const Tensor& values) {
+  kernels::check_rank("collapse check", "values", values, 2);
+  SIMCLR_CHECK(values.dtype() == DType::f32 && is_host_memory(values.device()),
+               "collapse check: values must be f32 on the CPU, got ", describe(values));
+  SIMCLR_CHECK(values.dim(0) >= 2 && values.dim(1) >= 1, "collapse check: values are ", values.shape(),
+               "; at least two rows and one column are needed");
+  CollapseReport report;
+  const float* x = values.data<const float>();
+  const std::int64_t broken = std::count_if(x, x + values.numel(), [](float v) { return !std::isfinite(v); });
+  std::ostringstream message;
+  if (broken > 0) {
+    report.collapsed = true;
+    message << "features hold NaN or Inf (" << broken << " of " << values.numel()
+            << " values): training diverged; lower the learning rate or lengthen the warm-up";
+    report.message = message.str();
+    return report;
+  }
+
+  Matrix sample = sample_of(values);
+  sample.rowwise() -= Eigen::RowVectorXd(sample.colwise().mean());
+  const auto rows = static_cast<double>(sample.rows()), dimensions = static_cast<double>(sample.cols());
+  report.mean_std = (sample.colwise().squaredNorm() / rows).cwiseSqrt().mean() * std::sqrt(dimensions);
+  report.effective_rank = effective_rank_of(sample);
+
+  message << std::fixed << std::setprecision(2);
+  const auto figures = [&] {
+    message << "effective rank " << report.effective_rank << " of " << sample.cols() << ", spread " << report.mean_std;
+  };
+  report.collapsed = report.mean_std < least_spread || report.effective_rank < least_rank;
+  if (report.mean_std < least_spread) {
+    message << "features have collapsed: all inputs give nearly the same vector (";
+    figures();
+    message << "); lower the learning rate, and check the temperature and the augmentation";
+  } else if (report.collapsed) {
+    message << "features have collapsed to nearly one direction (";
+    figures();
+    message << "); lower the learning rate, and check the temperature and the augmentation";
+  } else {
+    message << "features are spread: ";
+    figures();
+  }
+  report.message = message.str();
+  return report;
+}
+
+}  // namespace simclr::nn
