@@ -11,6 +11,7 @@
 #include <simclr/kernels/rows.h>
 
 #include <cmath>
+#include <vector>
 
 namespace simclr::kernels {
 namespace {
@@ -18,16 +19,13 @@ namespace {
 /// What a channel is multiplied with and moved by, spread over a step.
 template <class T>
 struct Coefficients {
-  std::vector<T> mean, scale, beta;
+  Lanes<T> mean, scale, beta;
 
-  Coefficients(const Rows& rows, const BatchnormStatistics& statistics, const Tensor& gamma,
-               const Tensor& beta_tensor) {
-    const T *m = statistics.mean.data<T>(), *r = statistics.rstd.data<T>();
-    const T *g = gamma.data<T>(), *b = beta_tensor.data<T>();
-    mean = rows.spread<T>([=](std::int64_t c) { return m[c]; });
-    scale = rows.spread<T>([=](std::int64_t c) { return g[c] * r[c]; });
-    beta = rows.spread<T>([=](std::int64_t c) { return b[c]; });
-  }
+  Coefficients(const Rows& rows, const BatchnormStatistics& statistics, const Tensor& gamma, const Tensor& beta_tensor)
+      : mean(rows.spread<T>([m = statistics.mean.data<T>()](std::int64_t c) { return m[c]; })),
+        scale(rows.spread<T>(
+            [g = gamma.data<T>(), r = statistics.rstd.data<T>()](std::int64_t c) { return g[c] * r[c]; })),
+        beta(rows.spread<T>([b = beta_tensor.data<T>()](std::int64_t c) { return b[c]; })) {}
 };
 
 /// The normalised value before residual and ReLU. x - mean comes first: folding the mean into beta would
@@ -74,7 +72,7 @@ void sums_cpu(const Tensor& x_tensor, Tensor& sums) {
     double* out = sums.data<double>();
     const std::int64_t channels = rows.channels();
     for (std::int64_t c = 0; c < channels; ++c) out[c] = rows.count() > 0 ? static_cast<double>(x[c]) : 0.0;
-    const auto spread = rows.spread<T>([=](std::int64_t c) { return static_cast<T>(out[c]); });
+    const Lanes<T> spread = rows.spread<T>([=](std::int64_t c) { return static_cast<T>(out[c]); });
     const T* shift = spread.data();
     rows.sum<T>(out + channels, out + 2 * channels, [=](std::int64_t index, std::int64_t lane) {
       const T d = x[index] - shift[lane];
@@ -225,8 +223,8 @@ void backward_data_cpu(const Tensor& dy, bool masked_already, const BatchnormSav
       const T *x = saved.x.data<T>(), *rstd = saved.statistics.rstd.data<T>();
       const T *dg = dgamma.data<T>(), *db = dbeta.data<T>();
       const auto n = static_cast<T>(count);
-      const auto slopes = rows.spread<T>([=](std::int64_t c) { return -scale[c] * rstd[c] * dg[c] / n; });
-      const auto constants = rows.spread<T>([=](std::int64_t c) { return -scale[c] * db[c] / n; });
+      const Lanes<T> slopes = rows.spread<T>([=](std::int64_t c) { return -scale[c] * rstd[c] * dg[c] / n; });
+      const Lanes<T> constants = rows.spread<T>([=](std::int64_t c) { return -scale[c] * db[c] / n; });
       const T *slope = slopes.data(), *constant = constants.data();
       write([=](std::int64_t index, std::int64_t lane) {
         return scale[lane] * g(index, lane) + ((x[index] - mean[lane]) * slope[lane] + constant[lane]);

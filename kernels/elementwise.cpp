@@ -5,6 +5,7 @@
 #include <simclr/kernels/rows.h>
 
 #include <cmath>
+#include <vector>
 
 namespace simclr::kernels {
 namespace {
@@ -59,7 +60,7 @@ void add_bias_cpu(const Tensor& x_tensor, const Tensor& bias, Tensor& y_tensor) 
     using T = decltype(zero);
     const Rows rows(x_tensor);
     const T *x = x_tensor.data<T>(), *b = bias.data<T>();
-    const auto spread = rows.spread<T>([=](std::int64_t c) { return b[c]; });
+    const Lanes<T> spread = rows.spread<T>([=](std::int64_t c) { return b[c]; });
     const T* lanes = spread.data();
     T* y = y_tensor.data<T>();
     rows.for_each_step([=](std::int64_t offset, std::int64_t n) {

@@ -9,7 +9,6 @@
 
 #include <algorithm>
 #include <cstdint>
-#include <vector>
 
 namespace simclr::kernels {
 
@@ -17,6 +16,17 @@ namespace simclr::kernels {
 template <class T>
 struct Pair {
   T first, second;
+};
+
+/// One value for each lane of a step, in aligned memory that is reused.
+template <class T>
+class Lanes {
+ public:
+  explicit Lanes(std::int64_t width) : values_(Tensor::empty({width}, dtype_of<T>)) {}
+  T* data() const { return values_.data<T>(); }
+
+ private:
+  Tensor values_;
 };
 
 class Rows {
@@ -33,11 +43,12 @@ class Rows {
 
   /// value(c) for each lane of a step.
   template <class T, class Value>
-  std::vector<T> spread(Value value) const {
-    std::vector<T> lanes(static_cast<std::size_t>(width_));
+  Lanes<T> spread(Value value) const {
+    const Lanes<T> spread(width_);
+    T* lanes = spread.data();
     for (std::int64_t c = 0; c < channels_; ++c) lanes[c] = value(c);
     for (std::int64_t i = channels_; i < width_; ++i) lanes[i] = lanes[i - channels_];
-    return lanes;
+    return spread;
   }
 
   /// body(offset, n) for each step: n elements from offset, the first being channel 0.
@@ -60,15 +71,18 @@ class Rows {
   void sum(double* first, double* second, Term term) const {
     const std::int64_t block = std::max<std::int64_t>(64, (steps_ + max_blocks - 1) / max_blocks);  // steps
     const std::int64_t blocks = (steps_ + block - 1) / block;
-    std::vector<double> partial(static_cast<std::size_t>(2 * blocks * channels_), 0.0);
+    const Tensor scratch = Tensor::empty({blocks, 2 * channels_}, DType::f64);  // reused memory
+    double* partial = scratch.data<double>();
     parallel_for(blocks, 1, [&](std::int64_t begin, std::int64_t end) {
-      std::vector<T> run_first(static_cast<std::size_t>(width_)), run_second(run_first.size());
+      const Lanes<T> run_first(width_), run_second(width_);
       for (std::int64_t b = begin; b < end; ++b) {
+        double* sums = partial + b * 2 * channels_;
+        std::fill_n(sums, 2 * channels_, 0.0);
         const std::int64_t stop = std::min(steps_, (b + 1) * block);
         for (std::int64_t step = b * block; step < stop; step += run_steps) {
           sum_run(step, std::min(stop, step + run_steps), run_first.data(), run_second.data(), term);
-          fold(run_first.data(), &partial[2 * b * channels_]);
-          fold(run_second.data(), &partial[(2 * b + 1) * channels_]);
+          fold(run_first.data(), sums);
+          fold(run_second.data(), sums + channels_);
         }
       }
     });
@@ -76,7 +90,7 @@ class Rows {
       std::fill(first + begin, first + end, 0.0);
       std::fill(second + begin, second + end, 0.0);
       for (std::int64_t b = 0; b < blocks; ++b) {
-        const double* from = &partial[2 * b * channels_];
+        const double* from = partial + b * 2 * channels_;
         for (std::int64_t c = begin; c < end; ++c) first[c] += from[c];
         for (std::int64_t c = begin; c < end; ++c) second[c] += from[channels_ + c];
       }
@@ -87,28 +101,15 @@ class Rows {
   static constexpr std::int64_t max_blocks = 64;
   static constexpr std::int64_t run_steps = 32;
 
-  /// Four steps at once where they are whole: it saves most of the accumulators' traffic.
+  /// One step after the other, in memory's order: several at once would save accumulator traffic, but runs
+  /// at half the speed where the tensor does not fit into the caches.
   template <class T, class Term>
   void sum_run(std::int64_t step, std::int64_t stop, T* first, T* second, Term& term) const {
-    std::fill(first, first + width_, T{0});
-    std::fill(second, second + width_, T{0});
-    const std::int64_t width = width_;
-    const std::int64_t whole = count_ / rows_per_step_;
-    for (; step + 4 <= std::min(stop, whole); step += 4) {
-      const std::int64_t offset = step * width;
-#pragma omp simd
-      for (std::int64_t i = 0; i < width; ++i) {
-        const Pair<T> a = term(offset + i, i);
-        const Pair<T> b = term(offset + width + i, i);
-        const Pair<T> c = term(offset + 2 * width + i, i);
-        const Pair<T> d = term(offset + 3 * width + i, i);
-        first[i] += (a.first + b.first) + (c.first + d.first);
-        second[i] += (a.second + b.second) + (c.second + d.second);
-      }
-    }
+    std::fill_n(first, width_, T{0});
+    std::fill_n(second, width_, T{0});
     for (; step < stop; ++step) {
-      const std::int64_t offset = step * width;
-      const std::int64_t n = std::min(width, count_ * channels_ - offset);
+      const std::int64_t offset = step * width_;
+      const std::int64_t n = std::min(width_, count_ * channels_ - offset);
 #pragma omp simd
       for (std::int64_t i = 0; i < n; ++i) {
         const Pair<T> a = term(offset + i, i);

@@ -155,3 +155,203 @@ TEST_CASE("batchnorm agrees with loops where rows fill several blocks, and where
     check_case(Inputs(131, 1025, dtype), true, true);
   }
 }
+
+TEST_CASE("the fused forms equal batchnorm, add and ReLU one after the other") {
+  for (const DType dtype : {DType::f64, DType::f32}) {
+    const Inputs in(129, 33, dtype);
+    const auto statistics = in.statistics();
+    const Tensor plain = batchnorm_apply(in.x, statistics, in.gamma, in.beta, {}, false);
+    const Tensor sum = add(plain, in.residual);
+    // Not the same bits: fused, the compiler may keep the product unrounded.
+    const double limit = dtype == DType::f64 ? 1e-15 : 3e-7;
+    CHECK(relative_error(batchnorm_apply(in.x, statistics, in.gamma, in.beta, in.residual, false), sum) < limit);
+    CHECK(same_bits(batchnorm_apply(in.x, statistics, in.gamma, in.beta, {}, true), relu_forward(plain)));
+    const Tensor y = batchnorm_apply(in.x, statistics, in.gamma, in.beta, in.residual, true);
+    CHECK(relative_error(y, relu_forward(sum)) < limit);
+
+    // backward: the mask, then plain batchnorm
+    const BatchnormSaved fused{in.x, in.gamma, in.beta, statistics, y, true};
+    const BatchnormSaved unfused{in.x, in.gamma, in.beta, statistics, {}, false};
+    const Tensor g = relu_backward(in.dy, y);
+    Tensor dgamma = poisoned({33}, dtype), dbeta = poisoned({33}, dtype), masked = poisoned(g.shape(), dtype);
+    Tensor dgamma_unfused = poisoned({33}, dtype), dbeta_unfused = poisoned({33}, dtype);
+    batchnorm_backward_sums(in.dy, fused, dgamma, dbeta, masked);
+    batchnorm_backward_sums(g, unfused, dgamma_unfused, dbeta_unfused, {});
+    CHECK(same_bits(masked, g));
+    CHECK(same_bits(dgamma, dgamma_unfused));
+    CHECK(same_bits(dbeta, dbeta_unfused));
+    CHECK(same_bits(batchnorm_backward_data(in.dy, false, fused, dgamma, dbeta, 129, true),
+                    batchnorm_backward_data(g, false, unfused, dgamma, dbeta, 129, true)));
+  }
+}
+
+TEST_CASE("the recomputed ReLU mask is the forward pass's to the last value") {
+  for (const DType dtype : {DType::f64, DType::f32}) {
+    // Coarse values and beta = -(x - mean) scale of row 0 put many results at or beside 0.
+    Tensor x = random_tensor({4099, 17}, 8, DType::f64, 0.0, 16.0).to(DType::i32).to(dtype);
+    Inputs in(2, 17, dtype);
+    in.x = x;
+    const auto statistics = in.statistics();
+    const auto mean = statistics.mean.to_vector<double>(), rstd = statistics.rstd.to_vector<double>(),
+               gamma = in.gamma.to_vector<double>();
+    Values beta(17);
+    for (std::size_t c = 0; c < 17; ++c) beta[c] = -(x.to_vector<double>()[c] - mean[c]) * rstd[c] * gamma[c];
+    in.beta = like(beta, in.beta).to(dtype);
+    const Tensor y = batchnorm_apply(x, statistics, in.gamma, in.beta, {}, true);
+    const BatchnormSaved saved{x, in.gamma, in.beta, statistics, {}, true};
+    Tensor dgamma = poisoned({17}, dtype), dbeta = poisoned({17}, dtype), masked = poisoned(x.shape(), dtype);
+    const Tensor ones = Tensor::full(x.shape(), 1.0, dtype);
+    batchnorm_backward_sums(ones, saved, dgamma, dbeta, masked);
+    CHECK(same_bits(masked, relu_backward(ones, y)));
+    const Tensor dx = batchnorm_backward_data(ones, false, saved, {}, {}, 0, false);
+    const auto dx_values = dx.to_vector<double>(), y_values = y.to_vector<double>();
+    std::size_t disagreeing = 0;
+    for (std::size_t i = 0; i < y_values.size(); ++i) disagreeing += (dx_values[i] != 0) != (y_values[i] > 0);
+    CHECK(disagreeing == 0);
+  }
+}
+
+TEST_CASE("a huge mean does not swallow the variance") {
+  const std::int64_t rows = 4001, channels = 5;
+  const Tensor noise = random_tensor({rows, channels}, 6, DType::f64, -1.7320508, 1.7320508);  // stddev 1
+  const auto check = [&](double offset, DType dtype, double limit) {
+    auto values = noise.to_vector<double>();
+    for (double& v : values) v += offset;
+    const Tensor x = like(values, noise).to(dtype);
+    const auto statistics = batchnorm_finalize(batchnorm_sums(x), rows, dtype, 0.0, 0.1, {}, {});
+    const auto exact = x.to_vector<double>();
+    for (std::int64_t c = 0; c < channels; ++c) {
+      double mean = 0, var = 0;  // of x - offset, for the reference's own sake
+      for (std::int64_t r = 0; r < rows; ++r) mean += (exact[r * channels + c] - offset) / double(rows);
+      for (std::int64_t r = 0; r < rows; ++r)
+        var += std::pow(exact[r * channels + c] - offset - mean, 2) / double(rows);
+      CAPTURE(offset, dtype, c);
+      CHECK(statistics.rstd.to_vector<double>()[c] == Approx(1 / std::sqrt(var)).epsilon(limit));
+      CHECK(statistics.mean.to_vector<double>()[c] == Approx(offset + mean).epsilon(limit));
+    }
+  };
+  check(1e4, DType::f32, 1e-6);
+  check(-1e6, DType::f32, 1e-6);
+  check(1e4, DType::f64, 1e-13);
+  check(1e9, DType::f64, 1e-13);
+}
+
+TEST_CASE("a value that is not finite spoils its own channel and no other") {
+  for (const double bad : {double(INFINITY), double(NAN)}) {
+    for (const std::int64_t row : {0, 7}) {
+      Inputs in(40, 3, DType::f32);
+      in.x.data<float>()[row * 3 + 1] = static_cast<float>(bad);
+      const auto statistics = in.statistics();
+      const auto rstd = statistics.rstd.to_vector<double>();
+      CHECK(std::isfinite(rstd[0]));
+      CHECK_FALSE(std::isfinite(rstd[1]));
+      CHECK(std::isfinite(rstd[2]));
+      const auto y = batchnorm_apply(in.x, statistics, in.gamma, in.beta, {}, true).to_vector<double>();
+      CHECK(std::isnan(y[1]));  // the ReLU does not hide it
+      CHECK(std::isfinite(y[2]));
+    }
+  }
+}
+
+TEST_CASE("a constant channel gives rstd = 1 / sqrt(eps) and y = beta") {
+  const Tensor x = Tensor::full({64, 2}, 3.25);
+  const auto statistics = batchnorm_finalize(batchnorm_sums(x), 64, DType::f32, eps, 0.1, {}, {});
+  CHECK(statistics.rstd.to_vector<double>()[0] == Approx(1 / std::sqrt(eps)).epsilon(1e-7));
+  const Tensor gamma = Tensor::full({2}, 2.0), beta = Tensor::full({2}, 0.5);
+  CHECK(same_bits(batchnorm_apply(x, statistics, gamma, beta, {}, false), Tensor::full({64, 2}, 0.5)));
+}
+
+TEST_CASE("running statistics move by momentum toward the mean and the unbiased variance") {
+  for (const DType dtype : {DType::f64, DType::f32}) {
+    const Tensor x = Tensor::from(Values{1, 10, 3, 20, 8, 60}, {3, 2}).to(dtype);
+    Tensor mean = Tensor::from(Values{2, -1}, {2}).to(dtype), var = Tensor::from(Values{1, 4}, {2}).to(dtype);
+    batchnorm_finalize(batchnorm_sums(x), 3, dtype, eps, 0.25, mean, var);
+    // means 4 and 30; unbiased variances (9 + 1 + 16) / 2 = 13 and (400 + 100 + 900) / 2 = 700
+    CHECK(relative_error(mean, Tensor::from(Values{0.75 * 2 + 0.25 * 4, 0.75 * -1 + 0.25 * 30}, {2})) < 1e-7);
+    CHECK(relative_error(var, Tensor::from(Values{0.75 * 1 + 0.25 * 13, 0.75 * 4 + 0.25 * 700}, {2})) < 1e-7);
+    const auto evaluation = batchnorm_from_running(mean, var, eps);
+    CHECK(same_bits(evaluation.mean, mean));
+    CHECK(evaluation.rstd.to_vector<double>()[0] == Approx(1 / std::sqrt(4.0 + eps)).epsilon(1e-7));
+  }
+}
+
+TEST_CASE("a single row works in evaluation and is refused in training") {
+  const Inputs in(1, 31, DType::f64);
+  const auto statistics =
+      batchnorm_from_running(random_tensor({31}, 9), random_tensor({31}, 10, DType::f64, 0.5, 2.0), eps);
+  const Tensor y = batchnorm_apply(in.x, statistics, in.gamma, in.beta, in.residual, false);
+  for (std::size_t c = 0; c < 31; ++c) {
+    const auto at = [c](const Tensor& tensor) { return tensor.to_vector<double>()[c]; };
+    CHECK(at(y) ==
+          Approx(at(in.gamma) * (at(in.x) - at(statistics.mean)) * at(statistics.rstd) + at(in.beta) + at(in.residual))
+              .epsilon(1e-12)
+              .margin(1e-14));
+  }
+  CHECK_THROWS_WITH(in.statistics(), Catch::Contains("1 values a channel have no variance"));
+}
+
+TEST_CASE("merged sums of two parts are the sums of the whole") {
+  for (const DType dtype : {DType::f64, DType::f32}) {
+    for (const std::int64_t cut : {0, 1, 500, 1002, 1003}) {
+      const Tensor x = random_tensor({1003, 7}, 12, dtype, 2.0, 4.0);
+      const Tensor merged =
+          batchnorm_merge(batchnorm_sums(x.narrow(0, cut)), cut, batchnorm_sums(x.narrow(cut, 1003 - cut)), 1003 - cut);
+      const Tensor whole = batchnorm_sums(x);
+      CAPTURE(dtype, cut);
+      CHECK(relative_error(merged, whole) < (dtype == DType::f64 ? 1e-13 : 1e-6));
+      const auto a = batchnorm_finalize(merged, 1003, dtype, eps, 0.1, {}, {});
+      const auto b = batchnorm_finalize(whole, 1003, dtype, eps, 0.1, {}, {});
+      CHECK(relative_error(a.rstd, b.rstd) < (dtype == DType::f64 ? 1e-13 : 1e-6));
+    }
+  }
+}
+
+TEST_CASE("batchnorm gives the same bits for any number of threads") {
+  const int before = threads();
+  const Inputs in(70001, 16, DType::f32);
+  const auto run = [&](int count) {
+    set_threads(count);
+    const Tensor sums = batchnorm_sums(in.x);
+    const auto statistics = in.statistics();
+    const BatchnormSaved saved{in.x, in.gamma, in.beta, statistics, {}, true};
+    Tensor dgamma = poisoned({16}, DType::f32), dbeta = poisoned({16}, DType::f32);
+    batchnorm_backward_sums(in.dy, saved, dgamma, dbeta, {});
+    return std::vector<Tensor>{sums, batchnorm_apply(in.x, statistics, in.gamma, in.beta, {}, true), dgamma, dbeta,
+                               batchnorm_backward_data(in.dy, false, saved, dgamma, dbeta, 70001, true)};
+  };
+  const auto one = run(1);
+  for (const int count : {2, 3, 7}) {
+    const auto many = run(count);
+    for (std::size_t i = 0; i < one.size(); ++i) CHECK(same_bits(one[i], many[i]));
+  }
+  set_threads(before);
+}
+
+TEST_CASE("batchnorm refuses wrong shapes and dtypes and says which") {
+  const Inputs in(8, 4, DType::f32);
+  const auto statistics = in.statistics();
+  CHECK_THROWS_WITH(batchnorm_sums(Tensor::zeros({4}, DType::f32)), Catch::Contains("at least 2 dimensions"));
+  CHECK_THROWS_WITH(batchnorm_sums(Tensor::zeros({4, 4}, DType::u8)), Catch::Contains("wants f32 or f64"));
+  CHECK_THROWS_WITH(batchnorm_apply(in.x, statistics, Tensor::zeros({5}), in.beta, {}, false),
+                    Catch::Contains("gamma must be [4], got f32 [5]"));
+  CHECK_THROWS_WITH(batchnorm_apply(in.x, statistics, in.gamma, in.beta.to(DType::f64), {}, false),
+                    Catch::Contains("dtypes and devices must be the same"));
+  CHECK_THROWS_WITH(batchnorm_apply(in.x, statistics, in.gamma, in.beta, Tensor::zeros({7, 4}), true),
+                    Catch::Contains("residual must be [8,4]"));
+  CHECK_THROWS_WITH(
+      batchnorm_finalize(batchnorm_sums(in.x), 8, DType::f32, eps, 0.1, Tensor::zeros({3}), Tensor::zeros({4})),
+      Catch::Contains("running_mean must be [4]"));
+  CHECK_THROWS_WITH(batchnorm_finalize(Tensor::zeros({3, 4}), 8, DType::f32, eps, 0.1, {}, {}),
+                    Catch::Contains("sums must be f64 [3,C]"));
+  CHECK_THROWS_WITH(batchnorm_from_running(Tensor::zeros({3}), Tensor::zeros({4}), eps),
+                    Catch::Contains("running_var must be [3]"));
+  CHECK_THROWS_WITH(batchnorm_merge(Tensor::zeros({3, 4}, DType::f64), 1, Tensor::zeros({3, 5}, DType::f64), 1),
+                    Catch::Contains("sums_b must be [3,4]"));
+  const BatchnormSaved saved{in.x, in.gamma, in.beta, statistics, {}, true};
+  Tensor dgamma = Tensor::zeros({4}), dbeta = Tensor::zeros({5});
+  CHECK_THROWS_WITH(batchnorm_backward_sums(in.dy, saved, dgamma, dbeta, {}), Catch::Contains("dbeta must be [4]"));
+  CHECK_THROWS_WITH(batchnorm_backward_sums(Tensor::zeros({4, 8}), saved, dgamma, dgamma, {}),
+                    Catch::Contains("dy must be [8,4]"));
+  CHECK_THROWS_WITH(batchnorm_backward_data(in.dy, false, saved, dgamma, dgamma, 0, true),
+                    Catch::Contains("count is 0"));
+}
