@@ -1,35 +1,17 @@
-// Convolution as a matrix product (Eigen). A patch is the K*L*C values under the kernel at one output position; the
+// Convolution as a matrix product. A patch is the K*L*C values under the kernel at one output position; the
 // patches of some positions are the rows of a matrix [positions, K*L*C], and with W [O, K*L*C]:
 //   y = patches W^T      dpatches = dy W      dw = dy^T patches
 // Positions are taken tile by tile, so memory does not grow with the batch. Tiles depend on the sizes alone, and sums
 // run over them in order: the results do not depend on the thread count.
-#define EIGEN_DONT_PARALLELIZE  // threads come from parallel_for alone
 #include <simclr/core/parallel.h>
 #include <simclr/kernels/check.h>
 #include <simclr/kernels/conv2d_cpu.h>
+#include <simclr/kernels/matrix.h>
 
-#include <Eigen/Core>
 #include <algorithm>
 
 namespace simclr::kernels {
 namespace {
-
-template <class T>
-using Matrix = Eigen::Matrix<T, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
-template <class T>
-using Rows = Eigen::Map<Matrix<T>, 0, Eigen::OuterStride<>>;
-template <class T>
-using ConstRows = Eigen::Map<const Matrix<T>, 0, Eigen::OuterStride<>>;
-
-template <class T>
-Rows<T> rows_of(T* data, std::int64_t rows, std::int64_t columns, std::int64_t stride) {
-  return Rows<T>(data, rows, columns, Eigen::OuterStride<>(stride));
-}
-
-template <class T>
-ConstRows<T> rows_of(const T* data, std::int64_t rows, std::int64_t columns, std::int64_t stride) {
-  return ConstRows<T>(data, rows, columns, Eigen::OuterStride<>(stride));
-}
 
 std::int64_t patch_size(const Conv2dSizes& s) {
   return s.k * s.l * s.c;
@@ -92,7 +74,6 @@ template <class T>
 void forward(const Conv2dSizes& s, const T* x, const T* w, T* y) {
   const std::int64_t total = s.n * s.p * s.q, size = patch_size(s);
   const std::int64_t tile = tile_rows<T>(s, 1 << 20, total);
-  const auto weights = rows_of(w, s.o, size, size);
   parallel_for((total + tile - 1) / tile, 1, [&](std::int64_t first, std::int64_t last) {
     Tensor buffer = Tensor::empty({is_pointwise(s) ? 0 : tile * size}, dtype_of<T>);
     for (std::int64_t begin = first * tile; begin < std::min(last * tile, total); begin += tile) {
@@ -102,7 +83,7 @@ void forward(const Conv2dSizes& s, const T* x, const T* w, T* y) {
         gather(s, x, begin, count, buffer.data<T>());
         patches = buffer.data<T>();
       }
-      rows_of(y + begin * s.o, count, s.o, s.o).noalias() = rows_of(patches, count, size, size) * weights.transpose();
+      multiply<T>({patches, size}, {w, size, true}, {y + begin * s.o, s.o}, count, s.o, size);
     }
   });
 }
@@ -110,7 +91,6 @@ void forward(const Conv2dSizes& s, const T* x, const T* w, T* y) {
 template <class T>
 void backward_data(const Conv2dSizes& s, const T* dy, const T* w, T* dx) {
   const std::int64_t positions = s.p * s.q, size = patch_size(s), image_size = s.h * s.w * s.c;
-  const auto weights = rows_of(w, s.o, size, size);
   // By groups of images: the patches of one image overlap, those of two do not.
   const std::int64_t group = std::clamp<std::int64_t>(128 / positions, 1, s.n);
   const std::int64_t tile = tile_rows<T>(s, 1 << 20, group * positions);
@@ -121,7 +101,7 @@ void backward_data(const Conv2dSizes& s, const T* dy, const T* w, T* dx) {
       std::fill(dx + first * image_size, dx + last * image_size, T{0});
       for (std::int64_t begin = first * positions; begin < last * positions; begin += tile) {
         const std::int64_t count = std::min(tile, last * positions - begin);
-        rows_of(buffer.data<T>(), count, size, size).noalias() = rows_of(dy + begin * s.o, count, s.o, s.o) * weights;
+        multiply<T>({dy + begin * s.o, s.o}, {w, size}, {buffer.data<T>(), size}, count, size, s.o);
         scatter_add(s, buffer.data<T>(), begin, count, dx);
       }
     }
@@ -133,7 +113,6 @@ void backward_weights(const Conv2dSizes& s, const T* x, const T* dy, T* dw) {
   const std::int64_t total = s.n * s.p * s.q, size = patch_size(s);
   const std::int64_t tile = tile_rows<T>(s, 4 << 20, total);
   Tensor buffer = Tensor::empty({is_pointwise(s) ? 0 : tile * size}, dtype_of<T>);
-  std::fill(dw, dw + s.o * size, T{0});
   // Columns of dw that are summed at a time: always the same ones together, for Eigen's order of summation depends on
   // how many it is given. A multiple of its widest register tile.
   constexpr std::int64_t block = 96;
@@ -147,12 +126,11 @@ void backward_weights(const Conv2dSizes& s, const T* x, const T* dy, T* dw) {
       });
       patches = gathered;
     }
-    const auto gradient = rows_of(dy + begin * s.o, count, s.o, s.o);
     parallel_for((size + block - 1) / block, 1, [&](std::int64_t first, std::int64_t last) {
       for (std::int64_t column = first * block; column < std::min(last * block, size); column += block) {
         const std::int64_t columns = std::min(block, size - column);
-        rows_of(dw + column, s.o, columns, size).noalias() +=
-            gradient.transpose() * rows_of(patches + column, count, columns, size);
+        multiply<T>({dy + begin * s.o, s.o, true}, {patches + column, size}, {dw + column, size}, s.o, columns, count,
+                    T{1}, begin == 0 ? T{0} : T{1});
       }
     });
   }

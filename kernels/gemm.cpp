@@ -3,36 +3,25 @@
 #include <simclr/core/parallel.h>
 #include <simclr/kernels/check.h>
 #include <simclr/kernels/gemm.h>
+#include <simclr/kernels/matrix.h>
 
 #include <Eigen/Core>
 #include <algorithm>
+#include <type_traits>
 
 namespace simclr::kernels {
 namespace {
 
-/// One matrix as it lies in memory: op(matrix) is column-major where it is transposed.
-template <class T>
-struct Operand {
-  T* data;
-  std::int64_t stride;  // from one stored row to the next
-  bool transposed;
-
-  Operand rows_from(std::int64_t row) const { return {data + (transposed ? row : row * stride), stride, transposed}; }
-  Operand columns_from(std::int64_t column) const {
-    return {data + (transposed ? column * stride : column), stride, transposed};
-  }
-};
-
 template <class T, int order>
-auto map(const Operand<T>& operand, std::int64_t rows, std::int64_t columns) {
-  using Matrix = Eigen::Matrix<std::remove_const_t<T>, Eigen::Dynamic, Eigen::Dynamic, order>;
-  using Stored = std::conditional_t<std::is_const_v<T>, const Matrix, Matrix>;
-  return Eigen::Map<Stored, 0, Eigen::OuterStride<>>(operand.data, rows, columns, Eigen::OuterStride<>(operand.stride));
+auto map(const Matrix<T>& matrix, std::int64_t rows, std::int64_t columns) {
+  using Values = Eigen::Matrix<std::remove_const_t<T>, Eigen::Dynamic, Eigen::Dynamic, order>;
+  using Stored = std::conditional_t<std::is_const_v<T>, const Values, Values>;
+  return Eigen::Map<Stored, 0, Eigen::OuterStride<>>(matrix.data, rows, columns, Eigen::OuterStride<>(matrix.stride));
 }
 
 template <class T, int order_a, int order_b>
-void product_ordered(const Operand<const T>& a, const Operand<const T>& b, const Operand<T>& c, std::int64_t m,
-                     std::int64_t n, std::int64_t k, T alpha, T beta) {
+void multiply_ordered(const Matrix<const T>& a, const Matrix<const T>& b, const Matrix<T>& c, std::int64_t m,
+                      std::int64_t n, std::int64_t k, T alpha, T beta) {
   const auto left = map<const T, order_a>(a, m, k);
   const auto right = map<const T, order_b>(b, k, n);
   auto out = map<T, Eigen::RowMajor>(c, m, n);
@@ -44,37 +33,46 @@ void product_ordered(const Operand<const T>& a, const Operand<const T>& b, const
   }
 }
 
+}  // namespace
+
 template <class T>
-void product(const Operand<const T>& a, const Operand<const T>& b, const Operand<T>& c, std::int64_t m, std::int64_t n,
-             std::int64_t k, T alpha, T beta) {
+void multiply(const Matrix<const T>& a, const Matrix<const T>& b, const Matrix<T>& c, std::int64_t m, std::int64_t n,
+              std::int64_t k, T alpha, T beta) {
   constexpr int row = Eigen::RowMajor, column = Eigen::ColMajor;
   if (a.transposed) {
-    b.transposed ? product_ordered<T, column, column>(a, b, c, m, n, k, alpha, beta)
-                 : product_ordered<T, column, row>(a, b, c, m, n, k, alpha, beta);
+    b.transposed ? multiply_ordered<T, column, column>(a, b, c, m, n, k, alpha, beta)
+                 : multiply_ordered<T, column, row>(a, b, c, m, n, k, alpha, beta);
   } else {
-    b.transposed ? product_ordered<T, row, column>(a, b, c, m, n, k, alpha, beta)
-                 : product_ordered<T, row, row>(a, b, c, m, n, k, alpha, beta);
+    b.transposed ? multiply_ordered<T, row, column>(a, b, c, m, n, k, alpha, beta)
+                 : multiply_ordered<T, row, row>(a, b, c, m, n, k, alpha, beta);
   }
 }
+
+template void multiply(const Matrix<const float>&, const Matrix<const float>&, const Matrix<float>&, std::int64_t,
+                       std::int64_t, std::int64_t, float, float);
+template void multiply(const Matrix<const double>&, const Matrix<const double>&, const Matrix<double>&, std::int64_t,
+                       std::int64_t, std::int64_t, double, double);
+
+namespace {
 
 void gemm_on_cpu(const Tensor& a, const Tensor& b, Tensor& c, const GemmOptions& options) {
   const std::int64_t m = c.dim(0), n = c.dim(1), k = a.dim(options.transpose_a ? 0 : 1);
   if (m == 0 || n == 0) return;
   dispatch_float(c.dtype(), [&](auto zero) {
     using T = decltype(zero);
-    const Operand<const T> pa{a.data<const T>(), a.dim(1), options.transpose_a};
-    const Operand<const T> pb{b.data<const T>(), b.dim(1), options.transpose_b};
-    const Operand<T> pc{c.data<T>(), n, false};
+    const Matrix<const T> pa{a.data<const T>(), a.dim(1), options.transpose_a};
+    const Matrix<const T> pb{b.data<const T>(), b.dim(1), options.transpose_b};
+    const Matrix<T> pc{c.data<T>(), n, false};
     const T alpha = static_cast<T>(options.alpha), beta = static_cast<T>(options.beta);
     constexpr std::int64_t worth_a_thread = 1 << 16;  // multiplications
     const std::int64_t grain = std::max<std::int64_t>(16, worth_a_thread / (std::min(m, n) * k + 1));
     if (m >= n) {
       parallel_for(m, grain, [&](std::int64_t begin, std::int64_t end) {
-        product<T>(pa.rows_from(begin), pb, pc.rows_from(begin), end - begin, n, k, alpha, beta);
+        multiply<T>(pa.from_row(begin), pb, pc.from_row(begin), end - begin, n, k, alpha, beta);
       });
     } else {
       parallel_for(n, grain, [&](std::int64_t begin, std::int64_t end) {
-        product<T>(pa, pb.columns_from(begin), pc.columns_from(begin), m, end - begin, k, alpha, beta);
+        multiply<T>(pa, pb.from_column(begin), pc.from_column(begin), m, end - begin, k, alpha, beta);
       });
     }
   });
