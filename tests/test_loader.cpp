@@ -312,3 +312,56 @@ TEST_CASE("Impossible loader options end with one clear line") {
   CHECK_THAT(message_of([&] { Loader(nullptr, probes); }), Contains("a data set and a view maker are needed"));
   CHECK_THAT(message_of([&] { Loader(std::make_shared<Numbers>(0), probes); }), Contains("the data set is empty"));
 }
+
+TEST_CASE("Picture views are the augmentation of the sample's id, for any workers and batch size") {
+  MemoryData data{.bytes = {}, .shape = {12, 10, 3}, .labels = {}, .classes = {"a"}, .description = "pictures"};
+  for (std::uint32_t i = 0; i < 9; ++i) {
+    const Random random(3, RandomPurpose::user, i);
+    for (std::uint32_t p = 0; p < 360; ++p) data.bytes.push_back(static_cast<std::uint8_t>(random.bits(p)));
+    data.labels.push_back(0);
+  }
+  const kernels::AugmentPolicy policy{
+      .size = 8, .brightness = 0.4f, .contrast = 0.4f, .saturation = 0.4f, .hue = 0.1f, .blur_probability = 0.5f};
+  const auto views = std::make_shared<PictureViews>(policy);
+  CHECK(views->view_shape() == Shape{8, 8, 3});
+  const std::shared_ptr<const Dataset> set = memory_dataset(data);
+  const std::size_t numel = 8 * 8 * 3;
+  for (const int workers : {0, 2}) {
+    for (const std::int64_t batch_size : {2, 9}) {
+      const Loader loader(set, views, {.batch_size = batch_size, .drop_last = false, .seed = 11, .workers = workers});
+      for (const Batch& batch : loader.epoch(6)) {
+        REQUIRE(batch.views.shape() == Shape{2 * batch.size, 8, 8, 3});
+        const auto values = batch.views.to_vector<float>();
+        for (std::int64_t i = 0; i < batch.size; ++i) {
+          const std::int64_t index = batch.indices[static_cast<std::size_t>(i)];
+          const auto id = static_cast<std::uint32_t>(index);
+          for (std::uint32_t v = 0; v < 2; ++v) {
+            std::vector<float> expected(numel);
+            const kernels::ImageRef picture{.offset = 0, .height = 12, .width = 10, .channels = 3, .sample = id};
+            kernels::augment_picture(data.bytes.data() + index * 360, picture, policy,
+                                     kernels::draw_augment_parameters(policy, 12, 10, 11, id, 6, v), expected.data());
+            const auto first = values.begin() + (v * batch.size + i) * static_cast<std::int64_t>(numel);
+            CHECK(std::equal(expected.begin(), expected.end(), first));
+          }
+        }
+      }
+    }
+  }
+}
+
+TEST_CASE("Picture views refuse what is no picture") {
+  const PictureViews views(kernels::AugmentPolicy{.size = 4});
+  const std::vector<std::uint8_t> bytes(64);
+  std::vector<float> out(4 * 4 * 3);
+  const auto error = [&](const Shape& shape) {
+    const Sample sample{.bytes = bytes, .shape = shape, .label = -1, .owner = nullptr};
+    return message_of([&] { views.make_view(sample, 0, 7, 0, 0, out.data()); });
+  };
+  CHECK(error({8, 8, 1}) == "no error");
+  CHECK(error({4, 4, 4}) == "no error");
+  CHECK_THAT(error({8, 8}), Contains("picture views: sample 7 has shape [8,8], a picture is [height,width,channels]"));
+  CHECK_THAT(error({8, 4, 2}), Contains("shape [8,4,2]"));
+  CHECK_THAT(error({0, 4, 3}), Contains("shape [0,4,3]"));
+  CHECK_THAT(error({4, 4, 3}), Contains("sample 7 has 64 bytes, its shape [4,4,3] needs 48"));
+  CHECK_THROWS_AS(PictureViews(kernels::AugmentPolicy{.size = 0}), Error);
+}
