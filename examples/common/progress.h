@@ -9,7 +9,7 @@
 class Progress {
  public:
   struct State {
-    int epoch = 0, epochs = 0;  // epoch counts from 1
+    int epoch = 0, epochs = 0;         // epoch counts from 1
     std::int64_t step = 0, steps = 0;  // of the epoch
     double loss = 0, chance = 0, bound = 0;
     double learning_rate = 0;

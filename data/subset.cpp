@@ -1,0 +1,49 @@
+#include <simclr/core/error.h>
+#include <simclr/data/subset.h>
+
+#include <algorithm>
+#include <numeric>
+#include <string>
+#include <utility>
+
+namespace simclr::data {
+namespace {
+
+class Subset final : public Dataset {
+ public:
+  Subset(std::shared_ptr<const Dataset> whole, std::vector<std::int64_t> indices)
+      : whole_(std::move(whole)), indices_(std::move(indices)) {
+    for (const std::int64_t i : indices_) {
+      SIMCLR_CHECK(i >= 0 && i < whole_->size(), "subset: sample ", i, " of ", whole_->size());
+    }
+  }
+
+  std::int64_t size() const override { return static_cast<std::int64_t>(indices_.size()); }
+  Sample sample(std::int64_t i) const override { return whole_->sample(index(i)); }
+  std::int32_t label(std::int64_t i) const override { return whole_->label(index(i)); }
+  const std::vector<std::string>& classes() const override { return whole_->classes(); }
+  std::string describe() const override { return std::to_string(size()) + " samples of " + whole_->describe(); }
+
+ private:
+  std::int64_t index(std::int64_t i) const {
+    SIMCLR_CHECK(i >= 0 && i < size(), "subset: sample ", i, " of ", size());
+    return indices_[static_cast<std::size_t>(i)];
+  }
+
+  std::shared_ptr<const Dataset> whole_;
+  std::vector<std::int64_t> indices_;
+};
+
+}  // namespace
+
+std::shared_ptr<const Dataset> subset(std::shared_ptr<const Dataset> whole, std::vector<std::int64_t> indices) {
+  return std::make_shared<Subset>(std::move(whole), std::move(indices));
+}
+
+std::shared_ptr<const Dataset> head(std::shared_ptr<const Dataset> whole, std::int64_t count) {
+  std::vector<std::int64_t> indices(static_cast<std::size_t>(std::min(count, whole->size())));
+  std::iota(indices.begin(), indices.end(), std::int64_t{0});
+  return subset(std::move(whole), std::move(indices));
+}
+
+}  // namespace simclr::data

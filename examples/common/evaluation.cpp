@@ -1,0 +1,141 @@
+#include "common/evaluation.h"
+
+#include <simclr/data/loader.h>
+#include <simclr/data/subset.h>
+
+#include <algorithm>
+#include <cstdio>
+#include <memory>
+#include <numeric>
+
+namespace data = simclr::data;
+namespace nn = simclr::nn;
+
+namespace {
+
+/// Borrows a data set that outlives the loader.
+std::shared_ptr<const data::Dataset> borrowed(const data::Dataset& samples) {
+  return {std::shared_ptr<void>(), &samples};
+}
+
+/// Batches of unaugmented samples, in order, for as long as the function is called.
+nn::NextBatch batches(std::shared_ptr<const data::Dataset> samples, const data::Augmentation& policy,
+                      const EvaluationOptions& options) {
+  struct Pass {
+    data::Loader loader;
+    data::Epoch epoch;
+    std::optional<data::Epoch::Iterator> at;
+  };
+  const data::LoaderOptions loading{.batch_size = std::min(options.batch_size, samples->size()),
+                                    .views = 1,
+                                    .shuffle = false,
+                                    .drop_last = false,
+                                    .workers = options.workers};
+  data::Loader loader(std::move(samples), std::make_shared<data::PictureViews>(policy.evaluation()), loading);
+  data::Epoch epoch = loader.epoch(0);
+  auto pass = std::make_shared<Pass>(Pass{std::move(loader), std::move(epoch), {}});
+  return [pass](simclr::Tensor& inputs, std::vector<std::int32_t>& labels) {
+    if (pass->at) {
+      ++*pass->at;
+    } else {
+      pass->at = pass->epoch.begin();
+    }
+    if (*pass->at == pass->epoch.end()) return false;
+    inputs = (*pass->at)->views;
+    labels = (*pass->at)->labels;
+    return true;
+  };
+}
+
+std::string row(const char* label, double trained, double untrained) {
+  char text[96];
+  std::snprintf(text, sizeof text, "  %-24s %8.2f %10.2f %+9.2f\n", label, 100 * trained, 100 * untrained,
+                100 * (trained - untrained));
+  return text;
+}
+
+nlohmann::ordered_json metrics_json(const nn::Metrics& m) {
+  return {{"top1", m.top1},
+          {"top5", m.top5},
+          {"precision", m.precision},
+          {"recall", m.recall},
+          {"f1", m.f1},
+          {"macro_precision", m.macro_precision},
+          {"macro_recall", m.macro_recall},
+          {"macro_f1", m.macro_f1},
+          {"confusion", m.confusion},
+          {"count", m.count}};
+}
+
+std::string per_class(const nn::Metrics& m, const std::vector<std::string>& classes) {
+  std::string out = "\n  class (linear probe)      precision   recall       F1   most often taken for\n";
+  const std::size_t n = classes.size();
+  for (std::size_t c = 0; c < n; ++c) {
+    std::size_t other = c == 0 ? (n > 1 ? 1 : 0) : 0;
+    for (std::size_t k = 0; k < n; ++k) {
+      if (k != c && m.confusion[c * n + k] > m.confusion[c * n + other]) other = k;
+    }
+    const auto mistaken = static_cast<long long>(m.confusion[c * n + other]);
+    char text[160];
+    std::snprintf(text, sizeof text, "  %-24.24s %10.2f %8.2f %8.2f   ", classes[c].c_str(), 100 * m.precision[c],
+                  100 * m.recall[c], 100 * m.f1[c]);
+    out += text;
+    out += other == c || mistaken == 0 ? "-\n" : classes[other] + " (" + std::to_string(mistaken) + ")\n";
+  }
+  return out;
+}
+
+}  // namespace
+
+nn::Features features_of(nn::Module& encoder, const data::Dataset& samples, const data::Augmentation& policy,
+                         const EvaluationOptions& options, std::int64_t limit) {
+  std::shared_ptr<const data::Dataset> chosen = borrowed(samples);
+  if (limit > 0 && limit < samples.size()) {
+    // Spread over the set: folders come sorted by class.
+    std::vector<std::int64_t> indices(static_cast<std::size_t>(limit));
+    for (std::int64_t i = 0; i < limit; ++i) indices[static_cast<std::size_t>(i)] = i * samples.size() / limit;
+    chosen = data::subset(chosen, std::move(indices));
+  }
+  return nn::extract_features(encoder, batches(std::move(chosen), policy, options));
+}
+
+Evaluation evaluate(nn::Module& encoder, const Datasets& sets, const data::Augmentation& policy,
+                    const EvaluationOptions& options) {
+  const nn::Features train = features_of(encoder, *sets.train, policy, options);
+  const nn::Features test = features_of(encoder, *sets.test, policy, options);
+  const auto classes = static_cast<std::int64_t>(sets.train->classes().size());
+  return {nn::compute_metrics(nn::knn_scores(train, test.values, classes, options.knn), test.labels),
+          nn::compute_metrics(nn::linear_probe_scores(train, test.values, classes, options.probe), test.labels),
+          nn::check_collapse(test.values)};
+}
+
+Evaluation evaluate_untrained(nn::Module& encoder, const Datasets& sets, const data::Augmentation& policy,
+                              const EvaluationOptions& options) {
+  nn::calibrate_batchnorm(encoder, batches(borrowed(*sets.train), policy, options));
+  return evaluate(encoder, sets, policy, options);
+}
+
+std::string evaluation_table(const Evaluation& trained, const Evaluation& untrained,
+                             const std::vector<std::string>& classes) {
+  std::string out = "  %                         trained  untrained      gain\n";
+  out += row("kNN top-1", trained.knn.top1, untrained.knn.top1);
+  out += row("kNN top-5", trained.knn.top5, untrained.knn.top5);
+  out += row("kNN macro precision", trained.knn.macro_precision, untrained.knn.macro_precision);
+  out += row("kNN macro recall", trained.knn.macro_recall, untrained.knn.macro_recall);
+  out += row("kNN macro F1", trained.knn.macro_f1, untrained.knn.macro_f1);
+  out += row("linear top-1", trained.probe.top1, untrained.probe.top1);
+  out += row("linear top-5", trained.probe.top5, untrained.probe.top5);
+  out += row("linear macro precision", trained.probe.macro_precision, untrained.probe.macro_precision);
+  out += row("linear macro recall", trained.probe.macro_recall, untrained.probe.macro_recall);
+  out += row("linear macro F1", trained.probe.macro_f1, untrained.probe.macro_f1);
+  constexpr std::size_t most_classes = 20;  // CIFAR-100's hundred rows stand in log.jsonl only
+  if (classes.size() <= most_classes) out += per_class(trained.probe, classes);
+  return out;
+}
+
+nlohmann::ordered_json to_json(const Evaluation& evaluation) {
+  return {{"knn", metrics_json(evaluation.knn)},
+          {"linear", metrics_json(evaluation.probe)},
+          {"effective_rank", evaluation.collapse.effective_rank},
+          {"mean_std", evaluation.collapse.mean_std}};
+}

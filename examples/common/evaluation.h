@@ -1,0 +1,46 @@
+#pragma once
+
+#include "common/datasets.h"
+
+#include <simclr/data/augmentation.h>
+#include <simclr/nn/evaluate.h>
+
+#include <nlohmann/json.hpp>
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+/// What was measured of one encoder.
+struct Evaluation {
+  simclr::nn::Metrics knn;
+  simclr::nn::Metrics probe;
+  simclr::nn::CollapseReport collapse;
+};
+
+struct EvaluationOptions {
+  simclr::nn::KnnOptions knn;
+  simclr::nn::ProbeOptions probe;
+  std::int64_t batch_size = 500;
+  int workers = 1;
+};
+
+/// The features of up to `limit` samples (0: all), each seen once, unaugmented. Labels come along.
+simclr::nn::Features features_of(simclr::nn::Module& encoder, const simclr::data::Dataset& samples,
+                                 const simclr::data::Augmentation& policy, const EvaluationOptions& options,
+                                 std::int64_t limit = 0);
+
+/// kNN and linear probe of a frozen encoder, trained on sets.train's labels and tested on sets.test.
+Evaluation evaluate(simclr::nn::Module& encoder, const Datasets& sets, const simclr::data::Augmentation& policy,
+                    const EvaluationOptions& options);
+
+/// The same for an encoder that has not been trained: its batch statistics are first calibrated by one pass.
+Evaluation evaluate_untrained(simclr::nn::Module& encoder, const Datasets& sets,
+                              const simclr::data::Augmentation& policy, const EvaluationOptions& options);
+
+/// The table that a run ends with: the trained encoder beside the untrained one.
+std::string evaluation_table(const Evaluation& trained, const Evaluation& untrained,
+                             const std::vector<std::string>& classes);
+
+nlohmann::ordered_json to_json(const Evaluation& evaluation);

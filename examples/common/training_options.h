@@ -1,0 +1,38 @@
+#pragma once
+
+#include "common/recipes.h"
+
+#include <nlohmann/json.hpp>
+
+#include <string>
+
+/// Everything that `train_cifar` can be told.
+struct TrainingOptions {
+  Recipe recipe;
+
+  std::string dataset = "auto";
+  std::string data_dir;
+  std::int64_t limit = 0;  // train on the first so many pictures; 0: all
+  int size = 0;            // of a view; 0: what suits the data set
+
+  std::uint64_t seed = 0;
+  int threads = 0;  // 0: one a processor
+  int workers = 1;  // threads that make views ahead of the step
+
+  std::string out;
+  bool overwrite = false;
+
+  int knn_every = 5;                // epochs; 0: never
+  std::int64_t knn_samples = 5000;  // training pictures that the kNN during training compares with
+  int knn_k = 200;
+  double knn_temperature = 0.1;
+  int probe_epochs = 100;
+  bool evaluate = true;
+};
+
+/// Reads the command line; on --help or --version prints and returns false. Throws simclr::Error, one line, for a
+/// command line that cannot be read or asks for the impossible.
+bool parse_command_line(int argc, char** argv, TrainingOptions& options);
+
+/// What config.json holds.
+nlohmann::ordered_json to_json(const TrainingOptions& options);
