@@ -23,6 +23,7 @@ using detail::Log2Scale;
 
 constexpr std::int64_t tile_rows = 128;
 constexpr std::int64_t tile_columns = 512;
+constexpr std::int64_t sum_length = 128;  // terms added up in one go; longer sums round off more
 constexpr std::int64_t no_self = std::numeric_limits<std::int64_t>::min() / 2;
 
 /// The anchors or the candidates.
@@ -93,7 +94,9 @@ double similarity(const Side<T>& a, std::int64_t i, const Side<T>& b, std::int64
 /// follows each row of tiles.
 template <class T, class Tile, class After>
 void for_tiles(const Side<T>& rows, const Side<T>& columns, const Tile& tile, const After& after) {
-  const std::int64_t total = rows.count(), width = columns.count();
+  const std::int64_t total = rows.count(), width = columns.count(), depth = rows.width();
+  // Four partial sums of up to 128 terms round off a quarter as much as one; 1/tau would multiply that.
+  const std::int64_t part = (depth + 31) / 32 * 8;
   parallel_for((total + tile_rows - 1) / tile_rows, 1, [&](std::int64_t begin, std::int64_t end) {
     const SerialScope serial;  // a single range must not let Eigen split its products
     Tensor scratch = Tensor::empty({tile_rows, tile_columns}, dtype_of<T>);
@@ -102,8 +105,16 @@ void for_tiles(const Side<T>& rows, const Side<T>& columns, const Tile& tile, co
       const std::int64_t height = std::min(tile_rows, total - i);
       for (std::int64_t j = 0; j < width; j += tile_columns) {
         const std::int64_t span = std::min(tile_columns, width - j);
-        values.topLeftCorner(height, span).noalias() =
-            rows.u.middleRows(i, height) * columns.u.middleRows(j, span).transpose();
+        auto dots = values.topLeftCorner(height, span);
+        for (std::int64_t d = 0; d < depth; d += part) {
+          const std::int64_t length = std::min(part, depth - d);
+          const auto product = rows.u.block(i, d, height, length) * columns.u.block(j, d, span, length).transpose();
+          if (d == 0) {
+            dots.noalias() = product;
+          } else {
+            dots.noalias() += product;
+          }
+        }
         tile(values, i, height, j, span);
       }
       after(i, height);
@@ -124,15 +135,18 @@ void log_negative_sums(const Side<T>& anchors, const Side<T>& candidates, double
   const auto tile = [&](auto& values, std::int64_t i, std::int64_t height, std::int64_t j, std::int64_t span) {
     for (std::int64_t r = 0; r < height; ++r) {
       T* row = values.row(r).data();
+      const std::int64_t self = self_offset + i + r - j;
       if (shifted) {
-        const double highest = std::ceil(double{*std::max_element(row, row + span)} * double{scale.high});
-        if (j == 0 || highest > shift[i + r]) {
-          log_sums[i + r] *= std::exp2(shift[i + r] - highest);
-          shift[i + r] = highest;
+        const T highest = detail::highest_negative(row, span, self, anchors.group[i + r], candidates.group + j);
+        const double wanted = std::ceil(double{highest} * double{scale.high});
+        if (log_sums[i + r] == 0) {
+          shift[i + r] = wanted;
+        } else if (wanted > shift[i + r]) {
+          log_sums[i + r] *= std::exp2(shift[i + r] - wanted);
+          shift[i + r] = wanted;
         }
       }
       detail::exponentials(row, span, scale, static_cast<T>(shift[i + r]), anchors.group[i + r], candidates.group + j);
-      const std::int64_t self = self_offset + i + r - j;
       if (self >= 0 && self < span) row[self] = 0;
       log_sums[i + r] += double{values.row(r).head(span).sum()};
     }
@@ -264,11 +278,15 @@ void gradient_of(const Side<T>& rows, const Anchors<T>& own, const Side<T>& colu
       const std::int64_t self = self_offset + i + r - j;
       if (self >= 0 && self < span) row[self] = 0;
     }
-    const auto product = values.topLeftCorner(height, span) * columns.u.middleRows(j, span);
-    if (j == 0) {
-      du.middleRows(i, height).noalias() = product;
-    } else {
-      du.middleRows(i, height).noalias() += product;
+    auto out = du.middleRows(i, height);
+    for (std::int64_t k = 0; k < span; k += sum_length) {
+      const std::int64_t length = std::min(sum_length, span - k);
+      const auto product = values.block(0, k, height, length) * columns.u.middleRows(j + k, length);
+      if (j + k == 0) {
+        out.noalias() = product;
+      } else {
+        out.noalias() += product;
+      }
     }
   };
   const auto finish = [&](std::int64_t first, std::int64_t height) {

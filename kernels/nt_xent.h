@@ -19,8 +19,8 @@ struct NtXentPairs {
   std::int64_t self_offset = 0;
   /// i32 [A] and [M]: candidate k is a positive of anchor i when the groups are equal and k is not i
   /// itself. Both undefined: SimCLR's order, view a of image n in row n and view b in row n + M/2.
-  Tensor anchor_group;
-  Tensor candidate_group;
+  Tensor anchor_group = {};
+  Tensor candidate_group = {};
 };
 
 /// What the backward pass needs: O((A + M) D) numbers. Norms and sums are f64: a small temperature would

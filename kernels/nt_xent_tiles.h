@@ -1,7 +1,8 @@
 #pragma once
 
 // Private to nt_xent.cpp: the arithmetic of one row of a tile, from dot products to exponentials and
-// gradient weights. Every loop is free of branches, so that the compiler vectorises it.
+// gradient weights. Loops over a row are free of branches, so that the compiler vectorises them; only
+// highest_negative, which small temperatures need, is not.
 //
 // e^{x/tau} is 2^n 2^f with x log2(e)/tau = n + f. The product is kept in two parts: rounded to one f32, an
 // argument of 20 would cost 1e-6 of the exponential. An integer shift (the row's maximum, or its log sum)
@@ -70,6 +71,17 @@ T power_of_two(T n) {
   n = n > T(-bias) ? n : T(-bias);
   n = n < T(bias + 1) ? n : T(bias + 1);
   return std::bit_cast<T>(static_cast<Unsigned>(static_cast<Bits>(n) + bias) << mantissa);
+}
+
+/// The largest dot product of row[j] but for j = self and equal groups; -1, the least there is, without any.
+template <class T>
+T highest_negative(const T* row, std::int64_t count, std::int64_t self, std::int32_t group,
+                   const std::int32_t* groups) {
+  T highest = -1;
+  for (std::int64_t j = 0; j < count; ++j) {
+    if (row[j] > highest && j != self && groups[j] != group) highest = row[j];
+  }
+  return highest;
 }
 
 /// row[j], a dot product, becomes e^{row[j]/tau} 2^-shift, and 0 where the groups are equal.

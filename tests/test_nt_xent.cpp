@@ -1,0 +1,407 @@
+// NT-Xent against plain loops in double on the same values, against an unfused composition, and the
+// properties that the contract states.
+#include <simclr/core/context.h>
+#include <simclr/core/parallel.h>
+#include <simclr/kernels/nt_xent.h>
+#include <simclr/kernels/similarity.h>
+#include <simclr/kernels/softmax_xent.h>
+
+#include "support/catch.h"
+#include "support/tensors.h"
+
+#include <limits>
+#include <numeric>
+
+using namespace simclr;
+using kernels::NtXentPairs;
+using test::random_tensor;
+using test::relative_error;
+
+namespace {
+
+struct Reference {
+  double loss = 0;
+  Tensor danchors, dcandidates;
+  Tensor dz;  // their sum, where anchors and candidates are one tensor
+};
+
+bool is_positive(std::int64_t i, std::int64_t k, std::int64_t candidates, const NtXentPairs& pairs) {
+  if (pairs.self_offset >= 0 && k == pairs.self_offset + i) return false;
+  if (pairs.anchor_group.defined()) {
+    return pairs.anchor_group.data<std::int32_t>()[i] == pairs.candidate_group.data<std::int32_t>()[k];
+  }
+  return k == (pairs.self_offset + i + candidates / 2) % candidates;
+}
+
+/// The definition, in loops, in double.
+Reference reference(const Tensor& anchors, const Tensor& candidates, double temperature, const NtXentPairs& pairs = {},
+                    double dloss = 1) {
+  const std::int64_t count = anchors.dim(0), others = candidates.dim(0), width = anchors.dim(1);
+  const auto a = anchors.to_vector<double>(), b = candidates.to_vector<double>();
+  const auto unit = [&](const std::vector<double>& z, std::int64_t rows, std::vector<double>& norm) {
+    std::vector<double> u(z.size());
+    norm.assign(static_cast<std::size_t>(rows), 0);
+    for (std::int64_t i = 0; i < rows; ++i) {
+      double square = 0;
+      for (std::int64_t d = 0; d < width; ++d) square += z[i * width + d] * z[i * width + d];
+      norm[i] = std::sqrt(square);
+      for (std::int64_t d = 0; d < width; ++d) u[i * width + d] = norm[i] == 0 ? 0 : z[i * width + d] / norm[i];
+    }
+    return u;
+  };
+  std::vector<double> norm_a, norm_b;
+  const auto u = unit(a, count, norm_a), v = unit(b, others, norm_b);
+
+  std::vector<double> g(static_cast<std::size_t>(count * others), 0.0), s(static_cast<std::size_t>(others));
+  double total = 0, counted = 0;
+  for (std::int64_t i = 0; i < count; ++i) {
+    double highest = -std::numeric_limits<double>::infinity(), sum = 0, mean = 0, positives = 0;
+    const auto is_self = [&](std::int64_t k) { return pairs.self_offset >= 0 && k == pairs.self_offset + i; };
+    for (std::int64_t k = 0; k < others; ++k) {
+      s[k] = 0;
+      for (std::int64_t d = 0; d < width; ++d) s[k] += u[i * width + d] * v[k * width + d];
+      s[k] /= temperature;
+      if (is_self(k)) continue;
+      highest = std::max(highest, s[k]);
+      if (is_positive(i, k, others, pairs)) {
+        mean += s[k];
+        ++positives;
+      }
+    }
+    if (positives == 0) continue;
+    double negatives = 0, pull = 0;  // parts of the sum: with one positive p - 1 = -negatives / sum does not cancel
+    for (std::int64_t k = 0; k < others; ++k) {
+      if (is_self(k)) continue;
+      (is_positive(i, k, others, pairs) ? pull : negatives) += std::exp(s[k] - highest);
+    }
+    sum = negatives + pull;
+    total += pull > negatives ? std::log1p(negatives / pull) + highest + std::log(pull) - mean / positives
+                              : highest + std::log(sum) - mean / positives;
+    ++counted;
+    for (std::int64_t k = 0; k < others; ++k) {
+      if (is_self(k)) continue;
+      const bool positive = is_positive(i, k, others, pairs);
+      const double p = std::exp(s[k] - highest) / sum;
+      g[i * others + k] = !positive ? p : positives == 1 ? -negatives / sum : p - 1 / positives;
+    }
+  }
+
+  const double factor = dloss / counted / temperature;
+  std::vector<double> da(a.size(), 0.0), db(b.size(), 0.0);
+  for (std::int64_t i = 0; i < count; ++i) {
+    for (std::int64_t k = 0; k < others; ++k) {
+      const double weight = g[i * others + k] * factor;
+      for (std::int64_t d = 0; d < width; ++d) {
+        da[i * width + d] += weight * v[k * width + d];
+        db[k * width + d] += weight * u[i * width + d];
+      }
+    }
+  }
+  const auto through_norm = [&](std::vector<double>& gradient, const std::vector<double>& directions,
+                                const std::vector<double>& norm) {
+    for (std::size_t i = 0; i < norm.size(); ++i) {
+      double along = 0;
+      for (std::int64_t d = 0; d < width; ++d) along += gradient[i * width + d] * directions[i * width + d];
+      for (std::int64_t d = 0; d < width; ++d) {
+        double& value = gradient[i * width + d];
+        value = norm[i] == 0 ? 0 : (value - along * directions[i * width + d]) / norm[i];
+      }
+    }
+  };
+  through_norm(da, u, norm_a);
+  through_norm(db, v, norm_b);
+  Reference result = {total / counted, Tensor::from(da, anchors.shape()), Tensor::from(db, candidates.shape()), {}};
+  if (count == others) {
+    for (std::size_t i = 0; i < da.size(); ++i) da[i] += db[i];
+    result.dz = Tensor::from(da, anchors.shape());
+  }
+  return result;
+}
+
+Tensor one(DType dtype) {
+  return Tensor::full({}, 1.0, dtype);
+}
+
+/// Loss error over max(1, loss), and gradient errors over the largest gradient: the worse.
+double square_error(const Tensor& z, double temperature, const NtXentPairs& pairs = {}) {
+  const Reference expected = reference(z, z, temperature, pairs);
+  const auto result = kernels::nt_xent_forward(z, z, temperature, pairs);
+  REQUIRE(result.saved.square);
+  const double loss_error = std::abs(result.loss.to(DType::f64).item() - expected.loss) / std::max(1.0, expected.loss);
+  const auto gradient = kernels::nt_xent_backward(result.saved, one(z.dtype()));
+  return std::max(loss_error, relative_error(gradient.danchors, expected.dz));
+}
+
+double rectangular_error(const Tensor& anchors, const Tensor& candidates, double temperature,
+                         const NtXentPairs& pairs) {
+  const Reference expected = reference(anchors, candidates, temperature, pairs);
+  const auto result = kernels::nt_xent_forward(anchors, candidates, temperature, pairs);
+  REQUIRE_FALSE(result.saved.square);
+  const double loss_error = std::abs(result.loss.to(DType::f64).item() - expected.loss) / std::max(1.0, expected.loss);
+  const auto gradient = kernels::nt_xent_backward(result.saved, one(anchors.dtype()));
+  return std::max({loss_error, relative_error(gradient.danchors, expected.danchors),
+                   relative_error(gradient.dcandidates, expected.dcandidates)});
+}
+
+/// Two views of rows / 2 images that differ by `noise`.
+Tensor aligned(std::int64_t rows, std::int64_t width, double noise, DType dtype, std::uint64_t seed = 5) {
+  const auto base = random_tensor({rows / 2, width}, seed).to_vector<double>();
+  auto z = random_tensor({rows, width}, seed + 1).to_vector<double>();
+  for (std::size_t i = 0; i < z.size(); ++i) z[i] = base[i % base.size()] + noise * z[i];
+  return Tensor::from(z, {rows, width}).to(dtype);
+}
+
+Tensor groups(const std::vector<std::int32_t>& values) {
+  return Tensor::from(values, {static_cast<std::int64_t>(values.size())});
+}
+
+/// i % classes for every row.
+Tensor classes_of(std::int64_t rows, std::int64_t classes) {
+  std::vector<std::int32_t> values(static_cast<std::size_t>(rows));
+  for (std::size_t i = 0; i < values.size(); ++i)
+    values[i] = static_cast<std::int32_t>(static_cast<std::int64_t>(i) % classes);
+  return groups(values);
+}
+
+}  // namespace
+
+TEST_CASE("two orthogonal, identical pairs give the known loss") {
+  for (const DType dtype : {DType::f32, DType::f64}) {
+    const Tensor z = Tensor::from(std::vector<double>{1, 0, 0, 1, 1, 0, 0, 1}, {4, 2}).to(dtype);
+    CHECK(kernels::nt_xent_forward(z, z, 0.5).loss.to(DType::f64).item() == Approx(0.23954).margin(5e-6));
+  }
+}
+
+TEST_CASE("loss and gradient agree with loops in double") {
+  // f32: values and kernel; the dots' rounding, 3e-8 where they are near 1, is what 1/tau multiplies.
+  // Scales: max(1, loss) and the largest gradient.
+  const std::vector<std::tuple<std::int64_t, std::int64_t>> shapes = {{4, 128}, {6, 3},     {32, 64},  {62, 2},
+                                                                      {66, 16}, {254, 129}, {258, 16}, {1000, 128}};
+  for (const auto& [rows, width] : shapes) {
+    for (const double noise : {2.0, 0.05}) {
+      const Tensor z = aligned(rows, width, noise, DType::f64);
+      for (const double temperature : {0.02, 0.05, 0.07, 0.5, 1.0}) {
+        if (rows == 1000 && temperature != 0.05) continue;  // the loops take their time
+        INFO("M " << rows << " D " << width << " noise " << noise << " temperature " << temperature);
+        CHECK(square_error(z.to(DType::f32), temperature) < (temperature < 0.05 ? 1e-4 : 1e-6));
+        CHECK(square_error(z, temperature) < 1e-12);
+      }
+    }
+  }
+}
+
+TEST_CASE("in one dimension every direction is a sign and the gradient is zero") {
+  for (const DType dtype : {DType::f32, DType::f64}) {
+    const Tensor z = random_tensor({62, 1}, 1, dtype);
+    const auto result = kernels::nt_xent_forward(z, z, 0.1);
+    CHECK(result.loss.to(DType::f64).item() == Approx(reference(z, z, 0.1).loss).epsilon(1e-6));
+    const auto gradient = kernels::nt_xent_backward(result.saved, one(dtype));
+    for (const double d : gradient.danchors.to_vector<double>()) CHECK(std::abs(d) < 1e-9);
+  }
+}
+
+TEST_CASE("rectangles with groups agree with loops") {
+  const auto& sizes = test::edge_sizes;
+  for (std::size_t n = 0; n < sizes.size(); ++n) {
+    const std::int64_t count = sizes[n], others = sizes[(n + 3) % sizes.size()];
+    for (const std::int64_t width : {3, 64}) {
+      const Tensor a = random_tensor({count, width}, 1), b = random_tensor({others, width}, 2);
+      // two towers: one positive or several, for some anchors none
+      const NtXentPairs towers = {-1, classes_of(count, others + 2), classes_of(others, others)};
+      const NtXentPairs classes = {-1, classes_of(count, 5), classes_of(others, 4)};
+      for (const NtXentPairs& pairs : {towers, classes}) {
+        INFO("A " << count << " M " << others << " D " << width);
+        CHECK(rectangular_error(a.to(DType::f32), b.to(DType::f32), 0.1, pairs) < 1e-6);
+        CHECK(rectangular_error(a, b, 0.1, pairs) < 1e-12);
+      }
+    }
+  }
+}
+
+TEST_CASE("supervised contrastive loss: several positives by groups") {
+  for (const std::int64_t rows : {33, 129, 300}) {
+    for (const std::int64_t classes : {std::int64_t{3}, std::int64_t{10}, rows - 1}) {
+      // rows - 1 classes: one pair, and anchors without a positive, which stay negatives of the others
+      const Tensor group = classes_of(rows, classes);
+      const NtXentPairs pairs = {.anchor_group = group, .candidate_group = group};
+      const Tensor z = random_tensor({rows, 32}, 3);
+      CHECK(square_error(z.to(DType::f32), 0.1, pairs) < 1e-6);
+      CHECK(square_error(z, 0.07, pairs) < 1e-12);
+      // Two group tensors are not known to be one grouping: the rectangular path gives the same.
+      const NtXentPairs apart = {.anchor_group = group, .candidate_group = group.clone()};
+      CHECK(rectangular_error(z, z, 0.07, apart) < 1e-12);
+    }
+  }
+}
+
+TEST_CASE("gathered over devices, the parts add up to the whole") {
+  for (const DType dtype : {DType::f32, DType::f64}) {
+    const double tolerance = dtype == DType::f32 ? 1e-6 : 1e-13;  // of one loss against another
+    const std::int64_t rows = 260, parts = 4, share = rows / parts;
+    const Tensor z = random_tensor({rows, 20}, 4, dtype);
+    const auto whole = kernels::nt_xent_forward(z, z, 0.2);
+    const Tensor expected = kernels::nt_xent_backward(whole.saved, one(dtype)).danchors;
+    std::vector<double> dz(static_cast<std::size_t>(z.numel()), 0.0);
+    double loss = 0;
+    for (std::int64_t part = 0; part < parts; ++part) {
+      const std::int64_t first = part * share;
+      const auto result = kernels::nt_xent_forward(z.narrow(first, share), z, 0.2, {.self_offset = first});
+      REQUIRE_FALSE(result.saved.square);
+      loss += result.loss.to(DType::f64).item() / parts;
+      const auto gradient = kernels::nt_xent_backward(result.saved, Tensor::full({}, 1.0 / parts, dtype));
+      const auto own = gradient.danchors.to_vector<double>(), others = gradient.dcandidates.to_vector<double>();
+      for (std::size_t i = 0; i < others.size(); ++i) dz[i] += others[i];
+      for (std::size_t i = 0; i < own.size(); ++i) dz[static_cast<std::size_t>(first * 20) + i] += own[i];
+    }
+    CHECK(loss == Approx(whole.loss.to(DType::f64).item()).epsilon(tolerance));
+    CHECK(relative_error(Tensor::from(dz, z.shape()), expected) < tolerance);
+  }
+}
+
+TEST_CASE("the gradient agrees with central differences") {
+  const auto check = [](Tensor a, Tensor b, const NtXentPairs& pairs) {
+    const auto loss = [&] { return kernels::nt_xent_forward(a, b, 0.3, pairs).loss.item() * 1.7; };
+    const auto result = kernels::nt_xent_forward(a, b, 0.3, pairs);
+    const auto gradient = kernels::nt_xent_backward(result.saved, Tensor::full({}, 1.7, DType::f64));
+    const auto agrees = [&](Tensor& z, const Tensor& dz) {
+      const double step = 1e-5;
+      std::vector<double> differences;
+      for (std::int64_t i = 0; i < z.numel(); ++i) {
+        double& value = z.data<double>()[i];
+        const double original = value;
+        value = original + step;
+        const double above = loss();
+        value = original - step;
+        differences.push_back((above - loss()) / (2 * step));
+        value = original;
+      }
+      CHECK(relative_error(dz, Tensor::from(differences, z.shape())) < 1e-7);
+    };
+    agrees(a, gradient.danchors);
+    if (gradient.dcandidates.defined()) agrees(b, gradient.dcandidates);
+  };
+  for (const std::int64_t rows : {4, 10}) {
+    for (const std::int64_t width : {2, 5}) {
+      const Tensor z = random_tensor({rows, width}, 7), other = random_tensor({rows + 3, width}, 8);
+      check(z, z, {});
+      const Tensor halves = classes_of(rows, 2);
+      check(z, z, {.anchor_group = halves, .candidate_group = halves});
+      check(z, other, {-1, classes_of(rows, 3), classes_of(rows + 3, 4)});
+      check(z, other, {2, classes_of(rows, 3), classes_of(rows + 3, 3)});
+    }
+  }
+}
+
+TEST_CASE("the fused op agrees with similarity, a mask and softmax cross-entropy") {
+  const std::int64_t rows = 66;
+  const Tensor z = random_tensor({rows, 16}, 9);
+  Tensor s = kernels::similarity_forward(z, z, 0.2);
+  std::vector<std::int32_t> labels;
+  for (std::int64_t i = 0; i < rows; ++i) {
+    s.data<double>()[i * rows + i] = -std::numeric_limits<double>::infinity();
+    labels.push_back(static_cast<std::int32_t>((i + rows / 2) % rows));
+  }
+  const auto unfused = kernels::softmax_xent_forward(s, groups(labels));
+  const Tensor ds = kernels::softmax_xent_backward(s, groups(labels), unfused.log_sum, one(DType::f64));
+  const auto parts = kernels::similarity_backward(ds, z, z, 0.2);
+  auto dz = parts.da.to_vector<double>();
+  const auto db = parts.db.to_vector<double>();
+  for (std::size_t i = 0; i < dz.size(); ++i) dz[i] += db[i];
+
+  const auto fused = kernels::nt_xent_forward(z, z, 0.2);
+  CHECK(fused.loss.item() == Approx(unfused.loss.item()).epsilon(1e-13));
+  CHECK(relative_error(kernels::nt_xent_backward(fused.saved, one(DType::f64)).danchors, Tensor::from(dz, z.shape())) <
+        1e-12);
+}
+
+TEST_CASE("temperatures whose exponentials overflow") {
+  for (const double noise : {2.0, 0.1}) {
+    const Tensor z = aligned(258, 16, noise, DType::f64);
+    for (const double temperature : {0.005, 0.001, 0.0003}) {
+      INFO("noise " << noise << " temperature " << temperature);
+      CHECK(square_error(z, temperature) < 1e-9);
+      CHECK(square_error(z.to(DType::f32), temperature) < 3e-7 / temperature);  // the dots' rounding over tau
+      const NtXentPairs pairs = {-1, classes_of(258, 5), classes_of(258, 5)};
+      CHECK(rectangular_error(z, z, temperature, pairs) < 1e-9);
+    }
+  }
+}
+
+TEST_CASE("a zero row, a NaN, and a batch of one image are defined") {
+  for (const DType dtype : {DType::f32, DType::f64}) {
+    Tensor z = random_tensor({8, 5}, 11, dtype);
+    z.narrow(3, 1).fill(0);
+    CHECK(square_error(z, 0.5) < 1e-6);
+    const auto result = kernels::nt_xent_forward(z, z, 0.5);
+    for (const double d :
+         kernels::nt_xent_backward(result.saved, one(dtype)).danchors.narrow(3, 1).to_vector<double>()) {
+      CHECK(d == 0);
+    }
+    const Tensor zeros = Tensor::zeros({8, 5}, dtype);
+    CHECK(kernels::nt_xent_forward(zeros, zeros, 0.5).loss.to(DType::f64).item() == Approx(std::log(7.0)));
+
+    z.narrow(5, 1).fill(std::numeric_limits<double>::quiet_NaN());
+    for (const double temperature : {0.5, 0.001}) {
+      const auto poisoned = kernels::nt_xent_forward(z, z, temperature);
+      CHECK(std::isnan(poisoned.loss.to(DType::f64).item()));
+      CHECK(std::isnan(kernels::nt_xent_backward(poisoned.saved, one(dtype)).danchors.to_vector<double>()[0]));
+    }
+
+    const Tensor pair = random_tensor({2, 7}, 12, dtype);
+    const auto single = kernels::nt_xent_forward(pair, pair, 0.1);
+    CHECK(single.loss.to(DType::f64).item() == 0);
+    for (const double d : kernels::nt_xent_backward(single.saved, one(dtype)).danchors.to_vector<double>())
+      CHECK(d == 0);
+  }
+}
+
+TEST_CASE("the bits do not depend on the thread count") {
+  const int before = threads();
+  for (const std::int64_t rows : {66, 1000}) {
+    const Tensor z = random_tensor({rows, 64}, 13, DType::f32);
+    std::vector<Tensor> results;
+    for (const int count : {1, 2, 3}) {
+      set_threads(count);
+      const auto square = kernels::nt_xent_forward(z, z, 0.1);
+      const auto part = kernels::nt_xent_forward(z.narrow(0, 33), z, 0.1);
+      const auto gradient = kernels::nt_xent_backward(part.saved, one(DType::f32));
+      const std::vector<Tensor> values = {square.loss,
+                                          kernels::nt_xent_backward(square.saved, one(DType::f32)).danchors, part.loss,
+                                          gradient.danchors, gradient.dcandidates};
+      if (results.empty()) results = values;
+      for (std::size_t i = 0; i < values.size(); ++i) CHECK(test::same_bits(values[i], results[i]));
+    }
+  }
+  set_threads(before);
+}
+
+TEST_CASE("working memory grows with the rows, not with their square") {
+  const Tensor z = random_tensor({8192, 128}, 14, DType::f32);
+  Allocator& allocator = Context::of({}).allocator();
+  allocator.reset_peak();
+  const std::size_t before = allocator.stats().in_use;
+  const auto result = kernels::nt_xent_forward(z, z, 0.5);
+  const auto gradient = kernels::nt_xent_backward(result.saved, one(DType::f32));
+  CHECK(allocator.stats().peak - before < (std::size_t{64} << 20));
+  CHECK(result.loss.to(DType::f64).item() == Approx(std::log(8191.0)).epsilon(0.01));  // near chance
+}
+
+TEST_CASE("what does not fit is refused in one line") {
+  using Catch::Contains;
+  const Tensor z = random_tensor({6, 4}, 15), wide = random_tensor({6, 5}, 15), odd = random_tensor({5, 4}, 15);
+  const Tensor six = classes_of(6, 3);
+  CHECK_THROWS_WITH(kernels::nt_xent_forward(z, z, 0.0), Contains("temperature 0"));
+  CHECK_THROWS_WITH(kernels::nt_xent_forward(z, z, std::nan("")), Contains("temperature"));
+  CHECK_THROWS_WITH(kernels::nt_xent_forward(z, wide, 1.0), Contains("[6,5]"));
+  CHECK_THROWS_WITH(kernels::nt_xent_forward(z, z.to(DType::f32), 1.0), Contains("f32"));
+  CHECK_THROWS_WITH(kernels::nt_xent_forward(odd, odd, 1.0), Contains("two views"));
+  CHECK_THROWS_WITH(kernels::nt_xent_forward(z, z, 1.0, {.self_offset = 1}), Contains("do not fit"));
+  CHECK_THROWS_WITH(kernels::nt_xent_forward(z, z, 1.0, {.self_offset = -1}), Contains("need groups"));
+  CHECK_THROWS_WITH(kernels::nt_xent_forward(z, z, 1.0, {.anchor_group = six}), Contains("one is missing"));
+  CHECK_THROWS_WITH(kernels::nt_xent_forward(z, z, 1.0, {0, six, classes_of(5, 2)}), Contains("candidate_group"));
+  CHECK_THROWS_WITH(kernels::nt_xent_forward(z, z, 1.0, {0, classes_of(6, 6), classes_of(6, 6)}),
+                    Contains("no anchor has a positive"));
+  CHECK_THROWS_WITH(kernels::nt_xent_forward(Tensor::zeros({0, 4}), Tensor::zeros({0, 4}), 1.0), Contains("[0,4]"));
+  const auto result = kernels::nt_xent_forward(z, z, 1.0);
+  CHECK_THROWS_WITH(kernels::nt_xent_backward(result.saved, z), Contains("scalar"));
+}
