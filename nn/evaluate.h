@@ -12,8 +12,8 @@
 ///   const nn::Metrics knn = nn::compute_metrics(nn::knn_scores(train, test.values, classes), test.labels);
 ///   const nn::Metrics probe = nn::compute_metrics(nn::linear_probe_scores(train, test.values, classes), test.labels);
 ///
-/// The features are the encoder's output h, before the projection head. Everything is deterministic for a thread count;
-/// kNN's scores are the same bits for all.
+/// The features are the encoder's output h, before the projection head. Scores are the same bits for every thread
+/// count.
 namespace simclr::nn {
 
 /// Fills `inputs` [N,...] and its N labels (-1: unlabelled) with the next batch; false at the end.
@@ -62,8 +62,8 @@ struct ProbeOptions {
 /// Nesterov momentum from zero weights. The learning rate starts at learning_rate * batch / 256 and falls to 0 along a
 /// half cosine, step by step. Features are first standardised in each dimension by the training rows' mean and
 /// deviation (a constant dimension becomes 0): the classifier stays linear in h, and one learning rate suits encoders
-/// of every scale. Returns logits [N,classes] f32 for `test` [N,F] f32. Throws Error as knn_scores does, and where the
-/// probe diverges.
+/// of every scale. Returns logits [N,classes] f32 for `test` [N,F] f32. One thread does the work. Throws Error as
+/// knn_scores does, and where the probe diverges.
 SIMCLR_API Tensor linear_probe_scores(const Features& train, const Tensor& test, std::int64_t classes,
                                       const ProbeOptions& options = {});
 

@@ -102,6 +102,7 @@ Tensor knn_scores(const Features& train, const Tensor& test, std::int64_t classe
 
   // Tiles have the same bounds whatever the thread count, and so the products the same bits.
   parallel_for((rows + tile_rows - 1) / tile_rows, 1, [&](std::int64_t first_tile, std::int64_t last_tile) {
+    const SerialScope serial;  // a lone tile would be split over the threads
     const Tensor memory = Tensor::empty({tile_rows * tile_columns});
     std::vector<Nearest> nearest(static_cast<std::size_t>(tile_rows), Nearest(k));
     std::vector<double> votes(static_cast<std::size_t>(classes));

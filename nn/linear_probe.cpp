@@ -1,4 +1,5 @@
-// The linear probe on the kernels directly: a batch is one gather, two products, one softmax and one SGD step.
+// The linear probe on the kernels directly: a batch is one gather, two products, one softmax and one SGD step. All are
+// too small to share: on a busy machine, waiting for a second thread cost ten times the work itself (measured).
 #include <simclr/nn/evaluate_checks.h>
 
 #include <simclr/core/parallel.h>
@@ -130,6 +131,7 @@ Tensor linear_probe_scores(const Features& train, const Tensor& test, std::int64
   const kernels::SgdOptions sgd{
       .momentum = options.momentum, .weight_decay = options.weight_decay, .nesterov = options.momentum > 0};
 
+  const SerialScope serial;
   const Tensor one = Tensor::full({}, 1.0);
   const Tensor inputs_memory = Tensor::empty({batch, rows.dim(1)});
   const Tensor logits_memory = Tensor::empty({batch, classes});
