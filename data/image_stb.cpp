@@ -8,6 +8,7 @@
 
 #include <cstddef>
 #include <cstdlib>
+#include <cstring>
 #include <memory>
 
 #ifdef SIMCLR_HAVE_STB
@@ -61,9 +62,10 @@ Picture decode(std::span<const std::uint8_t> bytes, const std::string& name, con
 }
 
 #ifndef SIMCLR_HAVE_JPEG
-/// stb paints the missing part of a truncated JPEG grey and makes RGB of CMYK without a word, so look at the markers:
-/// throws Error where the end marker is missing and for four components.
+/// stb paints the missing part of a truncated JPEG grey, makes RGB of CMYK without a word, and writes past its tables
+/// for a Huffman table of more than 256 codes. So look at the markers first: throws Error for each.
 void check_jpeg(std::span<const std::uint8_t> bytes, const std::string& name) {
+  constexpr const char* damaged = ": damaged or unsupported JPEG: ";
   bool scanning = false;  // inside entropy-coded data, where ff is followed by 0 or a restart
   for (std::size_t at = 2; at + 1 < bytes.size();) {
     const std::uint8_t marker = bytes[at + 1];
@@ -73,14 +75,45 @@ void check_jpeg(std::span<const std::uint8_t> bytes, const std::string& name) {
       continue;
     }
     if (marker == 0xd9) return;
-    if (at + 9 >= bytes.size()) break;
+    if (at + 4 > bytes.size()) break;
+    const std::size_t end = at + 2 + (std::size_t{bytes[at + 2]} << 8 | bytes[at + 3]);
+    if (end > bytes.size()) break;
     const bool frame = marker >= 0xc0 && marker <= 0xcf && marker != 0xc4 && marker != 0xc8 && marker != 0xcc;
-    SIMCLR_CHECK(!frame || bytes[at + 9] != 4, name,
-                 ": damaged or unsupported JPEG: CMYK colours are not read; convert it to RGB");
+    SIMCLR_CHECK(!frame || end < at + 10 || bytes[at + 9] != 4, name, damaged,
+                 "CMYK colours are not read; convert it to RGB");
+    for (std::size_t table = at + 4; marker == 0xc4 && table < end;) {
+      std::size_t codes = 0;
+      for (std::size_t i = 1; i <= 16 && table + 17 <= end; ++i) codes += bytes[table + i];
+      table += 17 + codes;
+      SIMCLR_CHECK(codes <= 256 && table <= end, name, damaged, "a Huffman table of impossible size");
+    }
     scanning = marker == 0xda;
-    at += 2 + (std::size_t{bytes[at + 2]} << 8 | bytes[at + 3]);
+    at = end;
   }
-  fail(name, ": damaged or unsupported JPEG: the file is truncated");
+  fail(name, damaged, "the file is truncated");
+}
+#endif
+
+#ifndef SIMCLR_HAVE_PNG
+std::uint32_t big_endian(const std::uint8_t* bytes) {
+  return std::uint32_t{bytes[0]} << 24 | std::uint32_t{bytes[1]} << 16 | std::uint32_t{bytes[2]} << 8 | bytes[3];
+}
+
+/// stb looks at no checksum. Throws Error for a chunk whose CRC-32 is wrong and where the last chunk is missing.
+void check_png(std::span<const std::uint8_t> bytes, const std::string& name) {
+  for (std::size_t at = 8; at + 12 <= bytes.size();) {
+    const std::size_t length = big_endian(&bytes[at]);
+    if (length > bytes.size() - at - 12) break;
+    std::uint32_t crc = 0xffffffffu;
+    for (const std::uint8_t byte : bytes.subspan(at + 4, length + 4)) {
+      crc ^= byte;
+      for (int bit = 0; bit < 8; ++bit) crc = (crc >> 1) ^ (crc & 1u ? 0xedb88320u : 0u);
+    }
+    SIMCLR_CHECK(~crc == big_endian(&bytes[at + 8 + length]), name, ": damaged PNG: a wrong checksum");
+    if (std::memcmp(&bytes[at + 4], "IEND", 4) == 0) return;
+    at += 12 + length;
+  }
+  fail(name, ": damaged PNG: the file is truncated");
 }
 #endif
 
@@ -108,6 +141,7 @@ Picture decode_jpeg(std::span<const std::uint8_t> bytes, const std::string& name
 #ifndef SIMCLR_HAVE_PNG
 Picture decode_png(std::span<const std::uint8_t> bytes, const std::string& name) {
 #ifdef SIMCLR_HAVE_STB
+  check_png(bytes, name);
   return decode(bytes, name, "PNG");
 #else
   no_decoder(name, "PNG");

@@ -320,7 +320,7 @@ TEST_CASE("Gzipped idx files are told by content, and never unpacked past their 
   CHECK(set->label(3) == 3);
 
   SECTION("truncated anywhere") {
-    for (std::size_t size = 2; size < packed.size(); ++size) {
+    for (std::size_t size = 2; size < packed.size(); size += 13) {
       dir.write("images", Bytes(packed.begin(), packed.begin() + static_cast<std::ptrdiff_t>(size)));
       INFO("the first " << size << " of " << packed.size() << " bytes");
       CHECK_THAT(error(), Contains(images + " is truncated inside its gzip data"));
