@@ -229,6 +229,13 @@ TEST_CASE("a huge mean does not swallow the variance") {
       CHECK(statistics.rstd.to_vector<double>()[c] == Approx(1 / std::sqrt(var)).epsilon(limit));
       CHECK(statistics.mean.to_vector<double>()[c] == Approx(offset + mean).epsilon(limit));
     }
+    // y is as exact as the mean is: the difference comes before the product
+    const Tensor y = batchnorm_apply(x, statistics, Tensor::full({channels}, 1.0, dtype),
+                                     Tensor::zeros({channels}, dtype), {}, false);
+    auto expected = exact;
+    const auto m = statistics.mean.to_vector<double>(), r = statistics.rstd.to_vector<double>();
+    for (std::size_t i = 0; i < expected.size(); ++i) expected[i] = (exact[i] - m[i % m.size()]) * r[i % m.size()];
+    CHECK(relative_error(y, like(expected, y)) < (dtype == DType::f64 ? 1e-15 : 3e-7));
   };
   check(1e4, DType::f32, 1e-6);
   check(-1e6, DType::f32, 1e-6);
