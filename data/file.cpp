@@ -7,9 +7,6 @@
 #include <unistd.h>
 
 #include <cerrno>
-#include <cstdio>
-#include <filesystem>
-#include <memory>
 #include <system_error>
 
 namespace simclr::data {
@@ -57,33 +54,6 @@ std::vector<std::uint8_t> read_file(const std::string& path, const char* who, st
     done += static_cast<std::size_t>(got);
   }
   return bytes;
-}
-
-void write_file(const std::string& path, const char* who, std::span<const std::uint8_t> bytes) {
-  // The process number keeps two programs that write the same file apart.
-  const std::string temporary = path + "." + std::to_string(::getpid()) + ".tmp";
-  Descriptor file;
-  file.number = ::open(temporary.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
-  SIMCLR_CHECK(file.number >= 0, who, ": cannot write ", path, system_reason(errno));
-  try {
-    std::size_t done = 0;
-    while (done < bytes.size()) {
-      const ssize_t put = ::write(file.number, bytes.data() + done, bytes.size() - done);
-      if (put < 0 && errno == EINTR) continue;
-      SIMCLR_CHECK(put >= 0, who, ": cannot write ", path, system_reason(errno), "; free space or write elsewhere");
-      done += static_cast<std::size_t>(put);
-    }
-    SIMCLR_CHECK(::fsync(file.number) == 0, who, ": cannot write ", path, system_reason(errno));
-    SIMCLR_CHECK(::rename(temporary.c_str(), path.c_str()) == 0, who, ": cannot write ", path, system_reason(errno));
-  } catch (...) {
-    ::unlink(temporary.c_str());
-    throw;
-  }
-  // Best effort: the content is safe already, this makes the name outlive a power cut.
-  const std::string folder = std::filesystem::path(path).parent_path().string();
-  Descriptor directory;
-  directory.number = ::open(folder.empty() ? "." : folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  if (directory.number >= 0) ::fsync(directory.number);
 }
 
 }  // namespace simclr::data

@@ -1,11 +1,10 @@
 #pragma once
 
 #include <cstdint>
-#include <span>
 #include <string>
 #include <vector>
 
-/// Whole files, for the readers and writers of this folder.
+/// Whole files, for the readers of this folder.
 namespace simclr::data {
 
 /// The size of a regular file. Throws Error, opened by `who`, where there is none at `path`.
@@ -14,10 +13,6 @@ std::int64_t file_size(const std::string& path, const char* who);
 /// The bytes of a regular file. Throws Error, opened by `who`, when it is missing, unreadable or longer than
 /// `max_bytes`.
 std::vector<std::uint8_t> read_file(const std::string& path, const char* who, std::int64_t max_bytes);
-
-/// Writes a file so that `path` holds either its old content or all of the new one: a temporary file in the same
-/// folder, flushed to the disk, then renamed. Throws Error, opened by `who`, and leaves nothing behind.
-void write_file(const std::string& path, const char* who, std::span<const std::uint8_t> bytes);
 
 /// ": No such file or directory", or nothing where the system gave no reason.
 std::string system_reason(int error_number);

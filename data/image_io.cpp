@@ -2,6 +2,7 @@
 #include "image_codecs.h"
 
 #include <simclr/core/error.h>
+#include <simclr/core/file.h>
 #include <simclr/data/image_io.h>
 
 #include <algorithm>
@@ -45,7 +46,8 @@ void write_png(const std::string& path, const Picture& picture) {
                picture.channels, " channels, 1, 3 or 4 are possible");
   SIMCLR_CHECK(static_cast<std::int64_t>(picture.pixels.size()) == pixels * picture.channels, "write_png: ", path, ": ",
                picture.pixels.size(), " bytes, the picture's size needs ", pixels * picture.channels);
-  write_file(path, "write_png", encode_png(picture, path));
+  const auto bytes = encode_png(picture, path);
+  write_file_atomically(path, {reinterpret_cast<const char*>(bytes.data()), bytes.size()});
 }
 
 }  // namespace simclr::data
