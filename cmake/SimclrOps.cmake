@@ -5,9 +5,6 @@
 # and `extern const Slot<<Name>Kernels> X_slot`; X.cpp defines the table `X_cpu`. This function generates
 # the slot, a constant with strong references: the linker cannot drop it from a static library.
 function(simclr_add_op op)
-  if(NOT EXISTS ${PROJECT_SOURCE_DIR}/kernels/${op}.cpp)
-    return()
-  endif()
   cmake_parse_arguments(ARG "" "HEADER" "SOURCES" ${ARGN})
   set(header kernels/${op}.h)
   set(scope simclr::kernels)

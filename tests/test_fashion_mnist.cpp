@@ -5,6 +5,7 @@
 #include "support/catch.h"
 
 #include <filesystem>
+#include <string>
 #include <vector>
 
 using namespace simclr;
@@ -12,7 +13,7 @@ using namespace simclr::data;
 
 TEST_CASE("Debian's Fashion-MNIST has 70,000 pictures, equally many a class") {
   if (!std::filesystem::exists(fashion_mnist_dir)) {
-    WARN("[SKIPPED] no " << fashion_mnist_dir << " (Debian: dataset-fashion-mnist)");
+    test::skip(std::string("no ") + fashion_mnist_dir + " (Debian: dataset-fashion-mnist)");
     return;
   }
   for (const Split split : {Split::train, Split::test}) {
