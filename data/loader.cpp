@@ -323,4 +323,23 @@ std::vector<std::string> Loader::skip_messages() const {
   return state_->messages;
 }
 
+NextBatch one_pass(std::shared_ptr<const Dataset> dataset, std::shared_ptr<const ViewMaker> view_maker,
+                   LoaderOptions options) {
+  options.views = 1;
+  options.shuffle = options.drop_last = false;
+  const Loader loader(std::move(dataset), std::move(view_maker), options);
+  const auto epoch = std::make_shared<Epoch>(loader.epoch(0));  // keeps what it needs of the loader
+  return [epoch, at = std::optional<Epoch::Iterator>()](Tensor& inputs, std::vector<std::int32_t>& labels) mutable {
+    if (at) {
+      ++*at;
+    } else {
+      at = epoch->begin();
+    }
+    if (*at == epoch->end()) return false;
+    inputs = (*at)->views;
+    labels = (*at)->labels;
+    return true;
+  };
+}
+
 }  // namespace simclr::data
