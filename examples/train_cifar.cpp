@@ -12,7 +12,6 @@
 #include <cmath>
 #include <cstdio>
 #include <exception>
-#include <filesystem>
 
 using simclr::Tensor;
 namespace data = simclr::data;
@@ -77,9 +76,8 @@ void monitor(nn::Module& encoder, const Datasets& sets, const TrainingOptions& o
 
 /// The training loop. Returns the seconds that it took, evaluations left out.
 double train(nn::SimCLR& model, nn::Optimizer& optimizer, data::Loader& loader, const Datasets& sets,
-             const TrainingOptions& o, const EvaluationOptions& evaluation, RunFolder& run) {
+             const TrainingOptions& o, const EvaluationOptions& evaluation, RunFolder& run, Progress& progress) {
   const Recipe& r = o.recipe;
-  Progress progress;
   Progress::State state{.epochs = r.epochs,
                         .steps = loader.batches(),
                         .chance = nn::nt_xent_chance(r.batch_size),
@@ -96,10 +94,10 @@ double train(nn::SimCLR& model, nn::Optimizer& optimizer, data::Loader& loader, 
       loss.backward();
       optimizer.step();
 
+      ++state.step;
       state.loss = loss.item();
       SIMCLR_CHECK(std::isfinite(state.loss), "the loss is ", state.loss, " at epoch ", state.epoch, ", step ",
                    state.step, "; lower --lr or raise --temperature");
-      ++state.step;
       loss_sum += state.loss;
       const double total = training_seconds + seconds_since(start);
       const double done = static_cast<double>(epoch * state.steps + state.step);
@@ -120,8 +118,8 @@ double train(nn::SimCLR& model, nn::Optimizer& optimizer, data::Loader& loader, 
              {"seconds", training_seconds},
              {"images_per_second", state.images_per_second},
              {"skipped_samples", loader.skipped()}});
-    const bool last = epoch + 1 == r.epochs;
-    if (o.knn_every > 0 && !last && (epoch + 1) % o.knn_every == 0) {
+    const bool evaluated_next = epoch + 1 == r.epochs && o.evaluate;
+    if (o.knn_every > 0 && (epoch + 1) % o.knn_every == 0 && !evaluated_next) {
       monitor(model.encoder(), sets, o, evaluation, epoch + 1, run, progress);
     }
   }
@@ -149,8 +147,10 @@ void run_training(TrainingOptions& o) {
                              .layers = r.head_layers,
                              .batchnorm = r.head_batchnorm,
                              .seed = o.seed}});
+  Progress progress;
+  const auto warn = [&progress](const std::string& message) { progress.warn(message); };
   data::Loader loader(sets.train, std::make_shared<data::PictureViews>(r.augmentation),
-                      {.batch_size = r.batch_size, .seed = o.seed, .workers = o.workers});
+                      {.batch_size = r.batch_size, .seed = o.seed, .workers = o.workers, .on_warning = warn});
   const auto optimizer = make_optimizer(r, model, loader.batches());
 
   RunFolder run(o.out, sets.kind + "-" + r.name, o.overwrite);
@@ -166,7 +166,8 @@ void run_training(TrainingOptions& o) {
   evaluation.knn = {.k = o.knn_k, .temperature = o.knn_temperature};
   evaluation.probe = {.epochs = o.probe_epochs, .seed = o.seed};
   evaluation.workers = o.workers;
-  const double seconds = train(model, *optimizer, loader, sets, o, evaluation, run);
+  evaluation.on_warning = warn;
+  const double seconds = train(model, *optimizer, loader, sets, o, evaluation, run, progress);
   simclr::save_tensors(run.file("model.safetensors"), model.state(),
                        {{"format", "simclr"}, {"config", to_json(o).dump()}});
 
@@ -174,7 +175,9 @@ void run_training(TrainingOptions& o) {
   if (!sets.test) {
     const auto features = features_of(model.encoder(), *sets.train, r.augmentation, evaluation, o.knn_samples);
     const auto collapse = nn::check_collapse(features.values);
-    std::printf("no labels, so no accuracy. %s\n", collapse.message.c_str());
+    std::printf("%s, so no accuracy. %s\n",
+                sets.train->classes().empty() ? "no labels" : "too few pictures to hold some out",
+                collapse.message.c_str());
     return;
   }
   std::printf("evaluating the trained and the untrained encoder on %lld test images\n",

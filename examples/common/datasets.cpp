@@ -55,7 +55,7 @@ Datasets folder(const std::string& dir) {
   if (all->classes().empty()) return sets;
   std::vector<std::int64_t> kept, held;
   for (std::int64_t i = 0; i < all->size(); ++i) (i % holdout_every == 0 ? held : kept).push_back(i);
-  if (kept.size() >= 2 && !held.empty()) {
+  if (kept.size() >= 2 && held.size() >= 2) {
     sets.train = data::subset(all, kept);
     sets.test = data::subset(all, held);
   }

@@ -18,33 +18,11 @@ std::shared_ptr<const data::Dataset> borrowed(const data::Dataset& samples) {
   return {std::shared_ptr<void>(), &samples};
 }
 
-/// Batches of unaugmented samples, in order, for as long as the function is called.
 nn::NextBatch batches(std::shared_ptr<const data::Dataset> samples, const data::Augmentation& policy,
                       const EvaluationOptions& options) {
-  struct Pass {
-    data::Loader loader;
-    data::Epoch epoch;
-    std::optional<data::Epoch::Iterator> at;
-  };
-  const data::LoaderOptions loading{.batch_size = std::min(options.batch_size, samples->size()),
-                                    .views = 1,
-                                    .shuffle = false,
-                                    .drop_last = false,
-                                    .workers = options.workers};
-  data::Loader loader(std::move(samples), std::make_shared<data::PictureViews>(policy.evaluation()), loading);
-  data::Epoch epoch = loader.epoch(0);
-  auto pass = std::make_shared<Pass>(Pass{std::move(loader), std::move(epoch), {}});
-  return [pass](simclr::Tensor& inputs, std::vector<std::int32_t>& labels) {
-    if (pass->at) {
-      ++*pass->at;
-    } else {
-      pass->at = pass->epoch.begin();
-    }
-    if (*pass->at == pass->epoch.end()) return false;
-    inputs = (*pass->at)->views;
-    labels = (*pass->at)->labels;
-    return true;
-  };
+  return data::one_pass(
+      std::move(samples), std::make_shared<data::PictureViews>(policy.evaluation()),
+      {.batch_size = options.batch_size, .workers = options.workers, .on_warning = options.on_warning});
 }
 
 std::string row(const char* label, double trained, double untrained) {
@@ -65,6 +43,22 @@ nlohmann::ordered_json metrics_json(const nn::Metrics& m) {
           {"macro_f1", m.macro_f1},
           {"confusion", m.confusion},
           {"count", m.count}};
+}
+
+std::string confusion_matrix(const nn::Metrics& m, const std::vector<std::string>& classes) {
+  std::string out = "\n  linear probe: rows are the true class, columns the predicted one, in the same order\n";
+  const std::size_t n = classes.size();
+  for (std::size_t c = 0; c < n; ++c) {
+    char text[64];
+    std::snprintf(text, sizeof text, "  %-12.12s", classes[c].c_str());
+    out += text;
+    for (std::size_t k = 0; k < n; ++k) {
+      std::snprintf(text, sizeof text, " %5lld", static_cast<long long>(m.confusion[c * n + k]));
+      out += text;
+    }
+    out += '\n';
+  }
+  return out;
 }
 
 std::string per_class(const nn::Metrics& m, const std::vector<std::string>& classes) {
@@ -129,7 +123,10 @@ std::string evaluation_table(const Evaluation& trained, const Evaluation& untrai
   out += row("linear macro recall", trained.probe.macro_recall, untrained.probe.macro_recall);
   out += row("linear macro F1", trained.probe.macro_f1, untrained.probe.macro_f1);
   constexpr std::size_t most_classes = 20;  // CIFAR-100's hundred rows stand in log.jsonl only
-  if (classes.size() <= most_classes) out += per_class(trained.probe, classes);
+  if (classes.size() <= most_classes) {
+    out += per_class(trained.probe, classes);
+    out += confusion_matrix(trained.probe, classes);
+  }
   return out;
 }
 

@@ -8,6 +8,7 @@
 #include <nlohmann/json.hpp>
 
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <string>
 #include <vector>
@@ -24,6 +25,7 @@ struct EvaluationOptions {
   simclr::nn::ProbeOptions probe;
   std::int64_t batch_size = 500;
   int workers = 1;
+  std::function<void(const std::string& message)> on_warning = {};  // is told of unreadable samples
 };
 
 /// The features of up to `limit` samples (0: all), each seen once, unaugmented. Labels come along.

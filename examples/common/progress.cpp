@@ -1,9 +1,12 @@
 #include "common/progress.h"
 
+#include <sys/ioctl.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cmath>
 #include <cstdio>
+#include <iostream>
 #include <string>
 
 namespace {
@@ -16,6 +19,13 @@ std::string format(const char* pattern, Parts... parts) {
   char text[256];
   std::snprintf(text, sizeof text, pattern, parts...);
   return text;
+}
+
+/// A longer line would wrap, and only its last part would be redrawn.
+std::size_t terminal_room() {
+  winsize window{};
+  const bool known = ioctl(STDOUT_FILENO, TIOCGWINSZ, &window) == 0 && window.ws_col > 1;
+  return known ? window.ws_col - std::size_t{1} : std::string::npos;
 }
 
 }  // namespace
@@ -33,11 +43,15 @@ void Progress::show(const State& s, bool now) {
   const auto time = std::chrono::steady_clock::now();
   if (!now && time < next_) return;
   next_ = time + (terminal_ ? std::chrono::steady_clock::duration(terminal_interval) : plain_interval);
-  const std::string line =
-      format("epoch %d/%d  step %lld/%lld  loss %.3f (chance %.2f, bound %.2f)  lr %.4f  %.0f images/s  %s left",
-             s.epoch, s.epochs, static_cast<long long>(s.step), static_cast<long long>(s.steps), s.loss, s.chance,
-             s.bound, s.learning_rate, s.images_per_second, duration_text(s.seconds_left).c_str());
+  const std::string loss = format("epoch %d/%d  step %lld/%lld  loss %.3f", s.epoch, s.epochs,
+                                  static_cast<long long>(s.step), static_cast<long long>(s.steps), s.loss);
+  const std::string speed = format("  lr %.4f  %.0f images/s  %s left", s.learning_rate, s.images_per_second,
+                                   duration_text(s.seconds_left).c_str());
+  std::string line = loss + format(" (chance %.2f, bound %.2f)", s.chance, s.bound) + speed;
   if (terminal_) {
+    const std::size_t room = terminal_room();
+    if (line.size() > room) line = loss + speed;
+    line.resize(std::min(line.size(), room));
     std::printf("\r%s\033[K", line.c_str());
     drawn_ = true;
   } else {
@@ -47,8 +61,19 @@ void Progress::show(const State& s, bool now) {
 }
 
 void Progress::message(const std::string& line) {
-  if (drawn_) std::printf("\n");
-  drawn_ = false;
+  leave_drawn_line();
   std::printf("%s\n", line.c_str());
   std::fflush(stdout);
+}
+
+void Progress::warn(const std::string& text) {
+  if (!warned_.insert(text).second) return;
+  leave_drawn_line();
+  std::fflush(stdout);
+  std::cerr << "warning: " + text + "\n";
+}
+
+void Progress::leave_drawn_line() {
+  if (drawn_) std::printf("\n");
+  drawn_ = false;
 }

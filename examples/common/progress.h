@@ -2,10 +2,11 @@
 
 #include <chrono>
 #include <cstdint>
+#include <set>
 #include <string>
 
-/// One line that shows how a training goes. On a terminal it is redrawn in place; elsewhere a plain line is printed
-/// every few seconds, so that a log stays readable.
+/// One line that shows how a training goes. On a terminal it is redrawn in place and cut to fit; elsewhere a plain line
+/// is printed every few seconds, so that a log stays readable.
 class Progress {
  public:
   struct State {
@@ -18,15 +19,25 @@ class Progress {
   };
 
   Progress();
+  /// Ends the drawn line, so that what follows, an error say, stands below it.
+  ~Progress() { leave_drawn_line(); }
+  Progress(const Progress&) = delete;
+  Progress& operator=(const Progress&) = delete;
+
   /// Draws the state if it is time to, or if `now` says so.
   void show(const State& state, bool now = false);
   /// Prints a line of its own below what is drawn.
   void message(const std::string& line);
+  /// Prints a warning on stderr. The same text is said once: several loaders read the same pictures.
+  void warn(const std::string& text);
 
  private:
+  void leave_drawn_line();
+
   bool terminal_;
   bool drawn_ = false;
   std::chrono::steady_clock::time_point next_;
+  std::set<std::string> warned_;
 };
 
 /// "1 h 02 min", "3 min 20 s" or "12 s".

@@ -4,6 +4,7 @@
 #include <simclr/simclr.h>
 
 #include <CLI/CLI.hpp>
+#include <cmath>
 #include <cstdio>
 #include <map>
 #include <string_view>
@@ -13,6 +14,8 @@ using simclr::nn::Stem;
 namespace {
 
 const std::map<std::string, Stem> stems = {{"cifar", Stem::cifar}, {"imagenet", Stem::imagenet}};
+
+constexpr std::int64_t widest_head = 65536;
 
 std::string stem_name(Stem stem) {
   return stem == Stem::cifar ? "cifar" : "imagenet";
@@ -29,24 +32,34 @@ std::string preset_of(int argc, char** argv) {
   return name;
 }
 
+bool positive(double value) {
+  return value > 0 && std::isfinite(value);
+}
+
 void check(const TrainingOptions& o) {
   const Recipe& r = o.recipe;
   SIMCLR_CHECK(r.epochs >= 1, "--epochs ", r.epochs, ": at least 1 is needed");
   SIMCLR_CHECK(r.batch_size >= 2, "--batch-size ", r.batch_size,
                ": contrastive learning needs at least 2 images a batch, the others being the negatives");
-  SIMCLR_CHECK(r.temperature > 0, "--temperature ", r.temperature, ": must be positive; 0.1 to 1 is usual");
-  SIMCLR_CHECK(r.lr > 0, "--lr ", r.lr, ": must be positive");
+  SIMCLR_CHECK(positive(r.temperature), "--temperature ", r.temperature, ": must be positive; 0.1 to 1 is usual");
+  SIMCLR_CHECK(positive(r.lr), "--lr ", r.lr, ": must be positive");
   SIMCLR_CHECK(r.momentum >= 0 && r.momentum < 1, "--momentum ", r.momentum, ": must be in [0, 1)");
-  SIMCLR_CHECK(r.weight_decay >= 0, "--weight-decay ", r.weight_decay, ": cannot be negative");
+  SIMCLR_CHECK(r.weight_decay == 0 || positive(r.weight_decay), "--weight-decay ", r.weight_decay,
+               ": must be positive or 0");
   SIMCLR_CHECK(r.warmup_epochs >= 0 && r.warmup_epochs <= r.epochs, "--warmup-epochs ", r.warmup_epochs,
                ": must be between 0 and --epochs ", r.epochs);
   SIMCLR_CHECK(r.width >= 1 && r.width <= 1024, "--width ", r.width, ": must be 1 to 1024");
+  SIMCLR_CHECK(r.head_hidden >= 0 && r.head_hidden <= widest_head, "--head-hidden ", r.head_hidden,
+               ": must be 0 (as the features) to ", widest_head);
+  SIMCLR_CHECK(r.head_out >= 1 && r.head_out <= widest_head, "--head-out ", r.head_out, ": must be 1 to ", widest_head);
   SIMCLR_CHECK(o.threads >= 0 && o.threads <= 1024, "--threads ", o.threads, ": must be 0 (one a processor) to 1024");
   SIMCLR_CHECK(o.workers >= 0 && o.workers <= 256, "--workers ", o.workers, ": must be 0 to 256");
   SIMCLR_CHECK(o.size == 0 || (o.size >= 8 && o.size <= 1024), "--size ", o.size, ": must be 8 to 1024 pixels");
   SIMCLR_CHECK(o.limit >= 0, "--limit ", o.limit, ": cannot be negative");
-  SIMCLR_CHECK(o.knn_every >= 0 && o.knn_samples >= 1 && o.knn_k >= 1 && o.knn_temperature > 0,
-               "--knn-every, --knn-samples, --knn-k and --knn-temperature must be positive");
+  SIMCLR_CHECK(o.knn_every >= 0, "--knn-every ", o.knn_every, ": cannot be negative; 0: none");
+  SIMCLR_CHECK(o.knn_samples >= 2, "--knn-samples ", o.knn_samples, ": at least 2 are needed");
+  SIMCLR_CHECK(o.knn_k >= 1, "--knn-k ", o.knn_k, ": at least 1 is needed");
+  SIMCLR_CHECK(positive(o.knn_temperature), "--knn-temperature ", o.knn_temperature, ": must be positive");
   SIMCLR_CHECK(o.probe_epochs >= 1, "--probe-epochs ", o.probe_epochs, ": at least 1 is needed");
 }
 
@@ -150,11 +163,13 @@ bool parse_command_line(int argc, char** argv, TrainingOptions& o) {
 nlohmann::ordered_json to_json(const TrainingOptions& o) {
   const Recipe& r = o.recipe;
   const auto& a = r.augmentation;
+  // A folder's name may be any bytes; JSON holds only UTF-8.
+  const std::string utf8 = nlohmann::json(o.data_dir).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
   return {
       {"version", SIMCLR_VERSION},
       {"preset", r.name},
       {"dataset", o.dataset},
-      {"data", o.data_dir},
+      {"data", nlohmann::json::parse(utf8)},
       {"limit", o.limit},
       {"size", o.size},
       {"arch", r.arch},

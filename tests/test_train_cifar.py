@@ -1,0 +1,483 @@
+"""examples/train_cifar as a user runs it, on small data sets made here. TRAIN_CIFAR names the built program."""
+import gzip
+import json
+import math
+import os
+import pathlib
+import pty
+import random
+import re
+import resource
+import signal
+import struct
+import subprocess
+import sys
+import tempfile
+import termios
+import unittest
+import zlib
+
+PROGRAM = os.environ.get("TRAIN_CIFAR", "")
+SMALL = ("--width", "4", "--batch-size", "8", "--epochs", "1", "--threads", "1", "--probe-epochs", "2",
+         "--knn-samples", "40")
+ENVIRONMENT = os.environ | {"OMP_WAIT_POLICY": "PASSIVE"}  # threads that spin starve each other on a busy machine
+FILES = [f"data_batch_{i}.bin" for i in range(1, 6)] + ["test_batch.bin"]
+
+
+def pixels(label, count, source):
+    """Noise around a grey that tells the class."""
+    return bytes(min(255, 24 * (label % 10) + source.randrange(30)) for _ in range(count))
+
+
+def records(count, label_bytes, name):
+    source = random.Random(name)
+    return b"".join(bytes([i % 10] * label_bytes) + pixels(i, 3072, source) for i in range(count))
+
+
+def write_cifar10(folder):
+    folder.mkdir(parents=True)
+    for name in FILES:
+        (folder / name).write_bytes(records(12, 1, name))
+    return folder
+
+
+def png(label, source, side=20):
+    """A colour PNG file."""
+    def chunk(kind, data):
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+    rows = b"".join(b"\0" + pixels(label, 3 * side, source) for _ in range(side))
+    return (b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", struct.pack(">IIBBBBB", side, side, 8, 2, 0, 0, 0)) +
+            chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b""))
+
+
+def write_pictures(folder, count, label=0):
+    folder.mkdir(parents=True)
+    source = random.Random(str(folder.name))
+    for i in range(count):
+        (folder / f"{i:02}.png").write_bytes(png(label, source))
+    return folder
+
+
+def load_safetensors(path):
+    """Metadata and {name: (dtype, shape, bytes)}; checks that the tensors fill the file."""
+    content = path.read_bytes()
+    length, = struct.unpack_from("<Q", content)
+    header = json.loads(content[8:8 + length])
+    metadata = header.pop("__metadata__", {})
+    body, end, tensors = content[8 + length:], 0, {}
+    for name, entry in sorted(header.items(), key=lambda item: item[1]["data_offsets"]):
+        begin, stop = entry["data_offsets"]
+        assert begin == end and stop - begin == 4 * math.prod(entry["shape"]), name
+        tensors[name] = (entry["dtype"], entry["shape"], body[begin:stop])
+        end = stop
+    assert end == len(body), "bytes are left over"
+    return metadata, tensors
+
+
+def arguments(*options):
+    """A command line where a later option replaces an earlier one: the program takes each once."""
+    chosen = {}
+    for option in map(os.fspath, options):
+        if option.startswith("--"):
+            name = option
+            chosen[name] = []
+        else:
+            chosen[name].append(option)
+    return [part for name, values in chosen.items() for part in (name, *values)]
+
+
+class Base(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        folder = tempfile.TemporaryDirectory()
+        cls.addClassCleanup(folder.cleanup)
+        cls.folder = pathlib.Path(folder.name)
+        cls.cifar10 = write_cifar10(cls.folder / "cifar10")
+
+    def setUp(self):
+        self.out = self.folder / ("out-" + self.id().rsplit(".", 1)[1])
+
+    @classmethod
+    def launch(cls, *options, limit=None):
+        """Runs the program, which may write files of at most `limit` bytes."""
+        def full_disk():
+            signal.signal(signal.SIGXFSZ, signal.SIG_IGN)  # writes fail with EFBIG
+            resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
+        return subprocess.run([PROGRAM, *options], stdin=subprocess.DEVNULL, capture_output=True, timeout=300,
+                              encoding="utf-8", errors="surrogateescape", cwd=cls.folder, env=ENVIRONMENT,
+                              preexec_fn=full_disk if limit is not None else None)
+
+    def run_on(self, data, kind, *options, limit=None):
+        where = ("--dataset", kind, "--data", data, "--out", self.out)
+        return self.launch(*arguments(*SMALL, *where, *options), limit=limit)
+
+    def train(self, *options, data=None, kind="cifar10"):
+        """A run that must succeed without a word on stderr; its output."""
+        done = self.run_on(data or self.cifar10, kind, *options)
+        self.assertEqual((done.returncode, done.stderr), (0, ""), done.stdout)
+        return done.stdout
+
+    def log(self, out=None):
+        lines = ((out or self.out) / "log.jsonl").read_text().splitlines()
+        return [json.loads(line, parse_constant=self.fail) for line in lines]  # NaN and Infinity are no JSON
+
+    def check_failed(self, done, *words):
+        self.assertEqual(done.returncode, 1, done.stdout + done.stderr)
+        self.assertRegex(done.stderr, r"\Atrain_cifar: [^\n]{10,400}\n\Z")
+        for word in words:
+            self.assertIn(word, done.stderr)
+
+    def check_no_partial_files(self, out):
+        """What a failed run leaves is whole, or is the log."""
+        names = {path.name for path in out.iterdir()} if out.exists() else set()
+        self.assertLessEqual(names, {"config.json", "log.jsonl"})
+        if "config.json" in names:
+            json.loads((out / "config.json").read_text())
+
+    def refused(self, *options, words=(), data=None, kind="cifar10", keep_out=False):
+        """A run that must end before it makes its folder."""
+        self.check_failed(self.run_on(data or self.cifar10, kind, *options), *words)
+        if not keep_out:
+            self.assertFalse(self.out.exists())
+
+
+class Works(Base):
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.reference = cls.folder / "reference"
+        cls.options = (*SMALL, "--epochs", "2", "--threads", "2", "--dataset", "cifar10", "--data", cls.cifar10,
+                       "--seed", "7", "--knn-every", "1")
+        cls.done = cls.launch(*arguments(*cls.options, "--out", cls.reference))
+
+    def setUp(self):
+        super().setUp()
+        self.assertEqual((self.done.returncode, self.done.stderr), (0, ""))
+
+    def test_config(self):
+        config = json.loads((self.reference / "config.json").read_text())
+        expected = {"preset": "quick", "dataset": "cifar10", "data": str(self.cifar10), "arch": "resnet18", "width": 4,
+                    "stem": "cifar", "epochs": 2, "batch_size": 8, "optimizer": "sgd", "seed": 7, "threads": 2,
+                    "workers": 1, "knn_every": 1, "knn_samples": 40, "probe_epochs": 2}
+        self.assertEqual({key: config.get(key) for key in expected}, expected)
+        for key in ("version", "temperature", "lr", "momentum", "weight_decay", "warmup_epochs", "head_hidden"):
+            self.assertIn(key, config)
+        self.assertEqual((config["augmentation"]["size"], config["augmentation"]["channels"]), (32, 3))
+
+    def test_log(self):
+        log = self.log(self.reference)
+        self.assertEqual([entry["event"] for entry in log],
+                         ["step"] * 7 + ["epoch", "knn"] + ["step"] * 7 + ["epoch", "evaluation"])
+        steps = [entry for entry in log if entry["event"] == "step"]
+        self.assertEqual([(entry["epoch"], entry["step"]) for entry in steps],
+                         [(epoch, step) for epoch in (1, 2) for step in range(1, 8)])
+        n, temperature = 8, 0.2
+        bound = math.log1p((2 * n - 2) * math.exp(-n / (n - 1) / temperature))  # positives agree, pairs form a simplex
+        for entry in steps:
+            self.assertGreater(entry["loss"], bound)
+            self.assertLess(entry["loss"], 2 * math.log(2 * n - 1))
+        rates = [entry["learning_rate"] for entry in steps]
+        self.assertEqual(rates, sorted(rates, reverse=True))
+        self.assertAlmostEqual(rates[0], 0.06 * n / 256)
+        for number, entry in enumerate((entry for entry in log if entry["event"] == "epoch"), 1):
+            mean = sum(step["loss"] for step in steps if step["epoch"] == number) / 7
+            self.assertAlmostEqual(entry["loss"], mean)
+            self.assertEqual((entry["epoch"], entry["skipped_samples"]), (number, 0))
+        knn = log[8]
+        self.assertEqual(knn["epoch"], 1)
+        self.assertTrue(0 <= knn["top1"] <= 1 and knn["effective_rank"] >= 1)
+        for who in ("trained", "untrained"):
+            for how in ("knn", "linear"):
+                scores = log[-1][who][how]
+                self.assertTrue(0 <= scores["top1"] <= scores["top5"] <= 1)
+                self.assertEqual((scores["count"], sum(scores["confusion"])), (12, 12))
+                self.assertEqual([len(scores[key]) for key in ("precision", "recall", "f1")], [10] * 3)
+        self.assertIn(f"bound {bound:.2f}", self.done.stdout)
+
+    def test_weights(self):
+        metadata, tensors = load_safetensors(self.reference / "model.safetensors")
+        self.assertEqual(metadata["format"], "simclr")
+        self.assertEqual(json.loads(metadata["config"]), json.loads((self.reference / "config.json").read_text()))
+        self.assertIn("encoder.conv1.weight", tensors)
+        self.assertEqual(math.prod(tensors["encoder.conv1.weight"][1]), 4 * 3 * 3 * 3)
+        for name, (dtype, _, data) in tensors.items():
+            if dtype == "F32":
+                self.assertTrue(all(map(math.isfinite, struct.unpack(f"<{len(data) // 4}f", data))), name)
+        self.assertEqual({path.name for path in self.reference.iterdir()},
+                         {"config.json", "log.jsonl", "model.safetensors"})
+
+    def test_output(self):
+        lines = self.done.stdout.splitlines()
+        self.assertNotRegex(self.done.stdout, "[\r\033]")
+        for epoch in (1, 2):
+            self.assertTrue(any(line.startswith(f"epoch {epoch}/2  step 7/7  loss ") for line in lines), lines)
+        self.assertRegex(self.done.stdout, r"\nepoch 1: kNN \d+\.\d\d % on 12 samples, effective rank ")
+        table = next(i for i, line in enumerate(lines) if line.split() == ["%", "trained", "untrained", "gain"])
+        for line, name in zip(lines[table + 1:], ("kNN top-1", "kNN top-5", "kNN macro precision", "kNN macro recall",
+                                                  "kNN macro F1", "linear top-1", "linear top-5")):
+            figures = re.fullmatch(rf"  {name} +([\d.]+) +([\d.]+) +([+-][\d.]+)", line)
+            self.assertTrue(figures, line)
+            trained, untrained, gain = map(float, figures.groups())
+            self.assertAlmostEqual(trained - untrained, gain, delta=0.011)
+        top1 = self.log(self.reference)[-1]["trained"]["knn"]["top1"]
+        self.assertIn(f"{100 * top1:.2f}", lines[table + 1])
+
+    def on_terminal(self, *options):
+        """Exit code and output of a run on a terminal of 60 columns."""
+        master, slave = pty.openpty()
+        termios.tcsetwinsize(slave, (24, 60))
+        received = b""
+        with subprocess.Popen([PROGRAM, *arguments(*self.options, "--out", self.out, *options)], stdin=slave,
+                              stdout=slave, stderr=slave, cwd=self.folder, env=ENVIRONMENT) as process:
+            os.close(slave)
+            try:
+                while data := os.read(master, 1 << 16):
+                    received += data
+            except OSError:  # EIO: the other side is closed
+                pass
+        os.close(master)
+        return process.returncode, received.decode().replace("\r\n", "\n")
+
+    def test_terminal(self):
+        """One line, redrawn, that never wraps; and the same seed gives the same file."""
+        code, text = self.on_terminal()
+        self.assertEqual(code, 0, text)
+        drawn = [line for line in text.split("\n") if "\r" in line]
+        self.assertEqual(len(drawn), 2, text)  # the kNN line between the epochs parts them
+        for line in drawn:
+            self.assertRegex(line, r"\A(\repoch [12]/2  step \d/7 [^\r\033]*\033\[K)+\Z")
+            self.assertIn("step 7/7", line.split("\r")[-1])
+            for piece in line.split("\r"):
+                self.assertLess(len(piece.removesuffix("\033[K")), 60)
+        self.assertEqual((self.out / "model.safetensors").read_bytes(),
+                         (self.reference / "model.safetensors").read_bytes())
+
+    def test_diverged_on_terminal(self):
+        code, text = self.on_terminal("--lr", "1e30")
+        self.assertEqual(code, 1)
+        self.assertRegex(text, r"\033\[K\ntrain_cifar: the loss is [^\n]* at epoch 1, step 2; lower --lr [^\n]*\n\Z")
+        self.check_no_partial_files(self.out)
+
+    def test_workers_and_seed(self):
+        for same, options in ((True, ("--workers", "0")), (True, ("--workers", "2")), (False, ("--seed", "8"))):
+            with self.subTest(options=options):
+                done = self.launch(*arguments(*self.options, "--no-evaluation", "--overwrite", "--out", self.out,
+                                              *options))
+                self.assertEqual((done.returncode, done.stderr), (0, ""))
+                weights = [load_safetensors(folder / "model.safetensors")[1] for folder in (self.reference, self.out)]
+                self.assertEqual(weights[0] == weights[1], same)
+
+    def test_limit_and_default_folder(self):
+        done = self.launch(*arguments(*SMALL, "--data", self.cifar10, "--limit", "20", "--no-evaluation"))
+        self.assertEqual((done.returncode, done.stderr), (0, ""))
+        self.assertIn("auto: CIFAR-10 found in", done.stdout)
+        run, = (self.folder / "runs").iterdir()
+        self.assertRegex(run.name, r"\Acifar10-quick-\d{8}-\d{6}\Z")
+        self.assertEqual([entry["event"] for entry in self.log(run)], ["step", "step", "epoch"])
+        self.assertNotIn("untrained", done.stdout)
+
+
+class DataSets(Base):
+    def test_cifar100(self):
+        folder = self.folder / "cifar100" / "cifar-100-binary"
+        folder.mkdir(parents=True)
+        for name, count in (("train.bin", 40), ("test.bin", 12)):
+            (folder / name).write_bytes(records(count, 2, name))
+        output = self.train("--preset", "lightly", "--optimizer", "adamw", kind="cifar100", data=folder.parent)
+        self.assertIn("kNN top-1", output)
+        self.assertNotIn("most often taken for", output)  # a hundred rows are not printed
+        self.assertEqual(len(self.log()[-1]["trained"]["linear"]["recall"]), 100)
+
+    def test_fashion_mnist(self):
+        folder = self.folder / "fashion"
+        folder.mkdir()
+        source = random.Random(1)
+        for part, count in (("train", 40), ("t10k", 12)):
+            images = b"".join(pixels(i, 784, source) for i in range(count))
+            files = {"images-idx3": struct.pack(">IIII", 0x803, count, 28, 28) + images,
+                     "labels-idx1": struct.pack(">II", 0x801, count) + bytes(i % 10 for i in range(count))}
+            for name, data in files.items():
+                (folder / f"{part}-{name}-ubyte.gz").write_bytes(gzip.compress(data))
+        output = self.train("--preset", "google", "--warmup-epochs", "1", kind="fashion-mnist", data=folder)
+        self.assertIn("linear top-1", output)
+        config = json.loads((self.out / "config.json").read_text())
+        self.assertEqual((config["augmentation"]["size"], config["augmentation"]["channels"]), (28, 1))
+        self.assertEqual(config["optimizer"], "lars")
+        self.assertEqual(load_safetensors(self.out / "model.safetensors")[1]["encoder.conv1.weight"][1].count(1), 1)
+
+    def test_labelled_folder_with_a_corrupt_picture(self):
+        folder = self.folder / "labelled"
+        for label, name in enumerate(("cats", "dogs", "owls")):
+            write_pictures(folder / name, 10, 3 * label)
+        broken = [folder / "dogs" / "03.png", folder / "owls" / "05.png"]  # the latter is held out for the evaluation
+        for path in broken:
+            path.write_bytes(path.read_bytes()[:200])
+        done = self.run_on(folder, "folder", "--epochs", "2", "--knn-every", "1")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        warnings = done.stderr.splitlines()
+        self.assertEqual(len(warnings), 2, warnings)  # each picture once, however often it is tried
+        for path, line in zip(broken, warnings):
+            self.assertTrue(line.startswith(f"warning: {path}: ") and line.endswith(" (sample skipped)"), line)
+        self.assertIn("1 samples could not be read and were replaced by others", done.stdout)
+        self.assertRegex(done.stdout, r"\n  dogs +\d+\.\d\d")
+        log = self.log()
+        self.assertEqual([entry["skipped_samples"] for entry in log if entry["event"] == "epoch"], [1, 1])
+        self.assertEqual(log[-1]["trained"]["knn"]["count"], 6)
+
+    def test_unlabelled_folder(self):
+        folder = write_pictures(self.folder / "unlabelled", 20)
+        output = self.train("--size", "16", "--knn-every", "1", "--head-layers", "3", "--arch", "resnet34",
+                            kind="folder", data=folder)
+        self.assertIn("no labels, so no accuracy", output)
+        self.assertNotIn("kNN", output)
+        self.assertEqual([entry for entry in self.log() if entry["event"] == "evaluation" or "top1" in entry], [])
+        self.assertTrue((self.out / "model.safetensors").is_file())
+
+    def test_folder_too_small_to_hold_pictures_out(self):
+        folder = self.folder / "few"
+        for name in ("cats", "dogs"):
+            write_pictures(folder / name, 2)
+        self.assertIn("too few pictures", self.train("--batch-size", "2", kind="folder", data=folder))
+
+    def test_folder_name_that_is_not_utf8(self):
+        folder = self.folder / os.fsdecode(b"caf\xe9")
+        write_cifar10(folder)
+        self.train("--no-evaluation", data=folder)
+        self.assertIn("caf", json.loads((self.out / "config.json").read_text())["data"])
+
+
+class BadOptions(Base):
+    def test_values(self):
+        for option, value, *words in (
+                ("--epochs", "0", "at least 1"), ("--epochs", "abc", "abc", "see train_cifar --help"),
+                ("--batch-size", "1", "at least 2"), ("--batch-size", "61", "the 60 training images"),
+                ("--batch-size", "-8", "at least 2"), ("--batch-size", "9" * 30),
+                ("--temperature", "0", "must be positive"), ("--temperature", "-1", "must be positive"),
+                ("--temperature", "nan", "must be positive"), ("--temperature", "inf", "must be positive"),
+                ("--lr", "0", "must be positive"), ("--lr", "inf", "must be positive"), ("--lr", "nan"),
+                ("--weight-decay", "inf"), ("--momentum", "1"), ("--knn-temperature", "inf"),
+                ("--width", "0", "1 to 1024"), ("--size", "4", "8 to 1024"), ("--head-out", "0"),
+                ("--head-hidden", "-1"), ("--head-layers", "4"), ("--warmup-epochs", "2"), ("--limit", "-1"),
+                ("--knn-samples", "1"), ("--knn-every", "-1"), ("--knn-k", "0"), ("--probe-epochs", "0"),
+                ("--threads", "-1"), ("--workers", "1000"), ("--arch", "resnet999", "resnet18"),
+                ("--stem", "nothing", "imagenet"),
+                ("--optimizer", "nothing", "lars"), ("--preset", "nothing", "solo-learn"),
+                ("--dataset", "nothing", "fashion-mnist")):
+            with self.subTest(option=option, value=value):
+                self.refused(option, value, words=(option.removeprefix("--"), *words))
+
+    def test_limit_below_the_batch_size(self):
+        self.refused("--limit", "7", words=("--batch-size 8", "the 7 training images"))
+
+    def test_unknown(self):
+        self.refused("--foo", words=("--foo", "see train_cifar --help"))
+        self.refused("--overwrite", "surplus", words=("surplus",))
+        self.check_failed(self.launch("--epochs"), "--epochs")
+        self.check_failed(self.launch("--preset"), "--preset")
+
+    def test_folder_needs_data(self):
+        self.check_failed(self.launch("--dataset", "folder", "--out", str(self.out)), "--data DIR")
+        self.assertFalse(self.out.exists())
+
+    def test_help_and_version(self):
+        done = self.launch("--help")
+        self.assertEqual((done.returncode, done.stderr), (0, ""))
+        found = {}
+        for line in done.stdout.partition("Presets:")[0].splitlines():
+            if option := re.match(r"  (?:-h,)?(--[a-z-]+)\S*(?: (?:TEXT|INT|UINT|FLOAT)\S*)?", line):
+                name = option.group(1)
+                found[name] = line[option.end():].strip()
+            elif line.startswith(" " * 20):
+                found[name] += line.strip()
+        for option in ("preset dataset data limit size arch width stem head-hidden head-out head-layers epochs "
+                       "batch-size temperature optimizer lr momentum weight-decay warmup-epochs seed knn-every "
+                       "knn-samples knn-k knn-temperature probe-epochs no-evaluation out overwrite threads workers "
+                       "help version").split():
+            self.assertRegex(found.get("--" + option, ""), r"[A-Za-z]{2,} ?", option)
+        presets = re.findall(r"^  (\S+) +\S.*", done.stdout.partition("Presets:")[2], re.MULTILINE)
+        self.assertEqual(presets, ["quick", "reference", "lightly", "google", "solo-learn", "paper"])
+        self.assertIn("--epochs INT=200", self.launch("--preset", "lightly", "--help").stdout)
+        done = self.launch("--version")
+        self.assertEqual((done.returncode, done.stderr), (0, ""))
+        self.assertRegex(done.stdout, r"\A\d+\.\d+\.\d+\n\Z")
+
+
+class BadData(Base):
+    def bad_cifar10(self, name, change):
+        folder = write_cifar10(self.folder / self.id().rsplit(".", 1)[1])
+        path = folder / name
+        path.write_bytes(change(path.read_bytes()))
+        self.refused(data=folder, words=(str(path),))
+
+    def test_missing_folder(self):
+        missing = self.folder / "nowhere"
+        self.refused(data=missing, words=(str(missing),))
+        for kind in ("cifar100", "fashion-mnist", "folder"):
+            self.refused(data=missing, kind=kind, words=(str(missing),))
+
+    def test_truncated(self):
+        self.bad_cifar10("data_batch_1.bin", lambda data: data[:-100])
+
+    def test_empty_file(self):
+        self.bad_cifar10("data_batch_3.bin", lambda data: b"")
+
+    def test_wrong_label(self):
+        self.bad_cifar10("test_batch.bin", lambda data: bytes([77]) + data[1:])
+
+    def test_missing_test_batch(self):
+        folder = write_cifar10(self.folder / "no-test")
+        (folder / "test_batch.bin").unlink()
+        self.refused(data=folder, words=("test_batch.bin", str(folder)))
+
+    def test_folder_without_pictures(self):
+        folder = self.folder / "empty"
+        folder.mkdir()
+        (folder / "readme.txt").write_text("none here")
+        self.refused(data=folder, kind="folder", words=(str(folder), "no .jpg"))
+
+    def test_all_pictures_corrupt(self):
+        folder = write_pictures(self.folder / "corrupt", 16)
+        for path in folder.iterdir():
+            path.write_bytes(path.read_bytes()[:100])
+        done = self.run_on(folder, "folder")
+        self.assertEqual(done.returncode, 1)
+        *warnings, last = done.stderr.splitlines()
+        self.assertTrue(all(line.startswith("warning: ") and str(folder) in line for line in warnings), warnings)
+        self.assertRegex(last, r"\Atrain_cifar: .*of 16 samples cannot be read.*" + re.escape(str(folder)))
+        self.check_no_partial_files(self.out)
+
+
+class Output(Base):
+    def test_out_is_a_file(self):
+        self.out.write_text("mine")
+        self.refused(words=("--out", str(self.out)), keep_out=True)
+        self.assertEqual(self.out.read_text(), "mine")
+
+    def test_out_below_a_file(self):
+        self.out.write_text("mine")
+        self.refused("--out", str(self.out / "run"), words=("--out", str(self.out)), keep_out=True)
+
+    def test_run_is_kept_unless_overwritten(self):
+        self.out.mkdir()
+        old = {"config.json": "{}\n", "log.jsonl": "old\n", "model.safetensors": "old weights", "notes.txt": "mine"}
+        for name, text in old.items():
+            (self.out / name).write_text(text)
+        self.refused(words=("already holds a run", "--overwrite"), keep_out=True)
+        self.assertEqual({path.name: path.read_text() for path in self.out.iterdir()}, old)
+        self.train("--overwrite", "--no-evaluation")
+        self.assertEqual(self.log()[-1]["event"], "epoch")
+        load_safetensors(self.out / "model.safetensors")
+        self.assertEqual((self.out / "notes.txt").read_text(), "mine")
+
+    def test_full_disk(self):
+        for limit, name in ((100, "config.json"), (1500, "log.jsonl"), (100_000, "model.safetensors")):
+            with self.subTest(file=name):
+                done = self.run_on(self.cifar10, "cifar10", "--epochs", "3", "--overwrite", limit=limit)
+                self.check_failed(done, name)
+                self.check_no_partial_files(self.out)
+
+
+if __name__ == "__main__":
+    if not os.path.isfile(PROGRAM):
+        sys.exit("set TRAIN_CIFAR to the built program")
+    unittest.main()
