@@ -43,7 +43,9 @@ int main(int argc, char** argv) {
   const auto ref_bytes = static_cast<std::int64_t>(refs.size() * sizeof(kernels::ImageRef));
   const Tensor ref_tensor = Tensor::wrap(refs.data(), {ref_bytes}, simclr::DType::u8);
   const Tensor index_tensor = Tensor::from(index, {pictures});
-  const kernels::AugmentPolicy policy = recipe(preset).augmentation;
+  const Recipe& r = recipe(preset);
+  kernels::AugmentPolicy policy = r.augmentation;
+  if (r.size > 0) policy.size = r.size;
 
   std::uint32_t epoch = 0;
   const auto augment = [&] {

@@ -75,7 +75,7 @@ int main(int argc, char** argv) {
   simclr::set_threads(threads);
 
   const Recipe& r = recipe(preset);
-  const int size = r.augmentation.size;
+  const int size = r.size > 0 ? r.size : 32;
   if (describe) {
     const nlohmann::json figures = {{"width", r.width}, {"size", size}, {"head_hidden", r.head_hidden}};
     std::printf("%s\n", figures.dump().c_str());

@@ -138,7 +138,7 @@ void run_training(TrainingOptions& o) {
   Recipe& r = o.recipe;
   SIMCLR_CHECK(sets.train->size() >= r.batch_size, "--batch-size ", r.batch_size, " is more than the ",
                sets.train->size(), " training images; lower it");
-  r.augmentation.size = o.size > 0 ? o.size : sets.size;
+  r.augmentation.size = r.size > 0 ? r.size : sets.size;
   r.augmentation.channels = sets.channels;
 
   nn::SimCLR model({.encoder = make_encoder(o),

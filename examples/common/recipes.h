@@ -29,6 +29,7 @@ struct Recipe {
   int warmup_epochs = 0;
   double temperature = 0.5;
 
+  int size = 0;  // side of a view in pixels; 0: what suits the data set
   simclr::data::Augmentation augmentation;
 };
 

@@ -54,7 +54,7 @@ void check(const TrainingOptions& o) {
   SIMCLR_CHECK(r.head_out >= 1 && r.head_out <= widest_head, "--head-out ", r.head_out, ": must be 1 to ", widest_head);
   SIMCLR_CHECK(o.threads >= 0 && o.threads <= 1024, "--threads ", o.threads, ": must be 0 (one a processor) to 1024");
   SIMCLR_CHECK(o.workers >= 0 && o.workers <= 256, "--workers ", o.workers, ": must be 0 to 256");
-  SIMCLR_CHECK(o.size == 0 || (o.size >= 8 && o.size <= 1024), "--size ", o.size, ": must be 8 to 1024 pixels");
+  SIMCLR_CHECK(r.size == 0 || (r.size >= 8 && r.size <= 1024), "--size ", r.size, ": must be 8 to 1024 pixels");
   SIMCLR_CHECK(o.limit >= 0, "--limit ", o.limit, ": cannot be negative");
   SIMCLR_CHECK(o.knn_every >= 0, "--knn-every ", o.knn_every, ": cannot be negative; 0: none");
   SIMCLR_CHECK(o.knn_samples >= 2, "--knn-samples ", o.knn_samples, ": at least 2 are needed");
@@ -90,7 +90,7 @@ bool parse_command_line(int argc, char** argv, TrainingOptions& o) {
   app.add_option("--data", o.data_dir, "Where the data set lies. Unset: data-cache, where scripts/download puts it")
       ->group(group);
   app.add_option("--limit", o.limit, "Train on the first so many images; 0: all")->group(group);
-  app.add_option("--size", o.size, "Side of a view in pixels; 0: the data set's own (32, Fashion-MNIST 28)")
+  app.add_option("--size", r.size, "Side of a view in pixels; 0: the data set's own (32, Fashion-MNIST 28)")
       ->group(group);
 
   group = "Model";
@@ -171,7 +171,7 @@ nlohmann::ordered_json to_json(const TrainingOptions& o) {
       {"dataset", o.dataset},
       {"data", nlohmann::json::parse(utf8)},
       {"limit", o.limit},
-      {"size", o.size},
+      {"size", r.size},
       {"arch", r.arch},
       {"width", r.width},
       {"stem", stem_name(r.stem)},

@@ -13,7 +13,6 @@ struct TrainingOptions {
   std::string dataset = "auto";
   std::string data_dir;
   std::int64_t limit = 0;  // train on the first so many pictures; 0: all
-  int size = 0;            // of a view; 0: what suits the data set
 
   std::uint64_t seed = 0;
   int threads = 0;  // 0: one a processor
