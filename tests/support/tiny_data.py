@@ -1,0 +1,58 @@
+"""Small data sets for tests of whole programs, and a reader for the weights that they leave."""
+import json
+import math
+import random
+import struct
+import zlib
+
+FILES = [f"data_batch_{i}.bin" for i in range(1, 6)] + ["test_batch.bin"]
+
+
+def pixels(label, count, source):
+    """Noise around a grey that tells the class."""
+    return bytes(min(255, 24 * (label % 10) + source.randrange(30)) for _ in range(count))
+
+
+def records(count, label_bytes, name):
+    source = random.Random(name)
+    return b"".join(bytes([i % 10] * label_bytes) + pixels(i, 3072, source) for i in range(count))
+
+
+def write_cifar10(folder):
+    folder.mkdir(parents=True)
+    for name in FILES:
+        (folder / name).write_bytes(records(12, 1, name))
+    return folder
+
+
+def png(label, source, side=20):
+    """A colour PNG file."""
+    def chunk(kind, data):
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+    rows = b"".join(b"\0" + pixels(label, 3 * side, source) for _ in range(side))
+    return (b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", struct.pack(">IIBBBBB", side, side, 8, 2, 0, 0, 0)) +
+            chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b""))
+
+
+def write_pictures(folder, count, label=0):
+    folder.mkdir(parents=True)
+    source = random.Random(str(folder.name))
+    for i in range(count):
+        (folder / f"{i:02}.png").write_bytes(png(label, source))
+    return folder
+
+
+def load_safetensors(path):
+    """Metadata and {name: (dtype, shape, bytes)}; checks that the tensors fill the file."""
+    content = path.read_bytes()
+    length, = struct.unpack_from("<Q", content)
+    header = json.loads(content[8:8 + length])
+    metadata = header.pop("__metadata__", {})
+    body, end, tensors = content[8 + length:], 0, {}
+    for name, entry in sorted(header.items(), key=lambda item: item[1]["data_offsets"]):
+        begin, stop = entry["data_offsets"]
+        assert begin == end and stop - begin == 4 * math.prod(entry["shape"]), name
+        tensors[name] = (entry["dtype"], entry["shape"], body[begin:stop])
+        end = stop
+    assert end == len(body), "bytes are left over"
+    return metadata, tensors
