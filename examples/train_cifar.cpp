@@ -41,7 +41,8 @@ std::unique_ptr<nn::Optimizer> make_optimizer(const Recipe& r, const nn::Module&
         model.parameters(), nn::LarsOptions{.momentum = r.momentum, .weight_decay = r.weight_decay}, schedule);
   }
   if (r.optimizer == "adamw") {
-    return std::make_unique<nn::AdamW>(model.parameters(), nn::AdamwOptions{.weight_decay = r.weight_decay}, schedule);
+    return std::make_unique<nn::AdamW>(
+        model.parameters(), nn::AdamWOptions{.weight_decay = r.weight_decay, .decay_norm_and_bias = false}, schedule);
   }
   return std::make_unique<nn::Sgd>(model.parameters(),
                                    nn::SgdOptions{.momentum = r.momentum, .weight_decay = r.weight_decay}, schedule);

@@ -139,7 +139,7 @@ void Lars::update() {
   kernels::lars_step(arena(), momentum_, options_);
 }
 
-AdamW::AdamW(const std::vector<Parameter>& parameters, const AdamwOptions& options, Schedule schedule)
+AdamW::AdamW(const std::vector<Parameter>& parameters, const AdamWOptions& options, Schedule schedule)
     : Optimizer(parameters, std::move(schedule), kernels::segment_decay,
                 options.decay_norm_and_bias ? kernels::segment_decay : 0),
       options_{options.beta1, options.beta2, options.eps, options.weight_decay},

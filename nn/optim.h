@@ -85,7 +85,7 @@ class SIMCLR_API Lars : public Optimizer {
   Tensor momentum_;
 };
 
-struct AdamwOptions {
+struct AdamWOptions {
   double beta1 = 0.9;
   double beta2 = 0.999;
   double eps = 1e-8;
@@ -95,7 +95,7 @@ struct AdamwOptions {
 /// AdamW, PyTorch's rule.
 class SIMCLR_API AdamW : public Optimizer {
  public:
-  AdamW(const std::vector<Parameter>& parameters, const AdamwOptions& options, Schedule schedule);
+  AdamW(const std::vector<Parameter>& parameters, const AdamWOptions& options, Schedule schedule);
 
  private:
   void update() override;

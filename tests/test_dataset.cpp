@@ -6,6 +6,7 @@
 #include <simclr/data/idx.h>
 
 #include "support/catch.h"
+#include "support/message_of.h"
 #include "support/pictures.h"
 #include "support/temp_dir.h"
 
@@ -21,17 +22,9 @@ using simclr::test::append_be;
 using simclr::test::Bytes;
 using simclr::test::gzipped;
 using simclr::test::TempDir;
+using simclr::test::message_of;
 
 namespace {
-
-std::string message_of(const std::function<void()>& call) {
-  try {
-    call();
-  } catch (const Error& error) {
-    return error.what();
-  }
-  return "no error";
-}
 
 /// Pixel [y,x,c] of record r in file f.
 std::uint8_t value(int f, int r, int y, int x, int c) {

@@ -6,6 +6,7 @@
 #include <simclr/data/loader.h>
 
 #include "support/catch.h"
+#include "support/message_of.h"
 #include "support/pictures.h"
 #include "support/temp_dir.h"
 
@@ -28,15 +29,6 @@ using Catch::Matchers::Contains;
 namespace fs = std::filesystem;
 
 namespace {
-
-std::string message_of(const std::function<void()>& call) {
-  try {
-    call();
-  } catch (const Error& error) {
-    return error.what();
-  }
-  return "no error";
-}
 
 /// A 16 x 24 colour JPEG: six flat blocks.
 Bytes small_jpeg() {

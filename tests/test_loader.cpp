@@ -6,6 +6,7 @@
 #include <simclr/data/loader.h>
 
 #include "support/catch.h"
+#include "support/message_of.h"
 #include "support/tensors.h"
 
 #include <algorithm>
@@ -22,17 +23,9 @@
 using namespace simclr;
 using namespace simclr::data;
 using Catch::Matchers::Contains;
+using simclr::test::message_of;
 
 namespace {
-
-std::string message_of(const std::function<void()>& call) {
-  try {
-    call();
-  } catch (const Error& error) {
-    return error.what();
-  }
-  return "no error";
-}
 
 /// Sample i is the one byte i, class i % 10; those for which `broken` holds cannot be read.
 class Numbers : public Dataset {

@@ -125,6 +125,22 @@ bool parse_command_line(int argc, char** argv, TrainingOptions& o) {
       ->group(group);
   app.add_option("--seed", o.seed, "Of weights, order and views: the same seed gives the same bits")->group(group);
 
+  group = "Augmentation";
+  auto& a = r.augmentation;
+  app.add_option("--crop-min", a.crop_area_min, "Smallest crop, as a share of the picture's area")->group(group);
+  app.add_option("--flip-probability", a.flip_probability, "Of a horizontal flip")->group(group);
+  app.add_option("--jitter-probability", a.jitter_probability, "Of colour jitter, its four operations in random order")
+      ->group(group);
+  app.add_option("--brightness", a.brightness, "Factors from 1 - x to 1 + x")->group(group);
+  app.add_option("--contrast", a.contrast, "Likewise")->group(group);
+  app.add_option("--saturation", a.saturation, "Likewise")->group(group);
+  app.add_option("--hue", a.hue, "Shifts from -x to x of the colour circle, at most 0.5")->group(group);
+  app.add_option("--grayscale-probability", a.grayscale_probability, "Of a view without colour")->group(group);
+  app.add_option("--blur-probability", a.blur_probability, "Of a Gaussian blur; for large pictures")->group(group);
+  app.add_option("--rotation-probability", a.rotation_probability, "Of a rotation, which SimCLR does not use")
+      ->group(group);
+  app.add_option("--rotation-degrees", a.rotation_degrees, "Angles from -x to x")->group(group);
+
   group = "Evaluation";
   app.add_option("--knn-every", o.knn_every, "Epochs between kNN evaluations during training; 0: none")->group(group);
   app.add_option("--knn-samples", o.knn_samples, "Training images that those compare with")->group(group);
