@@ -112,7 +112,7 @@ class Works(Base):
         self.assertEqual({key: config.get(key) for key in expected}, expected)
         for key in ("version", "temperature", "lr", "momentum", "weight_decay", "warmup_epochs", "head_hidden"):
             self.assertIn(key, config)
-        self.assertEqual((config["augmentation"]["size"], config["augmentation"]["channels"]), (32, 3))
+        self.assertEqual((config["augmentation"]["size"], config["augmentation"]["channels"]), (16, 3))
 
     def test_log(self):
         log = self.log(self.reference)
