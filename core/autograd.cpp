@@ -148,8 +148,11 @@ void Backward::set(int i, const Tensor& dx) {
     edge.node->accumulate(edge.output, dx);
     return;
   }
-  Tensor leaf = edge.leaf;
-  detail::accumulate_leaf(*leaf.impl(), dx);
+  reach_leaf(edge.leaf, dx);
+}
+
+void Backward::reach_leaf(Tensor leaf, const Tensor& gradient) {
+  detail::accumulate_leaf(*leaf.impl(), gradient);
   if (leaf.impl()->grad_hook) leaf.impl()->grad_hook(leaf);
 }
 
@@ -257,7 +260,7 @@ void Tensor::backward(const Tensor& gradient) const {
   SIMCLR_CHECK(gradient.shape() == shape() && gradient.dtype() == dtype(), "backward: the gradient is ",
                describe(gradient), " for ", describe(*this));
   if (!impl_->node) {
-    detail::accumulate_leaf(*impl_, gradient);
+    Backward::reach_leaf(*this, gradient);
     return;
   }
   SIMCLR_CHECK(!impl_->node->used, "backward: this graph was already used and freed; run the forward pass again");

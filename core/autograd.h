@@ -16,7 +16,9 @@
 ///     });
 ///   }
 ///
-/// Capture detached tensors: an output captured as it is would keep itself alive for ever.
+/// Capture detached tensors: an output captured as it is would keep itself alive for ever. What a function captured
+/// must not change before backward(): values written in between (fill, copy_from, an optimizer's step) would enter the
+/// gradient unnoticed.
 namespace simclr {
 
 namespace detail {
@@ -39,6 +41,8 @@ class SIMCLR_API Backward {
 
  private:
   friend struct detail::Node;
+  friend class Tensor;
+  static void reach_leaf(Tensor leaf, const Tensor& gradient);
   explicit Backward(detail::Node& node) : node_(&node) {}
   detail::Node* node_;
 };

@@ -112,7 +112,7 @@ Context::Context(Device device, std::shared_ptr<Allocator> allocator, void* stre
 
 Context& Context::of(Device device) {
   SIMCLR_CHECK(device.type == DeviceType::cpu, "device: this build has no ", device, " support; use cpu");
-  static Context cpu(device, make_host_allocator());
+  static Context cpu(Device{}, make_host_allocator());
   return cpu;
 }
 

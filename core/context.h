@@ -34,7 +34,7 @@ SIMCLR_API std::unique_ptr<Allocator> make_host_allocator();
 /// A device, the stream that work on it is queued in, and its memory.
 class SIMCLR_API Context {
  public:
-  /// The calling thread's context for `device`. Throws Error when this build or machine has no such device.
+  /// The context for `device`. Throws Error when this build or machine has no such device.
   static Context& of(Device device);
 
   Context(Device device, std::shared_ptr<Allocator> allocator, void* stream = nullptr);

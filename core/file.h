@@ -9,7 +9,8 @@
 namespace simclr {
 
 /// A file that appears under its name only when it is whole: it is written to a temporary file in the same folder,
-/// which commit() flushes to disk and renames. Whatever fails, a file that was there before stays as it was.
+/// which commit() flushes to disk and renames. Whatever fails before the rename, a file that was there before stays as
+/// it was.
 class SIMCLR_API AtomicFile {
  public:
   /// Opens the temporary file. Throws Error where the folder is missing or not writable, and where `path` is

@@ -64,12 +64,16 @@ void detail::parallel_for(std::int64_t n, std::int64_t grain, RangeFunction run,
     const std::int64_t index = omp_get_thread_num();
     const std::int64_t begin = n * index / count;
     const std::int64_t end = n * (index + 1) / count;
+    // Marked by hand: a team of one, which OpenMP may grant, does not count as parallel for it.
+    const bool outer = serial;
+    serial = true;
     try {
       if (begin < end) run(body, begin, end);
     } catch (...) {
       const std::lock_guard error_lock(error_mutex);
       if (!error) error = std::current_exception();
     }
+    serial = outer;
   }
   if (error) std::rethrow_exception(error);
 }

@@ -156,7 +156,6 @@ class HeaderReader : public nlohmann::json_sax<nlohmann::json> {
     if (fields_.size() != 3) refuse("needs dtype, shape and data_offsets");
     const auto element = static_cast<std::uint64_t>(size_of(entry_.dtype));
     const auto count = static_cast<std::uint64_t>(entry_.shape.numel());
-    if (count > (std::uint64_t{1} << 62) / element) refuse("has a size that overflows");
     if (entry_.end < entry_.begin || entry_.end - entry_.begin != count * element) {
       refuse("is " + std::string(file_name_of(entry_.dtype)) + " " + to_string(entry_.shape) + ", " +
              std::to_string(count * element) + " bytes, but its data_offsets are " + std::to_string(entry_.begin) +

@@ -15,7 +15,7 @@ Shape::Shape(const std::vector<std::int64_t>& sizes) {
 
 void Shape::assign(const std::int64_t* sizes, std::size_t count) {
   SIMCLR_CHECK(count <= max_rank, "shape: ", count, " dimensions, at most ", max_rank, " are supported");
-  constexpr std::int64_t limit = std::int64_t{1} << 62;
+  constexpr std::int64_t limit = std::int64_t{1} << 59;
   std::int64_t numel = 1;
   for (std::size_t i = 0; i < count; ++i) {
     const std::int64_t size = sizes[i];

@@ -17,7 +17,8 @@ class SIMCLR_API Shape {
   static constexpr int max_rank = 6;
 
   Shape() = default;
-  /// Throws Error for a negative size, for more than 6 of them, and where their product passes 2^62.
+  /// Throws Error for a negative size, for more than 6 of them, and where their product passes 2^59, so that
+  /// bytes can be counted.
   Shape(std::initializer_list<std::int64_t> sizes);
   explicit Shape(const std::vector<std::int64_t>& sizes);
 

@@ -93,7 +93,8 @@ class SIMCLR_API Tensor {
   bool requires_grad() const;
   /// Marks a leaf whose gradient backward() accumulates. Floating dtypes only.
   Tensor& set_requires_grad(bool requires_grad = true);
-  /// The accumulated gradient; undefined before backward() reached this tensor.
+  /// The accumulated gradient; undefined before backward() reached this tensor. For reading: after zero_grad() the next
+  /// gradient overwrites it; set_grad() puts one of your own in its place.
   const Tensor& grad() const;
   /// Uses `grad` (same shape, dtype and device) as the place where gradients accumulate.
   void set_grad(const Tensor& grad);
@@ -101,7 +102,7 @@ class SIMCLR_API Tensor {
   void zero_grad();
   /// Keeps this intermediate result's gradient in grad() when backward() passes.
   void retain_grad();
-  /// Runs after backward() has added to this leaf's gradient.
+  /// Runs each time backward() has added to this leaf's gradient: once for every use of it.
   void set_grad_hook(std::function<void(Tensor&)> hook);
   /// Adds d(this)/d(leaf) to the gradient of every leaf this scalar depends on, and frees the graph.
   void backward() const;

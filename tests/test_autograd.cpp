@@ -152,3 +152,12 @@ TEST_CASE("an intermediate keeps its gradient when asked") {
   CHECK(y.grad().item() == 5.0);
   CHECK(x.grad().item() == 10.0);
 }
+
+TEST_CASE("a hook runs for a leaf that backward starts from") {
+  Tensor x = leaf(3.0);
+  int hooks = 0;
+  x.set_grad_hook([&](Tensor&) { ++hooks; });
+  x.backward();
+  CHECK(hooks == 1);
+  CHECK(x.grad().item() == 1.0);
+}

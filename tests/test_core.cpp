@@ -271,6 +271,19 @@ TEST_CASE("parallel_for uses several threads, except inside itself and in a Seri
   set_threads(before);
 }
 
+TEST_CASE("loops in loops end and cover all, whatever OpenMP grants", "[team]") {
+  const int before = threads();
+  set_threads(2);
+  std::atomic<std::int64_t> covered = 0;
+  parallel_for(8, 1, [&](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t i = begin; i < end; ++i) {
+      parallel_for(5, 1, [&](std::int64_t b, std::int64_t e) { covered += e - b; });
+    }
+  });
+  CHECK(covered == 40);
+  set_threads(before);
+}
+
 TEST_CASE("parallel_for rethrows a range's exception and works afterwards") {
   const int before = threads();
   for (const int count : {1, 4}) {
@@ -340,4 +353,25 @@ TEST_CASE("uniform numbers lie in [0,1), on the grid of 2^-24, and spread evenly
   CHECK(std::abs(squares / n - 1.0 / 3) < 5 * 0.2981 / std::sqrt(n));
   for (const int count : tenths) CHECK(std::abs(count - n / 10.0) < 5 * std::sqrt(n * 0.09));
   for (const int count : sevenths) CHECK(std::abs(count - n / 7.0) < 5 * std::sqrt(n * 6.0 / 49));
+}
+
+TEST_CASE("rows move up and down within one tensor") {
+  const std::int64_t rows = 1 << 18, shift = 4096;
+  for (const bool down : {false, true}) {
+    Tensor t = random_tensor({rows}, 1, DType::f32);
+    const auto before = t.to_vector<float>();
+    t.narrow(down ? shift : 0, rows - shift).copy_from(t.narrow(down ? 0 : shift, rows - shift));
+    const auto after = t.to_vector<float>();
+    bool equal = true;
+    for (std::int64_t i = 0; i < rows - shift; ++i) {
+      equal = equal && after[static_cast<std::size_t>(down ? i + shift : i)] ==
+                           before[static_cast<std::size_t>(down ? i : i + shift)];
+    }
+    CHECK(equal);
+  }
+}
+
+TEST_CASE("a shape whose bytes could not be counted is refused") {
+  CHECK_THROWS_WITH(Shape({std::int64_t{1} << 60}), Catch::Contains("overflows"));
+  CHECK_THROWS_WITH(Shape({std::int64_t{1} << 30, std::int64_t{1} << 30}), Catch::Contains("overflows"));
 }

@@ -257,7 +257,7 @@ TEST_CASE("hostile files are refused with the right message") {
   refuses("a: shape cannot be true", tensor(R"("dtype":"F32","shape":[true],"data_offsets":[0,4])"));
   refuses("more than 6", tensor(R"("dtype":"F32","shape":[1,1,1,1,1,1,1],"data_offsets":[0,4])"));
   refuses("a: shape overflows", tensor(R"("dtype":"U8","shape":[4294967296,4294967296],"data_offsets":[0,0])"));
-  refuses("a has a size that overflows", tensor(R"("dtype":"F64","shape":[4611686018427387904],"data_offsets":[0,0])"));
+  refuses("a: shape overflows", tensor(R"("dtype":"F64","shape":[4611686018427387904],"data_offsets":[0,0])"));
   refuses("must be two numbers", tensor(R"("dtype":"F32","shape":[1],"data_offsets":[0])"));
   refuses("must be two numbers", tensor(R"("dtype":"F32","shape":[1],"data_offsets":[0,4,4])"));
   refuses("a is F32 [2], 8 bytes, but", tensor(R"("dtype":"F32","shape":[2],"data_offsets":[0,4])"));
