@@ -323,21 +323,47 @@ std::vector<std::string> Loader::skip_messages() const {
   return state_->messages;
 }
 
+namespace {
+
+/// The views and labels of a batch's own samples, which begin at `first` of an unshuffled order; replacements of
+/// unreadable ones are left out.
+Tensor own_samples(const Batch& batch, std::int64_t first, std::vector<std::int32_t>& labels) {
+  labels.clear();
+  std::vector<std::int64_t> rows;
+  for (std::int64_t i = 0; i < batch.size; ++i) {
+    if (batch.indices[static_cast<std::size_t>(i)] != first + i) continue;
+    rows.push_back(i);
+    labels.push_back(batch.labels[static_cast<std::size_t>(i)]);
+  }
+  const auto count = static_cast<std::int64_t>(rows.size());
+  if (count == batch.size) return batch.views;
+  Tensor views = Tensor::empty(batch.views.shape().with_first(count));
+  for (std::int64_t k = 0; k < count; ++k) {
+    views.narrow(k, 1).copy_from(batch.views.narrow(rows[static_cast<std::size_t>(k)], 1));
+  }
+  return views;
+}
+
+}  // namespace
+
 NextBatch one_pass(std::shared_ptr<const Dataset> dataset, std::shared_ptr<const ViewMaker> view_maker,
                    LoaderOptions options) {
   options.views = 1;
   options.shuffle = options.drop_last = false;
   const Loader loader(std::move(dataset), std::move(view_maker), options);
   const auto epoch = std::make_shared<Epoch>(loader.epoch(0));  // keeps what it needs of the loader
-  return [epoch, at = std::optional<Epoch::Iterator>()](Tensor& inputs, std::vector<std::int32_t>& labels) mutable {
-    if (at) {
-      ++*at;
-    } else {
-      at = epoch->begin();
-    }
-    if (*at == epoch->end()) return false;
-    inputs = (*at)->views;
-    labels = (*at)->labels;
+  return [epoch, at = std::optional<Epoch::Iterator>(), first = std::int64_t{0}](
+             Tensor& inputs, std::vector<std::int32_t>& labels) mutable {
+    do {
+      if (at) {
+        ++*at;
+      } else {
+        at = epoch->begin();
+      }
+      if (*at == epoch->end()) return false;
+      inputs = own_samples(**at, first, labels);
+      first += (*at)->size;
+    } while (labels.empty());
     return true;
   };
 }

@@ -109,8 +109,8 @@ class SIMCLR_API Loader {
 /// Fills `inputs` [N, view shape] and N labels with the next batch; false at the end. What nn::extract_features takes.
 using NextBatch = std::function<bool(Tensor& inputs, std::vector<std::int32_t>& labels)>;
 
-/// One pass over a data set for evaluation: one view of each sample, all of them, in their own order. Of `options`
-/// the batch size, seed, workers, prefetch and on_warning count.
+/// One pass over a data set for evaluation: one view of each sample, in their own order. A sample that cannot be read
+/// is reported and left out, not replaced. Of `options` the batch size, seed, workers, prefetch and on_warning count.
 SIMCLR_API NextBatch one_pass(std::shared_ptr<const Dataset> dataset, std::shared_ptr<const ViewMaker> view_maker,
                               LoaderOptions options = {});
 

@@ -1,8 +1,6 @@
 #include <simclr/core/error.h>
 #include <simclr/data/subset.h>
 
-#include <algorithm>
-#include <numeric>
 #include <string>
 #include <utility>
 
@@ -40,9 +38,11 @@ std::shared_ptr<const Dataset> subset(std::shared_ptr<const Dataset> whole, std:
   return std::make_shared<Subset>(std::move(whole), std::move(indices));
 }
 
-std::shared_ptr<const Dataset> head(std::shared_ptr<const Dataset> whole, std::int64_t count) {
-  std::vector<std::int64_t> indices(static_cast<std::size_t>(std::min(count, whole->size())));
-  std::iota(indices.begin(), indices.end(), std::int64_t{0});
+std::shared_ptr<const Dataset> spread(std::shared_ptr<const Dataset> whole, std::int64_t count) {
+  const std::int64_t size = whole->size();
+  if (count >= size) return whole;
+  std::vector<std::int64_t> indices(static_cast<std::size_t>(count));
+  for (std::int64_t i = 0; i < count; ++i) indices[static_cast<std::size_t>(i)] = i * size / count;
   return subset(std::move(whole), std::move(indices));
 }
 

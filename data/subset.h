@@ -12,7 +12,7 @@ namespace simclr::data {
 SIMCLR_API std::shared_ptr<const Dataset> subset(std::shared_ptr<const Dataset> whole,
                                                  std::vector<std::int64_t> indices);
 
-/// The first `count` samples, or all where there are fewer.
-SIMCLR_API std::shared_ptr<const Dataset> head(std::shared_ptr<const Dataset> whole, std::int64_t count);
+/// `count` samples spread evenly over the whole, which may come sorted by class; all where there are fewer.
+SIMCLR_API std::shared_ptr<const Dataset> spread(std::shared_ptr<const Dataset> whole, std::int64_t count);
 
 }  // namespace simclr::data

@@ -135,7 +135,7 @@ void run_training(TrainingOptions& o) {
   if (o.threads > 0) simclr::set_threads(o.threads);
   Datasets sets = open_datasets(o.dataset, o.data_dir);
   if (!sets.note.empty()) std::printf("%s\n", sets.note.c_str());
-  if (o.limit > 0 && o.limit < sets.train->size()) sets.train = data::head(sets.train, o.limit);
+  if (o.limit > 0) sets.train = data::spread(sets.train, o.limit);
   Recipe& r = o.recipe;
   SIMCLR_CHECK(sets.train->size() >= r.batch_size, "--batch-size ", r.batch_size, " is more than the ",
                sets.train->size(), " training images; lower it");
@@ -169,8 +169,7 @@ void run_training(TrainingOptions& o) {
   evaluation.workers = o.workers;
   evaluation.on_warning = warn;
   const double seconds = train(model, *optimizer, loader, sets, o, evaluation, run, progress);
-  simclr::save_tensors(run.file("model.safetensors"), model.state(),
-                       {{"format", "simclr"}, {"config", to_json(o).dump()}});
+  simclr::save_tensors(run.file(weights_file), model.state(), {{"format", "simclr"}, {"config", to_json(o).dump()}});
 
   if (!o.evaluate) return;
   if (!sets.test) {
@@ -191,6 +190,10 @@ void run_training(TrainingOptions& o) {
            {"trained", to_json(trained)},
            {"untrained", to_json(untrained)}});
   std::printf("\n%s", evaluation_table(trained, untrained, sets.train->classes()).c_str());
+  if (trained.knn.count < sets.test->size()) {
+    std::printf("measured on %lld of %lld test images; the others could not be read\n",
+                static_cast<long long>(trained.knn.count), static_cast<long long>(sets.test->size()));
+  }
   if (trained.collapse.collapsed) std::printf("warning: %s\n", trained.collapse.message.c_str());
 }
 

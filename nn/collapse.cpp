@@ -21,6 +21,7 @@ constexpr double least_spread = 0.01;
 // One direction with 90 % of the variance and twenty that share the rest still give 1.9; below 1.5 nearly all the
 // variance lies along one line, on which more than two classes cannot be told apart by direction.
 constexpr double least_rank = 1.5;
+constexpr std::int64_t rows_for_rank = 4;  // two or three rows have a low rank whatever the encoder does
 // Total variance of unit vectors that is nothing but f32 rounding (its square is about 4e-15 a row).
 constexpr double no_variance = 1e-12;
 
@@ -83,9 +84,11 @@ CollapseReport check_collapse(const Tensor& values) {
 
   message << std::fixed << std::setprecision(2);
   const auto figures = [&] {
-    message << "effective rank " << report.effective_rank << " of " << sample.cols() << ", spread " << report.mean_std;
+    message << "effective rank " << report.effective_rank << " of " << std::min(sample.rows() - 1, sample.cols())
+            << ", spread " << report.mean_std;
   };
-  report.collapsed = report.mean_std < least_spread || report.effective_rank < least_rank;
+  const std::int64_t most = std::min(sample.rows() - 1, sample.cols());  // the highest rank there could be
+  report.collapsed = report.mean_std < least_spread || (most >= rows_for_rank && report.effective_rank < least_rank);
   if (report.mean_std < least_spread) {
     message << "features have collapsed: all inputs give nearly the same vector (";
     figures();

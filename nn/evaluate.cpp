@@ -88,8 +88,10 @@ void calibrate_batchnorm(Module& model, const NextBatch& next) {
 
   Tensor inputs;
   std::vector<std::int32_t> labels;
-  std::int64_t batches = 0;
+  std::int64_t batches = 0, whole = 0;
   while (next(inputs, labels)) {
+    if (batches == 0) whole = inputs.dim(0);
+    if (inputs.dim(0) < whole) continue;
     ++batches;
     set_momentum(model, 1.0 / static_cast<double>(batches));
     model(inputs);

@@ -30,9 +30,10 @@ struct Features {
 /// output that is not [N,F].
 SIMCLR_API Features extract_features(Module& encoder, const NextBatch& next);
 
-/// Makes the running statistics of every BatchNorm in `model` the plain average of the batches' own (a smaller last
-/// batch counts like the others), by one pass in training mode: an untrained encoder has no others to be evaluated
-/// with. Weights and modes are left as they were; the momentum ends at its default, 0.1. Labels are not read.
+/// Makes the running statistics of every BatchNorm in `model` the plain average of the batches' own (one that is
+/// smaller than the first is left out: its statistics are poorer), by one pass in training mode: an untrained encoder
+/// has no others to be evaluated with. Weights and modes are left as they were; the momentum ends at its default, 0.1.
+/// Labels are not read.
 SIMCLR_API void calibrate_batchnorm(Module& model, const NextBatch& next);
 
 struct KnnOptions {

@@ -10,7 +10,7 @@
 
 namespace simclr::nn {
 
-/// What a parameter is: weight decay and LARS's adaptation apply to weights only.
+/// What a parameter is: LARS adapts and decays weights only; Sgd and AdamW can be told to.
 enum class Role { weight, bias, norm };
 
 /// How a parameter gets its first value.

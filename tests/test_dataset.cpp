@@ -4,6 +4,7 @@
 #include <simclr/data/cifar.h>
 #include <simclr/data/dataset.h>
 #include <simclr/data/idx.h>
+#include <simclr/data/subset.h>
 
 #include "support/catch.h"
 #include "support/message_of.h"
@@ -21,8 +22,8 @@ using Catch::Matchers::Contains;
 using simclr::test::append_be;
 using simclr::test::Bytes;
 using simclr::test::gzipped;
-using simclr::test::TempDir;
 using simclr::test::message_of;
+using simclr::test::TempDir;
 
 namespace {
 
@@ -378,4 +379,25 @@ TEST_CASE("Fashion-MNIST is found under its published names, gzipped or not") {
                  Contains("install dataset-fashion-mnist"));
   std::filesystem::rename(dir.path("train-labels-idx1-ubyte"), dir.path("train-labels-idx1-ubyte.gz"));
   CHECK(fashion_mnist(dir.path(), Split::train)->size() == 11);
+}
+
+TEST_CASE("Subsets serve what they name, and spread over a sorted set") {
+  MemoryData data{.bytes = {}, .shape = {1}, .labels = {}, .classes = {"a", "b"}, .description = "bytes"};
+  for (int i = 0; i < 10; ++i) {
+    data.bytes.push_back(static_cast<std::uint8_t>(i));
+    data.labels.push_back(i / 5);
+  }
+  const std::shared_ptr<const Dataset> whole = memory_dataset(data);
+  const auto some = subset(whole, {7, 2});
+  CHECK(some->size() == 2);
+  CHECK(some->sample(0).bytes[0] == 7);
+  CHECK(some->label(1) == 0);
+  CHECK(some->classes() == whole->classes());
+  CHECK_THAT(message_of([&] { subset(whole, {10}); }), Contains("subset: sample 10 of 10"));
+  CHECK_THAT(message_of([&] { (void)some->sample(2); }), Contains("subset: sample 2 of 2"));
+  const auto four = spread(whole, 4);
+  REQUIRE(four->size() == 4);
+  CHECK(four->label(0) + four->label(1) == 0);
+  CHECK(four->label(2) + four->label(3) == 2);
+  CHECK(spread(whole, 99)->size() == 10);
 }

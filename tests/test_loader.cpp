@@ -358,3 +358,27 @@ TEST_CASE("Picture views refuse what is no picture") {
   CHECK_THAT(error({4, 4, 3}), Contains("sample 7 has 64 bytes, its shape [4,4,3] needs 48"));
   CHECK_THROWS_AS(PictureViews(kernels::AugmentPolicy{.size = 0}), Error);
 }
+
+TEST_CASE("One pass serves each readable sample once, in order, and leaves the others out") {
+  // 3, 4 and 5 are a whole batch of their own.
+  const auto broken = [](std::int64_t i) { return (i >= 3 && i <= 5) || i == 7; };
+  const auto numbers = std::make_shared<Numbers>(11, broken);
+  for (const int workers : {0, 2}) {
+    int warnings = 0;
+    const auto warn = [&](const std::string&) { ++warnings; };
+    const NextBatch next =
+        one_pass(numbers, std::make_shared<Probes>(), {.batch_size = 3, .workers = workers, .on_warning = warn});
+    std::vector<float> bytes;
+    std::vector<std::int32_t> all, labels;
+    Tensor inputs;
+    while (next(inputs, labels)) {
+      REQUIRE(inputs.dim(0) == static_cast<std::int64_t>(labels.size()));
+      const auto values = inputs.to_vector<float>();
+      for (std::size_t i = 0; i < labels.size(); ++i) bytes.push_back(values[3 * i]);
+      all.insert(all.end(), labels.begin(), labels.end());
+    }
+    CHECK(bytes == std::vector<float>{0, 1, 2, 6, 8, 9, 10});
+    CHECK(all == std::vector<std::int32_t>{0, 1, 2, 6, 8, 9, 0});
+    CHECK(warnings == 4);
+  }
+}

@@ -138,8 +138,7 @@ TEST_CASE("spread features are healthy, in few dimensions and in more than rows"
     const double directions = static_cast<double>(std::min({shape[0] - 1, shape[1], std::int64_t{511}}));
     CHECK(report.effective_rank > 0.8 * directions);
     CHECK(report.effective_rank <= directions + 1e-6);
-    // Two rows are one direction, and no evidence of more.
-    CHECK(report.collapsed == (shape[0] == 2));
+    CHECK_FALSE(report.collapsed);  // two rows are one direction, which says nothing of the encoder
     if (shape[0] >= 700) CHECK(report.mean_std == Approx(1.0).margin(0.02));
   }
 }

@@ -84,12 +84,7 @@ std::string per_class(const nn::Metrics& m, const std::vector<std::string>& clas
 nn::Features features_of(nn::Module& encoder, const data::Dataset& samples, const data::Augmentation& policy,
                          const EvaluationOptions& options, std::int64_t limit) {
   std::shared_ptr<const data::Dataset> chosen = borrowed(samples);
-  if (limit > 0 && limit < samples.size()) {
-    // Spread over the set: folders come sorted by class.
-    std::vector<std::int64_t> indices(static_cast<std::size_t>(limit));
-    for (std::int64_t i = 0; i < limit; ++i) indices[static_cast<std::size_t>(i)] = i * samples.size() / limit;
-    chosen = data::subset(chosen, std::move(indices));
-  }
+  if (limit > 0) chosen = data::spread(std::move(chosen), limit);
   return nn::extract_features(encoder, batches(std::move(chosen), policy, options));
 }
 

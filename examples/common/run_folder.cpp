@@ -28,8 +28,10 @@ RunFolder::RunFolder(const std::string& dir, const std::string& name, bool overw
   fs::create_directories(path_, error);
   SIMCLR_CHECK(!error && fs::is_directory(path_), "--out ", path_, ": cannot make this folder",
                error ? ": " + error.message() : "");
-  const bool used = fs::exists(file("config.json")) || fs::exists(file("log.jsonl"));
+  const bool used = fs::exists(file("config.json")) || fs::exists(file("log.jsonl")) || fs::exists(file(weights_file));
   SIMCLR_CHECK(!used || overwrite, "--out ", path_, " already holds a run; choose another folder or add --overwrite");
+  fs::remove(file(weights_file), error);  // another run's weights must not stand beside this one's log
+  SIMCLR_CHECK(!error, file(weights_file), ": cannot be removed: ", error.message());
   log_.open(file("log.jsonl"), std::ios::trunc);
   SIMCLR_CHECK(log_.good(), file("log.jsonl"), ": cannot be written; check the folder's permissions");
 }

@@ -5,6 +5,8 @@
 #include <fstream>
 #include <string>
 
+inline constexpr const char* weights_file = "model.safetensors";
+
 /// Where a run leaves its files: config.json, log.jsonl (one JSON object a line) and the weights.
 class RunFolder {
  public:

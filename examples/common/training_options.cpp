@@ -89,7 +89,7 @@ bool parse_command_line(int argc, char** argv, TrainingOptions& o) {
       ->group(group);
   app.add_option("--data", o.data_dir, "Where the data set lies. Unset: data-cache, where scripts/download puts it")
       ->group(group);
-  app.add_option("--limit", o.limit, "Train on the first so many images; 0: all")->group(group);
+  app.add_option("--limit", o.limit, "Train on so many images, spread over the set; 0: all")->group(group);
   app.add_option("--size", r.size, "Side of a view in pixels; 0: the data set's own (32, Fashion-MNIST 28)")
       ->group(group);
 
@@ -204,7 +204,7 @@ nlohmann::ordered_json to_json(const TrainingOptions& o) {
       {"weight_decay", r.weight_decay},
       {"warmup_epochs", r.warmup_epochs},
       {"seed", o.seed},
-      {"threads", o.threads},
+      {"threads", simclr::threads()},
       {"workers", o.workers},
       {"knn_every", o.knn_every},
       {"knn_samples", o.knn_samples},

@@ -12,7 +12,7 @@ struct TrainingOptions {
 
   std::string dataset = "auto";
   std::string data_dir;
-  std::int64_t limit = 0;  // train on the first so many pictures; 0: all
+  std::int64_t limit = 0;  // train on so many pictures, spread over the set; 0: all
 
   std::uint64_t seed = 0;
   int threads = 0;  // 0: one a processor
