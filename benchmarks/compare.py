@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Runs libsimclr's training step and PyTorch's in turn, and writes the ratios.
 
-usage: benchmarks/compare.py [--build build/release] [--python /usr/bin/python3] [--rounds 3] [--out benchmarks/results]
+usage: benchmarks/compare.py [--build build/cpu] [--python /usr/bin/python3] [--rounds 3] [--out benchmarks/results]
 
 Each round runs both sides one after the other, so that a change of the machine's speed meets both; a ratio is taken
 within its round, and the median of the rounds counts. Writes <date>-cpu.json and <date>-cpu.md into --out. --python
