@@ -27,14 +27,13 @@ class SIMCLR_API Allocator {
   virtual void trim() noexcept = 0;
 };
 
-/// Keeps released host blocks for reuse: a training step asks for the same sizes again and again, and
-/// fresh pages cost a fault each.
+/// A caching allocator of host memory (core/caching_allocator.h).
 SIMCLR_API std::unique_ptr<Allocator> make_host_allocator();
 
 /// A device, the stream that work on it is queued in, and its memory.
 class SIMCLR_API Context {
  public:
-  /// The context for `device`. Throws Error when this build or machine has no such device.
+  /// The context for `device`. Throws Error when this build or machine has no such device, and says why.
   static Context& of(Device device);
 
   Context(Device device, std::shared_ptr<Allocator> allocator, void* stream = nullptr);
@@ -44,6 +43,8 @@ class SIMCLR_API Context {
   const std::shared_ptr<Allocator>& shared_allocator() const { return allocator_; }
   /// The native stream handle; null where work runs in the calling thread.
   void* stream() const { return stream_; }
+  /// Waits until all queued work is done. Throws Error for a fault of that work.
+  void synchronize() const;
 
  private:
   Device device_;

@@ -83,7 +83,8 @@ Tensor conv2d_backward_data(const Tensor& dy, const Tensor& w, const Shape& x_sh
 }
 
 void conv2d_backward_weights(const Tensor& x, const Tensor& dy, Tensor& dw, const Conv2dGeometry& geometry) {
-  check_floats("conv2d_backward_weights", x, dy, dw);
+  check_floats("conv2d_backward_weights", x, dy);
+  check_parameters("conv2d_backward_weights", x, dw);
   check_shape("conv2d_backward_weights", "dy", dy, conv2d_output_shape(x.shape(), dw.shape(), geometry));
   conv2d_slot.on(x.device()).backward_weights(x, dy, dw, geometry);
 }

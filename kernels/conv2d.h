@@ -8,7 +8,8 @@
 /// 2-D convolution (cross-correlation), channels last:
 ///   y[n,i,j,o] = sum_{u,v,c} x[n, i s + u - p, j s + v - p, c] w[o,u,v,c]
 /// with x [N,H,W,C], w [O,K,L,C], y [N,(H+2p-K)/s+1,(W+2p-L)/s+1,O], and x zero outside its bounds.
-/// CPU: oneDNN for f32 where found, else im2col + GEMM (Eigen), which also serves f64. CUDA: cuDNN.
+/// CPU: f32 or f64; oneDNN for f32 where found, else im2col + GEMM (Eigen), which also serves f64. CUDA: cuDNN, f32 or
+/// bf16, with dw in f32 for both.
 namespace simclr::kernels {
 
 struct Conv2dGeometry {

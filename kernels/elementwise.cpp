@@ -173,7 +173,8 @@ void check_pair(const char* op, const Tensor& a, const char* what, const Tensor&
 }
 
 void check_bias(const char* op, const Tensor& x, const char* what, const Tensor& bias) {
-  check_floats(op, x, bias);
+  check_floats(op, x);
+  check_parameters(op, x, bias);
   SIMCLR_CHECK(x.rank() >= 1, op, ": wants [...,C], got ", describe(x));
   check_shape(op, what, bias, {x.dim(-1)});
 }
@@ -234,7 +235,7 @@ void bias_backward(const Tensor& dy, Tensor& dbias) {
 
 Tensor sum(const Tensor& x) {
   check_floats("sum", x);
-  Tensor y = Tensor::empty({}, x.dtype(), x.device());
+  Tensor y = Tensor::empty({}, parameter_dtype(x.dtype()), x.device());
   kernels_of(x).sum(x, y);
   return y;
 }
@@ -242,13 +243,14 @@ Tensor sum(const Tensor& x) {
 Normalized normalize_forward(const Tensor& x) {
   check_floats("normalize_forward", x);
   check_rank("normalize_forward", "x", x, 2);
-  Normalized result{Tensor::empty_like(x), Tensor::empty({x.dim(0)}, x.dtype(), x.device())};
+  Normalized result{Tensor::empty_like(x), Tensor::empty({x.dim(0)}, parameter_dtype(x.dtype()), x.device())};
   kernels_of(x).normalize_forward(x, result.u, result.norm);
   return result;
 }
 
 Tensor normalize_backward(const Tensor& du, const Normalized& forward) {
-  check_floats("normalize_backward", du, forward.u, forward.norm);
+  check_floats("normalize_backward", du, forward.u);
+  check_parameters("normalize_backward", du, forward.norm);
   check_rank("normalize_backward", "du", du, 2);
   check_shape("normalize_backward", "u", forward.u, du.shape());
   check_shape("normalize_backward", "norm", forward.norm, {du.dim(0)});

@@ -3,7 +3,8 @@
 #include <simclr/core/slot.h>
 #include <simclr/core/tensor.h>
 
-/// Elementwise functions and their reductions. f32 or f64; all tensors of a call share dtype and device.
+/// Elementwise functions and their reductions. f32 or f64 on the CPU, f32 or bf16 on a GPU; all tensors of a call share
+/// dtype and device, but a bias and its gradient, norms and sums are f32 beside bf16.
 namespace simclr::kernels {
 
 /// y = a + b, same shapes.

@@ -90,7 +90,11 @@ extern const GemmKernels gemm_cpu;
 const GemmKernels gemm_cpu = {gemm_on_cpu};
 
 void gemm(const Tensor& a, const Tensor& b, Tensor& c, const GemmOptions& options) {
-  check_floats("gemm", c, a, b);
+  check_floats("gemm", c);
+  check_floats("gemm", a, b);
+  if (c.dtype() != parameter_dtype(a.dtype())) check_floats("gemm", a, c);
+  SIMCLR_CHECK(c.defined() && c.device() == a.device(), "gemm: got ", describe(c), " beside ", describe(a),
+               "; devices must be the same");
   check_rank("gemm", "a", a, 2);
   check_rank("gemm", "b", b, 2);
   const std::int64_t m = a.dim(options.transpose_a ? 1 : 0), k = a.dim(options.transpose_a ? 0 : 1);

@@ -13,7 +13,8 @@ struct GemmOptions {
   double beta = 0.0;  // 0: c need not be initialised
 };
 
-/// c = alpha op(a) op(b) + beta c, with op(a) [M,K], op(b) [K,N], c [M,N]. f32 or f64, one dtype.
+/// c = alpha op(a) op(b) + beta c, with op(a) [M,K], op(b) [K,N], c [M,N]. f32 or f64 on the CPU, f32 or bf16 on a GPU;
+/// one dtype, but c may be f32 where a and b are bf16. Sums are taken in f32 (f64 for f64).
 /// Throws Error when shapes, dtypes or devices do not match.
 SIMCLR_API void gemm(const Tensor& a, const Tensor& b, Tensor& c, const GemmOptions& options = {});
 

@@ -82,7 +82,7 @@ TEST_CASE("devices are read from text, and nonsense is refused") {
     CHECK_THROWS_WITH(parse_device(text), Catch::Contains("use cpu, cuda or cuda:N"));
   }
   for (const char* text : {"cpu", "emu", "cuda:0", "cuda:2"}) CHECK(to_string(parse_device(text)) == text);
-  CHECK_THROWS_WITH(Tensor::empty({1}, DType::f32, {DeviceType::cuda, 0}), Catch::Contains("no cuda:0 support"));
+  CHECK_THROWS_WITH(Tensor::empty({1}, DType::f32, {DeviceType::cuda, 99}), Catch::StartsWith("cuda:99: "));
 }
 
 TEST_CASE("a tensor is made, filled, copied and read back") {

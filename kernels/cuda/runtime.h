@@ -1,0 +1,37 @@
+#pragma once
+
+// CUDA's side of a device: its stream, and what every launch, copy and library call goes through. nvcc only.
+
+#include <simclr/core/context.h>
+
+#include <cublas_v2.h>
+#include <cuda_runtime.h>
+#include <cudnn.h>
+
+#include <cstddef>
+
+namespace simclr::cuda {
+
+/// Throws Error where `status` is one: "cuda: WHAT: the runtime's words; what to do".
+void check(cudaError_t status, const char* what);
+void check(cublasStatus_t status, const char* what);
+void check(cudnnStatus_t status, const char* what);
+
+/// Makes the device current on this thread and returns its compute stream.
+cudaStream_t use(Device device);
+
+/// Around a kernel's launch: the device made current, an NVTX range of the kernel's name, as much dynamic shared memory
+/// as it wants allowed; afterwards the launch's error, and with SIMCLR_SYNC=1 that of the kernel itself.
+cudaStream_t begin_launch(const char* kernel_name, Device device, const void* kernel, std::size_t dynamic_shared);
+void end_launch(const char* kernel_name, cudaStream_t stream);
+
+void copy(Device device, void* to, const void* from, std::size_t bytes, bool to_host);
+void fill(Device device, void* to, unsigned char value, std::size_t bytes);
+int multiprocessors(Device device);
+
+/// The libraries' handles, bound to the device's stream. cuBLAS has a workspace of its own, since one that it allocates
+/// itself cannot be captured.
+cublasHandle_t cublas(Device device);
+cudnnHandle_t cudnn(Device device);
+
+}  // namespace simclr::cuda

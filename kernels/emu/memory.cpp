@@ -1,0 +1,147 @@
+#include <simclr/core/error.h>
+#include <simclr/kernels/emu/device.h>
+#include <simclr/kernels/emu/memory.h>
+
+#include <algorithm>
+#include <cstdlib>
+#include <cstring>
+#include <map>
+#include <mutex>
+
+#if defined(__SANITIZE_ADDRESS__)
+#include <sanitizer/asan_interface.h>
+#endif
+
+namespace simclr::emu {
+namespace {
+
+constexpr std::byte guard_fill{0xa5};
+constexpr std::size_t alignment = 256;  // as every block of device memory
+
+struct Blocks {
+  std::mutex mutex;
+  std::map<std::byte*, std::size_t> sizes;
+  MemoryStats stats;
+};
+
+/// Never destroyed: tensors of static storage may outlive any order of destruction.
+Blocks& blocks() {
+  static auto* all = new Blocks;
+  return *all;
+}
+
+class GuardedAllocator final : public Allocator {
+ public:
+  void* allocate(std::size_t bytes) override {
+    const std::size_t whole = (bytes + 2 * guard_bytes + alignment - 1) / alignment * alignment;
+    auto* memory = static_cast<std::byte*>(std::aligned_alloc(alignment, whole));
+    SIMCLR_CHECK(memory != nullptr, "out of memory on emu: asked for ", bytes, " bytes");
+    std::byte* block = memory + guard_bytes;
+    std::memset(block, 0xff, bytes);  // NaN in every floating dtype
+    set_guard(memory);
+    set_guard(block + bytes);
+    Blocks& all = blocks();
+    const std::lock_guard lock(all.mutex);
+    all.sizes.emplace(block, bytes);
+    all.stats.in_use += bytes;
+    all.stats.reserved += bytes;
+    all.stats.peak = std::max(all.stats.peak, all.stats.in_use);
+    return block;
+  }
+
+  void release(void* address, std::size_t bytes) noexcept override {
+    auto* block = static_cast<std::byte*>(address);
+    Blocks& all = blocks();
+    const std::lock_guard lock(all.mutex);
+    all.sizes.erase(block);
+    all.stats.in_use -= bytes;
+    all.stats.reserved -= bytes;
+    clear_guard(block - guard_bytes);
+    clear_guard(block + bytes);
+    std::free(block - guard_bytes);
+  }
+
+  MemoryStats stats() const override {
+    Blocks& all = blocks();
+    const std::lock_guard lock(all.mutex);
+    return all.stats;
+  }
+
+  void reset_peak() override {
+    Blocks& all = blocks();
+    const std::lock_guard lock(all.mutex);
+    all.stats.peak = all.stats.in_use;
+  }
+
+  void trim() noexcept override {}
+};
+
+}  // namespace
+
+std::shared_ptr<Allocator> make_allocator() {
+  return std::make_shared<GuardedAllocator>();
+}
+
+void clear_guard([[maybe_unused]] std::byte* zone, [[maybe_unused]] std::size_t bytes) {
+#if defined(__SANITIZE_ADDRESS__)
+  __asan_unpoison_memory_region(zone, bytes);
+#endif
+}
+
+void set_guard(std::byte* zone, std::size_t bytes) {
+  clear_guard(zone, bytes);
+  std::memset(zone, static_cast<int>(guard_fill), bytes);
+#if defined(__SANITIZE_ADDRESS__)
+  __asan_poison_memory_region(zone, bytes);
+#endif
+}
+
+std::ptrdiff_t broken_guard([[maybe_unused]] const std::byte* zone, [[maybe_unused]] std::size_t bytes) {
+#if !defined(__SANITIZE_ADDRESS__)  // which sees the access itself, and would object to this look
+  const std::byte* end = zone + bytes;
+  const std::byte* changed = std::find_if(zone, end, [](std::byte b) { return b != guard_fill; });
+  if (changed != end) return changed - zone;
+#endif
+  return -1;
+}
+
+std::string damaged_block() {
+  Blocks& all = blocks();
+  const std::lock_guard lock(all.mutex);
+  std::string message;
+  for (const auto& [block, bytes] : all.sizes) {
+    for (std::byte* zone : {block - guard_bytes, block + bytes}) {
+      const std::ptrdiff_t at = broken_guard(zone);
+      if (at < 0) continue;
+      if (message.empty()) {
+        message = "wrote out of bounds, to byte " + std::to_string(zone + at - block) + " of a block of " +
+                  std::to_string(bytes) + " bytes of global memory";
+      }
+      set_guard(zone);
+    }
+  }
+  return message;
+}
+
+Snapshot::Snapshot() {
+  Blocks& all = blocks();
+  const std::lock_guard lock(all.mutex);
+  for (const auto& [block, bytes] : all.sizes) copies_.push_back({block, {block, block + bytes}});
+}
+
+void Snapshot::restore() const {
+  for (const Copy& copy : copies_) std::copy(copy.bytes.begin(), copy.bytes.end(), copy.block);
+}
+
+std::string Snapshot::difference() const {
+  for (const Copy& copy : copies_) {
+    const auto [now, then] = std::mismatch(copy.block, copy.block + copy.bytes.size(), copy.bytes.data());
+    if (now != copy.block + copy.bytes.size()) {
+      return "byte " + std::to_string(now - copy.block) + " of a block of " + std::to_string(copy.bytes.size()) +
+             " bytes";
+    }
+  }
+  return "";
+}
+
+}  // namespace simclr::emu

@@ -1,0 +1,292 @@
+// CUDA as core sees it: contexts (a stream and a caching allocator each), errors in words, graphs, and the handles of
+// cuBLAS and cuDNN. Contexts are never destroyed: the driver may be gone before the last static object is.
+#include <simclr/core/caching_allocator.h>
+#include <simclr/core/error.h>
+#include <simclr/core/runtime.h>
+#include <simclr/kernels/cuda/problem.h>
+#include <simclr/kernels/cuda/runtime.h>
+
+#include <nvtx3/nvToolsExt.h>
+
+#include <cstdlib>
+#include <mutex>
+#include <vector>
+
+namespace simclr {
+namespace cuda {
+namespace {
+
+std::string size_text(std::size_t bytes) {
+  char text[32];
+  std::snprintf(text, sizeof text, "%.1f GiB", static_cast<double>(bytes) / (1 << 30));
+  return text;
+}
+
+class DeviceMemory final : public MemorySource {
+ public:
+  explicit DeviceMemory(int device) : device_(device) {}
+
+  void* take(std::size_t bytes) override {
+    check(cudaSetDevice(device_), "cudaSetDevice");
+    void* block = nullptr;
+    const cudaError_t status = cudaMalloc(&block, bytes);
+    if (status == cudaErrorMemoryAllocation) {
+      cudaGetLastError();  // or the next launch would report it
+      return nullptr;
+    }
+    check(status, "cudaMalloc");
+    return block;
+  }
+
+  void give_back(void* block) noexcept override {
+    cudaSetDevice(device_);
+    cudaFree(block);
+  }
+
+  std::string describe() const override {
+    std::size_t free = 0, total = 0;
+    cudaSetDevice(device_);
+    cudaMemGetInfo(&free, &total);
+    return "on cuda:" + std::to_string(device_) + " (" + size_text(free) + " free of " + size_text(total) + ")";
+  }
+
+ private:
+  int device_;
+};
+
+/// One device's stream, memory and handles.
+struct DeviceState {
+  explicit DeviceState(int index) {
+    check(cudaSetDevice(index), "cudaSetDevice");
+    check(cudaStreamCreateWithFlags(&stream, cudaStreamNonBlocking), "cudaStreamCreate");
+    check(cudaDeviceGetAttribute(&multiprocessors, cudaDevAttrMultiProcessorCount, index), "cudaDeviceGetAttribute");
+    allocator = std::make_shared<CachingAllocator>(std::make_unique<DeviceMemory>(index));
+    context = std::make_unique<Context>(Device{DeviceType::cuda, index}, allocator, stream);
+  }
+
+  cudaStream_t stream = nullptr;
+  int multiprocessors = 0;
+  std::shared_ptr<CachingAllocator> allocator;
+  std::unique_ptr<Context> context;
+  cublasHandle_t cublas = nullptr;
+  cudnnHandle_t cudnn = nullptr;
+};
+
+DriverState driver_state() {
+  DriverState state;
+  cudaDriverGetVersion(&state.driver);
+  cudaRuntimeGetVersion(&state.runtime);
+  const cudaError_t status = cudaGetDeviceCount(&state.devices);
+  if (status != cudaSuccess) {
+    state.devices = 0;
+    if (status != cudaErrorNoDevice) state.error = cudaGetErrorString(status);
+    cudaGetLastError();
+  }
+  if (const char* visible = std::getenv("CUDA_VISIBLE_DEVICES")) state.visible = std::string("=") + visible;
+  return state;
+}
+
+const DriverState& driver() {
+  static const DriverState state = driver_state();
+  return state;
+}
+
+std::string problem() {
+  static const std::string text = describe_problem(driver());
+  return text;
+}
+
+int count() {
+  return problem().empty() ? driver().devices : 0;
+}
+
+DeviceState& state_of(Device device) {
+  static std::mutex mutex;
+  static auto* states = new std::vector<std::unique_ptr<DeviceState>>(static_cast<std::size_t>(count()));
+  const std::lock_guard lock(mutex);
+  auto& state = states->at(static_cast<std::size_t>(device.index));
+  if (!state) state = std::make_unique<DeviceState>(device.index);
+  return *state;
+}
+
+Context& context(int index) {
+  return *state_of({DeviceType::cuda, index}).context;
+}
+
+bool capturing(cudaStream_t stream) {
+  cudaStreamCaptureStatus status = cudaStreamCaptureStatusNone;
+  cudaStreamIsCapturing(stream, &status);
+  return status != cudaStreamCaptureStatusNone;
+}
+
+void wait(cudaStream_t stream, const char* what) {
+  SIMCLR_CHECK(!capturing(stream), what, " waits for the device, which a captured step must not");
+  check(cudaStreamSynchronize(stream), what);
+}
+
+void synchronize(const Context& context) {
+  wait(use(context.device()), "synchronize");
+}
+
+/// An instantiated graph and the pool that its tensors live in.
+class CudaGraph final : public CapturedStep::Graph {
+ public:
+  CudaGraph(Device device, const std::function<void()>& step) : state_(state_of(device)), device_(device) {
+    const cudaStream_t stream = use(device);
+    check(cudaStreamSynchronize(stream), "capture");
+    pool_ = state_.allocator->open_pool();
+    cudaGraph_t graph = nullptr;
+    try {
+      // Thread-local: what loader threads do meanwhile is their own affair.
+      check(cudaStreamBeginCapture(stream, cudaStreamCaptureModeThreadLocal), "cudaStreamBeginCapture");
+      step();
+      check(cudaStreamEndCapture(stream, &graph), "cudaStreamEndCapture");
+      check(cudaGraphInstantiate(&graph_, graph, 0), "cudaGraphInstantiate");
+    } catch (...) {
+      if (capturing(stream)) cudaStreamEndCapture(stream, &graph);
+      if (graph != nullptr) cudaGraphDestroy(graph);
+      cudaGetLastError();
+      release();
+      throw;
+    }
+    cudaGraphDestroy(graph);
+    state_.allocator->close_pool();
+  }
+
+  ~CudaGraph() override {
+    cudaStreamSynchronize(state_.stream);
+    release();
+  }
+
+  void replay() override {
+    const cudaStream_t stream = use(device_);
+    check(cudaGraphLaunch(graph_, stream), "cudaGraphLaunch");
+  }
+
+ private:
+  void release() noexcept {
+    if (graph_ != nullptr) cudaGraphExecDestroy(graph_);
+    state_.allocator->close_pool();
+    state_.allocator->drop_pool(pool_);
+  }
+
+  DeviceState& state_;
+  Device device_;
+  std::uint64_t pool_ = 0;
+  cudaGraphExec_t graph_ = nullptr;
+};
+
+std::unique_ptr<CapturedStep::Graph> capture(Context& context, const std::function<void()>& step) {
+  return std::make_unique<CudaGraph>(context.device(), step);
+}
+
+bool synchronous() {
+  static const bool on = [] {
+    const char* value = std::getenv("SIMCLR_SYNC");
+    return value != nullptr && std::string(value) == "1";
+  }();
+  return on;
+}
+
+const char* remedy(cudaError_t status) {
+  switch (status) {
+    case cudaErrorNoKernelImageForDevice:
+    case cudaErrorInvalidDeviceFunction:
+      return "this build has no kernels for this GPU's architecture; build with -DCMAKE_CUDA_ARCHITECTURES=native";
+    case cudaErrorMemoryAllocation: return "lower the batch size or the model's width";
+    case cudaErrorIllegalAddress:
+    case cudaErrorLaunchFailure:
+    case cudaErrorAssert:
+    case cudaErrorMisalignedAddress:
+    case cudaErrorIllegalInstruction:
+    case cudaErrorHardwareStackError: return "a kernel before this failed; run again with SIMCLR_SYNC=1 to see which";
+    case cudaErrorLaunchTimeout: return "the display's watchdog ended a kernel; use a GPU without a display";
+    default: return "see nvidia-smi";
+  }
+}
+
+}  // namespace
+
+void check(cudaError_t status, const char* what) {
+  if (status == cudaSuccess) return;
+  cudaGetLastError();  // so that the next call does not report it again
+  fail("cuda: ", what, ": ", cudaGetErrorString(status), "; ", remedy(status));
+}
+
+void check(cublasStatus_t status, const char* what) {
+  SIMCLR_CHECK(status == CUBLAS_STATUS_SUCCESS, "cuda: ", what, ": ", cublasGetStatusString(status));
+}
+
+void check(cudnnStatus_t status, const char* what) {
+  SIMCLR_CHECK(status == CUDNN_STATUS_SUCCESS, "cuda: ", what, ": ", cudnnGetErrorString(status));
+}
+
+cudaStream_t use(Device device) {
+  DeviceState& state = state_of(device);
+  check(cudaSetDevice(device.index), "cudaSetDevice");
+  return state.stream;
+}
+
+cudaStream_t begin_launch(const char* kernel_name, Device device, const void* kernel, std::size_t dynamic_shared) {
+  const cudaStream_t stream = use(device);
+  constexpr std::size_t without_asking = 48 << 10;
+  if (dynamic_shared > without_asking) {
+    check(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, static_cast<int>(dynamic_shared)),
+          kernel_name);
+  }
+  nvtxRangePushA(kernel_name);
+  return stream;
+}
+
+void end_launch(const char* kernel_name, cudaStream_t stream) {
+  nvtxRangePop();
+  check(cudaGetLastError(), kernel_name);
+  if (synchronous() && !capturing(stream)) {
+    const cudaError_t status = cudaStreamSynchronize(stream);
+    SIMCLR_CHECK(status == cudaSuccess, "cuda: ", kernel_name, ": ", cudaGetErrorString(status),
+                 "; run under compute-sanitizer for the line");
+  }
+}
+
+void copy(Device device, void* to, const void* from, std::size_t bytes, bool to_host) {
+  const cudaStream_t stream = use(device);
+  check(cudaMemcpyAsync(to, from, bytes, cudaMemcpyDefault, stream), "copy");
+  if (to_host) wait(stream, "a copy to the host");
+}
+
+void fill(Device device, void* to, unsigned char value, std::size_t bytes) {
+  check(cudaMemsetAsync(to, value, bytes, use(device)), "fill");
+}
+
+int multiprocessors(Device device) {
+  return state_of(device).multiprocessors;
+}
+
+cublasHandle_t cublas(Device device) {
+  const cudaStream_t stream = use(device);
+  DeviceState& state = state_of(device);
+  if (state.cublas == nullptr) {
+    check(cublasCreate(&state.cublas), "cublasCreate");
+    constexpr std::size_t workspace = std::size_t{32} << 20;  // NVIDIA's advice for Hopper
+    check(cublasSetStream(state.cublas, stream), "cublasSetStream");
+    check(cublasSetWorkspace(state.cublas, state.allocator->allocate(workspace), workspace), "cublasSetWorkspace");
+  }
+  return state.cublas;
+}
+
+cudnnHandle_t cudnn(Device device) {
+  const cudaStream_t stream = use(device);
+  DeviceState& state = state_of(device);
+  if (state.cudnn == nullptr) {
+    check(cudnnCreate(&state.cudnn), "cudnnCreate");
+    check(cudnnSetStream(state.cudnn, stream), "cudnnSetStream");
+  }
+  return state.cudnn;
+}
+
+}  // namespace cuda
+
+extern const RuntimeKernels runtime_cuda;
+const RuntimeKernels runtime_cuda = {cuda::problem, cuda::count, cuda::context, cuda::synchronize, cuda::capture};
+
+}  // namespace simclr
