@@ -239,6 +239,10 @@ void Tensor::zero_grad() {
   impl_->grad_is_zero = true;
 }
 
+void Tensor::assume_zero_grad() {
+  if (grad().defined()) impl_->grad_is_zero = true;
+}
+
 void Tensor::retain_grad() {
   SIMCLR_CHECK(requires_grad(), "retain_grad: ", describe(*this), " takes no part in a gradient");
   impl_->retains_grad = true;

@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <functional>
 #include <memory>
+#include <utility>
 
 namespace simclr {
 
@@ -23,12 +24,17 @@ class SIMCLR_API Storage {
   std::size_t bytes() const { return bytes_; }
   Device device() const { return device_; }
 
+  /// The same values as bf16, element for element, where somebody computes with them so (see Tensor::shadow).
+  const std::shared_ptr<Storage>& shadow() const { return shadow_; }
+  void set_shadow(std::shared_ptr<Storage> shadow) { shadow_ = std::move(shadow); }
+
  private:
   void* data_;
   std::size_t bytes_;
   Device device_;
   std::shared_ptr<Allocator> allocator_;  // null for wrapped memory
   std::function<void(void*)> deleter_;
+  std::shared_ptr<Storage> shadow_;
 };
 
 }  // namespace simclr

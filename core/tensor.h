@@ -77,6 +77,10 @@ class SIMCLR_API Tensor {
   Tensor to(Device device) const;
   /// A copy with its own memory, outside the graph.
   Tensor clone() const;
+  /// The same values as bf16, kept beside f32 ones: fill() and copy_from() on any view of them keep both equal, and so
+  /// do the optimizers. Made at the first call, for the whole memory that this tensor views. Values written through a
+  /// pointer do not reach it. What bf16 activations are multiplied with.
+  Tensor shadow() const;
   /// The same values, shared, outside the graph.
   Tensor detach() const;
 
@@ -100,6 +104,8 @@ class SIMCLR_API Tensor {
   void set_grad(const Tensor& grad);
   /// Zeroes the gradient if there is one.
   void zero_grad();
+  /// Says that the gradient's memory has just been zeroed by other means (the optimizer's, all at once).
+  void assume_zero_grad();
   /// Keeps this intermediate result's gradient in grad() when backward() passes.
   void retain_grad();
   /// Runs each time backward() has added to this leaf's gradient: once for every use of it.
@@ -120,6 +126,7 @@ class SIMCLR_API Tensor {
   Tensor view(const Shape& shape, std::int64_t first_element) const;
   void* checked_data(DType dtype) const;
   void copy_to_host(void* values, DType dtype) const;
+  Tensor existing_shadow() const;
 
   std::shared_ptr<detail::TensorImpl> impl_;
 };

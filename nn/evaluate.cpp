@@ -47,13 +47,14 @@ Features extract_features(Module& encoder, const NextBatch& next) {
   const NoGrad no_grad;
   encoder.eval();
 
+  const Device device = encoder.device();
   std::vector<Tensor> parts;
   Features features;
   std::int64_t rows = 0;
   Tensor inputs;
   std::vector<std::int32_t> labels;
   while (next(inputs, labels)) {
-    Tensor part = encoder(inputs);
+    Tensor part = encoder(inputs.to(device));
     SIMCLR_CHECK(part.defined() && part.rank() == 2, "extract_features: the encoder must give [N,F], got ",
                  describe(part));
     SIMCLR_CHECK(inputs.dim(0) == part.dim(0) && static_cast<std::int64_t>(labels.size()) == part.dim(0),
@@ -88,13 +89,14 @@ void calibrate_batchnorm(Module& model, const NextBatch& next) {
 
   Tensor inputs;
   std::vector<std::int32_t> labels;
+  const Device device = model.device();
   std::int64_t batches = 0, whole = 0;
   while (next(inputs, labels)) {
     if (batches == 0) whole = inputs.dim(0);
     if (inputs.dim(0) < whole) continue;
     ++batches;
     set_momentum(model, 1.0 / static_cast<double>(batches));
-    model(inputs);
+    model(inputs.to(device));
   }
   SIMCLR_CHECK(batches > 0, "calibrate_batchnorm: no inputs; the data set is empty");
 }

@@ -25,7 +25,7 @@ struct Features {
   std::vector<std::int32_t> labels;  // [N]
 };
 
-/// Runs the encoder over all batches in evaluation mode, recording nothing. The encoder is left as it was, each of its
+/// Runs the encoder over all batches in evaluation mode, on its own device, recording nothing. The encoder is left as it was, each of its
 /// modules in its own mode. Throws Error where there is no batch, where labels do not match the inputs, and for an
 /// output that is not [N,F].
 SIMCLR_API Features extract_features(Module& encoder, const NextBatch& next);

@@ -5,6 +5,14 @@
 #include <simclr/nn/functional.h>
 
 namespace simclr::nn {
+namespace {
+
+/// A parameter as the kernels want it beside activations x: f32 parameters lend bf16 activations their shadow.
+Tensor beside(const Tensor& x, const Tensor& parameter) {
+  return x.dtype() == DType::bf16 && parameter.dtype() == DType::f32 ? parameter.shadow() : parameter.detach();
+}
+
+}  // namespace
 
 Tensor add(const Tensor& a, const Tensor& b) {
   return record("add", {a, b}, kernels::add(a, b), [](Backward& bw) {
@@ -71,8 +79,9 @@ Tensor linear(const Tensor& x, const Tensor& w, const Tensor& bias) {
   SIMCLR_CHECK(x.rank() == 2 && w.rank() == 2 && x.dim(1) == w.dim(1), "linear: input ", describe(x),
                " does not fit weights ", describe(w), "; the last dimensions must be equal");
   Tensor y = Tensor::empty({x.dim(0), w.dim(0)}, x.dtype(), x.device());
-  kernels::gemm(x, w, y, {.transpose_b = true});
-  y = record("linear", {x, w}, y, [x = x.detach(), w = w.detach()](Backward& bw) {
+  const Tensor operand = beside(x, w);
+  kernels::gemm(x, operand, y, {.transpose_b = true});
+  y = record("linear", {x, w}, y, [x = x.detach(), w = operand](Backward& bw) {
     if (bw.needs(0)) {
       Tensor dx = bw.buffer(0);
       kernels::gemm(bw.dy(), w, dx);
@@ -99,8 +108,9 @@ Tensor add_bias(const Tensor& x, const Tensor& bias) {
 }
 
 Tensor conv2d(const Tensor& x, const Tensor& w, const kernels::Conv2dGeometry& geometry) {
-  return record("conv2d", {x, w}, kernels::conv2d_forward(x, w, geometry),
-                [x = x.detach(), w = w.detach(), geometry](Backward& bw) {
+  const Tensor operand = beside(x, w);
+  return record("conv2d", {x, w}, kernels::conv2d_forward(x, operand, geometry),
+                [x = x.detach(), w = operand, geometry](Backward& bw) {
                   if (bw.needs(0)) bw.set(0, kernels::conv2d_backward_data(bw.dy(), w, x.shape(), geometry));
                   if (bw.needs(1)) {
                     Tensor dw = bw.buffer(1);
@@ -117,7 +127,7 @@ Tensor batchnorm(const Tensor& x, const Tensor& gamma, const Tensor& beta, const
                "batchnorm: evaluation needs running statistics");
   const std::int64_t count = x.dim(-1) == 0 ? 0 : x.numel() / x.dim(-1);
   const kernels::BatchnormStatistics statistics =
-      options.training ? kernels::batchnorm_finalize(kernels::batchnorm_sums(x), count, x.dtype(), options.eps,
+      options.training ? kernels::batchnorm_finalize(kernels::batchnorm_sums(x), count, gamma.dtype(), options.eps,
                                                      options.momentum, running_mean, running_var)
                        : kernels::batchnorm_from_running(running_mean, running_var, options.eps);
   const Tensor y = kernels::batchnorm_apply(x, statistics, gamma, beta, residual, options.relu);

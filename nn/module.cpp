@@ -125,11 +125,25 @@ void Module::initialize(std::uint64_t seed) {
   }
 }
 
-void Module::to(DType dtype) {
-  for (Parameter& parameter : parameters()) parameter.value.rebind(parameter.value.to(dtype));
+template <class Where>
+void Module::convert(Where where) {
+  for (Parameter& parameter : parameters()) parameter.value.rebind(parameter.value.to(where));
   std::vector<NamedTensor> buffers;
   collect_buffers("", buffers);
-  for (NamedTensor& buffer : buffers) buffer.value.rebind(buffer.value.to(dtype));
+  for (NamedTensor& buffer : buffers) buffer.value.rebind(buffer.value.to(where));
+}
+
+void Module::to(DType dtype) {
+  convert(dtype);
+}
+
+void Module::to(Device device) {
+  convert(device);
+}
+
+Device Module::device() const {
+  const auto all = parameters();
+  return all.empty() ? Device{} : all.front().value.device();
 }
 
 void Module::train(bool training) {

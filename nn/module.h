@@ -55,6 +55,10 @@ class SIMCLR_API Module {
   void initialize(std::uint64_t seed);
   /// Converts all floating parameters and buffers; before an optimizer takes them.
   void to(DType dtype);
+  /// Moves all parameters and buffers; before an optimizer takes them.
+  void to(Device device);
+  /// Where the parameters live; the CPU where there are none.
+  Device device() const;
 
   void train(bool training = true);
   void eval() { train(false); }
@@ -75,6 +79,8 @@ class SIMCLR_API Module {
  private:
   void collect_parameters(const std::string& prefix, std::vector<Parameter>& out) const;
   void collect_buffers(const std::string& prefix, std::vector<NamedTensor>& out) const;
+  template <class Where>
+  void convert(Where where);
 
   std::vector<Parameter> parameters_;
   std::vector<NamedTensor> buffers_;

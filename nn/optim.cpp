@@ -28,6 +28,11 @@ Tensor part(const Tensor& whole, std::int64_t offset, const Tensor& parameter) {
   return whole.narrow(offset, parameter.numel()).reshape(parameter.shape());
 }
 
+bool lives_at(const Tensor& tensor, const Tensor& arena, std::int64_t offset) {
+  const std::int64_t bytes = offset * size_of(arena.dtype());
+  return tensor.defined() && tensor.raw_data() == static_cast<std::byte*>(arena.raw_data()) + bytes;
+}
+
 }  // namespace
 
 Optimizer::Optimizer(const std::vector<Parameter>& parameters, Schedule schedule, std::int32_t weight_flags,
@@ -59,10 +64,6 @@ Tensor Optimizer::add_state(std::string name) {
 }
 
 void Optimizer::step() {
-  const std::int64_t element = size_of(arena_.values.dtype());
-  const auto lives_at = [&](const Tensor& tensor, const Tensor& arena, std::int64_t offset) {
-    return tensor.defined() && tensor.raw_data() == static_cast<std::byte*>(arena.raw_data()) + offset * element;
-  };
   for (std::size_t i = 0; i < parameters_.size(); ++i) {
     const Tensor& value = parameters_[i].value;
     SIMCLR_CHECK(lives_at(value, arena_.values, offsets_[i]) && lives_at(value.grad(), arena_.gradients, offsets_[i]),
@@ -74,7 +75,15 @@ void Optimizer::step() {
 }
 
 void Optimizer::zero_grad() {
-  for (Parameter& parameter : parameters_) parameter.value.zero_grad();
+  arena_.gradients.fill(0.0);  // all at once
+  for (std::size_t i = 0; i < parameters_.size(); ++i) {
+    Tensor& value = parameters_[i].value;
+    if (lives_at(value.grad(), arena_.gradients, offsets_[i])) {
+      value.assume_zero_grad();
+    } else {
+      value.zero_grad();
+    }
+  }
 }
 
 std::int64_t Optimizer::steps() const {
