@@ -1,0 +1,81 @@
+// Shipped kernels with one line changed each (tests/CMakeLists.txt says which): the emulated device reports every
+// fault, and has nothing to say about the kernels as they are.
+#include <simclr/kernels/elementwise.h>
+#include <simclr/kernels/emu/device.h>
+
+#include "support/catch.h"
+#include "support/message_of.h"
+#include "support/tensors.h"
+
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <functional>
+
+namespace simclr::kernels {
+extern const ElementwiseKernels elementwise_missing_syncthreads, elementwise_divergent_barrier,
+    elementwise_global_out_of_bounds, elementwise_shared_out_of_bounds, elementwise_uninitialised_shared;
+}  // namespace simclr::kernels
+
+using namespace simclr;
+using namespace simclr::kernels;
+using Catch::Contains;
+
+namespace {
+
+/// What is said while `call` runs in a process of its own, which AddressSanitizer may end: its Error, else "no error".
+std::string report_of(const std::function<void()>& call) {
+  int ends[2];
+  REQUIRE(pipe(ends) == 0);
+  const pid_t child = fork();
+  if (child == 0) {
+    dup2(ends[1], STDERR_FILENO);
+    emu::set_checks(emu::Checks::thorough);
+    const std::string message = test::message_of(call);
+    const auto written = write(ends[1], message.data(), message.size());
+    _exit(written == static_cast<ssize_t>(message.size()) ? 0 : 1);
+  }
+  close(ends[1]);
+  std::string report;
+  char buffer[4096];
+  for (ssize_t n; (n = read(ends[0], buffer, sizeof buffer)) > 0;) report.append(buffer, static_cast<std::size_t>(n));
+  close(ends[0]);
+  waitpid(child, nullptr, 0);
+  return report;
+}
+
+std::string bias_backward_report(const ElementwiseKernels& kernels) {
+  const Tensor dy = test::random_tensor({70, 40}, 1, DType::f32).to(Device{DeviceType::emu});
+  Tensor dbias = Tensor::zeros({40}, DType::f32, dy.device());
+  return report_of([&] { kernels.bias_backward(dy, dbias); });
+}
+
+}  // namespace
+
+TEST_CASE("the shipped kernels give nothing to report") {
+  CHECK(bias_backward_report(elementwise_slot.on({DeviceType::emu})) == "no error");
+}
+
+TEST_CASE("a missing __syncthreads is reported") {
+  CHECK_THAT(
+      bias_backward_report(elementwise_missing_syncthreads),
+      Contains("bias_partial_kernel: reads shared memory that nobody has written") || Contains("a barrier is missing"));
+}
+
+TEST_CASE("a divergent barrier is reported") {
+  CHECK_THAT(bias_backward_report(elementwise_divergent_barrier), Contains("bias_partial_kernel: divergent barrier"));
+}
+
+TEST_CASE("a write out of bounds is reported, to global and to shared memory") {
+  for (const auto* kernels : {&elementwise_global_out_of_bounds, &elementwise_shared_out_of_bounds}) {
+    // Under the sanitizers they see it first.
+    CHECK_THAT(bias_backward_report(*kernels), Contains("bias_sum_kernel: wrote out of bounds") ||
+                                                   Contains("bias_partial_kernel: wrote out of bounds") ||
+                                                   Contains("AddressSanitizer") || Contains("runtime error: index"));
+  }
+}
+
+TEST_CASE("a read of shared memory that nobody has written is reported") {
+  CHECK_THAT(bias_backward_report(elementwise_uninitialised_shared),
+             Contains("bias_partial_kernel: reads shared memory that nobody has written"));
+}
