@@ -42,7 +42,7 @@ void launch(const char* name, Device device, const LaunchShape& shape, void (*ke
 #else
   const cudaStream_t stream =
       cuda::begin_launch(name, device, reinterpret_cast<const void*>(kernel), shape.dynamic_shared);
-  kernel<<<shape.grid, shape.threads, shape.dynamic_shared, stream> > >(static_cast<Parameters>(arguments)...);
+  kernel<<<shape.grid, shape.threads, shape.dynamic_shared, stream>>>(static_cast<Parameters>(arguments)...);
   cuda::end_launch(name, stream);
 #endif
 }
