@@ -39,6 +39,7 @@ SIMCLR_API void calibrate_batchnorm(Module& model, const NextBatch& next);
 struct KnnOptions {
   int k = 200;
   double temperature = 0.1;
+  Device device = {};  // that computes the similarities
 };
 
 /// Weighted k-nearest-neighbour classifier (Wu et al., arXiv 1805.01978, section 3.4): the k training rows of the

@@ -1,9 +1,11 @@
-// Weighted kNN in tiles: a thread multiplies 128 test rows with 2,048 training rows at a time (1 MiB of similarities,
-// which stays in its cache) and keeps each row's best k so far.
+// Weighted kNN in tiles. On the CPU a thread multiplies 128 test rows with 2,048 training rows at a time (1 MiB of
+// similarities, which stays in its cache) and keeps each row's best k so far. A GPU makes the similarities of some test
+// rows to all training rows, and the CPU looks for the best.
 #include <simclr/nn/evaluate_checks.h>
 
 #include <simclr/core/parallel.h>
 #include <simclr/kernels/gemm.h>
+#include <simclr/kernels/similarity.h>
 
 #include <algorithm>
 #include <limits>
@@ -87,43 +89,94 @@ void vote(const Neighbour* nearest, std::int64_t count, const std::vector<std::i
   for (std::size_t c = 0; c < votes.size(); ++c) scores[c] = static_cast<float>(votes[c] / sum);
 }
 
+/// What classifies a test row by its similarities.
+struct Voters {
+  const std::vector<std::int32_t>& labels;
+  std::int64_t k, classes;
+  double temperature;
+};
+
+/// One thread's lists and votes.
+class Classifier {
+ public:
+  Classifier(const Voters& voters, std::int64_t rows)
+      : voters_(voters),
+        nearest_(static_cast<std::size_t>(rows), Nearest(voters.k)),
+        votes_(static_cast<std::size_t>(voters.classes)) {}
+
+  void clear() {
+    for (Nearest& list : nearest_) list.clear();
+  }
+
+  Nearest& row(std::int64_t i) { return nearest_[static_cast<std::size_t>(i)]; }
+
+  void decide(std::int64_t i, float* scores) {
+    std::int64_t count = 0;
+    const Neighbour* found = row(i).finish(count);
+    vote(found, count, voters_.labels, voters_.temperature, votes_, scores);
+  }
+
+ private:
+  const Voters& voters_;
+  std::vector<Nearest> nearest_;
+  std::vector<double> votes_;
+};
+
+void score_on_cpu(const Tensor& queries, const Tensor& candidates, const Voters& voters, float* scores) {
+  const std::int64_t n = candidates.dim(0), rows = queries.dim(0);
+  // Tiles have the same bounds whatever the thread count, and so the products the same bits.
+  parallel_for((rows + tile_rows - 1) / tile_rows, 1, [&](std::int64_t first_tile, std::int64_t last_tile) {
+    const SerialScope serial;  // a lone tile would be split over the threads
+    const Tensor memory = Tensor::empty({tile_rows * tile_columns});
+    Classifier classifier(voters, tile_rows);
+    for (std::int64_t tile = first_tile; tile < last_tile; ++tile) {
+      const std::int64_t row = tile * tile_rows, height = std::min(tile_rows, rows - row);
+      classifier.clear();
+      for (std::int64_t column = 0; column < n; column += tile_columns) {
+        const std::int64_t width = std::min(tile_columns, n - column);
+        Tensor similarity = memory.narrow(0, height * width).reshape({height, width});
+        kernels::gemm(queries.narrow(row, height), candidates.narrow(column, width), similarity, {.transpose_b = true});
+        const float* s = similarity.data<const float>();
+        for (std::int64_t i = 0; i < height; ++i) classifier.row(i).offer(s + i * width, width, column);
+      }
+      for (std::int64_t i = 0; i < height; ++i) classifier.decide(i, scores + (row + i) * voters.classes);
+    }
+  });
+}
+
+void score_on_device(const Tensor& queries, const Tensor& candidates, const Voters& voters, float* scores) {
+  const std::int64_t n = candidates.dim(0), rows = queries.dim(0);
+  for (std::int64_t row = 0; row < rows; row += tile_rows) {
+    const std::int64_t height = std::min(tile_rows, rows - row);
+    const Tensor similarity = kernels::similarity_forward(queries.narrow(row, height), candidates, 1.0).to(Device{});
+    const float* s = similarity.data<const float>();
+    parallel_for(height, 4, [&](std::int64_t begin, std::int64_t end) {
+      Classifier classifier(voters, 1);
+      for (std::int64_t i = begin; i < end; ++i) {
+        classifier.clear();
+        classifier.row(0).offer(s + i * n, n, 0);
+        classifier.decide(0, scores + (row + i) * voters.classes);
+      }
+    });
+  }
+}
+
 }  // namespace
 
 Tensor knn_scores(const Features& train, const Tensor& test, std::int64_t classes, const KnnOptions& options) {
   check_problem("kNN", train, test, classes);
   SIMCLR_CHECK(options.k > 0 && options.temperature > 0, "kNN: k ", options.k, ", temperature ", options.temperature,
                "; both must be positive");
-  const std::int64_t n = train.values.dim(0), rows = test.dim(0);
-  const std::int64_t k = std::min<std::int64_t>(options.k, n);
+  const Voters voters = {train.labels, std::min<std::int64_t>(options.k, train.values.dim(0)), classes,
+                         options.temperature};
   const Tensor candidates = normalize_finite("kNN", "training", train.values).u;
   const Tensor queries = normalize_finite("kNN", "test", test).u;
-  Tensor scores = Tensor::empty({rows, classes});
-  float* out = scores.data<float>();
-
-  // Tiles have the same bounds whatever the thread count, and so the products the same bits.
-  parallel_for((rows + tile_rows - 1) / tile_rows, 1, [&](std::int64_t first_tile, std::int64_t last_tile) {
-    const SerialScope serial;  // a lone tile would be split over the threads
-    const Tensor memory = Tensor::empty({tile_rows * tile_columns});
-    std::vector<Nearest> nearest(static_cast<std::size_t>(tile_rows), Nearest(k));
-    std::vector<double> votes(static_cast<std::size_t>(classes));
-    for (std::int64_t tile = first_tile; tile < last_tile; ++tile) {
-      const std::int64_t row = tile * tile_rows, height = std::min(tile_rows, rows - row);
-      for (Nearest& list : nearest) list.clear();
-      for (std::int64_t column = 0; column < n; column += tile_columns) {
-        const std::int64_t width = std::min(tile_columns, n - column);
-        Tensor similarity = memory.narrow(0, height * width).reshape({height, width});
-        kernels::gemm(queries.narrow(row, height), candidates.narrow(column, width), similarity, {.transpose_b = true});
-        const float* s = similarity.data<const float>();
-        for (std::int64_t i = 0; i < height; ++i)
-          nearest[static_cast<std::size_t>(i)].offer(s + i * width, width, column);
-      }
-      for (std::int64_t i = 0; i < height; ++i) {
-        std::int64_t count = 0;
-        const Neighbour* found = nearest[static_cast<std::size_t>(i)].finish(count);
-        vote(found, count, train.labels, options.temperature, votes, out + (row + i) * classes);
-      }
-    }
-  });
+  Tensor scores = Tensor::empty({test.dim(0), classes});
+  if (options.device.type == DeviceType::cpu) {
+    score_on_cpu(queries, candidates, voters, scores.data<float>());
+  } else {
+    score_on_device(queries.to(options.device), candidates.to(options.device), voters, scores.data<float>());
+  }
   return scores;
 }
 
