@@ -63,6 +63,16 @@ std::int32_t& step_of(const char* op, OptimizerArena& arena) {
   return step;
 }
 
+/// The new values of one block, rounded, to where bf16 training reads them.
+template <class T>
+void write_shadow(OptimizerArena& arena, const T* w, const Block& block) {
+  if (!arena.shadow.defined()) return;
+  auto* shadow = arena.shadow.data<BFloat16>();
+  for (std::int64_t i = block.begin; i < block.begin + block.count; ++i) {
+    shadow[i] = BFloat16(static_cast<float>(w[i]));
+  }
+}
+
 double learning_rate(const OptimizerArena& arena, std::int32_t step) {
   const std::int64_t last = arena.learning_rates.numel() - 1;
   return double{arena.learning_rates.data<const float>()[std::min<std::int64_t>(step, last)]};
@@ -92,6 +102,7 @@ void sgd_cpu(OptimizerArena& arena, Tensor& momentum, const SgdOptions& options)
       const bool decays = (segment(arena, s).flags & segment_decay) != 0;
       sgd_block(w + begin, g + begin, v + begin, count, lr, static_cast<T>(options.momentum),
                 static_cast<T>(decays ? options.weight_decay : 0.0), options.nesterov);
+      write_shadow(arena, w, blocks[i]);
     });
   });
   ++step;
@@ -160,6 +171,7 @@ void lars_cpu(OptimizerArena& arena, Tensor& momentum, const LarsOptions& option
       lars_block(w + begin, g + begin, v + begin, count,
                  static_cast<T>(lr * ratio(total[static_cast<std::size_t>(index)])), static_cast<T>(options.momentum),
                  decay(segment(arena, index)), options.nesterov);
+      write_shadow(arena, w, blocks[i]);
     });
   });
   ++step;
@@ -207,6 +219,7 @@ void adamw_cpu(OptimizerArena& arena, Tensor& m, Tensor& v, const AdamwOptions& 
       const bool decays = (segment(arena, s).flags & segment_decay) != 0;
       const T keep = static_cast<T>(decays ? 1 - lr * options.weight_decay : 1.0);
       adamw_block(w + begin, g + begin, pm + begin, pv + begin, count, keep, factors);
+      write_shadow(arena, w, blocks[i]);
     });
   });
   ++step;
@@ -214,6 +227,8 @@ void adamw_cpu(OptimizerArena& arena, Tensor& m, Tensor& v, const AdamwOptions& 
 
 void check_arena(const char* op, const OptimizerArena& arena) {
   check_floats(op, arena.values, arena.gradients);
+  SIMCLR_CHECK(arena.values.dtype() != DType::bf16, op, ": wants f32, got ", describe(arena.values),
+               "; bf16 copies of the values go to the arena's shadow");
   check_rank(op, "values", arena.values, 1);
   check_shape(op, "gradients", arena.gradients, arena.values.shape());
   const auto control = [&](const char* what, const Tensor& tensor, DType dtype, bool shape_fits, const char* shape) {
@@ -226,6 +241,9 @@ void check_arena(const char* op, const OptimizerArena& arena) {
   control("learning_rates", rates, DType::f32, rates.defined() && rates.rank() == 1 && rates.numel() > 0,
           "[T], T at least 1,");
   control("step", step, DType::i32, step.defined() && step.shape() == Shape{1}, "[1]");
+  if (arena.shadow.defined()) {
+    control("shadow", arena.shadow, DType::bf16, arena.shadow.shape() == arena.values.shape(), "of the values' shape");
+  }
 }
 
 void check_state(const char* op, const char* what, const OptimizerArena& arena, const Tensor& state) {

@@ -3,13 +3,14 @@
 #include <simclr/core/slot.h>
 #include <simclr/core/tensor.h>
 
-/// Optimizer updates, one call for all parameters of a model. Values, gradients and state are flat f32 (or
-/// f64) arenas [n] with the same layout. The learning rate and the step count live in device memory, so
+/// Optimizer updates, one call for all parameters of a model. Values, gradients and state are flat arenas [n] with the
+/// same layout, f32, on the CPU also f64. The learning rate and the step count live in device memory, so
 /// that a captured step replays truly.
 namespace simclr::kernels {
 
 /// One parameter's place in the arenas. `segments` tensors hold these as i32 [P,3], ascending and disjoint; elements
-/// outside them stay as they are.
+/// outside them stay as they are. The CPU refuses other segments and a negative step; a GPU, which cannot look at them
+/// without waiting, stays inside the arenas but updates whatever elements, and takes a negative step for the first.
 struct Segment {
   std::int32_t begin;
   std::int32_t end;
@@ -25,6 +26,7 @@ struct OptimizerArena {
   Tensor segments;        // i32 [P,3], see Segment
   Tensor learning_rates;  // f32 [T]: the schedule; steps past its end use the last entry
   Tensor step;            // i32 [1]: updates made so far; advanced by one
+  Tensor shadow = {};     // bf16 [n], optional: gets the new values, rounded
 };
 
 struct SgdOptions {

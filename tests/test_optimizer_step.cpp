@@ -198,6 +198,25 @@ TEST_CASE("what lies between segments stays untouched") {
   }
 }
 
+TEST_CASE("a shadow gets the new values in bf16, and nothing between segments") {
+  const auto updates =
+      std::vector<std::function<void(Case&)>>{[](Case& c) { sgd_step(c.arena, c.first, {.weight_decay = 0.1}); },
+                                              [](Case& c) { lars_step(c.arena, c.first, {.weight_decay = 0.1}); },
+                                              [](Case& c) { adamw_step(c.arena, c.first, c.second, {}); }};
+  for (const auto& update : updates) {
+    for (const DType dtype : {DType::f32, DType::f64}) {
+      Case c = make_case(129, dtype), plain = make_case(129, dtype);
+      c.arena.shadow = Tensor::full(c.arena.values.shape(), 7.0, DType::bf16);
+      update(c);
+      update(plain);
+      CHECK(test::same_bits(c.arena.values, plain.arena.values));
+      const auto rounded = c.arena.values.to(DType::bf16).to_vector<float>();
+      const auto shadow = c.arena.shadow.to_vector<float>();
+      for (std::size_t i = 0; i < shadow.size(); ++i) CHECK(shadow[i] == (i % 134 < 5 ? 7.0f : rounded[i]));
+    }
+  }
+}
+
 TEST_CASE("every thread count gives the same bits") {
   const int before = threads();
   for (const DType dtype : {DType::f32, DType::f64}) {
@@ -250,6 +269,8 @@ TEST_CASE("optimizer steps refuse what does not fit") {
   refuses("segments must be i32 [P,3]", [](Case& c) { c.arena.segments = Tensor::zeros({12}, DType::i32); });
   refuses("learning_rates must be f32 [T]", [](Case& c) { c.arena.learning_rates = Tensor::zeros({0}); });
   refuses("step must be i32 [1]", [](Case& c) { c.arena.step = {}; });
+  refuses("shadow must be bf16", [](Case& c) { c.arena.shadow = Tensor::zeros({144}); });
+  refuses("shadow must be bf16", [](Case& c) { c.arena.shadow = Tensor::zeros({143}, DType::bf16); });
   refuses("cannot be negative", [](Case& c) { c.arena.step.fill(-1); });
   refuses("must ascend without overlap", [](Case& c) { c.arena.segments.data<std::int32_t>()[10] = 145; });
   refuses("must ascend without overlap", [](Case& c) { c.arena.segments.data<std::int32_t>()[3] = 35; });
