@@ -81,6 +81,7 @@ class SIMCLR_API Tensor {
   /// do the optimizers. Made at the first call, for the whole memory that this tensor views. Values written through a
   /// pointer do not reach it. What bf16 activations are multiplied with.
   Tensor shadow() const;
+  bool has_shadow() const { return existing_shadow().defined(); }
   /// The same values, shared, outside the graph.
   Tensor detach() const;
 

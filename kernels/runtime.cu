@@ -22,11 +22,24 @@ std::string size_text(std::size_t bytes) {
   return text;
 }
 
+/// While one lives, this thread may allocate though it captures: the new block is the graph's own.
+class AllocationScope {
+ public:
+  AllocationScope() { cudaThreadExchangeStreamCaptureMode(&mode_); }
+  ~AllocationScope() { cudaThreadExchangeStreamCaptureMode(&mode_); }
+  AllocationScope(const AllocationScope&) = delete;
+  AllocationScope& operator=(const AllocationScope&) = delete;
+
+ private:
+  cudaStreamCaptureMode mode_ = cudaStreamCaptureModeRelaxed;
+};
+
 class DeviceMemory final : public MemorySource {
  public:
   explicit DeviceMemory(int device) : device_(device) {}
 
   void* take(std::size_t bytes) override {
+    const AllocationScope scope;
     check(cudaSetDevice(device_), "cudaSetDevice");
     void* block = nullptr;
     const cudaError_t status = cudaMalloc(&block, bytes);
@@ -39,6 +52,7 @@ class DeviceMemory final : public MemorySource {
   }
 
   void give_back(void* block) noexcept override {
+    const AllocationScope scope;
     cudaSetDevice(device_);
     cudaFree(block);
   }
@@ -58,8 +72,13 @@ class DeviceMemory final : public MemorySource {
 struct DeviceState {
   explicit DeviceState(int index) {
     check(cudaSetDevice(index), "cudaSetDevice");
+    cudaDeviceProp properties;
+    check(cudaGetDeviceProperties(&properties, index), "cudaGetDeviceProperties");
+    const std::string unfit =
+        describe_architecture(properties.name, 10 * properties.major + properties.minor, SIMCLR_CUDA_ARCHITECTURES);
+    SIMCLR_CHECK(unfit.empty(), "cuda:", index, ": ", unfit);
+    multiprocessors = properties.multiProcessorCount;
     check(cudaStreamCreateWithFlags(&stream, cudaStreamNonBlocking), "cudaStreamCreate");
-    check(cudaDeviceGetAttribute(&multiprocessors, cudaDevAttrMultiProcessorCount, index), "cudaDeviceGetAttribute");
     allocator = std::make_shared<CachingAllocator>(std::make_unique<DeviceMemory>(index));
     context = std::make_unique<Context>(Device{DeviceType::cuda, index}, allocator, stream);
   }

@@ -70,6 +70,7 @@ void Optimizer::step() {
                  "optimizer: ", parameters_[i].name, " or its gradient has moved since this optimizer was made ",
                  "(by Module::to, set_grad or another optimizer); make the optimizer after that");
   }
+  if (arena_.values.has_shadow()) arena_.shadow = arena_.values.shadow();
   update();
   zero_grad();
 }

@@ -2,6 +2,7 @@
 
 // Private: why CUDA cannot be used, in one line. Apart from the runtime, so that every case can be tested anywhere.
 
+#include <sstream>
 #include <string>
 
 namespace simclr::cuda {
@@ -31,6 +32,21 @@ inline std::string describe_problem(const DriverState& state) {
                : "CUDA_VISIBLE_DEVICES" + state.visible + " leaves no CUDA device; unset it, or use the CPU";
   }
   return "";
+}
+
+/// Empty where one of the architectures that were compiled for ("80 90") serves a device of the given compute
+/// capability (75 for 7.5): code for an older one is translated by the driver, code for a newer one cannot run.
+inline std::string describe_architecture(const std::string& device, int capability, const std::string& compiled) {
+  std::istringstream words(compiled);
+  std::string names;
+  for (int architecture; words >> architecture;) {
+    if (architecture <= capability) return "";
+    names += (names.empty() ? "sm_" : ", sm_") + std::to_string(architecture);
+  }
+  if (names.empty()) return "";  // "native" and the like
+  const std::string own = std::to_string(capability);
+  return device + " is of sm_" + own + ", this build's kernels are for " + names +
+         " and newer; build with -DCMAKE_CUDA_ARCHITECTURES=" + own + ", or use the CPU";
 }
 
 }  // namespace simclr::cuda

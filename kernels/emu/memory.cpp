@@ -18,6 +18,8 @@ namespace {
 constexpr std::byte guard_fill{0xa5};
 constexpr std::size_t alignment = 256;  // as every block of device memory
 
+constexpr std::size_t most_bytes = std::size_t{64} << 30;  // one block
+
 struct Blocks {
   std::mutex mutex;
   std::map<std::byte*, std::size_t> sizes;
@@ -33,6 +35,8 @@ Blocks& blocks() {
 class GuardedAllocator final : public Allocator {
  public:
   void* allocate(std::size_t bytes) override {
+    SIMCLR_CHECK(bytes <= most_bytes, "out of memory on emu: asked for ", bytes, " bytes of at most ", most_bytes,
+                 "; lower the batch size or the model's width");
     const std::size_t whole = (bytes + 2 * guard_bytes + alignment - 1) / alignment * alignment;
     auto* memory = static_cast<std::byte*>(std::aligned_alloc(alignment, whole));
     SIMCLR_CHECK(memory != nullptr, "out of memory on emu: asked for ", bytes, " bytes");

@@ -1,0 +1,70 @@
+// Contexts, memory and captured steps of the device.
+#include "support/device.h"
+#include "support/message_of.h"
+
+#include <simclr/core/graph.h>
+#include <simclr/kernels/elementwise.h>
+
+using namespace simclr;
+using Catch::Contains;
+
+DEVICE_TEST_CASE("a device has one context, and says which numbers there are") {
+  const Device device = test::device();
+  CHECK(&Context::of(device) == &Context::of(device));
+  CHECK(Context::of(device).device() == device);
+  CHECK_THAT(test::message_of([&] { Context::of({device.type, 99}); }), Contains("numbered from 0"));
+  CHECK_NOTHROW(Context::of(device).synchronize());
+}
+
+DEVICE_TEST_CASE("released memory is used again: many steps hold no more than one") {
+  Allocator& allocator = Context::of(test::device()).allocator();
+  const Tensor x = test::random_both({1000, 33}, 1, DType::f32).on_device;
+  const auto step = [&] { return kernels::sum(kernels::relu_forward(kernels::scale(x, 2.0))); };
+  const double expected = step().item();
+  const std::size_t before = allocator.stats().reserved;
+  for (int i = 0; i < 20; ++i) CHECK(step().item() == expected);
+  CHECK(allocator.stats().reserved == before);
+}
+
+DEVICE_TEST_CASE("an allocation that cannot be served says how much, where, and what to do") {
+  const std::string message =
+      test::message_of([&] { Tensor::empty({std::int64_t{1} << 50}, DType::f32, test::device()); });
+  CHECK_THAT(message, Contains("out of memory on " + to_string(test::device())) && Contains("4503599627370496 bytes"));
+  CHECK_NOTHROW(Tensor::zeros({10}, DType::f32, test::device()));
+}
+
+DEVICE_TEST_CASE("a captured step reads what device memory holds at each replay") {
+  Tensor x = Tensor::full({100}, 1.0, DType::f32, test::device());
+  Tensor total = Tensor::zeros({}, DType::f32, test::device());
+  const auto step = [&] { total.copy_from(kernels::sum(kernels::scale(x, 0.5))); };
+  step();
+  CapturedStep captured(test::device(), step);
+  for (const double value : {2.0, -4.0}) {
+    x.fill(value);
+    captured.replay();
+    CHECK(total.item() == 50 * value);
+  }
+  // What others allocate meanwhile is not the captured step's.
+  const Tensor other = Tensor::full({100}, 7.0, DType::f32, test::device());
+  captured.replay();
+  for (const double value : other.to_vector<double>()) CHECK(value == 7.0);
+}
+
+DEVICE_TEST_CASE("a captured step that waits for the device is refused, and the device goes on") {
+  if (test::device().type != DeviceType::cuda) return;
+  const Tensor x = Tensor::full({4}, 1.0, DType::f32, test::device());
+  CHECK_THAT(test::message_of([&] { CapturedStep(test::device(), [&] { kernels::sum(x).item(); }); }),
+             Contains("which a captured step must not"));
+  CHECK(kernels::sum(x).item() == 4);
+}
+
+// Ends the process's use of the GPU, so it is a test of its own.
+TEST_CASE("a kernel's fault is one line with a remedy", "[.][fault]") {
+  if (!test::has_device() || test::device().type != DeviceType::cuda) return;
+  Tensor nowhere = Tensor::wrap(reinterpret_cast<void*>(0x1000), {1 << 20}, DType::f32, test::device());
+  const std::string message = test::message_of([&] {
+    kernels::relu_forward(nowhere);
+    Context::of(test::device()).synchronize();
+  });
+  CHECK_THAT(message, Contains("illegal memory access") && Contains("SIMCLR_SYNC=1"));
+}
