@@ -42,19 +42,6 @@ void backward_weights_on_cpu(const Tensor& x, const Tensor& dy, Tensor& dw, cons
 extern const Conv2dKernels conv2d_cpu;
 const Conv2dKernels conv2d_cpu = {forward_on_cpu, backward_data_on_cpu, backward_weights_on_cpu};
 
-Conv2dSizes::Conv2dSizes(const Shape& x, const Shape& weights, const Conv2dGeometry& geometry)
-    : n(x[0]),
-      h(x[1]),
-      w(x[2]),
-      c(x[3]),
-      o(weights[0]),
-      k(weights[1]),
-      l(weights[2]),
-      p((h + 2 * geometry.padding - k) / geometry.stride + 1),
-      q((w + 2 * geometry.padding - l) / geometry.stride + 1),
-      stride(geometry.stride),
-      padding(geometry.padding) {}
-
 Shape conv2d_output_shape(const Shape& x, const Shape& w, const Conv2dGeometry& geometry) {
   check_geometry(geometry);
   SIMCLR_CHECK(x.rank() == 4 && x.numel() > 0, "conv2d: x must be [N,H,W,C] and not empty, got ", x);

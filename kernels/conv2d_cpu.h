@@ -3,16 +3,9 @@
 // Private: the two CPU implementations of conv2d. Arguments are already checked.
 
 #include <simclr/kernels/conv2d.h>
+#include <simclr/kernels/conv2d_sizes.h>
 
 namespace simclr::kernels {
-
-/// A convolution's sizes by the letters of conv2d.h; y is [n,p,q,o].
-struct Conv2dSizes {
-  std::int64_t n, h, w, c, o, k, l, p, q, stride, padding;
-
-  Conv2dSizes(const Shape& x, const Shape& weights, const Conv2dGeometry& geometry);
-  auto operator<=>(const Conv2dSizes&) const = default;
-};
 
 /// Patches of x as rows of a matrix, times the weights (Eigen). f32 and f64.
 SIMCLR_API extern const Conv2dKernels conv2d_im2col;
