@@ -9,11 +9,11 @@ namespace simclr::cuda {
 
 /// What the CUDA runtime says when it is asked.
 struct DriverState {
-  int driver = 0;       // cudaDriverGetVersion, 1000 major + 10 minor; 0 without a driver
-  int runtime = 0;      // cudaRuntimeGetVersion
-  int devices = 0;      // cudaGetDeviceCount
-  std::string error;    // of cudaGetDeviceCount; empty where it succeeded or found no device
-  std::string visible;  // CUDA_VISIBLE_DEVICES, as "=1,2"; empty where it is not set
+  int driver = 0;            // cudaDriverGetVersion, 1000 major + 10 minor; 0 without a driver
+  int runtime = 0;           // cudaRuntimeGetVersion
+  int devices = 0;           // cudaGetDeviceCount
+  std::string error = {};    // of cudaGetDeviceCount; empty where it succeeded or found no device
+  std::string visible = {};  // CUDA_VISIBLE_DEVICES, as "=1,2"; empty where it is not set
 };
 
 /// Empty where there is a usable device. Without any driver cudaGetDeviceCount says "driver version is insufficient",
