@@ -178,7 +178,11 @@ struct PositiveSum {
 
 template <class T>
 void forward_typed(NtXentSaved& saved, const Tensor& anchors, const Tensor& candidates, Tensor& loss) {
+  saved.anchor_u = Tensor::empty_like(anchors);
+  saved.anchor_norm = Tensor::empty({anchors.dim(0)}, DType::f64);
   normalize_rows<T>(anchors, saved.anchor_u, saved.anchor_norm);
+  saved.candidate_u = saved.square ? saved.anchor_u : Tensor::empty_like(candidates);
+  saved.candidate_norm = saved.square ? saved.anchor_norm : Tensor::empty({candidates.dim(0)}, DType::f64);
   if (!saved.square) normalize_rows<T>(candidates, saved.candidate_u, saved.candidate_norm);
   const Side<T> rows = anchor_side<T>(saved), columns = candidate_side<T>(saved);
   const std::int64_t count = rows.count();
@@ -335,14 +339,15 @@ void check_group(const char* what, const Tensor& group, const Tensor& rows) {
 }
 
 /// SimCLR's order as groups: both views of image n are in group n.
-Tensor view_groups(std::int64_t first, std::int64_t count, std::int64_t images, Device device) {
+Tensor view_groups(std::int64_t first, std::int64_t count, std::int64_t images) {
   std::vector<std::int32_t> groups(static_cast<std::size_t>(count));
   for (std::int64_t i = 0; i < count; ++i)
     groups[static_cast<std::size_t>(i)] = static_cast<std::int32_t>((first + i) % images);
-  return Tensor::from(groups, {count}).to(device);
+  return Tensor::from(groups, {count});
 }
 
-/// The pairs with both groups defined, or an Error.
+/// The pairs, or an Error. On the CPU with both groups defined; a GPU's kernels know SimCLR's order, and an upload in
+/// every step would cost more than it.
 NtXentPairs checked_pairs(const Tensor& anchors, const Tensor& candidates, const NtXentPairs& pairs) {
   const std::int64_t count = anchors.dim(0), candidate_count = candidates.dim(0), first = pairs.self_offset;
   SIMCLR_CHECK(first >= -1 && (first == -1 || first + count <= candidate_count), "nt_xent: ", count,
@@ -358,10 +363,11 @@ NtXentPairs checked_pairs(const Tensor& anchors, const Tensor& candidates, const
   SIMCLR_CHECK(first >= 0, "nt_xent: anchors that are no candidates need groups to say who is positive");
   SIMCLR_CHECK(candidate_count % 2 == 0, "nt_xent: ", candidate_count,
                " candidates are not two views of each image; give an even number or groups");
+  if (anchors.device().type != DeviceType::cpu) return pairs;
   const std::int64_t images = candidate_count / 2;
   return {.self_offset = first,
-          .anchor_group = view_groups(first, count, images, anchors.device()),
-          .candidate_group = view_groups(0, candidate_count, images, anchors.device())};
+          .anchor_group = view_groups(first, count, images),
+          .candidate_group = view_groups(0, candidate_count, images)};
 }
 
 }  // namespace
@@ -388,24 +394,20 @@ NtXentResult nt_xent_forward(const Tensor& anchors, const Tensor& candidates, do
   saved.pairs = checked_pairs(anchors, candidates, pairs);
   saved.anchors = anchors.detach();
   saved.candidates = candidates.detach();
-  saved.anchor_u = Tensor::empty_like(anchors);
-  saved.anchor_norm = Tensor::empty({count}, DType::f64, device);
-  saved.candidate_u = saved.square ? saved.anchor_u : Tensor::empty_like(candidates);
-  saved.candidate_norm = saved.square ? saved.anchor_norm : Tensor::empty({candidates.dim(0)}, DType::f64, device);
   saved.log_sum = Tensor::empty({count}, DType::f64, device);
   saved.negatives = Tensor::empty({count}, DType::f64, device);
   saved.positives = Tensor::empty({count}, DType::i32, device);
-  Tensor loss = Tensor::empty({}, anchors.dtype(), device);
+  Tensor loss = Tensor::empty({}, parameter_dtype(anchors.dtype()), device);
   nt_xent_slot.on(device).forward(saved, anchors, candidates, loss);
   return {loss, saved};
 }
 
 NtXentGradient nt_xent_backward(const NtXentSaved& saved, const Tensor& dloss) {
-  check_floats("nt_xent", saved.anchor_u, dloss);
+  check_parameters("nt_xent", saved.anchors, dloss);
   SIMCLR_CHECK(dloss.numel() == 1, "nt_xent: dloss must be a scalar, got ", describe(dloss));
   NtXentGradient gradient;
-  gradient.danchors = Tensor::empty_like(saved.anchor_u);
-  if (!saved.square) gradient.dcandidates = Tensor::empty_like(saved.candidate_u);
+  gradient.danchors = Tensor::empty_like(saved.anchors);
+  if (!saved.square) gradient.dcandidates = Tensor::empty_like(saved.candidates);
   nt_xent_slot.on(dloss.device()).backward(saved, dloss, gradient);
   return gradient;
 }

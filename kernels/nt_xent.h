@@ -18,7 +18,8 @@ struct NtXentPairs {
   /// sum. -1: the anchors are not among the candidates, nothing is left out.
   std::int64_t self_offset = 0;
   /// i32 [A] and [M]: candidate k is a positive of anchor i when the groups are equal and k is not i
-  /// itself. Both undefined: SimCLR's order, view a of image n in row n and view b in row n + M/2.
+  /// itself. Both undefined: SimCLR's order, view a of image n in row n and view b in row n + M/2, so that candidate k
+  /// is of anchor i's image when k and self_offset + i are equal modulo M/2.
   Tensor anchor_group = {};
   Tensor candidate_group = {};
 };
@@ -26,27 +27,29 @@ struct NtXentPairs {
 /// What the backward pass needs: O((A + M) D) numbers. Norms and sums are f64: a small temperature would
 /// turn an f32's rounding of them into errors that show.
 struct NtXentSaved {
-  Tensor anchors, anchor_u, anchor_norm;           // z itself [A,D], u [A,D], |z| f64 [A]
+  Tensor anchors, anchor_u, anchor_norm;           // z itself [A,D], u as the device's kernels want it, |z| f64 [A]
   Tensor candidates, candidate_u, candidate_norm;  // the same of M rows; the anchors' own in the square case
   Tensor log_sum;                                  // f64 [A]: log sum_{k != self} e^{s_ik}
   Tensor negatives;                                // f64 [A]: share of the sum that negatives hold, sum_neg / sum
   Tensor positives;                                // i32 [A]: |P_i|
-  std::int64_t counted = 0;                        // anchors that have a positive
+  std::int64_t counted = 0;                        // anchors that have a positive; 0 on a GPU, whose host cannot know
+  Tensor device_counted;                           // f64 []: the same in a GPU's memory
+  Tensor device_terms;                             // f32: what a GPU's tiles need of each anchor
   double temperature = 1.0;
-  NtXentPairs pairs;    // both groups defined, SimCLR's order written out
+  NtXentPairs pairs;    // on the CPU both groups are defined, SimCLR's order written out
   bool square = false;  // anchors and candidates are one tensor, with one grouping and self_offset 0
 };
 
 struct NtXentResult {
-  Tensor loss;  // scalar [] of z's dtype
+  Tensor loss;  // scalar [] of z's dtype; f32 beside bf16
   NtXentSaved saved;
 };
 
 /// `anchors` and `candidates` may be one tensor (Tensor::same_as): the square case, which uses symmetry. It
-/// needs self_offset 0 and no groups or one tensor for both. f32 or f64. The arithmetic holds for any
-/// temperature: sums that could overflow are kept relative to their row's maximum.
+/// needs self_offset 0 and no groups or one tensor for both. f32 or f64; on a GPU f32 or bf16. The arithmetic holds for
+/// any temperature: sums that could overflow are kept relative to their row's maximum.
 /// Throws Error for a temperature that is not positive and finite, mismatched shapes, pairs that do not fit,
-/// and where no anchor has a positive.
+/// and where no anchor has a positive; a GPU does not wait to find that out, there the loss is NaN.
 SIMCLR_API NtXentResult nt_xent_forward(const Tensor& anchors, const Tensor& candidates, double temperature,
                                         const NtXentPairs& pairs = {});
 
@@ -54,7 +57,7 @@ struct NtXentGradient {
   Tensor danchors;     // [A,D]; the whole gradient of z in the square case
   Tensor dcandidates;  // [M,D]; undefined in the square case
 };
-/// Gradients times `dloss`, d(anything)/d(loss), a scalar tensor.
+/// Gradients times `dloss`, d(anything)/d(loss), a scalar tensor of the loss's dtype. They have z's.
 SIMCLR_API NtXentGradient nt_xent_backward(const NtXentSaved& saved, const Tensor& dloss);
 
 struct NtXentKernels {

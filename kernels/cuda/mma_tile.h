@@ -1,0 +1,110 @@
+#pragma once
+
+// Products of bf16 rows on the tensor cores, 128 threads: four warps of 16 or 32 rows each, whose values stay in
+// registers; tiles of 64 columns pass through shared memory, one being copied while the other is used.
+
+#include <simclr/kernels/cuda/tiles.h>
+
+namespace simclr::gpu {
+inline namespace SIMCLR_TARGET {
+
+template <int depth, class Extra>
+struct MmaTile {
+  static constexpr int row_parts = depth <= 128 ? 2 : 1;  // of 16 rows, a warp; two halve the reads of shared memory
+  static constexpr int rows = 64 * row_parts;
+  static constexpr int pitch = depth + 8;  // keeps the rows of a matrix in different banks
+  static constexpr int steps = depth / 16;
+  static constexpr int stage = tile_size * pitch + tile_size * static_cast<int>(sizeof(Extra) / sizeof(BFloat16));
+  static constexpr std::size_t shared = 2 * stage * sizeof(BFloat16);
+
+  FragmentA u[row_parts][steps];
+
+  /// This warp's rows, of a block that starts at `rows`. Lane l has rows l / 4 and l / 4 + 8 of every 16.
+  __device__ void load_rows(const BFloat16* block_rows) {
+    const int lane = lane_index(), warp = static_cast<int>(threadIdx.x) / 32;
+    const BFloat16* from = block_rows + (warp * 16 * row_parts + lane / 4) * depth + lane % 4 * 2;
+#pragma unroll
+    for (int m = 0; m < row_parts; ++m) {
+#pragma unroll
+      for (int k = 0; k < steps; ++k) {
+#pragma unroll
+        for (int w = 0; w < 4; ++w) {
+          u[m][k].word[w] =
+              *reinterpret_cast<const std::uint32_t*>(from + (16 * m + w % 2 * 8) * depth + 16 * k + w / 2 * 8);
+        }
+      }
+    }
+  }
+
+  /// Starts copying 64 columns and, where there are any, their extras; they lie in this order.
+  __device__ static void fetch(const BFloat16* columns, const Extra* extras, BFloat16* to) {
+    constexpr int vectors = depth / 8;
+#pragma unroll
+    for (int n = 0; n < tile_size * vectors / tile_threads; ++n) {
+      const int v = n * tile_threads + static_cast<int>(threadIdx.x), r = v / vectors, d = v % vectors * 8;
+      copy_async16(to + r * pitch + d, columns + r * depth + d);
+    }
+    if (extras != nullptr && threadIdx.x < tile_size / 2) {
+      copy_async16(to + tile_size * pitch + threadIdx.x * 8, extras + threadIdx.x * 2);
+    }
+    copy_async_commit();
+  }
+
+  __device__ static const Extra* extras_of(const BFloat16* tile) {
+    return reinterpret_cast<const Extra*>(tile + tile_size * pitch);
+  }
+
+  /// x of this warp's rows and columns [column, column + 8 column_parts) of a tile.
+  template <int column_parts>
+  __device__ void products(const BFloat16* tile, int column, FragmentC (&x)[row_parts][column_parts]) const {
+    const int lane = lane_index();
+    const BFloat16* from = tile + (column + lane % 8 + lane / 16 * 8) * pitch + lane / 8 % 2 * 8;
+#pragma unroll
+    for (int m = 0; m < row_parts; ++m) {
+#pragma unroll
+      for (int n = 0; n < column_parts; ++n) x[m][n] = {};
+    }
+#pragma unroll
+    for (int k = 0; k < steps; ++k) {
+#pragma unroll
+      for (int n = 0; n < column_parts; n += 2) {
+        std::uint32_t words[4];
+        load_matrices(words, from + n * 8 * pitch + 16 * k);
+#pragma unroll
+        for (int m = 0; m < row_parts; ++m) {
+          mma(x[m][n], u[m][k], {words[0], words[1]});
+          mma(x[m][n + 1], u[m][k], {words[2], words[3]});
+        }
+      }
+    }
+  }
+
+  /// Calls use(tile, its columns' memory) for tiles [0, tiles), with a barrier between two calls.
+  template <class Use>
+  __device__ static void sweep(const BFloat16* columns, const Extra* extras, int tiles, BFloat16* shared_memory,
+                               Use&& use) {
+    const auto fetch_tile = [&](int tile) {
+      const std::int64_t first = static_cast<std::int64_t>(tile) * tile_size;
+      fetch(columns + first * depth, extras == nullptr ? nullptr : extras + first, shared_memory + tile % 2 * stage);
+    };
+    fetch_tile(0);
+    for (int tile = 0; tile < tiles; ++tile) {
+      copy_async_wait<0>();
+      __syncthreads();  // the tile is there, and nobody reads the other one
+      if (tile + 1 < tiles) fetch_tile(tile + 1);
+      use(tile, static_cast<const BFloat16*>(shared_memory + tile % 2 * stage));
+    }
+  }
+};
+
+/// The row and the column of value v of fragment [m][n]: 16 m + 8 (v / 2) and 8 n + v % 2 from these.
+template <int row_parts>
+__device__ int fragment_row() {
+  return static_cast<int>(threadIdx.x) / 32 * 16 * row_parts + lane_index() / 4;
+}
+__device__ inline int fragment_column() {
+  return lane_index() % 4 * 2;
+}
+
+}  // namespace SIMCLR_TARGET
+}  // namespace simclr::gpu

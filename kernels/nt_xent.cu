@@ -1,0 +1,461 @@
+// NT-Xent on a GPU; the maths is in nt_xent.h. With x_ik = s_ik log2(e), e_ik = 2^{x_ik - shift}:
+//   forward   L-_i = sum over negatives of e_ik, in tiles of rows x columns, each block a range of columns
+//             loss_i = log1p(L-_i / e_pos) in the log domain: L- is kept apart from the positives, which are few and
+//             taken in f64 from z itself, because well-aligned pairs leave small differences of large numbers
+//   backward  W_ik = e_ik (1/L_i + 1/L_k), 0 for self and positives, recomputed in the same tiles;
+//             du = W u + sum over positives of (their weight) u_pos,  dz = (du - (du.u)u) dloss / (counted tau |z|)
+//             In the square case W is symmetric; a rectangle has one pass for each side, with one half of W.
+// bf16 rows of up to 256 go through the tensor cores: u is scaled by sqrt(log2(e)/tau), so that a product of two rows
+// is x_ik; W is rounded to bf16 in registers and is the next product's left side. Others go through the f32 cores, from
+// f32 unit vectors. Above a temperature of 0.015 no sum can overflow, and the shift is 0; below it follows the row's
+// maximum. Launches: a block of 128 threads for 64 or 128 rows and a range of columns; a warp for each row elsewhere.
+#include <simclr/kernels/cuda/mma_tile.h>
+#include <simclr/kernels/cuda/nt_xent_rows.h>
+#include <simclr/kernels/nt_xent.h>
+
+namespace simclr::kernels {
+namespace {
+
+using namespace gpu;
+
+/// Rows of one side as the tiles read them.
+template <class U>
+struct TileSide {
+  const U* u;
+  AnchorTerms terms;
+};
+
+// f32.
+
+constexpr std::size_t sums_f32_shared = 2 * simt_stage * sizeof(float);
+
+/// log2(e)/tau in two parts: rounded to one f32, an argument of 20 would cost 1e-6 of the exponential.
+struct Log2Scale {
+  float high, low;
+
+  explicit Log2Scale(double temperature)
+      : high(static_cast<float>(std::numbers::log2e / temperature)),
+        low(static_cast<float>(std::numbers::log2e / temperature - static_cast<double>(high))) {}
+
+  /// 2^{dot scale} = 2^x factor.
+  __device__ float argument(float dot, float& factor) const {
+    const float x = dot * high;
+    factor = fmaf(fmaf(dot, low, fmaf(dot, high, -x)), 0.693147181f, 1.0f);
+    return x;
+  }
+};
+
+template <bool shifted>
+__global__ void __launch_bounds__(tile_threads)
+    nt_xent_sums_f32_kernel(const float* rows, const float* columns, int depth, int tiles, int tiles_each, Pairs pairs,
+                            Log2Scale scale, PartialSums partial) {
+  SIMCLR_DYNAMIC_SHARED(float, stage);
+  const int first_row = static_cast<int>(blockIdx.x) * tile_size,
+            first_tile = static_cast<int>(blockIdx.y) * tiles_each;
+  const int row = first_row + static_cast<int>(threadIdx.x) / 16, column = static_cast<int>(threadIdx.x) % 16;
+  RowSum<shifted> sums[8];
+  simt_sweep(rows + static_cast<std::int64_t>(first_row) * depth,
+             columns + static_cast<std::int64_t>(first_tile) * tile_size * depth, depth,
+             min(tiles_each, tiles - first_tile), stage, [&](int tile, const SimtDots& dots) {
+               const int first_column = (first_tile + tile) * tile_size;
+               const bool masked = pairs.touch(first_row, tile_size, first_column, tile_size);
+#pragma unroll
+               for (int i = 0; i < 8; ++i) {
+                 float x[4], factor[4];
+#pragma unroll
+                 for (int j = 0; j < 4; ++j) {
+                   x[j] = scale.argument(dots[i][j], factor[j]);
+                   if (masked && pairs.exclude(row + 8 * i, first_column + column + 16 * j)) x[j] = -INFINITY;
+                 }
+                 sums[i].rise(x);
+                 float sum = 0;
+#pragma unroll
+                 for (int j = 0; j < 4; ++j) sum += fast_exp2(x[j] - sums[i].top) * factor[j];
+                 sums[i].sum += static_cast<double>(sum);
+               }
+             });
+#pragma unroll
+  for (int i = 0; i < 8; ++i) {
+    sums[i].template merge_lanes<16>();
+    if (column == 0) partial.write(blockIdx.y, row + 8 * i, sums[i]);
+  }
+}
+
+template <int parts>
+constexpr std::size_t weights_f32_shared = (2 * simt_stage +
+                                            tile_size * (simt_square_pitch + simt_slice_pitch<parts>)) *
+                                           sizeof(float);
+
+/// du[split] of 64 rows, columns [first, first + 64 parts) of them, which blockIdx.z picks.
+template <int parts, bool shifted>
+__global__ void __launch_bounds__(tile_threads)
+    nt_xent_weights_f32_kernel(TileSide<float> rows, TileSide<float> columns, int depth, int tiles, int tiles_each,
+                               Pairs pairs, Log2Scale scale, float* du) {
+  SIMCLR_DYNAMIC_SHARED(float, stage);
+  float* const square = stage + 2 * simt_stage;
+  float* const slice = square + tile_size * simt_square_pitch;
+  const int first_row = static_cast<int>(blockIdx.x) * tile_size,
+            first_tile = static_cast<int>(blockIdx.y) * tiles_each;
+  const int thread_row = static_cast<int>(threadIdx.x) / 16, thread_column = static_cast<int>(threadIdx.x) % 16;
+  const int first_depth = static_cast<int>(blockIdx.z) * tile_size * parts;
+  const float* const other_u = columns.u + static_cast<std::int64_t>(first_tile) * tile_size * depth;
+  AnchorTerm own[8];
+#pragma unroll
+  for (int i = 0; i < 8; ++i) own[i] = rows.terms.at(first_row + thread_row + 8 * i);
+  float sum[8][4 * parts] = {};
+  simt_sweep(rows.u + static_cast<std::int64_t>(first_row) * depth, other_u, depth, min(tiles_each, tiles - first_tile),
+             stage, [&](int tile, const SimtDots& dots) {
+               const int first_column = (first_tile + tile) * tile_size;
+               const bool masked = pairs.touch(first_row, tile_size, first_column, tile_size);
+               simt_fetch_slice<parts>(other_u + static_cast<std::int64_t>(tile) * tile_size * depth, depth,
+                                       first_depth, slice);
+#pragma unroll
+               for (int j = 0; j < 4; ++j) {
+                 const int column = thread_column + 16 * j;
+                 const AnchorTerm other = columns.terms.at(first_column + column);
+#pragma unroll
+                 for (int i = 0; i < 8; ++i) {
+                   const int row = thread_row + 8 * i;
+                   float factor, x = scale.argument(dots[i][j], factor);
+                   if (masked && pairs.exclude(first_row + row, first_column + column)) x = -INFINITY;
+                   square[row * simt_square_pitch + column] = weight<shifted>(x, own[i], other) * factor;
+                 }
+               }
+               copy_async_wait<0>();
+               __syncthreads();  // the square and the slice are there; the sweep's barrier follows their use
+               simt_multiply<parts>(square, slice, sum);
+             });
+  const std::int64_t all_rows = static_cast<std::int64_t>(gridDim.x) * tile_size;
+  simt_store<parts>(sum, du + (blockIdx.y * all_rows + first_row) * depth, depth, first_depth);
+}
+
+// bf16, on the tensor cores: four warps of 16 or 32 rows each, whose u stays in registers; tiles of 64 columns pass
+// through shared memory, one being copied while the other is used.
+
+/// x = -infinity for the pairs that are no negatives.
+template <int row_parts, int column_parts>
+__device__ void exclude_pairs(const Pairs& pairs, int row, int column, FragmentC (&x)[row_parts][column_parts]) {
+#pragma unroll
+  for (int m = 0; m < row_parts; ++m) {
+#pragma unroll
+    for (int n = 0; n < column_parts; ++n) {
+#pragma unroll
+      for (int v = 0; v < 4; ++v) {
+        if (pairs.exclude(row + 16 * m + v / 2 * 8, column + 8 * n + v % 2)) x[m][n].value[v] = -INFINITY;
+      }
+    }
+  }
+}
+
+template <int depth, bool shifted>
+__global__ void __launch_bounds__(tile_threads, depth <= 128 ? 3 : 2)
+    nt_xent_sums_kernel(const BFloat16* rows, const BFloat16* columns, int tiles, int tiles_each, Pairs pairs,
+                        PartialSums partial) {
+  using Tile = MmaTile<depth, AnchorTerm>;
+  constexpr int parts = Tile::row_parts, column_parts = 4;
+  SIMCLR_DYNAMIC_SHARED(BFloat16, memory);
+  const int first_row = static_cast<int>(blockIdx.x) * Tile::rows,
+            first_tile = static_cast<int>(blockIdx.y) * tiles_each;
+  const int row = first_row + fragment_row<parts>();
+  Tile own;
+  own.load_rows(rows + static_cast<std::int64_t>(first_row) * depth);
+  RowSum<shifted> sums[parts][2];
+  Tile::sweep(columns + static_cast<std::int64_t>(first_tile) * tile_size * depth, nullptr,
+              min(tiles_each, tiles - first_tile), memory, [&](int tile, const BFloat16* u) {
+                const int first_column = (first_tile + tile) * tile_size;
+                const bool masked = pairs.touch(first_row, Tile::rows, first_column, tile_size);
+#pragma unroll 1
+                for (int column = 0; column < tile_size; column += 8 * column_parts) {
+                  FragmentC x[parts][column_parts];
+                  own.products(u, column, x);
+                  if (masked) exclude_pairs(pairs, row, first_column + column + fragment_column(), x);
+#pragma unroll
+                  for (int m = 0; m < parts; ++m) {
+#pragma unroll
+                    for (int half = 0; half < 2; ++half) {
+                      float values[2 * column_parts];
+#pragma unroll
+                      for (int n = 0; n < 2 * column_parts; ++n) values[n] = x[m][n / 2].value[2 * half + n % 2];
+                      sums[m][half].rise(values);
+                      float sum = 0;
+#pragma unroll
+                      for (int n = 0; n < 2 * column_parts; ++n) sum += fast_exp2(values[n] - sums[m][half].top);
+                      sums[m][half].sum += static_cast<double>(sum);
+                    }
+                  }
+                }
+              });
+#pragma unroll
+  for (int m = 0; m < parts; ++m) {
+#pragma unroll
+    for (int half = 0; half < 2; ++half) {
+      sums[m][half].template merge_lanes<4>();
+      if (lane_index() % 4 == 0) partial.write(blockIdx.y, row + 16 * m + 8 * half, sums[m][half]);
+    }
+  }
+}
+
+template <int depth, bool shifted>
+__global__ void __launch_bounds__(tile_threads, 2)
+    nt_xent_weights_kernel(TileSide<BFloat16> rows, TileSide<BFloat16> columns, int tiles, int tiles_each, Pairs pairs,
+                           float* du) {
+  using Tile = MmaTile<depth, AnchorTerm>;
+  constexpr int parts = Tile::row_parts, column_parts = 4 / parts;
+  SIMCLR_DYNAMIC_SHARED(BFloat16, memory);
+  const int first_row = static_cast<int>(blockIdx.x) * Tile::rows,
+            first_tile = static_cast<int>(blockIdx.y) * tiles_each;
+  const int row = first_row + fragment_row<parts>(), lane = lane_index();
+  Tile own;
+  own.load_rows(rows.u + static_cast<std::int64_t>(first_row) * depth);
+  AnchorTerm own_terms[parts][2];
+#pragma unroll
+  for (int m = 0; m < parts; ++m) {
+#pragma unroll
+    for (int half = 0; half < 2; ++half) own_terms[m][half] = rows.terms.at(row + 16 * m + 8 * half);
+  }
+  FragmentC sum[parts][depth / 8] = {};
+  const AnchorTerms others = columns.terms;
+  const std::int64_t start = static_cast<std::int64_t>(first_tile) * tile_size;
+  Tile::sweep(columns.u + start * depth, others.term == nullptr ? nullptr : others.term + start,
+              min(tiles_each, tiles - first_tile), memory, [&](int tile, const BFloat16* u) {
+                const AnchorTerms tile_terms = {others.term == nullptr ? nullptr : Tile::extras_of(u)};
+                const int first_column = (first_tile + tile) * tile_size;
+                const bool masked = pairs.touch(first_row, Tile::rows, first_column, tile_size);
+#pragma unroll 1
+                for (int column = 0; column < tile_size; column += 8 * column_parts) {
+                  FragmentC x[parts][column_parts];
+                  own.products(u, column, x);
+                  if (masked) exclude_pairs(pairs, row, first_column + column + fragment_column(), x);
+#pragma unroll
+                  for (int n = 0; n < column_parts; ++n) {
+#pragma unroll
+                    for (int v = 0; v < 4; ++v) {
+                      const AnchorTerm other = tile_terms.at(column + fragment_column() + 8 * n + v % 2);
+#pragma unroll
+                      for (int m = 0; m < parts; ++m) {
+                        x[m][n].value[v] = weight<shifted>(x[m][n].value[v], own_terms[m][v / 2], other);
+                      }
+                    }
+                  }
+      // The weights of 16 columns are one left side; the columns' u, by transposed loads, the right one.
+#pragma unroll
+                  for (int n = 0; n < column_parts; n += 2) {
+                    FragmentA w[parts];
+#pragma unroll
+                    for (int m = 0; m < parts; ++m) {
+                      const float *left = x[m][n].value, *right = x[m][n + 1].value;
+                      w[m] = {{pack_bf16(left[0], left[1]), pack_bf16(left[2], left[3]), pack_bf16(right[0], right[1]),
+                               pack_bf16(right[2], right[3])}};
+                    }
+                    const BFloat16* from = u + (column + 8 * n + lane % 16) * Tile::pitch + lane / 16 * 8;
+#pragma unroll
+                    for (int d = 0; d < depth / 8; d += 2) {
+                      std::uint32_t words[4];
+                      load_matrices_transposed(words, from + 8 * d);
+#pragma unroll
+                      for (int m = 0; m < parts; ++m) {
+                        mma(sum[m][d], w[m], {words[0], words[1]});
+                        mma(sum[m][d + 1], w[m], {words[2], words[3]});
+                      }
+                    }
+                  }
+                }
+              });
+  const std::int64_t all_rows = static_cast<std::int64_t>(gridDim.x) * Tile::rows;
+#pragma unroll
+  for (int m = 0; m < parts; ++m) {
+#pragma unroll
+    for (int half = 0; half < 2; ++half) {
+      float* const to = du + (blockIdx.y * all_rows + row + 16 * m + 8 * half) * depth + fragment_column();
+#pragma unroll
+      for (int d = 0; d < depth / 8; ++d) {
+        store<2>(to + 8 * d, Pack<2>{{sum[m][d].value[2 * half], sum[m][d].value[2 * half + 1]}});
+      }
+    }
+  }
+}
+
+// Launchers.
+
+constexpr std::int64_t tensor_core_width = 256;
+
+bool on_tensor_cores(const Tensor& u) {
+  return u.dtype() == DType::bf16;
+}
+
+/// No e^s overflows, nor a sum of them: |x| <= log2(e)/tau.
+bool needs_shift(double temperature) {
+  return std::numbers::log2e / temperature > 96;
+}
+
+/// Calls body(depth, shifted), both constants, of the tensor cores' kernels.
+template <class Body>
+void dispatch_depth(std::int64_t depth, bool shifted, Body&& body) {
+  const auto with = [&](auto constant) {
+    shifted ? body(constant, std::true_type{}) : body(constant, std::false_type{});
+  };
+  if (depth == 64) {
+    with(std::integral_constant<int, 64>{});
+  } else if (depth == 128) {
+    with(std::integral_constant<int, 128>{});
+  } else {
+    with(std::integral_constant<int, 256>{});
+  }
+}
+
+int tiles_of(std::int64_t rows, int size) {
+  return static_cast<int>((rows + size - 1) / size);
+}
+
+/// Unit vectors for the tiles: bf16 for the tensor cores, scaled so that products are arguments of 2^x, else f32.
+Tensor tile_rows_of(const Tensor& z, double temperature, Tensor& norm) {
+  const std::int64_t width = z.dim(1);
+  if (z.dtype() != DType::bf16 || width > tensor_core_width) {
+    return unit_rows<float>(z, padded(width, simt_depth), 1.0, norm);
+  }
+  const std::int64_t depth = width <= 64 ? 64 : width <= 128 ? 128 : 256;
+  return unit_rows<BFloat16>(z, depth, std::sqrt(std::numbers::log2e / temperature), norm);
+}
+
+/// Rows and columns of the tiles as pairs: anchors and candidates, or the other way round.
+Pairs pairs_of(const NtXentSaved& saved, bool anchors_are_rows) {
+  const NtXentPairs& given = saved.pairs;
+  const bool grouped = given.anchor_group.defined();
+  const auto count = static_cast<int>(saved.anchors.dim(0)), others = static_cast<int>(saved.candidates.dim(0));
+  const int offset = given.self_offset < 0 ? no_self : static_cast<int>(given.self_offset);
+  const std::int32_t* anchor_group = grouped ? given.anchor_group.data<const std::int32_t>() : nullptr;
+  const std::int32_t* candidate_group = grouped ? given.candidate_group.data<const std::int32_t>() : nullptr;
+  if (anchors_are_rows) return {anchor_group, candidate_group, count, others, offset, 0, others / 2};
+  return {candidate_group, anchor_group, others, count, 0, offset, others / 2};
+}
+
+template <class T>
+Embeddings<T> embeddings_of(const Tensor& z, const Tensor& norm) {
+  return {z.data<const T>(), norm.data<const double>(), static_cast<int>(z.dim(1))};
+}
+
+AnchorValues values_of(const NtXentSaved& saved) {
+  return {saved.log_sum.data<double>(), saved.negatives.data<double>(), saved.positives.data<std::int32_t>()};
+}
+
+void forward_gpu(NtXentSaved& saved, const Tensor& anchors, const Tensor& candidates, Tensor& loss) {
+  const Device device = anchors.device();
+  const double temperature = saved.temperature;
+  saved.anchor_u = tile_rows_of(anchors, temperature, saved.anchor_norm);
+  saved.candidate_u = saved.anchor_u;
+  saved.candidate_norm = saved.anchor_norm;
+  if (!saved.square) saved.candidate_u = tile_rows_of(candidates, temperature, saved.candidate_norm);
+
+  const bool tensor_cores = on_tensor_cores(saved.anchor_u), shifted = needs_shift(temperature);
+  const std::int64_t count = anchors.dim(0), all_rows = saved.anchor_u.dim(0), depth = saved.anchor_u.dim(1);
+  const int tiles = tiles_of(candidates.dim(0), tile_size);
+  const int rows = tensor_cores && depth <= 128 ? 128 : 64, row_tiles = tiles_of(count, rows);
+  const Split split = split_columns(row_tiles, tiles, 3 * multiprocessors(device));
+  const Pairs pairs = pairs_of(saved, true);
+  const Tensor sums = Tensor::empty({split.splits, all_rows}, DType::f64, device);
+  const Tensor tops = shifted ? Tensor::empty({split.splits, all_rows}, DType::f32, device) : Tensor();
+  const PartialSums partial = {sums.data<double>(), shifted ? tops.data<float>() : nullptr, split.splits,
+                               static_cast<int>(all_rows)};
+  const dim3 grid(static_cast<unsigned>(row_tiles), static_cast<unsigned>(split.splits));
+  if (tensor_cores) {
+    dispatch_depth(depth, shifted, [&](auto constant, auto with_shift) {
+      launch("nt_xent_sums_kernel", device, {grid, tile_threads, MmaTile<constant(), AnchorTerm>::shared},
+             nt_xent_sums_kernel<constant(), with_shift()>, saved.anchor_u.data<BFloat16>(),
+             saved.candidate_u.data<BFloat16>(), tiles, split.tiles_each, pairs, partial);
+    });
+  } else {
+    launch("nt_xent_sums_f32_kernel", device, {grid, tile_threads, sums_f32_shared},
+           shifted ? nt_xent_sums_f32_kernel<true> : nt_xent_sums_f32_kernel<false>, saved.anchor_u.data<float>(),
+           saved.candidate_u.data<float>(), static_cast<int>(depth), tiles, split.tiles_each, pairs,
+           Log2Scale(temperature), partial);
+  }
+
+  const Tensor losses = Tensor::empty({count}, DType::f64, device);
+  saved.device_terms = Tensor::empty({all_rows, 2}, DType::f32, device);
+  saved.device_counted = Tensor::empty({}, DType::f64, device);
+  dispatch_float(anchors.dtype(), [&](auto zero) {
+    using T = decltype(zero);
+    launch("nt_xent_loss_kernel", device, {blocks_for(all_rows, row_threads / 32), row_threads}, nt_xent_loss_kernel<T>,
+           partial, embeddings_of<T>(anchors, saved.anchor_norm), embeddings_of<T>(candidates, saved.candidate_norm),
+           pairs, temperature, shifted, values_of(saved), reinterpret_cast<AnchorTerm*>(saved.device_terms.raw_data()),
+           losses.data<double>());
+  });
+  launch("nt_xent_mean_kernel", device, {1, mean_threads}, nt_xent_mean_kernel, losses.data<double>(),
+         saved.positives.data<std::int32_t>(), static_cast<int>(count), loss.data<float>(),
+         saved.device_counted.data<double>());
+}
+
+/// One side of a backward pass.
+struct Gradient {
+  const Tensor &z, &u, &norm;
+  bool anchors;
+};
+
+/// dz of `rows` over all `columns`.
+void gradient_of(const NtXentSaved& saved, const Gradient& rows, const Gradient& columns, const Pairs& pairs,
+                 const Tensor& dloss, Tensor& dz) {
+  const Device device = dz.device();
+  const bool tensor_cores = on_tensor_cores(rows.u), shifted = needs_shift(saved.temperature);
+  const std::int64_t count = rows.z.dim(0), width = rows.z.dim(1), depth = rows.u.dim(1);
+  const int tiles = tiles_of(columns.z.dim(0), tile_size);
+  const int height = tensor_cores && depth <= 128 ? 128 : 64, row_tiles = tiles_of(count, height);
+  const int parts = depth <= tile_size ? 1 : 2;  // of 64 columns of du, in a block of f32
+  const int slices = tensor_cores ? 1 : tiles_of(depth, tile_size * parts);
+  const Split split = split_columns(row_tiles * slices, tiles, 2 * multiprocessors(device));
+  const std::int64_t split_rows = std::int64_t{row_tiles} * height;
+  const Tensor du = Tensor::empty({split.splits, split_rows, depth}, DType::f32, device);
+  const dim3 grid(static_cast<unsigned>(row_tiles), static_cast<unsigned>(split.splits), static_cast<unsigned>(slices));
+  const auto side = [&](const Gradient& s, auto zero) {
+    const auto* terms = reinterpret_cast<const AnchorTerm*>(saved.device_terms.raw_data());
+    return TileSide<decltype(zero)>{s.u.template data<decltype(zero)>(), {s.anchors ? terms : nullptr}};
+  };
+  if (tensor_cores) {
+    const auto row_side = side(rows, BFloat16{}), column_side = side(columns, BFloat16{});
+    dispatch_depth(depth, shifted, [&](auto constant, auto with_shift) {
+      launch("nt_xent_weights_kernel", device, {grid, tile_threads, MmaTile<constant(), AnchorTerm>::shared},
+             nt_xent_weights_kernel<constant(), with_shift()>, row_side, column_side, tiles, split.tiles_each, pairs,
+             du.data<float>());
+    });
+  } else {
+    const auto run = [&](std::size_t bytes, auto kernel) {
+      launch("nt_xent_weights_f32_kernel", device, {grid, tile_threads, bytes}, kernel, side(rows, 0.0f),
+             side(columns, 0.0f), static_cast<int>(depth), tiles, split.tiles_each, pairs, Log2Scale(saved.temperature),
+             du.data<float>());
+    };
+    if (parts == 1) {
+      run(weights_f32_shared<1>, shifted ? nt_xent_weights_f32_kernel<1, true> : nt_xent_weights_f32_kernel<1, false>);
+    } else {
+      run(weights_f32_shared<2>, shifted ? nt_xent_weights_f32_kernel<2, true> : nt_xent_weights_f32_kernel<2, false>);
+    }
+  }
+
+  const PartialGradient partial = {du.data<float>(), split.splits, static_cast<int>(depth), split_rows * depth,
+                                   tensor_cores ? std::sqrt(std::numbers::log2e / saved.temperature) : 1.0};
+  const AnchorValues values = values_of(saved);
+  const int threads = width <= 2048 ? row_threads : 32;  // `width` doubles of shared memory a warp
+  dispatch_float(dz.dtype(), [&](auto zero) {
+    using T = decltype(zero);
+    launch("nt_xent_gradient_kernel", device,
+           {blocks_for(count, threads / 32), static_cast<unsigned>(threads),
+            static_cast<std::size_t>(threads / 32 * width) * sizeof(double)},
+           nt_xent_gradient_kernel<T>, partial, embeddings_of<T>(rows.z, rows.norm),
+           rows.anchors ? values : AnchorValues{}, embeddings_of<T>(columns.z, columns.norm),
+           columns.anchors ? values : AnchorValues{}, pairs, saved.temperature, dloss.data<const float>(),
+           saved.device_counted.data<const double>(), dz.data<T>());
+  });
+}
+
+void backward_gpu(const NtXentSaved& saved, const Tensor& dloss, NtXentGradient& gradient) {
+  const Gradient anchors = {saved.anchors, saved.anchor_u, saved.anchor_norm, true};
+  if (saved.square) return gradient_of(saved, anchors, anchors, pairs_of(saved, true), dloss, gradient.danchors);
+  const Gradient candidates = {saved.candidates, saved.candidate_u, saved.candidate_norm, false};
+  gradient_of(saved, anchors, candidates, pairs_of(saved, true), dloss, gradient.danchors);
+  gradient_of(saved, candidates, anchors, pairs_of(saved, false), dloss, gradient.dcandidates);
+}
+
+}  // namespace
+
+extern const NtXentKernels SIMCLR_KERNELS(nt_xent);
+const NtXentKernels SIMCLR_KERNELS(nt_xent) = {forward_gpu, backward_gpu};
+
+}  // namespace simclr::kernels

@@ -1,0 +1,266 @@
+// NT-Xent on the device, beside the CPU's f64 op on the same rounded embeddings.
+#include "support/device.h"
+
+#include <simclr/kernels/nt_xent.h>
+
+#include <limits>
+
+using namespace simclr;
+using kernels::NtXentPairs;
+using test::Both;
+using test::relative_error;
+
+namespace {
+
+struct Errors {
+  double loss = 0;      // over max(1, loss)
+  double gradient = 0;  // f32: the largest, over the largest gradient; bf16: NMSE
+};
+
+Tensor one(DType dtype, Device device = {}) {
+  return Tensor::full({}, 1.0, dtype, device);
+}
+
+NtXentPairs on_device(const NtXentPairs& pairs) {
+  if (!pairs.anchor_group.defined()) return pairs;
+  const Tensor anchors = pairs.anchor_group.to(test::device());
+  const bool shared = pairs.anchor_group.same_as(pairs.candidate_group);
+  return {pairs.self_offset, anchors, shared ? anchors : pairs.candidate_group.to(test::device())};
+}
+
+double gradient_error(const Tensor& got, const Tensor& expected) {
+  REQUIRE(got.shape() == expected.shape());
+  return got.dtype() == DType::bf16 ? test::nmse(got, expected) : relative_error(got, expected);
+}
+
+/// f32: what a dot's rounding costs, 1/tau multiplies; from a temperature of 0.02 on it stays below 1e-5.
+double f32_limit(double temperature) {
+  return std::max(2e-6, 2e-7 / temperature);
+}
+
+bool close(const Errors& found, double f32, double bf16_gradient, DType dtype) {
+  INFO("loss " << found.loss << " gradient " << found.gradient);
+  const bool half = dtype == DType::bf16;
+  CHECK(found.loss <= (half ? 2e-3 : f32));
+  CHECK(found.gradient <= (half ? bf16_gradient : f32));
+  return found.loss <= (half ? 2e-3 : f32) && found.gradient <= (half ? bf16_gradient : f32);
+}
+
+/// `a` and `b` may be handles of one tensor each.
+Errors errors(const Both& a, const Both& b, double temperature, const NtXentPairs& pairs = {}) {
+  const auto exact = kernels::nt_xent_forward(a.exact, b.exact, temperature, pairs);
+  const auto result = kernels::nt_xent_forward(a.on_device, b.on_device, temperature, on_device(pairs));
+  REQUIRE(result.saved.square == exact.saved.square);
+  REQUIRE(result.loss.dtype() == DType::f32);
+  const auto expected = kernels::nt_xent_backward(exact.saved, one(DType::f64));
+  const auto gradient = kernels::nt_xent_backward(result.saved, one(DType::f32, test::device()));
+  REQUIRE(gradient.danchors.dtype() == a.on_device.dtype());
+  Errors found = {std::abs(result.loss.item() - exact.loss.item()) / std::max(1.0, exact.loss.item()),
+                  gradient_error(gradient.danchors, expected.danchors)};
+  if (!exact.saved.square) {
+    found.gradient = std::max(found.gradient, gradient_error(gradient.dcandidates, expected.dcandidates));
+  }
+  return found;
+}
+
+/// Two views of rows / 2 images that differ by `noise`.
+Both aligned(std::int64_t rows, std::int64_t width, double noise, DType dtype) {
+  const auto base = test::random_tensor({rows / 2, width}, 5).to_vector<double>();
+  auto z = test::random_tensor({rows, width}, 6).to_vector<double>();
+  for (std::size_t i = 0; i < z.size(); ++i) z[i] = base[i % base.size()] + noise * z[i];
+  return test::both(Tensor::from(z, {rows, width}), dtype);
+}
+
+/// i % classes for every row.
+Tensor classes_of(std::int64_t rows, std::int64_t classes) {
+  std::vector<std::int32_t> values;
+  for (std::int64_t i = 0; i < rows; ++i) values.push_back(static_cast<std::int32_t>(i % classes));
+  return Tensor::from(values, {rows});
+}
+
+}  // namespace
+
+DEVICE_TEST_CASE("two orthogonal, identical pairs give the known loss") {
+  for (const DType dtype : test::device_dtypes) {
+    const Both z = test::both(Tensor::from(std::vector<double>{1, 0, 0, 1, 1, 0, 0, 1}, {4, 2}), dtype);
+    const auto result = kernels::nt_xent_forward(z.on_device, z.on_device, 0.5);
+    CHECK(result.loss.item() == Approx(0.23954).margin(dtype == DType::f32 ? 5e-6 : 2e-3));
+  }
+}
+
+DEVICE_TEST_CASE("random embeddings: loss and gradient agree with double") {
+  // Heights around the tiles of 64 and 128, widths around the depths that kernels are made for: 64, 128 and 256 on the
+  // tensor cores, multiples of 32 and slices of 128 in f32.
+  const std::vector<std::tuple<std::int64_t, std::int64_t>> shapes = {{2, 128},  {32, 31},  {64, 32},   {66, 64},
+                                                                      {128, 16}, {130, 65}, {254, 129}, {258, 128},
+                                                                      {34, 257}, {6, 2048}, {4, 2100}};
+  for (const DType dtype : test::device_dtypes) {
+    for (const auto& [rows, width] : shapes) {
+      const Both z = aligned(rows, width, 2.0, dtype);
+      for (const double temperature : {0.5, 0.07, 0.02}) {
+        if (rows > 128 && temperature == 0.02) continue;
+        CAPTURE(dtype, rows, width, temperature);
+        CHECK(close(errors(z, z, temperature), f32_limit(temperature), 1e-4, dtype));
+      }
+    }
+    const Both many = aligned(1006, 16, 2.0, dtype);
+    CHECK(close(errors(many, many, 0.1), f32_limit(0.1), 1e-4, dtype));
+  }
+}
+
+DEVICE_TEST_CASE("aligned pairs: what is left of the gradient is right") {
+  // 1 % in bf16, and 4 % at 0.02, where 1/tau multiplies the rounding of the unit vectors.
+  for (const DType dtype : test::device_dtypes) {
+    for (const auto& [rows, width] : {std::tuple{66, 64}, {128, 128}, {130, 129}}) {
+      const Both z = aligned(rows, width, 0.05, dtype);
+      for (const double temperature : {0.5, 0.1, 0.07, 0.02}) {
+        CAPTURE(dtype, rows, width, temperature);
+        const double percent = temperature < 0.05 ? 0.04 : 0.01;
+        CHECK(close(errors(z, z, temperature), f32_limit(temperature), percent * percent, dtype));
+      }
+    }
+  }
+}
+
+DEVICE_TEST_CASE("temperatures whose exponentials overflow") {
+  for (const DType dtype : test::device_dtypes) {
+    for (const std::int64_t width : {32, 100, 130}) {  // each depth of the tensor cores' kernels
+      const Both z = aligned(130, width, 2.0, dtype);
+      for (const double temperature : {0.015, 0.005, 0.001}) {
+        CAPTURE(dtype, width, temperature);
+        CHECK(close(errors(z, z, temperature), f32_limit(temperature), temperature < 0.002 ? 1e-3 : 1e-4, dtype));
+      }
+    }
+    const Both b = test::random_both({66, 32}, 8, dtype), a = test::random_both({33, 32}, 9, dtype);
+    // Several positives: p - 1/|P| keeps the rounding of bf16 vectors, times 1/tau.
+    CHECK(close(errors(a, b, 0.005, {-1, classes_of(33, 5), classes_of(66, 4)}), f32_limit(0.005), 1e-3, dtype));
+    // Nothing but opposites: sums far below 1.
+    const Both poles = test::both(Tensor::from(std::vector<double>{1, 0, -1, 0.1, 1, 0, -1, 0}, {4, 2}), dtype);
+    CHECK(close(errors(poles, poles, 0.004), 1e-4, 1e-3, dtype));
+  }
+}
+
+DEVICE_TEST_CASE("rectangles: offsets, groups and anchors without a positive") {
+  for (const DType dtype : test::device_dtypes) {
+    const auto check = [&](const Both& a, const Both& b, const NtXentPairs& pairs) {
+      CAPTURE(dtype, a.exact.dim(0), b.exact.dim(0), a.exact.dim(1), pairs.self_offset);
+      CHECK(close(errors(a, b, 0.1, pairs), f32_limit(0.1), 1e-4, dtype));
+    };
+    // A part of the anchors beside all candidates, in SimCLR's order: gathered negatives.
+    const Both z = test::random_both({258, 31}, 4, dtype);
+    for (const auto& [first, share] : {std::tuple{0, 129}, {1, 33}, {129, 129}, {100, 158}, {257, 1}}) {
+      check({z.on_device.narrow(first, share), z.exact.narrow(first, share)}, z, {.self_offset = first});
+    }
+    // Two towers: one positive or several, for some anchors none.
+    const std::vector<std::tuple<std::int64_t, std::int64_t>> shapes = {{1, 129}, {33, 1003}, {129, 1}, {127, 66}};
+    for (const auto& [count, others] : shapes) {
+      const Both a = test::random_both({count, 65}, 1, dtype), b = test::random_both({others, 65}, 2, dtype);
+      check(a, b, {-1, classes_of(count, others + 2), classes_of(others, others)});
+      check(a, b, {-1, classes_of(count, 5), classes_of(others, 4)});
+    }
+    const Both a = test::random_both({31, 3}, 1, dtype), b = test::random_both({66, 3}, 2, dtype);
+    check(a, b, {7, classes_of(31, 6), classes_of(66, 6)});
+  }
+}
+
+DEVICE_TEST_CASE("supervised contrastive loss: several positives by groups") {
+  for (const DType dtype : test::device_dtypes) {
+    for (const std::int64_t rows : {33, 129}) {
+      const Both z = test::random_both({rows, 32}, 3, dtype);
+      for (const std::int64_t classes : {std::int64_t{3}, std::int64_t{10}, rows - 1}) {
+        // rows - 1 classes: one pair, and anchors without a positive, which stay negatives of the others
+        CAPTURE(dtype, rows, classes);
+        const Tensor group = classes_of(rows, classes);
+        CHECK(close(errors(z, z, 0.1, {0, group, group}), f32_limit(0.1), 1e-4, dtype));
+        // Two group tensors are not known to be one grouping: the rectangular path.
+        CHECK(close(errors(z, z, 0.1, {0, group, group.clone()}), f32_limit(0.1), 1e-4, dtype));
+      }
+    }
+    const Tensor alone = classes_of(6, 6).to(test::device()), six = test::random_both({6, 4}, 1, dtype).on_device;
+    const auto none = kernels::nt_xent_forward(six, six, 1.0, {0, alone, alone});
+    CHECK(std::isnan(none.loss.item()));  // the CPU throws; a GPU's host does not wait to know
+  }
+}
+
+DEVICE_TEST_CASE("one dimension, a zero row, a NaN and a batch of one image are defined") {
+  for (const DType dtype : test::device_dtypes) {
+    const Both signs = test::random_both({62, 1}, 1, dtype);
+    const auto line = kernels::nt_xent_forward(signs.on_device, signs.on_device, 0.1);
+    CHECK(line.loss.item() ==
+          Approx(kernels::nt_xent_forward(signs.exact, signs.exact, 0.1).loss.item()).epsilon(2e-3));
+    const Tensor dloss = one(DType::f32, test::device());
+    for (const double d : kernels::nt_xent_backward(line.saved, dloss).danchors.to_vector<double>()) {
+      CHECK(std::abs(d) < 1e-9);
+    }
+
+    Both z = test::random_both({8, 5}, 11, dtype);
+    z.on_device.narrow(3, 1).fill(0);
+    z.exact.narrow(3, 1).fill(0);
+    CHECK(close(errors(z, z, 0.5), f32_limit(0.5), 1e-4, dtype));
+    const auto result = kernels::nt_xent_forward(z.on_device, z.on_device, 0.5);
+    const Tensor dz = kernels::nt_xent_backward(result.saved, dloss).danchors;
+    CHECK(dz.narrow(3, 1).to_vector<double>() == std::vector<double>(5, 0.0));
+    const Tensor zeros = Tensor::zeros({8, 5}, dtype, test::device());
+    CHECK(kernels::nt_xent_forward(zeros, zeros, 0.5).loss.item() == Approx(std::log(7.0)));
+
+    z.on_device.narrow(5, 1).fill(std::numeric_limits<double>::quiet_NaN());
+    for (const double temperature : {0.5, 0.001}) {
+      const auto poisoned = kernels::nt_xent_forward(z.on_device, z.on_device, temperature);
+      CHECK(std::isnan(poisoned.loss.item()));
+      CHECK(std::isnan(kernels::nt_xent_backward(poisoned.saved, dloss).danchors.to_vector<double>()[0]));
+    }
+
+    const Tensor pair = test::random_both({2, 7}, 12, dtype).on_device;
+    const auto single = kernels::nt_xent_forward(pair, pair, 0.1);
+    CHECK(single.loss.item() == 0);
+    CHECK(kernels::nt_xent_backward(single.saved, dloss).danchors.to_vector<double>() == std::vector<double>(14, 0.0));
+  }
+}
+
+DEVICE_TEST_CASE("bits repeat, and the gradient is dloss times as large") {
+  for (const DType dtype : test::device_dtypes) {
+    const Tensor z = test::random_both({130, 40}, 13, dtype).on_device;
+    const auto run = [&](double dloss) {
+      const auto result = kernels::nt_xent_forward(z, z, 0.1);
+      const Tensor scale = Tensor::full({}, dloss, DType::f32, test::device());
+      const Tensor dz = kernels::nt_xent_backward(result.saved, scale).danchors;
+      return std::pair{result.loss.to(Device{}), dz.to(Device{})};
+    };
+    const auto first = run(1.0), second = run(1.0), scaled = run(-4.0);
+    CHECK(test::same_bits(first.first, second.first));
+    CHECK(test::same_bits(first.second, second.second));
+    auto expected = first.second.to_vector<double>();
+    for (double& d : expected) d *= -4;
+    CHECK(scaled.second.to_vector<double>() == expected);  // a power of two moves no rounding
+  }
+}
+
+DEVICE_TEST_CASE("working memory grows with the rows, not with their square") {
+#ifdef SIMCLR_EMU_CHECKS
+  test::device();
+  emu::set_checks(emu::Checks::once);
+#endif
+  const std::int64_t rows = 2048;
+  Allocator& allocator = Context::of(test::device()).allocator();
+  for (const DType dtype : test::device_dtypes) {
+    const Tensor z = test::random_both({rows, 16}, 14, dtype).on_device;
+    allocator.reset_peak();
+    const std::size_t before = allocator.stats().in_use;
+    const auto result = kernels::nt_xent_forward(z, z, 0.5);
+    const auto gradient = kernels::nt_xent_backward(result.saved, one(DType::f32, test::device()));
+    if (test::device().type == DeviceType::emu) {  // more processors take more, until each has a block
+      CHECK(allocator.stats().peak - before < static_cast<std::size_t>(rows * rows));  // a quarter of a matrix in f32
+    }
+    CHECK(result.loss.item() == Approx(std::log(2047.0)).epsilon(0.02));  // near chance
+  }
+#ifdef SIMCLR_EMU_CHECKS
+  if (test::device().type == DeviceType::emu) emu::set_checks(emu::Checks::thorough);
+#endif
+}
+
+DEVICE_TEST_CASE("what a GPU does not compute with is refused") {
+  const Tensor z = test::random_both({6, 4}, 15, DType::f32).on_device;
+  const auto result = kernels::nt_xent_forward(z, z, 1.0);
+  CHECK_THROWS_WITH(kernels::nt_xent_backward(result.saved, one(DType::bf16, test::device())), Catch::Contains("bf16"));
+  CHECK_THROWS_WITH(kernels::nt_xent_forward(z.to(DType::f64), z.to(DType::f64), 1.0), Catch::Contains("f64"));
+}
