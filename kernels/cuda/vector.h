@@ -5,6 +5,7 @@
 #include <simclr/core/dtype.h>
 #include <simclr/kernels/cuda/language.h>
 
+#include <bit>
 #include <cstdint>
 
 namespace simclr::gpu {
@@ -56,6 +57,12 @@ struct Pack {
 template <class T>
 inline constexpr int vector_width = 16 / static_cast<int>(sizeof(T));
 
+/// N values of bf16, the first of a pair in the lower half of its word.
+template <int N>
+struct alignas(2 * N) Pairs {
+  std::uint32_t word[N / 2];
+};
+
 /// Reads N values; `from` is aligned to their size (N is 1, or N values are 4, 8 or 16 bytes).
 template <int N, class T>
 __device__ Pack<N> load(const T* from) {
@@ -64,8 +71,17 @@ __device__ Pack<N> load(const T* from) {
   };
   const Words words = *reinterpret_cast<const Words*>(from);
   Pack<N> pack;
+  if constexpr (sizeof(T) == 2 && N % 2 == 0) {  // two values a word, an instruction each
+    const auto pairs = std::bit_cast<Pairs<N>>(words);
 #pragma unroll
-  for (int i = 0; i < N; ++i) pack[i] = widen(words.value[i]);
+    for (int i = 0; i < N; i += 2) {
+      pack[i] = __uint_as_float(pairs.word[i / 2] << 16);
+      pack[i + 1] = __uint_as_float(pairs.word[i / 2] & 0xffff0000u);
+    }
+  } else {
+#pragma unroll
+    for (int i = 0; i < N; ++i) pack[i] = widen(words.value[i]);
+  }
   return pack;
 }
 
@@ -75,8 +91,15 @@ __device__ void store(T* to, const Pack<N>& pack) {
   struct alignas(N * sizeof(T)) Words {
     T value[N];
   } words;
+  if constexpr (sizeof(T) == 2 && N % 2 == 0) {
+    Pairs<N> pairs;
 #pragma unroll
-  for (int i = 0; i < N; ++i) words.value[i] = narrow_to<T>(pack[i]);
+    for (int i = 0; i < N; i += 2) pairs.word[i / 2] = pack_bf16(pack[i], pack[i + 1]);
+    words = std::bit_cast<Words>(pairs);
+  } else {
+#pragma unroll
+    for (int i = 0; i < N; ++i) words.value[i] = narrow_to<T>(pack[i]);
+  }
   *reinterpret_cast<Words*>(to) = words;
 }
 
