@@ -239,7 +239,7 @@ void check_input(const char* op, const Tensor& x) {
 }
 
 void check_channels(const char* op, const char* what, const Tensor& tensor, const Tensor& x) {
-  check_floats(op, x, tensor);
+  check_parameters(op, x, tensor);
   check_shape(op, what, tensor, {x.dim(-1)});
 }
 
@@ -282,7 +282,7 @@ Tensor batchnorm_sums(const Tensor& x) {
 
 Tensor batchnorm_merge(const Tensor& sums_a, std::int64_t count_a, const Tensor& sums_b, std::int64_t count_b) {
   check_sums("batchnorm_merge", sums_a);
-  check_floats("batchnorm_merge", sums_a, sums_b);
+  check_parameters("batchnorm_merge", sums_a, sums_b);
   check_shape("batchnorm_merge", "sums_b", sums_b, sums_a.shape());
   SIMCLR_CHECK(count_a >= 0 && count_b >= 0, "batchnorm_merge: counts ", count_a, " and ", count_b,
                " cannot be negative");
@@ -296,12 +296,13 @@ BatchnormStatistics batchnorm_finalize(const Tensor& sums, std::int64_t count, D
   constexpr const char* op = "batchnorm_finalize";
   check_sums(op, sums);
   SIMCLR_CHECK(count >= 2, op, ": ", count, " values a channel have no variance; use at least 2, or evaluation mode");
-  BatchnormStatistics statistics{Tensor::empty({sums.dim(1)}, dtype, sums.device()),
-                                 Tensor::empty({sums.dim(1)}, dtype, sums.device())};
-  check_floats(op, statistics.mean);
+  SIMCLR_CHECK(computes_with(sums.device(), dtype), op, ": wants f32 or ",
+               sums.device().type == DeviceType::cpu ? "f64" : "bf16", ", got ", dtype);
+  const auto make = [&] { return Tensor::empty({sums.dim(1)}, parameter_dtype(dtype), sums.device()); };
+  BatchnormStatistics statistics{make(), make()};
   for (const auto& [what, running] : {std::pair{"running_mean", running_mean}, std::pair{"running_var", running_var}}) {
     if (!running.defined()) continue;
-    check_floats(op, statistics.mean, running);
+    check_parameters(op, statistics.mean, running);
     check_shape(op, what, running, {sums.dim(1)});
   }
   batchnorm_slot.on(sums.device()).finalize(sums, count, eps, momentum, statistics, running_mean, running_var);
@@ -310,7 +311,8 @@ BatchnormStatistics batchnorm_finalize(const Tensor& sums, std::int64_t count, D
 
 BatchnormStatistics batchnorm_from_running(const Tensor& running_mean, const Tensor& running_var, double eps) {
   constexpr const char* op = "batchnorm_from_running";
-  check_floats(op, running_mean, running_var);
+  check_floats(op, running_mean);
+  check_parameters(op, running_mean, running_mean, running_var);
   check_rank(op, "running_mean", running_mean, 1);
   check_shape(op, "running_var", running_var, running_mean.shape());
   BatchnormStatistics statistics{Tensor::empty_like(running_mean), Tensor::empty_like(running_var)};

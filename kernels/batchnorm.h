@@ -6,10 +6,10 @@
 /// Batch normalisation over all but the last dimension (Ioffe & Szegedy, arXiv 1502.03167), fused with a
 /// residual addition and a ReLU:
 ///   y = act(gamma (x - mean) rstd + beta [+ residual]),  rstd = 1 / sqrt(var + eps)
-/// x, y, residual [...,C] f32 or f64; gamma, beta, mean, rstd [C]. Training goes in steps - partial sums,
-/// finalise, apply - so that sums from several devices can be merged in between. PyTorch's conventions:
-/// biased variance normalises, unbiased variance enters the running statistics, momentum 0.1 toward the
-/// new value.
+/// x, y, residual [...,C] f32 or f64 on the CPU, f32 or bf16 on a GPU; gamma, beta, mean, rstd and the running
+/// statistics [C] of the same dtype, f32 beside bf16. Training goes in steps - partial sums, finalise, apply - so
+/// that sums from several devices can be merged in between. PyTorch's conventions: biased variance normalises,
+/// unbiased variance enters the running statistics, momentum 0.1 toward the new value.
 namespace simclr::kernels {
 
 /// Sums over the rows, of x[,c] - x[0,c] so that a large mean does not swallow the variance:
@@ -25,7 +25,8 @@ struct BatchnormStatistics {
   Tensor rstd;  // [C]
 };
 
-/// Statistics of `count` rows from their sums. Moves running_mean and running_var where defined.
+/// Statistics of `count` rows of activations of `dtype` from their sums. Moves running_mean and running_var where
+/// defined.
 /// Throws Error for count < 2: the unbiased variance of one value does not exist.
 SIMCLR_API BatchnormStatistics batchnorm_finalize(const Tensor& sums, std::int64_t count, DType dtype, double eps,
                                                   double momentum, Tensor running_mean, Tensor running_var);
@@ -38,8 +39,8 @@ SIMCLR_API BatchnormStatistics batchnorm_from_running(const Tensor& running_mean
 SIMCLR_API Tensor batchnorm_apply(const Tensor& x, const BatchnormStatistics& statistics, const Tensor& gamma,
                                   const Tensor& beta, const Tensor& residual, bool relu);
 
-/// What the backward pass needs of the forward pass. The ReLU mask is not stored: it is recomputed from x,
-/// or read off y where a residual was added.
+/// What the backward pass needs of the forward pass. The ReLU mask is not stored: it is recomputed from x, before
+/// any rounding to bf16, or read off y where a residual was added.
 struct BatchnormSaved {
   Tensor x, gamma, beta;
   BatchnormStatistics statistics;
