@@ -59,7 +59,7 @@ inline constexpr int vector_width = 16 / static_cast<int>(sizeof(T));
 
 /// N values of bf16, the first of a pair in the lower half of its word.
 template <int N>
-struct alignas(2 * N) Pairs {
+struct alignas(2 * N) HalfWords {
   std::uint32_t word[N / 2];
 };
 
@@ -72,7 +72,7 @@ __device__ Pack<N> load(const T* from) {
   const Words words = *reinterpret_cast<const Words*>(from);
   Pack<N> pack;
   if constexpr (sizeof(T) == 2 && N % 2 == 0) {  // two values a word, an instruction each
-    const auto pairs = std::bit_cast<Pairs<N>>(words);
+    const auto pairs = std::bit_cast<HalfWords<N>>(words);
 #pragma unroll
     for (int i = 0; i < N; i += 2) {
       pack[i] = __uint_as_float(pairs.word[i / 2] << 16);
@@ -92,7 +92,7 @@ __device__ void store(T* to, const Pack<N>& pack) {
     T value[N];
   } words;
   if constexpr (sizeof(T) == 2 && N % 2 == 0) {
-    Pairs<N> pairs;
+    HalfWords<N> pairs;
 #pragma unroll
     for (int i = 0; i < N; i += 2) pairs.word[i / 2] = pack_bf16(pack[i], pack[i + 1]);
     words = std::bit_cast<Words>(pairs);
