@@ -3,7 +3,7 @@
 #include <simclr/core/slot.h>
 #include <simclr/core/tensor.h>
 
-/// Pooling over [N,H,W,C]. f32 or f64.
+/// Pooling over [N,H,W,C]. f32 or f64 on the CPU, f32 or bf16 on a GPU.
 namespace simclr::kernels {
 
 struct MaxPoolGeometry {
