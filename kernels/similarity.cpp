@@ -91,14 +91,14 @@ const SimilarityKernels similarity_cpu = {forward, backward};
 
 Tensor similarity_forward(const Tensor& a, const Tensor& b, double temperature) {
   check_inputs("similarity", a, b, temperature);
-  Tensor s = Tensor::empty({a.dim(0), b.dim(0)}, a.dtype(), a.device());
+  Tensor s = Tensor::empty({a.dim(0), b.dim(0)}, parameter_dtype(a.dtype()), a.device());
   similarity_slot.on(a.device()).forward(a, b, temperature, s);
   return s;
 }
 
 SimilarityGradient similarity_backward(const Tensor& ds, const Tensor& a, const Tensor& b, double temperature) {
   check_inputs("similarity", a, b, temperature);
-  check_floats("similarity", a, ds);
+  check_parameters("similarity", a, ds);
   check_shape("similarity", "ds", ds, {a.dim(0), b.dim(0)});
   SimilarityGradient gradient = {Tensor::empty_like(a), Tensor::empty_like(b)};
   similarity_slot.on(a.device()).backward(ds, a, b, temperature, gradient.da, gradient.db);

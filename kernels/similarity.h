@@ -5,7 +5,8 @@
 
 /// Cosine similarity, normalisation and matrix product fused:
 ///   s_ij = a_i.b_j / (|a_i| |b_j| tau),  a [A,D], b [M,D], s [A,M]
-/// A row of norm 0 is similar to nothing: s = 0 and its gradient is 0. f32 or f64.
+/// A row of norm 0 is similar to nothing: s = 0 and its gradient is 0. f32 or f64; on a GPU f32 or bf16, with s and ds
+/// f32 beside bf16.
 namespace simclr::kernels {
 
 SIMCLR_API Tensor similarity_forward(const Tensor& a, const Tensor& b, double temperature);

@@ -38,12 +38,12 @@ struct MmaTile {
 
   /// Starts copying 64 columns and, where there are any, their extras; they lie in this order.
   __device__ static void fetch(const BFloat16* columns, const Extra* extras, BFloat16* to) {
-    constexpr int vectors = depth / 8;
+    constexpr int vectors = depth / 8, rows_at_once = tile_threads / vectors;
+    const int thread = static_cast<int>(threadIdx.x);
+    const BFloat16* from = columns + thread * 8;
+    BFloat16* row = to + thread / vectors * pitch + thread % vectors * 8;
 #pragma unroll
-    for (int n = 0; n < tile_size * vectors / tile_threads; ++n) {
-      const int v = n * tile_threads + static_cast<int>(threadIdx.x), r = v / vectors, d = v % vectors * 8;
-      copy_async16(to + r * pitch + d, columns + r * depth + d);
-    }
+    for (int r = 0; r < tile_size; r += rows_at_once) copy_async16(row + r * pitch, from + r * depth);
     if (extras != nullptr && threadIdx.x < tile_size / 2) {
       copy_async16(to + tile_size * pitch + threadIdx.x * 8, extras + threadIdx.x * 2);
     }

@@ -266,15 +266,8 @@ __global__ void __launch_bounds__(row_threads)
     const double each = norm == 0 ? 0 : (own.positive_weight(i, s) + others.positive_weight(p, s)) / norm;
     for (int d = lane_index(); d < width; d += 32) du[d] += each * static_cast<double>(widen(columns.row(p)[d]));
   });
-  const double norm = rows.norm[i];
-  const double factor = norm == 0 ? 0 : static_cast<double>(*dloss) / (*counted * temperature * norm);
-  double dot = 0;
-  for (int d = lane_index(); d < width; d += 32) dot += du[d] * static_cast<double>(widen(rows.row(i)[d]));
-  const double along = norm == 0 ? 0 : warp_sum(dot) / (norm * norm);
-  for (int d = lane_index(); d < width; d += 32) {
-    const double value = (du[d] - along * static_cast<double>(widen(rows.row(i)[d]))) * factor;
-    dz[static_cast<std::int64_t>(i) * width + d] = narrow_to<T>(norm == 0 ? 0.0f : static_cast<float>(value));
-  }
+  const double scale = static_cast<double>(*dloss) / (*counted * temperature);
+  unit_row_backward(du, rows.row(i), rows.norm[i], scale, width, dz + static_cast<std::int64_t>(i) * width);
 }
 
 }  // namespace SIMCLR_TARGET

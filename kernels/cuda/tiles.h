@@ -49,12 +49,25 @@ __global__ void __launch_bounds__(row_threads)
   if (row < rows && lane_index() == 0) norm[row] = length;
 }
 
-/// Unit rows of z, and their norms, which are made here where `norm` is undefined.
+/// One row of dz = (du - (du.u)u) scale / |z|, by a warp: du is often nearly parallel to u, hence f64. A lane reads and
+/// writes every 32nd value, no other.
+template <class Gradient, class T>
+__device__ void unit_row_backward(const Gradient* du, const T* z, double norm, double scale, int width, T* dz) {
+  double dot = 0;
+  for (int d = lane_index(); d < width; d += 32) dot += static_cast<double>(du[d]) * static_cast<double>(widen(z[d]));
+  const double along = norm == 0 ? 0 : warp_sum(dot) / (norm * norm), factor = norm == 0 ? 0 : scale / norm;
+  for (int d = lane_index(); d < width; d += 32) {
+    const double value = (static_cast<double>(du[d]) - along * static_cast<double>(widen(z[d]))) * factor;
+    dz[d] = narrow_to<T>(norm == 0 ? 0.0f : static_cast<float>(value));
+  }
+}
+
+/// Unit rows of z [R,D], padded, times `scale`, and their norms.
 template <class U>
 Tensor unit_rows(const Tensor& z, std::int64_t depth, double scale, Tensor& norm) {
   const Device device = z.device();
   const std::int64_t rows = z.dim(0), all = padded(rows, row_padding);
-  SIMCLR_CHECK(all < (1 << 30), "similarity of ", rows, " rows: kernels count them in 30 bits");
+  SIMCLR_CHECK(all < (1 << 30), "rows of similarities are counted in 30 bits, got ", rows);
   const Tensor u = Tensor::empty({all, depth}, dtype_of<U>, device);
   norm = Tensor::empty({rows}, DType::f64, device);
   dispatch_float(z.dtype(), [&](auto zero) {

@@ -1,0 +1,217 @@
+// Cosine similarity on a GPU: s_ij = u_i.v_j / tau with unit rows u, v.
+//   forward   unit rows by a warp each, then a block for each tile of the product: 128 x 64 of bf16 on the tensor
+//   cores,
+//             64 x 64 of f32 on the f32 cores; a and b of any width pass through shared memory in chunks
+//   backward  du = ds v / tau, dv = ds^T u / tau in f32, a block for 64 rows and 64 or 128 columns of the gradient,
+//   then
+//             dz = (du - (du.u)u)/|z| by a warp a row. Nothing is kept from the forward pass.
+#include <simclr/kernels/cuda/tiles.h>
+#include <simclr/kernels/similarity.h>
+
+namespace simclr::kernels {
+namespace {
+
+using namespace gpu;
+
+constexpr std::size_t f32_shared = 2 * simt_stage * sizeof(float);
+
+__global__ void __launch_bounds__(tile_threads)
+    similarity_f32_kernel(const float* a, const float* b, int depth, int rows, int columns, float scale, float* s) {
+  SIMCLR_DYNAMIC_SHARED(float, stage);
+  const int first_row = static_cast<int>(blockIdx.y) * tile_size,
+            first_column = static_cast<int>(blockIdx.x) * tile_size;
+  const int row = first_row + static_cast<int>(threadIdx.x) / 16;
+  const int column = first_column + static_cast<int>(threadIdx.x) % 16;
+  simt_sweep(a + static_cast<std::int64_t>(first_row) * depth, b + static_cast<std::int64_t>(first_column) * depth,
+             depth, 1, stage, [&](int, const SimtDots& dots) {
+#pragma unroll
+               for (int i = 0; i < 8; ++i) {
+#pragma unroll
+                 for (int j = 0; j < 4; ++j) {
+                   if (row + 8 * i >= rows || column + 16 * j >= columns) continue;
+                   s[static_cast<std::int64_t>(row + 8 * i) * columns + column + 16 * j] = dots[i][j] * scale;
+                 }
+               }
+             });
+}
+
+constexpr int mma_rows = 128, mma_columns = tile_size;
+constexpr int mma_depth = 64,
+              mma_pitch = mma_depth + 8;  // of a chunk; the pitch keeps a matrix's rows in different banks
+constexpr int mma_stage = (mma_rows + mma_columns) * mma_pitch;
+constexpr std::size_t mma_shared = 2 * mma_stage * sizeof(BFloat16);
+
+/// Each of the four warps has 32 rows and all 64 columns of the tile.
+__global__ void __launch_bounds__(tile_threads)
+    similarity_kernel(const BFloat16* a, const BFloat16* b, int depth, int rows, int columns, float scale, float* s) {
+  SIMCLR_DYNAMIC_SHARED(BFloat16, memory);
+  const int first_row = static_cast<int>(blockIdx.y) * mma_rows;
+  const int first_column = static_cast<int>(blockIdx.x) * mma_columns;
+  const int lane = lane_index(), warp_row = static_cast<int>(threadIdx.x) / 32 * 32;
+  constexpr int vectors = mma_depth / 8, rows_at_once = tile_threads / vectors;
+  const int copy_row = static_cast<int>(threadIdx.x) / vectors,
+            copy_column = static_cast<int>(threadIdx.x) % vectors * 8;
+  const auto fetch = [&](int start, BFloat16* to) {
+    to += copy_row * mma_pitch + copy_column;
+    const BFloat16* const from_a = a + static_cast<std::int64_t>(first_row + copy_row) * depth + start + copy_column;
+    const BFloat16* const from_b = b + static_cast<std::int64_t>(first_column + copy_row) * depth + start + copy_column;
+#pragma unroll
+    for (int r = 0; r < mma_rows; r += rows_at_once) copy_async16(to + r * mma_pitch, from_a + std::int64_t{r} * depth);
+#pragma unroll
+    for (int r = 0; r < mma_columns; r += rows_at_once) {
+      copy_async16(to + (mma_rows + r) * mma_pitch, from_b + std::int64_t{r} * depth);
+    }
+    copy_async_commit();
+  };
+  FragmentC sum[2][8] = {};
+  fetch(0, memory);
+  for (int start = 0, buffer = 0; start < depth; start += mma_depth, buffer ^= 1) {
+    copy_async_wait<0>();
+    __syncthreads();  // the chunk is there, and nobody reads the other one
+    if (start + mma_depth < depth) fetch(start + mma_depth, memory + (buffer ^ 1) * mma_stage);
+    const BFloat16* const own = memory + buffer * mma_stage + (warp_row + lane % 16) * mma_pitch + lane / 16 * 8;
+    const BFloat16* const other =
+        memory + buffer * mma_stage + (mma_rows + lane % 8 + lane / 16 * 8) * mma_pitch + lane / 8 % 2 * 8;
+#pragma unroll
+    for (int k = 0; k < mma_depth; k += 16) {
+      FragmentA x[2];
+#pragma unroll
+      for (int m = 0; m < 2; ++m) load_matrices(x[m].word, own + 16 * m * mma_pitch + k);
+#pragma unroll
+      for (int n = 0; n < 8; n += 2) {
+        std::uint32_t words[4];
+        load_matrices(words, other + 8 * n * mma_pitch + k);
+#pragma unroll
+        for (int m = 0; m < 2; ++m) {
+          mma(sum[m][n], x[m], {words[0], words[1]});
+          mma(sum[m][n + 1], x[m], {words[2], words[3]});
+        }
+      }
+    }
+  }
+#pragma unroll
+  for (int m = 0; m < 2; ++m) {
+#pragma unroll
+    for (int half = 0; half < 2; ++half) {
+      const int row = first_row + warp_row + 16 * m + 8 * half + lane / 4;
+      if (row >= rows) continue;
+      float* const to = s + static_cast<std::int64_t>(row) * columns;
+#pragma unroll
+      for (int n = 0; n < 8; ++n) {
+        const int column = first_column + 8 * n + lane % 4 * 2;
+        const Pack<2> pair = {{sum[m][n].value[2 * half] * scale, sum[m][n].value[2 * half + 1] * scale}};
+        if (columns % 2 == 0 && column < columns) {
+          store<2>(to + column, pair);
+        } else {
+          if (column < columns) to[column] = pair[0];
+          if (column + 1 < columns) to[column + 1] = pair[1];
+        }
+      }
+    }
+  }
+}
+
+template <int parts>
+constexpr std::size_t gradient_shared = tile_size*(simt_square_pitch + simt_slice_pitch<parts>)*sizeof(float);
+
+/// du [padded rows,depth] = ds v, or ds^T v where `transposed`; ds has `columns` or `rows` to a row. blockIdx.y picks
+/// 64 parts columns of du.
+template <int parts, bool transposed>
+__global__ void __launch_bounds__(tile_threads)
+    similarity_gradient_kernel(const float* ds, const float* v, int depth, int rows, int columns, float* du) {
+  SIMCLR_DYNAMIC_SHARED(float, square);
+  float* const slice = square + tile_size * simt_square_pitch;
+  const int first_row = static_cast<int>(blockIdx.x) * tile_size;
+  const int first_depth = static_cast<int>(blockIdx.y) * tile_size * parts;
+  float sum[8][4 * parts] = {};
+  for (int first_column = 0; first_column < columns; first_column += tile_size) {
+    __syncthreads();  // nobody reads the last tile any more
+    simt_fetch_slice<parts>(v + static_cast<std::int64_t>(first_column) * depth, depth, first_depth, slice);
+#pragma unroll 8
+    for (int n = static_cast<int>(threadIdx.x); n < tile_size * tile_size; n += tile_threads) {
+      const int r = transposed ? n % tile_size : n / tile_size, c = transposed ? n / tile_size : n % tile_size;
+      const int row = first_row + r, column = first_column + c;
+      const std::int64_t at = transposed ? static_cast<std::int64_t>(column) * rows + row
+                                         : static_cast<std::int64_t>(row) * columns + column;
+      square[r * simt_square_pitch + c] = row < rows && column < columns ? ds[at] : 0.0f;
+    }
+    copy_async_wait<0>();
+    __syncthreads();
+    simt_multiply<parts>(square, slice, sum);
+  }
+  simt_store<parts>(sum, du + static_cast<std::int64_t>(first_row) * depth, depth, first_depth);
+}
+
+template <class T>
+__global__ void __launch_bounds__(row_threads)
+    similarity_rows_kernel(const float* du, const T* z, const double* norm, int rows, int width, int depth,
+                           double scale, T* dz) {
+  const int row = static_cast<int>(blockIdx.x * (row_threads / 32) + threadIdx.x / 32);
+  if (row >= rows) return;
+  const std::int64_t at = static_cast<std::int64_t>(row) * width;
+  unit_row_backward(du + static_cast<std::int64_t>(row) * depth, z + at, norm[row], scale, width, dz + at);
+}
+
+// Launchers.
+
+void similarity_forward_gpu(const Tensor& a, const Tensor& b, double temperature, Tensor& s) {
+  if (s.numel() == 0) return;
+  const auto rows = static_cast<int>(a.dim(0)), columns = static_cast<int>(b.dim(0));
+  const auto scale = static_cast<float>(1 / temperature);
+  Tensor norm_a, norm_b;
+  const bool tensor_cores = a.dtype() == DType::bf16;
+  const int height = tensor_cores ? mma_rows : tile_size;
+  const dim3 grid(blocks_for(columns, tile_size), blocks_for(rows, height));
+  SIMCLR_CHECK(grid.y < 65536, "similarity: ", rows, " rows of a are too many for one launch; give fewer at a time");
+  if (tensor_cores) {
+    const std::int64_t depth = padded(a.dim(1), mma_depth);
+    const Tensor u = unit_rows<BFloat16>(a, depth, 1.0, norm_a), v = unit_rows<BFloat16>(b, depth, 1.0, norm_b);
+    launch("similarity_kernel", s.device(), {grid, tile_threads, mma_shared}, similarity_kernel, u.data<BFloat16>(),
+           v.data<BFloat16>(), static_cast<int>(depth), rows, columns, scale, s.data<float>());
+  } else {
+    const std::int64_t depth = padded(a.dim(1), simt_depth);
+    const Tensor u = unit_rows<float>(a, depth, 1.0, norm_a), v = unit_rows<float>(b, depth, 1.0, norm_b);
+    launch("similarity_f32_kernel", s.device(), {grid, tile_threads, f32_shared}, similarity_f32_kernel,
+           u.data<float>(), v.data<float>(), static_cast<int>(depth), rows, columns, scale, s.data<float>());
+  }
+}
+
+/// dz of one side from ds and the other side's unit rows.
+template <bool transposed>
+void gradient_of(const Tensor& ds, const Tensor& z, const Tensor& norm, const Tensor& others, std::int64_t other_rows,
+                 double temperature, Tensor& dz) {
+  const Device device = dz.device();
+  const auto rows = static_cast<int>(z.dim(0)), width = static_cast<int>(z.dim(1));
+  const auto depth = static_cast<int>(others.dim(1)), columns = static_cast<int>(other_rows);
+  const Tensor du = Tensor::empty({padded(rows, tile_size), depth}, DType::f32, device);
+  const auto run = [&](auto parts) {
+    launch("similarity_gradient_kernel", device,
+           {dim3(blocks_for(rows, tile_size), blocks_for(depth, tile_size * parts())), tile_threads,
+            gradient_shared<parts()>},
+           similarity_gradient_kernel<parts(), transposed>, ds.data<const float>(), others.data<const float>(), depth,
+           rows, columns, du.data<float>());
+  };
+  depth <= tile_size ? run(std::integral_constant<int, 1>{}) : run(std::integral_constant<int, 2>{});
+  dispatch_float(z.dtype(), [&](auto zero) {
+    using T = decltype(zero);
+    launch("similarity_rows_kernel", device, {blocks_for(rows, row_threads / 32), row_threads},
+           similarity_rows_kernel<T>, du.data<float>(), z.data<const T>(), norm.data<const double>(), rows, width,
+           depth, 1 / temperature, dz.data<T>());
+  });
+}
+
+void similarity_backward_gpu(const Tensor& ds, const Tensor& a, const Tensor& b, double temperature, Tensor& da,
+                             Tensor& db) {
+  const std::int64_t depth = padded(a.dim(1), simt_depth);
+  Tensor norm_a, norm_b;
+  const Tensor u = unit_rows<float>(a, depth, 1.0, norm_a), v = unit_rows<float>(b, depth, 1.0, norm_b);
+  gradient_of<false>(ds, a, norm_a, v, b.dim(0), temperature, da);
+  gradient_of<true>(ds, b, norm_b, u, a.dim(0), temperature, db);
+}
+
+}  // namespace
+
+extern const SimilarityKernels SIMCLR_KERNELS(similarity);
+const SimilarityKernels SIMCLR_KERNELS(similarity) = {similarity_forward_gpu, similarity_backward_gpu};
+
+}  // namespace simclr::kernels
