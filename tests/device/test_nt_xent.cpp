@@ -98,7 +98,7 @@ DEVICE_TEST_CASE("random embeddings: loss and gradient agree with double") {
     for (const auto& [rows, width] : shapes) {
       const Both z = aligned(rows, width, 2.0, dtype);
       for (const double temperature : {0.5, 0.07, 0.02}) {
-        if (rows > 128 && temperature == 0.02) continue;
+        if (rows > 128 && temperature != 0.07) continue;
         CAPTURE(dtype, rows, width, temperature);
         CHECK(close(errors(z, z, temperature), f32_limit(temperature), 1e-4, dtype));
       }
@@ -148,7 +148,7 @@ DEVICE_TEST_CASE("rectangles: offsets, groups and anchors without a positive") {
     };
     // A part of the anchors beside all candidates, in SimCLR's order: gathered negatives.
     const Both z = test::random_both({258, 31}, 4, dtype);
-    for (const auto& [first, share] : {std::tuple{0, 129}, {1, 33}, {129, 129}, {100, 158}, {257, 1}}) {
+    for (const auto& [first, share] : {std::tuple{0, 129}, {1, 33}, {100, 158}, {257, 1}}) {
       check({z.on_device.narrow(first, share), z.exact.narrow(first, share)}, z, {.self_offset = first});
     }
     // Two towers: one positive or several, for some anchors none.
