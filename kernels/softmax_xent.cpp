@@ -81,7 +81,7 @@ const SoftmaxXentKernels softmax_xent_cpu = {forward, backward};
 
 SoftmaxXentResult softmax_xent_forward(const Tensor& x, const Tensor& labels) {
   check_inputs(x, labels);
-  SoftmaxXentResult result = {Tensor::empty({}, x.dtype(), x.device()),
+  SoftmaxXentResult result = {Tensor::empty({}, parameter_dtype(x.dtype()), x.device()),
                               Tensor::empty({x.dim(0)}, DType::f64, x.device())};
   softmax_xent_slot.on(x.device()).forward(x, labels, result.loss, result.log_sum);
   return result;
@@ -89,9 +89,10 @@ SoftmaxXentResult softmax_xent_forward(const Tensor& x, const Tensor& labels) {
 
 Tensor softmax_xent_backward(const Tensor& x, const Tensor& labels, const Tensor& log_sum, const Tensor& dloss) {
   check_inputs(x, labels);
-  check_floats("softmax_xent", x, dloss);
+  check_parameters("softmax_xent", x, dloss);
   SIMCLR_CHECK(dloss.numel() == 1, "softmax_xent: dloss must be a scalar, got ", describe(dloss));
-  SIMCLR_CHECK(log_sum.defined() && log_sum.dtype() == DType::f64 && log_sum.shape() == Shape({x.dim(0)}),
+  SIMCLR_CHECK(log_sum.defined() && log_sum.dtype() == DType::f64 && log_sum.device() == x.device() &&
+                   log_sum.shape() == Shape({x.dim(0)}),
                "softmax_xent: log_sum must be the forward pass's f64 [", x.dim(0), "], got ", describe(log_sum));
   Tensor dx = Tensor::empty_like(x);
   softmax_xent_slot.on(x.device()).backward(x, labels, log_sum, dloss, dx);

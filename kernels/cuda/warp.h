@@ -50,5 +50,24 @@ __device__ T block_sum(T value) {
   }
 }
 
+/// The maximum over a block, as block_sum.
+template <int threads, class T>
+__device__ T block_max(T value) {
+  static_assert(threads % 32 == 0 && threads <= 1024);
+  if constexpr (threads == 32) {
+    return warp_max(value);
+  } else {
+    SIMCLR_SHARED(T, partial, [threads / 32]);
+    value = warp_max(value);
+    if (lane_index() == 0) partial[threadIdx.x / 32] = value;
+    __syncthreads();
+    T highest = partial[0];
+#pragma unroll
+    for (int warp = 1; warp < threads / 32; ++warp) highest = partial[warp] > highest ? partial[warp] : highest;
+    __syncthreads();
+    return highest;
+  }
+}
+
 }  // namespace SIMCLR_TARGET
 }  // namespace simclr::gpu
