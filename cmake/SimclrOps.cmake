@@ -1,7 +1,8 @@
 # simclr_add_op(X [HEADER path] [SOURCES file...])
 #
 # Adds an op to the library:
-#   kernels/X.cpp       the CPU's table X_cpu, and the public functions; further CPU sources stand after SOURCES
+#   kernels/X.cpp       the CPU's table X_cpu, and the public functions; further sources stand after SOURCES, those of
+#                       kernels (.cu) for both devices
 #   kernels/X.cu        CUDA's table X_cuda, where CUDA is on; an op without it has no CUDA kernel
 #   kernels/emu/X.cpp   the emulated device's table X_emu; without it kernels/X.cu is compiled by the host compiler,
 #                       so that every kernel runs on the CPU too
@@ -28,11 +29,14 @@ function(simclr_add_op op)
   set(cuda_source ${PROJECT_SOURCE_DIR}/kernels/${op}.cu)
   set(emu_source ${PROJECT_SOURCE_DIR}/kernels/emu/${op}.cpp)
   set(sources ${PROJECT_SOURCE_DIR}/kernels/${op}.cpp ${ARG_SOURCES})
+  list(FILTER sources EXCLUDE REGEX "\\.cu$")
+  set(kernel_sources ${ARG_SOURCES})
+  list(FILTER kernel_sources INCLUDE REGEX "\\.cu$")
   set(declarations "extern const ${type} ${op}_cpu;\n")
   set(cuda_table no_kernels)
   set(emu_table no_kernels)
   if(SIMCLR_HAVE_CUDA AND EXISTS ${cuda_source})
-    list(APPEND sources ${cuda_source})
+    list(APPEND sources ${cuda_source} ${kernel_sources})
     string(APPEND declarations "extern const ${type} ${op}_cuda;\n")
     set(cuda_table &${op}_cuda)
   endif()
@@ -41,6 +45,10 @@ function(simclr_add_op op)
       simclr_emulate(${cuda_source} emu_source)
     endif()
     list(APPEND sources ${emu_source})
+    foreach(kernel_source IN LISTS kernel_sources)
+      simclr_emulate(${PROJECT_SOURCE_DIR}/${kernel_source} emu_source)
+      list(APPEND sources ${emu_source})
+    endforeach()
     string(APPEND declarations "extern const ${type} ${op}_emu;\n")
     set(emu_table &${op}_emu)
   endif()

@@ -9,7 +9,6 @@
 #include <algorithm>
 #include <array>
 #include <cstring>
-#include <numbers>
 #include <vector>
 
 namespace simclr::kernels {
@@ -167,15 +166,10 @@ void crop_and_resize(const std::uint8_t* pixels, const ImageRef& picture, const 
 /// Turns the view about its centre; what comes from outside is 0.
 void rotate(View& view, float degrees) {
   const std::int32_t size = view.size;
-  const float radians = degrees * (std::numbers::pi_v<float> / 180.0f);
-  const float cosine = std::cos(radians), sine = std::sin(radians), half = 0.5f * static_cast<float>(size - 1);
+  const Rotation rotation(degrees, size);
   for (std::int32_t y = 0; y < size; ++y) {
     for (std::int32_t x = 0; x < size; ++x) {
-      const float dx = static_cast<float>(x) - half, dy = static_cast<float>(y) - half;
-      const float sx = cosine * dx - sine * dy + half, sy = sine * dx + cosine * dy + half;
-      const float left = std::floor(sx), top = std::floor(sy);
-      const auto x0 = static_cast<std::int32_t>(left), y0 = static_cast<std::int32_t>(top);
-      const float fx = sx - left, fy = sy - top;
+      const auto [x0, y0, fx, fy] = rotation.source(y, x);
       const float wx[2] = {x0 >= 0 && x0 < size ? 1.0f - fx : 0.0f, x0 + 1 >= 0 && x0 + 1 < size ? fx : 0.0f};
       const float wy[2] = {y0 >= 0 && y0 < size ? 1.0f - fy : 0.0f, y0 + 1 >= 0 && y0 + 1 < size ? fy : 0.0f};
       const std::int64_t xs[2] = {std::clamp(x0, 0, size - 1), std::clamp(x0 + 1, 0, size - 1)};
@@ -337,13 +331,9 @@ void augment_picture(const std::uint8_t* pixels, const ImageRef& picture, const 
 
 namespace {
 
-void augment_on_cpu(const Tensor& bytes, const Tensor& refs, const Tensor& index, const AugmentPolicy& policy,
-                    const AugmentKey& key, Tensor& views) {
-  const auto* arena = bytes.data<const std::uint8_t>();
+/// The pictures of a batch, which may be any.
+std::vector<ImageRef> pictures_of(const Tensor& refs, const Tensor& index) {
   const std::int64_t batch = index.numel(), count = refs.numel() / static_cast<std::int64_t>(sizeof(ImageRef));
-  const std::int64_t view_floats = views.numel() / views.dim(0);
-  float* out = views.data<float>();
-
   std::vector<ImageRef> pictures(static_cast<std::size_t>(batch));
   for (std::int64_t i = 0; i < batch; ++i) {
     const std::int64_t at = index.data<const std::int32_t>()[i];
@@ -352,46 +342,101 @@ void augment_on_cpu(const Tensor& bytes, const Tensor& refs, const Tensor& index
     std::memcpy(&picture, refs.data<const std::uint8_t>() + at * static_cast<std::int64_t>(sizeof(ImageRef)),
                 sizeof(ImageRef));
     check_picture(picture);
+  }
+  return pictures;
+}
+
+void draw_on_cpu(const Tensor& refs, const Tensor& index, const AugmentPolicy& policy, const AugmentKey& key,
+                 Tensor& parameters) {
+  const auto pictures = pictures_of(refs, index);
+  const auto batch = static_cast<std::int64_t>(pictures.size());
+  const auto epoch =
+      key.device_epoch.defined() ? static_cast<std::uint32_t>(*key.device_epoch.data<const std::int32_t>()) : key.epoch;
+  auto* drawn = reinterpret_cast<AugmentParameters*>(parameters.raw_data());
+  parallel_for(batch * key.views, 64, [&](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t row = begin; row < end; ++row) {
+      const ImageRef& picture = pictures[static_cast<std::size_t>(row % batch)];
+      drawn[row] = draw_augment_parameters(policy, picture.height, picture.width, key.seed, picture.sample, epoch,
+                                           static_cast<std::uint32_t>(row / batch));
+    }
+  });
+}
+
+void augment_on_cpu(const Tensor& bytes, const Tensor& refs, const Tensor& index, const AugmentPolicy& policy,
+                    const Tensor& parameters, Tensor& views) {
+  const auto* arena = bytes.data<const std::uint8_t>();
+  const std::int64_t rows = views.dim(0), view_floats = views.numel() / rows;
+  const auto* drawn = reinterpret_cast<const AugmentParameters*>(parameters.raw_data());
+  float* out = views.data<float>();
+  const auto pictures = pictures_of(refs, index);
+  for (const ImageRef& picture : pictures) {
     const std::int64_t length = std::int64_t{picture.height} * picture.width * picture.channels;
     SIMCLR_CHECK(picture.offset >= 0 && length <= bytes.numel() - picture.offset, "augment: sample ", picture.sample,
                  " ends at byte ", picture.offset + length, " of an arena of ", bytes.numel());
   }
-  parallel_for(batch * key.views, 4, [&](std::int64_t begin, std::int64_t end) {
+  const auto batch = static_cast<std::int64_t>(pictures.size());
+  parallel_for(rows, 4, [&](std::int64_t begin, std::int64_t end) {
     for (std::int64_t row = begin; row < end; ++row) {
       const ImageRef& picture = pictures[static_cast<std::size_t>(row % batch)];
-      const AugmentParameters p =
-          draw_augment_parameters(policy, picture.height, picture.width, key.seed, picture.sample, key.epoch,
-                                  static_cast<std::uint32_t>(row / batch));
-      augment_picture(arena + picture.offset, picture, policy, p, out + row * view_floats);
+      augment_picture(arena + picture.offset, picture, policy, drawn[row], out + row * view_floats);
     }
   });
+}
+
+void check_vector(const char* what, const Tensor& tensor, DType dtype) {
+  SIMCLR_CHECK(tensor.defined() && tensor.rank() == 1 && tensor.dtype() == dtype, "augment: ", what, " must be ",
+               name(dtype), " [n], got ", describe(tensor));
+}
+
+void check_draw(const Tensor& refs, const Tensor& index, const AugmentPolicy& policy, const AugmentKey& key) {
+  check(policy);
+  check_vector("refs", refs, DType::u8);
+  check_vector("index", index, DType::i32);
+  SIMCLR_CHECK(index.device() == refs.device(), "augment: refs and index must be on one device, got ", describe(refs),
+               " and ", describe(index));
+  SIMCLR_CHECK(refs.numel() % static_cast<std::int64_t>(sizeof(ImageRef)) == 0, "augment: refs holds ImageRefs of ",
+               sizeof(ImageRef), " bytes, got ", describe(refs));
+  SIMCLR_CHECK(refs.device().type == DeviceType::cpu ||
+                   reinterpret_cast<std::uintptr_t>(refs.raw_data()) % alignof(ImageRef) == 0,
+               "augment: refs must start at a multiple of ", alignof(ImageRef), " bytes");
+  SIMCLR_CHECK(index.numel() >= 1, "augment: index is empty, a batch has at least one picture");
+  SIMCLR_CHECK(key.views >= 1, "augment: views is ", key.views, ", at least 1 is needed");
+  const Tensor& epoch = key.device_epoch;
+  SIMCLR_CHECK(
+      !epoch.defined() || (epoch.dtype() == DType::i32 && epoch.shape() == Shape{1} && epoch.device() == refs.device()),
+      "augment: device_epoch must be i32 [1] on ", refs.device(), ", got ", describe(epoch));
+}
+
+/// Arguments are checked.
+Tensor draw(const Tensor& refs, const Tensor& index, const AugmentPolicy& policy, const AugmentKey& key) {
+  const auto bytes = static_cast<std::int64_t>(sizeof(AugmentParameters));
+  Tensor parameters = Tensor::empty({key.views * index.numel() * bytes}, DType::u8, refs.device());
+  augment_slot.on(refs.device()).draw(refs, index, policy, key, parameters);
+  return parameters;
 }
 
 }  // namespace
 
 extern const AugmentKernels augment_cpu;
-const AugmentKernels augment_cpu = {augment_on_cpu};
+const AugmentKernels augment_cpu = {augment_on_cpu, draw_on_cpu};
+
+Tensor augment_parameters(const Tensor& refs, const Tensor& index, const AugmentPolicy& policy, const AugmentKey& key) {
+  check_draw(refs, index, policy, key);
+  return draw(refs, index, policy, key);
+}
 
 Tensor augment(const Tensor& bytes, const Tensor& refs, const Tensor& index, const AugmentPolicy& policy,
-               const AugmentKey& key) {
-  check(policy);
-  const auto check_vector = [](const char* what, const Tensor& tensor, DType dtype) {
-    SIMCLR_CHECK(tensor.defined() && tensor.rank() == 1 && tensor.dtype() == dtype, "augment: ", what, " must be ",
-                 name(dtype), " [n], got ", describe(tensor));
-  };
+               const AugmentKey& key, DType dtype) {
   check_vector("bytes", bytes, DType::u8);
-  check_vector("refs", refs, DType::u8);
-  check_vector("index", index, DType::i32);
-  SIMCLR_CHECK(refs.device() == bytes.device() && index.device() == bytes.device(),
-               "augment: bytes, refs and index must be on one device, got ", describe(bytes), ", ", describe(refs),
-               " and ", describe(index));
-  SIMCLR_CHECK(refs.numel() % static_cast<std::int64_t>(sizeof(ImageRef)) == 0, "augment: refs holds ImageRefs of ",
-               sizeof(ImageRef), " bytes, got ", describe(refs));
-  SIMCLR_CHECK(index.numel() >= 1, "augment: index is empty, a batch has at least one picture");
-  SIMCLR_CHECK(key.views >= 1, "augment: views is ", key.views, ", at least 1 is needed");
+  check_draw(refs, index, policy, key);
+  SIMCLR_CHECK(refs.device() == bytes.device(), "augment: bytes, refs and index must be on one device, got ",
+               describe(bytes), ", ", describe(refs), " and ", describe(index));
+  SIMCLR_CHECK(dtype == DType::f32 || (dtype == DType::bf16 && bytes.device().type != DeviceType::cpu),
+               "augment: views are f32, or bf16 on a GPU, not ", dtype, " on ", bytes.device());
+  const Tensor parameters = draw(refs, index, policy, key);
   Tensor views =
-      Tensor::empty({key.views * index.numel(), policy.size, policy.size, policy.channels}, DType::f32, bytes.device());
-  augment_slot.on(bytes.device()).augment(bytes, refs, index, policy, key, views);
+      Tensor::empty({key.views * index.numel(), policy.size, policy.size, policy.channels}, dtype, bytes.device());
+  augment_slot.on(bytes.device()).augment(bytes, refs, index, policy, parameters, views);
   return views;
 }
 

@@ -85,20 +85,33 @@ SIMCLR_API void augment_picture(const std::uint8_t* pixels, const ImageRef& pict
 struct AugmentKey {
   std::uint64_t seed = 0;
   std::uint32_t epoch = 0;
-  std::int32_t views = 2;  // views v = 0 .. views-1 of each picture
+  std::int32_t views = 2;    // views v = 0 .. views-1 of each picture
+  Tensor device_epoch = {};  // i32 [1] beside the pictures, optional: the epoch instead of `epoch`, read when the work
+                             // runs, so that a captured step replays truly (on the CPU: at the call)
 };
 
 /// views[v * B + i] = view v of picture index[i]. `bytes` u8 [n] is the arena; `refs` u8 [count *
-/// sizeof(ImageRef)] holds its ImageRefs; index i32 [B]; views f32 [views * B, S, S, C].
+/// sizeof(ImageRef)] holds its ImageRefs; index i32 [B]; views [views * B, S, S, C], f32 or, on a GPU, bf16.
+/// The CPU throws Error for an index without a picture, an impossible picture and one that leaves the arena. A GPU,
+/// which cannot look at them without waiting, makes NaN of their views and reads nothing out of bounds; refs start at
+/// a multiple of 8 bytes there.
 SIMCLR_API Tensor augment(const Tensor& bytes, const Tensor& refs, const Tensor& index, const AugmentPolicy& policy,
-                          const AugmentKey& key);
+                          const AugmentKey& key, DType dtype = DType::f32);
+
+/// What `augment` draws for its views: u8 [views * B * sizeof(AugmentParameters)], the parameters of view v of picture
+/// index[i] at v * B + i. The same bits on every device. Errors are those of `augment`; on a GPU an index without a
+/// picture and an impossible size have parameters without a crop, all neutral.
+SIMCLR_API Tensor augment_parameters(const Tensor& refs, const Tensor& index, const AugmentPolicy& policy,
+                                     const AugmentKey& key);
 
 /// Throws Error when a policy asks for the impossible; names the field.
 SIMCLR_API void check(const AugmentPolicy& policy);
 
 struct AugmentKernels {
   void (*augment)(const Tensor& bytes, const Tensor& refs, const Tensor& index, const AugmentPolicy& policy,
-                  const AugmentKey& key, Tensor& views);
+                  const Tensor& parameters, Tensor& views);
+  void (*draw)(const Tensor& refs, const Tensor& index, const AugmentPolicy& policy, const AugmentKey& key,
+               Tensor& parameters);
 };
 
 SIMCLR_API extern const Slot<AugmentKernels> augment_slot;

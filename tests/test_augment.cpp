@@ -325,6 +325,29 @@ TEST_CASE("a view depends on seed, sample, epoch and view, and on nothing else")
   CHECK_FALSE(same_row(other.views({0}, policy, key), 0, batch, 0));
 }
 
+TEST_CASE("the drawn parameters are those of the views, and an epoch may stand in memory") {
+  const Arena arena({image(32, 32, 3, 11), image(9, 100, 1, 13)});
+  const Augmentation policy = all_transforms(8);
+  const Tensor index = Tensor::from(std::vector<std::int32_t>{1, 0}, {2});
+  const AugmentKey key{.seed = 5, .epoch = 6, .views = 2};
+  const Tensor drawn = augment_parameters(arena.refs, index, policy, key), views = arena.views({1, 0}, policy, key);
+  REQUIRE(drawn.bytes() == 4 * sizeof(AugmentParameters));
+  for (std::int64_t row = 0; row < 4; ++row) {
+    AugmentParameters p;
+    std::memcpy(&p, drawn.data<std::uint8_t>() + row * static_cast<std::int64_t>(sizeof p), sizeof p);
+    const ImageRef& picture = arena.pictures[row % 2 == 0 ? 1 : 0];
+    Tensor single = Tensor::empty({1, 8, 8, 3});
+    augment_picture(arena.bytes.data<std::uint8_t>() + picture.offset, picture, policy, p, single.data<float>());
+    CHECK(test::same_bits(single, views.narrow(row, 1)));
+  }
+  Tensor epoch = Tensor::full({1}, 6, DType::i32);
+  const AugmentKey elsewhere{.seed = 5, .epoch = 77, .views = 2, .device_epoch = epoch};
+  CHECK(test::same_bits(augment_parameters(arena.refs, index, policy, elsewhere), drawn));
+  CHECK(test::same_bits(arena.views({1, 0}, policy, elsewhere), views));
+  epoch.fill(7);
+  CHECK_FALSE(test::same_bits(arena.views({1, 0}, policy, elsewhere), views));
+}
+
 TEST_CASE("wrong pictures and batches are named") {
   Arena arena({image(8, 8, 3, 42)});
   const Augmentation policy = Augmentation::evaluation(8, 3);
@@ -339,6 +362,12 @@ TEST_CASE("wrong pictures and batches are named") {
                     "augment: sample 42 ends at byte 192 of an arena of 191");
   CHECK_THROWS_WITH(arena.views({0}, policy, {.views = 0}), Catch::Contains("views is 0"));
   CHECK_THROWS_WITH(arena.views({}, policy, {}), Catch::Contains("index is empty"));
+  CHECK_THROWS_WITH(augment(arena.bytes, arena.refs, index, policy, {}, DType::bf16),
+                    Catch::Contains("views are f32, or bf16 on a GPU, not bf16 on cpu"));
+  CHECK_THROWS_WITH(arena.views({0}, policy, {.device_epoch = Tensor::zeros({1})}),
+                    Catch::Contains("device_epoch must be i32 [1] on cpu"));
+  CHECK_THROWS_WITH(augment_parameters(arena.refs, Tensor::full({1}, 3, DType::i32), policy, {}),
+                    "augment: index[0] is 3, there are 1 pictures");
 
   const Pixels pixels(8 * 8 * 3);
   std::vector<float> out(8 * 8 * 3);

@@ -1,0 +1,160 @@
+#pragma once
+
+// Where a pixel of a view comes from, on a GPU: from a crop of a picture in the byte arena, by the taps that resize it,
+// or from other pixels of the view, in planes [C][S * S], by rotation and blur.
+
+#include <simclr/kernels/augment_pixels.h>
+#include <simclr/kernels/cuda/language.h>
+
+namespace simclr::kernels {
+inline namespace SIMCLR_TARGET {
+
+template <int C>
+struct Pixel {
+  float channel[C];
+};
+
+/// The byte arena and its ImageRefs, in device memory.
+struct Pictures {
+  const std::uint8_t* bytes;
+  std::int64_t byte_count;
+  const ImageRef* refs;
+  std::int64_t count;
+};
+
+/// A view's crop of a picture: null where index, picture or crop are impossible.
+struct Source {
+  const std::uint8_t* box;  // the crop's first byte
+  std::int64_t pitch;
+  std::int32_t channels, height, width;  // of the crop
+};
+
+/// `p` is the view's parameters.
+__device__ inline Source find_source(const Pictures& pictures, std::int32_t at, const AugmentParameters& p) {
+  const Source none = {nullptr, 0, 0, 0, 0};
+  if (at < 0 || at >= pictures.count) return none;
+  const ImageRef picture = pictures.refs[at];
+  const std::int32_t channels = picture.channels;
+  if (picture.height < 1 || picture.width < 1 || (channels != 1 && channels != 3 && channels != 4)) return none;
+  if (picture.offset < 0 || picture.offset > pictures.byte_count ||
+      std::int64_t{picture.height} * picture.width > (pictures.byte_count - picture.offset) / channels) {
+    return none;
+  }
+  if (p.crop_height < 1 || p.crop_width < 1 || p.crop_top < 0 || p.crop_left < 0 ||
+      p.crop_top > picture.height - p.crop_height || p.crop_left > picture.width - p.crop_width) {
+    return none;
+  }
+  const std::int64_t pitch = std::int64_t{picture.width} * channels;
+  return {pictures.bytes + picture.offset + p.crop_top * pitch + std::int64_t{p.crop_left} * channels, pitch, channels,
+          p.crop_height, p.crop_width};
+}
+
+/// One pixel of the crop, 0 .. 255: alpha laid over white, colour to luma where the view is grey.
+template <int C>
+__device__ Pixel<C> read_source(const Source& source, std::int32_t y, std::int32_t x) {
+  const std::uint8_t* from = source.box + y * source.pitch + std::int64_t{x} * source.channels;
+  Rgb colour;
+  colour.r = colour.g = colour.b = static_cast<float>(from[0]);
+  if (source.channels != 1) {
+    colour.g = static_cast<float>(from[1]);
+    colour.b = static_cast<float>(from[2]);
+    if (source.channels == 4) {
+      const float alpha = static_cast<float>(from[3]) / 255.0f, white = 255.0f * (1.0f - alpha);
+      colour = {alpha * colour.r + white, alpha * colour.g + white, alpha * colour.b + white};
+    }
+  }
+  if constexpr (C == 3) {
+    return {{colour.r, colour.g, colour.b}};
+  } else {
+    return {{source.channels == 1 ? colour.r : luma(colour)}};
+  }
+}
+
+/// One axis of a resize: position i takes taps first[i] + k with weight(i, k), k < axis.taps.
+struct Taps {
+  ResizeAxis axis;
+  std::int32_t size;
+  bool mirrored;  // flips the target
+  std::int32_t* first;
+  float* factor;   // makes a position's weights sum to the unit
+  float* weights;  // [taps][size], times the factor
+  bool tabled;     // false: too many taps for `weights`, which is not used then
+
+  __device__ std::int32_t target(std::int32_t i) const { return mirrored ? size - 1 - i : i; }
+
+  __device__ void fill(std::int32_t i, float unit) const {
+    const std::int32_t begin = axis.first(target(i));
+    first[i] = begin;
+    float total = 0;
+    for (std::int32_t k = 0; k < axis.taps; ++k) total += axis.weight(target(i), begin + k);
+    factor[i] = unit / total;
+    if (!tabled) return;
+    for (std::int32_t k = 0; k < axis.taps; ++k) {
+      weights[k * size + i] = axis.weight(target(i), begin + k) * factor[i];
+    }
+  }
+
+  __device__ float weight(std::int32_t i, std::int32_t k) const {
+    return tabled ? weights[k * size + i] : axis.weight(target(i), first[i] + k) * factor[i];
+  }
+};
+
+/// One pixel of the view, from pixels of the crop that read(y, x) gives. `taps` is 2 where both axes have two taps in
+/// their tables, else 0.
+template <int C, int taps, class Read>
+__device__ Pixel<C> resample(const Taps& rows, const Taps& columns, std::int32_t y, std::int32_t x, const Read& read) {
+  const std::int32_t top = rows.first[y], left = columns.first[x];
+  const std::int32_t down = taps > 0 ? taps : rows.axis.taps, across = taps > 0 ? taps : columns.axis.taps;
+  Pixel<C> sum = {};
+#pragma unroll(taps > 0 ? taps : 1)
+  for (std::int32_t i = 0; i < down; ++i) {
+    Pixel<C> row = {};
+#pragma unroll(taps > 0 ? taps : 1)
+    for (std::int32_t j = 0; j < across; ++j) {
+      const Pixel<C> pixel = read(top + i, left + j);
+      const float w = taps > 0 ? columns.weights[j * columns.size + x] : columns.weight(x, j);
+#pragma unroll
+      for (int c = 0; c < C; ++c) row.channel[c] += w * pixel.channel[c];
+    }
+    const float w = taps > 0 ? rows.weights[i * rows.size + y] : rows.weight(y, i);
+#pragma unroll
+    for (int c = 0; c < C; ++c) sum.channel[c] += w * row.channel[c];
+  }
+  return sum;
+}
+
+/// The view turned about its centre, at one pixel; what comes from outside is 0.
+template <int C>
+__device__ Pixel<C> rotated(const float* planes, std::int32_t size, const Rotation& rotation, std::int32_t row,
+                            std::int32_t column) {
+  const auto [x0, y0, fx, fy] = rotation.source(row, column);
+  Pixel<C> sum = {};
+#pragma unroll
+  for (int tap = 0; tap < 4; ++tap) {
+    const std::int32_t y = y0 + tap / 2, x = x0 + tap % 2;
+    if (x < 0 || x >= size || y < 0 || y >= size) continue;
+    const float w = (tap / 2 == 0 ? 1.0f - fy : fy) * (tap % 2 == 0 ? 1.0f - fx : fx);
+#pragma unroll
+    for (int c = 0; c < C; ++c) sum.channel[c] += w * planes[(c * size + y) * size + x];
+  }
+  return sum;
+}
+
+/// Gaussian blur along one axis, at one pixel; weights sum to 1 / `scale`.
+template <int C>
+__device__ Pixel<C> blurred(const float* planes, std::int32_t size, const float* kernel, std::int32_t radius,
+                            float scale, bool down, std::int32_t row, std::int32_t column) {
+  Pixel<C> sum = {};
+  for (std::int32_t d = -radius; d <= radius; ++d) {
+    const float w = kernel[d < 0 ? -d : d];
+    const std::int32_t at = down ? reflect(row + d, size) * size + column : row * size + reflect(column + d, size);
+#pragma unroll
+    for (int c = 0; c < C; ++c) sum.channel[c] += w * planes[c * size * size + at];
+  }
+#pragma unroll
+  for (int c = 0; c < C; ++c) sum.channel[c] *= scale;
+  return sum;
+}
+
+}  // namespace SIMCLR_TARGET
+}  // namespace simclr::kernels
