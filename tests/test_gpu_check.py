@@ -1,0 +1,242 @@
+"""scripts/gpu_check and scripts/bundle_deps, with stand-ins for the GPU, the compilers and the programs."""
+import importlib.machinery
+import importlib.util
+import json
+import os
+import pathlib
+import shutil
+import subprocess
+import sys
+import tempfile
+import unittest
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+
+NVIDIA_SMI = 'echo "NVIDIA Toy, 580.1, 9.0, 81559 MiB"\n'
+NVCC = 'echo "Cuda compilation tools, release 13.0, V13.0.88"\n'
+# Configures, or "builds" the programs below into the folder that it is given.
+CMAKE = """
+for a in "$@"; do echo "arg $a"; done
+if [ "$1" != --build ]; then echo "--   CUDA        13.0.88, cuDNN 9.19.0, for sm_90"; exit 0; fi
+mkdir -p "$2/tests" "$2/benchmarks" "$2/examples"
+cp "$TOYS"/device_* "$2/tests/"; cp "$TOYS"/bench_* "$2/benchmarks/"; cp "$TOYS"/train_cifar "$2/examples/"
+echo "x.cu(3): warning #177-D: unused"
+exit ${BUILD_CODE:-0}
+"""
+CTEST = """
+echo "  Test  #1: cuda_elementwise ...............   Passed    0.53 sec"
+[ -z "$CTEST_BAD" ] || { echo "  Test #12: cuda_gemm ......................***Failed    1.20 sec"; exit 8; }
+[ -z "$CTEST_SKIP" ] || echo "  Test #12: cuda_gemm ......................***Skipped   1.20 sec"
+exit 0
+"""
+SANITIZER = """
+if [ "$1" = --help ]; then echo "  --kernel-name arg   kernels to check"; exit 0; fi
+echo "$@" >>"$TOYS/sanitized"
+[ "$2" = "$SANITIZER_HANGS" ] && sleep 60
+[ "$2" = "$SANITIZER_BAD" ] && { echo "========= ERROR SUMMARY: 3 errors"; exit 99; }
+if [ "$2" = racecheck ]; then echo "========= RACECHECK SUMMARY: 0 hazards displayed (0 errors, 0 warnings)"
+else echo "========= ERROR SUMMARY: 0 errors"; fi
+"""
+BENCH = """
+[ "$1" = --help ] && { echo "  --device TEXT"; exit 0; }
+echo '{"case": "toy", "dtype": "bf16", "views": 64, "seconds": 0.5}'
+"""
+TRAIN = """
+[ "$1" = --help ] && { echo "  --device TEXT"; exit 0; }
+while [ "$1" != --out ]; do shift; done
+mkdir -p "$2"
+echo '{"event": "epoch", "epoch": 1, "loss": 5.0, "images_per_second": 100}' >"$2/log.jsonl"
+echo '{"event": "epoch", "epoch": 2, "loss": '${LOSS:-4.5}', "images_per_second": 200}' >>"$2/log.jsonl"
+"""
+
+
+def load(name):
+    """A program of scripts/ as a module."""
+    sys.dont_write_bytecode = True
+    loader = importlib.machinery.SourceFileLoader(name, str(ROOT / "scripts" / name))
+    module = importlib.util.module_from_spec(importlib.util.spec_from_loader(name, loader))
+    loader.exec_module(module)
+    return module
+
+
+def script(path, body):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("#!/bin/sh\n" + body)
+    path.chmod(0o755)
+
+
+class GpuCheck(unittest.TestCase):
+    def setUp(self):
+        self.folder = pathlib.Path(tempfile.mkdtemp())
+        self.addCleanup(shutil.rmtree, self.folder)
+        self.bin = self.folder / "bin"
+        for name, body in (("nvidia-smi", NVIDIA_SMI), ("nvcc", NVCC), ("cmake", CMAKE), ("ctest", CTEST),
+                           ("compute-sanitizer", SANITIZER)):
+            script(self.bin / name, body)
+        self.toys = self.folder / "toys"
+        for name, body in (("device_elementwise", "exit 0\n"), ("device_gemm", "exit 0\n"), ("bench_toy", BENCH),
+                           ("bench_host", "echo no options\n"), ("train_cifar", TRAIN)):
+            script(self.toys / name, body)
+
+    def check(self, *options, **environment):
+        """Runs gpu_check; returns its exit code, output and record."""
+        env = {**os.environ, "PATH": f"{self.bin}:/usr/bin:/bin", "CUDA_HOME": str(self.folder), "TOYS": str(self.toys),
+               **environment}
+        result = subprocess.run([sys.executable, ROOT / "scripts" / "gpu_check", "--build", self.folder / "build", "--out",
+                                 self.folder / "out", "--commit", "abc", *options],
+                                capture_output=True, text=True, env=env, timeout=60)
+        records = list((self.folder / "out").glob("*-gpu.json"))
+        record = json.loads(records[0].read_text()) if records else None
+        if record:
+            self.assertTrue(records[0].with_suffix(".md").read_text().startswith("# GPU check, "))
+        return result.returncode, result.stdout + result.stderr, record
+
+    def part(self, record, name):
+        return next(part for part in record["parts"] if part["name"] == name)
+
+    def verdicts(self, record):  # in their order
+        return {part["name"]: part["verdict"] for part in record["parts"]}
+
+    def test_all_parts(self):
+        code, output, record = self.check("--data", str(self.folder))
+        self.assertEqual(code, 0, output)
+        self.assertEqual(self.verdicts(record), dict.fromkeys(
+            ("configure", "build", "tests", "sanitizers", "benchmarks", "training"), "passed"))
+        self.assertEqual(record["gpu"]["name"], "NVIDIA Toy")
+        self.assertEqual((record["cuda"], record["cudnn"], record["commit"]), ("13.0.88", "9.19.0", "abc"))
+        log = (self.folder / "build" / "gpu_check" / "configure.log").read_text()
+        self.assertIn("arg -DCMAKE_CUDA_ARCHITECTURES=90\n", log)
+        self.assertEqual(self.part(record, "build")["warnings"], 1)
+        figures = {figure["case"]: figure for figure in record["figures"]}
+        self.assertEqual(figures["toy, dtype bf16, views 64"]["ours"], 0.5)
+        self.assertEqual(figures["training, last epoch"]["ours"], 200)
+        # gemm's kernels are the vendor's; initcheck must see everything that writes.
+        ran = (self.toys / "sanitized").read_text().splitlines()
+        self.assertEqual(len(ran), 4)
+        self.assertFalse([line for line in ran if "device_gemm" in line])
+        self.assertEqual([line for line in ran if "kns=simclr" not in line],
+                         [line for line in ran if "--tool initcheck" in line])
+
+    def test_without_a_gpu(self):
+        (self.bin / "nvidia-smi").unlink()
+        code, output, record = self.check()
+        self.assertEqual((code, record), (1, None))
+        self.assertEqual(len(output.splitlines()), 1, output)
+        self.assertIn("--only configure,build can run here", output)
+        code, output, record = self.check("--only", "configure,build")
+        self.assertEqual(code, 0, output)
+        self.assertIsNone(record["gpu"])
+
+    def test_a_failed_build_ends_it(self):
+        code, _, record = self.check(BUILD_CODE="2")
+        self.assertEqual(code, 1)
+        self.assertEqual(self.verdicts(record), {"configure": "passed", "build": "failed", "tests": "skipped",
+                                                 "sanitizers": "skipped", "benchmarks": "skipped", "training": "skipped"})
+
+    def test_failed_and_skipped_tests(self):
+        for name, state in (("CTEST_BAD", "failed"), ("CTEST_SKIP", "skipped")):  # with a GPU nothing may be skipped
+            code, output, record = self.check("--only", "configure,build,tests", **{name: "1"})
+            self.assertEqual(code, 1, output)
+            self.assertEqual(self.part(record, "tests")["verdict"], "failed")
+            self.assertEqual(self.part(record, "tests")["note"], f"cuda_gemm {state}")
+            self.assertEqual(self.part(record, "tests")["tests"]["cuda_elementwise"], {"state": "Passed", "seconds": 0.53})
+
+    def test_sanitizer_errors_and_limits(self):
+        code, _, record = self.check("--skip", "benchmarks,training,tests", SANITIZER_BAD="racecheck")
+        part = self.part(record, "sanitizers")
+        self.assertEqual((code, part["verdict"]), (1, "failed"))
+        self.assertEqual(part["runs"]["racecheck"]["device_elementwise"]["state"], "failed")
+        self.assertIn("3 errors", part["runs"]["racecheck"]["device_elementwise"]["note"])
+        code, _, record = self.check("--only", "sanitizers", "--sanitizer-limit", "5", SANITIZER_HANGS="memcheck")
+        self.assertEqual((code, self.part(record, "sanitizers")["verdict"]), (1, "cut off"))
+        self.assertEqual(self.part(record, "sanitizers")["runs"]["memcheck"]["device_elementwise"]["state"], "cut off")
+
+    def test_training(self):
+        self.check("--only", "configure,build")
+        code, _, record = self.check("--only", "training")
+        self.assertEqual((code, self.part(record, "training")["verdict"]), (0, "skipped"))
+        code, _, record = self.check("--only", "training", "--data", str(self.folder), LOSS="6.0")
+        self.assertEqual((code, self.part(record, "training")["verdict"]), (1, "failed"))
+
+    def test_several_runs_make_one_record(self):
+        self.check("--only", "configure,build")
+        self.check("--only", "training", "--data", str(self.folder))
+        _, _, record = self.check("--only", "benchmarks")
+        self.assertEqual(list(self.verdicts(record)), ["configure", "build", "benchmarks", "training"])
+        self.assertEqual(len(record["figures"]), 2)
+        self.assertEqual(record["cudnn"], "9.19.0")
+        _, _, record = self.check("--only", "benchmarks")  # in the place of the earlier ones
+        self.assertEqual(len(record["figures"]), 2)
+        _, _, record = self.check("--only", "benchmarks", "--commit", "def")
+        self.assertEqual(list(self.verdicts(record)), ["benchmarks"])
+
+    def test_budget(self):
+        code, _, record = self.check("--budget", "1")
+        self.assertEqual(code, 1)
+        self.assertEqual(record["parts"][0]["verdict"], "cut off")
+        self.assertIn("the budget of 1 s was spent", record["parts"][0]["note"])
+
+
+class Reading(unittest.TestCase):
+    """What gpu_check makes of the programs' output."""
+
+    def setUp(self):
+        self.gpu_check = load("gpu_check")
+
+    def test_figures_are_paired_by_case(self):
+        ours = [{"case": "relu", "dtype": "bf16", "seconds": 1.0}, {"case": "relu", "dtype": "f32", "seconds": 2.0},
+                {"case": "step", "views": 64, "views_per_second": 300}, {"case": "no figure"}]
+        peers = [{"case": "relu", "dtype": "f32", "seconds": 5.0}, {"case": "step", "views": 128, "views_per_second": 100},
+                 {"case": "step", "views": 64, "views_per_second": 200, "torch": "2.11"}]
+        figures = self.gpu_check.pair("bench_toy", ours, peers)
+        self.assertEqual([(f["ours"], f["peer"], f["speedup"]) for f in figures],
+                         [(1.0, None, None), (2.0, 5.0, 2.5), (300, 200, 1.5)])
+
+    def test_verdicts_of_the_sanitizer(self):
+        def verdict(code, output):
+            return self.gpu_check.sanitizer_verdict(self.gpu_check.Result(code, output, 3.0))[0]
+        self.assertEqual(verdict(0, "========= ERROR SUMMARY: 0 errors"), "passed")
+        self.assertEqual(verdict(99, "========= ERROR SUMMARY: 1 error"), "failed")
+        self.assertEqual(verdict(1, "========= ERROR SUMMARY: 0 errors"), "failed")  # the test itself
+        self.assertEqual(verdict(0, "========= RACECHECK SUMMARY: 2 hazards displayed (0 errors, 2 warnings)"), "failed")
+        self.assertEqual(verdict(1, "========= Error: Device not supported."), "skipped")
+        self.assertEqual(verdict(77, "skipped: there is no device"), "skipped")
+        self.assertEqual(verdict(None, "anything"), "cut off")
+
+
+@unittest.skipUnless(shutil.which("cmake") and pathlib.Path("/usr/include/catch2/catch.hpp").exists(),
+                     "needs CMake and Catch2 2")
+class BundleDeps(unittest.TestCase):
+    def test_packages_are_found_in_the_bundle(self):
+        with tempfile.TemporaryDirectory() as folder:
+            bundle = pathlib.Path(folder) / "bundle"
+            command = [sys.executable, ROOT / "scripts" / "bundle_deps", "--out", bundle]
+            subprocess.run(command, check=True, capture_output=True)
+            subprocess.run(command, check=True, capture_output=True)  # anew
+            project = pathlib.Path(folder) / "project"
+            project.mkdir()
+            (project / "CMakeLists.txt").write_text(
+                "cmake_minimum_required(VERSION 3.25)\nproject(toy LANGUAGES CXX)\n"
+                "find_package(Eigen3 3.4 REQUIRED NO_MODULE)\nfind_package(nlohmann_json 3 REQUIRED)\n"
+                "find_package(CLI11 REQUIRED)\nfind_package(Catch2 REQUIRED)\nfind_path(STB stb/stb_image.h REQUIRED)\n"
+                "foreach(target Eigen3::Eigen nlohmann_json::nlohmann_json CLI11::CLI11 Catch2::Catch2)\n"
+                "  get_target_property(where ${target} INTERFACE_INCLUDE_DIRECTORIES)\n"
+                "  message(STATUS \"${target} in ${where}\")\nendforeach()\nmessage(STATUS \"stb in ${STB}\")\n")
+            output = subprocess.run(["cmake", "-S", project, "-B", project / "build", f"-DCMAKE_PREFIX_PATH={bundle}"],
+                                    check=True, capture_output=True, text=True).stdout
+            places = [line.split(" in ")[1] for line in output.splitlines() if " in " in line]
+            self.assertEqual(len(places), 5, output)
+            for place in places:
+                self.assertTrue(place.startswith(str(bundle.resolve())), place)
+
+    def test_another_folder_is_left_alone(self):
+        with tempfile.TemporaryDirectory() as folder:
+            (pathlib.Path(folder) / "mine").touch()
+            result = subprocess.run([sys.executable, ROOT / "scripts" / "bundle_deps", "--out", folder],
+                                    capture_output=True, text=True)
+            self.assertEqual(result.returncode, 1)
+            self.assertTrue((pathlib.Path(folder) / "mine").exists())
+
+
+if __name__ == "__main__":
+    unittest.main()
