@@ -361,7 +361,7 @@ __global__ void __launch_bounds__(block_threads<resident>, resident ? 4 : 2) aug
         for (int c = 0; c < C; ++c) view.x[k].channel[c] = (view.x[k].channel[c] - task.mean[c]) * task.inverse[c];
       }
     });
-    if constexpr (!resident) __syncthreads();  // tables and canvas serve the next view; a resident one has a block
+    // The next view needs no barrier: tables and planes were last read before those of finish().
   }
 }
 
@@ -371,6 +371,7 @@ template <int C, bool resident, class T>
 void launch_augment(Task task, Tensor& views) {
   constexpr int threads = block_threads<resident>;
   constexpr std::int64_t table_floats = 8192, shared_bytes = 160 << 10;
+  [[maybe_unused]] constexpr std::int64_t scratch_bytes = std::int64_t{1} << 30;  // enough for all blocks at 400 pixels
   const std::int64_t size = task.policy.size;
   const Device device = views.device();
   task.table_taps = static_cast<std::int32_t>(std::min<std::int64_t>(16, table_floats / (2 * size)));
@@ -385,6 +386,7 @@ void launch_augment(Task task, Tensor& views) {
     if ((floats + task.block_floats) * 4 <= shared_bytes) {
       floats += task.block_floats;
     } else {
+      blocks = static_cast<unsigned>(std::clamp<std::int64_t>(scratch_bytes / 4 / task.block_floats, 1, blocks));
       scratch = Tensor::empty({blocks, task.block_floats}, DType::f32, device);
       task.scratch = scratch.data<float>();
     }

@@ -56,7 +56,8 @@ std::string text(const Site& site) {
 }
 
 bool same(const Site& a, const Site& b) {
-  return a.line() == b.line() && a.column() == b.column() && std::strcmp(a.file_name(), b.file_name()) == 0;
+  return a.line() == b.line() && a.column() == b.column() &&
+         (a.file_name() == b.file_name() || std::strcmp(a.file_name(), b.file_name()) == 0);
 }
 
 /// Thrown on a fiber to leave the kernel; the message is in the block.
@@ -134,12 +135,10 @@ class Run {
   }
 
   void sync_threads(const Site& site) {
-    for (const unsigned id : at_barrier_) {
-      if (!same(threads_[id].site, site)) {
-        report("divergent barrier: thread " + std::to_string(id) + " waits in __syncthreads at " +
-                   text(threads_[id].site) + ", this one at " + text(site),
-               site);
-      }
+    if (!at_barrier_.empty() && !same(threads_[at_barrier_[0]].site, site)) {  // the others are where the first is
+      report("divergent barrier: thread " + std::to_string(at_barrier_[0]) + " waits in __syncthreads at " +
+                 text(threads_[at_barrier_[0]].site) + ", this one at " + text(site),
+             site);
     }
     at_barrier_.push_back(current_id_);
     wait(site, 0);
