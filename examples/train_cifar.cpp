@@ -5,6 +5,8 @@
 #include "common/progress.h"
 #include "common/run_folder.h"
 #include "common/training_options.h"
+#include "common/training_step.h"
+#include "common/view_source.h"
 
 #include <simclr/simclr.h>
 
@@ -13,6 +15,9 @@
 #include <cstdio>
 #include <exception>
 
+using simclr::Device;
+using simclr::DeviceType;
+using simclr::DType;
 using simclr::Tensor;
 namespace data = simclr::data;
 namespace nn = simclr::nn;
@@ -31,11 +36,13 @@ std::shared_ptr<nn::ResNet> make_encoder(const TrainingOptions& o) {
                          {.stem = r.stem, .width = r.width, .channels = r.augmentation.channels, .seed = o.seed});
 }
 
-std::unique_ptr<nn::Optimizer> make_optimizer(const Recipe& r, const nn::Module& model, std::int64_t steps_per_epoch) {
-  const nn::Schedule schedule =
-      nn::warmup_cosine({.peak = static_cast<float>(r.lr * static_cast<double>(r.batch_size) / 256.0),
-                         .steps = r.epochs * steps_per_epoch,
-                         .warmup_steps = r.warmup_epochs * steps_per_epoch});
+nn::Schedule make_schedule(const Recipe& r, std::int64_t steps_per_epoch) {
+  return nn::warmup_cosine({.peak = static_cast<float>(r.lr * static_cast<double>(r.batch_size) / 256.0),
+                            .steps = r.epochs * steps_per_epoch,
+                            .warmup_steps = r.warmup_epochs * steps_per_epoch});
+}
+
+std::unique_ptr<nn::Optimizer> make_optimizer(const Recipe& r, const nn::Module& model, const nn::Schedule& schedule) {
   if (r.optimizer == "lars") {
     return std::make_unique<nn::Lars>(
         model.parameters(), nn::LarsOptions{.momentum = r.momentum, .weight_decay = r.weight_decay}, schedule);
@@ -75,12 +82,43 @@ void monitor(nn::Module& encoder, const Datasets& sets, const TrainingOptions& o
   run.log(entry);
 }
 
+/// Where and how a run computes.
+struct Compute {
+  Device device;
+  DType dtype = DType::f32;  // of activations; parameters are f32
+};
+
+Compute choose_compute(const TrainingOptions& o) {
+  Compute c;
+  if (o.device == "auto") {
+    c.device = simclr::default_device();
+    if (c.device.type == DeviceType::cpu) {
+      std::printf("training on the CPU: %s\n", simclr::device_problem(DeviceType::cuda).c_str());
+    }
+  } else {
+    c.device = simclr::parse_device(o.device);
+    simclr::Context::of(c.device);  // says what is wrong, before anything is read
+  }
+  const bool gpu = c.device.type != DeviceType::cpu;
+  SIMCLR_CHECK(gpu || o.dtype != "bf16", "--dtype bf16: only a GPU computes with it, and this run is on the CPU");
+  c.dtype = o.dtype == "bf16" || (o.dtype == "auto" && c.device.type == DeviceType::cuda) ? DType::bf16 : DType::f32;
+  return c;
+}
+
 /// The training loop. Returns the seconds that it took, evaluations left out.
-double train(nn::SimCLR& model, nn::Optimizer& optimizer, data::Loader& loader, const Datasets& sets,
-             const TrainingOptions& o, const EvaluationOptions& evaluation, RunFolder& run, Progress& progress) {
+double train(nn::SimCLR& model, nn::Optimizer& optimizer, const nn::Schedule& schedule, ViewSource& source,
+             const Datasets& sets, const TrainingOptions& o, const Compute& compute,
+             const EvaluationOptions& evaluation, RunFolder& run, Progress& progress) {
   const Recipe& r = o.recipe;
+  TrainingStep step(compute.device, o.graph, [&] {
+    const Tensor loss = nn::nt_xent(model(source.views()), {.temperature = r.temperature});
+    loss.backward();
+    optimizer.step();
+    return loss;
+  });
+
   Progress::State state{.epochs = r.epochs,
-                        .steps = loader.batches(),
+                        .steps = source.batches(),
                         .chance = nn::nt_xent_chance(r.batch_size),
                         .bound = nn::nt_xent_bound(r.batch_size, r.temperature)};
   double training_seconds = 0;
@@ -89,28 +127,32 @@ double train(nn::SimCLR& model, nn::Optimizer& optimizer, data::Loader& loader, 
     state.step = 0;
     double loss_sum = 0;
     auto start = Clock::now();
-    for (const data::Batch& batch : loader.epoch(static_cast<std::uint32_t>(epoch))) {
-      state.learning_rate = optimizer.learning_rate();
-      const Tensor loss = nn::nt_xent(model(batch.views), {.temperature = r.temperature});
-      loss.backward();
-      optimizer.step();
-
-      ++state.step;
-      state.loss = loss.item();
-      SIMCLR_CHECK(std::isfinite(state.loss), "the loss is ", state.loss, " at epoch ", state.epoch, ", step ",
-                   state.step, "; lower --lr or raise --temperature");
-      loss_sum += state.loss;
+    const auto record = [&] {
+      for (const float loss : step.take_losses()) {
+        state.learning_rate = schedule.at(epoch * state.steps + state.step);
+        ++state.step;
+        state.loss = loss;
+        SIMCLR_CHECK(std::isfinite(loss), "the loss is ", loss, " at epoch ", state.epoch, ", step ", state.step,
+                     "; lower --lr or raise --temperature");
+        loss_sum += state.loss;
+        run.log({{"event", "step"},
+                 {"epoch", state.epoch},
+                 {"step", state.step},
+                 {"loss", state.loss},
+                 {"learning_rate", state.learning_rate}});
+      }
       const double total = training_seconds + seconds_since(start);
       const double done = static_cast<double>(epoch * state.steps + state.step);
       state.images_per_second = done * static_cast<double>(r.batch_size) / total;
       state.seconds_left = total / done * (static_cast<double>(r.epochs * state.steps) - done);
       progress.show(state);
-      run.log({{"event", "step"},
-               {"epoch", state.epoch},
-               {"step", state.step},
-               {"loss", state.loss},
-               {"learning_rate", state.learning_rate}});
+    };
+    source.begin(static_cast<std::uint32_t>(epoch));
+    while (source.next()) {
+      step.run();
+      if (step.full()) record();
     }
+    record();
     training_seconds += seconds_since(start);
     progress.show(state, true);
     run.log({{"event", "epoch"},
@@ -118,20 +160,21 @@ double train(nn::SimCLR& model, nn::Optimizer& optimizer, data::Loader& loader, 
              {"loss", loss_sum / static_cast<double>(state.steps)},
              {"seconds", training_seconds},
              {"images_per_second", state.images_per_second},
-             {"skipped_samples", loader.skipped()}});
+             {"skipped_samples", source.skipped()}});
     const bool evaluated_next = epoch + 1 == r.epochs && o.evaluate;
     if (o.knn_every > 0 && (epoch + 1) % o.knn_every == 0 && !evaluated_next) {
       monitor(model.encoder(), sets, o, evaluation, epoch + 1, run, progress);
     }
   }
   progress.message("trained " + std::to_string(r.epochs) + " epochs in " + duration_text(training_seconds));
-  if (loader.skipped() > 0) {
-    progress.message(std::to_string(loader.skipped()) + " samples could not be read and were replaced by others");
+  if (source.skipped() > 0) {
+    progress.message(std::to_string(source.skipped()) + " samples could not be read and were replaced by others");
   }
   return training_seconds;
 }
 
 void run_training(TrainingOptions& o) {
+  const Compute compute = choose_compute(o);
   if (o.threads > 0) simclr::set_threads(o.threads);
   Datasets sets = open_datasets(o.dataset, o.data_dir);
   if (!sets.note.empty()) std::printf("%s\n", sets.note.c_str());
@@ -148,27 +191,34 @@ void run_training(TrainingOptions& o) {
                              .layers = r.head_layers,
                              .batchnorm = r.head_batchnorm,
                              .seed = o.seed}});
+  model.to(compute.device);
   Progress progress;
   const auto warn = [&progress](const std::string& message) { progress.warn(message); };
-  data::Loader loader(sets.train, std::make_shared<data::PictureViews>(r.augmentation),
-                      {.batch_size = r.batch_size, .seed = o.seed, .workers = o.workers, .on_warning = warn});
-  const auto optimizer = make_optimizer(r, model, loader.batches());
+  const auto source = make_view_source(sets.train, o, compute.device, compute.dtype, warn);
+  const nn::Schedule schedule = make_schedule(r, source->batches());
+  const auto optimizer = make_optimizer(r, model, schedule);
 
   RunFolder run(o.out, sets.kind + "-" + r.name, o.overwrite);
   run.write("config.json", to_json(o));
   std::int64_t parameters = 0;
   for (const auto& p : model.parameters()) parameters += p.value.numel();
-  std::printf("%s\n%s, width %lld, %.2f million parameters; %d epochs of %lld steps; %d threads; files in %s\n",
+  std::printf("%s\n%s, width %lld, %.2f million parameters; %d epochs of %lld steps; files in %s\n",
               sets.train->describe().c_str(), r.arch.c_str(), static_cast<long long>(r.width),
-              static_cast<double>(parameters) / 1e6, r.epochs, static_cast<long long>(loader.batches()),
-              simclr::threads(), run.path().c_str());
+              static_cast<double>(parameters) / 1e6, r.epochs, static_cast<long long>(source->batches()),
+              run.path().c_str());
+  if (compute.device.type == DeviceType::cpu) {
+    std::printf("on the CPU, %d threads\n", simclr::threads());
+  } else {
+    std::printf("on %s in %s, %s, views made %s\n", to_string(compute.device).c_str(), name(compute.dtype),
+                o.graph ? "each step one graph" : "without a graph", source->where().c_str());
+  }
 
   EvaluationOptions evaluation;
-  evaluation.knn = {.k = o.knn_k, .temperature = o.knn_temperature};
+  evaluation.knn = {.k = o.knn_k, .temperature = o.knn_temperature, .device = compute.device};
   evaluation.probe = {.epochs = o.probe_epochs, .seed = o.seed};
   evaluation.workers = o.workers;
   evaluation.on_warning = warn;
-  const double seconds = train(model, *optimizer, loader, sets, o, evaluation, run, progress);
+  const double seconds = train(model, *optimizer, schedule, *source, sets, o, compute, evaluation, run, progress);
   simclr::save_tensors(run.file(weights_file), model.state(), {{"format", "simclr"}, {"config", to_json(o).dump()}});
 
   if (!o.evaluate) return;
@@ -184,7 +234,9 @@ void run_training(TrainingOptions& o) {
               static_cast<long long>(sets.test->size()));
   std::fflush(stdout);
   const Evaluation trained = evaluate(model.encoder(), sets, r.augmentation, evaluation);
-  const Evaluation untrained = evaluate_untrained(*make_encoder(o), sets, r.augmentation, evaluation);
+  const auto fresh = make_encoder(o);
+  fresh->to(compute.device);
+  const Evaluation untrained = evaluate_untrained(*fresh, sets, r.augmentation, evaluation);
   run.log({{"event", "evaluation"},
            {"training_seconds", seconds},
            {"trained", to_json(trained)},

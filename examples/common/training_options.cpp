@@ -155,6 +155,17 @@ bool parse_command_line(int argc, char** argv, TrainingOptions& o) {
   app.add_option("--out", o.out, "Folder for config.json, log.jsonl and weights. Unset: runs/<data>-<preset>-<time>")
       ->group(group);
   app.add_flag("--overwrite", o.overwrite, "Use the folder even if it holds a run")->group(group);
+  app.add_option("--device", o.device, "auto (a GPU where there is one), cpu, cuda or cuda:N")->group(group);
+  app.add_option("--dtype", o.dtype, "What activations are computed in: f32, bf16 (GPU only), or auto: bf16 on a GPU")
+      ->check(CLI::IsMember({"auto", "f32", "bf16"}))
+      ->group(group);
+  app.add_option("--images", o.images,
+                 "Where pictures are kept and views made: host, device, or auto: on a GPU where they fit")
+      ->check(CLI::IsMember({"auto", "host", "device"}))
+      ->group(group);
+  bool eager = false;
+  app.add_flag("--no-graph", eager, "Launch each kernel of a step by itself instead of replaying a CUDA graph")
+      ->group(group);
   app.add_option("--threads", o.threads, "Compute threads; 0: one a processor")->group(group);
   app.add_option("--workers", o.workers, "Threads that make views ahead of the step; 0: made between steps")
       ->group(group);
@@ -172,6 +183,7 @@ bool parse_command_line(int argc, char** argv, TrainingOptions& o) {
   }
   r.stem = stems.at(stem);
   o.evaluate = !skip;
+  o.graph = !eager;
   check(o);
   return true;
 }
@@ -204,6 +216,10 @@ nlohmann::ordered_json to_json(const TrainingOptions& o) {
       {"weight_decay", r.weight_decay},
       {"warmup_epochs", r.warmup_epochs},
       {"seed", o.seed},
+      {"device", o.device},
+      {"dtype", o.dtype},
+      {"images", o.images},
+      {"graph", o.graph},
       {"threads", simclr::threads()},
       {"workers", o.workers},
       {"knn_every", o.knn_every},

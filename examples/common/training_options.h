@@ -14,6 +14,11 @@ struct TrainingOptions {
   std::string data_dir;
   std::int64_t limit = 0;  // train on so many pictures, spread over the set; 0: all
 
+  std::string device = "auto";  // auto: the first GPU, else the CPU
+  std::string dtype = "auto";   // f32, bf16 or auto: bf16 on a GPU
+  std::string images = "auto";  // where they are kept and turned into views: auto, host or device
+  bool graph = true;            // capture a step and replay it, on a GPU
+
   std::uint64_t seed = 0;
   int threads = 0;  // 0: one a processor
   int workers = 1;  // threads that make views ahead of the step

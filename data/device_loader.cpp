@@ -1,0 +1,147 @@
+#include <simclr/core/error.h>
+#include <simclr/core/parallel.h>
+#include <simclr/data/device_loader.h>
+#include <simclr/data/loader.h>
+
+#include <algorithm>
+#include <cstring>
+#include <iostream>
+#include <limits>
+#include <numeric>
+#include <optional>
+
+namespace simclr::data {
+namespace {
+
+constexpr std::int64_t chunk = 1024;  // samples that are decoded side by side
+
+struct Pictures {
+  std::vector<std::uint8_t> bytes;
+  std::vector<kernels::ImageRef> refs;  // one a sample; empty pictures where it could not be read
+  std::vector<std::string> failures;
+};
+
+kernels::ImageRef ref_of(const Sample& sample, std::int64_t index, std::size_t offset) {
+  const Shape& shape = sample.shape;
+  SIMCLR_CHECK(shape.rank() == 3 && shape.numel() > 0 && (shape[2] == 1 || shape[2] == 3 || shape[2] == 4) &&
+                   static_cast<std::int64_t>(sample.bytes.size()) == shape.numel(),
+               "device loader: sample ", index, " has shape ", shape,
+               ", a picture is [height,width,channels] with 1, 3 or 4 channels");
+  return {.offset = static_cast<std::int64_t>(offset),
+          .height = static_cast<std::int32_t>(shape[0]),
+          .width = static_cast<std::int32_t>(shape[1]),
+          .channels = static_cast<std::int32_t>(shape[2]),
+          .sample = static_cast<std::uint32_t>(index)};
+}
+
+Pictures read_all(const Dataset& dataset, std::size_t most_bytes) {
+  Pictures pictures;
+  const std::int64_t size = dataset.size();
+  pictures.refs.resize(static_cast<std::size_t>(size));
+  for (std::int64_t first = 0; first < size; first += chunk) {
+    const std::int64_t count = std::min(chunk, size - first);
+    std::vector<std::optional<Sample>> samples(static_cast<std::size_t>(count));
+    std::vector<std::string> failures(samples.size());
+    parallel_for(count, 16, [&](std::int64_t begin, std::int64_t end) {
+      for (std::int64_t i = begin; i < end; ++i) {
+        const auto k = static_cast<std::size_t>(i);
+        try {
+          Sample sample = dataset.sample(first + i);
+          ref_of(sample, first + i, 0);
+          samples[k] = std::move(sample);
+        } catch (const Error& error) {
+          failures[k] = error.what();
+        }
+      }
+    });
+    for (std::int64_t i = 0; i < count; ++i) {
+      const auto k = static_cast<std::size_t>(i);
+      if (!samples[k]) {
+        pictures.failures.push_back(failures[k]);
+        continue;
+      }
+      pictures.refs[static_cast<std::size_t>(first + i)] = ref_of(*samples[k], first + i, pictures.bytes.size());
+      pictures.bytes.insert(pictures.bytes.end(), samples[k]->bytes.begin(), samples[k]->bytes.end());
+      SIMCLR_CHECK(most_bytes == 0 || pictures.bytes.size() <= most_bytes,
+                   "device loader: the pictures take more than ", most_bytes,
+                   " bytes; use a Loader, which makes views on the host");
+    }
+  }
+  return pictures;
+}
+
+}  // namespace
+
+DeviceLoader::DeviceLoader(const Dataset& dataset, const kernels::AugmentPolicy& policy, Device device,
+                           const DeviceLoaderOptions& options)
+    : policy_(policy), options_(options) {
+  check(policy);
+  const std::int64_t size = dataset.size();
+  SIMCLR_CHECK(size > 0 && size <= std::numeric_limits<std::int32_t>::max(), "device loader: ", size,
+               " samples; 1 to 2^31-1 are possible");
+  SIMCLR_CHECK(options.batch_size >= 1 && options.batch_size <= size, "device loader: batch_size ", options.batch_size,
+               " of ", size, " samples; lower it");
+  SIMCLR_CHECK(options.views >= 1 && options.views < 1 << 24, "device loader: views ", options.views,
+               ", 1 to 2^24-1 are possible");
+  batches_ = size / options.batch_size;
+
+  const Pictures pictures = read_all(dataset, options.most_bytes);
+  skipped_ = static_cast<std::int64_t>(pictures.failures.size());
+  for (const std::string& failure : pictures.failures) {
+    const std::string message = failure + " (sample skipped)";
+    if (options.on_warning) {
+      options.on_warning(message);
+    } else {
+      std::cerr << "warning: " + message + "\n";
+    }
+  }
+  SIMCLR_CHECK(skipped_ <= size / 2, "device loader: ", skipped_, " of ", size,
+               " samples cannot be read, more than half; check the data. The first: ", pictures.failures.front());
+  for (const kernels::ImageRef& ref : pictures.refs) readable_.push_back(ref.height > 0);
+
+  const auto refs_size = static_cast<std::int64_t>(pictures.refs.size() * sizeof(kernels::ImageRef));
+  std::vector<std::uint8_t> refs(static_cast<std::size_t>(refs_size));
+  std::memcpy(refs.data(), pictures.refs.data(), refs.size());
+  bytes_ = Tensor::from(pictures.bytes, {static_cast<std::int64_t>(pictures.bytes.size())}).to(device);
+  refs_ = Tensor::from(refs, {refs_size}).to(device);
+  order_ = Tensor::zeros({batches_ * options.batch_size}, DType::i32, device);
+  index_ = Tensor::zeros({options.batch_size}, DType::i32, device);
+  epoch_ = Tensor::zeros({1}, DType::i32, device);
+}
+
+void DeviceLoader::begin(std::uint32_t epoch) {
+  const auto size = static_cast<std::int64_t>(readable_.size());
+  std::vector<std::int64_t> order;
+  if (options_.shuffle) {
+    order = shuffled_order(size, options_.seed, epoch);
+  } else {
+    order.resize(readable_.size());
+    std::iota(order.begin(), order.end(), std::int64_t{0});
+  }
+  std::vector<std::int32_t> chosen(static_cast<std::size_t>(order_.numel()));
+  for (std::int64_t position = 0; position < order_.numel(); ++position) {
+    std::int64_t index = order[static_cast<std::size_t>(position)];
+    for (std::int64_t other = position + size / 2; !readable_[static_cast<std::size_t>(index)]; ++other) {
+      index = order[static_cast<std::size_t>(other % size)];
+    }
+    chosen[static_cast<std::size_t>(position)] = static_cast<std::int32_t>(index);
+  }
+  order_.copy_from(Tensor::from(chosen, order_.shape()));
+  epoch_.fill(static_cast<double>(epoch));
+  batch_ = 0;
+}
+
+bool DeviceLoader::next() {
+  if (batch_ == batches_) return false;
+  index_.copy_from(order_.narrow(batch_ * options_.batch_size, options_.batch_size));
+  ++batch_;
+  return true;
+}
+
+Tensor DeviceLoader::views() const {
+  SIMCLR_CHECK(batch_ > 0, "device loader: there is no batch yet; call begin() and next()");
+  return kernels::augment(bytes_, refs_, index_, policy_,
+                          {.seed = options_.seed, .views = options_.views, .device_epoch = epoch_}, options_.dtype);
+}
+
+}  // namespace simclr::data

@@ -1,0 +1,197 @@
+// Whole training steps on the device, from u8 pictures to updated weights, beside the same steps on the CPU.
+#include "support/device.h"
+
+#include <simclr/simclr.h>
+
+#include <optional>
+
+using namespace simclr;
+
+namespace {
+
+constexpr std::int64_t pictures = 160, batch = 32;
+constexpr int steps = 10;
+
+/// Pictures with some structure: a gradient of a random direction and colour each, and noise.
+std::shared_ptr<const data::Dataset> tiny_pictures() {
+  data::MemoryData memory;
+  memory.shape = {20, 20, 3};
+  memory.description = "gradients";
+  for (std::uint32_t n = 0; n < pictures; ++n) {
+    const Random random(7, RandomPurpose::user, n);
+    memory.labels.push_back(-1);
+    for (std::uint32_t i = 0; i < 20 * 20 * 3; ++i) {
+      const std::uint32_t c = i % 3, x = i / 3 % 20, y = i / 60;
+      const float slope = random.uniform(c) * static_cast<float>(x) + random.uniform(3 + c) * static_cast<float>(y);
+      memory.bytes.push_back(static_cast<std::uint8_t>(5.0f * slope + 40.0f * random.uniform(6 + i)));
+    }
+  }
+  return data::memory_dataset(std::move(memory));
+}
+
+data::Augmentation policy() {
+  auto policy = data::Augmentation::simclr_cifar();
+  policy.size = 12;
+  return policy;
+}
+
+nn::SimCLR tiny_model() {
+  const auto encoder = std::make_shared<nn::ResNet>(nn::ResNet::Block::basic, std::vector<int>{1, 1, 1},
+                                                    nn::ResNetOptions{.width = 8, .seed = 1});
+  return nn::SimCLR({.encoder = encoder, .head = {.hidden = 32, .out = 32, .seed = 1}});
+}
+
+struct Optimizers {
+  enum Kind { sgd, lars, adamw, frozen };
+  static std::unique_ptr<nn::Optimizer> make(Kind kind, const nn::Module& model) {
+    const nn::Schedule schedule = nn::warmup_cosine({.peak = kind == adamw  ? 3e-4
+                                                             : kind == lars ? 1e-2
+                                                             : kind == sgd  ? 1e-3
+                                                                            : 0,
+                                                     .steps = 2 * steps,
+                                                     .warmup_steps = 3});
+    if (kind == lars)
+      return std::make_unique<nn::Lars>(model.parameters(), nn::LarsOptions{.weight_decay = 1e-4}, schedule);
+    if (kind == adamw) return std::make_unique<nn::AdamW>(model.parameters(), nn::AdamWOptions{}, schedule);
+    return std::make_unique<nn::Sgd>(model.parameters(), nn::SgdOptions{.weight_decay = 5e-4}, schedule);
+  }
+};
+
+double one_step(nn::SimCLR& model, nn::Optimizer& optimizer, const Tensor& views) {
+  const Tensor loss = nn::nt_xent(model(views), {.temperature = 0.5});
+  loss.backward();
+  optimizer.step();
+  return loss.item();
+}
+
+std::vector<double> losses_on_cpu(Optimizers::Kind kind) {
+  auto model = tiny_model();
+  const auto optimizer = Optimizers::make(kind, model);
+  const data::Loader loader(tiny_pictures(), std::make_shared<data::PictureViews>(policy()),
+                            {.batch_size = batch, .seed = 3, .workers = 0});
+  std::vector<double> losses;
+  for (std::uint32_t epoch = 0; losses.size() < steps; ++epoch) {
+    for (const data::Batch& b : loader.epoch(epoch)) losses.push_back(one_step(model, *optimizer, b.views));
+  }
+  return losses;
+}
+
+std::vector<double> losses_on_device(Optimizers::Kind kind, DType dtype) {
+  auto model = tiny_model();
+  model.to(test::device());
+  const auto optimizer = Optimizers::make(kind, model);
+  data::DeviceLoader loader(*tiny_pictures(), policy(), test::device(),
+                            {.batch_size = batch, .seed = 3, .dtype = dtype});
+  std::vector<double> losses;
+  for (std::uint32_t epoch = 0; losses.size() < steps; ++epoch) {
+    loader.begin(epoch);
+    while (loader.next()) losses.push_back(one_step(model, *optimizer, loader.views()));
+  }
+  return losses;
+}
+
+/// Whole steps are many launches: one schedule each is enough, the kernels' own tests run all.
+void once() {
+#ifdef SIMCLR_EMU_CHECKS
+  test::device();
+  emu::set_checks(emu::Checks::once);
+#endif
+}
+
+}  // namespace
+
+// A tiny network with batch norm is chaotic: at a learning rate where the loss falls fast, a difference of 1e-6 grows
+// fourfold a step. At these rates it stays near 1e-6 in f32, and 7e-3 in bf16.
+DEVICE_TEST_CASE("ten training steps give the CPU's losses") {
+  once();
+  const auto untrained = losses_on_cpu(Optimizers::frozen);
+  for (const auto kind : {Optimizers::sgd, Optimizers::lars, Optimizers::adamw}) {
+    const auto expected = losses_on_cpu(kind);
+    REQUIRE(expected.size() == steps);
+    CHECK(std::abs(expected.back() - untrained.back()) > 5e-3);  // 50 times the f32 tolerance: the steps do matter
+    for (const DType dtype : test::device_dtypes) {
+      const auto losses = losses_on_device(kind, dtype);
+      for (std::size_t i = 0; i < steps; ++i) {
+        CAPTURE(kind, dtype, i);
+        CHECK(losses[i] == Approx(expected[i]).epsilon(0).margin(dtype == DType::bf16 ? 1e-2 : 1e-4));
+      }
+    }
+  }
+}
+
+DEVICE_TEST_CASE("a device loader gives a loader's views, drawn by the same parameters") {
+  once();
+  const auto dataset = tiny_pictures();
+  const data::Loader host(dataset, std::make_shared<data::PictureViews>(policy()),
+                          {.batch_size = batch, .seed = 3, .workers = 0});
+  data::DeviceLoader loader(*dataset, policy(), test::device(), {.batch_size = batch, .seed = 3});
+  CHECK(loader.batches() == host.batches());
+  for (const std::uint32_t epoch : {0u, 5u}) {
+    loader.begin(epoch);
+    for (const data::Batch& b : host.epoch(epoch)) {
+      REQUIRE(loader.next());
+      const auto indices = loader.indices().to_vector<std::int32_t>();
+      CHECK(std::vector<std::int64_t>(indices.begin(), indices.end()) == b.indices);
+      const Tensor views = loader.views();
+      CHECK(views.shape() == b.views.shape());
+      const auto x = views.to_vector<float>(), y = b.views.to_vector<float>();
+      float worst = 0;
+      for (std::size_t i = 0; i < x.size(); ++i) worst = std::max(worst, std::abs(x[i] - y[i]));
+      CHECK(worst < 1e-5f);
+    }
+    CHECK(!loader.next());
+  }
+}
+
+DEVICE_TEST_CASE("captured steps give the losses of steps that run one by one") {
+  once();
+  const auto run = [](bool captured) {
+    auto model = tiny_model();
+    model.to(test::device());
+    const auto optimizer = Optimizers::make(Optimizers::sgd, model);
+    data::DeviceLoader loader(*tiny_pictures(), policy(), test::device(), {.batch_size = batch, .seed = 3});
+    Tensor loss;
+    const auto step = [&] {
+      loss = nn::nt_xent(model(loader.views()), {.temperature = 0.5});
+      loss.backward();
+      optimizer->step();
+    };
+    std::optional<CapturedStep> graph;
+    std::vector<double> losses;
+    for (std::uint32_t epoch = 0; losses.size() < steps; ++epoch) {
+      loader.begin(epoch);
+      while (loader.next()) {
+        if (captured && losses.size() == 3) graph.emplace(test::device(), step);
+        graph ? graph->replay() : step();
+        losses.push_back(loss.item());
+      }
+    }
+    CHECK(optimizer->steps() == steps);
+    return losses;
+  };
+  CHECK(run(true) == run(false));
+}
+
+DEVICE_TEST_CASE("weights keep their bf16 shadow equal, and training updates both") {
+  once();
+  auto model = tiny_model();
+  model.to(test::device());
+  const auto optimizer = Optimizers::make(Optimizers::sgd, model);
+  data::DeviceLoader loader(*tiny_pictures(), policy(), test::device(),
+                            {.batch_size = batch, .seed = 3, .dtype = DType::bf16});
+  loader.begin(0);
+  REQUIRE(loader.next());
+  const auto equal = [&] {
+    for (const nn::Parameter& p : model.parameters()) {
+      const Tensor value = p.value.detach();
+      CHECK(test::same_bits(value.shadow().to(Device{}), value.to(Device{}).to(DType::bf16)));
+    }
+  };
+  const Tensor first = model.parameters().front().value.detach().to(Device{}).clone();
+  one_step(model, *optimizer, loader.views());
+  equal();
+  CHECK(!test::same_bits(first, model.parameters().front().value.to(Device{})));
+  model.load_state(tiny_model().state());
+  equal();
+  CHECK(test::same_bits(first, model.parameters().front().value.to(Device{})));
+}
