@@ -11,7 +11,7 @@
 namespace simclr::gpu {
 inline namespace SIMCLR_TARGET {
 
-constexpr int no_self = -(1 << 30);
+inline constexpr int no_self = -(1 << 30);
 
 /// Which columns are a row's positives or itself. Row i is the column that has its place: first_row + i = first_column
 /// + k. Without groups the places of SimCLR's order decide: the two views of an image are `images` apart.
@@ -243,8 +243,8 @@ struct PartialGradient {
   double scale;
 };
 
-/// dz of one side: the tiles' sums, the positives, then back through the normalisation, a warp a row. Each lane keeps
-/// every 32nd value of du, in dynamic shared memory: `width` doubles a warp.
+/// dz of one side: the positives, the tiles' sums, then back through the normalisation, a warp a row. du is kept in
+/// dynamic shared memory: `width` doubles a warp.
 template <class T>
 __global__ void __launch_bounds__(row_threads)
     nt_xent_gradient_kernel(PartialGradient partial, Embeddings<T> rows, AnchorValues own, Embeddings<T> columns,
@@ -254,18 +254,28 @@ __global__ void __launch_bounds__(row_threads)
   const int i = static_cast<int>((blockIdx.x * blockDim.x + threadIdx.x) / 32), width = rows.width;
   if (i >= pairs.rows) return;
   double* const du = buffer + threadIdx.x / 32 * width;
-  for (int d = lane_index(); d < width; d += 32) {
-    double sum = 0;
-    const float* from = partial.du + static_cast<std::int64_t>(i) * partial.depth + d;
-    for (int s = 0; s < partial.splits; ++s) sum += static_cast<double>(from[s * partial.split_size]);
-    du[d] = sum / partial.scale;
-  }
+  for (int d = lane_index(); d < width; d += 32) du[d] = 0;
   pairs.each_positive(i, [&](int p) {
     const double norm = columns.norm[p];
     const double s = pair_similarity(rows, i, columns, p, temperature);
     const double each = norm == 0 ? 0 : (own.positive_weight(i, s) + others.positive_weight(p, s)) / norm;
     for (int d = lane_index(); d < width; d += 32) du[d] += each * static_cast<double>(widen(columns.row(p)[d]));
   });
+  __syncwarp();  // so far a lane had every 32nd value, now it has four in a row
+  const float* const from = partial.du + static_cast<std::int64_t>(i) * partial.depth;
+  for (int d = 4 * lane_index(); d < width; d += 128) {  // depth is a multiple of 4, width need not be
+    double sum[4] = {};
+    for (int s = 0; s < partial.splits; ++s) {
+      const Pack<4> part = load<4>(from + s * partial.split_size + d);
+#pragma unroll
+      for (int k = 0; k < 4; ++k) sum[k] += static_cast<double>(part[k]);
+    }
+#pragma unroll
+    for (int k = 0; k < 4; ++k) {
+      if (d + k < width) du[d + k] += sum[k] / partial.scale;
+    }
+  }
+  __syncwarp();
   const double scale = static_cast<double>(*dloss) / (*counted * temperature);
   unit_row_backward(du, rows.row(i), rows.norm[i], scale, width, dz + static_cast<std::int64_t>(i) * width);
 }

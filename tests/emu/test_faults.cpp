@@ -2,6 +2,7 @@
 // fault, and has nothing to say about the kernels as they are.
 #include <simclr/kernels/elementwise.h>
 #include <simclr/kernels/emu/device.h>
+#include <simclr/kernels/nt_xent.h>
 
 #include "support/catch.h"
 #include "support/message_of.h"
@@ -15,6 +16,7 @@
 namespace simclr::kernels {
 extern const ElementwiseKernels elementwise_missing_syncthreads, elementwise_divergent_barrier,
     elementwise_global_out_of_bounds, elementwise_shared_out_of_bounds, elementwise_uninitialised_shared;
+extern const NtXentKernels nt_xent_missing_syncwarp;
 }  // namespace simclr::kernels
 
 using namespace simclr;
@@ -50,10 +52,25 @@ std::string bias_backward_report(const ElementwiseKernels& kernels) {
   return report_of([&] { kernels.bias_backward(dy, dbias); });
 }
 
+std::string nt_xent_report(const NtXentKernels& kernels) {
+  const Tensor z = test::random_tensor({64, 128}, 2, DType::f32).to(DType::bf16).to(Device{DeviceType::emu});
+  const NtXentSaved saved = nt_xent_forward(z, z, 0.5).saved;
+  const Tensor dloss = Tensor::full({}, 1.0, DType::f32, z.device());
+  NtXentGradient gradient{Tensor::empty_like(z), {}};
+  return report_of([&] { kernels.backward(saved, dloss, gradient); });
+}
+
 }  // namespace
 
 TEST_CASE("the shipped kernels give nothing to report") {
   CHECK(bias_backward_report(elementwise_slot.on({DeviceType::emu})) == "no error");
+  CHECK(nt_xent_report(nt_xent_slot.on({DeviceType::emu})) == "no error");
+}
+
+TEST_CASE("a missing __syncwarp is reported") {
+  CHECK_THAT(nt_xent_report(nt_xent_missing_syncwarp),
+             Contains("nt_xent_gradient_kernel: reads shared memory that nobody has written") ||
+                 Contains("nt_xent_gradient_kernel: depends on the order of its threads"));
 }
 
 TEST_CASE("a missing __syncthreads is reported") {
