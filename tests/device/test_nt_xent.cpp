@@ -91,14 +91,13 @@ DEVICE_TEST_CASE("two orthogonal, identical pairs give the known loss") {
 DEVICE_TEST_CASE("random embeddings: loss and gradient agree with double") {
   // Heights around the tiles of 64 and 128, widths around the depths that kernels are made for: 64, 128 and 256 on the
   // tensor cores, multiples of 32 and slices of 128 in f32.
-  const std::vector<std::tuple<std::int64_t, std::int64_t>> shapes = {{2, 128},  {32, 31},  {64, 32},   {66, 64},
-                                                                      {128, 16}, {130, 65}, {254, 129}, {258, 128},
-                                                                      {34, 257}, {6, 2048}, {4, 2100}};
+  const std::vector<std::tuple<std::int64_t, std::int64_t>> shapes = {
+      {2, 128}, {32, 31}, {64, 32}, {66, 64}, {128, 16}, {130, 65}, {254, 129}, {258, 128}, {34, 257}, {4, 2100}};
   for (const DType dtype : test::device_dtypes) {
     for (const auto& [rows, width] : shapes) {
       const Both z = aligned(rows, width, 2.0, dtype);
       for (const double temperature : {0.5, 0.07, 0.02}) {
-        if (rows > 128 && temperature != 0.07) continue;
+        if ((rows > 128 || width > 256) && temperature != 0.07) continue;  // emulated products take their time
         CAPTURE(dtype, rows, width, temperature);
         CHECK(close(errors(z, z, temperature), f32_limit(temperature), 1e-4, dtype));
       }
@@ -138,6 +137,15 @@ DEVICE_TEST_CASE("temperatures whose exponentials overflow") {
     const Both poles = test::both(Tensor::from(std::vector<double>{1, 0, -1, 0.1, 1, 0, -1, 0}, {4, 2}), dtype);
     CHECK(close(errors(poles, poles, 0.004), 1e-4, 1e-3, dtype));
   }
+}
+
+DEVICE_TEST_CASE("f32 exponents keep what one number would round away") {
+  // Rows that point much the same way: arguments near 72. Rounded to one f32 they move the loss by 3e-7, in two parts
+  // by 5e-9, beside what the special function unit's exponential adds.
+  const Both z = test::random_both({66, 3}, 16, DType::f32, 0.5, 1.0);
+  const Errors found = errors(z, z, 0.02);
+  CHECK(found.loss < 1.5e-7);
+  CHECK(found.gradient < 3e-6);
 }
 
 DEVICE_TEST_CASE("rectangles: offsets, groups and anchors without a positive") {
