@@ -1,64 +1,75 @@
-// Times augmentation alone, CIFAR pictures to SimCLR views, and prints one JSON line.
+// Times augmentation: two views of each of some pictures in the device's memory.
 #include "common.h"
 #include "common/recipes.h"
 
-#include <simclr/simclr.h>
-
-#include <CLI/CLI.hpp>
-#include <cstdio>
 #include <cstring>
-#include <nlohmann/json.hpp>
 
 using simclr::Tensor;
 namespace kernels = simclr::kernels;
 
-int main(int argc, char** argv) {
-  std::string preset = "quick";
-  std::int64_t pictures = 4096;
-  int rounds = 7, threads = simclr::threads();
-  CLI::App app("Times augmentation: two views of each of some CIFAR-sized pictures.");
-  app.option_defaults()->always_capture_default();
-  app.add_option("--preset", preset, "The recipe whose augmentation is used");
-  app.add_option("--pictures", pictures, "Pictures a call, 32x32, each giving two views")
-      ->check(CLI::Range(1, 1 << 20));
-  app.add_option("--rounds", rounds, "Measured rounds, after one to warm up")->check(CLI::Range(1, 1000));
-  app.add_option("--threads", threads, "Compute threads");
-  CLI11_PARSE(app, argc, argv);
-  simclr::set_threads(threads);
+namespace {
 
-  constexpr std::int32_t side = 32, channels = 3;
-  constexpr std::int64_t picture_bytes = std::int64_t{side} * side * channels;
-  Tensor bytes = Tensor::empty({pictures * picture_bytes}, simclr::DType::u8);
+/// Pictures of one size side by side, as a data set in memory has them.
+struct Pictures {
+  Tensor bytes, refs, index;
+};
+
+Pictures make_pictures(std::int64_t count, std::int32_t height, std::int32_t width, simclr::Device device) {
+  const std::int64_t each = std::int64_t{height} * width * 3;
+  Tensor bytes = Tensor::empty({count * each}, simclr::DType::u8);
+  auto* out = bytes.data<std::uint8_t>();
   const simclr::Random random(1, simclr::RandomPurpose::user);
-  for (std::int64_t i = 0; i < bytes.numel() / 4; ++i) {
-    const std::uint32_t word = random.bits(static_cast<std::uint32_t>(i));
-    std::memcpy(bytes.data<std::uint8_t>() + 4 * i, &word, 4);
+  for (std::int64_t i = 0; i < bytes.numel(); ++i) {
+    const std::int64_t period = 1'000'003;
+    out[i] = i < period ? static_cast<std::uint8_t>(random.bits(static_cast<std::uint32_t>(i))) : out[i - period];
   }
-  std::vector<kernels::ImageRef> refs;
+  Tensor refs = Tensor::empty({count * static_cast<std::int64_t>(sizeof(kernels::ImageRef))}, simclr::DType::u8);
   std::vector<std::int32_t> index;
-  for (std::int64_t i = 0; i < pictures; ++i) {
-    refs.push_back({i * picture_bytes, side, side, channels, static_cast<std::uint32_t>(i)});
+  for (std::int64_t i = 0; i < count; ++i) {
+    const kernels::ImageRef ref{i * each, height, width, 3, static_cast<std::uint32_t>(i)};
+    std::memcpy(refs.data<std::uint8_t>() + i * static_cast<std::int64_t>(sizeof ref), &ref, sizeof ref);
     index.push_back(static_cast<std::int32_t>(i));
   }
-  const auto ref_bytes = static_cast<std::int64_t>(refs.size() * sizeof(kernels::ImageRef));
-  const Tensor ref_tensor = Tensor::wrap(refs.data(), {ref_bytes}, simclr::DType::u8);
-  const Tensor index_tensor = Tensor::from(index, {pictures});
+  return {bytes.to(device), refs.to(device), Tensor::from(index, {count}).to(device)};
+}
+
+void measure(bench::Bench& bench, const std::string& name, std::int64_t count, std::int32_t height, std::int32_t width,
+             const kernels::AugmentPolicy& policy) {
+  const Pictures pictures = make_pictures(count, height, width, bench.device);
+  const std::int64_t values = 2 * count * policy.size * policy.size * policy.channels;
+  const double bytes = static_cast<double>(pictures.bytes.bytes()) +
+                       static_cast<double>(values) * static_cast<double>(size_of(simclr::DType::f32));
+  std::uint32_t epoch = 0;
+  const auto make = [&]() -> bench::Call {
+    return [source = pictures.bytes.clone(), refs = pictures.refs, index = pictures.index, &policy,
+            key = kernels::AugmentKey{.seed = 1, .epoch = epoch++, .views = 2},
+            views = Tensor()]() mutable { views = kernels::augment(source, refs, index, policy, key); };
+  };
+  bench.measure(name + ", 2 x " + std::to_string(count), {.bytes = bytes}, make, [&](const bench::Times& t) {
+    return bench::Json{{"views", 2 * count}, {"views_per_second", static_cast<double>(2 * count) / t.median}};
+  });
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  bench::Bench bench("Times augmentation: two views of each picture, CIFAR's and photographs.");
+  std::string preset = "reference";
+  std::int64_t pictures = 4096, photographs = -1;
+  bench.app.add_option("--preset", preset, "The recipe whose augmentation CIFAR's pictures get");
+  bench.app.add_option("--pictures", pictures, "Pictures a call, 32x32")->check(CLI::Range(0, 1 << 20));
+  bench.app.add_option("--photographs", photographs, "Photographs a call, 375x500; as it is: 512 on cuda, 32 on cpu")
+      ->check(CLI::Range(0, 1 << 20));
+  bench.parse(argc, argv);
+  if (photographs < 0) photographs = bench.by_device(512, 32, 1);
+
   const Recipe& r = recipe(preset);
   kernels::AugmentPolicy policy = r.augmentation;
   if (r.size > 0) policy.size = r.size;
-
-  std::uint32_t epoch = 0;
-  const auto augment = [&] {
-    kernels::augment(bytes, ref_tensor, index_tensor, policy, {.seed = 1, .epoch = epoch++, .views = 2});
-  };
-  augment();
-  std::vector<double> samples;
-  for (int i = 0; i < rounds; ++i) samples.push_back(bench::seconds(augment));
-  const bench::Times t = bench::summarize(samples);
-  const nlohmann::ordered_json line = {
-      {"case", "augment"},     {"preset", preset},
-      {"views", 2 * pictures}, {"threads", simclr::threads()},
-      {"seconds", t.median},   {"least", t.least},
-      {"most", t.most},        {"views_per_second", static_cast<double>(2 * pictures) / t.median}};
-  std::printf("%s\n", line.dump().c_str());
+  if (pictures > 0) measure(bench, "augment CIFAR, " + preset, pictures, 32, 32, policy);
+  if (photographs > 0) {
+    measure(bench, "augment photographs to 224 with blur", photographs, 375, 500,
+            simclr::data::Augmentation::simclr(224));
+  }
+  return bench.exit_code();
 }
