@@ -38,12 +38,12 @@ void measure(bench::Bench& bench, const std::string& name, std::int64_t count, s
   const Pictures pictures = make_pictures(count, height, width, bench.device);
   const std::int64_t values = 2 * count * policy.size * policy.size * policy.channels;
   const double bytes = static_cast<double>(pictures.bytes.bytes()) +
-                       static_cast<double>(values) * static_cast<double>(size_of(simclr::DType::f32));
+                       static_cast<double>(values) * static_cast<double>(size_of(bench.dtype));
   std::uint32_t epoch = 0;
   const auto make = [&]() -> bench::Call {
-    return [source = pictures.bytes.clone(), refs = pictures.refs, index = pictures.index, &policy,
+    return [source = pictures.bytes.clone(), refs = pictures.refs, index = pictures.index, &policy, dtype = bench.dtype,
             key = kernels::AugmentKey{.seed = 1, .epoch = epoch++, .views = 2},
-            views = Tensor()]() mutable { views = kernels::augment(source, refs, index, policy, key); };
+            views = Tensor()]() mutable { views = kernels::augment(source, refs, index, policy, key, dtype); };
   };
   bench.measure(name + ", 2 x " + std::to_string(count), {.bytes = bytes}, make, [&](const bench::Times& t) {
     return bench::Json{{"views", 2 * count}, {"views_per_second", static_cast<double>(2 * count) / t.median}};
