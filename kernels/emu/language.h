@@ -158,6 +158,9 @@ inline int __float2int_rn(float value) {
 inline float rsqrtf(float value) {
   return 1.0f / std::sqrt(value);
 }
+inline float __fmul_rn(float a, float b) {
+  return a * b;
+}
 inline int __popc(unsigned bits) {
   return std::popcount(bits);
 }

@@ -1,0 +1,120 @@
+#pragma once
+
+// Private to nt_xent.cu: the tiles of f32 unit vectors, for the f32 cores.
+
+#include <simclr/kernels/cuda/nt_xent_rows.h>
+
+namespace simclr::gpu {
+inline namespace SIMCLR_TARGET {
+
+/// Rows of one side as the tiles read them.
+template <class U>
+struct TileSide {
+  const U* u;
+  AnchorTerms terms;
+};
+
+inline constexpr std::size_t sums_f32_shared = 2 * simt_stage * sizeof(float);
+
+/// log2(e)/tau in two parts: rounded to one f32, an argument of 20 would cost 1e-6 of the exponential.
+struct Log2Scale {
+  float high, low;
+
+  explicit Log2Scale(double temperature)
+      : high(static_cast<float>(std::numbers::log2e / temperature)),
+        low(static_cast<float>(std::numbers::log2e / temperature - static_cast<double>(high))) {}
+
+  /// 2^{dot scale} = 2^x factor.
+  __device__ float argument(float dot, float& factor) const {
+    const float x = __fmul_rn(dot, high);  // no part of a multiply-add: `factor` makes up for its rounding
+    factor = fmaf(fmaf(dot, low, fmaf(dot, high, -x)), 0.693147181f, 1.0f);
+    return x;
+  }
+};
+
+template <bool shifted>
+__global__ void __launch_bounds__(tile_threads)
+    nt_xent_sums_f32_kernel(const float* rows, const float* columns, int depth, int tiles, int tiles_each, Pairs pairs,
+                            Log2Scale scale, PartialSums partial) {
+  SIMCLR_DYNAMIC_SHARED(float, stage);
+  const int first_row = static_cast<int>(blockIdx.x) * tile_size,
+            first_tile = static_cast<int>(blockIdx.y) * tiles_each;
+  const int row = first_row + static_cast<int>(threadIdx.x) / 16, column = static_cast<int>(threadIdx.x) % 16;
+  RowSum<shifted> sums[8];
+  simt_sweep(rows + static_cast<std::int64_t>(first_row) * depth,
+             columns + static_cast<std::int64_t>(first_tile) * tile_size * depth, depth,
+             min(tiles_each, tiles - first_tile), stage, [&](int tile, const SimtDots& dots) {
+               const int first_column = (first_tile + tile) * tile_size;
+               const bool masked = pairs.touch(first_row, tile_size, first_column, tile_size);
+#pragma unroll
+               for (int i = 0; i < 8; ++i) {
+                 float x[4], factor[4];
+#pragma unroll
+                 for (int j = 0; j < 4; ++j) {
+                   x[j] = scale.argument(dots[i][j], factor[j]);
+                   if (masked && pairs.exclude(row + 8 * i, first_column + column + 16 * j)) x[j] = -INFINITY;
+                 }
+                 sums[i].rise(x);
+                 float sum = 0;
+#pragma unroll
+                 for (int j = 0; j < 4; ++j) sum += fast_exp2(x[j] - sums[i].top) * factor[j];
+                 sums[i].sum += static_cast<double>(sum);
+               }
+             });
+#pragma unroll
+  for (int i = 0; i < 8; ++i) {
+    sums[i].template merge_lanes<16>();
+    if (column == 0) partial.write(blockIdx.y, row + 8 * i, sums[i]);
+  }
+}
+
+template <int parts>
+constexpr std::size_t weights_f32_shared = (2 * simt_stage +
+                                            tile_size * (simt_square_pitch + simt_slice_pitch<parts>)) *
+                                           sizeof(float);
+
+/// du[split] of 64 rows, columns [first, first + 64 parts) of them, which blockIdx.z picks.
+template <int parts, bool shifted>
+__global__ void __launch_bounds__(tile_threads)
+    nt_xent_weights_f32_kernel(TileSide<float> rows, TileSide<float> columns, int depth, int tiles, int tiles_each,
+                               Pairs pairs, Log2Scale scale, float* du) {
+  SIMCLR_DYNAMIC_SHARED(float, stage);
+  float* const square = stage + 2 * simt_stage;
+  float* const slice = square + tile_size * simt_square_pitch;
+  const int first_row = static_cast<int>(blockIdx.x) * tile_size,
+            first_tile = static_cast<int>(blockIdx.y) * tiles_each;
+  const int thread_row = static_cast<int>(threadIdx.x) / 16, thread_column = static_cast<int>(threadIdx.x) % 16;
+  const int first_depth = static_cast<int>(blockIdx.z) * tile_size * parts;
+  const float* const other_u = columns.u + static_cast<std::int64_t>(first_tile) * tile_size * depth;
+  AnchorTerm own[8];
+#pragma unroll
+  for (int i = 0; i < 8; ++i) own[i] = rows.terms.at(first_row + thread_row + 8 * i);
+  float sum[8][4 * parts] = {};
+  simt_sweep(rows.u + static_cast<std::int64_t>(first_row) * depth, other_u, depth, min(tiles_each, tiles - first_tile),
+             stage, [&](int tile, const SimtDots& dots) {
+               const int first_column = (first_tile + tile) * tile_size;
+               const bool masked = pairs.touch(first_row, tile_size, first_column, tile_size);
+               simt_fetch_slice<parts>(other_u + static_cast<std::int64_t>(tile) * tile_size * depth, depth,
+                                       first_depth, slice);
+#pragma unroll
+               for (int j = 0; j < 4; ++j) {
+                 const int column = thread_column + 16 * j;
+                 const AnchorTerm other = columns.terms.at(first_column + column);
+#pragma unroll
+                 for (int i = 0; i < 8; ++i) {
+                   const int row = thread_row + 8 * i;
+                   float factor, x = scale.argument(dots[i][j], factor);
+                   if (masked && pairs.exclude(first_row + row, first_column + column)) x = -INFINITY;
+                   square[row * simt_square_pitch + column] = weight<shifted>(x, own[i], other) * factor;
+                 }
+               }
+               copy_async_wait<0>();
+               __syncthreads();  // the square and the slice are there; the sweep's barrier follows their use
+               simt_multiply<parts>(square, slice, sum);
+             });
+  const std::int64_t all_rows = static_cast<std::int64_t>(gridDim.x) * tile_size;
+  simt_store<parts>(sum, du + (blockIdx.y * all_rows + first_row) * depth, depth, first_depth);
+}
+
+}  // namespace SIMCLR_TARGET
+}  // namespace simclr::gpu

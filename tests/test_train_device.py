@@ -1,0 +1,46 @@
+"""examples/train_cifar on another device than the CPU: TRAIN_DEVICE, emu or cuda. TRAIN_CIFAR names the built program.
+Skipped where there is no such device."""
+import os
+import subprocess
+import sys
+import unittest
+
+import test_train_cifar
+from support.tiny_data import load_safetensors
+
+PROGRAM = test_train_cifar.PROGRAM
+GPU = os.environ.get("TRAIN_DEVICE", "emu")
+
+
+class OnDevice(test_train_cifar.Base):
+    small = ("--device", GPU, "--size", "8", "--limit", "16", "--seed", "7", "--epochs", "3")
+
+    def losses(self, *options):
+        out = self.train(*self.small, *options)
+        self.assertIn(f"on {GPU}", out)
+        return [entry["loss"] for entry in self.log() if entry["event"] == "step"]
+
+    def test_bf16(self):
+        losses = self.losses("--dtype", "bf16", "--knn-every", "1")
+        self.assertEqual(len(losses), 6)
+        self.assertTrue(all(0 < loss < 10 for loss in losses))
+        events = [entry["event"] for entry in self.log()]
+        self.assertEqual((events.count("knn"), events.count("evaluation")), (2, 1))
+        _, tensors = load_safetensors(self.out / "model.safetensors")
+        self.assertEqual({dtype for dtype, _, _ in tensors.values()}, {"F32"})
+
+    def test_where_pictures_lie_and_graphs_change_nothing(self):
+        quick = ("--dtype", "f32", "--no-evaluation", "--knn-every", "0", "--overwrite")
+        on_device = self.losses(*quick)
+        self.assertEqual(self.losses(*quick, "--no-graph"), on_device)
+        host = self.losses(*quick, "--images", "host")
+        self.assertAlmostEqual(on_device[0], host[0], delta=1e-4)  # views equal to 1e-5; later steps magnify it
+
+
+if __name__ == "__main__":
+    asked = subprocess.run([PROGRAM, "--device", GPU, "--dataset", "cifar10", "--data", "/nonexistent"],
+                           capture_output=True, text=True, timeout=60)
+    if asked.stderr.startswith(f"train_cifar: {GPU}:"):
+        print("skipped:", asked.stderr.strip())
+        sys.exit(77)
+    unittest.main()
