@@ -25,7 +25,8 @@ namespace {
 
 constexpr int samples_a_case = 9;
 constexpr int least_samples = 3;           // of cases that take longer than they should
-constexpr std::size_t calls_a_graph = 32;  // at least, so that the gaps between graphs do not count
+constexpr double graph_seconds = 2e-3;     // at least, so that the gaps between graphs do not count
+constexpr double most_rounds = 32;         // of all calls, in a graph
 constexpr std::size_t most_copies = 1024;  // of a case's tensors
 
 /// Why the device cannot be used, or nothing.
@@ -35,6 +36,10 @@ std::string problem(const std::string& device_name) {
   } catch (const simclr::Error& error) {
     return error.what();
   }
+}
+
+double since(std::chrono::steady_clock::time_point start) {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
 }
 
 Tensor uniform(const Shape& shape, std::uint64_t seed, DType dtype, Device device) {
@@ -56,11 +61,14 @@ Times summarize(std::vector<double> samples) {
 
 Timed::Timed(Device device, std::vector<Call> calls, double sample_seconds, bool graph)
     : context_(Context::of(device)), calls_(std::move(calls)) {
-  for (int i = 0; i < (graph ? 2 : 1); ++i) {
-    for (const Call& call : calls_) call();
-  }
+  // Before a capture libraries must have their plans; without, every call's memory be there, but not at any price.
+  const auto start = std::chrono::steady_clock::now();
+  const auto enough = [&] { return graph || since(start) > sample_seconds; };
+  for (std::size_t i = 0; i < calls_.size() && (i == 0 || !enough()); ++i) calls_[i]();
+  double pass = run(1);
   if (graph) {
-    const std::size_t rounds = (calls_a_graph + calls_.size() - 1) / calls_.size();
+    const double turn = pass * static_cast<double>(calls_.size());
+    const auto rounds = static_cast<std::size_t>(std::clamp(std::ceil(graph_seconds / turn), 1.0, most_rounds));
     calls_a_pass_ = static_cast<int>(rounds * calls_.size());
     graph_.emplace(device, [this, rounds] {
       for (std::size_t i = 0; i < rounds; ++i) {
@@ -68,8 +76,8 @@ Timed::Timed(Device device, std::vector<Call> calls, double sample_seconds, bool
       }
     });
     run(1);
+    pass = run(1) * calls_a_pass_;
   }
-  const double pass = run(1) * calls_a_pass_;
   passes_ = static_cast<int>(std::clamp(std::ceil(sample_seconds / std::max(pass, 1e-9)), 1.0, 1e8));
 }
 
@@ -84,8 +92,7 @@ double Timed::run(int passes) {
     }
   }
   context_.synchronize();
-  const std::chrono::duration<double> taken = std::chrono::steady_clock::now() - start;
-  return taken.count() / passes / calls_a_pass_;
+  return since(start) / passes / calls_a_pass_;
 }
 
 double Timed::sample() {
@@ -122,18 +129,19 @@ Tensor Bench::random(const Shape& shape, std::uint64_t seed) const {
 
 Times Bench::time(const std::function<Call()>& make) const {
   const Context& context = Context::of(device);
-  const std::size_t before = context.allocator().stats().in_use;
   std::vector<Call> calls = {make()};
-  calls[0]();
+  calls[0]();  // libraries take their workspaces
+  const std::size_t before = context.allocator().stats().in_use;
+  calls.push_back(make());
+  calls[1]();
   const std::size_t bytes = std::max<std::size_t>(context.allocator().stats().in_use - before, 1);
-  const std::size_t copies = (static_cast<std::size_t>(cold_) << 20) / bytes + 1;
-  while (calls.size() < std::clamp<std::size_t>(copies, 2, most_copies)) calls.push_back(make());
+  const std::size_t copies = std::min((static_cast<std::size_t>(cold_) << 20) / bytes + 1, most_copies);
+  while (calls.size() < copies) calls.push_back(make());
 
   Timed timed(device, std::move(calls), seconds / samples_a_case, on_gpu());
   std::vector<double> samples;
   const auto start = std::chrono::steady_clock::now();
-  const auto elapsed = [&] { return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count(); };
-  while (samples.size() < least_samples || (samples.size() < samples_a_case && elapsed() < seconds)) {
+  while (samples.size() < least_samples || (samples.size() < samples_a_case && since(start) < seconds)) {
     samples.push_back(timed.sample());
   }
   return summarize(samples);

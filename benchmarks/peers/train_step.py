@@ -2,15 +2,19 @@
 """Times the SimCLR training step of benchmarks/bench_train_step in PyTorch and prints one JSON line.
 
 The same model, batch and optimizer: ResNet-18 with the CIFAR stem (torchvision's blocks), projection head, NT-Xent and
-SGD, in f32. The faster of contiguous and channels-last memory is what counts. Needs torch and torchvision.
+SGD. On the CPU the faster of contiguous and channels-last memory is what counts. On a GPU memory is channels-last, bf16
+is autocast, and the step runs eagerly, captured in a CUDA graph, compiled, compiled with `reduce-overhead`, and compiled
+and captured; the fastest counts, and all are printed. Needs torch and torchvision.
 """
 import argparse
 import json
-import statistics
-import time
+import sys
 
 import torch
 import torchvision
+
+from kernels import nt_xent
+from timing import measure
 
 
 def resnet18(width):
@@ -33,47 +37,86 @@ def resnet18(width):
     return model
 
 
-def nt_xent(z, temperature):
-    n = z.shape[0] // 2
-    u = torch.nn.functional.normalize(z, dim=1)
-    s = u @ u.T / temperature
-    s = s.masked_fill(torch.eye(2 * n, dtype=torch.bool), float("-inf"))
-    return torch.nn.functional.cross_entropy(s, (torch.arange(2 * n) + n) % (2 * n))
-
-
-def measure(args, memory_format):
+def make_step(args, memory_format, compile_mode=None):
+    """A training step, on a model of its own."""
     torch.manual_seed(0)
     features = 8 * args.width
     hidden = args.head_hidden or features
     model = torch.nn.Sequential(resnet18(args.width), torch.nn.Linear(features, hidden), torch.nn.ReLU(),
-                                torch.nn.Linear(hidden, 128, bias=False)).to(memory_format=memory_format)
-    optimizer = torch.optim.SGD(model.parameters(), lr=0.01, momentum=0.9, weight_decay=5e-4)
-    x = (torch.rand(args.views, 3, args.size, args.size) * 2 - 1).contiguous(memory_format=memory_format)
-    times = []
-    for _ in range(args.rounds + 1):
-        start = time.perf_counter()
+                                torch.nn.Linear(hidden, 128, bias=False))
+    model = model.to(args.device, memory_format=memory_format)
+    on_gpu = args.device == "cuda"
+    fused = {"fused": True} if on_gpu and hasattr(torch, "compile") else {}  # as old as torch.compile is, or older
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.01, momentum=0.9, weight_decay=5e-4, **fused)
+    x = (torch.rand(args.views, 3, args.size, args.size, device=args.device) * 2 - 1)
+    x = x.contiguous(memory_format=memory_format)
+
+    def loss(x):
+        with torch.autocast(args.device, dtype=torch.bfloat16, enabled=args.dtype == "bf16"):
+            return nt_xent(model(x), 0.5)
+
+    if compile_mode:
+        torch._dynamo.reset()
+        loss = torch.compile(loss, mode=compile_mode, dynamic=False)
+
+    def step():
         optimizer.zero_grad(set_to_none=True)
-        nt_xent(model(x), 0.5).backward()
+        loss(x).backward()
         optimizer.step()
-        times.append(time.perf_counter() - start)
-    return statistics.median(times[1:])
+    return step
+
+
+def variants(args):
+    """{name: (memory format, torch.compile's mode, whether to capture the whole step)}"""
+    contiguous, last = torch.contiguous_format, torch.channels_last
+    if args.device == "cpu":
+        return {"contiguous": (contiguous, None, False), "channels_last": (last, None, False)}
+    found = {"eager": (last, None, False), "graph": (last, None, True)}
+    if hasattr(torch, "compile"):
+        found.update({"compile": (last, "default", False), "reduce-overhead": (last, "reduce-overhead", False),
+                      "compile, graph": (last, "default", True)})
+    return found
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
+    parser.add_argument("--dtype", choices=("f32", "bf16"), help="default: bf16 on cuda, else f32")
     parser.add_argument("--width", type=int, default=64)
     parser.add_argument("--head-hidden", type=int, default=1024)
     parser.add_argument("--size", type=int, default=32)
     parser.add_argument("--views", type=int, default=128)
-    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--seconds", type=float, default=0.0,
+                        help="to be spent on each variant; at least three steps are measured")
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--only", nargs="+", help="of the variants")
     args = parser.parse_args()
+    args.dtype = args.dtype or ("bf16" if args.device == "cuda" else "f32")
     torch.set_num_threads(args.threads)
-    formats = {"contiguous": torch.contiguous_format, "channels_last": torch.channels_last}
-    seconds = {name: measure(args, memory_format) for name, memory_format in formats.items()}
+    torch.backends.cudnn.benchmark = True
+    if args.device == "cuda" and not torch.cuda.is_available():
+        sys.exit("train_step: this PyTorch sees no GPU")
+
+    seconds, errors, peaks = {}, {}, {}
+    for name, (memory_format, compile_mode, graph) in variants(args).items():
+        if args.only and name not in args.only:
+            continue
+        try:
+            if args.device == "cuda":
+                torch.cuda.empty_cache()
+                torch.cuda.reset_peak_memory_stats()
+            seconds[name] = measure([make_step(args, memory_format, compile_mode)], args.device, args.seconds,
+                                    graph)["seconds"]
+            if args.device == "cuda":
+                peaks[name] = torch.cuda.max_memory_allocated()
+        except Exception as error:  # a variant that cannot do it is a result
+            errors[name] = f"{type(error).__name__}: {error}"[:200]
+    if not seconds:
+        sys.exit(f"train_step: {errors}")
     best = min(seconds, key=seconds.get)
-    print(json.dumps({"case": "train_step", "torch": torch.__version__, "views": args.views, "threads": args.threads,
-                      "step_seconds": seconds[best], "memory_format": best, "seconds": seconds,
+    print(json.dumps({"case": "train_step", "torch": torch.__version__, "device": args.device, "dtype": args.dtype,
+                      "views": args.views, "threads": args.threads, "step_seconds": seconds[best], "variant": best,
+                      "seconds": seconds, "errors": errors, "peak_bytes": peaks,
                       "views_per_second": args.views / seconds[best]}))
 
 
