@@ -19,13 +19,14 @@ int main(int argc, char** argv) {
     const Tensor a = bench.random({m, d}, 1), b = bench.random({m, d}, 2);
     const std::string figures = ", M " + std::to_string(m) + ", D " + std::to_string(d);
     const double square = static_cast<double>(m * m);
-    const double bytes = square * static_cast<double>(size_of(bench.dtype)), flop = 2 * square * static_cast<double>(d);
+    const double bytes = square * static_cast<double>(size_of(simclr::DType::f32)),
+                 flop = 2 * square * static_cast<double>(d);
     const double vectors = static_cast<double>(a.bytes() + b.bytes());
 
     bench.measure("similarity forward" + figures, {vectors + bytes, flop}, [&]() -> bench::Call {
       return [a = a.clone(), b = b.clone(), s = Tensor()]() mutable { s = kernels::similarity_forward(a, b, 0.5); };
     });
-    const Tensor ds = bench.random({m, m}, 3);
+    const Tensor ds = bench.random({m, m}, 3).to(simclr::DType::f32);  // as s is
     bench.measure("similarity backward" + figures, {2 * vectors + bytes, 2 * flop}, [&]() -> bench::Call {
       return [a = a.clone(), b = b.clone(), ds = ds.clone(), gradient = kernels::SimilarityGradient()]() mutable {
         gradient = kernels::similarity_backward(ds, a, b, 0.5);

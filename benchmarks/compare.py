@@ -164,18 +164,8 @@ def median(values):
     return statistics.median(values) if values else None
 
 
-def compare_kernels(args, versions):
-    """Every case against every peer that has it, and what of the machine's limits it reached."""
-    ours, peers = {}, {}  # case -> lines, one a round; (case, peer) -> the same
-    for name, run_ours, run_peers in kernel_runs(args):
-        for i in range(args.rounds):
-            for line in run_ours():
-                ours.setdefault(line["case"], []).append(line)
-            for line in run_peers():
-                peers.setdefault((line["case"], line["peer"]), []).append(line)
-                versions.add(line["torch"])
-            print(f"{name}, round {i + 1} of {args.rounds} done", flush=True)
-
+def judge(args, ours, peers):
+    """The records of some cases."""
     records = []
     for case, own in ours.items():
         if case.startswith("limit"):
@@ -216,6 +206,24 @@ def compare_kernels(args, versions):
     return records
 
 
+def compare_kernels(args, versions, save):
+    """Every case against every peer that has it, and what of the machine's limits it reached. Calls save(records) after
+    each program, so that what was measured stays where a later one fails."""
+    records = []
+    for name, run_ours, run_peers in kernel_runs(args):
+        ours, peers = {}, {}  # case -> lines, one a round; (case, peer) -> the same
+        for i in range(args.rounds):
+            for line in run_ours():
+                ours.setdefault(line["case"], []).append(line)
+            for line in run_peers():
+                peers.setdefault((line["case"], line["peer"]), []).append(line)
+                versions.add(line["torch"])
+            print(f"{name}, round {i + 1} of {args.rounds} done", flush=True)
+        records += judge(args, ours, peers)
+        save(records)
+    return records
+
+
 def cell(value, form="{}"):
     return "-" if value is None or value == "" else form.format(value)
 
@@ -248,24 +256,28 @@ def main():
     args.build = args.build or ROOT / "build" / args.device
     args.what = args.what or (["step"] if args.device == "cpu" else names)
 
-    versions = set()
-    records = compare_cpu_step(args, versions) if args.device == "cpu" and "step" in args.what else []
-    records += compare_kernels(args, versions)
-
-    date = datetime.date.today().isoformat()
-    torch_version = ", ".join(sorted(versions))
-    record = {"date": date, "machine": gpu() if args.device == "cuda" else processor(), "threads": int(args.threads),
-              "commit": commit(), "torch": torch_version, "rounds": args.rounds, "results": records}
-    title = "Training step" if args.what == ["step"] else "Benchmarks"
-    place, machine = (("a GPU", record["machine"]) if args.device == "cuda" else
-                      ("a CPU", f"{record['machine']}, {args.threads} threads"))
-    text = [f"# {title} on {place}, {date}", "",
-            f"{machine}, commit {record['commit']}, PyTorch {torch_version}; median of "
-            f"{args.rounds} rounds, both sides in turn. Written by `benchmarks/compare.py`.", "", *table(records)]
+    versions, steps = set(), []
+    date, on_gpu = datetime.date.today().isoformat(), args.device == "cuda"
+    machine, version = gpu() if on_gpu else processor(), commit()
     args.out.mkdir(parents=True, exist_ok=True)
-    (args.out / f"{date}-{args.device}.json").write_text(json.dumps(record, indent=2) + "\n")
-    (args.out / f"{date}-{args.device}.md").write_text("\n".join(text) + "\n")
-    print("\n".join(text))
+
+    def save(records):
+        torch_version = ", ".join(sorted(versions))
+        record = {"date": date, "machine": machine, "threads": int(args.threads), "commit": version,
+                  "torch": torch_version, "rounds": args.rounds, "results": records}
+        title = "Training step" if args.what == ["step"] else "Benchmarks"
+        text = [f"# {title} on a {'GPU' if on_gpu else 'CPU'}, {date}", "",
+                f"{machine}, {'' if on_gpu else args.threads + ' threads, '}commit {version}, PyTorch {torch_version}; "
+                f"median of {args.rounds} rounds, both sides in turn. Written by `benchmarks/compare.py`.", "",
+                *table(records)]
+        (args.out / f"{date}-{args.device}.json").write_text(json.dumps(record, indent=2) + "\n")
+        (args.out / f"{date}-{args.device}.md").write_text("\n".join(text) + "\n")
+        return text
+
+    if not on_gpu and "step" in args.what:
+        steps = compare_cpu_step(args, versions)
+    records = steps + compare_kernels(args, versions, lambda kernels: save(steps + kernels))
+    print("\n".join(save(records)))
 
 
 if __name__ == "__main__":
