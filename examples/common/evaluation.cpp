@@ -3,10 +3,8 @@
 #include <simclr/data/loader.h>
 #include <simclr/data/subset.h>
 
-#include <algorithm>
 #include <cstdio>
 #include <memory>
-#include <numeric>
 
 namespace data = simclr::data;
 namespace nn = simclr::nn;
