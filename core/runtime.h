@@ -3,6 +3,7 @@
 #include <simclr/core/context.h>
 #include <simclr/core/graph.h>
 #include <simclr/core/slot.h>
+#include <simclr/core/upload.h>
 
 #include <string>
 
@@ -20,6 +21,8 @@ struct RuntimeKernels {
   void (*synchronize)(const Context& context);
   /// Captures what `step` queues. Null: this device has no graphs.
   std::unique_ptr<CapturedStep::Graph> (*capture)(Context& context, const std::function<void()>& step);
+  /// Starts a copy from host memory, which may change when the call returns. Null: this device has no copy stream.
+  std::unique_ptr<Upload::Transfer> (*upload)(Context& context, const void* from, void* to, std::size_t bytes);
 };
 
 SIMCLR_API extern const Slot<RuntimeKernels> runtime_slot;

@@ -22,6 +22,6 @@ void synchronize(const Context&) {}
 }  // namespace
 
 extern const RuntimeKernels runtime_cpu;
-const RuntimeKernels runtime_cpu = {problem, count, context, synchronize, nullptr};
+const RuntimeKernels runtime_cpu = {problem, count, context, synchronize, nullptr, nullptr};
 
 }  // namespace simclr

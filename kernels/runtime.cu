@@ -9,6 +9,7 @@
 #include <nvtx3/nvToolsExt.h>
 
 #include <cstdlib>
+#include <cstring>
 #include <mutex>
 #include <vector>
 
@@ -68,7 +69,29 @@ class DeviceMemory final : public MemorySource {
   int device_;
 };
 
-/// One device's stream, memory and handles.
+/// Host memory that the device can read by itself.
+class PinnedMemory final : public MemorySource {
+ public:
+  void* take(std::size_t bytes) override {
+    const AllocationScope scope;
+    void* block = nullptr;
+    if (cudaHostAlloc(&block, bytes, cudaHostAllocPortable) == cudaSuccess) return block;
+    cudaGetLastError();
+    return nullptr;
+  }
+  void give_back(void* block) noexcept override {
+    const AllocationScope scope;
+    cudaFreeHost(block);
+  }
+  std::string describe() const override { return "in pinned host memory"; }
+};
+
+CachingAllocator& pinned_memory() {
+  static auto* const memory = new CachingAllocator(std::make_unique<PinnedMemory>());
+  return *memory;
+}
+
+/// One device's streams, memory and handles.
 struct DeviceState {
   explicit DeviceState(int index) {
     check(cudaSetDevice(index), "cudaSetDevice");
@@ -79,11 +102,12 @@ struct DeviceState {
     SIMCLR_CHECK(unfit.empty(), "cuda:", index, ": ", unfit);
     multiprocessors = properties.multiProcessorCount;
     check(cudaStreamCreateWithFlags(&stream, cudaStreamNonBlocking), "cudaStreamCreate");
+    check(cudaStreamCreateWithFlags(&copy_stream, cudaStreamNonBlocking), "cudaStreamCreate");
     allocator = std::make_shared<CachingAllocator>(std::make_unique<DeviceMemory>(index));
     context = std::make_unique<Context>(Device{DeviceType::cuda, index}, allocator, stream);
   }
 
-  cudaStream_t stream = nullptr;
+  cudaStream_t stream = nullptr, copy_stream = nullptr;
   int multiprocessors = 0;
   std::shared_ptr<CachingAllocator> allocator;
   std::unique_ptr<Context> context;
@@ -199,6 +223,48 @@ std::unique_ptr<CapturedStep::Graph> capture(Context& context, const std::functi
   return std::make_unique<CudaGraph>(context.device(), step);
 }
 
+/// A copy in the copy stream, from a pinned block that it keeps until the copy is done.
+class CudaUpload final : public Upload::Transfer {
+ public:
+  CudaUpload(Device device, const void* from, void* to, std::size_t bytes) : state_(state_of(device)), bytes_(bytes) {
+    const cudaStream_t stream = use(device);
+    SIMCLR_CHECK(!capturing(stream), "upload: a captured step cannot start one");
+    pinned_ = pinned_memory().allocate(bytes);
+    try {
+      check(cudaEventCreateWithFlags(&event_, cudaEventDisableTiming), "cudaEventCreate");
+      std::memcpy(pinned_, from, bytes);
+      // Work that is queued already may still use the memory that `to` is now.
+      check(cudaEventRecord(event_, stream), "cudaEventRecord");
+      check(cudaStreamWaitEvent(state_.copy_stream, event_, 0), "cudaStreamWaitEvent");
+      check(cudaMemcpyAsync(to, pinned_, bytes, cudaMemcpyHostToDevice, state_.copy_stream), "upload");
+      check(cudaEventRecord(event_, state_.copy_stream), "cudaEventRecord");
+    } catch (...) {
+      release();
+      throw;
+    }
+  }
+
+  ~CudaUpload() override { release(); }
+
+  void wait() override { check(cudaStreamWaitEvent(state_.stream, event_, 0), "cudaStreamWaitEvent"); }
+
+ private:
+  void release() noexcept {
+    cudaStreamSynchronize(state_.copy_stream);  // done long ago, where a step lies between start and end
+    if (event_ != nullptr) cudaEventDestroy(event_);
+    pinned_memory().release(pinned_, bytes_);
+  }
+
+  DeviceState& state_;
+  std::size_t bytes_;
+  void* pinned_ = nullptr;
+  cudaEvent_t event_ = nullptr;
+};
+
+std::unique_ptr<Upload::Transfer> upload(Context& context, const void* from, void* to, std::size_t bytes) {
+  return std::make_unique<CudaUpload>(context.device(), from, to, bytes);
+}
+
 bool synchronous() {
   static const bool on = [] {
     const char* value = std::getenv("SIMCLR_SYNC");
@@ -306,6 +372,7 @@ cudnnHandle_t cudnn(Device device) {
 }  // namespace cuda
 
 extern const RuntimeKernels runtime_cuda;
-const RuntimeKernels runtime_cuda = {cuda::problem, cuda::count, cuda::context, cuda::synchronize, cuda::capture};
+const RuntimeKernels runtime_cuda = {cuda::problem,     cuda::count,   cuda::context,
+                                     cuda::synchronize, cuda::capture, cuda::upload};
 
 }  // namespace simclr

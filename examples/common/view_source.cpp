@@ -13,8 +13,7 @@ namespace data = simclr::data;
 
 namespace {
 
-/// Views that worker threads make on the host. On another device they are copied to one place, which a captured step
-/// reads again and again.
+/// Views that worker threads make on the host.
 class HostViews final : public ViewSource {
  public:
   HostViews(data::Loader loader, Device device, DType dtype)
@@ -25,23 +24,21 @@ class HostViews final : public ViewSource {
   void begin(std::uint32_t epoch) override {
     run_.emplace(loader_.epoch(epoch));
     batch_.reset();
+    if (!in_place()) upload_next();
   }
 
   bool next() override {
-    if (device_ == Device{}) views_ = {};  // its memory serves the next batch
-    if (batch_) {
-      ++*batch_;
-    } else {
-      batch_.emplace(run_->begin());
+    if (in_place()) {
+      views_ = {};  // its memory serves the next batch
+      if (!advance()) return false;
+      views_ = (*batch_)->views;
+      return true;
     }
-    if (*batch_ == std::default_sentinel) return false;
-    const Tensor& made = (*batch_)->views;
-    if (device_ == Device{} && dtype_ == made.dtype()) {
-      views_ = made;
-    } else {
-      if (!views_.defined()) views_ = Tensor::empty(made.shape(), dtype_, device_);
-      views_.copy_from(made);
-    }
+    if (!ahead_) return false;
+    const Tensor& arrived = ahead_->wait();
+    if (!views_.defined()) views_ = Tensor::empty_like(arrived);
+    views_.copy_from(arrived);  // always to one place, which a captured step reads again and again
+    upload_next();              // while the step works on this batch
     return true;
   }
 
@@ -50,11 +47,28 @@ class HostViews final : public ViewSource {
   std::string where() const override { return "on the host"; }
 
  private:
+  bool in_place() const { return device_ == Device{} && dtype_ == DType::f32; }
+
+  bool advance() {
+    if (batch_) {
+      ++*batch_;
+    } else {
+      batch_.emplace(run_->begin());
+    }
+    return *batch_ != std::default_sentinel;
+  }
+
+  void upload_next() {
+    ahead_.reset();
+    if (advance()) ahead_.emplace((*batch_)->views.to(dtype_), device_);
+  }
+
   data::Loader loader_;
   Device device_;
   DType dtype_;
   std::optional<data::Epoch> run_;
   std::optional<data::Epoch::Iterator> batch_;
+  std::optional<simclr::Upload> ahead_;
   Tensor views_;
 };
 

@@ -23,6 +23,6 @@ void synchronize(const Context&) {}
 }  // namespace
 
 extern const RuntimeKernels runtime_emu;
-const RuntimeKernels runtime_emu = {problem, count, context, synchronize, nullptr};
+const RuntimeKernels runtime_emu = {problem, count, context, synchronize, nullptr, nullptr};
 
 }  // namespace simclr

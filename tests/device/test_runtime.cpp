@@ -50,6 +50,25 @@ DEVICE_TEST_CASE("a captured step reads what device memory holds at each replay"
   for (const double value : other.to_vector<double>()) CHECK(value == 7.0);
 }
 
+DEVICE_TEST_CASE("an upload brings the values that there were when it started") {
+  for (const std::int64_t n : {1, 1003, 1 << 20}) {
+    Tensor values = test::random_tensor({n}, 5, DType::f32);
+    const Tensor copy = values.clone();
+    Upload upload(values, test::device());
+    values.fill(-1);
+    Tensor there = Tensor::zeros({n}, DType::f32, test::device());
+    there.copy_from(upload.wait());
+    CHECK(test::same_bits(there.to(Device{}), copy));
+    Upload second(values, test::device());  // two at once; the first one's memory may be used again
+    upload = Upload(copy, test::device());
+    CHECK(test::same_bits(second.wait().to(Device{}), values));
+    CHECK(test::same_bits(upload.wait().to(Device{}), copy));
+  }
+  CHECK(Upload(Tensor::zeros({0, 3}), test::device()).wait().shape() == Shape{0, 3});
+  const Tensor there = Tensor::zeros({2}, DType::f32, test::device());
+  CHECK_THAT(test::message_of([&] { Upload(there, test::device()); }), Contains("values come from the CPU"));
+}
+
 DEVICE_TEST_CASE("a captured step that waits for the device is refused, and the device goes on") {
   if (test::device().type != DeviceType::cuda) return;
   const Tensor x = Tensor::full({4}, 1.0, DType::f32, test::device());
