@@ -77,3 +77,15 @@ TEST_CASE("a device that cannot be used says why, whoever asks for it") {
         }) == "cpu: this machine has 1 such devices, numbered from 0");
   CHECK(default_device().type == (device_problem(DeviceType::cuda).empty() ? DeviceType::cuda : DeviceType::cpu));
 }
+
+TEST_CASE("a GPU that is older than every kernel of the build is named, with the remedy") {
+  const auto message = [](int capability, const char* compiled) {
+    return cuda::describe_architecture("Tesla T4", capability, compiled);
+  };
+  CHECK(message(75, "80 90") ==
+        "Tesla T4 is of sm_75, this build's kernels are for sm_80, sm_90 and newer; build with "
+        "-DCMAKE_CUDA_ARCHITECTURES=75, or use the CPU");
+  CHECK(message(89, "90").find("are for sm_90 and newer") != std::string::npos);
+  for (const int fine : {80, 86, 90, 100}) CHECK(message(fine, "80 90").empty());
+  CHECK(message(75, "native").empty());  // of the machine that built it
+}
