@@ -109,7 +109,9 @@ DeviceLoader::DeviceLoader(const Dataset& dataset, const kernels::AugmentPolicy&
   epoch_ = Tensor::zeros({1}, DType::i32, device);
 }
 
-void DeviceLoader::begin(std::uint32_t epoch) {
+void DeviceLoader::begin(std::uint32_t epoch, std::int64_t first_batch) {
+  SIMCLR_CHECK(first_batch >= 0 && first_batch <= batches_, "device loader: batch ", first_batch, " of an epoch of ",
+               batches_);
   const auto size = static_cast<std::int64_t>(readable_.size());
   std::vector<std::int64_t> order;
   if (options_.shuffle) {
@@ -128,7 +130,7 @@ void DeviceLoader::begin(std::uint32_t epoch) {
   }
   order_.copy_from(Tensor::from(chosen, order_.shape()));
   epoch_.fill(static_cast<double>(epoch));
-  batch_ = 0;
+  batch_ = first_batch;
 }
 
 bool DeviceLoader::next() {

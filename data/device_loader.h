@@ -44,8 +44,8 @@ class SIMCLR_API DeviceLoader {
                const DeviceLoaderOptions& options = {});
 
   std::int64_t batches() const { return batches_; }
-  /// Starts the pass number `epoch` (from 0).
-  void begin(std::uint32_t epoch);
+  /// Starts the pass number `epoch` (from 0), from batch number `first_batch` on.
+  void begin(std::uint32_t epoch, std::int64_t first_batch = 0);
   /// Goes to the next batch; false at the end of the pass.
   bool next();
   /// The views of the current batch, [views * B, S, S, C]: view v of picture i in row v * B + i.

@@ -71,7 +71,7 @@ struct LoaderState {
 /// that is needed next is always the one being filled. At most `prefetch` batches are in the making or ready.
 class EpochRun {
  public:
-  EpochRun(std::shared_ptr<LoaderState> state, std::uint32_t epoch)
+  EpochRun(std::shared_ptr<LoaderState> state, std::uint32_t epoch, std::int64_t first_batch)
       : state_(std::move(state)), epoch_(epoch), slots_(static_cast<std::size_t>(state_->options.prefetch)) {
     const std::int64_t size = state_->dataset->size();
     if (state_->options.shuffle) {
@@ -82,6 +82,10 @@ class EpochRun {
     }
     batches_ = state_->batches();
     end_ = std::min(size, batches_ * state_->options.batch_size);
+    SIMCLR_CHECK(first_batch >= 0 && first_batch <= batches_, "loader: batch ", first_batch, " of an epoch of ",
+                 batches_);
+    taken_ = first_batch;
+    next_position_ = std::min(end_, first_batch * state_->options.batch_size);
   }
 
   ~EpochRun() { stop(); }
@@ -309,8 +313,8 @@ const LoaderOptions& Loader::options() const {
   return state_->options;
 }
 
-Epoch Loader::epoch(std::uint32_t epoch) const {
-  return Epoch(std::make_unique<detail::EpochRun>(state_, epoch));
+Epoch Loader::epoch(std::uint32_t epoch, std::int64_t first_batch) const {
+  return Epoch(std::make_unique<detail::EpochRun>(state_, epoch, first_batch));
 }
 
 std::int64_t Loader::skipped() const {

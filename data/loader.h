@@ -94,8 +94,9 @@ class SIMCLR_API Loader {
   const Dataset& dataset() const;
   const LoaderOptions& options() const;
 
-  /// The pass number `epoch` (from 0). What goes wrong in a worker is thrown where batches are taken.
-  Epoch epoch(std::uint32_t epoch) const;
+  /// The pass number `epoch` (from 0), from batch number `first_batch` on: a run that was interrupted goes on there.
+  /// What goes wrong in a worker is thrown where batches are taken. Throws Error for a batch that the epoch lacks.
+  Epoch epoch(std::uint32_t epoch, std::int64_t first_batch = 0) const;
 
   /// How many samples of the data set were found unreadable so far.
   std::int64_t skipped() const;

@@ -71,9 +71,9 @@ class Probes : public ViewMaker {
 };
 
 /// What an epoch served, sample by sample: [index, label, every view's numbers].
-std::vector<std::vector<float>> served(const Loader& loader, std::uint32_t epoch) {
+std::vector<std::vector<float>> served(const Loader& loader, std::uint32_t epoch, std::int64_t first_batch = 0) {
   std::vector<std::vector<float>> rows;
-  for (const Batch& batch : loader.epoch(epoch)) {
+  for (const Batch& batch : loader.epoch(epoch, first_batch)) {
     const int views = loader.options().views;
     REQUIRE(batch.views.shape() == Shape{views * batch.size, 3});
     REQUIRE(static_cast<std::int64_t>(batch.labels.size()) == batch.size);
@@ -166,6 +166,19 @@ TEST_CASE("The last batch is dropped or smaller, and the order can be kept") {
   const Loader larger(numbers, probes, {.batch_size = 64, .drop_last = false, .workers = workers});
   CHECK(larger.batches() == 1);
   CHECK(served(larger, 0).size() == 10);
+}
+
+TEST_CASE("An epoch can be gone on with at any batch") {
+  const auto numbers = std::make_shared<Numbers>(10);
+  const Loader loader(numbers, std::make_shared<Probes>(),
+                      {.batch_size = 4, .drop_last = false, .workers = GENERATE(0, 2)});
+  const auto whole = served(loader, 3);
+  for (const std::int64_t first : {0, 1, 2, 3}) {
+    const std::vector<std::vector<float>> rest(whole.begin() + std::min<std::int64_t>(4 * first, 10), whole.end());
+    CHECK(served(loader, 3, first) == rest);
+  }
+  CHECK_THROWS_WITH(loader.epoch(3, 4), "loader: batch 4 of an epoch of 3");
+  CHECK_THROWS_WITH(loader.epoch(3, -1), "loader: batch -1 of an epoch of 3");
 }
 
 TEST_CASE("A batch outlives the loop that made it") {

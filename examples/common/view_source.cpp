@@ -21,8 +21,8 @@ class HostViews final : public ViewSource {
 
   std::int64_t batches() const override { return loader_.batches(); }
 
-  void begin(std::uint32_t epoch) override {
-    run_.emplace(loader_.epoch(epoch));
+  void begin(std::uint32_t epoch, std::int64_t first_batch) override {
+    run_.emplace(loader_.epoch(epoch, first_batch));
     batch_.reset();
     if (!in_place()) upload_next();
   }
@@ -77,7 +77,7 @@ class DeviceViews final : public ViewSource {
   DeviceViews(data::DeviceLoader loader, Device device) : loader_(std::move(loader)), device_(device) {}
 
   std::int64_t batches() const override { return loader_.batches(); }
-  void begin(std::uint32_t epoch) override { loader_.begin(epoch); }
+  void begin(std::uint32_t epoch, std::int64_t first_batch) override { loader_.begin(epoch, first_batch); }
   bool next() override { return loader_.next(); }
   Tensor views() override { return loader_.views(); }
   std::int64_t skipped() const override { return loader_.skipped(); }

@@ -16,7 +16,8 @@ class ViewSource {
   virtual ~ViewSource() = default;
   /// Batches in one epoch.
   virtual std::int64_t batches() const = 0;
-  virtual void begin(std::uint32_t epoch) = 0;
+  /// Starts the pass number `epoch`, from batch number `first_batch` on.
+  virtual void begin(std::uint32_t epoch, std::int64_t first_batch) = 0;
   /// Goes to the next batch; false at the end of the epoch.
   virtual bool next() = 0;
   /// The current batch's views on the device, [2B,S,S,C]. Part of a step that may be captured.

@@ -1,0 +1,11 @@
+#pragma once
+
+#include "common/evaluation.h"
+#include "common/progress.h"
+#include "common/run_folder.h"
+#include "common/training.h"
+
+/// How the encoder does while it trains, on a subset, so that it costs little: kNN where there are labels, and a look
+/// for collapse. Prints a line, and logs an event `knn`. `epoch` counts from 1.
+void monitor(const Training& training, const EvaluationOptions& evaluation, int epoch, RunFolder& run,
+             Progress& progress);

@@ -1,0 +1,86 @@
+#include "common/training.h"
+
+#include <cstdio>
+
+using simclr::DeviceType;
+using simclr::DType;
+using simclr::Tensor;
+namespace data = simclr::data;
+namespace nn = simclr::nn;
+
+namespace {
+
+nn::Schedule make_schedule(const Recipe& r, std::int64_t steps_per_epoch) {
+  return nn::warmup_cosine({.peak = static_cast<float>(r.lr * static_cast<double>(r.batch_size) / 256.0),
+                            .steps = r.epochs * steps_per_epoch,
+                            .warmup_steps = r.warmup_epochs * steps_per_epoch});
+}
+
+std::unique_ptr<nn::Optimizer> make_optimizer(const Recipe& r, const nn::Module& model, const nn::Schedule& schedule) {
+  if (r.optimizer == "lars") {
+    return std::make_unique<nn::Lars>(
+        model.parameters(), nn::LarsOptions{.momentum = r.momentum, .weight_decay = r.weight_decay}, schedule);
+  }
+  if (r.optimizer == "adamw") {
+    return std::make_unique<nn::AdamW>(
+        model.parameters(), nn::AdamWOptions{.weight_decay = r.weight_decay, .decay_norm_and_bias = false}, schedule);
+  }
+  return std::make_unique<nn::Sgd>(model.parameters(),
+                                   nn::SgdOptions{.momentum = r.momentum, .weight_decay = r.weight_decay}, schedule);
+}
+
+}  // namespace
+
+Compute choose_compute(const TrainingOptions& o) {
+  Compute c;
+  if (o.device == "auto") {
+    c.device = simclr::default_device();
+    if (c.device.type == DeviceType::cpu) {
+      std::printf("training on the CPU: %s\n", simclr::device_problem(DeviceType::cuda).c_str());
+    }
+  } else {
+    c.device = simclr::parse_device(o.device);
+    simclr::Context::of(c.device);  // says what is wrong, before anything is read
+  }
+  const bool gpu = c.device.type != DeviceType::cpu;
+  SIMCLR_CHECK(gpu || o.dtype != "bf16", "--dtype bf16: only a GPU computes with it, and this run is on the CPU");
+  c.dtype = o.dtype == "bf16" || (o.dtype == "auto" && c.device.type == DeviceType::cuda) ? DType::bf16 : DType::f32;
+  return c;
+}
+
+std::shared_ptr<nn::ResNet> make_encoder(const TrainingOptions& o) {
+  const Recipe& r = o.recipe;
+  return nn::make_resnet(r.arch,
+                         {.stem = r.stem, .width = r.width, .channels = r.augmentation.channels, .seed = o.seed});
+}
+
+Tensor Training::loss() const {
+  return nn::nt_xent((*model)(source->views()), {.temperature = options.recipe.temperature});
+}
+
+Training make_training(const TrainingOptions& options, const std::function<void(const std::string&)>& on_warning) {
+  Training t;
+  t.options = options;
+  t.compute = choose_compute(options);
+  if (options.threads > 0) simclr::set_threads(options.threads);
+  t.sets = open_datasets(options.dataset, options.data_dir);
+  if (!t.sets.note.empty()) std::printf("%s\n", t.sets.note.c_str());
+  if (options.limit > 0) t.sets.train = data::spread(t.sets.train, options.limit);
+  Recipe& r = t.options.recipe;
+  SIMCLR_CHECK(t.sets.train->size() >= r.batch_size, "--batch-size ", r.batch_size, " is more than the ",
+               t.sets.train->size(), " training images; lower it");
+  r.augmentation.size = r.size > 0 ? r.size : t.sets.size;
+  r.augmentation.channels = t.sets.channels;
+
+  const nn::ProjectionHeadOptions head{.hidden = r.head_hidden,
+                                       .out = r.head_out,
+                                       .layers = r.head_layers,
+                                       .batchnorm = r.head_batchnorm,
+                                       .seed = options.seed};
+  t.model = std::make_unique<nn::SimCLR>(nn::SimCLROptions{.encoder = make_encoder(t.options), .head = head});
+  t.model->to(t.compute.device);
+  t.source = make_view_source(t.sets.train, t.options, t.compute.device, t.compute.dtype, on_warning);
+  t.schedule = make_schedule(r, t.source->batches());
+  t.optimizer = make_optimizer(r, *t.model, t.schedule);
+  return t;
+}
