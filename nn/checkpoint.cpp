@@ -1,0 +1,125 @@
+#include <simclr/core/serialize.h>
+#include <simclr/nn/checkpoint.h>
+
+#include <algorithm>
+#include <charconv>
+#include <cstdio>
+#include <system_error>
+#include <utility>
+
+namespace simclr::nn {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr std::string_view optimizer_prefix = "optimizer.";
+constexpr std::string_view file_prefix = "step-";
+constexpr std::string_view file_suffix = ".safetensors";
+constexpr const char* best_name = "best.safetensors";
+
+/// The step in a checkpoint's file name; -1: not one of ours.
+std::int64_t step_of(const std::string& name) {
+  if (!name.starts_with(file_prefix) || !name.ends_with(file_suffix)) return -1;
+  const char* begin = name.data() + file_prefix.size();
+  const char* end = name.data() + name.size() - file_suffix.size();
+  std::int64_t step = -1;
+  const auto [stop, error] = std::from_chars(begin, end, step);
+  return error == std::errc() && stop == end ? step : -1;
+}
+
+std::string name_of(std::int64_t step) {
+  char text[64];
+  std::snprintf(text, sizeof text, "step-%08lld.safetensors", static_cast<long long>(step));
+  return text;
+}
+
+}  // namespace
+
+void save_checkpoint(const fs::path& path, const Module& model, const Optimizer& optimizer, const Metadata& metadata) {
+  std::vector<NamedTensor> tensors = model.state();
+  for (const NamedTensor& tensor : tensors) {
+    SIMCLR_CHECK(!tensor.name.starts_with(optimizer_prefix), "save_checkpoint: the model has a tensor called ",
+                 tensor.name, "; rename it, the optimizer's state is kept under that name");
+  }
+  for (NamedTensor& tensor : optimizer.state()) {
+    tensors.push_back({std::string(optimizer_prefix) + tensor.name, tensor.value});
+  }
+  save_tensors(path, tensors, metadata);
+}
+
+Metadata load_checkpoint(const fs::path& path, Module& model, Optimizer& optimizer) {
+  TensorFile file = load_tensors(path);
+  std::vector<NamedTensor> weights, states;
+  for (NamedTensor& tensor : file.tensors) {
+    if (tensor.name.starts_with(optimizer_prefix)) {
+      states.push_back({tensor.name.substr(optimizer_prefix.size()), tensor.value});
+    } else {
+      weights.push_back(std::move(tensor));
+    }
+  }
+  SIMCLR_CHECK(!states.empty(), "load_checkpoint ", path.string(),
+               ": it holds weights only, so training cannot go on from it");
+  try {
+    optimizer.load_state(states);
+    model.load_state(weights);
+  } catch (const Error& error) {
+    fail("load_checkpoint ", path.string(), ": ", error.what());
+  }
+  return std::move(file.metadata);
+}
+
+CheckpointFolder::CheckpointFolder(fs::path folder, int keep) : folder_(std::move(folder)), keep_(keep) {
+  SIMCLR_CHECK(keep_ >= 1, "checkpoints: keep ", keep_, ", at least 1 must be kept");
+}
+
+std::vector<CheckpointFolder::File> CheckpointFolder::list() const {
+  std::vector<File> files;
+  std::error_code error;
+  for (fs::directory_iterator entry(folder_, error), end; !error && entry != end; entry.increment(error)) {
+    const std::int64_t step = step_of(entry->path().filename().string());
+    if (step >= 0) files.push_back({step, entry->path()});
+  }
+  SIMCLR_CHECK(!error || error == std::errc::no_such_file_or_directory, "checkpoints: cannot list ", folder_.string(),
+               ": ", error.message());
+  std::sort(files.begin(), files.end(), [](const File& a, const File& b) { return a.step > b.step; });
+  return files;
+}
+
+void CheckpointFolder::save(const Module& model, const Optimizer& optimizer, const Metadata& metadata, bool best) {
+  std::error_code error;
+  fs::create_directories(folder_, error);
+  SIMCLR_CHECK(!error, "checkpoints: cannot make the folder ", folder_.string(), ": ", error.message());
+  const fs::path path = folder_ / name_of(optimizer.steps());
+  save_checkpoint(path, model, optimizer, metadata);
+  if (best) {
+    // A second name for the same bytes; where the file system has no links, a second file.
+    const fs::path linked = folder_ / (std::string(best_name) + ".link");
+    fs::remove(linked, error);
+    fs::create_hard_link(path, linked, error);
+    if (!error) fs::rename(linked, folder_ / best_name, error);
+    if (error) save_checkpoint(folder_ / best_name, model, optimizer, metadata);
+  }
+  const std::vector<File> files = list();
+  for (std::size_t i = static_cast<std::size_t>(keep_); i < files.size(); ++i) {
+    fs::remove(files[i].path, error);  // one that stays does no harm
+  }
+}
+
+std::optional<Metadata> CheckpointFolder::load_newest(Module& model, Optimizer& optimizer,
+                                                      const std::function<void(const std::string&)>& on_warning) const {
+  const std::vector<File> files = list();
+  std::string first_problem;
+  for (const File& file : files) {
+    try {
+      return load_checkpoint(file.path, model, optimizer);
+    } catch (const Error& error) {
+      if (first_problem.empty()) first_problem = error.what();
+      if (on_warning) on_warning(std::string(error.what()) + "; trying the one before");
+    }
+  }
+  SIMCLR_CHECK(files.empty(), "checkpoints: none of the ", files.size(), " in ", folder_.string(),
+               " can be used. The newest: ", first_problem);
+  return std::nullopt;
+}
+
+}  // namespace simclr::nn

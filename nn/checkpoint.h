@@ -1,0 +1,55 @@
+#pragma once
+
+#include <simclr/nn/optim.h>
+
+#include <filesystem>
+#include <functional>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+/// A training run's state in safetensors files, so that it can go on to the same bits. The model's tensors have their
+/// names in Module::state(), the optimizer's begin with "optimizer.": a checkpoint serves as a weights file too.
+namespace simclr::nn {
+
+using Metadata = std::map<std::string, std::string>;
+
+/// Writes all of it, or leaves the file as it was. `metadata` is the program's own: epoch, configuration and so on.
+/// Throws Error where a tensor of the model is called "optimizer....", and when the disk refuses.
+SIMCLR_API void save_checkpoint(const std::filesystem::path& path, const Module& model, const Optimizer& optimizer,
+                                const Metadata& metadata = {});
+
+/// Reads it into a model and an optimizer of the same shapes; returns the metadata. Throws Error for a file that is
+/// damaged or does not fit; the model may then be changed.
+SIMCLR_API Metadata load_checkpoint(const std::filesystem::path& path, Module& model, Optimizer& optimizer);
+
+/// A folder of checkpoints: step-00001234.safetensors and so on, the last few, and best.safetensors.
+class SIMCLR_API CheckpointFolder {
+ public:
+  struct File {
+    std::int64_t step = 0;
+    std::filesystem::path path;
+  };
+
+  /// `keep`: how many of the last to keep, at least 1. The folder is made when something is saved.
+  explicit CheckpointFolder(std::filesystem::path folder, int keep = 3);
+
+  /// What is there, newest first; best.safetensors left out.
+  std::vector<File> list() const;
+
+  /// Saves under the optimizer's step, then removes what is older than the last `keep`. `best`: also becomes
+  /// best.safetensors. Throws Error as save_checkpoint does; what was there before is then still there.
+  void save(const Module& model, const Optimizer& optimizer, const Metadata& metadata, bool best = false);
+
+  /// Loads the newest one that can be read, and says of each that cannot; empty where there is no file. Throws Error
+  /// where there are some, but none can be read.
+  std::optional<Metadata> load_newest(Module& model, Optimizer& optimizer,
+                                      const std::function<void(const std::string&)>& on_warning = {}) const;
+
+ private:
+  std::filesystem::path folder_;
+  int keep_;
+};
+
+}  // namespace simclr::nn

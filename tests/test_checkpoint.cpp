@@ -1,0 +1,125 @@
+#include "support/catch.h"
+#include "support/temp_dir.h"
+#include "support/tensors.h"
+
+#include <simclr/simclr.h>
+
+#include <fstream>
+
+using namespace simclr;
+using Catch::Matchers::Contains;
+namespace fs = std::filesystem;
+
+namespace {
+
+/// A small run: a model with batch norm, and an optimizer with momentum.
+struct Run {
+  explicit Run(std::uint64_t seed = 1)
+      : model({.encoder = nn::resnet18({.width = 4, .seed = seed}), .head = {.out = 8, .seed = seed}}),
+        optimizer(model.parameters(), nn::SgdOptions{.weight_decay = 1e-4},
+                  nn::warmup_cosine({.peak = 0.1, .steps = 10})) {}
+
+  float step(int number) {
+    const Tensor x = test::random_tensor({8, 8, 8, 3}, static_cast<std::uint64_t>(number), DType::f32);
+    const Tensor loss = nn::nt_xent(model(x), {.temperature = 0.5});
+    loss.backward();
+    optimizer.step();
+    return static_cast<float>(loss.item());
+  }
+
+  nn::SimCLR model;
+  nn::Sgd optimizer;
+};
+
+std::vector<std::vector<float>> values_of(const Run& run) {
+  std::vector<std::vector<float>> out;
+  for (const NamedTensor& t : run.model.state()) out.push_back(t.value.to_vector<float>());
+  for (const NamedTensor& t : run.optimizer.state()) out.push_back(t.value.to(DType::f32).to_vector<float>());
+  return out;
+}
+
+}  // namespace
+
+TEST_CASE("A run that goes on from a checkpoint ends with the same bits") {
+  const test::TempDir dir;
+  Run whole;
+  for (int i = 0; i < 3; ++i) whole.step(i);
+  nn::save_checkpoint(dir.path("a.safetensors"), whole.model, whole.optimizer, {{"epoch", "3"}});
+  for (int i = 3; i < 6; ++i) whole.step(i);
+
+  Run resumed(2);
+  const nn::Metadata metadata = nn::load_checkpoint(dir.path("a.safetensors"), resumed.model, resumed.optimizer);
+  CHECK(metadata.at("epoch") == "3");
+  CHECK(resumed.optimizer.steps() == 3);
+  for (int i = 3; i < 6; ++i) resumed.step(i);
+  CHECK(values_of(resumed) == values_of(whole));
+}
+
+TEST_CASE("The folder keeps the last checkpoints and the best") {
+  const test::TempDir dir;
+  const fs::path folder = dir.path("checkpoints");
+  nn::CheckpointFolder checkpoints(folder, 2);
+  CHECK(checkpoints.list().empty());
+  Run run;
+  CHECK(!checkpoints.load_newest(run.model, run.optimizer));
+  for (int i = 0; i < 4; ++i) {
+    run.step(i);
+    checkpoints.save(run.model, run.optimizer, {{"number", std::to_string(i)}}, i == 1);
+  }
+  const auto files = checkpoints.list();
+  REQUIRE(files.size() == 2);
+  CHECK(files[0].step == 4);
+  CHECK(files[0].path.filename() == "step-00000004.safetensors");
+  CHECK(files[1].step == 3);
+  Run other(2);
+  CHECK(nn::load_checkpoint(folder / "best.safetensors", other.model, other.optimizer).at("number") == "1");
+  CHECK(other.optimizer.steps() == 2);
+  checkpoints.save(run.model, run.optimizer, {{"number", "better"}}, true);
+  CHECK(nn::load_checkpoint(folder / "best.safetensors", other.model, other.optimizer).at("number") == "better");
+  CHECK(std::distance(fs::directory_iterator(folder), fs::directory_iterator()) == 3);
+}
+
+TEST_CASE("A damaged checkpoint is passed over, and said") {
+  const test::TempDir dir;
+  nn::CheckpointFolder checkpoints(dir.path());
+  Run run;
+  run.step(0);
+  checkpoints.save(run.model, run.optimizer, {{"number", "0"}});
+  const auto expected = values_of(run);
+  run.step(1);
+  checkpoints.save(run.model, run.optimizer, {{"number", "1"}});
+  fs::resize_file(checkpoints.list().front().path, 1000);
+  std::ofstream(dir.path("step-x.safetensors")) << "not ours";
+  std::ofstream(dir.path("step-00000009.safetensors.tmp.1.2")) << "a killed save's";
+
+  Run resumed(2);
+  std::vector<std::string> warnings;
+  const auto metadata = checkpoints.load_newest(resumed.model, resumed.optimizer,
+                                                [&](const std::string& text) { warnings.push_back(text); });
+  REQUIRE(metadata);
+  CHECK(metadata->at("number") == "0");
+  CHECK(values_of(resumed) == expected);
+  REQUIRE(warnings.size() == 1);
+  CHECK_THAT(warnings[0], Contains("step-00000002.safetensors") && Contains("trying the one before"));
+
+  fs::resize_file(checkpoints.list().back().path, 10);
+  CHECK_THROWS_WITH(checkpoints.load_newest(resumed.model, resumed.optimizer),
+                    Contains("none of the 2") && Contains("can be used"));
+}
+
+TEST_CASE("What is no checkpoint, or another model's, is refused") {
+  const test::TempDir dir;
+  Run run;
+  save_tensors(dir.path("weights.safetensors"), run.model.state());
+  CHECK_THROWS_WITH(nn::load_checkpoint(dir.path("weights.safetensors"), run.model, run.optimizer),
+                    Contains("weights only"));
+  nn::SimCLR narrow({.encoder = nn::resnet18({.width = 2}), .head = {.out = 8}});
+  nn::Sgd optimizer(narrow.parameters(), {}, nn::constant(0.1));
+  nn::save_checkpoint(dir.path("narrow.safetensors"), narrow, optimizer);
+  const auto before = values_of(run);
+  CHECK_THROWS_WITH(nn::load_checkpoint(dir.path("narrow.safetensors"), run.model, run.optimizer),
+                    Contains("narrow.safetensors") && Contains("encoder.conv1.weight"));
+  CHECK(values_of(run) == before);
+  CHECK_THROWS_WITH(nn::load_checkpoint(dir.path("none.safetensors"), run.model, run.optimizer), Contains("none"));
+  CHECK_THROWS_WITH(nn::CheckpointFolder(dir.path(), 0), Contains("keep 0"));
+}
