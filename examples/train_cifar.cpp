@@ -6,6 +6,7 @@
 #include "common/progress.h"
 #include "common/run_folder.h"
 #include "common/training.h"
+#include "common/training_config.h"
 #include "common/training_options.h"
 #include "common/training_step.h"
 

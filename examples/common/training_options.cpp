@@ -1,13 +1,18 @@
 #include "common/training_options.h"
 
+#include "common/training_config.h"
+
 #include <simclr/core/error.h>
 #include <simclr/simclr.h>
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <cmath>
 #include <cstdio>
+#include <filesystem>
 #include <map>
 #include <string_view>
+#include <vector>
 
 using simclr::nn::Stem;
 
@@ -15,21 +20,56 @@ namespace {
 
 const std::map<std::string, Stem> stems = {{"cifar", Stem::cifar}, {"imagenet", Stem::imagenet}};
 
+const std::vector<std::string> data_sets = {"auto", "cifar10", "cifar100", "fashion-mnist", "folder"};
+const std::vector<std::string> architectures = {"resnet18", "resnet34", "resnet50"};
+const std::vector<std::string> optimizers = {"sgd", "lars", "adamw"};
+const std::vector<std::string> dtypes = {"auto", "f32", "bf16"};
+const std::vector<std::string> image_places = {"auto", "host", "device"};
+
 constexpr std::int64_t widest_head = 65536;
 
 std::string stem_name(Stem stem) {
   return stem == Stem::cifar ? "cifar" : "imagenet";
 }
 
-/// The preset is read first, so that the other options change it and --help shows its values.
-std::string preset_of(int argc, char** argv) {
-  std::string name = "quick";
+/// The value of an option that must be known before the others are read; empty: not given.
+std::string value_of(std::string_view option, int argc, char** argv) {
+  std::string value;
   for (int i = 1; i < argc; ++i) {
     const std::string_view argument = argv[i];
-    if (argument == "--preset" && i + 1 < argc) name = argv[i + 1];
-    if (argument.starts_with("--preset=")) name = argument.substr(9);
+    if (argument == option && i + 1 < argc) value = argv[i + 1];
+    if (argument.starts_with(option) && argument.substr(option.size()).starts_with('=')) {
+      value = argument.substr(option.size() + 1);
+    }
   }
-  return name;
+  return value;
+}
+
+/// What the command line changes: a preset, a configuration, or that of the run that goes on. --help shows its values.
+TrainingOptions base_options(int argc, char** argv) {
+  const std::string preset = value_of("--preset", argc, argv);
+  std::string config = value_of("--config", argc, argv);
+  SIMCLR_CHECK(preset.empty() || config.empty(), "--preset and --config: give one of them; a configuration is whole");
+  if (config.empty() && std::find(argv, argv + argc, std::string_view("--resume")) != argv + argc) {
+    const std::string written = value_of("--out", argc, argv) + "/config.json";
+    if (std::filesystem::exists(written)) config = written;
+  }
+  TrainingOptions o;
+  if (!config.empty()) {
+    o = read_config(config);
+    SIMCLR_CHECK(preset.empty() || preset == o.recipe.name, "--preset ", preset, ": ", config, " is of a run with ",
+                 o.recipe.name, "; leave --preset out, or choose another --out");
+  } else {
+    o.recipe = recipe(preset.empty() ? "quick" : preset);
+  }
+  return o;
+}
+
+void check_choice(const char* option, const std::string& value, const std::vector<std::string>& choices) {
+  std::string all;
+  for (const std::string& choice : choices) all += (all.empty() ? "" : ", ") + choice;
+  SIMCLR_CHECK(std::find(choices.begin(), choices.end(), value) != choices.end(), option, " ", value,
+               ": must be one of ", all);
 }
 
 bool positive(double value) {
@@ -38,6 +78,17 @@ bool positive(double value) {
 
 void check(const TrainingOptions& o) {
   const Recipe& r = o.recipe;
+  check_choice("--dataset", o.dataset, data_sets);
+  check_choice("--arch", r.arch, architectures);
+  check_choice("--optimizer", r.optimizer, optimizers);
+  check_choice("--dtype", o.dtype, dtypes);
+  check_choice("--images", o.images, image_places);
+  SIMCLR_CHECK(r.head_layers == 2 || r.head_layers == 3, "--head-layers ", r.head_layers, ": must be 2 or 3");
+  SIMCLR_CHECK(o.checkpoint_minutes >= 0, "--checkpoint-minutes ", o.checkpoint_minutes,
+               ": cannot be negative; 0: after each step");
+  SIMCLR_CHECK(o.keep_checkpoints >= 1, "--keep-checkpoints ", o.keep_checkpoints, ": at least 1 is needed");
+  SIMCLR_CHECK(!o.resume || !o.out.empty(), "--resume needs --out DIR, the folder of the run that is to go on");
+  SIMCLR_CHECK(!o.resume || !o.overwrite, "--resume and --overwrite: give one of them");
   SIMCLR_CHECK(r.epochs >= 1, "--epochs ", r.epochs, ": at least 1 is needed");
   SIMCLR_CHECK(r.batch_size >= 2, "--batch-size ", r.batch_size,
                ": contrastive learning needs at least 2 images a batch, the others being the negatives");
@@ -66,7 +117,7 @@ void check(const TrainingOptions& o) {
 }  // namespace
 
 bool parse_command_line(int argc, char** argv, TrainingOptions& o) {
-  o.recipe = recipe(preset_of(argc, argv));
+  o = base_options(argc, argv);
   Recipe& r = o.recipe;
   std::string names, list;
   for (const Recipe& each : recipes()) {
@@ -76,16 +127,17 @@ bool parse_command_line(int argc, char** argv, TrainingOptions& o) {
 
   CLI::App app("Pre-trains an image encoder with SimCLR, without labels, then measures what it learned.");
   app.option_defaults()->always_capture_default();
-  app.footer("Presets:\n" + list + "\nThe defaults shown are those of the preset that is given.");
+  app.footer("Presets:\n" + list + "\nThe defaults shown are those of the preset or the configuration that is given.");
   app.set_version_flag("--version", SIMCLR_VERSION);
   std::string preset = r.name;
   app.add_option("--preset", preset, "A whole recipe (" + names + "); the other options change it");
+  std::string config;
+  app.add_option("--config", config, "A run's config.json, to repeat it; the other options change it");
 
   const char* group = "Data";
   app.add_option("--dataset", o.dataset,
                  "auto, cifar10, cifar100, fashion-mnist or folder. auto takes CIFAR-10 where it is found, else "
                  "Fashion-MNIST")
-      ->check(CLI::IsMember({"auto", "cifar10", "cifar100", "fashion-mnist", "folder"}))
       ->group(group);
   app.add_option("--data", o.data_dir, "Where the data set lies. Unset: data-cache, where scripts/download puts it")
       ->group(group);
@@ -94,9 +146,7 @@ bool parse_command_line(int argc, char** argv, TrainingOptions& o) {
       ->group(group);
 
   group = "Model";
-  app.add_option("--arch", r.arch, "resnet18, resnet34 or resnet50")
-      ->check(CLI::IsMember({"resnet18", "resnet34", "resnet50"}))
-      ->group(group);
+  app.add_option("--arch", r.arch, "resnet18, resnet34 or resnet50")->group(group);
   app.add_option("--width", r.width, "Channels of the first stage; 64 is the published network")->group(group);
   std::string stem = stem_name(r.stem);
   app.add_option("--stem", stem, "cifar (3x3, no pooling; up to 64 pixels) or imagenet (7x7 stride 2, max-pooling)")
@@ -104,9 +154,7 @@ bool parse_command_line(int argc, char** argv, TrainingOptions& o) {
       ->group(group);
   app.add_option("--head-hidden", r.head_hidden, "Width of the projection head; 0: as the features")->group(group);
   app.add_option("--head-out", r.head_out, "Dimensions of the projection that the loss sees")->group(group);
-  app.add_option("--head-layers", r.head_layers, "2 (SimCLR) or 3 (SimCLRv2)")
-      ->check(CLI::IsMember({2, 3}))
-      ->group(group);
+  app.add_option("--head-layers", r.head_layers, "2 (SimCLR) or 3 (SimCLRv2)")->group(group);
 
   group = "Training";
   app.add_option("--epochs", r.epochs, "Passes over the training images; more is better, up to about 1000")
@@ -115,9 +163,7 @@ bool parse_command_line(int argc, char** argv, TrainingOptions& o) {
       ->group(group);
   app.add_option("--temperature", r.temperature, "Temperature of the loss; 0.5 and 0.2 are usual for CIFAR")
       ->group(group);
-  app.add_option("--optimizer", r.optimizer, "sgd, lars (large batches) or adamw")
-      ->check(CLI::IsMember({"sgd", "lars", "adamw"}))
-      ->group(group);
+  app.add_option("--optimizer", r.optimizer, "sgd, lars (large batches) or adamw")->group(group);
   app.add_option("--lr", r.lr, "Learning rate at 256 images a batch; the peak is lr x batch size / 256")->group(group);
   app.add_option("--momentum", r.momentum, "Of sgd and lars")->group(group);
   app.add_option("--weight-decay", r.weight_decay, "lars and adamw leave batch norm and biases out")->group(group);
@@ -148,23 +194,25 @@ bool parse_command_line(int argc, char** argv, TrainingOptions& o) {
   app.add_option("--knn-temperature", o.knn_temperature, "A neighbour's vote weighs exp(similarity / temperature)")
       ->group(group);
   app.add_option("--probe-epochs", o.probe_epochs, "Epochs of the linear probe on frozen features")->group(group);
-  bool skip = false;
-  app.add_flag("--no-evaluation", skip, "Leave the evaluation at the end out")->group(group);
+  app.add_flag("--evaluation,!--no-evaluation", o.evaluate, "Evaluate at the end")->group(group);
 
   group = "Run";
   app.add_option("--out", o.out, "Folder for config.json, log.jsonl and weights. Unset: runs/<data>-<preset>-<time>")
       ->group(group);
-  app.add_flag("--overwrite", o.overwrite, "Use the folder even if it holds a run")->group(group);
+  app.add_flag("--overwrite", o.overwrite, "Use the folder even if it holds a run, which is lost")->group(group);
+  app.add_flag("--resume", o.resume, "Go on with the run in --out, from its last checkpoint and with its options")
+      ->group(group);
+  app.add_option("--checkpoint-minutes", o.checkpoint_minutes, "Between checkpoints; 0: one after each step")
+      ->group(group);
+  app.add_option("--keep-checkpoints", o.keep_checkpoints, "How many of the last to keep, besides the best")
+      ->group(group);
   app.add_option("--device", o.device, "auto (a GPU where there is one), cpu, cuda or cuda:N")->group(group);
   app.add_option("--dtype", o.dtype, "What activations are computed in: f32, bf16 (GPU only), or auto: bf16 on a GPU")
-      ->check(CLI::IsMember({"auto", "f32", "bf16"}))
       ->group(group);
   app.add_option("--images", o.images,
                  "Where pictures are kept and views made: host, device, or auto: on a GPU where they fit")
-      ->check(CLI::IsMember({"auto", "host", "device"}))
       ->group(group);
-  bool eager = false;
-  app.add_flag("--no-graph", eager, "Launch each kernel of a step by itself instead of replaying a CUDA graph")
+  app.add_flag("--graph,!--no-graph", o.graph, "Replay a step as a CUDA graph, or launch each kernel by itself")
       ->group(group);
   app.add_option("--threads", o.threads, "Compute threads; 0: one a processor")->group(group);
   app.add_option("--workers", o.workers, "Threads that make views ahead of the step; 0: made between steps")
@@ -182,69 +230,6 @@ bool parse_command_line(int argc, char** argv, TrainingOptions& o) {
     simclr::fail(message, "; see train_cifar --help");
   }
   r.stem = stems.at(stem);
-  o.evaluate = !skip;
-  o.graph = !eager;
   check(o);
   return true;
-}
-
-nlohmann::ordered_json to_json(const TrainingOptions& o) {
-  const Recipe& r = o.recipe;
-  const auto& a = r.augmentation;
-  // A folder's name may be any bytes; JSON holds only UTF-8.
-  const std::string utf8 = nlohmann::json(o.data_dir).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
-  return {
-      {"version", SIMCLR_VERSION},
-      {"preset", r.name},
-      {"dataset", o.dataset},
-      {"data", nlohmann::json::parse(utf8)},
-      {"limit", o.limit},
-      {"size", r.size},
-      {"arch", r.arch},
-      {"width", r.width},
-      {"stem", stem_name(r.stem)},
-      {"head_hidden", r.head_hidden},
-      {"head_out", r.head_out},
-      {"head_layers", r.head_layers},
-      {"head_batchnorm", r.head_batchnorm},
-      {"epochs", r.epochs},
-      {"batch_size", r.batch_size},
-      {"temperature", r.temperature},
-      {"optimizer", r.optimizer},
-      {"lr", r.lr},
-      {"momentum", r.momentum},
-      {"weight_decay", r.weight_decay},
-      {"warmup_epochs", r.warmup_epochs},
-      {"seed", o.seed},
-      {"device", o.device},
-      {"dtype", o.dtype},
-      {"images", o.images},
-      {"graph", o.graph},
-      {"threads", simclr::threads()},
-      {"workers", o.workers},
-      {"knn_every", o.knn_every},
-      {"knn_samples", o.knn_samples},
-      {"knn_k", o.knn_k},
-      {"knn_temperature", o.knn_temperature},
-      {"probe_epochs", o.probe_epochs},
-      {"augmentation",
-       {{"size", a.size},
-        {"channels", a.channels},
-        {"crop_area", {a.crop_area_min, a.crop_area_max}},
-        {"crop_aspect", {a.crop_aspect_min, a.crop_aspect_max}},
-        {"interpolation", a.interpolation == simclr::kernels::Interpolation::bicubic ? "bicubic" : "bilinear"},
-        {"flip_probability", a.flip_probability},
-        {"rotation_probability", a.rotation_probability},
-        {"rotation_degrees", a.rotation_degrees},
-        {"jitter_probability", a.jitter_probability},
-        {"brightness", a.brightness},
-        {"contrast", a.contrast},
-        {"saturation", a.saturation},
-        {"hue", a.hue},
-        {"grayscale_probability", a.grayscale_probability},
-        {"blur_probability", a.blur_probability},
-        {"blur_sigma", {a.blur_sigma_min, a.blur_sigma_max}},
-        {"mean", a.mean},
-        {"stddev", a.stddev}}},
-  };
 }

@@ -2,8 +2,6 @@
 
 #include "common/recipes.h"
 
-#include <nlohmann/json.hpp>
-
 #include <string>
 
 /// Everything that `train_cifar` can be told.
@@ -25,6 +23,9 @@ struct TrainingOptions {
 
   std::string out;
   bool overwrite = false;
+  bool resume = false;             // go on with the run in `out`
+  double checkpoint_minutes = 10;  // between checkpoints; 0: one after each step
+  int keep_checkpoints = 3;        // of the last; the best one stays too
 
   int knn_every = 5;                // epochs; 0: never
   std::int64_t knn_samples = 5000;  // training pictures that the kNN during training compares with
@@ -37,6 +38,3 @@ struct TrainingOptions {
 /// Reads the command line; on --help or --version prints and returns false. Throws simclr::Error, one line, for a
 /// command line that cannot be read or asks for the impossible.
 bool parse_command_line(int argc, char** argv, TrainingOptions& options);
-
-/// What config.json holds.
-nlohmann::ordered_json to_json(const TrainingOptions& options);

@@ -1,0 +1,352 @@
+#include "common/training_config.h"
+
+#include <simclr/core/error.h>
+#include <simclr/simclr.h>
+
+#include <algorithm>
+#include <charconv>
+#include <cmath>
+#include <cstdio>
+#include <filesystem>
+#include <fstream>
+#include <limits>
+#include <set>
+#include <sstream>
+#include <type_traits>
+
+using nlohmann::ordered_json;
+using simclr::kernels::Interpolation;
+using simclr::nn::Stem;
+
+namespace {
+
+template <class T>
+using Names = std::vector<std::pair<const char*, T>>;
+
+const Names<Stem> stems = {{"cifar", Stem::cifar}, {"imagenet", Stem::imagenet}};
+const Names<Interpolation> interpolations = {{"bilinear", Interpolation::bilinear},
+                                             {"bicubic", Interpolation::bicubic}};
+
+/// Every key, once, for writing and for reading: `f` is a Writer or a Reader.
+template <class Fields>
+void visit(Fields& f, TrainingOptions& o) {
+  Recipe& r = o.recipe;
+  auto& a = r.augmentation;
+  f("preset", r.name);
+  f("dataset", o.dataset);
+  f("data", o.data_dir);
+  f("limit", o.limit);
+  f("size", r.size);
+  f("arch", r.arch);
+  f("width", r.width);
+  f("stem", r.stem, stems);
+  f("head_hidden", r.head_hidden);
+  f("head_out", r.head_out);
+  f("head_layers", r.head_layers);
+  f("head_batchnorm", r.head_batchnorm);
+  f("epochs", r.epochs);
+  f("batch_size", r.batch_size);
+  f("temperature", r.temperature);
+  f("optimizer", r.optimizer);
+  f("lr", r.lr);
+  f("momentum", r.momentum);
+  f("weight_decay", r.weight_decay);
+  f("warmup_epochs", r.warmup_epochs);
+  f("seed", o.seed);
+  f("device", o.device);
+  f("dtype", o.dtype);
+  f("images", o.images);
+  f("graph", o.graph);
+  f("threads", o.threads);
+  f("workers", o.workers);
+  f("checkpoint_minutes", o.checkpoint_minutes);
+  f("keep_checkpoints", o.keep_checkpoints);
+  f("knn_every", o.knn_every);
+  f("knn_samples", o.knn_samples);
+  f("knn_k", o.knn_k);
+  f("knn_temperature", o.knn_temperature);
+  f("probe_epochs", o.probe_epochs);
+  f("evaluate", o.evaluate);
+  f.group("augmentation", [&](auto& g) {
+    g("size", a.size);
+    g("channels", a.channels);
+    g("crop_area", a.crop_area_min, a.crop_area_max);
+    g("crop_aspect", a.crop_aspect_min, a.crop_aspect_max);
+    g("interpolation", a.interpolation, interpolations);
+    g("flip_probability", a.flip_probability);
+    g("rotation_probability", a.rotation_probability);
+    g("rotation_degrees", a.rotation_degrees);
+    g("jitter_probability", a.jitter_probability);
+    g("brightness", a.brightness);
+    g("contrast", a.contrast);
+    g("saturation", a.saturation);
+    g("hue", a.hue);
+    g("grayscale_probability", a.grayscale_probability);
+    g("blur_probability", a.blur_probability);
+    g("blur_sigma", a.blur_sigma_min, a.blur_sigma_max);
+    g("mean", a.mean[0], a.mean[1], a.mean[2]);
+    g("stddev", a.stddev[0], a.stddev[1], a.stddev[2]);
+  });
+}
+
+/// What may change when a run goes on from a checkpoint.
+const std::set<std::string> changeable = {"version",
+                                          "data",
+                                          "device",
+                                          "dtype",
+                                          "images",
+                                          "graph",
+                                          "threads",
+                                          "workers",
+                                          "knn_k",
+                                          "checkpoint_minutes",
+                                          "keep_checkpoints",
+                                          "knn_every",
+                                          "knn_samples",
+                                          "knn_temperature",
+                                          "probe_epochs",
+                                          "evaluate"};
+
+/// 0.2f as 0.2, not as 0.20000000298.
+double shortest(float value) {
+  char text[32];
+  const auto [end, error] = std::to_chars(text, text + sizeof text, value);
+  double out = value;
+  if (error == std::errc()) std::from_chars(text, end, out);
+  return out;
+}
+
+struct Writer {
+  ordered_json out = ordered_json::object();
+
+  void operator()(const char* key, const std::string& value) {
+    // A folder's name may be any bytes; JSON holds only UTF-8.
+    const std::string utf8 = nlohmann::json(value).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
+    out[key] = nlohmann::json::parse(utf8);
+  }
+  template <class T>
+  requires std::is_arithmetic_v<T>
+  void operator()(const char* key, const T& value) { out[key] = json_of(value); }
+  template <class T>
+  requires std::is_arithmetic_v<T>
+  void operator()(const char* key, const T& first, const std::type_identity_t<T>& second,
+                  const std::same_as<T> auto&... rest) {
+    out[key] = {json_of(first), json_of(second), json_of(rest)...};
+  }
+  template <class T>
+  void operator()(const char* key, const T& value, const Names<T>& names) {
+    for (const auto& [name, each] : names) {
+      if (each == value) out[key] = name;
+    }
+  }
+  template <class Body>
+  void group(const char* key, Body body) {
+    Writer inner;
+    body(inner);
+    out[key] = inner.out;
+  }
+
+ private:
+  template <class T>
+  static ordered_json json_of(T value) {
+    if constexpr (std::is_same_v<T, float>)
+      return shortest(value);
+    else
+      return value;
+  }
+};
+
+/// Edits (insert, remove, replace a letter) from one word to another.
+std::size_t distance(const std::string& a, const std::string& b) {
+  std::vector<std::size_t> row(b.size() + 1);
+  for (std::size_t j = 0; j <= b.size(); ++j) row[j] = j;
+  for (std::size_t i = 1; i <= a.size(); ++i) {
+    std::size_t diagonal = std::exchange(row[0], i);
+    for (std::size_t j = 1; j <= b.size(); ++j) {
+      const std::size_t replaced = diagonal + (a[i - 1] != b[j - 1]);
+      diagonal = row[j];
+      row[j] = std::min({row[j] + 1, row[j - 1] + 1, replaced});
+    }
+  }
+  return row.back();
+}
+
+/// A configuration's own text in an error's line.
+std::string printable(std::string text) {
+  if (text.size() > 60) text.resize(60);
+  for (char& c : text) {
+    if (static_cast<unsigned char>(c) < 0x20 || static_cast<unsigned char>(c) >= 0x7f) c = '?';
+  }
+  return text;
+}
+
+class Reader {
+ public:
+  Reader(const ordered_json& in, std::string where) : in_(in), where_(std::move(where)) {}
+
+  void operator()(const char* key, std::string& value) {
+    if (const ordered_json* j = find(key)) {
+      if (!j->is_string()) refuse(key, *j, "must be a text");
+      value = j->get<std::string>();
+    }
+  }
+  template <class T>
+  requires std::is_arithmetic_v<T>
+  void operator()(const char* key, T& value) {
+    if (const ordered_json* j = find(key)) read(key, *j, value);
+  }
+  template <class T>
+  requires std::is_arithmetic_v<T>
+  void operator()(const char* key, T& first, std::type_identity_t<T>& second, std::same_as<T> auto&... rest) {
+    const ordered_json* j = find(key);
+    if (!j) return;
+    T* const places[] = {&first, &second, &rest...};
+    if (!j->is_array() || j->size() != std::size(places)) {
+      refuse(key, *j, "must be " + std::to_string(std::size(places)) + " numbers");
+    }
+    for (std::size_t i = 0; i < std::size(places); ++i) read(key, (*j)[i], *places[i]);
+  }
+  template <class T>
+  void operator()(const char* key, T& value, const Names<T>& names) {
+    std::string text, all;
+    for (const auto& [name, each] : names) all += (all.empty() ? "" : " or ") + std::string(name);
+    const ordered_json* j = find(key);
+    if (!j) return;
+    for (const auto& [name, each] : names) {
+      if (j->is_string() && j->get<std::string>() == name) {
+        value = each;
+        return;
+      }
+    }
+    refuse(key, *j, "must be " + all);
+  }
+  template <class Body>
+  void group(const char* key, Body body) {
+    const ordered_json* j = find(key);
+    if (!j) return;
+    if (!j->is_object()) refuse(key, *j, "must be an object");
+    Reader inner(*j, where_ + ": " + key);
+    body(inner);
+    inner.check_unknown();
+  }
+
+  void check_unknown() const {
+    for (const auto& [key, value] : in_.items()) {
+      if (known_.contains(key)) continue;
+      const auto nearest = std::min_element(known_.begin(), known_.end(), [&](const auto& a, const auto& b) {
+        return distance(key, a) < distance(key, b);
+      });
+      simclr::fail(where_, ": \"", printable(key), "\" is not known; did you mean \"", *nearest, "\"?");
+    }
+  }
+
+  void allow(const char* key) { known_.insert(key); }
+
+ private:
+  const ordered_json* find(const char* key) {
+    known_.insert(key);
+    const auto found = in_.find(key);
+    return found == in_.end() ? nullptr : &*found;
+  }
+
+  template <class T>
+  void read(const char* key, const ordered_json& j, T& value) const {
+    if constexpr (std::is_same_v<T, bool>) {
+      if (!j.is_boolean()) refuse(key, j, "must be true or false");
+      value = j.get<bool>();
+    } else if constexpr (std::is_floating_point_v<T>) {
+      if (!j.is_number()) refuse(key, j, "must be a number");
+      const double number = j.get<double>();
+      if (std::abs(number) > double{std::numeric_limits<T>::max()}) refuse(key, j, "is too large");
+      value = static_cast<T>(number);
+    } else {
+      if (!j.is_number_integer()) refuse(key, j, "must be an integer");
+      const bool fits =
+          j.is_number_unsigned() ? std::in_range<T>(j.get<std::uint64_t>()) : std::in_range<T>(j.get<std::int64_t>());
+      if (!fits) refuse(key, j, "is out of range");
+      value = static_cast<T>(j.is_number_unsigned() ? j.get<std::uint64_t>()
+                                                    : static_cast<std::uint64_t>(j.get<std::int64_t>()));
+    }
+  }
+
+  [[noreturn]] void refuse(const char* key, const ordered_json& j, const std::string& why) const {
+    const std::string text = j.dump(-1, ' ', true, nlohmann::json::error_handler_t::replace);
+    simclr::fail(where_, ": \"", key, "\": ", printable(text), " ", why);
+  }
+
+  const ordered_json& in_;
+  std::string where_;
+  std::set<std::string> known_;
+};
+
+/// Parses, and refuses repeated keys, which the parser would merge in silence, and deep nesting.
+ordered_json parse(const std::string& text, const std::string& where) {
+  std::vector<std::set<std::string>> keys;
+  const auto look = [&](int depth, ordered_json::parse_event_t event, ordered_json& parsed) {
+    if (depth > 8) simclr::fail(where, ": nested too deeply for a configuration");
+    if (event == ordered_json::parse_event_t::object_start) keys.emplace_back();
+    if (event == ordered_json::parse_event_t::object_end) keys.pop_back();
+    if (event == ordered_json::parse_event_t::key) {
+      const auto key = parsed.get<std::string>();
+      if (!keys.back().insert(key).second) simclr::fail(where, ": \"", printable(key), "\" occurs twice");
+    }
+    return true;
+  };
+  try {
+    return ordered_json::parse(text, look);
+  } catch (const ordered_json::parse_error& error) {
+    simclr::fail(where, ": not JSON at its byte ", error.byte);
+  } catch (const ordered_json::exception&) {
+    simclr::fail(where, ": a number in it is out of range");
+  }
+}
+
+}  // namespace
+
+ordered_json to_json(const TrainingOptions& options) {
+  TrainingOptions o = options;
+  o.threads = simclr::threads();  // what 0 came to
+  Writer writer;
+  writer.out["version"] = SIMCLR_VERSION;
+  visit(writer, o);
+  return writer.out;
+}
+
+TrainingOptions options_from_json(const std::string& text, const std::string& where) {
+  const ordered_json json = parse(text, where);
+  SIMCLR_CHECK(json.is_object(), where, ": a configuration is a JSON object, {\"epochs\": 100, ...}");
+  TrainingOptions o;
+  std::string preset = "quick";
+  if (json.contains("preset") && json["preset"].is_string()) preset = json["preset"].get<std::string>();
+  o.recipe = recipe(preset);
+  Reader reader(json, where);
+  reader.allow("version");
+  visit(reader, o);
+  reader.check_unknown();
+  return o;
+}
+
+TrainingOptions read_config(const std::string& path) {
+  constexpr std::uintmax_t most_bytes = 1 << 20;
+  std::error_code error;
+  const bool regular = std::filesystem::is_regular_file(path, error);
+  SIMCLR_CHECK(regular, "--config ", path, ": ", error ? error.message() : "no such file");
+  SIMCLR_CHECK(std::filesystem::file_size(path, error) <= most_bytes, "--config ", path,
+               ": over 1 MiB, which no configuration is");
+  std::ifstream file(path, std::ios::binary);
+  std::ostringstream text;
+  text << file.rdbuf();
+  SIMCLR_CHECK(file.good(), "--config ", path, ": cannot be read");
+  return options_from_json(text.str(), path);
+}
+
+std::vector<std::string> differing_keys(const ordered_json& a, const ordered_json& b) {
+  std::vector<std::string> keys;
+  for (const auto& [key, value] : a.items()) {
+    if (!changeable.contains(key) && (!b.contains(key) || b[key] != value)) keys.push_back(key);
+  }
+  for (const auto& [key, value] : b.items()) {
+    if (!changeable.contains(key) && !a.contains(key)) keys.push_back(key);
+  }
+  return keys;
+}
