@@ -5,6 +5,8 @@
 #include "common/monitor.h"
 #include "common/progress.h"
 #include "common/run_folder.h"
+#include "common/run_state.h"
+#include "common/stop_request.h"
 #include "common/training.h"
 #include "common/training_config.h"
 #include "common/training_options.h"
@@ -16,6 +18,9 @@
 #include <cmath>
 #include <cstdio>
 #include <exception>
+#include <functional>
+#include <optional>
+#include <utility>
 
 using simclr::DeviceType;
 using simclr::Tensor;
@@ -29,8 +34,9 @@ double seconds_since(Clock::time_point start) {
   return std::chrono::duration<double>(Clock::now() - start).count();
 }
 
-/// The training loop. Returns the seconds that it took, evaluations left out.
-double train(Training& t, const EvaluationOptions& evaluation, RunFolder& run, Progress& progress) {
+/// Trains from `state` to the end. Throws Stopped, after a checkpoint, where the user ends it.
+void train(Training& t, RunState& state, RunCheckpoints& checkpoints, const EvaluationOptions& evaluation,
+           RunFolder& run, Progress& progress) {
   const Recipe& r = t.options.recipe;
   TrainingStep step(t.compute.device, t.options.graph, [&t] {
     const Tensor loss = t.loss();
@@ -39,60 +45,68 @@ double train(Training& t, const EvaluationOptions& evaluation, RunFolder& run, P
     return loss;
   });
 
-  Progress::State state{.epochs = r.epochs,
+  Progress::State shown{.epochs = r.epochs,
                         .steps = t.steps_per_epoch(),
                         .chance = nn::nt_xent_chance(r.batch_size),
                         .bound = nn::nt_xent_bound(r.batch_size, r.temperature)};
-  double training_seconds = 0;
-  for (int epoch = 0; epoch < r.epochs; ++epoch) {
-    state.epoch = epoch + 1;
-    state.step = 0;
-    double loss_sum = 0;
-    auto start = Clock::now();
-    const auto record = [&] {
-      for (const float loss : step.take_losses()) {
-        state.learning_rate = t.schedule.at(epoch * state.steps + state.step);
-        ++state.step;
-        state.loss = loss;
-        SIMCLR_CHECK(std::isfinite(loss), "the loss is ", loss, " at epoch ", state.epoch, ", step ", state.step,
-                     "; lower --lr or raise --temperature");
-        loss_sum += state.loss;
-        run.log({{"event", "step"},
-                 {"epoch", state.epoch},
-                 {"step", state.step},
-                 {"loss", state.loss},
-                 {"learning_rate", state.learning_rate}});
-      }
-      const double total = training_seconds + seconds_since(start);
-      const double done = static_cast<double>(epoch * state.steps + state.step);
-      state.images_per_second = done * static_cast<double>(r.batch_size) / total;
-      state.seconds_left = total / done * (static_cast<double>(r.epochs * state.steps) - done);
-      progress.show(state);
-    };
-    t.source->begin(static_cast<std::uint32_t>(epoch), 0);
+  auto mark = Clock::now();
+  const auto record = [&] {
+    for (const float loss : step.take_losses()) {
+      shown.learning_rate = t.schedule.at(state.epoch * shown.steps + state.step);
+      shown.step = ++state.step;
+      shown.loss = loss;
+      SIMCLR_CHECK(std::isfinite(loss), "the loss is ", loss, " at epoch ", shown.epoch, ", step ", shown.step,
+                   "; lower --lr or raise --temperature");
+      state.loss_sum += shown.loss;
+      run.log({{"event", "step"},
+               {"epoch", shown.epoch},
+               {"step", shown.step},
+               {"loss", shown.loss},
+               {"learning_rate", shown.learning_rate}});
+    }
+    state.seconds += seconds_since(std::exchange(mark, Clock::now()));
+    state.log_bytes = run.log_bytes();
+    const auto done = static_cast<double>(state.epoch * shown.steps + state.step);
+    shown.images_per_second = done * static_cast<double>(r.batch_size) / state.seconds;
+    shown.seconds_left = state.seconds / done * (static_cast<double>(t.steps()) - done);
+    progress.show(shown);
+  };
+
+  while (state.epoch < r.epochs) {
+    shown.epoch = state.epoch + 1;
+    shown.step = state.step;
+    t.source->begin(static_cast<std::uint32_t>(state.epoch), state.step);
+    mark = Clock::now();
     while (t.source->next()) {
       step.run();
-      if (step.full()) record();
+      const bool stop = StopRequest::requested(), save = checkpoints.due();
+      if (step.full() || stop || save) record();
+      if (stop) throw Stopped{};
+      if (save) checkpoints.save(state);
     }
     record();
-    training_seconds += seconds_since(start);
-    progress.show(state, true);
+    progress.show(shown, true);
+    const double loss = state.loss_sum / static_cast<double>(shown.steps);
     run.log({{"event", "epoch"},
-             {"epoch", state.epoch},
-             {"loss", loss_sum / static_cast<double>(state.steps)},
-             {"seconds", training_seconds},
-             {"images_per_second", state.images_per_second},
+             {"epoch", shown.epoch},
+             {"loss", loss},
+             {"seconds", state.seconds},
+             {"images_per_second", shown.images_per_second},
              {"skipped_samples", t.source->skipped()}});
-    const bool evaluated_next = epoch + 1 == r.epochs && t.options.evaluate;
-    if (t.options.knn_every > 0 && (epoch + 1) % t.options.knn_every == 0 && !evaluated_next) {
-      monitor(t, evaluation, epoch + 1, run, progress);
+    const bool evaluated_next = shown.epoch == r.epochs && t.options.evaluate;
+    bool best = false;
+    if (t.options.knn_every > 0 && shown.epoch % t.options.knn_every == 0 && !evaluated_next) {
+      const double score = monitor(t, evaluation, shown.epoch, run, progress).value_or(-loss);
+      best = score > state.best.value_or(-HUGE_VAL);
+      if (best) state.best = score;
     }
+    state = {.epoch = shown.epoch, .seconds = state.seconds, .log_bytes = run.log_bytes(), .best = state.best};
+    if (best || state.epoch == r.epochs) checkpoints.save(state, best);
   }
-  progress.message("trained " + std::to_string(r.epochs) + " epochs in " + duration_text(training_seconds));
+  progress.message("trained " + std::to_string(r.epochs) + " epochs in " + duration_text(state.seconds));
   if (t.source->skipped() > 0) {
     progress.message(std::to_string(t.source->skipped()) + " samples could not be read and were replaced by others");
   }
-  return training_seconds;
 }
 
 void describe(const Training& t, const RunFolder& run) {
@@ -111,29 +125,13 @@ void describe(const Training& t, const RunFolder& run) {
   }
 }
 
-void run_training(const TrainingOptions& options) {
-  Progress progress;
-  const auto warn = [&progress](const std::string& message) { progress.warn(message); };
-  Training t = make_training(options, warn);
-  const TrainingOptions& o = t.options;
-  nn::SimCLR& model = *t.model;
+/// What the encoder has learned, beside an untrained one.
+void evaluate_run(const Training& t, const RunState& state, const EvaluationOptions& evaluation, RunFolder& run) {
   const Datasets& sets = t.sets;
-  const Recipe& r = o.recipe;
-  RunFolder run(o.out, sets.kind + "-" + r.name, o.overwrite);
-  run.write("config.json", to_json(o));
-  describe(t, run);
-
-  EvaluationOptions evaluation;
-  evaluation.knn = {.k = o.knn_k, .temperature = o.knn_temperature, .device = t.compute.device};
-  evaluation.probe = {.epochs = o.probe_epochs, .seed = o.seed};
-  evaluation.workers = o.workers;
-  evaluation.on_warning = warn;
-  const double seconds = train(t, evaluation, run, progress);
-  simclr::save_tensors(run.file(weights_file), model.state(), {{"format", "simclr"}, {"config", to_json(o).dump()}});
-
-  if (!o.evaluate) return;
+  const TrainingOptions& o = t.options;
+  nn::Module& encoder = t.model->encoder();
   if (!sets.test) {
-    const auto features = features_of(model.encoder(), *sets.train, r.augmentation, evaluation, o.knn_samples);
+    const auto features = features_of(encoder, *sets.train, o.recipe.augmentation, evaluation, o.knn_samples);
     const auto collapse = nn::check_collapse(features.values);
     std::printf("%s, so no accuracy. %s\n",
                 sets.train->classes().empty() ? "no labels" : "too few pictures to hold some out",
@@ -143,12 +141,12 @@ void run_training(const TrainingOptions& options) {
   std::printf("evaluating the trained and the untrained encoder on %lld test images\n",
               static_cast<long long>(sets.test->size()));
   std::fflush(stdout);
-  const Evaluation trained = evaluate(model.encoder(), sets, r.augmentation, evaluation);
+  const Evaluation trained = evaluate(encoder, sets, o.recipe.augmentation, evaluation);
   const auto fresh = make_encoder(o);
   fresh->to(t.compute.device);
-  const Evaluation untrained = evaluate_untrained(*fresh, sets, r.augmentation, evaluation);
+  const Evaluation untrained = evaluate_untrained(*fresh, sets, o.recipe.augmentation, evaluation);
   run.log({{"event", "evaluation"},
-           {"training_seconds", seconds},
+           {"training_seconds", state.seconds},
            {"trained", to_json(trained)},
            {"untrained", to_json(untrained)}});
   std::printf("\n%s", evaluation_table(trained, untrained, sets.train->classes()).c_str());
@@ -159,14 +157,64 @@ void run_training(const TrainingOptions& options) {
   if (trained.collapse.collapsed) std::printf("warning: %s\n", trained.collapse.message.c_str());
 }
 
+/// Where the run begins: at the start, or with --resume at its last checkpoint.
+RunState begin(const Training& t, RunCheckpoints& checkpoints, RunFolder& run,
+               const std::function<void(const std::string&)>& warn) {
+  const TrainingOptions& o = t.options;
+  SIMCLR_CHECK(!run.used() || o.overwrite || o.resume, "--out ", run.path(),
+               " already holds a run; go on with it by --resume, choose another folder, or add --overwrite");
+  std::optional<RunState> found;
+  if (o.resume) found = checkpoints.resume(warn);
+  if (!found) run.clear();
+  run.write("config.json", to_json(o));
+  describe(t, run);
+  if (found) {
+    std::printf("going on behind epoch %d, step %lld\n", found->epoch, static_cast<long long>(found->step));
+    run.log({{"event", "resume"}, {"epoch", found->epoch}, {"step", found->step}});
+  } else if (o.resume) {
+    std::printf("no checkpoint in %s yet, so it starts afresh\n", run.path().c_str());
+  }
+  return found.value_or(RunState{});
+}
+
+/// Returns the exit code.
+int run_training(const TrainingOptions& options) {
+  Progress progress;
+  const auto warn = [&progress](const std::string& message) { progress.warn(message); };
+  Training t = make_training(options, warn);
+  const TrainingOptions& o = t.options;
+  RunFolder run(o.out, t.sets.kind + "-" + o.recipe.name);
+  RunCheckpoints checkpoints(t, run);
+  RunState state = begin(t, checkpoints, run, warn);
+
+  EvaluationOptions evaluation;
+  evaluation.knn = {.k = o.knn_k, .temperature = o.knn_temperature, .device = t.compute.device};
+  evaluation.probe = {.epochs = o.probe_epochs, .seed = o.seed};
+  evaluation.workers = o.workers;
+  evaluation.on_warning = warn;
+  const StopRequest stop_request;
+  try {
+    train(t, state, checkpoints, evaluation, run, progress);
+    simclr::save_tensors(run.file(weights_file), t.model->state(),
+                         {{"format", "simclr"}, {"config", to_json(o).dump()}});
+    if (o.evaluate) evaluate_run(t, state, evaluation, run);
+  } catch (const Stopped&) {
+    const int signal = StopRequest::take();
+    checkpoints.save(state);
+    progress.message("stopped; " + std::to_string(t.optimizer->steps()) + " of " + std::to_string(t.steps()) +
+                     " steps are done. Go on with: train_cifar --resume --out " + shell_quoted(run.path()));
+    return 128 + signal;
+  }
+  return 0;
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
   try {
     TrainingOptions options;
     if (!parse_command_line(argc, argv, options)) return 0;
-    run_training(options);
-    return 0;
+    return run_training(options);
   } catch (const std::exception& error) {
     std::fflush(stdout);
     std::fprintf(stderr, "train_cifar: %s\n", error.what());

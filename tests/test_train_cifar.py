@@ -80,7 +80,8 @@ class Base(unittest.TestCase):
     def check_no_partial_files(self, out):
         """What a failed run leaves is whole, or is the log."""
         names = {path.name for path in out.iterdir()} if out.exists() else set()
-        self.assertLessEqual(names, {"config.json", "log.jsonl"})
+        self.assertLessEqual(names, {"config.json", "log.jsonl", "checkpoints"})
+        self.assertEqual([path for path in out.glob("checkpoints/*")], [])
         if "config.json" in names:
             json.loads((out / "config.json").read_text())
 
@@ -154,7 +155,7 @@ class Works(Base):
             if dtype == "F32":
                 self.assertTrue(all(map(math.isfinite, struct.unpack(f"<{len(data) // 4}f", data))), name)
         self.assertEqual({path.name for path in self.reference.iterdir()},
-                         {"config.json", "log.jsonl", "model.safetensors"})
+                         {"checkpoints", "config.json", "log.jsonl", "model.safetensors"})
 
     def test_output(self):
         lines = self.done.stdout.splitlines()
@@ -352,7 +353,8 @@ class BadOptions(Base):
                 found[name] += line.strip()
         for option in ("preset dataset data limit size arch width stem head-hidden head-out head-layers epochs "
                        "batch-size temperature optimizer lr momentum weight-decay warmup-epochs seed knn-every "
-                       "knn-samples knn-k knn-temperature probe-epochs no-evaluation out overwrite threads workers "
+                       "knn-samples knn-k knn-temperature probe-epochs evaluation graph config resume checkpoint-minutes keep-checkpoints out overwrite "
+                       "threads workers "
                        "help version").split():
             self.assertRegex(found.get("--" + option, ""), r"[A-Za-z]{2,} ?", option)
         presets = re.findall(r"^  (\S+) +\S.*", done.stdout.partition("Presets:")[2], re.MULTILINE)
@@ -431,7 +433,7 @@ class Output(Base):
         self.assertEqual((self.out / "notes.txt").read_text(), "mine")
 
     def test_full_disk(self):
-        for limit, name in ((100, "config.json"), (1500, "log.jsonl"), (100_000, "model.safetensors")):
+        for limit, name in ((100, "config.json"), (1500, "log.jsonl"), (100_000, "step-00000021.safetensors")):
             with self.subTest(file=name):
                 done = self.run_on(self.cifar10, "cifar10", "--epochs", "3", "--overwrite", limit=limit)
                 self.check_failed(done, name)

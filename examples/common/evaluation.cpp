@@ -1,5 +1,7 @@
 #include "common/evaluation.h"
 
+#include "common/stop_request.h"
+
 #include <simclr/data/loader.h>
 #include <simclr/data/subset.h>
 
@@ -18,9 +20,13 @@ std::shared_ptr<const data::Dataset> borrowed(const data::Dataset& samples) {
 
 nn::NextBatch batches(std::shared_ptr<const data::Dataset> samples, const data::Augmentation& policy,
                       const EvaluationOptions& options) {
-  return data::one_pass(
-      std::move(samples), std::make_shared<data::PictureViews>(policy.evaluation()),
-      {.batch_size = options.batch_size, .workers = options.workers, .on_warning = options.on_warning});
+  auto next =
+      data::one_pass(std::move(samples), std::make_shared<data::PictureViews>(policy.evaluation()),
+                     {.batch_size = options.batch_size, .workers = options.workers, .on_warning = options.on_warning});
+  return [next = std::move(next)](simclr::Tensor& inputs, std::vector<std::int32_t>& labels) {
+    if (StopRequest::requested()) throw Stopped{};
+    return next(inputs, labels);
+  };
 }
 
 std::string row(const char* label, double trained, double untrained) {

@@ -2,27 +2,46 @@
 
 #include <nlohmann/json.hpp>
 
-#include <fstream>
+#include <cstdint>
 #include <string>
 
 inline constexpr const char* weights_file = "model.safetensors";
+inline constexpr const char* checkpoint_folder = "checkpoints";
 
-/// Where a run leaves its files: config.json, log.jsonl (one JSON object a line) and the weights.
+/// A path as one word of a shell's command line.
+std::string shell_quoted(const std::string& path);
+
+/// Where a run leaves its files: config.json, log.jsonl (one JSON object a line), checkpoints and the weights. Only one
+/// process writes to it at a time.
 class RunFolder {
  public:
   /// Makes the folder; empty `dir`: runs/<name>-<date>-<time>. Throws simclr::Error when it cannot be made or written,
-  /// or when it already holds a run and `overwrite` is false.
-  RunFolder(const std::string& dir, const std::string& name, bool overwrite);
+  /// and when another process writes to it.
+  RunFolder(const std::string& dir, const std::string& name);
+  ~RunFolder();
+  RunFolder(const RunFolder&) = delete;
+  RunFolder& operator=(const RunFolder&) = delete;
 
   const std::string& path() const { return path_; }
   std::string file(const std::string& name) const { return path_ + "/" + name; }
 
+  /// Whether it holds a run.
+  bool used() const;
+  /// Removes another run's files.
+  void clear();
+
   /// Writes a whole JSON file, atomically.
   void write(const std::string& name, const nlohmann::ordered_json& json) const;
-  /// Adds a line to log.jsonl. Throws simclr::Error when the disk is full.
-  void log(const nlohmann::ordered_json& entry);
+  /// Adds a line to log.jsonl, with the time in seconds since 1970. Throws simclr::Error when the disk is full.
+  void log(nlohmann::ordered_json entry);
+  std::int64_t log_bytes() const { return log_bytes_; }
+  /// Makes sure that log.jsonl is on the disk.
+  void flush_log();
+  /// Drops what log.jsonl holds behind so many bytes; false where it is shorter.
+  bool cut_log(std::int64_t bytes);
 
  private:
   std::string path_;
-  std::ofstream log_;
+  int log_ = -1;
+  std::int64_t log_bytes_ = 0;
 };

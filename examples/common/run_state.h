@@ -1,0 +1,41 @@
+#pragma once
+
+#include "common/run_folder.h"
+#include "common/training.h"
+
+#include <chrono>
+#include <functional>
+#include <optional>
+#include <string>
+
+/// How far a run has come: what a checkpoint holds besides the model and the optimizer. The order of the data and every
+/// view follow from the seed, the epoch and the step.
+struct RunState {
+  int epoch = 0;               // whole epochs done
+  std::int64_t step = 0;       // done in the epoch under way
+  double loss_sum = 0;         // over those steps
+  double seconds = 0;          // of training
+  std::int64_t log_bytes = 0;  // of log.jsonl when this state was reached
+  std::optional<double> best =
+      {};  // the best score so far: kNN accuracy, or the negative loss where there are no labels
+};
+
+/// Saves a run's checkpoints into its folder, and goes on from them.
+class RunCheckpoints {
+ public:
+  RunCheckpoints(Training& training, RunFolder& run);
+
+  /// Loads the newest checkpoint that can be read and cuts the log back to it; empty where there is none. Throws
+  /// simclr::Error where the options or the data are not those of the run.
+  std::optional<RunState> resume(const std::function<void(const std::string&)>& on_warning);
+
+  /// Whether --checkpoint-minutes have passed since the last one.
+  bool due() const;
+  void save(const RunState& state, bool best = false);
+
+ private:
+  Training& training_;
+  RunFolder& run_;
+  simclr::nn::CheckpointFolder folder_;
+  std::chrono::steady_clock::time_point last_ = std::chrono::steady_clock::now();
+};
