@@ -169,7 +169,8 @@ RunState begin(const Training& t, RunCheckpoints& checkpoints, RunFolder& run,
   run.write("config.json", to_json(o));
   describe(t, run);
   if (found) {
-    std::printf("going on behind epoch %d, step %lld\n", found->epoch, static_cast<long long>(found->step));
+    std::printf("going on after %lld of %lld steps\n", static_cast<long long>(t.optimizer->steps()),
+                static_cast<long long>(t.steps()));
     run.log({{"event", "resume"}, {"epoch", found->epoch}, {"step", found->step}});
   } else if (o.resume) {
     std::printf("no checkpoint in %s yet, so it starts afresh\n", run.path().c_str());

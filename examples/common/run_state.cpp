@@ -51,10 +51,9 @@ std::optional<RunState> RunCheckpoints::resume(const std::function<void(const st
   } catch (const std::exception&) {
     simclr::fail("--resume: the checkpoints in ", run_.path(), " are not of train_cifar");
   }
-  const ordered_json own = to_json(training_.options);
-  for (const std::string& key : differing_keys(config, own)) {
-    simclr::fail("--resume: \"", key, "\" is ", config.value(key, ordered_json()).dump(), " in ", run_.path(),
-                 ", and now ", own.value(key, ordered_json()).dump(), "; leave it as it was, or begin another run");
+  for (const Difference& d : differences(config, to_json(training_.options))) {
+    simclr::fail("--resume: \"", d.key, "\" is ", d.before, " in ", run_.path(), ", and now ", d.after,
+                 "; leave it as it was, or begin another run");
   }
   const auto samples = progress.value("samples", std::int64_t{0});
   SIMCLR_CHECK(samples == training_.sets.train->size(), "--resume: the run began with ", samples,

@@ -340,13 +340,20 @@ TrainingOptions read_config(const std::string& path) {
   return options_from_json(text.str(), path);
 }
 
-std::vector<std::string> differing_keys(const ordered_json& a, const ordered_json& b) {
-  std::vector<std::string> keys;
-  for (const auto& [key, value] : a.items()) {
-    if (!changeable.contains(key) && (!b.contains(key) || b[key] != value)) keys.push_back(key);
+std::vector<Difference> differences(const ordered_json& a, const ordered_json& b) {
+  const ordered_json before = a.flatten(), after = b.flatten();  // "/augmentation/hue": 0.1
+  std::set<std::string> places;
+  for (const auto* each : {&before, &after}) {
+    for (const auto& [place, value] : each->items()) places.insert(place);
   }
-  for (const auto& [key, value] : b.items()) {
-    if (!changeable.contains(key) && !a.contains(key)) keys.push_back(key);
+  std::vector<Difference> out;
+  for (const std::string& place : places) {
+    std::string key = place.substr(1);
+    if (changeable.contains(key.substr(0, key.find('/')))) continue;
+    const ordered_json none, &was = before.contains(place) ? before[place] : none,
+                             &is = after.contains(place) ? after[place] : none;
+    std::replace(key.begin(), key.end(), '/', '.');
+    if (was != is) out.push_back({key, was.dump(), is.dump()});
   }
-  return keys;
+  return out;
 }

@@ -18,6 +18,9 @@ TrainingOptions options_from_json(const std::string& text, const std::string& wh
 /// As options_from_json, from a file.
 TrainingOptions read_config(const std::string& path);
 
-/// The keys in which two configurations make different runs: what may change when a run goes on (where data lie,
-/// device, threads, evaluation) is left out.
-std::vector<std::string> differing_keys(const nlohmann::ordered_json& a, const nlohmann::ordered_json& b);
+/// Where two configurations make different runs: a key ("augmentation.hue") and its values. What may change when a run
+/// goes on (where data lie, device, threads, evaluation) is left out.
+struct Difference {
+  std::string key, before, after;
+};
+std::vector<Difference> differences(const nlohmann::ordered_json& a, const nlohmann::ordered_json& b);

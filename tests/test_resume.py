@@ -1,0 +1,275 @@
+"""Runs that end early and go on, and runs that are repeated, as a user does it. TRAIN_CIFAR names the built program."""
+import json
+import os
+import pathlib
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import unittest
+
+from support.tiny_data import load_safetensors, write_cifar10, write_pictures
+
+PROGRAM = os.environ.get("TRAIN_CIFAR", "")
+ENVIRONMENT = os.environ | {"OMP_WAIT_POLICY": "PASSIVE"}
+TIMES = {"time", "seconds", "images_per_second", "training_seconds"}  # differ from run to run
+
+
+def entries(out):
+    """The log, without what differs between two equal runs."""
+    log = [json.loads(line) for line in (out / "log.jsonl").read_text().splitlines()]
+    return [{key: value for key, value in entry.items() if key not in TIMES}
+            for entry in log if entry["event"] != "resume"]
+
+
+class Base(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        folder = tempfile.TemporaryDirectory()
+        cls.addClassCleanup(folder.cleanup)
+        cls.folder = pathlib.Path(folder.name)
+        cls.data = write_cifar10(cls.folder / "cifar10")
+        cls.options = ["--dataset", "cifar10", "--data", cls.data, "--width", "4", "--size", "8", "--batch-size", "8",
+                       "--epochs", "3", "--threads", "1", "--probe-epochs", "2", "--knn-samples", "20", "--knn-every",
+                       "1", "--device", "cpu", "--seed", "3"]
+        cls.whole = cls.folder / "whole"
+        done = cls.run_program(*cls.options, "--out", cls.whole)
+        assert done.returncode == 0, done.stderr
+
+    def setUp(self):
+        self.out = self.folder / self.id().rsplit(".", 1)[1]
+
+    @classmethod
+    def changed(cls, *pairs):
+        """The options with other values."""
+        options = list(cls.options)
+        for name, value in zip(pairs[::2], pairs[1::2]):
+            options[options.index(name) + 1] = value
+        return options
+
+    @classmethod
+    def run_program(cls, *options):
+        return subprocess.run([PROGRAM, *map(str, options)], stdin=subprocess.DEVNULL, capture_output=True, text=True,
+                              timeout=300, env=ENVIRONMENT)
+
+    def good(self, *options):
+        done = self.run_program(*options)
+        self.assertEqual((done.returncode, done.stderr), (0, ""), done.stdout)
+        return done.stdout
+
+    def bad(self, *options, words):
+        done = self.run_program(*options)
+        self.assertEqual(done.returncode, 1, done.stdout + done.stderr)
+        self.assertRegex(done.stderr, r"\Atrain_cifar: [^\n]{10,500}\n\Z")
+        for word in words:
+            self.assertIn(str(word), done.stderr)
+
+    def stop(self, number, *options, after):
+        """Sends a signal once `after`() is true; the output."""
+        process = subprocess.Popen([PROGRAM, *map(str, options)], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                                   stderr=subprocess.PIPE, text=True, env=ENVIRONMENT)
+        deadline = time.monotonic() + 60
+        while not after() and process.poll() is None and time.monotonic() < deadline:
+            time.sleep(0.002)
+        process.send_signal(number)
+        out, error = process.communicate(timeout=120)
+        self.assertEqual((process.returncode, error), (128 + number, ""), out)
+        return out
+
+    def steps(self):
+        log = self.out / "log.jsonl"
+        return log.read_text().count('"step",') if log.exists() else 0
+
+    def same_as_whole(self):
+        self.assertEqual((self.out / "model.safetensors").read_bytes(),
+                         (self.whole / "model.safetensors").read_bytes())
+        self.assertEqual(entries(self.out), entries(self.whole))
+
+
+class Resume(Base):
+    def test_stopped_runs_go_on_to_the_same_bits(self):
+        options = [*self.options, "--out", self.out]
+        steps = random.Random(1).sample(range(1, 20), 3)
+        for number, step in zip((signal.SIGINT, signal.SIGTERM, signal.SIGHUP), sorted(steps)):
+            resume = ["--resume"] if self.out.exists() else []
+            wanted = max(step, self.steps() + 1)
+            text = self.stop(number, *options, *resume, after=lambda: self.steps() >= wanted)
+            self.assertIn(f"Go on with: train_cifar --resume --out {self.out}", text)
+            self.assertRegex(text, r"\nstopped; \d+ of 21 steps are done\.")
+            self.assertFalse((self.out / "model.safetensors").exists())
+        text = self.good("--resume", "--out", self.out)  # what it said, word for word
+        self.assertIn("going on after ", text)
+        self.same_as_whole()
+
+    def test_a_finished_run_is_only_evaluated_again(self):
+        shutil.copytree(self.whole, self.out)
+        (self.out / "model.safetensors").unlink()
+        text = self.good("--resume", "--out", self.out)
+        self.assertIn("going on after 21 of 21 steps", text)
+        self.assertIn("kNN top-1", text)
+        self.same_as_whole()
+
+    def test_stopped_in_the_evaluation(self):
+        begun = lambda: self.out.exists() and (self.out / "model.safetensors").exists()
+        text = self.stop(signal.SIGINT, *self.options, "--out", self.out, after=begun)
+        self.assertIn("stopped; 21 of 21 steps are done", text)
+
+    def test_before_the_first_checkpoint_it_starts_afresh(self):
+        text = self.good(*self.options, "--out", self.out, "--resume")
+        self.assertIn(f"no checkpoint in {self.out} yet, so it starts afresh", text)
+        self.same_as_whole()
+
+    def test_the_best_and_the_last_are_kept(self):
+        self.good(*self.options, "--out", self.out, "--checkpoint-minutes", "0", "--keep-checkpoints", "2")
+        names = {path.name for path in (self.out / "checkpoints").iterdir()}
+        self.assertEqual(names, {"best.safetensors", "step-00000020.safetensors", "step-00000021.safetensors"})
+        knn = [entry for entry in entries(self.out) if entry["event"] == "knn"]
+        best = max(knn, key=lambda entry: entry["top1"])  # of equal ones the first
+        metadata, tensors = load_safetensors(self.out / "checkpoints" / "best.safetensors")
+        self.assertEqual(json.loads(metadata["run"])["epoch"], best["epoch"])
+        self.assertEqual(json.loads(metadata["run"])["best"], best["top1"])
+        self.assertIn("optimizer.momentum.encoder.conv1.weight", tensors)
+
+    def test_damaged_checkpoints(self):
+        self.good(*self.options, "--out", self.out, "--checkpoint-minutes", "0")
+        newest, older, oldest = sorted(self.out.glob("checkpoints/step-*"), reverse=True)
+        os.truncate(newest, 5000)
+        (self.out / "model.safetensors").unlink()
+        done = self.run_program("--resume", "--out", self.out)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertIn("trying the one before", done.stderr)
+        self.same_as_whole_weights()
+        for path in self.out.glob("checkpoints/step-*"):
+            os.truncate(path, 5000)
+        done = self.run_program("--resume", "--out", self.out)
+        self.assertEqual((done.returncode, done.stderr.count("trying the one before")), (1, 3), done.stderr)
+        self.assertRegex(done.stderr, r"\ntrain_cifar: checkpoints: none of the 3 in [^\n]+ can be used[^\n]+\n\Z")
+
+    def same_as_whole_weights(self):
+        """The configurations differ: --checkpoint-minutes."""
+        ours, theirs = (load_safetensors(out / "model.safetensors")[1] for out in (self.out, self.whole))
+        self.assertEqual(ours, theirs)
+
+    def test_another_run_is_refused(self):
+        shutil.copytree(self.whole, self.out)
+        before = {path: path.read_bytes() for path in self.out.rglob("*") if path.is_file()}
+        self.bad("--resume", "--out", self.out, "--lr", "0.5", words=('"lr" is 0.06', "now 0.5"))
+        self.bad("--resume", "--out", self.out, "--brightness", "0.1", words=('"augmentation.brightness" is 0.4', "now 0.1"))
+        self.bad("--resume", "--out", self.out, "--preset", "google", words=("--preset google", "quick"))
+        pictures = write_cifar10(self.folder / "more")
+        with open(pictures / "data_batch_1.bin", "ab") as file:
+            file.write((self.data / "data_batch_1.bin").read_bytes()[:3073])
+        self.bad("--resume", "--out", self.out, "--data", pictures, words=("60 training images", "61"))
+        self.bad("--resume", words=("--resume needs --out",))
+        self.bad("--resume", "--out", self.out, "--overwrite", words=("give one of them",))
+        self.assertEqual({path: path.read_bytes() for path in self.out.rglob("*") if path.is_file()}, before)
+
+    def test_another_machine_is_said(self):
+        shutil.copytree(self.whole, self.out)
+        done = self.run_program("--resume", "--out", self.out, "--threads", "2")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertIn("went on with threads 1 so far, and now 2", done.stderr)
+
+    def test_two_processes_do_not_share_a_run(self):
+        import fcntl
+        shutil.copytree(self.whole, self.out)
+        with open(self.out / "log.jsonl", "a") as log:
+            fcntl.flock(log, fcntl.LOCK_EX)
+            self.bad("--resume", "--out", self.out, words=("another process",))
+
+    def test_overwritten_checkpoints_are_gone(self):
+        shutil.copytree(self.whole, self.out)
+        self.good(*self.changed("--epochs", "1"), "--out", self.out, "--overwrite")
+        self.assertEqual({path.name for path in self.out.glob("checkpoints/step-*")}, {"step-00000007.safetensors"})
+
+    def test_unlabelled(self):
+        pictures = write_pictures(self.folder / "flat", 24)
+        options = ["--dataset", "folder", "--data", pictures, *self.options[4:], "--out"]
+        whole = self.folder / "flat-whole"
+        self.good(*options, whole)
+        self.stop(signal.SIGINT, *options, self.out, after=lambda: self.steps() >= 4)
+        self.good("--resume", "--out", self.out)
+        self.assertEqual((self.out / "model.safetensors").read_bytes(), (whole / "model.safetensors").read_bytes())
+        self.assertEqual(entries(self.out), entries(whole))
+
+
+class Config(Base):
+    def write(self, text):
+        path = self.folder / (self.out.name + ".json")
+        path.write_text(text if isinstance(text, str) else json.dumps(text))
+        return path
+
+    def refused(self, text, *words):
+        self.bad("--config", self.write(text), "--out", self.out, words=words)
+        self.assertFalse(self.out.exists())
+
+    def test_a_run_repeats_from_its_config(self):
+        self.good("--config", self.whole / "config.json", "--out", self.out)
+        self.same_as_whole()
+        self.assertEqual((self.out / "config.json").read_bytes(), (self.whole / "config.json").read_bytes())
+
+    def test_every_recipe_survives_its_config(self):
+        odd = ["--crop-min", "0.3", "--hue", "0.05", "--stem", "imagenet", "--no-evaluation", "--no-graph", "--workers",
+               "2", "--rotation-degrees", "7", "--rotation-probability", "0.25"]
+        for preset in ("quick", "reference", "lightly", "google", "solo-learn", "paper"):
+            base = ["--preset", preset, *self.changed("--epochs", "1", "--seed", str(2**64 - 1)), *odd, "--arch",
+                    "resnet18", "--head-hidden", "8", "--head-out", "8"]
+            first, second = self.folder / f"{preset}-1", self.folder / f"{preset}-2"
+            with self.subTest(preset=preset):
+                self.good(*base, "--warmup-epochs", "0", "--out", first)
+                self.good("--config", first / "config.json", "--out", second)
+                self.assertEqual((first / "config.json").read_text(), (second / "config.json").read_text())
+                self.assertEqual((first / "model.safetensors").read_bytes(),
+                                 (second / "model.safetensors").read_bytes())
+
+    def test_options_stand_on_top(self):
+        self.good("--config", self.whole / "config.json", "--epochs", "1", "--no-evaluation", "--out", self.out)
+        config = json.loads((self.out / "config.json").read_text())
+        expected = json.loads((self.whole / "config.json").read_text())
+        self.assertEqual(config, expected | {"epochs": 1, "evaluate": False})
+
+    def test_a_short_config_is_a_changed_preset(self):
+        path = self.write({"preset": "lightly", "epochs": 1})
+        text = self.run_program("--config", path, "--help").stdout
+        self.assertIn("--epochs INT=1 ", text)
+        self.assertIn("--lr FLOAT=0.12", text)
+
+    def test_bad_configs(self):
+        self.refused({"epoch": 3}, '"epoch" is not known', 'did you mean "epochs"')
+        self.refused({"augmentation": {"hew": 0.1}}, "augmentation", '"hew"', 'did you mean "hue"')
+        self.refused({"temprature": 0.1}, 'did you mean "temperature"')
+        self.refused({"epochs": "many"}, '"epochs"', "must be an integer")
+        self.refused({"epochs": 1.5}, '"epochs"', "must be an integer")
+        self.refused({"epochs": 1e30}, '"epochs"', "must be an integer")
+        self.refused({"epochs": 2**40}, '"epochs"', "out of range")
+        self.refused({"seed": -1}, '"seed"', "out of range")
+        self.refused({"lr": True}, '"lr"', "must be a number")
+        self.refused({"graph": 1}, '"graph"', "must be true or false")
+        self.refused({"arch": 18}, '"arch"', "must be a text")
+        self.refused({"arch": "resnet19"}, "--arch resnet19", "resnet18, resnet34, resnet50")
+        self.refused({"stem": "big"}, '"stem"', "must be cifar or imagenet")
+        self.refused({"augmentation": {"crop_area": [0.1]}}, '"crop_area"', "must be 2 numbers")
+        self.refused({"augmentation": {"mean": [0, 0, "x"]}}, '"mean"', "must be a number")
+        self.refused({"augmentation": 3}, '"augmentation"', "must be an object")
+        self.refused({"temperature": 0}, "--temperature 0", "must be positive")
+        self.refused({"preset": "fast"}, '"fast"', "quick")
+        self.refused('{"lr": 0.1, "lr": 0.2}', '"lr" occurs twice')
+        self.refused('{"augmentation": {"hue": 0.1, "hue": 0.2}}', '"hue" occurs twice')
+        self.refused('{"lr": 0.1', "not JSON at its byte")
+        self.refused('{"lr": 1e999}', "out of range")
+        self.refused("[1]", "a configuration is a JSON object")
+        self.refused("", "not JSON")
+        self.refused("[" * 100_000, "nested too deeply")
+        self.refused(" " * (1 << 21), "over 1 MiB")
+        self.bad("--config", self.folder / "none.json", words=("none.json", "No such file"))
+        self.bad("--config", self.folder, words=(self.folder,))
+        self.bad("--config", self.whole / "config.json", "--preset", "quick", words=("give one of them",))
+
+
+if __name__ == "__main__":
+    if not os.path.isfile(PROGRAM):
+        sys.exit("set TRAIN_CIFAR to the built program")
+    unittest.main()
