@@ -1,3 +1,4 @@
+#include <simclr/core/crc64.h>
 #include <simclr/core/serialize.h>
 
 #include <nlohmann/json.hpp>
@@ -7,10 +8,13 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <bit>
 #include <cerrno>
 #include <cstdint>
+#include <cstdio>
 #include <optional>
+#include <string_view>
 #include <system_error>
 #include <unordered_set>
 
@@ -33,11 +37,25 @@ const char* file_name_of(DType dtype) {
   return "?";
 }
 
-std::optional<DType> dtype_from(const std::string& text) {
-  for (const DType dtype : {DType::f32, DType::f64, DType::bf16, DType::u8, DType::i32}) {
-    if (text == file_name_of(dtype)) return dtype;
-  }
-  return {};
+/// The format's dtypes. Those below a byte are packed.
+struct FileDType {
+  const char* name;
+  std::uint64_t bits;
+  std::optional<DType> ours;
+};
+
+constexpr std::array<FileDType, 22> file_dtypes = {{
+    {"BOOL", 8, {}},         {"F4", 4, {}},      {"F6_E2M3", 6, {}},      {"F6_E3M2", 6, {}}, {"U8", 8, DType::u8},
+    {"I8", 8, {}},           {"F8_E5M2", 8, {}}, {"F8_E4M3", 8, {}},      {"F8_E8M0", 8, {}}, {"F8_E4M3FNUZ", 8, {}},
+    {"F8_E5M2FNUZ", 8, {}},  {"I16", 16, {}},    {"U16", 16, {}},         {"F16", 16, {}},    {"BF16", 16, DType::bf16},
+    {"I32", 32, DType::i32}, {"U32", 32, {}},    {"F32", 32, DType::f32}, {"C64", 64, {}},    {"F64", 64, DType::f64},
+    {"I64", 64, {}},         {"U64", 64, {}},
+}};
+
+const FileDType* dtype_from(const std::string& text) {
+  const auto* found =
+      std::find_if(file_dtypes.begin(), file_dtypes.end(), [&](const FileDType& dtype) { return text == dtype.name; });
+  return found == file_dtypes.end() ? nullptr : found;
 }
 
 /// A file's own text in an error message: one line, and not a long one.
@@ -52,8 +70,8 @@ std::string printable(std::string text) {
 /// One tensor's place: [begin, end) in the bytes behind the header.
 struct Entry {
   std::string name;
-  DType dtype = DType::f32;
-  Shape shape;
+  const FileDType* dtype = nullptr;
+  std::vector<std::int64_t> sizes;
   std::uint64_t begin = 0;
   std::uint64_t end = 0;
 };
@@ -100,9 +118,8 @@ class HeaderReader : public nlohmann::json_sax<nlohmann::json> {
       return true;
     }
     if (depth_ != 2 || field_ != "dtype") refuse("cannot be a string");
-    const auto dtype = dtype_from(text);
-    if (!dtype) refuse("is '" + printable(text) + "'; this library reads F32, F64, BF16, U8 and I32");
-    entry_.dtype = *dtype;
+    entry_.dtype = dtype_from(text);
+    if (entry_.dtype == nullptr) refuse("is '" + printable(text) + "', which the format does not have");
     return true;
   }
 
@@ -118,7 +135,7 @@ class HeaderReader : public nlohmann::json_sax<nlohmann::json> {
   bool number_unsigned(std::uint64_t value) override {
     if (!in_array_) refuse("cannot be a number");
     if (value > std::uint64_t{1} << 62) refuse("has a number that overflows");
-    if (numbers_.size() == Shape::max_rank) refuse("has more than 6 numbers");
+    if (numbers_.size() == 64) refuse("has more than 64 numbers");
     numbers_.push_back(static_cast<std::int64_t>(value));
     return true;
   }
@@ -126,11 +143,7 @@ class HeaderReader : public nlohmann::json_sax<nlohmann::json> {
   bool end_array() override {
     in_array_ = false;
     if (field_ == "shape") {
-      try {
-        entry_.shape = Shape(numbers_);
-      } catch (const Error&) {
-        refuse("overflows");
-      }
+      entry_.sizes = numbers_;
     } else {
       if (numbers_.size() != 2) refuse("must be two numbers");
       entry_.begin = static_cast<std::uint64_t>(numbers_[0]);
@@ -154,12 +167,14 @@ class HeaderReader : public nlohmann::json_sax<nlohmann::json> {
   void finish_entry() {
     field_.clear();
     if (fields_.size() != 3) refuse("needs dtype, shape and data_offsets");
-    const auto element = static_cast<std::uint64_t>(size_of(entry_.dtype));
-    const auto count = static_cast<std::uint64_t>(entry_.shape.numel());
-    if (entry_.end < entry_.begin || entry_.end - entry_.begin != count * element) {
-      refuse("is " + std::string(file_name_of(entry_.dtype)) + " " + to_string(entry_.shape) + ", " +
-             std::to_string(count * element) + " bytes, but its data_offsets are " + std::to_string(entry_.begin) +
-             " to " + std::to_string(entry_.end));
+    std::uint64_t bits = entry_.dtype->bits;
+    for (const std::int64_t size : entry_.sizes) {
+      if (__builtin_mul_overflow(bits, static_cast<std::uint64_t>(size), &bits)) refuse("has a shape that overflows");
+    }
+    if (bits % 8 != 0) refuse("ends within a byte");
+    if (entry_.end < entry_.begin || entry_.end - entry_.begin != bits / 8) {
+      refuse("takes " + std::to_string(bits / 8) + " bytes by its dtype and shape, but its data_offsets are " +
+             std::to_string(entry_.begin) + " to " + std::to_string(entry_.end));
     }
     entries.push_back(std::move(entry_));
   }
@@ -196,18 +211,30 @@ class Input {
     return static_cast<std::uint64_t>(status.st_size);
   }
 
-  void read(void* data, std::uint64_t bytes) const {
-    constexpr std::uint64_t most = std::uint64_t{1} << 30;  // the system reads at most 2 GiB a call
+  void read(void* data, std::uint64_t bytes) {
+    constexpr std::uint64_t most = std::uint64_t{1} << 18;  // so that the digest finds it in the cache
     auto* next = static_cast<char*>(data);
     while (bytes > 0) {
       const ssize_t count = ::read(file_, next, std::min(bytes, most));
       if (count < 0 && errno == EINTR) continue;
       if (count < 0) fail(where_, std::generic_category().message(errno));
       SIMCLR_CHECK(count > 0, where_, "the file shrank while it was read");
+      digest.update(next, static_cast<std::size_t>(count));
       next += count;
       bytes -= static_cast<std::uint64_t>(count);
     }
   }
+
+  /// Reads `bytes` for the digest's sake.
+  void pass(std::uint64_t bytes) {
+    std::vector<char> block(std::min<std::uint64_t>(bytes, std::uint64_t{1} << 16));
+    for (; bytes > 0; bytes -= block.size()) {
+      block.resize(std::min<std::uint64_t>(bytes, block.size()));
+      read(block.data(), block.size());
+    }
+  }
+
+  Crc64 digest;  // of what has been read
 
   const std::string& where() const { return where_; }
 
@@ -216,7 +243,29 @@ class Input {
   int file_ = -1;
 };
 
-std::string read_header(const Input& input, std::uint64_t size) {
+/// How a header begins that holds a digest; 16 hexadecimal digits follow.
+constexpr std::string_view digest_prefix = R"({"__metadata__":{"digest":"crc64xz:)";
+constexpr std::size_t digest_digits = 16;
+
+/// Of the file's first bytes, the header and its length, with the digest's digits taken as zeros.
+Crc64 digest_of(std::string header) {
+  if (header.starts_with(digest_prefix) && header.size() >= digest_prefix.size() + digest_digits) {
+    header.replace(digest_prefix.size(), digest_digits, digest_digits, '0');
+  }
+  const std::uint64_t length = header.size();
+  Crc64 digest;
+  digest.update(&length, 8);
+  digest.update(header.data(), header.size());
+  return digest;
+}
+
+std::string text_of(const Crc64& digest) {
+  std::array<char, digest_digits + 1> digits{};
+  std::snprintf(digits.data(), digits.size(), "%016llx", static_cast<unsigned long long>(digest.value()));
+  return digits.data();
+}
+
+std::string read_header(Input& input, std::uint64_t size) {
   SIMCLR_CHECK(size >= 8, input.where(), "not a safetensors file: ", size, " bytes");
   std::uint64_t length = 0;
   input.read(&length, 8);
@@ -232,8 +281,10 @@ std::string read_header(const Input& input, std::uint64_t size) {
 }
 
 std::string header_of(const std::vector<NamedTensor>& tensors, const std::map<std::string, std::string>& metadata) {
-  nlohmann::ordered_json header = nlohmann::ordered_json::object();
-  if (!metadata.empty()) header[metadata_key] = metadata;
+  SIMCLR_CHECK(!metadata.contains("digest"),
+               "save_tensors: metadata cannot be called digest, save_tensors writes that");
+  nlohmann::ordered_json header = {{metadata_key, {{"digest", "crc64xz:" + std::string(digest_digits, '0')}}}};
+  for (const auto& [key, value] : metadata) header[metadata_key][key] = value;
   std::uint64_t offset = 0;
   for (const NamedTensor& tensor : tensors) {
     SIMCLR_CHECK(tensor.name != metadata_key, "save_tensors: a tensor cannot be called ", metadata_key);
@@ -268,20 +319,27 @@ void save_tensors(const std::filesystem::path& path, const std::vector<NamedTens
   std::stable_sort(ordered.begin(), ordered.end(), [](const NamedTensor& a, const NamedTensor& b) {
     return size_of(a.value.dtype()) > size_of(b.value.dtype());
   });
-  const std::string header = header_of(ordered, metadata);
+  std::string header = header_of(ordered, metadata);
+  const auto for_each_value = [&](const auto& function) {
+    for (const NamedTensor& tensor : ordered) {
+      const Tensor host = is_host_memory(tensor.value.device()) ? tensor.value : tensor.value.to(Device{});
+      function(host.raw_data(), host.bytes());
+    }
+  };
+  Crc64 digest = digest_of(header);
+  for_each_value([&](const void* data, std::size_t bytes) { digest.update(data, bytes); });
+  header.replace(digest_prefix.size(), digest_digits, text_of(digest));
+
   const std::uint64_t length = header.size();
   AtomicFile file(path);
   file.write(&length, 8);
   file.write(header.data(), header.size());
-  for (const NamedTensor& tensor : ordered) {
-    const Tensor host = is_host_memory(tensor.value.device()) ? tensor.value : tensor.value.to(Device{});
-    file.write(host.raw_data(), host.bytes());
-  }
+  for_each_value([&](const void* data, std::size_t bytes) { file.write(data, bytes); });
   file.commit();
 }
 
-TensorFile load_tensors(const std::filesystem::path& path) {
-  const Input input(path);
+TensorFile load_tensors(const std::filesystem::path& path, const LoadOptions& options) {
+  Input input(path);
   const std::uint64_t size = input.size();
   const std::string header = read_header(input, size);
   HeaderReader reader(input.where());
@@ -300,13 +358,31 @@ TensorFile load_tensors(const std::filesystem::path& path) {
   const std::uint64_t present = size - 8 - header.size();
   SIMCLR_CHECK(offset == present, input.where(), present < offset ? "truncated" : "bytes are left over",
                ": the tensors take ", offset, " bytes, the file has ", present);
+  const bool has_digest = header.starts_with(digest_prefix);
+  SIMCLR_CHECK(has_digest || !options.require_digest, input.where(),
+               "damaged, or not written by save_tensors: it has no digest; use another copy");
 
   TensorFile result;
   result.metadata = std::move(reader.metadata);
+  input.digest = digest_of(header);
   for (const Entry& entry : entries) {
-    Tensor tensor = Tensor::empty(entry.shape, entry.dtype);
+    if (options.skip && options.skip(entry.name)) {
+      input.pass(entry.end - entry.begin);
+      continue;
+    }
+    const std::string problem = " can only be skipped: this library has no ";
+    SIMCLR_CHECK(entry.dtype->ours, input.where(), printable(entry.name), problem, entry.dtype->name,
+                 ", only F32, F64, BF16, U8 and I32");
+    SIMCLR_CHECK(entry.sizes.size() <= Shape::max_rank, input.where(), printable(entry.name), problem,
+                 entry.sizes.size(), " dimensions, at most ", Shape::max_rank);
+    Tensor tensor = Tensor::empty(Shape(entry.sizes), *entry.dtype->ours);
     input.read(tensor.raw_data(), tensor.bytes());
     result.tensors.push_back({entry.name, tensor});
+  }
+  if (has_digest) {
+    SIMCLR_CHECK(result.metadata["digest"] == "crc64xz:" + text_of(input.digest), input.where(),
+                 "damaged: its digest differs; use another copy");
+    result.metadata.erase("digest");
   }
   return result;
 }

@@ -4,6 +4,7 @@
 #include <simclr/core/tensor.h>
 
 #include <filesystem>
+#include <functional>
 #include <map>
 #include <string>
 #include <vector>
@@ -19,14 +20,29 @@ struct TensorFile {
 
 /// Writes all dtypes (f32 F32, f64 F64, bf16 BF16, u8 U8, i32 I32), from any device. The file is replaced as a whole
 /// or not at all (see AtomicFile); the same tensors in the same order give the same bytes. Wider dtypes come first, so
-/// that every value is aligned to its size. Throws Error for an undefined tensor, for names that are equal,
-/// "__metadata__" or not UTF-8, and when the disk refuses.
+/// that every value is aligned to its size.
+///
+/// The metadata gets one more key, "digest": "crc64xz:" and 16 hexadecimal digits, the CRC-64/XZ of the whole file with
+/// these digits taken as zeros. It finds damage, not forgery.
+///
+/// Throws Error for an undefined tensor, for names that are equal, "__metadata__" or not UTF-8, for metadata called
+/// "digest", and when the disk refuses.
 SIMCLR_API void save_tensors(const std::filesystem::path& path, const std::vector<NamedTensor>& tensors,
                              const std::map<std::string, std::string>& metadata = {});
 
-/// Reads such a file into CPU tensors. Trusts nothing: throws Error for a header over 100,000,000 bytes, for anything
-/// in it that the format does not have, a repeated key, another dtype, more than 6 dimensions, sizes that overflow
-/// or differ from the bytes, gaps, overlaps, and bytes missing from the end or left over there.
-SIMCLR_API TensorFile load_tensors(const std::filesystem::path& path);
+struct LoadOptions {
+  /// Says of which tensors, by name, the values stay in the file; whatever their dtype is.
+  std::function<bool(const std::string& name)> skip = {};
+  /// Refuse a file without digest, as other programs write them: for files that save_tensors is known to have written.
+  bool require_digest = false;
+};
+
+/// Reads such a file into CPU tensors, whoever wrote it. A digest is checked, and left out of the metadata. Files of
+/// other programs hold none, and may hold dtypes and ranks that this library lacks: those tensors must be skipped.
+///
+/// Trusts nothing: throws Error for a header over 100,000,000 bytes, for anything in it that the format does not have,
+/// a repeated key, another dtype, more than 6 dimensions, sizes that overflow or differ from the bytes, gaps, overlaps,
+/// bytes missing from the end or left over there, and a digest that differs.
+SIMCLR_API TensorFile load_tensors(const std::filesystem::path& path, const LoadOptions& options = {});
 
 }  // namespace simclr

@@ -1,6 +1,7 @@
 #include "support/catch.h"
 #include "support/tensors.h"
 
+#include <simclr/core/crc64.h>
 #include <simclr/core/serialize.h>
 
 #include <dlfcn.h>
@@ -167,9 +168,15 @@ TEST_CASE("the bytes are the format's, aligned, and the same every time") {
                {{"b", Tensor::from(std::vector<std::uint8_t>{65, 66, 67}, {3})},
                 {"a", Tensor::from(std::vector<std::int32_t>{0x44434241}, {})}},
                {{"k", "v"}});
-  std::string header = R"({"__metadata__":{"k":"v"},"a":{"dtype":"I32","shape":[],"data_offsets":[0,4]},)"
-                       R"("b":{"dtype":"U8","shape":[3],"data_offsets":[4,7]}})";
+  std::string header =
+      R"({"__metadata__":{"digest":"crc64xz:0000000000000000","k":"v"},"a":{"dtype":"I32","shape":[],"data_offsets":[0,4]},)"
+      R"("b":{"dtype":"U8","shape":[3],"data_offsets":[4,7]}})";
   header.append((8 - header.size() % 8) % 8, ' ');
+  Crc64 digest;
+  digest.update(with_length(header, "ABCDABC").data(), header.size() + 15);
+  char digits[17] = {};
+  std::snprintf(digits, sizeof(digits), "%016llx", static_cast<unsigned long long>(digest.value()));
+  header.replace(header.find("0000000000000000"), 16, digits);
   CHECK(get(folder.path / "a") == with_length(header, "ABCDABC"));
 
   save_tensors(folder.path / "b", samples(), {{"x", "1"}, {"a", "2"}});
@@ -181,6 +188,54 @@ TEST_CASE("the bytes are the format's, aligned, and the same every time") {
     std::memcpy(&bytes, get(folder.path / "d").data(), 8);
     CHECK(bytes % 8 == 0);
   }
+}
+
+TEST_CASE("the digest is CRC-64/XZ, however the bytes are cut") {
+  Crc64 whole, cut;
+  whole.update("123456789", 9);
+  CHECK(whole.value() == 0x995dc9bbdf1939fau);
+  std::string text;
+  for (int i = 0; i < 100; ++i) text += std::to_string(i);
+  for (std::size_t at = 0, length = 0; at < text.size(); at += length++) {
+    cut.update(text.data() + at, std::min(length, text.size() - at));
+  }
+  whole = {};
+  whole.update(text.data(), text.size());
+  CHECK(cut.value() == whole.value());
+}
+
+TEST_CASE("a file whose digest differs is refused, one without a digest where it must have one") {
+  const Folder folder;
+  const auto path = folder.path / "x";
+  save_tensors(path, samples(), {{"k", "v"}});
+  const std::string whole = get(path);
+  CHECK(load_tensors(path, {.require_digest = true}).metadata == std::map<std::string, std::string>{{"k", "v"}});
+
+  std::string changed = whole;
+  changed.back() ^= 1;
+  put(path, changed);
+  const std::string wanted = "read " + path.string() + ": damaged: its digest differs; use another copy";
+  CHECK_THROWS_WITH(load_tensors(path), wanted);
+  CHECK_THROWS_WITH(load_tensors(path, {.skip = [](const std::string&) { return true; }}), wanted);
+
+  put(path, with_length("{}"));
+  CHECK(load_tensors(path).tensors.empty());
+  CHECK_THROWS_WITH(load_tensors(path, {.require_digest = true}), Catch::Contains("it has no digest"));
+  CHECK_THROWS_WITH(save_tensors(path, {}, {{"digest", "mine"}}), Catch::Contains("save_tensors writes that"));
+}
+
+TEST_CASE("tensors of dtypes and ranks that the library lacks can be skipped") {
+  const Folder folder;
+  const auto path = folder.path / "x";
+  put(path, with_length(R"({"a":{"dtype":"I64","shape":[],"data_offsets":[0,8]},)"
+                        R"("b":{"dtype":"U8","shape":[2],"data_offsets":[8,10]},)"
+                        R"("c":{"dtype":"F4","shape":[1,1,1,1,1,1,1,2],"data_offsets":[10,11]}})",
+                        "12345678ABx"));
+  CHECK_THROWS_WITH(load_tensors(path), Catch::Contains("a can only be skipped: this library has no I64"));
+  const TensorFile file = load_tensors(path, {.skip = [](const std::string& name) { return name != "b"; }});
+  REQUIRE(file.tensors.size() == 1);
+  CHECK(file.tensors[0].name == "b");
+  CHECK(file.tensors[0].value.to_vector<double>() == std::vector<double>{'A', 'B'});
 }
 
 TEST_CASE("what cannot be saved is refused before a file is touched") {
@@ -243,7 +298,8 @@ TEST_CASE("hostile files are refused with the right message") {
   refuses("a: dtype occurs twice", tensor(R"("dtype":"U8","dtype":"F32","shape":[1],"data_offsets":[0,4])"));
   refuses("a occurs twice", R"({"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4]},)"
                             R"("a":{"dtype":"F32","shape":[0],"data_offsets":[4,4]}})");
-  refuses("a: dtype is 'F16'", tensor(R"("dtype":"F16","shape":[2],"data_offsets":[0,4])"));
+  refuses("a can only be skipped: this library has no F16",
+          tensor(R"("dtype":"F16","shape":[2],"data_offsets":[0,4])"));
   refuses("a: dtype is 'f32'", tensor(R"("dtype":"f32","shape":[1],"data_offsets":[0,4])"));
   refuses("a: dtype cannot be a number", tensor(R"("dtype":1,"shape":[1],"data_offsets":[0,4])"));
   refuses("a: dtype cannot be an array", tensor(R"("dtype":["F32"],"shape":[1],"data_offsets":[0,4])"));
@@ -255,12 +311,15 @@ TEST_CASE("hostile files are refused with the right message") {
   refuses("no integer or overflows", tensor(R"("dtype":"F32","shape":[18446744073709551616],"data_offsets":[0,4])"));
   refuses("a number that overflows", tensor(R"("dtype":"F32","shape":[18446744073709551615],"data_offsets":[0,4])"));
   refuses("a: shape cannot be true", tensor(R"("dtype":"F32","shape":[true],"data_offsets":[0,4])"));
-  refuses("more than 6", tensor(R"("dtype":"F32","shape":[1,1,1,1,1,1,1],"data_offsets":[0,4])"));
-  refuses("a: shape overflows", tensor(R"("dtype":"U8","shape":[4294967296,4294967296],"data_offsets":[0,0])"));
-  refuses("a: shape overflows", tensor(R"("dtype":"F64","shape":[4611686018427387904],"data_offsets":[0,0])"));
+  refuses("a can only be skipped: this library has no 7 dimensions",
+          tensor(R"("dtype":"F32","shape":[1,1,1,1,1,1,1],"data_offsets":[0,4])"));
+  refuses("a has a shape that overflows",
+          tensor(R"("dtype":"U8","shape":[4294967296,4294967296],"data_offsets":[0,0])"));
+  refuses("a has a shape that overflows",
+          tensor(R"("dtype":"F64","shape":[4611686018427387904],"data_offsets":[0,0])"));
   refuses("must be two numbers", tensor(R"("dtype":"F32","shape":[1],"data_offsets":[0])"));
   refuses("must be two numbers", tensor(R"("dtype":"F32","shape":[1],"data_offsets":[0,4,4])"));
-  refuses("a is F32 [2], 8 bytes, but", tensor(R"("dtype":"F32","shape":[2],"data_offsets":[0,4])"));
+  refuses("a takes 8 bytes by its dtype and shape, but", tensor(R"("dtype":"F32","shape":[2],"data_offsets":[0,4])"));
   refuses("data_offsets are 4 to 0", tensor(R"("dtype":"F32","shape":[1],"data_offsets":[4,0])"));
   refuses("a begins at byte 4", tensor(R"("dtype":"F32","shape":[1],"data_offsets":[4,8])"), 8);
   refuses("truncated: the tensors take 8", tensor(R"("dtype":"F32","shape":[2],"data_offsets":[0,8])"));
