@@ -2,10 +2,11 @@
 #include <simclr/core/file.h>
 
 #include <fcntl.h>
+#include <sys/file.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
-#include <atomic>
 #include <cerrno>
 #include <string>
 #include <system_error>
@@ -14,15 +15,50 @@
 namespace simclr {
 namespace {
 
-/// Makes a new file beside `path`, with the permissions that the user's umask gives.
+/// Calls again what a signal interrupted.
+template <class Call>
+auto uninterrupted(const Call& call) {
+  auto result = call();
+  while (result < 0 && errno == EINTR) result = call();
+  return result;
+}
+
+/// Whether `file` could be locked, so that nobody else writes it, and is still what stands at `path`.
+bool own(int file, const std::filesystem::path& path) {
+  struct stat held {};
+  struct stat there {};
+  return (flock(file, LOCK_EX | LOCK_NB) == 0 || errno != EWOULDBLOCK) && fstat(file, &held) == 0 &&
+         lstat(path.c_str(), &there) == 0 && held.st_dev == there.st_dev && held.st_ino == there.st_ino;
+}
+
+/// Removes the file that a killed process left. Its lock died with it.
+bool remove_stale(const std::filesystem::path& path) {
+  const int file = open(path.c_str(), O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+  if (file < 0) return errno == ENOENT;
+  const bool removed = flock(file, LOCK_EX | LOCK_NB) == 0 && own(file, path) && unlink(path.c_str()) == 0;
+  close(file);
+  return removed;
+}
+
+/// Makes a new file beside `path`, with the permissions that the user's umask gives, and locks it. The first name is
+/// always the same, so that a killed process's file is found and does not stay.
 int open_temporary(const std::filesystem::path& path, std::filesystem::path& temporary) {
-  static std::atomic<unsigned> counter{0};
-  for (int attempt = 0; attempt < 100; ++attempt) {  // a crashed process may have left the same name
+  int number = 0;
+  for (int attempt = 0; attempt < 1000; ++attempt) {
     temporary = path;
-    temporary += ".tmp." + std::to_string(getpid()) + "." + std::to_string(counter++);
-    const int file = open(temporary.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
-    if (file >= 0 || errno != EEXIST) return file;
+    temporary += ".simclr-tmp" + (number > 0 ? std::to_string(number) : "");
+    const int file =
+        uninterrupted([&] { return open(temporary.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666); });
+    if (file >= 0) {
+      if (own(file, temporary)) return file;
+      close(file);  // somebody took it for a stale one
+    } else if (errno != EEXIST) {
+      return -1;
+    } else if (!remove_stale(temporary)) {
+      ++number;
+    }
   }
+  errno = EEXIST;
   return -1;
 }
 
@@ -33,6 +69,7 @@ void AtomicFile::fail_with_errno(const char* doing) const {
   const char* remedy = "";
   if (error == ENOSPC || error == EDQUOT || error == EFBIG) remedy = "; make room or choose another folder";
   if (error == ENOENT || error == ENOTDIR) remedy = "; make the folder first";
+  if (error == EEXIST) remedy = "; remove the files *.simclr-tmp* there";
   if (error == EACCES || error == EROFS) remedy = "; choose a folder that you may write to";
   fail("write ", path_.string(), ": ", doing, ": ", std::generic_category().message(error), remedy);
 }
@@ -48,11 +85,14 @@ AtomicFile::AtomicFile(std::filesystem::path path) : path_(std::move(path)) {
     temporary_.clear();
     fail_with_errno("cannot make a file there");
   }
+  // Another descriptor of the same open file: it holds the lock when file_ is closed, before the file is renamed.
+  lock_ = fcntl(file_, F_DUPFD_CLOEXEC, 0);
 }
 
 AtomicFile::~AtomicFile() {
+  if (!temporary_.empty()) unlink(temporary_.c_str());  // while it is locked: later the name may be another's
   if (file_ >= 0) close(file_);
-  if (!temporary_.empty()) unlink(temporary_.c_str());
+  if (lock_ >= 0) close(lock_);
 }
 
 void AtomicFile::write(const void* data, std::size_t bytes) {
@@ -60,8 +100,7 @@ void AtomicFile::write(const void* data, std::size_t bytes) {
   constexpr std::size_t most = std::size_t{1} << 30;  // the system writes at most 2 GiB a call
   const auto* next = static_cast<const char*>(data);
   while (bytes > 0) {
-    const ssize_t written = ::write(file_, next, std::min(bytes, most));
-    if (written < 0 && errno == EINTR) continue;
+    const ssize_t written = uninterrupted([&] { return ::write(file_, next, std::min(bytes, most)); });
     if (written <= 0) fail_with_errno("writing failed");
     next += written;
     bytes -= static_cast<std::size_t>(written);
@@ -70,16 +109,17 @@ void AtomicFile::write(const void* data, std::size_t bytes) {
 
 void AtomicFile::commit() {
   SIMCLR_CHECK(file_ >= 0, "write ", path_.string(), ": the file is already committed");
-  if (fsync(file_) != 0) fail_with_errno("flushing to disk failed");
-  if (close(std::exchange(file_, -1)) != 0) fail_with_errno("closing failed");
+  if (uninterrupted([&] { return fsync(file_); }) != 0) fail_with_errno("flushing to disk failed");
+  // Linux closes an interrupted descriptor all the same.
+  if (close(std::exchange(file_, -1)) != 0 && errno != EINTR) fail_with_errno("closing failed");
   if (rename(temporary_.c_str(), path_.c_str()) != 0) fail_with_errno("renaming failed");
   temporary_.clear();
 
   // The new name itself must reach the disk. Some network file systems cannot flush a folder: EINVAL.
   const std::filesystem::path folder = path_.has_parent_path() ? path_.parent_path() : ".";
-  const int directory = open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  const int directory = uninterrupted([&] { return open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC); });
   if (directory < 0) fail_with_errno("written, but its folder cannot be opened to flush it");
-  const int result = fsync(directory);
+  const int result = uninterrupted([&] { return fsync(directory); });
   const int error = errno;
   close(directory);
   errno = error;

@@ -9,8 +9,9 @@
 namespace simclr {
 
 /// A file that appears under its name only when it is whole: it is written to a temporary file in the same folder,
-/// which commit() flushes to disk and renames. Whatever fails before the rename, a file that was there before stays as
-/// it was.
+/// NAME.simclr-tmp, which commit() flushes to disk and renames. Whatever fails before the rename, a file that was there
+/// before stays as it was. What a killed process leaves, the next AtomicFile for the same name removes; several may
+/// write the same name at once, and the last commit() counts.
 class SIMCLR_API AtomicFile {
  public:
   /// Opens the temporary file. Throws Error where the folder is missing or not writable, and where `path` is
@@ -31,7 +32,7 @@ class SIMCLR_API AtomicFile {
 
   std::filesystem::path path_;
   std::filesystem::path temporary_;  // empty once it has its final name
-  int file_ = -1;
+  int file_ = -1, lock_ = -1;
 };
 
 /// Replaces the file `path` by `bytes`, wholly or not at all. Errors as AtomicFile's.
