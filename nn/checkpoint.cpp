@@ -48,7 +48,7 @@ void save_checkpoint(const fs::path& path, const Module& model, const Optimizer&
 }
 
 Metadata load_checkpoint(const fs::path& path, Module& model, Optimizer& optimizer) {
-  TensorFile file = load_tensors(path);
+  TensorFile file = load_tensors(path, {.require_digest = true});
   std::vector<NamedTensor> weights, states;
   for (NamedTensor& tensor : file.tensors) {
     if (tensor.name.starts_with(optimizer_prefix)) {
