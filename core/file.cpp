@@ -44,7 +44,7 @@ bool remove_stale(const std::filesystem::path& path) {
 /// always the same, so that a killed process's file is found and does not stay.
 int open_temporary(const std::filesystem::path& path, std::filesystem::path& temporary) {
   int number = 0;
-  for (int attempt = 0; attempt < 1000; ++attempt) {
+  for (int attempt = 0; attempt < 100; ++attempt) {
     temporary = path;
     temporary += ".simclr-tmp" + (number > 0 ? std::to_string(number) : "");
     const int file =
