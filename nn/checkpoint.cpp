@@ -15,6 +15,7 @@ namespace fs = std::filesystem;
 constexpr std::string_view optimizer_prefix = "optimizer.";
 constexpr std::string_view file_prefix = "step-";
 constexpr std::string_view file_suffix = ".safetensors";
+constexpr std::string_view half_written = ".safetensors.simclr-tmp";  // of a save that was killed (see AtomicFile)
 constexpr const char* best_name = "best.safetensors";
 
 /// The step in a checkpoint's file name; -1: not one of ours.
@@ -102,6 +103,11 @@ void CheckpointFolder::save(const Module& model, const Optimizer& optimizer, con
   const std::vector<File> files = list();
   for (std::size_t i = static_cast<std::size_t>(keep_); i < files.size(); ++i) {
     fs::remove(files[i].path, error);  // one that stays does no harm
+  }
+  for (fs::directory_iterator entry(folder_, error), end; !error && entry != end; entry.increment(error)) {
+    const std::string name = entry->path().filename().string();
+    std::error_code ignored;
+    if (name.find(half_written) != std::string::npos) fs::remove(entry->path(), ignored);
   }
 }
 

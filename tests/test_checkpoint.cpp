@@ -66,6 +66,8 @@ TEST_CASE("The folder keeps the last checkpoints and the best") {
     run.step(i);
     checkpoints.save(run.model, run.optimizer, {{"number", std::to_string(i)}}, i == 1);
   }
+  std::ofstream(folder / "step-00000009.safetensors.simclr-tmp") << "a killed save's";
+  checkpoints.save(run.model, run.optimizer, {{"number", "3"}});
   const auto files = checkpoints.list();
   REQUIRE(files.size() == 2);
   CHECK(files[0].step == 4);
@@ -90,7 +92,7 @@ TEST_CASE("A damaged checkpoint is passed over, and said") {
   checkpoints.save(run.model, run.optimizer, {{"number", "1"}});
   fs::resize_file(checkpoints.list().front().path, 1000);
   std::ofstream(dir.path("step-x.safetensors")) << "not ours";
-  std::ofstream(dir.path("step-00000009.safetensors.tmp.1.2")) << "a killed save's";
+  std::ofstream(dir.path("step-00000009.safetensors.simclr-tmp")) << "a killed save's";
 
   Run resumed(2);
   std::vector<std::string> warnings;

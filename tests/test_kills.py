@@ -55,7 +55,12 @@ def main():
                 sys.exit(f"only {killed} of {number} runs were still there to be killed")
             out = folder / f"run{number}"
             process = start(data, out)
-            time.sleep(source.uniform(0.02 * duration, duration))
+            if number % 8 == 0:
+                time.sleep(source.uniform(0, 0.1 * duration))
+            else:
+                while process.poll() is None and not any(out.glob("checkpoints/step-*.safetensors")):
+                    time.sleep(0.001)
+                time.sleep(source.uniform(0, 0.8 * duration))
             process.kill()
             process.communicate()
             if process.returncode != -9:  # it was faster
@@ -66,14 +71,14 @@ def main():
             with_checkpoint += saved
             log = out / "log.jsonl"
             begun = log.exists() and '"step"' in log.read_text()
-            saving = any(out.glob("checkpoints/*.tmp.*"))
+            saving = any(out.glob("checkpoints/*.simclr-tmp*"))
             phases["save" if saving else "step" if begun else "loading"] += 1
             text = finish(data, out)
             if ("going on after" in text) != saved:
                 sys.exit(f"a checkpoint was there: {saved}; but it said: {text}")
             if (out / "model.safetensors").read_bytes() != expected:
                 sys.exit(f"kill {killed}: the weights differ from those of the run that was not killed")
-            if any(out.glob("**/*.tmp.*")):
+            if any(out.glob("**/*.simclr-tmp*")):
                 sys.exit(f"kill {killed}: a half-written file was left behind")
             shutil.rmtree(out)
     print(f"{killed} kills, {with_checkpoint} of them behind the first checkpoint; killed while: {dict(phases)}")
