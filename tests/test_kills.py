@@ -56,7 +56,7 @@ def main():
             out = folder / f"run{number}"
             process = start(data, out)
             if number % 8 == 0:
-                time.sleep(source.uniform(0, 0.1 * duration))
+                time.sleep(source.uniform(0, 0.06 * duration))
             else:
                 while process.poll() is None and not any(out.glob("checkpoints/step-*.safetensors")):
                     time.sleep(0.001)
