@@ -99,8 +99,9 @@ Augmentation all_transforms(int size, int channels) {
   return policy;
 }
 
-const std::vector<std::array<std::int32_t, 3>> odd_sizes = {{1, 1, 3},  {5, 7, 1},    {33, 31, 3}, {32, 32, 4},
-                                                            {1, 40, 3}, {100, 60, 3}, {7, 5, 4},   {60, 100, 1}};
+const std::vector<std::array<std::int32_t, 3>> odd_sizes = {{1, 1, 3},     {5, 7, 1},    {33, 31, 3}, {32, 32, 4},
+                                                            {1, 40, 3},    {100, 60, 3}, {7, 5, 4},   {60, 100, 1},
+                                                            {127, 129, 3}, {1003, 33, 1}};
 
 }  // namespace
 
@@ -154,6 +155,13 @@ DEVICE_TEST_CASE("views of odd sizes agree with the CPU, all transforms and chan
   }
 }
 
+DEVICE_TEST_CASE("batches of every size agree with the CPU") {
+  for (const std::int64_t size : test::edge_sizes) {
+    compare(Arena(std::vector<std::array<std::int32_t, 3>>(static_cast<std::size_t>(size), {4, 3, 3})),
+            all_transforms(4, 3), {.seed = 12});
+  }
+}
+
 DEVICE_TEST_CASE("every order of the colour operations agrees with the CPU") {
   const Arena arena({{9, 9, 3}});
   for (const int channels : {1, 3}) {
@@ -182,7 +190,7 @@ DEVICE_TEST_CASE("neutral colour factors leave pixels alone") {
 
 DEVICE_TEST_CASE("large views agree with the CPU, in shared and in global memory") {
   const Arena arena({{50, 70, 3}, {150, 90, 1}, {40, 30, 4}});
-  for (const auto& [size, channels] : {std::pair{48, 3}, {120, 3}, {150, 1}}) {
+  for (const auto& [size, channels] : {std::pair{48, 3}, {120, 3}, {127, 1}, {129, 3}, {150, 1}}) {
     Augmentation policy = all_transforms(size, channels);
     policy.blur_kernel = 0;
     compare(arena, policy, {.seed = 9, .views = 3});            // more views than blocks

@@ -109,6 +109,7 @@ DEVICE_TEST_CASE("batchnorm agrees with double, forward and backward") {
     check_case(Inputs(32, 8, dtype), true, true);
     check_case(Inputs(127, 24, dtype), false, true);
     check_case(Inputs(1003, 40, dtype), true, true);
+    for (const std::int64_t channels : {32, 127, 1003}) check_case(Inputs(5, channels, dtype), true, true);
     check_case(Inputs(37, 1032, dtype), false, true);  // slices of the channels, the last one not full
   }
 }

@@ -48,6 +48,10 @@ DEVICE_TEST_CASE("gemm agrees with double over transposes, sizes and factors") {
             for (const std::int64_t k : {1, 32, 129}) check(m, n, k, dtype, c_dtype, {ta, tb});
           }
         }
+        const auto& sizes = test::edge_sizes;
+        for (std::size_t i = 0; i < sizes.size(); ++i) {
+          check(sizes[i], sizes[(i + 2) % sizes.size()], sizes[(i + 4) % sizes.size()], dtype, c_dtype, {ta, tb});
+        }
         check(1003, 33, 31, dtype, c_dtype, {ta, tb, -0.5, 0.0});
         check(33, 1003, 127, dtype, c_dtype, {ta, tb, 2.0, 1.0});
         check(31, 33, 1003, dtype, c_dtype, {ta, tb, 1.5, -0.25});

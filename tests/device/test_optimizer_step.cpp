@@ -56,6 +56,7 @@ const std::vector<Layout> layouts = {
     {{1, 1, 2, 3, 1, 0, 5, 600, 1, 1}, 1},         // several among four elements, an empty one
     {{16, 64, 512, 1024, 4096, 6000, 16, 48}, 0},  // the usual: multiples of 16, over several warps and blocks
     {{5}, 3},
+    {std::vector<std::int32_t>(129, 3), 0},  // many
 };
 
 const std::vector<std::pair<const char*, Update>> updates = {

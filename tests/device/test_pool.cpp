@@ -62,6 +62,11 @@ DEVICE_TEST_CASE("max pooling agrees with double, forward and backward") {
     check_max_pool(random_both({3, 32, 33, 64}, 1, dtype), geometries[0]);  // more than a grid takes at once
     check_max_pool(random_both({1003, 2, 2, 1}, 1, dtype), geometries[0]);
     check_max_pool(random_both({2, 1, 1, 5}, 1, dtype), geometries[0]);
+    for (const std::int64_t size : test::edge_sizes) {
+      for (const Shape& shape :
+           {Shape{size, 2, 2, 3}, Shape{1, size, 3, 2}, Shape{1, 3, size, 2}, Shape{1, 3, 2, size}})
+        check_max_pool(random_both(shape, 1, dtype), geometries[0]);
+    }
     check_max_pool(random_both({0, 4, 4, 3}, 1, dtype), geometries[0]);
     check_max_pool(random_both({2, 4, 4, 0}, 1, dtype), geometries[0]);
   }
@@ -91,10 +96,13 @@ DEVICE_TEST_CASE("max pooling propagates a NaN") {
 }
 
 DEVICE_TEST_CASE("the global average agrees with double, forward and backward") {
+  std::vector<Shape> shapes = {{1, 1, 1, 1},    {2, 4, 4, 33},  {3, 31, 33, 3}, {33, 4, 4, 129}, {0, 4, 4, 3},
+                               {1, 32, 127, 5}, {31, 7, 7, 16}, {129, 2, 2, 8}, {1, 1, 1003, 24}};
+  for (const std::int64_t size : test::edge_sizes) {
+    shapes.insert(shapes.end(), {{size, 2, 3, 2}, {1, size, 1, 3}, {2, 3, 1, size}});
+  }
   for (const DType dtype : test::device_dtypes) {
-    for (const Shape& shape :
-         {Shape{1, 1, 1, 1}, Shape{2, 4, 4, 33}, Shape{3, 31, 33, 3}, Shape{33, 4, 4, 129}, Shape{0, 4, 4, 3},
-          Shape{1, 32, 127, 5}, Shape{31, 7, 7, 16}, Shape{129, 2, 2, 8}, Shape{1, 1, 1003, 24}}) {
+    for (const Shape& shape : shapes) {
       CAPTURE(dtype, to_string(shape));
       const Both x = random_both(shape, 6, dtype, 1.0, 2.0), dy = random_both({shape[0], shape[3]}, 7, dtype);
       CHECK(agrees(global_average_pool_forward(x.on_device), global_average_pool_forward(x.exact), f32_limit,

@@ -21,24 +21,30 @@ bool similar(const Tensor& s, const Tensor& expected, DType dtype) {
 }  // namespace
 
 DEVICE_TEST_CASE("similarity and its gradients agree with double") {
+  struct Sizes {
+    std::int64_t count, others, width;
+  };
+  std::vector<Sizes> all = {{5, 34, 31}, {5, 34, 32}, {5, 34, 127}, {5, 34, 1003}};
   const auto& sizes = test::edge_sizes;
   const std::vector<std::int64_t> widths = {1, 3, 16, 33, 64, 128, 129};
   for (std::size_t n = 0; n < sizes.size(); ++n) {
-    const std::int64_t count = sizes[n], others = sizes[(n + 2) % sizes.size()];
-    for (const std::int64_t width : {widths[n], widths[(n + 3) % widths.size()]}) {
-      for (const DType dtype : test::device_dtypes) {
-        CAPTURE(dtype, count, others, width);
-        const Both a = random_both({count, width}, 1, dtype), b = random_both({others, width}, 2, dtype);
-        const Both ds = random_both({count, others}, 3, DType::f32);
-        CHECK(similar(kernels::similarity_forward(a.on_device, b.on_device, 0.3),
-                      kernels::similarity_forward(a.exact, b.exact, 0.3), dtype));
-        if (width == 1) continue;  // the gradient is 0, and what is left is rounding
-        const auto gradient = kernels::similarity_backward(ds.on_device, a.on_device, b.on_device, 0.3);
-        const auto expected = kernels::similarity_backward(ds.exact, a.exact, b.exact, 0.3);
-        // f32: sums of up to 1003 products, each rounded; bf16: the last rounding, for the sums are f32.
-        CHECK(agrees(gradient.da, expected.da, 3e-6, 1.6e-5));
-        CHECK(agrees(gradient.db, expected.db, 3e-6, 1.6e-5));
-      }
+    for (const std::size_t w : {n, (n + 3) % widths.size()}) {
+      all.push_back({sizes[n], sizes[(n + 2) % sizes.size()], widths[w]});
+    }
+  }
+  for (const auto [count, others, width] : all) {
+    for (const DType dtype : test::device_dtypes) {
+      CAPTURE(dtype, count, others, width);
+      const Both a = random_both({count, width}, 1, dtype), b = random_both({others, width}, 2, dtype);
+      const Both ds = random_both({count, others}, 3, DType::f32);
+      CHECK(similar(kernels::similarity_forward(a.on_device, b.on_device, 0.3),
+                    kernels::similarity_forward(a.exact, b.exact, 0.3), dtype));
+      if (width == 1) continue;  // the gradient is 0, and what is left is rounding
+      const auto gradient = kernels::similarity_backward(ds.on_device, a.on_device, b.on_device, 0.3);
+      const auto expected = kernels::similarity_backward(ds.exact, a.exact, b.exact, 0.3);
+      // f32: sums of up to 1003 products, each rounded; bf16: the last rounding, for the sums are f32.
+      CHECK(agrees(gradient.da, expected.da, 3e-6, 1.6e-5));
+      CHECK(agrees(gradient.db, expected.db, 3e-6, 1.6e-5));
     }
   }
 }
