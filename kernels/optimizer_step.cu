@@ -1,16 +1,18 @@
 // SGD, LARS and AdamW on a GPU (the equations stand in the header). Arenas [n], segments [P,3]. Elements are dealt to
 // warps in runs; a warp finds its first segment by bisection while its values are on their way, and walks on from
 // there, so one launch serves all parameters. Nothing that changes from step to step comes from the host:
-//   LARS: norms_kernel   sums of squares of every piece (a run's part of a segment), in f64
-//   SGD, LARS: rates_kernel    a segment's rate, for LARS from its pieces in their order
-//   AdamW: adamw_factors_kernel   what depends on the step
-//   update_kernel        the update, 16 bytes at a time, and the step's advance: here nobody reads it any more
-// Runs and segments both ascend, so run + segment numbers all pieces without a list of them. Segments come from device
-// memory unchecked: they are compared with positions inside the arenas and never used as addresses.
+//   LARS: norms_kernel   sums of squares of every piece (a block's part of a segment), in f64; the last block of a
+//                        segment adds them up, in their order, to the segment's rate
+//   update_kernel        the update, 16 bytes at a time; the last block to read the step advances it
+// "The last" is found by counting in integers, which no order of the blocks can change. Blocks and segments both
+// ascend, so block + segment numbers all pieces without a list of them. Segments come from device memory unchecked:
+// they are compared with positions inside the arenas and never used as addresses.
 #include <simclr/kernels/cuda/launch.h>
 #include <simclr/kernels/cuda/vector.h>
 #include <simclr/kernels/cuda/warp.h>
 #include <simclr/kernels/optimizer_step.h>
+
+#include <cmath>
 
 namespace simclr::kernels {
 namespace {
@@ -23,6 +25,9 @@ constexpr int lane_vectors = 2;  // a lane's share of a run, all on their way to
 /// Elements of a warp's run, `width` of them a vector.
 template <int width>
 constexpr std::int64_t run_size = 32 * lane_vectors* width;
+
+template <int width>
+constexpr std::int64_t block_size = update_threads / 32 * run_size<width>;
 
 /// Segments in device memory; `count` of them.
 struct Segments {
@@ -58,10 +63,34 @@ __device__ std::int64_t lane_element(std::int64_t run, int j) {
   return run * run_size<width> + (j * 32 + lane_index()) * width;
 }
 
-__device__ inline double learning_rate(const float* rates, std::int64_t count, const std::int32_t* step) {
-  const std::int64_t at = *step < count ? *step : count - 1;
-  return static_cast<double>(rates[at < 0 ? 0 : at]);
+/// True for one thread, that of the last of `count` blocks to call this. What each block has done before, the last one
+/// finds done. One thread a block calls it; `arrived` is 0 before and after.
+__device__ inline bool last_to_arrive(unsigned* arrived, unsigned count) {
+  __threadfence();
+  const bool last = atomicInc(arrived, count - 1) == count - 1;
+  __threadfence();
+  return last;
 }
+
+/// The learning rates, and the step that chooses among them.
+struct Timetable {
+  const float* rates;
+  std::int64_t count;
+  std::int32_t* step;
+  unsigned* readers;  // blocks of this launch that have read the step
+
+  __device__ double rate(std::int32_t at) const {
+    const std::int64_t entry = at < count ? at : count - 1;
+    return static_cast<double>(rates[entry < 0 ? 0 : entry]);
+  }
+
+  /// The step, which is one later for the next launch. One thread of every block calls it.
+  __device__ std::int32_t advance() const {
+    const std::int32_t now = *step;
+    if (last_to_arrive(readers, gridDim.x)) *step = now + 1;
+    return now;
+  }
+};
 
 /// Sums of squares of w and of g + decay w over a piece.
 struct Squares {
@@ -69,14 +98,15 @@ struct Squares {
 };
 
 template <int width>
-__global__ void __launch_bounds__(update_threads) norms_kernel(const float* w, const float* g, std::int64_t n,
-                                                               Segments segments, float weight_decay, Squares* pieces) {
-  const std::int64_t run = warp_run(), begin = run * run_size<width>;
-  const std::int64_t end = begin + run_size<width> < n ? begin + run_size<width> : n;
+__global__ void __launch_bounds__(update_threads)
+    norms_kernel(const float* w, const float* g, std::int64_t n, Segments segments, float weight_decay, double trust,
+                 Timetable timetable, Squares* pieces, unsigned* arrived, float* rates) {
+  constexpr std::int64_t size = block_size<width>;
+  const std::int64_t begin = blockIdx.x * size, end = begin + size < n ? begin + size : n;
   Pack<width> values[lane_vectors], gradients[lane_vectors];
 #pragma unroll
   for (int j = 0; j < lane_vectors; ++j) {
-    const std::int64_t i = lane_element<width>(run, j);
+    const std::int64_t i = lane_element<width>(warp_run(), j);
     if (i + width <= n) {
       values[j] = load<width>(w + i);
       gradients[j] = load<width>(g + i);
@@ -88,6 +118,7 @@ __global__ void __launch_bounds__(update_threads) norms_kernel(const float* w, c
       }
     }
   }
+  SIMCLR_SHARED(bool, last, [1]);
   for (int s = segments.find(begin); s < segments.count; ++s) {
     const Segment segment = segments.list[s];
     if (segment.begin >= end) break;
@@ -98,54 +129,34 @@ __global__ void __launch_bounds__(update_threads) norms_kernel(const float* w, c
     for (int j = 0; j < lane_vectors; ++j) {
 #pragma unroll
       for (int k = 0; k < width; ++k) {
-        const std::int64_t i = lane_element<width>(run, j) + k;
+        const std::int64_t i = lane_element<width>(warp_run(), j) + k;
         if (i < segment.begin || i >= segment.end) continue;
         const float d = gradients[j][k] + decay * values[j][k];
         sum.w += static_cast<double>(values[j][k]) * static_cast<double>(values[j][k]);
         sum.g += static_cast<double>(d) * static_cast<double>(d);
       }
     }
-    sum = {warp_sum(sum.w), warp_sum(sum.g)};
-    if (lane_index() == 0) pieces[run + s] = sum;
-  }
-}
+    sum = {block_sum<update_threads>(sum.w), block_sum<update_threads>(sum.g)};
 
-constexpr int rate_threads = 128;
-
-/// rates[s] = lr, times LARS's ratio where the segment adapts. Without `pieces` none does. A block a segment.
-__global__ void __launch_bounds__(rate_threads)
-    rates_kernel(Segments segments, std::int64_t n, const float* learning_rates, std::int64_t entries,
-                 const std::int32_t* step, const Squares* pieces, std::int64_t run_elements, double trust,
-                 float* rates) {
-  const auto s = static_cast<int>(blockIdx.x);
-  const Segment segment = segments.list[s];
-  Squares sum = {0, 0};
-  if (pieces != nullptr && (segment.flags & segment_adapt) != 0) {
-    const std::int64_t begin = max(segment.begin, 0), end = segment.end < n ? segment.end : n;
-    for (std::int64_t run = begin / run_elements + threadIdx.x; run * run_elements < end; run += rate_threads) {
-      sum.w += pieces[run + s].w;
-      sum.g += pieces[run + s].g;
+    const std::int64_t first = max(segment.begin, 0) / size,
+                       behind = (min(std::int64_t{segment.end}, n) + size - 1) / size;
+    if (threadIdx.x == 0) {
+      pieces[blockIdx.x + s] = sum;
+      last[0] = last_to_arrive(arrived + s, static_cast<unsigned>(behind - first));
+    }
+    __syncthreads();
+    if (!last[0]) continue;
+    sum = {0, 0};
+    for (std::int64_t block = first + threadIdx.x; block < behind; block += update_threads) {
+      sum.w += pieces[block + s].w;
+      sum.g += pieces[block + s].g;
+    }
+    sum = {block_sum<update_threads>(sum.w), block_sum<update_threads>(sum.g)};
+    if (threadIdx.x == 0) {
+      const double ratio = sum.w == 0 || sum.g == 0 ? 1.0 : trust * sqrt(sum.w) / sqrt(sum.g);
+      rates[s] = static_cast<float>(timetable.rate(*timetable.step) * ratio);
     }
   }
-  sum = {block_sum<rate_threads>(sum.w), block_sum<rate_threads>(sum.g)};
-  if (threadIdx.x != 0) return;
-  const double ratio = sum.w == 0 || sum.g == 0 ? 1.0 : trust * sqrt(sum.w) / sqrt(sum.g);
-  rates[s] = static_cast<float>(learning_rate(learning_rates, entries, step) * ratio);
-}
-
-/// What AdamW takes from the step, the same for all elements.
-struct AdamwFactors {
-  float keep;                 // 1 - lr weight_decay, of segments that decay
-  float rate;                 // lr / (1 - beta1^t)
-  float inverse_root_beta2t;  // 1 / sqrt(1 - beta2^t)
-};
-
-__global__ void adamw_factors_kernel(const float* learning_rates, std::int64_t entries, const std::int32_t* step,
-                                     AdamwOptions options, AdamwFactors* factors) {
-  const double lr = learning_rate(learning_rates, entries, step);
-  const double t = static_cast<double>(max(*step, 0)) + 1;
-  *factors = {static_cast<float>(1 - lr * options.weight_decay), static_cast<float>(lr / (1 - pow(options.beta1, t))),
-              static_cast<float>(1 / sqrt(1 - pow(options.beta2, t)))};
 }
 
 /// Writes new values, and what of them is kept in bf16.
@@ -155,7 +166,8 @@ __device__ void write_values(float* w, BFloat16* shadow, std::int64_t i, const P
   if (shadow != nullptr) store<N>(shadow + i, values);
 }
 
-/// A rule reads what an update takes, `read<N>(i)`, and does it, `update<N>(i, operands, flags, segment)`.
+/// A rule has `factors(timetable, step)`, the same for all elements of a step; it reads what an update takes,
+/// `read<N>(i)`, and does it, `update<N>(i, operands, factors, flags, segment)`.
 template <int N>
 struct MomentumOperands {
   Pack<N> w, g, v;
@@ -163,14 +175,19 @@ struct MomentumOperands {
 
 template <bool lars>
 struct Momentum {
+  using Factors = float;  // the learning rate
   template <int N>
   using Operands = MomentumOperands<N>;
 
   float *w, *v;
-  const float *g, *rates;
+  const float *g, *rates;  // rates: of LARS, for segments that adapt
   BFloat16* shadow;
   float momentum, weight_decay;
   bool nesterov;
+
+  __device__ float factors(const Timetable& timetable, std::int32_t step) const {
+    return static_cast<float>(timetable.rate(step));
+  }
 
   template <int N>
   __device__ MomentumOperands<N> read(std::int64_t i) const {
@@ -178,8 +195,9 @@ struct Momentum {
   }
 
   template <int N>
-  __device__ void update(std::int64_t i, MomentumOperands<N> x, std::int32_t flags, int segment) const {
-    const float decay = (flags & segment_decay) != 0 ? weight_decay : 0.0f, rate = rates[segment];
+  __device__ void update(std::int64_t i, MomentumOperands<N> x, float rate, std::int32_t flags, int segment) const {
+    const float decay = (flags & segment_decay) != 0 ? weight_decay : 0.0f;
+    if (lars && (flags & segment_adapt) != 0) rate = rates[segment];
 #pragma unroll
     for (int k = 0; k < N; ++k) {
       const float gradient = x.g[k] + decay * x.w[k];
@@ -199,15 +217,28 @@ struct AdamwOperands {
   Pack<N> w, g, m, v;
 };
 
+struct AdamwFactors {
+  float keep;                 // 1 - lr weight_decay, of segments that decay
+  float rate;                 // lr / (1 - beta1^t)
+  float inverse_root_beta2t;  // 1 / sqrt(1 - beta2^t)
+};
+
 struct Adamw {
+  using Factors = AdamwFactors;
   template <int N>
   using Operands = AdamwOperands<N>;
 
   float *w, *m, *v;
   const float* g;
   BFloat16* shadow;
-  const AdamwFactors* factors;
   float beta1, beta2, one_minus_beta1, one_minus_beta2, eps;
+  double log_beta1, log_beta2, weight_decay;
+
+  __device__ AdamwFactors factors(const Timetable& timetable, std::int32_t step) const {
+    const double lr = timetable.rate(step), t = static_cast<double>(max(step, 0)) + 1;
+    return {static_cast<float>(1 - lr * weight_decay), static_cast<float>(-lr / expm1(t * log_beta1)),
+            static_cast<float>(1 / sqrt(-expm1(t * log_beta2)))};
+  }
 
   template <int N>
   __device__ AdamwOperands<N> read(std::int64_t i) const {
@@ -215,8 +246,7 @@ struct Adamw {
   }
 
   template <int N>
-  __device__ void update(std::int64_t i, AdamwOperands<N> x, std::int32_t flags, int) const {
-    const AdamwFactors f = *factors;
+  __device__ void update(std::int64_t i, AdamwOperands<N> x, const AdamwFactors& f, std::int32_t flags, int) const {
     const float keep = (flags & segment_decay) != 0 ? f.keep : 1.0f;
 #pragma unroll
     for (int k = 0; k < N; ++k) {
@@ -232,8 +262,7 @@ struct Adamw {
 
 template <int width, class Rule>
 __global__ void __launch_bounds__(update_threads, 4)
-    update_kernel(Rule rule, Segments segments, std::int64_t n, std::int32_t* step) {
-  if (blockIdx.x == 0 && threadIdx.x == 0) *step += 1;
+    update_kernel(Rule rule, Segments segments, std::int64_t n, Timetable timetable) {
   const std::int64_t run = warp_run();
   typename Rule::template Operands<width> operands[lane_vectors];
 #pragma unroll
@@ -241,7 +270,10 @@ __global__ void __launch_bounds__(update_threads, 4)
     const std::int64_t i = lane_element<width>(run, j);
     if (i + width <= n) operands[j] = rule.template read<width>(i);
   }
+  SIMCLR_SHARED(typename Rule::Factors, factors, [1]);
+  if (threadIdx.x == 0) factors[0] = rule.factors(timetable, timetable.advance());
   int s = segments.find(run * run_size<width>);
+  __syncthreads();
 #pragma unroll
   for (int j = 0; j < lane_vectors; ++j) {
     const std::int64_t i = lane_element<width>(run, j);
@@ -249,14 +281,15 @@ __global__ void __launch_bounds__(update_threads, 4)
     if (s == segments.count || i >= n) continue;
     const Segment segment = segments.list[s];
     if (segment.begin <= i && i + width <= segment.end && i + width <= n) {
-      rule.template update<width>(i, operands[j], segment.flags, s);
+      rule.template update<width>(i, operands[j], factors[0], segment.flags, s);
     } else if constexpr (width > 1) {  // a segment begins or ends among these elements
       int at = s;
       for (std::int64_t one = i; one < i + width && one < n; ++one) {
         at = segments.walk(at, one);
         if (at == segments.count) break;
         const Segment own = segments.list[at];
-        if (own.begin <= one) rule.template update<1>(one, rule.template read<1>(one), own.flags, at);
+        if (own.begin > one) continue;
+        rule.template update<1>(one, rule.template read<1>(one), factors[0], own.flags, at);
       }
     }
   }
@@ -275,7 +308,21 @@ BFloat16* shadow_of(const OptimizerArena& arena) {
 
 template <int width>
 unsigned blocks_of(const OptimizerArena& arena) {
-  return blocks_for(arena.values.numel(), update_threads / 32 * run_size<width>);
+  return blocks_for(arena.values.numel(), block_size<width>);
+}
+
+/// What blocks count themselves in, zeros between launches: the readers of the step, then a segment's arrivals each.
+unsigned* counters_of(OptimizerArena& arena) {
+  const Shape shape{1 + arena.segments.dim(0)};
+  if (!arena.counters.defined() || arena.counters.shape() != shape) {
+    arena.counters = Tensor::zeros(shape, DType::i32, arena.values.device());
+  }
+  return static_cast<unsigned*>(arena.counters.raw_data());
+}
+
+Timetable timetable_of(OptimizerArena& arena) {
+  return {arena.learning_rates.data<float>(), arena.learning_rates.numel(), arena.step.data<std::int32_t>(),
+          counters_of(arena)};
 }
 
 /// body(number of elements that may be read at once): 4 where every arena starts at 16 bytes.
@@ -291,7 +338,7 @@ void dispatch_width(bool aligned, const Body& body) {
 template <int width, class Rule>
 void update(OptimizerArena& arena, const Rule& rule) {
   launch("update_kernel", arena.values.device(), {std::max(blocks_of<width>(arena), 1u), update_threads},
-         update_kernel<width, Rule>, rule, segments_of(arena), arena.values.numel(), arena.step.data<std::int32_t>());
+         update_kernel<width, Rule>, rule, segments_of(arena), arena.values.numel(), timetable_of(arena));
 }
 
 template <bool lars>
@@ -299,30 +346,24 @@ void momentum_step(OptimizerArena& arena, Tensor& momentum, float factor, double
                    double trust) {
   const Device device = arena.values.device();
   const Segments segments = segments_of(arena);
-  const std::int64_t n = arena.values.numel();
-  const Tensor rates = Tensor::empty({segments.count}, DType::f32, device);
+  const Tensor rates = lars ? Tensor::empty({segments.count}, DType::f32, device) : Tensor();
   const Momentum<lars> rule = {arena.values.data<float>(),
                                momentum.data<float>(),
                                arena.gradients.data<float>(),
-                               rates.data<float>(),
+                               lars ? rates.data<float>() : nullptr,
                                shadow_of(arena),
                                factor,
                                static_cast<float>(weight_decay),
                                nesterov};
   dispatch_width(aligned16(rule.w, rule.v, rule.g, rule.shadow), [&](auto width_constant) {
     constexpr int width = width_constant;
-    Tensor memory;
-    Squares* pieces = nullptr;
     if constexpr (lars) {
       const unsigned blocks = blocks_of<width>(arena);
-      memory = Tensor::empty({std::int64_t{blocks} * (update_threads / 32) + segments.count, 2}, DType::f64, device);
-      pieces = static_cast<Squares*>(memory.raw_data());
-      launch("norms_kernel", device, {blocks, update_threads}, norms_kernel<width>, rule.w, rule.g, n, segments,
-             rule.weight_decay, pieces);
+      const Tensor pieces = Tensor::empty({std::int64_t{blocks} + segments.count, 2}, DType::f64, device);
+      launch("norms_kernel", device, {blocks, update_threads}, norms_kernel<width>, rule.w, rule.g,
+             arena.values.numel(), segments, rule.weight_decay, trust, timetable_of(arena),
+             static_cast<Squares*>(pieces.raw_data()), counters_of(arena) + 1, rates.data<float>());
     }
-    launch("rates_kernel", device, {static_cast<unsigned>(segments.count), rate_threads}, rates_kernel, segments, n,
-           arena.learning_rates.data<float>(), arena.learning_rates.numel(), arena.step.data<std::int32_t>(), pieces,
-           run_size<width>, trust, rates.data<float>());
     update<width>(arena, rule);
   });
 }
@@ -338,22 +379,19 @@ void lars_gpu(OptimizerArena& arena, Tensor& momentum, const LarsOptions& option
 }
 
 void adamw_gpu(OptimizerArena& arena, Tensor& m, Tensor& v, const AdamwOptions& options) {
-  const Tensor memory = Tensor::empty({3}, DType::f32, arena.values.device());
-  auto* factors = static_cast<AdamwFactors*>(memory.raw_data());
-  launch("adamw_factors_kernel", arena.values.device(), {1, 1}, adamw_factors_kernel,
-         arena.learning_rates.data<float>(), arena.learning_rates.numel(), arena.step.data<std::int32_t>(), options,
-         factors);
   const Adamw rule = {arena.values.data<float>(),
                       m.data<float>(),
                       v.data<float>(),
                       arena.gradients.data<float>(),
                       shadow_of(arena),
-                      factors,
                       static_cast<float>(options.beta1),
                       static_cast<float>(options.beta2),
                       static_cast<float>(1 - options.beta1),
                       static_cast<float>(1 - options.beta2),
-                      static_cast<float>(options.eps)};
+                      static_cast<float>(options.eps),
+                      std::log(options.beta1),
+                      std::log(options.beta2),
+                      options.weight_decay};
   dispatch_width(aligned16(rule.w, rule.m, rule.v, rule.g, rule.shadow),
                  [&](auto width) { update<decltype(width)::value>(arena, rule); });
 }

@@ -5,7 +5,7 @@
 
 /// Optimizer updates, one call for all parameters of a model. Values, gradients and state are flat arenas [n] with the
 /// same layout, f32, on the CPU also f64. The learning rate and the step count live in device memory, so
-/// that a captured step replays truly.
+/// that a captured step replays truly. On a GPU a step is one launch, for LARS two.
 namespace simclr::kernels {
 
 /// One parameter's place in the arenas. `segments` tensors hold these as i32 [P,3], ascending and disjoint; elements
@@ -27,6 +27,7 @@ struct OptimizerArena {
   Tensor learning_rates;  // f32 [T]: the schedule; steps past its end use the last entry
   Tensor step;            // i32 [1]: updates made so far; advanced by one
   Tensor shadow = {};     // bf16 [n], optional: gets the new values, rounded
+  Tensor counters = {};   // a GPU's own, made at the first step; two steps at the same time must not share it
 };
 
 struct SgdOptions {

@@ -16,6 +16,7 @@
 namespace simclr::emu {
 
 Self self;
+std::uint64_t launches = 0;
 
 namespace {
 
@@ -161,8 +162,7 @@ class Run {
     auto found =
         std::find_if(waiting.begin(), waiting.end(), [&](const Rendezvous& r) { return (r.mask & mask) != 0; });
     if (found == waiting.end()) {
-      waiting.push_back({mask, 0, site, resolve, {}});
-      found = waiting.end() - 1;
+      found = waiting.insert(waiting.end(), Rendezvous{mask, 0, site, resolve, {}});
     } else if (found->mask != mask || found->resolve != resolve || !same(found->site, site)) {
       report("divergent warp: lanes of one warp wait for each other at " + text(found->site) + " and at " + text(site),
              site);
@@ -427,6 +427,7 @@ void launch(const LaunchShape& shape, const std::function<void()>& kernel) {
                    shape.grid.y < 65536 && shape.grid.z < 65536,
                "emu: ", shape.kernel, ": ", shape.grid.x, " x ", shape.grid.y, " x ", shape.grid.z, " blocks of ",
                threads, " threads cannot be launched");
+  ++launches;
   constexpr std::byte nan_fill{0xff}, other_fill{0x3e};
   if (level == Checks::once) {
     run_once(shape, kernel, Schedule::forward, nan_fill);

@@ -40,6 +40,9 @@ SIMCLR_API void set_checks(Checks checks);
 /// Names of the kernels that ran since the start, with the schedules they ran under: "relu_kernel forward".
 SIMCLR_API const std::set<std::string>& executed();
 
+/// Launches since the start; a thorough one counts once.
+SIMCLR_API extern std::uint64_t launches;
+
 // What kernels/emu/language.h is made of.
 
 /// The running thread, as the kernel sees it.

@@ -167,6 +167,13 @@ inline int __popc(unsigned bits) {
 inline int __ffs(int bits) {
   return bits == 0 ? 0 : std::countr_zero(static_cast<unsigned>(bits)) + 1;
 }
+// Blocks run one after the other, and a thread runs alone until it waits.
+inline void __threadfence() {}
+inline unsigned atomicInc(unsigned* address, unsigned last) {
+  const unsigned old = *address;
+  *address = old >= last ? 0 : old + 1;
+  return old;
+}
 template <class T>
 T __ldg(const T* address) {
   return *address;

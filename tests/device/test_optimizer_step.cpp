@@ -143,6 +143,27 @@ DEVICE_TEST_CASE("arenas that do not start at 16 bytes give the same values") {
   }
 }
 
+DEVICE_TEST_CASE("lars adds up the norm of a segment that has more blocks than a block has threads") {
+  const Layout layout({7, 137000}, 0);
+  Case there = make_case(layout.segments, layout.n, DType::f32, test::device());
+  const Case exact = make_case(layout.segments, layout.n, DType::f64, Device{});
+  const Tensor wider = Tensor::zeros({layout.n + 1}, DType::f32, test::device());
+  Tensor part = wider.narrow(1, layout.n);  // not at 16 bytes, so 512 elements a block
+  part.copy_from(there.arena.values);
+  there.arena.values = part;
+  there.arena.segments.copy_from(
+      Tensor::from(std::vector<std::int32_t>{0, 7, 0, 7, 137007, segment_adapt}, {2, 3}).to(test::device()));
+  there.first.fill(0.0);
+  lars_step(there.arena, there.first, {.momentum = 0.0, .weight_decay = 0.0, .trust_coefficient = 1.0});
+  // v = rate g, so |v| = lr |w|.
+  const auto norm = [](const Tensor& x) {
+    double sum = 0;
+    for (const double value : x.narrow(7, 137000).to_vector<double>()) sum += value * value;
+    return std::sqrt(sum);
+  };
+  CHECK(norm(to_cpu(there.first)) == Approx(0.5 * norm(exact.arena.values)).epsilon(1e-6));
+}
+
 DEVICE_TEST_CASE("lars takes ratio 1 where a norm is zero, and keeps a NaN in its own segment") {
   const Layout layout({33, 40, 33, 600}, 0);  // the first and the last adapt
   Case c = make_case(layout.segments, layout.n, DType::f32, test::device());
@@ -208,6 +229,21 @@ DEVICE_TEST_CASE("segments of any content stay inside the arenas") {
     }
   }
 }
+
+#ifdef SIMCLR_EMU_CHECKS
+DEVICE_TEST_CASE("a step is one launch, for LARS two, whatever the parameters") {
+  if (test::device().type != DeviceType::emu) return;
+  const Layout layout({1, 31, 64, 5000, 16, 48, 3000}, 0);
+  for (const auto& [name, update] : updates) {
+    CAPTURE(name);
+    Case c = make_case(layout.segments, layout.n, DType::f32, test::device());
+    update(c);  // makes the counters
+    const std::uint64_t before = emu::launches;
+    update(c);
+    CHECK(emu::launches - before == (std::string(name).starts_with("lars") ? 2 : 1));
+  }
+}
+#endif
 
 DEVICE_TEST_CASE("optimizer steps on a device refuse what does not fit") {
   const auto refuses = [](const std::string& message, const Update& spoil) {
