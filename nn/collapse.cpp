@@ -1,5 +1,7 @@
 // Whether features have collapsed: the spread and the effective rank of a sample of them.
 #define EIGEN_DONT_PARALLELIZE  // threads come from parallel_for alone
+#include "unit_rows.h"
+
 #include <simclr/kernels/check.h>
 #include <simclr/nn/evaluate.h>
 
@@ -25,29 +27,12 @@ constexpr std::int64_t rows_for_rank = 4;  // two or three rows have a low rank 
 // Total variance of unit vectors that is nothing but f32 rounding (its square is about 4e-15 a row).
 constexpr double no_variance = 1e-12;
 
-using Matrix = Eigen::Matrix<double, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
-
-/// Rows spread evenly over the features, each over its norm (0 stays 0).
-Matrix sample_of(const Tensor& values) {
-  const std::int64_t n = values.dim(0), dimensions = values.dim(1);
-  const std::int64_t rows = std::min(n, dimensions > largest_matrix ? largest_matrix : most_rows);
-  const float* x = values.data<const float>();
-  Matrix sample(rows, dimensions);
-  for (std::int64_t i = 0; i < rows; ++i) {
-    const float* row = x + (i * n / rows) * dimensions;
-    for (std::int64_t d = 0; d < dimensions; ++d) sample(i, d) = double{row[d]};
-    const double norm = sample.row(i).norm();
-    if (norm > 0) sample.row(i) /= norm;
-  }
-  return sample;
-}
-
-double effective_rank_of(const Matrix& centred) {
-  const Matrix product =
-      centred.rows() < centred.cols() ? Matrix(centred * centred.transpose()) : Matrix(centred.transpose() * centred);
+double effective_rank_of(const UnitRows& centred) {
+  const UnitRows product = centred.rows() < centred.cols() ? UnitRows(centred * centred.transpose())
+                                                           : UnitRows(centred.transpose() * centred);
   const double total = product.trace();
   if (total <= no_variance * static_cast<double>(centred.rows())) return 0;
-  const Eigen::SelfAdjointEigenSolver<Matrix> solver(product, Eigen::EigenvaluesOnly);
+  const Eigen::SelfAdjointEigenSolver<UnitRows> solver(product, Eigen::EigenvaluesOnly);
   double entropy = 0;
   for (const double value : solver.eigenvalues()) {
     const double share = value / total;
@@ -76,7 +61,7 @@ CollapseReport check_collapse(const Tensor& values) {
     return report;
   }
 
-  Matrix sample = sample_of(values);
+  UnitRows sample = unit_rows(values, values.dim(1) > largest_matrix ? largest_matrix : most_rows);
   sample.rowwise() -= Eigen::RowVectorXd(sample.colwise().mean());
   const auto rows = static_cast<double>(sample.rows()), dimensions = static_cast<double>(sample.cols());
   report.mean_std = (sample.colwise().squaredNorm() / rows).cwiseSqrt().mean() * std::sqrt(dimensions);

@@ -25,9 +25,9 @@ struct Features {
   std::vector<std::int32_t> labels;  // [N]
 };
 
-/// Runs the encoder over all batches in evaluation mode, on its own device, recording nothing. The encoder is left as it was, each of its
-/// modules in its own mode. Throws Error where there is no batch, where labels do not match the inputs, and for an
-/// output that is not [N,F].
+/// Runs the encoder over all batches in evaluation mode, on its own device, recording nothing. The encoder is left as
+/// it was, each of its modules in its own mode. Throws Error where there is no batch, where labels do not match the
+/// inputs, and for an output that is not [N,F].
 SIMCLR_API Features extract_features(Module& encoder, const NextBatch& next);
 
 /// Makes the running statistics of every BatchNorm in `model` the plain average of the batches' own (one that is
@@ -83,5 +83,15 @@ struct CollapseReport {
 /// Looks at rows spread evenly over `values` [N,F] f32, N >= 2: at most 2,000, 512 where F > 512. Never throws for NaN
 /// or Inf: they are reported as collapsed.
 SIMCLR_API CollapseReport check_collapse(const Tensor& values);
+
+/// Alignment (Wang & Isola, arXiv 2005.10242, with alpha 2): the mean of |f(x) - f(y)|^2 over positive pairs, rows a_i
+/// and b_i over their norms; `a` and `b` [N,F] f32 on the CPU, features of two views of the same N >= 1 inputs. From 0,
+/// views agree, to 4; independent directions give 2. A row of norm 0 stays 0. NaN where a value is NaN or Inf.
+SIMCLR_API double alignment(const Tensor& a, const Tensor& b);
+
+/// Uniformity (ibid., with t 2): log of the mean of exp(-2 |f(x) - f(y)|^2) over all pairs of different rows over their
+/// norms, of `values` [N,F] f32 on the CPU, N >= 2. From 0, all in one point, down to about -4, spread over the sphere.
+/// At most 2,000 rows are looked at, spread evenly. A row of norm 0 stays 0. NaN where a value of them is NaN or Inf.
+SIMCLR_API double uniformity(const Tensor& values);
 
 }  // namespace simclr::nn
