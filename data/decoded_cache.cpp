@@ -1,0 +1,161 @@
+#include "file.h"
+
+#include <simclr/core/error.h>
+#include <simclr/data/decoded_cache.h>
+#include <simclr/data/free_memory.h>
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstdlib>
+#include <utility>
+
+namespace simclr::data {
+namespace {
+
+/// A file without a name: it is gone when it is closed, also by a crash.
+int temporary_file(const std::string& folder) {
+  std::string path = folder + "/simclr-decoded-XXXXXX";
+  const int file = ::mkostemp(path.data(), O_CLOEXEC);
+  SIMCLR_CHECK(file >= 0, "decoded cache: cannot make a file in ", folder, system_reason(errno),
+               "; give a folder that exists and is writable");
+  ::unlink(path.c_str());
+  return file;
+}
+
+/// 0, or errno.
+int write_at(int file, std::int64_t offset, std::span<const std::uint8_t> bytes) {
+  while (!bytes.empty()) {
+    const ssize_t count = ::pwrite(file, bytes.data(), bytes.size(), offset);
+    if (count < 0 && errno == EINTR) continue;
+    if (count <= 0) return count < 0 ? errno : ENOSPC;
+    bytes = bytes.subspan(static_cast<std::size_t>(count));
+    offset += count;
+  }
+  return 0;
+}
+
+/// 0, or errno.
+int read_at(int file, std::int64_t offset, std::span<std::uint8_t> bytes) {
+  while (!bytes.empty()) {
+    const ssize_t count = ::pread(file, bytes.data(), bytes.size(), offset);
+    if (count < 0 && errno == EINTR) continue;
+    if (count <= 0) return count < 0 ? errno : EIO;
+    bytes = bytes.subspan(static_cast<std::size_t>(count));
+    offset += count;
+  }
+  return 0;
+}
+
+}  // namespace
+
+struct DecodedCache::Kept {
+  Sample sample;             // without bytes and owner where it lies in the file
+  std::int64_t offset = -1;  // in the file; negative: in memory
+  std::size_t bytes = 0;     // in the file
+};
+
+DecodedCache::DecodedCache(std::shared_ptr<const Dataset> samples, const DecodedCacheOptions& options)
+    : samples_(std::move(samples)),
+      most_memory_(options.memory_bytes < 0 ? free_memory() / 2 : options.memory_bytes),
+      file_(options.spill_folder.empty() ? -1 : temporary_file(options.spill_folder)),
+      kept_(static_cast<std::size_t>(samples_->size())) {}
+
+DecodedCache::~DecodedCache() {
+  if (file_ >= 0) ::close(file_);
+}
+
+std::int64_t DecodedCache::size() const {
+  return samples_->size();
+}
+std::int32_t DecodedCache::label(std::int64_t i) const {
+  return samples_->label(i);
+}
+const std::vector<std::string>& DecodedCache::classes() const {
+  return samples_->classes();
+}
+std::string DecodedCache::describe() const {
+  return samples_->describe();
+}
+
+Sample DecodedCache::sample(std::int64_t i) const {
+  SIMCLR_CHECK(i >= 0 && i < size(), "decoded cache: sample ", i, " of ", size());
+  std::shared_ptr<const Kept> kept;
+  {
+    const std::lock_guard lock(mutex_);
+    kept = kept_[static_cast<std::size_t>(i)];
+  }
+  if (kept && kept->offset < 0) return kept->sample;
+  Sample sample;
+  if (kept && read_back(*kept, sample)) return sample;
+  sample = samples_->sample(i);
+  if (!kept && sample.owner) keep(i, sample);
+  return sample;
+}
+
+DecodedCache::State DecodedCache::state() const {
+  const std::lock_guard lock(mutex_);
+  return state_;
+}
+
+void DecodedCache::keep(std::int64_t i, const Sample& sample) const {
+  const auto bytes = static_cast<std::int64_t>(sample.bytes.size());
+  {
+    const std::lock_guard lock(mutex_);
+    auto& slot = kept_[static_cast<std::size_t>(i)];
+    if (slot) return;  // another thread was faster
+    if (state_.memory_bytes + bytes <= most_memory_) {
+      slot = std::make_shared<const Kept>(Kept{.sample = sample});
+      ++state_.in_memory;
+      state_.memory_bytes += bytes;
+      return;
+    }
+    if (file_ < 0 || !state_.file_problem.empty()) {
+      state_.full = true;
+      return;
+    }
+  }
+  spill(i, sample);
+}
+
+void DecodedCache::spill(std::int64_t i, const Sample& sample) const {
+  const auto bytes = static_cast<std::int64_t>(sample.bytes.size());
+  std::int64_t offset = 0;
+  {
+    const std::lock_guard lock(mutex_);
+    offset = file_end_;
+    file_end_ += bytes;  // taken, so that threads write side by side
+  }
+  const int error = write_at(file_, offset, sample.bytes);
+  const std::lock_guard lock(mutex_);
+  if (error != 0) {
+    state_.full = true;
+    state_.file_problem = system_reason(error).substr(2);
+    return;
+  }
+  auto& slot = kept_[static_cast<std::size_t>(i)];
+  if (slot) return;
+  slot = std::make_shared<const Kept>(
+      Kept{.sample = {.bytes = {}, .shape = sample.shape, .label = sample.label, .owner = nullptr},
+           .offset = offset,
+           .bytes = sample.bytes.size()});
+  ++state_.in_file;
+  state_.file_bytes += bytes;
+}
+
+/// Fails only where the disk does; the sample is then decoded again.
+bool DecodedCache::read_back(const Kept& kept, Sample& sample) const {
+  const auto bytes = std::make_shared<std::vector<std::uint8_t>>(kept.bytes);
+  if (const int error = read_at(file_, kept.offset, *bytes); error != 0) {
+    const std::lock_guard lock(mutex_);
+    state_.file_problem = system_reason(error).substr(2);
+    return false;
+  }
+  sample = kept.sample;
+  sample.bytes = *bytes;
+  sample.owner = bytes;
+  return true;
+}
+
+}  // namespace simclr::data
