@@ -3,7 +3,6 @@
 #include <simclr/data/image_io.h>
 
 #include <algorithm>
-#include <cctype>
 #include <filesystem>
 #include <sstream>
 #include <system_error>
@@ -48,13 +47,6 @@ struct Listing {
   std::int64_t ignored = 0;
 };
 
-bool is_picture_name(const fs::path& path) {
-  std::string ending = path.extension().string();
-  std::transform(ending.begin(), ending.end(), ending.begin(),
-                 [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
-  return ending == ".jpg" || ending == ".jpeg" || ending == ".png";
-}
-
 Listing list(const fs::path& dir) {
   Listing listing;
   std::error_code error;
@@ -65,7 +57,7 @@ Listing list(const fs::path& dir) {
       ++listing.ignored;
     } else if (entries->is_directory(unknown)) {
       listing.folders.push_back(entries->path());
-    } else if (is_picture_name(entries->path())) {
+    } else if (is_picture_name(entries->path().string())) {
       listing.pictures.push_back(entries->path().string());
     } else {
       ++listing.ignored;

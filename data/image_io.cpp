@@ -6,6 +6,8 @@
 #include <simclr/data/image_io.h>
 
 #include <algorithm>
+#include <cctype>
+#include <filesystem>
 
 namespace simclr::data {
 
@@ -30,6 +32,13 @@ Picture decode_picture(std::span<const std::uint8_t> bytes, const std::string& n
   if (starts_with(jpeg)) return decode_jpeg(bytes, name);
   if (starts_with(png)) return decode_png(bytes, name);
   fail(name, ": neither a JPEG nor a PNG picture by its content; convert it");
+}
+
+bool is_picture_name(const std::string& path) {
+  std::string ending = std::filesystem::path(path).extension().string();
+  std::transform(ending.begin(), ending.end(), ending.begin(),
+                 [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
+  return ending == ".jpg" || ending == ".jpeg" || ending == ".png";
 }
 
 Picture read_picture(const std::string& path) {

@@ -28,6 +28,9 @@ inline constexpr std::int64_t max_picture_file = std::int64_t{1} << 30;
 /// (before memory is taken for it). Thread-safe.
 SIMCLR_API Picture decode_picture(std::span<const std::uint8_t> bytes, const std::string& name);
 
+/// Whether a file counts as a picture by its name: .jpg, .jpeg or .png, in any case.
+SIMCLR_API bool is_picture_name(const std::string& path);
+
 /// Reads and decodes the file at `path`. Throws Error, naming it.
 SIMCLR_API Picture read_picture(const std::string& path);
 

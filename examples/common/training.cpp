@@ -1,5 +1,7 @@
 #include "common/training.h"
 
+#include "common/command_line.h"
+
 #include <cstdio>
 
 using simclr::DeviceType;
@@ -33,15 +35,7 @@ std::unique_ptr<nn::Optimizer> make_optimizer(const Recipe& r, const nn::Module&
 
 Compute choose_compute(const TrainingOptions& o) {
   Compute c;
-  if (o.device == "auto") {
-    c.device = simclr::default_device();
-    if (c.device.type == DeviceType::cpu) {
-      std::printf("training on the CPU: %s\n", simclr::device_problem(DeviceType::cuda).c_str());
-    }
-  } else {
-    c.device = simclr::parse_device(o.device);
-    simclr::Context::of(c.device);  // says what is wrong, before anything is read
-  }
+  c.device = choose_device(o.device, "training");
   const bool gpu = c.device.type != DeviceType::cpu;
   SIMCLR_CHECK(gpu || o.dtype != "bf16", "--dtype bf16: only a GPU computes with it, and this run is on the CPU");
   c.dtype = o.dtype == "bf16" || (o.dtype == "auto" && c.device.type == DeviceType::cuda) ? DType::bf16 : DType::f32;

@@ -1,5 +1,7 @@
 #include "common/training_config.h"
 
+#include "common/command_line.h"
+
 #include <simclr/core/error.h>
 #include <simclr/simclr.h>
 
@@ -119,11 +121,7 @@ double shortest(float value) {
 struct Writer {
   ordered_json out = ordered_json::object();
 
-  void operator()(const char* key, const std::string& value) {
-    // A folder's name may be any bytes; JSON holds only UTF-8.
-    const std::string utf8 = nlohmann::json(value).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
-    out[key] = nlohmann::json::parse(utf8);
-  }
+  void operator()(const char* key, const std::string& value) { out[key] = utf8(value); }
   template <class T>
   requires std::is_arithmetic_v<T>
   void operator()(const char* key, const T& value) { out[key] = json_of(value); }

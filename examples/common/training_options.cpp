@@ -1,5 +1,6 @@
 #include "common/training_options.h"
 
+#include "common/command_line.h"
 #include "common/training_config.h"
 
 #include <simclr/core/error.h>
@@ -125,22 +126,17 @@ bool parse_command_line(int argc, char** argv, TrainingOptions& o) {
     list += "  " + each.name + std::string(12 - each.name.size(), ' ') + each.description + "\n";
   }
 
-  CLI::App app("Pre-trains an image encoder with SimCLR, without labels, then measures what it learned.");
+  CLI::App app("Pre-trains an image encoder with SimCLR, without labels, then measures what it learned.",
+               "train_cifar");
   app.option_defaults()->always_capture_default();
   app.footer("Presets:\n" + list + "\nThe defaults shown are those of the preset or the configuration that is given.");
-  app.set_version_flag("--version", SIMCLR_VERSION);
   std::string preset = r.name;
   app.add_option("--preset", preset, "A whole recipe (" + names + "); the other options change it");
   std::string config;
   app.add_option("--config", config, "A run's config.json, to repeat it; the other options change it");
 
   const char* group = "Data";
-  app.add_option("--dataset", o.dataset,
-                 "auto, cifar10, cifar100, fashion-mnist or folder. auto takes CIFAR-10 where it is found, else "
-                 "Fashion-MNIST")
-      ->group(group);
-  app.add_option("--data", o.data_dir, "Where the data set lies. Unset: data-cache, where scripts/download puts it")
-      ->group(group);
+  add_dataset_options(app, o.dataset, o.data_dir);
   app.add_option("--limit", o.limit, "Train on so many images, spread over the set; 0: all")->group(group);
   app.add_option("--size", r.size, "Side of a view in pixels; 0: the data set's own (32, Fashion-MNIST 28)")
       ->group(group);
@@ -218,17 +214,7 @@ bool parse_command_line(int argc, char** argv, TrainingOptions& o) {
   app.add_option("--workers", o.workers, "Threads that make views ahead of the step; 0: made between steps")
       ->group(group);
 
-  try {
-    app.parse(argc, argv);
-  } catch (const CLI::ParseError& e) {
-    if (e.get_exit_code() == 0) {  // --help and --version
-      app.exit(e);
-      return false;
-    }
-    std::string message = e.what();
-    for (char& c : message) c = c == '\n' ? ' ' : c;
-    simclr::fail(message, "; see train_cifar --help");
-  }
+  if (!parse(app, argc, argv)) return false;
   r.stem = stems.at(stem);
   check(o);
   return true;

@@ -1,0 +1,85 @@
+#include "common/command_line.h"
+
+#include <simclr/core/context.h>
+#include <simclr/core/error.h>
+#include <simclr/core/parallel.h>
+#include <simclr/core/runtime.h>
+#include <simclr/simclr.h>
+#include <nlohmann/json.hpp>
+
+#include <cstdio>
+#include <exception>
+
+using simclr::Device;
+using simclr::DeviceType;
+
+bool parse(CLI::App& app, int argc, char** argv) {
+  app.set_version_flag("--version", SIMCLR_VERSION);
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& e) {
+    if (e.get_exit_code() == 0) {  // --help and --version
+      app.exit(e);
+      return false;
+    }
+    std::string message = e.what();
+    for (char& c : message) c = c == '\n' ? ' ' : c;
+    simclr::fail(message, "; see ", app.get_name(), " --help");
+  }
+  return true;
+}
+
+int run_program(const char* name, const std::function<void()>& work) {
+  try {
+    work();
+    return 0;
+  } catch (const std::exception& error) {
+    std::fflush(stdout);
+    std::fprintf(stderr, "%s: %s\n", name, error.what());
+    return 1;
+  }
+}
+
+void add_dataset_options(CLI::App& app, std::string& dataset, std::string& dir) {
+  const char* group = "Data";
+  app.add_option("--dataset", dataset,
+                 "auto, cifar10, cifar100, fashion-mnist or folder. auto takes CIFAR-10 where it is found, else "
+                 "Fashion-MNIST")
+      ->group(group);
+  app.add_option("--data", dir, "Where the data set lies. Unset: data-cache, where scripts/download puts it")
+      ->group(group);
+}
+
+void add_compute_options(CLI::App& app, ComputeOptions& o) {
+  const char* group = "Computing";
+  app.add_option("--device", o.device, "auto (a GPU where there is one), cpu, cuda or cuda:N")->group(group);
+  app.add_option("--batch-size", o.batch_size, "Pictures that are computed together")->group(group);
+  app.add_option("--threads", o.threads, "Compute threads; 0: one a processor")->group(group);
+  app.add_option("--workers", o.workers, "Threads that read pictures ahead; 0: read in between")->group(group);
+}
+
+Device open_device(const ComputeOptions& o) {
+  SIMCLR_CHECK(o.batch_size >= 1 && o.batch_size <= 65536, "--batch-size ", o.batch_size, ": must be 1 to 65536");
+  SIMCLR_CHECK(o.threads >= 0 && o.threads <= 1024, "--threads ", o.threads, ": must be 0 (one a processor) to 1024");
+  SIMCLR_CHECK(o.workers >= 0 && o.workers <= 256, "--workers ", o.workers, ": must be 0 to 256");
+  if (o.threads > 0) simclr::set_threads(o.threads);
+  return choose_device(o.device, "computing");
+}
+
+Device choose_device(const std::string& option, const char* doing) {
+  if (option == "auto") {
+    const Device device = simclr::default_device();
+    if (device.type == DeviceType::cpu) {
+      std::printf("%s on the CPU: %s\n", doing, simclr::device_problem(DeviceType::cuda).c_str());
+    }
+    return device;
+  }
+  const Device device = simclr::parse_device(option);
+  simclr::Context::of(device);  // says what is wrong, before anything is read
+  return device;
+}
+
+std::string utf8(const std::string& bytes) {
+  const auto replace = nlohmann::json::error_handler_t::replace;
+  return nlohmann::json::parse(nlohmann::json(bytes).dump(-1, ' ', false, replace)).get<std::string>();
+}

@@ -1,0 +1,39 @@
+#pragma once
+
+#include <simclr/core/device.h>
+
+#include <CLI/CLI.hpp>
+
+#include <functional>
+#include <string>
+
+/// What the programs' command lines have in common.
+
+/// Reads the command line; on --help or --version prints and returns false. Throws simclr::Error, one line, where it
+/// cannot be read.
+bool parse(CLI::App& app, int argc, char** argv);
+
+/// Runs a program's work: an error is one line on stderr, opened by the program's name, and makes the exit code 1.
+int run_program(const char* name, const std::function<void()>& work);
+
+/// What a program computes on that uses a trained encoder.
+struct ComputeOptions {
+  std::string device = "auto";  // auto: the first GPU, else the CPU
+  int threads = 0;              // 0: one a processor
+  int workers = 1;              // threads that read pictures ahead
+  std::int64_t batch_size = 64;
+};
+void add_compute_options(CLI::App& app, ComputeOptions& options);
+
+/// --dataset and --data, as open_datasets() takes them.
+void add_dataset_options(CLI::App& app, std::string& dataset, std::string& dir);
+
+/// Applies --threads and opens --device. Throws simclr::Error where it cannot be used, and for impossible options.
+simclr::Device open_device(const ComputeOptions& options);
+
+/// As `option` says: auto, cpu, cuda or cuda:N. Where `auto` falls back to the CPU, a line says why, opened by `doing`.
+/// Throws simclr::Error where the device cannot be used.
+simclr::Device choose_device(const std::string& option, const char* doing);
+
+/// `bytes` as text for JSON, which holds only UTF-8: a folder's name may be any bytes.
+std::string utf8(const std::string& bytes);
