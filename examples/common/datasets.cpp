@@ -64,6 +64,14 @@ Datasets folder(const std::string& dir) {
 
 }  // namespace
 
+Datasets open_labelled(const std::string& kind, const std::string& dir) {
+  Datasets sets = open_datasets(kind, dir);
+  SIMCLR_CHECK(sets.test != nullptr, "--data ", dir,
+               sets.train->classes().empty() ? ": no labels: put each class's pictures into a folder of their own"
+                                             : ": too few pictures to hold some out for testing");
+  return sets;
+}
+
 Datasets open_datasets(const std::string& kind, const std::string& dir) {
   const std::string place = dir.empty() ? download_folder : dir;
   if (kind == "cifar10") return cifar10(place);

@@ -19,3 +19,6 @@ struct Datasets {
 /// with train/ and test/ inside is taken as split; else a fifth of a labelled folder is kept for evaluation.
 /// Throws simclr::Error with what is missing and how to get it.
 Datasets open_datasets(const std::string& kind, const std::string& dir);
+
+/// The same, for programs that need labels to train and to test on. Throws simclr::Error where there are none.
+Datasets open_labelled(const std::string& kind, const std::string& dir);

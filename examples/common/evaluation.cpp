@@ -10,6 +10,7 @@
 
 namespace data = simclr::data;
 namespace nn = simclr::nn;
+using simclr::Tensor;
 
 namespace {
 
@@ -20,12 +21,17 @@ std::shared_ptr<const data::Dataset> borrowed(const data::Dataset& samples) {
 
 nn::NextBatch batches(std::shared_ptr<const data::Dataset> samples, const data::Augmentation& policy,
                       const EvaluationOptions& options) {
+  const std::int64_t total = samples->size();
   auto next =
       data::one_pass(std::move(samples), std::make_shared<data::PictureViews>(policy.evaluation()),
                      {.batch_size = options.batch_size, .workers = options.workers, .on_warning = options.on_warning});
-  return [next = std::move(next)](simclr::Tensor& inputs, std::vector<std::int32_t>& labels) {
+  return [next = std::move(next), total, done = std::int64_t{0}, report = options.on_progress](
+             Tensor& inputs, std::vector<std::int32_t>& labels) mutable {
     if (StopRequest::requested()) throw Stopped{};
-    return next(inputs, labels);
+    if (report && done > 0) report(done, total);  // now that what was asked for last has been used
+    const bool more = next(inputs, labels);
+    if (more) done += inputs.dim(0);
+    return more;
   };
 }
 
@@ -34,19 +40,6 @@ std::string row(const char* label, double trained, double untrained) {
   std::snprintf(text, sizeof text, "  %-24s %8.2f %10.2f %+9.2f\n", label, 100 * trained, 100 * untrained,
                 100 * (trained - untrained));
   return text;
-}
-
-nlohmann::ordered_json metrics_json(const nn::Metrics& m) {
-  return {{"top1", m.top1},
-          {"top5", m.top5},
-          {"precision", m.precision},
-          {"recall", m.recall},
-          {"f1", m.f1},
-          {"macro_precision", m.macro_precision},
-          {"macro_recall", m.macro_recall},
-          {"macro_f1", m.macro_f1},
-          {"confusion", m.confusion},
-          {"count", m.count}};
 }
 
 std::string confusion_matrix(const nn::Metrics& m, const std::vector<std::string>& classes) {
@@ -129,9 +122,22 @@ std::string evaluation_table(const Evaluation& trained, const Evaluation& untrai
   return out;
 }
 
+nlohmann::ordered_json to_json(const nn::Metrics& m) {
+  return {{"top1", m.top1},
+          {"top5", m.top5},
+          {"precision", m.precision},
+          {"recall", m.recall},
+          {"f1", m.f1},
+          {"macro_precision", m.macro_precision},
+          {"macro_recall", m.macro_recall},
+          {"macro_f1", m.macro_f1},
+          {"confusion", m.confusion},
+          {"count", m.count}};
+}
+
 nlohmann::ordered_json to_json(const Evaluation& evaluation) {
-  return {{"knn", metrics_json(evaluation.knn)},
-          {"linear", metrics_json(evaluation.probe)},
+  return {{"knn", to_json(evaluation.knn)},
+          {"linear", to_json(evaluation.probe)},
           {"effective_rank", evaluation.collapse.effective_rank},
           {"mean_std", evaluation.collapse.mean_std}};
 }

@@ -24,7 +24,8 @@ struct EvaluationOptions {
   simclr::nn::ProbeOptions probe;
   std::int64_t batch_size = 500;
   int workers = 1;
-  std::function<void(const std::string& message)> on_warning = {};  // is told of unreadable samples
+  std::function<void(const std::string& message)> on_warning = {};              // is told of unreadable samples
+  std::function<void(std::int64_t done, std::int64_t total)> on_progress = {};  // after each batch
 };
 
 /// The features of up to `limit` samples (0: all), each seen once, unaugmented. Labels come along.
@@ -44,4 +45,5 @@ Evaluation evaluate_untrained(simclr::nn::Module& encoder, const Datasets& sets,
 std::string evaluation_table(const Evaluation& trained, const Evaluation& untrained,
                              const std::vector<std::string>& classes);
 
+nlohmann::ordered_json to_json(const simclr::nn::Metrics& metrics);
 nlohmann::ordered_json to_json(const Evaluation& evaluation);

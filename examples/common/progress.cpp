@@ -8,6 +8,7 @@
 #include <cstdio>
 #include <iostream>
 #include <string>
+#include <utility>
 
 namespace {
 
@@ -39,25 +40,36 @@ std::string duration_text(double seconds) {
 
 Progress::Progress() : terminal_(isatty(STDOUT_FILENO) != 0) {}
 
-void Progress::show(const State& s, bool now) {
+bool Progress::due(bool now) {
   const auto time = std::chrono::steady_clock::now();
-  if (!now && time < next_) return;
+  if (!now && time < next_) return false;
   next_ = time + (terminal_ ? std::chrono::steady_clock::duration(terminal_interval) : plain_interval);
-  const std::string loss = format("epoch %d/%d  step %lld/%lld  loss %.3f", s.epoch, s.epochs,
-                                  static_cast<long long>(s.step), static_cast<long long>(s.steps), s.loss);
-  const std::string speed = format("  lr %.4f  %.0f images/s  %s left", s.learning_rate, s.images_per_second,
-                                   duration_text(s.seconds_left).c_str());
-  std::string line = loss + format(" (chance %.2f, bound %.2f)", s.chance, s.bound) + speed;
+  return true;
+}
+
+void Progress::draw(std::string line) {
   if (terminal_) {
-    const std::size_t room = terminal_room();
-    if (line.size() > room) line = loss + speed;
-    line.resize(std::min(line.size(), room));
+    line.resize(std::min(line.size(), terminal_room()));
     std::printf("\r%s\033[K", line.c_str());
     drawn_ = true;
   } else {
     std::printf("%s\n", line.c_str());
   }
   std::fflush(stdout);
+}
+
+void Progress::show(const State& s, bool now) {
+  if (!due(now)) return;
+  const std::string loss = format("epoch %d/%d  step %lld/%lld  loss %.3f", s.epoch, s.epochs,
+                                  static_cast<long long>(s.step), static_cast<long long>(s.steps), s.loss);
+  const std::string speed = format("  lr %.4f  %.0f images/s  %s left", s.learning_rate, s.images_per_second,
+                                   duration_text(s.seconds_left).c_str());
+  const std::string line = loss + format(" (chance %.2f, bound %.2f)", s.chance, s.bound) + speed;
+  draw(terminal_ && line.size() > terminal_room() ? loss + speed : line);
+}
+
+void Progress::show(const std::string& line, bool now) {
+  if (due(now)) draw(line);
 }
 
 void Progress::message(const std::string& line) {
@@ -76,4 +88,16 @@ void Progress::warn(const std::string& text) {
 void Progress::leave_drawn_line() {
   if (drawn_) std::printf("\n");
   drawn_ = false;
+}
+
+PassProgress::PassProgress(Progress& progress, std::string label)
+    : progress_(&progress), label_(std::move(label)), start_(std::chrono::steady_clock::now()) {}
+
+void PassProgress::operator()(std::int64_t done, std::int64_t total) const {
+  const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start_).count();
+  const double rate = static_cast<double>(done) / seconds;
+  progress_->show(label_ + format(": %lld of %lld pictures, %.0f a second, %s left", static_cast<long long>(done),
+                                  static_cast<long long>(total), rate,
+                                  duration_text(static_cast<double>(total - done) / rate).c_str()),
+                  done == total);
 }

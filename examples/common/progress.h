@@ -26,18 +26,34 @@ class Progress {
 
   /// Draws the state if it is time to, or if `now` says so.
   void show(const State& state, bool now = false);
+  /// The same for a line of another kind.
+  void show(const std::string& line, bool now = false);
   /// Prints a line of its own below what is drawn.
   void message(const std::string& line);
   /// Prints a warning on stderr. The same text is said once: several loaders read the same pictures.
   void warn(const std::string& text);
 
  private:
+  bool due(bool now);
+  void draw(std::string line);
   void leave_drawn_line();
 
   bool terminal_;
   bool drawn_ = false;
   std::chrono::steady_clock::time_point next_;
   std::set<std::string> warned_;
+};
+
+/// Shows how far a pass over some pictures is: "LABEL: 1200 of 5000 pictures, 350 a second, 12 s left".
+class PassProgress {
+ public:
+  PassProgress(Progress& progress, std::string label);
+  void operator()(std::int64_t done, std::int64_t total) const;
+
+ private:
+  Progress* progress_;
+  std::string label_;
+  std::chrono::steady_clock::time_point start_;
 };
 
 /// "1 h 02 min", "3 min 20 s" or "12 s".
