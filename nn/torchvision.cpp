@@ -25,10 +25,6 @@ Tensor swap_inner(const Tensor& values, std::int64_t rows, std::int64_t columns,
   return result;
 }
 
-bool in_torchvision_only(const std::string& name) {
-  return name.starts_with("fc.") || name.ends_with(".num_batches_tracked");
-}
-
 using Tensors = std::unordered_map<std::string, Tensor>;
 
 Tensors by_name(const std::vector<NamedTensor>& state) {
@@ -63,10 +59,14 @@ std::vector<NamedTensor> to_torchvision(const std::vector<NamedTensor>& state) {
   return result;
 }
 
+bool only_in_torchvision(const std::string& name) {
+  return name.starts_with("fc.") || name.ends_with(".num_batches_tracked");
+}
+
 std::vector<NamedTensor> from_torchvision(const std::vector<NamedTensor>& tensors) {
   std::vector<NamedTensor> result;
   for (const NamedTensor& tensor : tensors) {
-    if (in_torchvision_only(tensor.name)) continue;
+    if (only_in_torchvision(tensor.name)) continue;
     Tensor value = tensor.value.to(Device{});
     if (value.rank() == 4) {
       const Shape& s = value.shape();

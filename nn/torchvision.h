@@ -9,7 +9,8 @@
 ///
 ///   save_tensors("encoder.safetensors", nn::to_torchvision(encoder->state()), {{"format", "pt"}});
 ///
-///   const auto state = nn::from_torchvision(load_tensors("resnet18.safetensors").tensors);
+///   const auto theirs = load_tensors("resnet18.safetensors", {.skip = nn::only_in_torchvision});
+///   const auto state = nn::from_torchvision(theirs.tensors);
 ///   const nn::ResNetKind kind = nn::resnet_kind(state);
 ///   const auto encoder = nn::make_resnet(kind.name, kind.options);
 ///   encoder->load_state(state);
@@ -19,8 +20,10 @@ namespace simclr::nn {
 /// by Identity, load it with strict=True where it has the ImageNet stem, width 64 and 3 channels.
 SIMCLR_API std::vector<NamedTensor> to_torchvision(const std::vector<NamedTensor>& state);
 
-/// The reverse: what ResNet::load_state() takes. The classifier (fc.*) and the num_batches_tracked counters, which our
-/// networks do not have, are left out.
+/// Whether our networks have no such tensor: the classifier (fc.*) and the num_batches_tracked counters.
+SIMCLR_API bool only_in_torchvision(const std::string& name);
+
+/// The reverse: what ResNet::load_state() takes, without what is only in torchvision.
 SIMCLR_API std::vector<NamedTensor> from_torchvision(const std::vector<NamedTensor>& tensors);
 
 /// What make_resnet() is told for a network.

@@ -1,0 +1,67 @@
+#include "common/embedding.h"
+
+#include "common/npy.h"
+#include "common/picture_files.h"
+
+#include <simclr/core/error.h>
+#include <simclr/core/file.h>
+
+#include <filesystem>
+#include <fstream>
+#include <utility>
+
+namespace fs = std::filesystem;
+namespace nn = simclr::nn;
+using simclr::Tensor;
+
+namespace {
+
+constexpr const char* features_name = "features.npy";
+constexpr const char* files_name = "files.txt";
+
+}  // namespace
+
+Embedding embed_pictures(const EncoderFile& file, const std::string& dir, const EvaluationOptions& options) {
+  const auto pictures = picture_files(dir);
+  const nn::Features features = features_of(*file.encoder, *pictures, file.preprocessing, options);
+  Embedding result{{}, features.values, pictures->size() - features.values.dim(0)};
+  for (const std::int32_t label : features.labels) {
+    result.files.push_back(pictures->classes()[static_cast<std::size_t>(label)]);
+  }
+  return result;
+}
+
+Tensor embed_picture(const EncoderFile& file, const std::string& path) {
+  const Tensor view = view_of_picture(path, file.preprocessing);
+  bool given = false;
+  return nn::extract_features(*file.encoder,
+                              [&](Tensor& inputs, std::vector<std::int32_t>& labels) {
+                                inputs = view;
+                                labels = {-1};
+                                return !std::exchange(given, true);
+                              })
+      .values;
+}
+
+void write_embedding(const std::string& out, const Embedding& embedding) {
+  std::error_code error;
+  fs::create_directories(out, error);
+  SIMCLR_CHECK(!error && fs::is_directory(out), "--out ", out, ": cannot make this folder",
+               error ? ": " + error.message() : "");
+  std::string lines;
+  for (const std::string& file : embedding.files) lines += file + '\n';
+  write_npy((fs::path(out) / features_name).string(), embedding.features);
+  simclr::write_file_atomically(fs::path(out) / files_name, lines);
+}
+
+Embedding read_embedding(const std::string& dir) {
+  const fs::path list = fs::path(dir) / files_name;
+  std::ifstream lines(list);
+  SIMCLR_CHECK(lines.good(), list.string(), ": cannot be opened; give a folder that embed has written");
+  Embedding result;
+  for (std::string line; std::getline(lines, line);) result.files.push_back(line);
+  result.features = read_npy((fs::path(dir) / features_name).string());
+  SIMCLR_CHECK(result.features.dim(0) == static_cast<std::int64_t>(result.files.size()), dir, ": ", files_name, " has ",
+               result.files.size(), " lines, ", features_name, " ", result.features.dim(0), " rows; run embed again");
+  return result;
+}

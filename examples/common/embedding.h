@@ -1,0 +1,28 @@
+#pragma once
+
+#include "common/encoder_file.h"
+#include "common/evaluation.h"
+
+#include <simclr/core/tensor.h>
+
+#include <string>
+#include <vector>
+
+/// The features of a folder's pictures.
+struct Embedding {
+  std::vector<std::string> files;  // [N], paths from the folder
+  simclr::Tensor features;         // [N,F] f32 on the CPU
+  std::int64_t unreadable = 0;     // pictures left out
+};
+
+/// Runs the encoder, on its own device, over all pictures in `dir` and below. Unreadable ones are reported through
+/// `options` and left out; throws simclr::Error where more than half are, and where there is no picture.
+Embedding embed_pictures(const EncoderFile& file, const std::string& dir, const EvaluationOptions& options);
+
+/// The features [1,F] of one picture. Throws simclr::Error where it cannot be read.
+simclr::Tensor embed_picture(const EncoderFile& file, const std::string& picture);
+
+/// features.npy and files.txt, one path a line, in the folder `out`, which is made.
+void write_embedding(const std::string& out, const Embedding& embedding);
+/// Reads them back. Throws simclr::Error where they are missing or do not fit each other.
+Embedding read_embedding(const std::string& dir);

@@ -1,0 +1,130 @@
+#include "common/encoder_file.h"
+
+#include "common/run_folder.h"
+
+#include <simclr/core/error.h>
+#include <simclr/core/serialize.h>
+#include <simclr/simclr.h>
+
+#include <algorithm>
+#include <filesystem>
+
+namespace data = simclr::data;
+namespace fs = std::filesystem;
+namespace nn = simclr::nn;
+using simclr::NamedTensor;
+
+namespace {
+
+constexpr std::string_view encoder_prefix = "encoder.";
+
+/// The newest checkpoint of a run; empty where there is none. Their names are in order of their steps.
+fs::path newest_checkpoint(const fs::path& run) {
+  fs::path newest;
+  std::error_code error;
+  for (fs::directory_iterator entry(run / "checkpoints", error), end; !error && entry != end; entry.increment(error)) {
+    const fs::path& path = entry->path();
+    const bool checkpoint = path.filename().string().starts_with("step-") && path.extension() == ".safetensors";
+    if (checkpoint && path.filename() > newest.filename()) newest = path;
+  }
+  return newest;
+}
+
+fs::path weights_of(const std::string& run_or_file) {
+  std::error_code error;
+  const fs::path path = run_or_file;
+  SIMCLR_CHECK(fs::exists(path, error), run_or_file,
+               ": there is no such file or folder; give a run's folder or a .safetensors file");
+  if (!fs::is_directory(path, error)) return path;
+  if (fs::exists(path / weights_file, error)) return path / weights_file;
+  const fs::path checkpoint = newest_checkpoint(path);
+  if (!checkpoint.empty()) return checkpoint;
+  SIMCLR_CHECK(!fs::exists(path / "config.json", error), run_or_file,
+               ": this run has no weights yet; wait for its first checkpoint, or train it again");
+  simclr::fail(run_or_file, ": holds no run: there is neither ", weights_file, " nor a checkpoint in it");
+}
+
+const char* interpolation_name(simclr::kernels::Interpolation interpolation) {
+  return interpolation == simclr::kernels::Interpolation::bicubic ? "bicubic" : "bilinear";
+}
+
+/// Size, mean and deviation of the views; throws what nlohmann does where the configuration has none.
+data::Augmentation preprocessing_of(const nlohmann::ordered_json& config, std::int64_t channels) {
+  const auto& from = config.at("augmentation");
+  data::Augmentation policy = data::Augmentation::evaluation(from.at("size").get<int>(), static_cast<int>(channels));
+  const auto interpolation = from.at("interpolation").get<std::string>();
+  SIMCLR_CHECK(interpolation == "bilinear" || interpolation == "bicubic", "interpolation is ", interpolation);
+  if (interpolation == "bicubic") policy.interpolation = simclr::kernels::Interpolation::bicubic;
+  from.at("mean").get_to(policy.mean);
+  from.at("stddev").get_to(policy.stddev);
+  check(policy);
+  return policy;
+}
+
+/// Whose configuration it is, where that may be why it cannot be used.
+std::string other_version(const nlohmann::ordered_json& config) {
+  const auto version = config.is_object() ? config.find("version") : config.end();
+  if (version == config.end() || !version->is_string() || *version == SIMCLR_VERSION) return "";
+  return "; it is of version " + version->get<std::string>() + ", this program of " SIMCLR_VERSION;
+}
+
+}  // namespace
+
+std::string EncoderFile::describe() const {
+  std::ostringstream line;
+  line << kind.name << ", width " << kind.options.width << ", " << encoder->output_features() << " features, from "
+       << path << "; pictures become " << preprocessing.size << "x" << preprocessing.size << " pixels"
+       << (preprocessing.channels == 1 ? ", grey" : "");
+  return line.str();
+}
+
+EncoderFile open_encoder(const std::string& run_or_file) {
+  EncoderFile result;
+  result.path = weights_of(run_or_file).string();
+  bool torchvision = false;
+  const simclr::TensorFile file = simclr::load_tensors(result.path, {.skip = [&torchvision](const std::string& name) {
+                                                         torchvision |= name == "conv1.weight";
+                                                         return !name.starts_with(encoder_prefix);
+                                                       }});
+  const auto format = file.metadata.find("format");
+  const bool ours = format != file.metadata.end() && format->second == "simclr";
+  SIMCLR_CHECK(ours || !torchvision, result.path,
+               ": these are torchvision's weights; first run torchvision_weights import ", result.path,
+               " OUT.safetensors");
+  SIMCLR_CHECK(ours, result.path, ": not weights of libsimclr: its metadata does not say \"format\": \"simclr\"");
+
+  std::vector<NamedTensor> state;
+  for (const NamedTensor& tensor : file.tensors) {
+    state.push_back({tensor.name.substr(encoder_prefix.size()), tensor.value});
+  }
+  const auto config = file.metadata.find("config");
+  SIMCLR_CHECK(config != file.metadata.end(), result.path,
+               ": has no configuration (\"config\" in its metadata), so how its pictures are prepared is not known");
+  try {
+    result.kind = nn::resnet_kind(state);
+    result.encoder = nn::make_resnet(result.kind.name, result.kind.options);
+    result.encoder->load_state(state);
+  } catch (const simclr::Error& error) {
+    simclr::fail(result.path, ": its encoder cannot be built: ", error.what());
+  }
+  try {
+    result.config = nlohmann::ordered_json::parse(config->second);
+    result.preprocessing = preprocessing_of(result.config, result.kind.options.channels);
+  } catch (const std::exception& error) {
+    simclr::fail(result.path, ": its configuration cannot be used: ", error.what(), other_version(result.config));
+  }
+  return result;
+}
+
+nlohmann::ordered_json encoder_config(const nn::ResNetKind& kind, const data::Augmentation& preprocessing) {
+  return {{"version", SIMCLR_VERSION},
+          {"arch", kind.name},
+          {"width", kind.options.width},
+          {"stem", kind.options.stem == nn::Stem::cifar ? "cifar" : "imagenet"},
+          {"augmentation",
+           {{"size", preprocessing.size},
+            {"channels", preprocessing.channels},
+            {"interpolation", interpolation_name(preprocessing.interpolation)},
+            {"mean", preprocessing.mean},
+            {"stddev", preprocessing.stddev}}}};
+}

@@ -1,0 +1,53 @@
+// Turns a folder of pictures into features: a NumPy matrix, one row a picture, and the list of the files.
+#include "common/command_line.h"
+#include "common/embedding.h"
+#include "common/progress.h"
+
+#include <cstdio>
+
+namespace {
+
+struct Options {
+  std::string weights, folder, out = "embedding";
+  ComputeOptions compute;
+};
+
+bool parse_options(int argc, char** argv, Options& o) {
+  CLI::App app("Turns a folder of pictures into features: features.npy, [pictures, features] float32, and files.txt.",
+               "embed");
+  app.option_defaults()->always_capture_default();
+  app.add_option("weights", o.weights, "A run's folder, a checkpoint or a weights file")->required();
+  app.add_option("folder", o.folder, "JPEG and PNG files, in it and in the folders below it")->required();
+  app.add_option("--out", o.out, "Folder for features.npy and files.txt");
+  add_compute_options(app, o.compute);
+  return parse(app, argc, argv);
+}
+
+void embed(const Options& o) {
+  const simclr::Device device = open_device(o.compute);
+  const EncoderFile file = open_encoder(o.weights);
+  std::printf("%s\n", file.describe().c_str());
+  file.encoder->to(device);
+  Progress progress;
+  EvaluationOptions options;
+  options.batch_size = o.compute.batch_size;
+  options.workers = o.compute.workers;
+  options.on_warning = [&progress](const std::string& message) { progress.warn(message); };
+  options.on_progress = PassProgress(progress, "embedding");
+  const Embedding embedding = embed_pictures(file, o.folder, options);
+  write_embedding(o.out, embedding);
+  progress.message("features of " + std::to_string(embedding.files.size()) + " pictures, " +
+                   std::to_string(embedding.features.dim(1)) + " each, in " + o.out);
+  if (embedding.unreadable > 0) {
+    progress.message(std::to_string(embedding.unreadable) + " pictures could not be read and were left out");
+  }
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  return run_program("embed", [&] {
+    Options options;
+    if (parse_options(argc, argv, options)) embed(options);
+  });
+}

@@ -1,0 +1,247 @@
+// Trains a pre-trained encoder and a linear classifier on 1, 10 and 100 % of a data set's labels; with --from-scratch
+// also the same network from random weights, which shows what the pre-training is worth.
+#include "common/command_line.h"
+#include "common/encoder_file.h"
+#include "common/evaluation.h"
+#include "common/labelled_part.h"
+#include "common/progress.h"
+#include "common/run_folder.h"
+
+#include <simclr/simclr.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+#include <cstdio>
+
+namespace data = simclr::data;
+namespace nn = simclr::nn;
+using simclr::Tensor;
+
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+struct Options {
+  std::string weights, out;
+  std::string dataset = "auto", data_dir;
+  std::vector<double> percents = {1, 10, 100};
+  bool from_scratch = false, overwrite = false;
+  int epochs = 0;  // 0: as epochs_for() says
+  double lr = 0.05;
+  double weight_decay = 5e-4;
+  double crop_min = 0.3;
+  std::uint64_t seed = 0;
+  ComputeOptions compute;
+};
+
+bool parse_options(int argc, char** argv, Options& o) {
+  CLI::App app("Trains a pre-trained encoder with a linear classifier on few or all labels of a data set.", "finetune");
+  app.option_defaults()->always_capture_default();
+  app.add_option("weights", o.weights, "A run's folder, a checkpoint or a weights file")->required();
+  add_dataset_options(app, o.dataset, o.data_dir);
+  app.add_option("--labels", o.percents, "Percents of each class's labels, parted by commas")->delimiter(',');
+  app.add_flag("--from-scratch", o.from_scratch, "Train the same network from random weights, too, to compare");
+  app.add_option("--epochs", o.epochs, "0: 100 / sqrt(percent): 100 with 1 % of the labels, 10 with all");
+  app.add_option("--lr", o.lr, "Learning rate at 256 images a batch; falls to 0 along a half cosine");
+  app.add_option("--weight-decay", o.weight_decay, "On weights, not on biases and batch norms");
+  app.add_option("--crop-min", o.crop_min, "Smallest random crop, as a share of the picture's area");
+  app.add_option("--seed", o.seed, "Of the choice of labels, new weights, order and views");
+  app.add_option("--out", o.out, "Folder for config.json, log.jsonl and weights. Unset: runs/finetune-<data>-<time>");
+  app.add_flag("--overwrite", o.overwrite, "Use the folder even if it holds a run");
+  add_compute_options(app, o.compute);
+  return parse(app, argc, argv);
+}
+
+/// More passes over fewer pictures, though fewer steps.
+int epochs_for(double percent) {
+  return static_cast<int>(std::lround(100 / std::sqrt(percent)));
+}
+
+/// An encoder and a linear layer on its features: [N,S,S,C] -> logits [N,classes].
+class Classifier : public nn::Module {
+ public:
+  Classifier(std::shared_ptr<nn::ResNet> encoder, std::int64_t classes, std::uint64_t seed)
+      : encoder_(add_module("encoder", std::move(encoder))) {
+    linear_ =
+        add_module("classifier",
+                   std::make_shared<nn::Linear>(nn::LinearOptions{.in = encoder_->output_features(), .out = classes}));
+    linear_->initialize(seed);
+  }
+  Tensor forward(const Tensor& x) override { return linear_->forward(encoder_->forward(x)); }
+
+ private:
+  std::shared_ptr<nn::ResNet> encoder_;
+  std::shared_ptr<nn::Linear> linear_;
+};
+
+/// What is trained on: a part of the labels, and for how long.
+struct Task {
+  double percent = 100;
+  std::shared_ptr<const data::Dataset> samples;
+  std::int64_t batch_size = 0;
+  int epochs = 0;
+};
+
+Task make_task(const Options& o, const Datasets& sets, double percent) {
+  std::vector<std::int32_t> labels;
+  for (std::int64_t i = 0; i < sets.train->size(); ++i) labels.push_back(sets.train->label(i));
+  const auto part = labelled_part(labels, percent, o.seed);
+  const auto count = static_cast<std::int64_t>(part.size());
+  SIMCLR_CHECK(count >= 2, "--labels ", percent, ": leaves ", count, " picture; at least 2 are needed");
+  return {percent, data::subset(sets.train, part), std::min(o.compute.batch_size, count),
+          o.epochs > 0 ? o.epochs : epochs_for(percent)};
+}
+
+/// Everything that one training reads and writes.
+struct Session {
+  const Options& options;
+  const EncoderFile& file;
+  const Datasets& sets;
+  simclr::Device device;
+  RunFolder& run;
+  Progress& progress;
+};
+
+std::string start_name(bool pretrained) {
+  return pretrained ? "pre-trained" : "from scratch";
+}
+
+void train(nn::Module& model, const Session& session, const Task& task, bool pretrained) {
+  const Options& o = session.options;
+  Progress& progress = session.progress;
+  data::Augmentation policy = session.file.preprocessing;
+  policy.random_crop = true;
+  policy.crop_area_min = static_cast<float>(o.crop_min);
+  policy.flip_probability = 0.5f;
+  const data::Loader loader(task.samples, std::make_shared<data::PictureViews>(policy),
+                            {.batch_size = task.batch_size,
+                             .views = 1,
+                             .seed = o.seed,
+                             .workers = o.compute.workers,
+                             .on_warning = [&progress](const std::string& message) { progress.warn(message); }});
+  const std::int64_t steps = task.epochs * loader.batches();
+  const nn::Schedule schedule =
+      nn::warmup_cosine({.peak = o.lr * static_cast<double>(task.batch_size) / 256, .steps = steps});
+  nn::Sgd optimizer(model.parameters(),
+                    {.momentum = 0.9, .weight_decay = o.weight_decay, .nesterov = true, .decay_norm_and_bias = false},
+                    schedule);
+  const auto start = Clock::now();
+  const std::string opening = percent_text(task.percent) + " % " + start_name(pretrained) + "  ";
+  std::int64_t step = 0;
+  for (int epoch = 0; epoch < task.epochs; ++epoch) {
+    double sum = 0;
+    for (const data::Batch& batch : loader.epoch(static_cast<std::uint32_t>(epoch))) {
+      const Tensor labels = Tensor::from(batch.labels, {batch.size}).to(session.device);
+      const Tensor loss = nn::cross_entropy(model(batch.views.to(session.device)), labels);
+      loss.backward();
+      optimizer.step();
+      ++step;
+      const double value = loss.item();
+      SIMCLR_CHECK(std::isfinite(value), "the loss is ", value, " at epoch ", epoch + 1, "; lower --lr");
+      sum += value;
+      const double rate = static_cast<double>(step) / std::chrono::duration<double>(Clock::now() - start).count();
+      char line[128];
+      std::snprintf(line, sizeof line, "epoch %d/%d  loss %.3f  lr %.4f  %.0f images/s  ", epoch + 1, task.epochs,
+                    value, static_cast<double>(schedule.at(step - 1)), rate * static_cast<double>(task.batch_size));
+      progress.show(opening + line + duration_text(static_cast<double>(steps - step) / rate) + " left", step == steps);
+    }
+    session.run.log({{"event", "epoch"},
+                     {"percent", task.percent},
+                     {"pretrained", pretrained},
+                     {"epoch", epoch + 1},
+                     {"loss", sum / static_cast<double>(loader.batches())}});
+  }
+}
+
+void save(const nn::Module& model, const Session& session, const Task& task) {
+  nlohmann::ordered_json config = session.file.config;
+  nlohmann::ordered_json classes = nlohmann::ordered_json::array();
+  for (const std::string& name : session.sets.train->classes()) classes.push_back(utf8(name));
+  config["finetuned"] = {{"dataset", session.sets.kind}, {"percent", task.percent}, {"classes", classes}};
+  simclr::save_tensors(session.run.file("labels-" + percent_text(task.percent) + ".safetensors"), model.state(),
+                       {{"format", "simclr"}, {"config", config.dump()}});
+}
+
+/// Trains one classifier, and returns its accuracy on the test pictures.
+double train_and_test(const Session& session, const Task& task, bool pretrained) {
+  const Options& o = session.options;
+  nn::ResNetKind kind = session.file.kind;
+  kind.options.seed = o.seed;
+  const auto encoder = nn::make_resnet(kind.name, kind.options);
+  if (pretrained) encoder->load_state(session.file.encoder->state());
+  Classifier model(encoder, static_cast<std::int64_t>(session.sets.train->classes().size()), o.seed);
+  model.to(session.device);
+  train(model, session, task, pretrained);
+
+  Progress& progress = session.progress;
+  EvaluationOptions evaluation;
+  evaluation.batch_size = o.compute.batch_size;
+  evaluation.workers = o.compute.workers;
+  evaluation.on_warning = [&progress](const std::string& message) { progress.warn(message); };
+  const nn::Features logits = features_of(model, *session.sets.test, session.file.preprocessing, evaluation);
+  const nn::Metrics metrics = nn::compute_metrics(logits.values, logits.labels);
+  session.run.log({{"event", "evaluation"},
+                   {"percent", task.percent},
+                   {"pretrained", pretrained},
+                   {"images", task.samples->size()},
+                   {"epochs", task.epochs},
+                   {"metrics", to_json(metrics)}});
+  if (pretrained) save(model, session, task);
+  return metrics.top1;
+}
+
+nlohmann::ordered_json to_json(const Options& o, const EncoderFile& file, const Datasets& sets) {
+  return {{"version", SIMCLR_VERSION},
+          {"weights", utf8(file.path)},
+          {"dataset", sets.kind},
+          {"data", utf8(o.data_dir)},
+          {"labels", o.percents},
+          {"from_scratch", o.from_scratch},
+          {"epochs", o.epochs},
+          {"lr", o.lr},
+          {"weight_decay", o.weight_decay},
+          {"crop_min", o.crop_min},
+          {"batch_size", o.compute.batch_size},
+          {"seed", o.seed}};
+}
+
+void run(const Options& o) {
+  check_percents(o.percents);
+  SIMCLR_CHECK(o.epochs >= 0, "--epochs ", o.epochs, ": cannot be negative");
+  SIMCLR_CHECK(o.lr > 0 && std::isfinite(o.lr), "--lr ", o.lr, ": must be positive");
+  SIMCLR_CHECK(o.crop_min > 0 && o.crop_min <= 1, "--crop-min ", o.crop_min, ": must be above 0 and at most 1");
+  const simclr::Device device = open_device(o.compute);
+  const EncoderFile file = open_encoder(o.weights);
+  const Datasets sets = open_labelled(o.dataset, o.data_dir);
+  RunFolder folder(o.out, "finetune-" + sets.kind, o.overwrite);
+  folder.write("config.json", to_json(o, file, sets));
+  std::printf("%s\n%s\nfiles in %s\n", file.describe().c_str(), sets.train->describe().c_str(), folder.path().c_str());
+  Progress progress;
+  const Session session{o, file, sets, device, folder, progress};
+
+  std::string table =
+      std::string("  labels       images  pre-trained %") + (o.from_scratch ? "  from scratch %\n" : "\n");
+  for (const double percent : o.percents) {
+    const Task task = make_task(o, sets, percent);
+    char text[64];
+    std::snprintf(text, sizeof text, "  %-9s %9lld %14.2f", (percent_text(percent) + " %").c_str(),
+                  static_cast<long long>(task.samples->size()), 100 * train_and_test(session, task, true));
+    table += text;
+    if (o.from_scratch) {
+      std::snprintf(text, sizeof text, " %15.2f", 100 * train_and_test(session, task, false));
+      table += text;
+    }
+    table += '\n';
+  }
+  progress.message(table);
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  return run_program("finetune", [&] {
+    Options options;
+    if (parse_options(argc, argv, options)) run(options);
+  });
+}

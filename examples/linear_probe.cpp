@@ -1,0 +1,108 @@
+// What the features of a trained encoder are worth with few labels: kNN and a linear probe on 1, 10 and 100 % of them.
+#include "common/command_line.h"
+#include "common/encoder_file.h"
+#include "common/evaluation.h"
+#include "common/labelled_part.h"
+#include "common/progress.h"
+
+#include <simclr/simclr.h>
+
+#include <algorithm>
+#include <cstdio>
+
+namespace nn = simclr::nn;
+using simclr::Tensor;
+
+namespace {
+
+struct Options {
+  std::string weights, json;
+  std::string dataset = "auto", data_dir;
+  std::vector<double> percents = {1, 10, 100};
+  int epochs = 100;
+  int k = 200;
+  std::uint64_t seed = 0;
+  ComputeOptions compute;
+};
+
+bool parse_options(int argc, char** argv, Options& o) {
+  CLI::App app("Measures a trained encoder by kNN and by a linear probe on its features, with all and with few labels.",
+               "linear_probe");
+  app.option_defaults()->always_capture_default();
+  app.add_option("weights", o.weights, "A run's folder, a checkpoint or a weights file")->required();
+  add_dataset_options(app, o.dataset, o.data_dir);
+  app.add_option("--labels", o.percents, "Percents of each class's labels, parted by commas")->delimiter(',');
+  app.add_option("--epochs", o.epochs, "Of the linear probe");
+  app.add_option("--knn-k", o.k, "Neighbours that vote, at most as many as a class has labels");
+  app.add_option("--seed", o.seed, "Of the choice of labels and of the probe's order");
+  app.add_option("--json", o.json, "A file for all figures");
+  add_compute_options(app, o.compute);
+  return parse(app, argc, argv);
+}
+
+/// The rows that a part of the labels leaves.
+nn::Features rows_of(const nn::Features& all, const std::vector<std::int64_t>& rows) {
+  nn::Features part;
+  part.values = Tensor::empty({static_cast<std::int64_t>(rows.size()), all.values.dim(1)});
+  for (std::size_t i = 0; i < rows.size(); ++i) {
+    part.values.narrow(static_cast<std::int64_t>(i), 1).copy_from(all.values.narrow(rows[i], 1));
+    part.labels.push_back(all.labels[static_cast<std::size_t>(rows[i])]);
+  }
+  return part;
+}
+
+nlohmann::ordered_json measure(const Options& o, const nn::Features& train, const nn::Features& test,
+                               std::int64_t classes, double percent) {
+  const auto rows = labelled_part(train.labels, percent, o.seed);
+  const nn::Features part = rows_of(train, rows);
+  const auto count = static_cast<std::int64_t>(rows.size());
+  const int k = static_cast<int>(std::clamp<std::int64_t>(count / classes, 1, o.k));
+  const auto knn = nn::compute_metrics(nn::knn_scores(part, test.values, classes, {.k = k}), test.labels);
+  const nn::ProbeOptions options{.epochs = o.epochs, .seed = o.seed};
+  const auto probe = nn::compute_metrics(nn::linear_probe_scores(part, test.values, classes, options), test.labels);
+  std::printf("  %-9s %9lld %10.2f %10.2f\n", (percent_text(percent) + " %").c_str(), static_cast<long long>(count),
+              100 * knn.top1, 100 * probe.top1);
+  std::fflush(stdout);
+  return {{"percent", percent}, {"images", count}, {"knn_k", k}, {"knn", to_json(knn)}, {"linear", to_json(probe)}};
+}
+
+void run(const Options& o) {
+  check_percents(o.percents);
+  SIMCLR_CHECK(o.epochs >= 1 && o.k >= 1, "--epochs ", o.epochs, ", --knn-k ", o.k, ": both must be at least 1");
+  const simclr::Device device = open_device(o.compute);
+  const EncoderFile file = open_encoder(o.weights);
+  const Datasets sets = open_labelled(o.dataset, o.data_dir);
+  std::printf("%s\n%s\n", file.describe().c_str(), sets.train->describe().c_str());
+  file.encoder->to(device);
+
+  Progress progress;
+  EvaluationOptions options;
+  options.batch_size = o.compute.batch_size;
+  options.workers = o.compute.workers;
+  options.on_warning = [&progress](const std::string& message) { progress.warn(message); };
+  options.on_progress = PassProgress(progress, "features to train on");
+  const nn::Features train = features_of(*file.encoder, *sets.train, file.preprocessing, options);
+  options.on_progress = PassProgress(progress, "features to test on");
+  const nn::Features test = features_of(*file.encoder, *sets.test, file.preprocessing, options);
+
+  progress.message("  labels       images      kNN %   linear %");
+  const auto classes = static_cast<std::int64_t>(sets.train->classes().size());
+  nlohmann::ordered_json results = nlohmann::ordered_json::array();
+  for (const double percent : o.percents) results.push_back(measure(o, train, test, classes, percent));
+  if (o.json.empty()) return;
+  const nlohmann::ordered_json figures = {{"weights", utf8(file.path)},
+                                          {"dataset", sets.kind},
+                                          {"seed", o.seed},
+                                          {"test_images", test.labels.size()},
+                                          {"results", results}};
+  simclr::write_file_atomically(o.json, figures.dump(2) + "\n");
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  return run_program("linear_probe", [&] {
+    Options options;
+    if (parse_options(argc, argv, options)) run(options);
+  });
+}

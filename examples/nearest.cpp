@@ -1,0 +1,84 @@
+// Finds the pictures of a folder that an encoder takes for most like a given one.
+#include "common/command_line.h"
+#include "common/contact_sheet.h"
+#include "common/embedding.h"
+#include "common/progress.h"
+
+#include <simclr/simclr.h>
+
+#include <algorithm>
+#include <cstdio>
+#include <filesystem>
+#include <numeric>
+
+namespace fs = std::filesystem;
+namespace nn = simclr::nn;
+using simclr::Tensor;
+
+namespace {
+
+struct Options {
+  std::string weights, picture, folder, features, sheet;
+  int k = 10;
+  ComputeOptions compute;
+};
+
+bool parse_options(int argc, char** argv, Options& o) {
+  CLI::App app("Finds a picture's nearest neighbours in a folder of pictures, by the cosine of their features.",
+               "nearest");
+  app.option_defaults()->always_capture_default();
+  app.add_option("weights", o.weights, "A run's folder, a checkpoint or a weights file")->required();
+  app.add_option("picture", o.picture, "A JPEG or PNG file")->required();
+  app.add_option("folder", o.folder, "JPEG and PNG files, in it and in the folders below it")->required();
+  app.add_option("--k", o.k, "How many neighbours");
+  app.add_option("--features", o.features, "What embed has made of the folder with the same weights; unset: made now");
+  app.add_option("--sheet", o.sheet, "A PNG file to draw: the picture, framed, then its neighbours");
+  add_compute_options(app, o.compute);
+  return parse(app, argc, argv);
+}
+
+Embedding embedding_of(const Options& o, const EncoderFile& file, Progress& progress) {
+  if (!o.features.empty()) return read_embedding(o.features);
+  EvaluationOptions options;
+  options.batch_size = o.compute.batch_size;
+  options.workers = o.compute.workers;
+  options.on_warning = [&progress](const std::string& message) { progress.warn(message); };
+  options.on_progress = PassProgress(progress, "embedding");
+  return embed_pictures(file, o.folder, options);
+}
+
+void find_nearest(const Options& o) {
+  SIMCLR_CHECK(o.k >= 1, "--k ", o.k, ": at least 1 is needed");
+  const simclr::Device device = open_device(o.compute);
+  const EncoderFile file = open_encoder(o.weights);
+  file.encoder->to(device);
+  const Tensor query = embed_picture(file, o.picture);
+  Progress progress;
+  const Embedding embedding = embedding_of(o, file, progress);
+  SIMCLR_CHECK(embedding.features.dim(1) == query.dim(1), "--features ", o.features, ": has ",
+               embedding.features.dim(1), " features a picture, this encoder gives ", query.dim(1),
+               "; run embed with the same weights");
+
+  const simclr::NoGrad no_grad;
+  const auto cosine = nn::similarity(query, embedding.features).to_vector<float>();
+  std::vector<std::size_t> order(cosine.size());
+  std::iota(order.begin(), order.end(), std::size_t{0});
+  std::stable_sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) { return cosine[a] > cosine[b]; });
+  order.resize(std::min(order.size(), static_cast<std::size_t>(o.k)));
+  progress.message("cosine  file");
+  std::vector<std::string> drawn = {o.picture};
+  for (const std::size_t i : order) {
+    std::printf("%6.4f  %s\n", static_cast<double>(cosine[i]), embedding.files[i].c_str());
+    drawn.push_back((fs::path(o.folder) / embedding.files[i]).string());
+  }
+  if (!o.sheet.empty()) write_contact_sheet(o.sheet, drawn);
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  return run_program("nearest", [&] {
+    Options options;
+    if (parse_options(argc, argv, options)) find_nearest(options);
+  });
+}

@@ -1,0 +1,105 @@
+// Carries encoder weights to torchvision (PyTorch) and back. scripts/torchvision shows both, and checks the features.
+#include "common/command_line.h"
+#include "common/encoder_file.h"
+
+#include <simclr/simclr.h>
+
+#include <algorithm>
+#include <cstdio>
+
+namespace data = simclr::data;
+namespace nn = simclr::nn;
+
+namespace {
+
+constexpr std::int64_t torchvision_width = 64;
+
+struct Options {
+  bool exporting = false;
+  std::string from, to;
+  int size = 224;
+  std::vector<float> mean = {0.485f, 0.456f, 0.406f}, stddev = {0.229f, 0.224f, 0.225f};  // ImageNet's
+};
+
+bool parse_options(int argc, char** argv, Options& o) {
+  CLI::App app("Carries the weights of a ResNet encoder to torchvision and back, as safetensors files.",
+               "torchvision_weights");
+  app.option_defaults()->always_capture_default();
+  app.require_subcommand(1);
+  CLI::App* to = app.add_subcommand("export", "Writes the encoder of a run as torchvision names and orders weights");
+  to->add_option("run", o.from, "A run's folder, a checkpoint or a weights file")->required();
+  to->add_option("out", o.to, "The file to write, for load_state_dict()")->required();
+  CLI::App* from = app.add_subcommand("import", "Writes torchvision's weights as a file that the other programs take");
+  from->add_option("file", o.from, "The state_dict of a resnet18, resnet34 or resnet50")->required();
+  from->add_option("out", o.to, "The file to write")->required();
+  from->add_option("--size", o.size, "Side of the pictures that the network is for, in pixels");
+  from->add_option("--mean", o.mean, "What is subtracted from pixels in [0,1], a channel each")->delimiter(',');
+  from->add_option("--stddev", o.stddev, "What they are divided by then, a channel each")->delimiter(',');
+  if (!parse(app, argc, argv)) return false;
+  o.exporting = to->parsed();
+  return true;
+}
+
+/// The lines that make torchvision's network the one that was trained.
+std::string python(const nn::ResNetKind& kind) {
+  const bool cifar = kind.options.stem == nn::Stem::cifar;
+  std::string code = "  model = torchvision.models." + kind.name + "()\n  model.fc = torch.nn.Identity()\n";
+  if (cifar || kind.options.channels != 3) {
+    code += "  model.conv1 = torch.nn.Conv2d(" + std::to_string(kind.options.channels) + ", 64, " +
+            (cifar ? "3, padding=1" : "7, stride=2, padding=3") + ", bias=False)\n";
+  }
+  if (cifar) code += "  model.maxpool = torch.nn.Identity()\n";
+  return code;
+}
+
+void export_weights(const Options& o) {
+  const EncoderFile file = open_encoder(o.from);
+  SIMCLR_CHECK(file.kind.options.width == torchvision_width, file.path, ": its ResNet has width ",
+               file.kind.options.width, ", torchvision's have ", torchvision_width, "; train one with --width ",
+               torchvision_width);
+  simclr::save_tensors(o.to, nn::to_torchvision(file.encoder->state()),
+                       {{"format", "pt"}, {"config", file.config.dump()}});
+  std::printf("%s\nwritten to %s; in Python:\n\n%s  model.load_state_dict(safetensors.torch.load_file(\"%s\"))\n",
+              file.describe().c_str(), o.to.c_str(), python(file.kind).c_str(), o.to.c_str());
+}
+
+data::Augmentation preprocessing(const Options& o, const nn::ResNetKind& kind) {
+  auto policy = data::Augmentation::evaluation(o.size, static_cast<int>(kind.options.channels));
+  const auto channels = static_cast<std::size_t>(kind.options.channels);
+  SIMCLR_CHECK(o.mean.size() >= channels && o.stddev.size() >= channels, "--mean and --stddev: ", channels,
+               " numbers each are needed, parted by commas");
+  std::copy_n(o.mean.begin(), channels, policy.mean);
+  std::copy_n(o.stddev.begin(), channels, policy.stddev);
+  check(policy);
+  return policy;
+}
+
+void import_weights(const Options& o) {
+  const simclr::TensorFile file = simclr::load_tensors(o.from, {.skip = nn::only_in_torchvision});
+  std::vector<simclr::NamedTensor> state = nn::from_torchvision(file.tensors);
+  nn::ResNetKind kind;
+  try {
+    kind = nn::resnet_kind(state);
+    nn::make_resnet(kind.name, kind.options)->load_state(state);  // says what does not fit
+  } catch (const simclr::Error& error) {
+    simclr::fail(o.from, ": not torchvision's resnet18, resnet34 or resnet50: ", error.what());
+  }
+  const data::Augmentation policy = preprocessing(o, kind);
+  for (simclr::NamedTensor& tensor : state) tensor.name = "encoder." + tensor.name;
+  simclr::save_tensors(o.to, state, {{"format", "simclr"}, {"config", encoder_config(kind, policy).dump()}});
+  std::printf("%s, for pictures of %dx%d pixels, written to %s\n", kind.name.c_str(), o.size, o.size, o.to.c_str());
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  return run_program("torchvision_weights", [&] {
+    Options options;
+    if (!parse_options(argc, argv, options)) return;
+    if (options.exporting) {
+      export_weights(options);
+    } else {
+      import_weights(options);
+    }
+  });
+}
