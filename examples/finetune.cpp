@@ -214,7 +214,10 @@ void run(const Options& o) {
   const simclr::Device device = open_device(o.compute);
   const EncoderFile file = open_encoder(o.weights);
   const Datasets sets = open_labelled(o.dataset, o.data_dir);
-  RunFolder folder(o.out, "finetune-" + sets.kind, o.overwrite);
+  RunFolder folder(o.out, "finetune-" + sets.kind);
+  SIMCLR_CHECK(!folder.used() || o.overwrite, "--out ", folder.path(),
+               " already holds a run; choose another folder or add --overwrite");
+  folder.clear();
   folder.write("config.json", to_json(o, file, sets));
   std::printf("%s\n%s\nfiles in %s\n", file.describe().c_str(), sets.train->describe().c_str(), folder.path().c_str());
   Progress progress;
