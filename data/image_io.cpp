@@ -45,17 +45,21 @@ Picture read_picture(const std::string& path) {
   return decode_picture(read_file(path, "picture", max_picture_file), path);
 }
 
-void write_png(const std::string& path, const Picture& picture) {
+std::vector<std::uint8_t> png_bytes(const Picture& picture, const std::string& name) {
   const std::int64_t pixels = std::int64_t{picture.height} * picture.width;
   SIMCLR_CHECK(picture.height >= 1 && picture.width >= 1 && picture.height <= max_picture_side &&
                    picture.width <= max_picture_side && pixels <= max_picture_pixels,
-               "write_png: ", path, ": a picture of ", picture.height, " x ", picture.width, " pixels, 1 to ",
+               "write_png: ", name, ": a picture of ", picture.height, " x ", picture.width, " pixels, 1 to ",
                max_picture_side, " a side and at most ", max_picture_pixels, " in all are possible");
-  SIMCLR_CHECK(picture.channels == 1 || picture.channels == 3 || picture.channels == 4, "write_png: ", path, ": ",
+  SIMCLR_CHECK(picture.channels == 1 || picture.channels == 3 || picture.channels == 4, "write_png: ", name, ": ",
                picture.channels, " channels, 1, 3 or 4 are possible");
-  SIMCLR_CHECK(static_cast<std::int64_t>(picture.pixels.size()) == pixels * picture.channels, "write_png: ", path, ": ",
+  SIMCLR_CHECK(static_cast<std::int64_t>(picture.pixels.size()) == pixels * picture.channels, "write_png: ", name, ": ",
                picture.pixels.size(), " bytes, the picture's size needs ", pixels * picture.channels);
-  const auto bytes = encode_png(picture, path);
+  return encode_png(picture, name);
+}
+
+void write_png(const std::string& path, const Picture& picture) {
+  const auto bytes = png_bytes(picture, path);
   write_file_atomically(path, {reinterpret_cast<const char*>(bytes.data()), bytes.size()});
 }
 

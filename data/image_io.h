@@ -34,6 +34,10 @@ SIMCLR_API bool is_picture_name(const std::string& path);
 /// Reads and decodes the file at `path`. Throws Error, naming it.
 SIMCLR_API Picture read_picture(const std::string& path);
 
+/// A PNG file of the picture (1, 3 or 4 channels); `name` stands for it in messages. Throws Error for an impossible
+/// one.
+SIMCLR_API std::vector<std::uint8_t> png_bytes(const Picture& picture, const std::string& name);
+
 /// Writes a PNG picture (1, 3 or 4 channels): all of it, or nothing. Throws Error.
 SIMCLR_API void write_png(const std::string& path, const Picture& picture);
 

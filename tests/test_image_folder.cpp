@@ -153,6 +153,7 @@ TEST_CASE("write_png writes all of a picture or nothing") {
     CHECK(back.width == 7);
     CHECK(back.channels == channels);
     CHECK(back.pixels == picture.pixels);
+    CHECK(decode_picture(png_bytes(picture, "a picture"), "a picture").pixels == picture.pixels);
   }
   CHECK(std::distance(fs::directory_iterator(dir.path()), fs::directory_iterator()) == 1);
 
