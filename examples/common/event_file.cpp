@@ -134,7 +134,7 @@ std::vector<Scalar> scalars_of(const LogEntry& entry) {
     for (const char* key : {"effective_rank", "mean_std", "alignment", "uniformity"}) add(scalars, entry, key, key);
   } else if (event == "evaluation") {
     for (const auto& [key, prefix] : {std::pair("trained", "evaluation/"), std::pair("untrained", "untrained/")}) {
-      if (entry.contains(key)) add_all(scalars, entry[key], prefix);
+      add_all(scalars, object_of(entry, key), prefix);
     }
   }
   return scalars;

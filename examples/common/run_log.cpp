@@ -26,3 +26,8 @@ std::optional<double> number_of(const nlohmann::ordered_json& object, const std:
   if (value == object.end() || !value->is_number()) return std::nullopt;
   return value->get<double>();
 }
+
+nlohmann::ordered_json object_of(const nlohmann::ordered_json& object, const std::string& key) {
+  const bool found = object.is_object() && object.contains(key) && object[key].is_object();
+  return found ? object[key] : nlohmann::ordered_json::object();
+}

@@ -18,3 +18,6 @@ std::string event_of(const LogEntry& entry);
 
 /// The number under `key`; none where it is missing or null, which is how JSON writes NaN.
 std::optional<double> number_of(const nlohmann::ordered_json& object, const std::string& key);
+
+/// The object under `key`; an empty one where there is none.
+nlohmann::ordered_json object_of(const nlohmann::ordered_json& object, const std::string& key);
