@@ -13,13 +13,29 @@ namespace {
 
 namespace fs = std::filesystem;
 
+/// An error's line with control characters as '?': a name in it may hold line ends and a terminal's commands.
+std::string printable(std::string line) {
+  for (char& c : line) {
+    if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f) c = '?';
+  }
+  return line;
+}
+
+std::shared_ptr<const Picture> read(const std::string& path) {
+  try {
+    return std::make_shared<const Picture>(read_picture(path));
+  } catch (const Error& error) {
+    throw Error(printable(error.what()));
+  }
+}
+
 class ImageFolder final : public Dataset {
  public:
   std::int64_t size() const override { return static_cast<std::int64_t>(paths.size()); }
 
   Sample sample(std::int64_t i) const override {
     const std::int32_t sample_label = label(i);
-    const auto picture = std::make_shared<const Picture>(read_picture(paths[static_cast<std::size_t>(i)]));
+    const auto picture = read(paths[static_cast<std::size_t>(i)]);
     return {.bytes = picture->pixels,
             .shape = {picture->height, picture->width, picture->channels},
             .label = sample_label,
@@ -69,6 +85,11 @@ Listing list(const fs::path& dir) {
   return listing;
 }
 
+/// "1 class" or "3 classes".
+std::string counted(std::size_t count, const std::string& what, const std::string& ending = "s") {
+  return std::to_string(count) + " " + what + (count == 1 ? "" : ending);
+}
+
 /// Whether `folder` is `dir` or lies above it.
 bool leads_back(const fs::path& folder, const fs::path& dir) {
   std::error_code error;
@@ -102,17 +123,17 @@ std::unique_ptr<Dataset> image_folder(const std::string& dir) {
                " pictures and ", set->class_names.size(), " sub-folders with pictures (", top.pictures.front(), ", ",
                set->class_names.front(), "); keep either one folder a class or pictures alone");
   std::ostringstream line;
-  line << "pictures in " << dir << ": ";
   if (set->paths.empty()) {
     SIMCLR_CHECK(!top.pictures.empty(), "image_folder: no .jpg, .jpeg or .png pictures in ", dir,
                  " or in folders right below it (", ignored, " other entries); give the folder that holds them");
     set->paths = top.pictures;
     set->labels.resize(set->paths.size(), -1);
-    line << set->paths.size() << ", unlabelled";
+    line << counted(set->paths.size(), "picture") << " in " << dir << ", unlabelled";
   } else {
-    line << set->paths.size() << " in " << set->class_names.size() << " classes";
+    line << counted(set->paths.size(), "picture") << " in " << dir << ", "
+         << counted(set->class_names.size(), "class", "es");
   }
-  if (ignored > 0) line << " (" << ignored << " other entries ignored)";
+  if (ignored > 0) line << " (ignored: " << ignored << " other files and folders)";
   set->description = line.str();
   return set;
 }

@@ -72,6 +72,7 @@ void train(Training& t, RunState& state, RunCheckpoints& checkpoints, const Eval
     progress.show(shown);
   };
 
+  bool cache_told = false;
   while (state.epoch < r.epochs) {
     shown.epoch = state.epoch + 1;
     shown.step = state.step;
@@ -93,6 +94,9 @@ void train(Training& t, RunState& state, RunCheckpoints& checkpoints, const Eval
              {"seconds", state.seconds},
              {"images_per_second", shown.images_per_second},
              {"skipped_samples", t.source->skipped()}});
+    if (const std::string line = cache_line(t.sets); !line.empty() && !std::exchange(cache_told, true)) {
+      progress.message(line);
+    }
     const bool evaluated_next = shown.epoch == r.epochs && t.options.evaluate;
     bool best = false;
     if (t.options.knn_every > 0 && shown.epoch % t.options.knn_every == 0 && !evaluated_next) {
@@ -126,22 +130,22 @@ void describe(const Training& t, const RunFolder& run) {
 }
 
 /// What the encoder has learned, beside an untrained one.
-void evaluate_run(const Training& t, const RunState& state, const EvaluationOptions& evaluation, RunFolder& run) {
+void evaluate_run(const Training& t, const RunState& state, const EvaluationOptions& evaluation, RunFolder& run,
+                  Progress& progress) {
   const Datasets& sets = t.sets;
   const TrainingOptions& o = t.options;
-  nn::Module& encoder = t.model->encoder();
   if (!sets.test) {
-    const auto features = features_of(encoder, *sets.train, o.recipe.augmentation, evaluation, o.knn_samples);
-    const auto collapse = nn::check_collapse(features.values);
-    std::printf("%s, so no accuracy. %s\n",
-                sets.train->classes().empty() ? "no labels" : "too few pictures to hold some out",
-                collapse.message.c_str());
+    const std::size_t classes = sets.train->classes().size();
+    std::printf("%s, so no accuracy\n", classes == 0   ? "no labels"
+                                        : classes == 1 ? "a single class"
+                                                       : "too few pictures to hold some out");
+    monitor(t, evaluation, o.recipe.epochs, run, progress);
     return;
   }
   std::printf("evaluating the trained and the untrained encoder on %lld test images\n",
               static_cast<long long>(sets.test->size()));
   std::fflush(stdout);
-  const Evaluation trained = evaluate(encoder, sets, o.recipe.augmentation, evaluation);
+  const Evaluation trained = evaluate(t.model->encoder(), sets, o.recipe.augmentation, evaluation);
   const auto fresh = make_encoder(o);
   fresh->to(t.compute.device);
   const Evaluation untrained = evaluate_untrained(*fresh, sets, o.recipe.augmentation, evaluation);
@@ -198,7 +202,7 @@ int run_training(const TrainingOptions& options) {
     train(t, state, checkpoints, evaluation, run, progress);
     simclr::save_tensors(run.file(weights_file), t.model->state(),
                          {{"format", "simclr"}, {"config", to_json(o).dump()}});
-    if (o.evaluate) evaluate_run(t, state, evaluation, run);
+    if (o.evaluate) evaluate_run(t, state, evaluation, run, progress);
   } catch (const Stopped&) {
     const int signal = StopRequest::take();
     checkpoints.save(state);

@@ -218,7 +218,7 @@ TEST_CASE("A folder a class") {
   CHECK(set->label(1) == 1);
   CHECK(set->label(2) == 1);
   // notes.txt, ._1.jpeg, deeper, ant/loop; empty, readme.md, loop, up
-  CHECK(set->describe() == "pictures in " + dir.path() + ": 3 in 2 classes (8 other entries ignored)");
+  CHECK(set->describe() == "3 pictures in " + dir.path() + ", 2 classes (ignored: 8 other files and folders)");
   const Sample first = set->sample(0);
   CHECK(first.shape == Shape{2, 2, 3});
   CHECK(first.label == 0);
@@ -241,7 +241,7 @@ TEST_CASE("A flat folder is unlabelled") {
   CHECK(set->label(1) == -1);
   CHECK(set->sample(0).shape == Shape{16, 24, 3});
   CHECK(set->sample(0).label == -1);
-  CHECK_THAT(set->describe(), Contains(": 2, unlabelled (2 other entries ignored)"));
+  CHECK(set->describe() == "2 pictures in " + dir.path() + "/, unlabelled (ignored: 2 other files and folders)");
 }
 
 TEST_CASE("A folder that is no set of pictures ends with one clear line") {
@@ -269,8 +269,9 @@ TEST_CASE("A picture that cannot be read is named") {
   fs::create_symlink(dir.path("gone"), dir.path("3-dangling.jpg"));
   REQUIRE(::mkfifo(dir.path("4-pipe.png").c_str(), 0600) == 0);  // must not hang
   dir.write("5-good.png", small_png());
+  dir.write("6-od\xe9\n\x1b[31m.png", std::string("this is text"));
   const auto set = image_folder(dir.path());
-  REQUIRE(set->size() == 6);
+  REQUIRE(set->size() == 7);
   const auto error = [&](std::int64_t i) { return message_of([&] { (void)set->sample(i); }); };
   CHECK_THAT(error(0), Contains(dir.path("0-truncated.jpg") + ": damaged or unsupported JPEG: "));
   CHECK_THAT(error(1), Contains(dir.path("1-empty.png") + ": the file is empty"));
@@ -278,6 +279,7 @@ TEST_CASE("A picture that cannot be read is named") {
   CHECK_THAT(error(3), Contains("cannot open " + dir.path("3-dangling.jpg") + ": No such file"));
   CHECK_THAT(error(4), Contains(dir.path("4-pipe.png") + " is not a regular file"));
   CHECK(error(5) == "no error");
+  CHECK_THAT(error(6), Contains("6-od\xe9??[31m.png: neither a JPEG"));  // one line, and nothing for the terminal to do
 }
 
 namespace {

@@ -2,12 +2,15 @@
 
 #include <simclr/core/error.h>
 #include <simclr/data/cifar.h>
+#include <simclr/data/free_memory.h>
 #include <simclr/data/idx.h>
 #include <simclr/data/image_folder.h>
 #include <simclr/data/subset.h>
 
+#include <algorithm>
+#include <cstdio>
 #include <filesystem>
-#include <vector>
+#include <iterator>
 
 namespace data = simclr::data;
 namespace fs = std::filesystem;
@@ -46,18 +49,25 @@ Datasets folder(const std::string& dir) {
   if (split) {
     sets.train = data::image_folder((fs::path(dir) / "train").string());
     sets.test = data::image_folder((fs::path(dir) / "test").string());
-    SIMCLR_CHECK(sets.train->classes() == sets.test->classes(), dir, ": train/ and test/ have different classes");
-    if (sets.train->classes().empty()) sets.test = nullptr;
+    const auto &names = sets.train->classes(), &test_names = sets.test->classes();
+    std::vector<std::string> apart;
+    std::set_symmetric_difference(names.begin(), names.end(), test_names.begin(), test_names.end(),
+                                  std::back_inserter(apart));
+    SIMCLR_CHECK(apart.empty(), dir, ": train/ and test/ have different classes; ", apart.front(),
+                 " is only in one of them");
+    if (names.size() < 2) sets.test = nullptr;
     return sets;
   }
   const std::shared_ptr<const data::Dataset> all = data::image_folder(dir);
   sets.train = all;
-  if (all->classes().empty()) return sets;
+  if (all->classes().size() < 2) return sets;  // nothing to tell apart
   std::vector<std::int64_t> kept, held;
   for (std::int64_t i = 0; i < all->size(); ++i) (i % holdout_every == 0 ? held : kept).push_back(i);
   if (kept.size() >= 2 && held.size() >= 2) {
     sets.train = data::subset(all, kept);
     sets.test = data::subset(all, held);
+    sets.note = "every fifth picture is kept for the evaluation (to choose them, make the folders train and test in " +
+                dir + ")";
   }
   return sets;
 }
@@ -94,4 +104,46 @@ Datasets open_datasets(const std::string& kind, const std::string& dir) {
   sets.note = "auto: no CIFAR-10 in " + place + ", so Fashion-MNIST from " + fashion_folder +
               " (CIFAR-10: run scripts/download cifar10)";
   return sets;
+}
+
+void cache_decoded(Datasets& sets, double cache_gb, const std::string& cache_dir) {
+  if (sets.kind != "folder" || (cache_gb == 0 && cache_dir.empty())) return;
+  const double memory = cache_gb < 0 ? static_cast<double>(simclr::data::free_memory()) / 2 : cache_gb * 1e9;
+  const auto pictures = static_cast<double>(sets.train->size() + (sets.test ? sets.test->size() : 0));
+  for (auto* set : {&sets.train, &sets.test}) {
+    if (!*set) continue;
+    const double share = memory * static_cast<double>((*set)->size()) / pictures;
+    sets.caches.push_back(std::make_shared<data::DecodedCache>(
+        *set, data::DecodedCacheOptions{.memory_bytes = static_cast<std::int64_t>(share), .spill_folder = cache_dir}));
+    *set = sets.caches.back();
+  }
+}
+
+std::string cache_line(const Datasets& sets) {
+  data::DecodedCache::State sum;
+  for (const auto& cache : sets.caches) {
+    const data::DecodedCache::State state = cache->state();
+    sum.in_memory += state.in_memory;
+    sum.memory_bytes += state.memory_bytes;
+    sum.in_file += state.in_file;
+    sum.file_bytes += state.file_bytes;
+    sum.full = sum.full || state.full;
+    if (sum.file_problem.empty()) sum.file_problem = state.file_problem;
+  }
+  if (sum.in_memory + sum.in_file == 0) return "";
+  const auto part = [](std::int64_t count, std::int64_t bytes, const char* where) {
+    const double unit = bytes >= 1'000'000'000 ? 1e9 : bytes >= 1'000'000 ? 1e6 : 1e3;
+    char text[96];
+    std::snprintf(text, sizeof text, "%lld in %s (%.1f %s)", static_cast<long long>(count), where,
+                  static_cast<double>(bytes) / unit,
+                  unit == 1e9   ? "GB"
+                  : unit == 1e6 ? "MB"
+                                : "kB");
+    return std::string(text);
+  };
+  std::string line = "decoded pictures are kept: " + part(sum.in_memory, sum.memory_bytes, "memory");
+  if (sum.in_file > 0) line += ", " + part(sum.in_file, sum.file_bytes, "a temporary file");
+  if (!sum.file_problem.empty()) line += "; the file takes no more: " + sum.file_problem;
+  if (sum.full) line += "; the others are decoded in every epoch, --cache-gb and --cache-dir keep more";
+  return line;
 }

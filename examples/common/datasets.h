@@ -1,24 +1,35 @@
 #pragma once
 
 #include <simclr/data/dataset.h>
+#include <simclr/data/decoded_cache.h>
 
 #include <memory>
 #include <string>
+#include <vector>
 
 /// What a program trains and evaluates on.
 struct Datasets {
   std::string kind;  // cifar10, cifar100, fashion-mnist or folder
   std::shared_ptr<const simclr::data::Dataset> train;
-  std::shared_ptr<const simclr::data::Dataset> test;  // null where there are no labels to evaluate with
-  int size = 32;                                      // the side of a view that suits the pictures
-  int channels = 3;                                   // of a view
-  std::string note;  // which was chosen, why, and how to get the other; for `auto` only
+  std::shared_ptr<const simclr::data::Dataset>
+      test;          // null where there is nothing to evaluate with: no labels, or one class
+  int size = 32;     // the side of a view that suits the pictures
+  int channels = 3;  // of a view
+  std::string note;  // what was chosen and how to choose otherwise; empty: nothing was
+  std::vector<std::shared_ptr<const simclr::data::DecodedCache>> caches = {};  // of train and test, where they have one
 };
 
 /// `kind`: auto, cifar10, cifar100, fashion-mnist or folder. `dir` is where it lies; empty: the usual places. A folder
-/// with train/ and test/ inside is taken as split; else a fifth of a labelled folder is kept for evaluation.
+/// with train/ and test/ inside is taken as split; else a fifth of a labelled folder is kept for evaluation. Pictures
+/// of a single class count as unlabelled.
 /// Throws simclr::Error with what is missing and how to get it.
 Datasets open_datasets(const std::string& kind, const std::string& dir);
 
 /// The same, for programs that need labels to train and to test on. Throws simclr::Error where there are none.
 Datasets open_labelled(const std::string& kind, const std::string& dir);
+
+/// Lets a folder's pictures be decoded once: as --cache-gb and --cache-dir say. Other data sets lie in memory already.
+void cache_decoded(Datasets& sets, double cache_gb, const std::string& cache_dir);
+
+/// What the caches hold by now, in one line; empty where there are none, or nothing in them.
+std::string cache_line(const Datasets& sets);

@@ -20,11 +20,11 @@ std::shared_ptr<const data::Dataset> borrowed(const data::Dataset& samples) {
 }
 
 nn::NextBatch batches(std::shared_ptr<const data::Dataset> samples, const data::Augmentation& policy,
-                      const EvaluationOptions& options) {
+                      const EvaluationOptions& options, std::uint64_t seed = 0) {
   const std::int64_t total = samples->size();
-  auto next =
-      data::one_pass(std::move(samples), std::make_shared<data::PictureViews>(policy.evaluation()),
-                     {.batch_size = options.batch_size, .workers = options.workers, .on_warning = options.on_warning});
+  auto next = data::one_pass(
+      std::move(samples), std::make_shared<data::PictureViews>(policy),
+      {.batch_size = options.batch_size, .seed = seed, .workers = options.workers, .on_warning = options.on_warning});
   return [next = std::move(next), total, done = std::int64_t{0}, report = options.on_progress](
              Tensor& inputs, std::vector<std::int32_t>& labels) mutable {
     if (StopRequest::requested()) throw Stopped{};
@@ -42,14 +42,27 @@ std::string row(const char* label, double trained, double untrained) {
   return text;
 }
 
+/// At most so much of a class's name, without what a terminal takes for a command; UTF-8 is cut between characters.
+std::string shown(const std::string& name, std::size_t columns, bool padded) {
+  std::string text;
+  std::size_t used = 0;
+  for (const char c : name) {
+    const auto byte = static_cast<unsigned char>(c);
+    const bool begins = (byte & 0xc0) != 0x80;
+    if (begins && ++used > columns) break;
+    text += byte < 0x20 || byte == 0x7f ? '?' : c;
+  }
+  if (padded && used < columns) text.append(columns - used, ' ');
+  return text;
+}
+
 std::string confusion_matrix(const nn::Metrics& m, const std::vector<std::string>& classes) {
   std::string out = "\n  linear probe: rows are the true class, columns the predicted one, in the same order\n";
   const std::size_t n = classes.size();
   for (std::size_t c = 0; c < n; ++c) {
-    char text[64];
-    std::snprintf(text, sizeof text, "  %-12.12s", classes[c].c_str());
-    out += text;
+    out += "  " + shown(classes[c], 12, true);
     for (std::size_t k = 0; k < n; ++k) {
+      char text[32];
       std::snprintf(text, sizeof text, " %5lld", static_cast<long long>(m.confusion[c * n + k]));
       out += text;
     }
@@ -67,11 +80,11 @@ std::string per_class(const nn::Metrics& m, const std::vector<std::string>& clas
       if (k != c && m.confusion[c * n + k] > m.confusion[c * n + other]) other = k;
     }
     const auto mistaken = static_cast<long long>(m.confusion[c * n + other]);
-    char text[160];
-    std::snprintf(text, sizeof text, "  %-24.24s %10.2f %8.2f %8.2f   ", classes[c].c_str(), 100 * m.precision[c],
-                  100 * m.recall[c], 100 * m.f1[c]);
-    out += text;
-    out += other == c || mistaken == 0 ? "-\n" : classes[other] + " (" + std::to_string(mistaken) + ")\n";
+    char text[64];
+    std::snprintf(text, sizeof text, " %10.2f %8.2f %8.2f   ", 100 * m.precision[c], 100 * m.recall[c], 100 * m.f1[c]);
+    out += "  " + shown(classes[c], 24, true) + text;
+    out += other == c || mistaken == 0 ? "-\n"
+                                       : shown(classes[other], 24, false) + " (" + std::to_string(mistaken) + ")\n";
   }
   return out;
 }
@@ -82,7 +95,16 @@ nn::Features features_of(nn::Module& encoder, const data::Dataset& samples, cons
                          const EvaluationOptions& options, std::int64_t limit) {
   std::shared_ptr<const data::Dataset> chosen = borrowed(samples);
   if (limit > 0) chosen = data::spread(std::move(chosen), limit);
-  return nn::extract_features(encoder, batches(std::move(chosen), policy, options));
+  return nn::extract_features(encoder, batches(std::move(chosen), policy.evaluation(), options));
+}
+
+ViewsOnSphere views_on_sphere(nn::Module& encoder, const data::Dataset& samples, const data::Augmentation& policy,
+                              const EvaluationOptions& options, std::int64_t limit) {
+  const auto chosen = data::spread(borrowed(samples), limit);
+  // Unreadable samples are left out of both.
+  const Tensor a = nn::extract_features(encoder, batches(chosen, policy, options, 1)).values;
+  const Tensor b = nn::extract_features(encoder, batches(chosen, policy, options, 2)).values;
+  return {.alignment = nn::alignment(a, b), .uniformity = (nn::uniformity(a) + nn::uniformity(b)) / 2};
 }
 
 Evaluation evaluate(nn::Module& encoder, const Datasets& sets, const data::Augmentation& policy,
@@ -97,7 +119,7 @@ Evaluation evaluate(nn::Module& encoder, const Datasets& sets, const data::Augme
 
 Evaluation evaluate_untrained(nn::Module& encoder, const Datasets& sets, const data::Augmentation& policy,
                               const EvaluationOptions& options) {
-  nn::calibrate_batchnorm(encoder, batches(borrowed(*sets.train), policy, options));
+  nn::calibrate_batchnorm(encoder, batches(borrowed(*sets.train), policy.evaluation(), options));
   return evaluate(encoder, sets, policy, options);
 }
 

@@ -33,6 +33,17 @@ simclr::nn::Features features_of(simclr::nn::Module& encoder, const simclr::data
                                  const simclr::data::Augmentation& policy, const EvaluationOptions& options,
                                  std::int64_t limit = 0);
 
+/// How two random views of the same pictures lie on the sphere; see nn/evaluate.h.
+struct ViewsOnSphere {
+  double alignment = 0;
+  double uniformity = 0;  // the mean of both views'
+};
+
+/// Measures it for up to `limit` samples; the views are the same each time.
+ViewsOnSphere views_on_sphere(simclr::nn::Module& encoder, const simclr::data::Dataset& samples,
+                              const simclr::data::Augmentation& policy, const EvaluationOptions& options,
+                              std::int64_t limit);
+
 /// kNN and linear probe of a frozen encoder, trained on sets.train's labels and tested on sets.test.
 Evaluation evaluate(simclr::nn::Module& encoder, const Datasets& sets, const simclr::data::Augmentation& policy,
                     const EvaluationOptions& options);

@@ -7,8 +7,8 @@
 
 #include <optional>
 
-/// How the encoder does while it trains, on a subset, so that it costs little: kNN where there are labels, and a look
-/// for collapse. Prints a line, and logs an event `knn`. `epoch` counts from 1. Returns the kNN accuracy; empty: no
-/// labels.
+/// How the encoder does, on a subset, so that it costs little: kNN where there are labels, a look for collapse, and
+/// alignment and uniformity of random views. Prints a line, and logs an event `knn`. `epoch` counts from 1. Returns the
+/// kNN accuracy; empty: no labels.
 std::optional<double> monitor(const Training& training, const EvaluationOptions& evaluation, int epoch, RunFolder& run,
                               Progress& progress);

@@ -60,6 +60,7 @@ Training make_training(const TrainingOptions& options, const std::function<void(
   t.sets = open_datasets(options.dataset, options.data_dir);
   if (!t.sets.note.empty()) std::printf("%s\n", t.sets.note.c_str());
   if (options.limit > 0) t.sets.train = data::spread(t.sets.train, options.limit);
+  cache_decoded(t.sets, options.cache_gb, options.cache_dir);
   Recipe& r = t.options.recipe;
   SIMCLR_CHECK(t.sets.train->size() >= r.batch_size, "--batch-size ", r.batch_size, " is more than the ",
                t.sets.train->size(), " training images; lower it");

@@ -38,6 +38,8 @@ void visit(Fields& f, TrainingOptions& o) {
   f("dataset", o.dataset);
   f("data", o.data_dir);
   f("limit", o.limit);
+  f("cache_gb", o.cache_gb);
+  f("cache_dir", o.cache_dir);
   f("size", r.size);
   f("arch", r.arch);
   f("width", r.width);
@@ -92,22 +94,10 @@ void visit(Fields& f, TrainingOptions& o) {
 }
 
 /// What may change when a run goes on from a checkpoint.
-const std::set<std::string> changeable = {"version",
-                                          "data",
-                                          "device",
-                                          "dtype",
-                                          "images",
-                                          "graph",
-                                          "threads",
-                                          "workers",
-                                          "knn_k",
-                                          "checkpoint_minutes",
-                                          "keep_checkpoints",
-                                          "knn_every",
-                                          "knn_samples",
-                                          "knn_temperature",
-                                          "probe_epochs",
-                                          "evaluate"};
+const std::set<std::string> changeable = {
+    "version",          "data",      "cache_gb",    "cache_dir",       "device",       "dtype",
+    "images",           "graph",     "threads",     "workers",         "knn_k",        "checkpoint_minutes",
+    "keep_checkpoints", "knn_every", "knn_samples", "knn_temperature", "probe_epochs", "evaluate"};
 
 /// 0.2f as 0.2, not as 0.20000000298.
 double shortest(float value) {

@@ -108,6 +108,8 @@ void check(const TrainingOptions& o) {
   SIMCLR_CHECK(o.workers >= 0 && o.workers <= 256, "--workers ", o.workers, ": must be 0 to 256");
   SIMCLR_CHECK(r.size == 0 || (r.size >= 8 && r.size <= 1024), "--size ", r.size, ": must be 8 to 1024 pixels");
   SIMCLR_CHECK(o.limit >= 0, "--limit ", o.limit, ": cannot be negative");
+  SIMCLR_CHECK((o.cache_gb >= 0 || o.cache_gb == -1) && o.cache_gb <= 1e6, "--cache-gb ", o.cache_gb,
+               ": must be positive, 0 (no cache) or -1 (half of the free memory)");
   SIMCLR_CHECK(o.knn_every >= 0, "--knn-every ", o.knn_every, ": cannot be negative; 0: none");
   SIMCLR_CHECK(o.knn_samples >= 2, "--knn-samples ", o.knn_samples, ": at least 2 are needed");
   SIMCLR_CHECK(o.knn_k >= 1, "--knn-k ", o.knn_k, ": at least 1 is needed");
@@ -138,6 +140,11 @@ bool parse_command_line(int argc, char** argv, TrainingOptions& o) {
   const char* group = "Data";
   add_dataset_options(app, o.dataset, o.data_dir);
   app.add_option("--limit", o.limit, "Train on so many images, spread over the set; 0: all")->group(group);
+  app.add_option("--cache-gb", o.cache_gb,
+                 "Memory for a folder's decoded pictures; -1: half of what is free, 0: decode in every epoch")
+      ->group(group);
+  app.add_option("--cache-dir", o.cache_dir, "Where decoded pictures that do not fit there go, in a temporary file")
+      ->group(group);
   app.add_option("--size", r.size, "Side of a view in pixels; 0: the data set's own (32, Fashion-MNIST 28)")
       ->group(group);
 

@@ -11,6 +11,8 @@ struct TrainingOptions {
   std::string dataset = "auto";
   std::string data_dir;
   std::int64_t limit = 0;  // train on so many pictures, spread over the set; 0: all
+  double cache_gb = -1;    // of a folder's decoded pictures in memory; negative: half of what is free
+  std::string cache_dir;   // where those that do not fit are kept in a temporary file; empty: nowhere
 
   std::string device = "auto";  // auto: the first GPU, else the CPU
   std::string dtype = "auto";   // f32, bf16 or auto: bf16 on a GPU
