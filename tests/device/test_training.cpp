@@ -9,7 +9,7 @@ using namespace simclr;
 
 namespace {
 
-constexpr std::int64_t pictures = 160, batch = 32;
+constexpr std::int64_t pictures = 160, batch = 32, large_batch = 128;
 constexpr int steps = 10;
 
 /// Pictures with some structure: a gradient of a random direction and colour each, and noise.
@@ -36,7 +36,7 @@ data::Augmentation policy() {
 }
 
 nn::SimCLR tiny_model() {
-  const auto encoder = std::make_shared<nn::ResNet>(nn::ResNet::Block::basic, std::vector<int>{1, 1, 1},
+  const auto encoder = std::make_shared<nn::ResNet>(nn::ResNet::Block::basic, std::vector<int>{1, 1},
                                                     nn::ResNetOptions{.width = 8, .seed = 1});
   return nn::SimCLR({.encoder = encoder, .head = {.hidden = 32, .out = 32, .seed = 1}});
 }
@@ -44,9 +44,9 @@ nn::SimCLR tiny_model() {
 struct Optimizers {
   enum Kind { sgd, lars, adamw, frozen };
   static std::unique_ptr<nn::Optimizer> make(Kind kind, const nn::Module& model) {
-    const nn::Schedule schedule = nn::warmup_cosine({.peak = kind == adamw  ? 3e-4
-                                                             : kind == lars ? 1e-2
-                                                             : kind == sgd  ? 1e-3
+    const nn::Schedule schedule = nn::warmup_cosine({.peak = kind == adamw  ? 6e-4
+                                                             : kind == lars ? 6e-2
+                                                             : kind == sgd  ? 4e-3
                                                                             : 0,
                                                      .steps = 2 * steps,
                                                      .warmup_steps = 3});
@@ -68,7 +68,7 @@ std::vector<double> losses_on_cpu(Optimizers::Kind kind) {
   auto model = tiny_model();
   const auto optimizer = Optimizers::make(kind, model);
   const data::Loader loader(tiny_pictures(), std::make_shared<data::PictureViews>(policy()),
-                            {.batch_size = batch, .seed = 3, .workers = 0});
+                            {.batch_size = large_batch, .seed = 3, .workers = 0});
   std::vector<double> losses;
   for (std::uint32_t epoch = 0; losses.size() < steps; ++epoch) {
     for (const data::Batch& b : loader.epoch(epoch)) losses.push_back(one_step(model, *optimizer, b.views));
@@ -81,7 +81,7 @@ std::vector<double> losses_on_device(Optimizers::Kind kind, DType dtype) {
   model.to(test::device());
   const auto optimizer = Optimizers::make(kind, model);
   data::DeviceLoader loader(*tiny_pictures(), policy(), test::device(),
-                            {.batch_size = batch, .seed = 3, .dtype = dtype});
+                            {.batch_size = large_batch, .seed = 3, .dtype = dtype});
   std::vector<double> losses;
   for (std::uint32_t epoch = 0; losses.size() < steps; ++epoch) {
     loader.begin(epoch);
@@ -100,15 +100,16 @@ void once() {
 
 }  // namespace
 
-// A tiny network with batch norm is chaotic: at a learning rate where the loss falls fast, a difference of 1e-6 grows
-// fourfold a step. At these rates it stays near 1e-6 in f32, and 7e-3 in bf16.
+// A tiny network with batch norm is chaotic: with few pictures a batch, three stages and a learning rate at which the
+// loss falls fast, a difference of 1e-6 grows fourfold a step. Here it stays near 1e-5 in f32 and 3e-3 in bf16, while
+// ten steps move the loss by 0.1.
 DEVICE_TEST_CASE("ten training steps give the CPU's losses") {
   once();
   const auto untrained = losses_on_cpu(Optimizers::frozen);
   for (const auto kind : {Optimizers::sgd, Optimizers::lars, Optimizers::adamw}) {
     const auto expected = losses_on_cpu(kind);
     REQUIRE(expected.size() == steps);
-    CHECK(std::abs(expected.back() - untrained.back()) > 5e-3);  // 50 times the f32 tolerance: the steps do matter
+    CHECK(expected.back() < untrained.back() - 5e-2);  // five times the bf16 tolerance: a lost update shows
     for (const DType dtype : test::device_dtypes) {
       const auto losses = losses_on_device(kind, dtype);
       for (std::size_t i = 0; i < steps; ++i) {
