@@ -45,7 +45,7 @@ struct Affine {
 /// The gradient behind a ReLU whose output is y. By value: a load under a condition would not vectorise.
 template <class T>
 T behind_relu(T y, T dy) {
-  return y > T{0} ? dy : T{0};
+  return y > T{0} ? dy : dy - dy;  // 0, or NaN
 }
 
 /// Calls body(g), g(index, lane) being the gradient behind the ReLU mask.
@@ -151,7 +151,7 @@ void apply_cpu(const Tensor& x, const BatchnormStatistics& statistics, const Ten
         for (std::int64_t i = 0; i < n; ++i) y[offset + i] = value(offset + i, i);
       });
     };
-    const auto positive = [](T value) { return T{0} > value ? T{0} : value; };  // lets a NaN through
+    const auto positive = [](T value) { return value > T{0} ? value : value - value; };  // 0, or NaN
     if (residual.defined()) {
       const T* r = residual.data<T>();
       const auto sum = [=](std::int64_t index, std::int64_t lane) { return affine(index, lane) + r[index]; };

@@ -139,7 +139,7 @@ __global__ void __launch_bounds__(walk_threads, apply_resident)
       for (int k = 0; k < N; ++k) {
         float result = coefficients.affine(value[r][k], k);
         if constexpr (with_residual) result += added[r][k];
-        value[r][k] = relu && 0.0f > result ? 0.0f : result;  // lets a NaN through
+        value[r][k] = relu && !(result > 0.0f) ? result - result : result;  // 0, or NaN
       }
       store<N>(y + i + r * share.step, value[r]);
     }
@@ -175,8 +175,9 @@ struct Gradients {
     for (int r = 0; r < rows; ++r) {
 #pragma unroll
       for (int k = 0; k < N; ++k) {
-        if constexpr (mask == Mask::y) g[r][k] = y[r][k] > 0.0f ? g[r][k] : 0.0f;
-        if constexpr (mask == Mask::x) g[r][k] = coefficients.affine(x[r][k], k) > 0.0f ? g[r][k] : 0.0f;
+        [[maybe_unused]] const float closed = g[r][k] - g[r][k];  // 0, or NaN
+        if constexpr (mask == Mask::y) g[r][k] = y[r][k] > 0.0f ? g[r][k] : closed;
+        if constexpr (mask == Mask::x) g[r][k] = coefficients.affine(x[r][k], k) > 0.0f ? g[r][k] : closed;
       }
     }
   }

@@ -6,6 +6,8 @@
 /// Batch normalisation over all but the last dimension (Ioffe & Szegedy, arXiv 1502.03167), fused with a
 /// residual addition and a ReLU:
 ///   y = act(gamma (x - mean) rstd + beta [+ residual]),  rstd = 1 / sqrt(var + eps)
+/// The ReLU lets NaN and -Inf through as NaN, and a gradient of NaN or Inf as NaN even where it is closed, so that a
+/// fault stays visible behind it.
 /// x, y, residual [...,C] f32 or f64 on the CPU, f32 or bf16 on a GPU; gamma, beta, mean, rstd and the running
 /// statistics [C] of the same dtype, f32 beside bf16. Training goes in steps - partial sums, finalise, apply - so
 /// that sums from several devices can be merged in between. PyTorch's conventions: biased variance normalises,

@@ -43,7 +43,7 @@ void relu_forward_cpu(const Tensor& x_tensor, Tensor& y) {
   dispatch_float(y.dtype(), [&](auto zero) {
     using T = decltype(zero);
     const T* x = x_tensor.data<T>();
-    map<T>(y, [=](std::int64_t i) { return T{0} > x[i] ? T{0} : x[i]; });  // lets a NaN through
+    map<T>(y, [=](std::int64_t i) { return x[i] > T{0} ? x[i] : x[i] - x[i]; });  // 0, or NaN
   });
 }
 
@@ -51,7 +51,7 @@ void relu_backward_cpu(const Tensor& dy_tensor, const Tensor& y_tensor, Tensor& 
   dispatch_float(dx.dtype(), [&](auto zero) {
     using T = decltype(zero);
     const T *dy = dy_tensor.data<T>(), *y = y_tensor.data<T>();
-    map<T>(dx, [=](std::int64_t i) { return y[i] > T{0} ? dy[i] : T{0}; });
+    map<T>(dx, [=](std::int64_t i) { return y[i] > T{0} ? dy[i] : dy[i] - dy[i]; });
   });
 }
 
@@ -147,7 +147,7 @@ void normalize_backward_cpu(const Tensor& du_tensor, const Normalized& forward, 
                      T* dx = dx_first + row * size;
                      const auto norm = static_cast<double>(norms[row]);
                      if (norm == 0) {
-                       std::fill_n(dx, size, T{0});
+                       std::transform(du, du + size, dx, [](T d) { return d - d; });  // 0, or NaN
                        continue;
                      }
                      double dot = 0;

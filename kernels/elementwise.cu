@@ -49,7 +49,7 @@ struct Relu {
   __device__ void at(std::int64_t i) const {
     Pack<N> value = load<N>(x + i);
 #pragma unroll
-    for (int k = 0; k < N; ++k) value[k] = 0.0f > value[k] ? 0.0f : value[k];  // lets a NaN through
+    for (int k = 0; k < N; ++k) value[k] = value[k] > 0.0f ? value[k] : value[k] - value[k];  // 0, or NaN
     store<N>(y + i, value);
   }
 };
@@ -63,7 +63,7 @@ struct ReluBackward {
     Pack<N> gradient = load<N>(dy + i);
     const Pack<N> output = load<N>(y + i);
 #pragma unroll
-    for (int k = 0; k < N; ++k) gradient[k] = output[k] > 0.0f ? gradient[k] : 0.0f;
+    for (int k = 0; k < N; ++k) gradient[k] = output[k] > 0.0f ? gradient[k] : gradient[k] - gradient[k];
     store<N>(dx + i, gradient);
   }
 };
@@ -176,7 +176,8 @@ __global__ void __launch_bounds__(row_threads) normalize_backward_kernel(const T
   for (std::int64_t i = lane_index(); i < width; i += 32) {
     const double gradient = static_cast<double>(widen(du[row * width + i]));
     const double along = dot * static_cast<double>(widen(u[row * width + i]));
-    dx[row * width + i] = narrow_to<T>(length == 0 ? 0.0f : static_cast<float>((gradient - along) / length));
+    const double closed = gradient - gradient;  // 0, or NaN
+    dx[row * width + i] = narrow_to<T>(static_cast<float>(length == 0 ? closed : (gradient - along) / length));
   }
 }
 

@@ -13,9 +13,9 @@ SIMCLR_API Tensor add(const Tensor& a, const Tensor& b);
 SIMCLR_API Tensor multiply(const Tensor& a, const Tensor& b);
 /// y = factor x.
 SIMCLR_API Tensor scale(const Tensor& x, double factor);
-/// y = max(x, 0).
+/// y = max(x, 0); NaN where x is NaN or -Inf, so that a fault stays visible behind it.
 SIMCLR_API Tensor relu_forward(const Tensor& x);
-/// dx = dy where y > 0, else 0.
+/// dx = dy where y > 0, else 0; NaN where such a dy is NaN or Inf, for the same reason.
 SIMCLR_API Tensor relu_backward(const Tensor& dy, const Tensor& y);
 /// x [...,C] + bias [C].
 SIMCLR_API Tensor add_bias(const Tensor& x, const Tensor& bias);
@@ -29,7 +29,7 @@ struct Normalized {
   Tensor norm;
 };
 SIMCLR_API Normalized normalize_forward(const Tensor& x);
-/// dx = (du - (du.u) u) / |x|; 0 where |x| = 0.
+/// dx = (du - (du.u) u) / |x|; 0 where |x| = 0, NaN where such a du is NaN or Inf.
 SIMCLR_API Tensor normalize_backward(const Tensor& du, const Normalized& forward);
 
 struct ElementwiseKernels {

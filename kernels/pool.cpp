@@ -45,6 +45,7 @@ void max_forward_cpu(const Tensor& x_tensor, const MaxPoolGeometry& g, Tensor& y
     const T* x = x_tensor.data<T>();
     T* y = y_tensor.data<T>();
     std::int32_t* argmax = argmax_tensor.data<std::int32_t>();
+    constexpr T lowest = std::numeric_limits<T>::lowest(), not_a_number = std::numeric_limits<T>::quiet_NaN();
     parallel_for(y_tensor.dim(0) * out_height, rows_of(out_width * channels),
                  [=](std::int64_t begin, std::int64_t end) {
                    for (std::int64_t row = begin; row < end; ++row) {
@@ -63,7 +64,7 @@ void max_forward_cpu(const Tensor& x_tensor, const MaxPoolGeometry& g, Tensor& y
                            const T* pixel = image + (h * width + w) * channels;
 #pragma omp simd
                            for (std::int64_t c = 0; c < channels; ++c) {
-                             const T value = pixel[c];
+                             const T value = pixel[c] >= lowest ? pixel[c] : not_a_number;
                              const bool wins = (value > best[c]) | (value != value);  // a NaN wins and stays
                              best[c] = wins ? value : best[c];
                              winner[c] = wins ? place : winner[c];

@@ -53,6 +53,8 @@ struct Place {
   }
 };
 
+constexpr float lowest = -3.40282347e38f;  // the lowest that is finite
+
 /// argmax of N channels.
 template <int N>
 struct alignas(N * 4 < 16 ? N * 4 : 16) Winners {
@@ -82,10 +84,11 @@ struct MaxForward {
 #pragma unroll 3
       for (unsigned w = over_w.begin; w < over_w.end; ++w) {
         place = h * in.width + w;
-        const Pack<N> value = load<N>(image + static_cast<std::int64_t>(place) * channels);
+        Pack<N> value = load<N>(image + static_cast<std::int64_t>(place) * channels);
 #pragma unroll
         for (int k = 0; k < N; ++k) {
-          const bool wins = value[k] > best[k] || value[k] != value[k];  // a NaN wins and stays
+          value[k] = value[k] >= lowest ? value[k] : value[k] - value[k];  // -Inf becomes NaN
+          const bool wins = value[k] > best[k] || value[k] != value[k];    // a NaN wins and stays
           best[k] = wins ? value[k] : best[k];
           winner.place[k] = wins ? static_cast<std::int32_t>(place) : winner.place[k];
         }

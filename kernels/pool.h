@@ -13,7 +13,7 @@ struct MaxPoolGeometry {
 };
 
 struct MaxPoolResult {
-  Tensor y;       // [N,(H+2p-k)/s+1,(W+2p-k)/s+1,C]
+  Tensor y;       // [N,(H+2p-k)/s+1,(W+2p-k)/s+1,C]; NaN where a window holds NaN or -Inf, so that faults stay visible
   Tensor argmax;  // i32, same shape: h * W + w of the winner in its image; the first of equals
 };
 

@@ -243,6 +243,33 @@ TEST_CASE("a huge mean does not swallow the variance") {
   check(1e9, DType::f64, 1e-13);
 }
 
+TEST_CASE("the fused ReLU hides nothing that is not finite, forward or backward") {
+  const Tensor one = Tensor::full({2}, 1.0), zero = Tensor::zeros({2});
+  const BatchnormStatistics unit{zero, one};
+  for (const float bad : {NAN, INFINITY, -INFINITY}) {
+    // Values [2,2]: -1, bad; 3, -2.
+    const Tensor x = Tensor::from(std::vector<float>{-1, bad, 3, -2}, {2, 2});
+    for (const bool added : {false, true}) {
+      const Tensor residual = added ? Tensor::zeros({2, 2}) : Tensor();
+      const auto y = batchnorm_apply(x, unit, one, zero, residual, true).to_vector<double>();
+      CHECK(std::isnan(y[1]) == (bad != INFINITY));
+      CHECK_FALSE(std::isfinite(y[1]));
+      CHECK((y[0] == 0 && y[2] == 3 && y[3] == 0));
+    }
+    const Tensor dy = Tensor::from(std::vector<float>{bad, 1, 1, 1}, {2, 2});
+    const Tensor closed = Tensor::from(std::vector<float>{-1, -1, 3, 3}, {2, 2});
+    for (const Tensor& y : {Tensor(), batchnorm_apply(closed, unit, one, zero, Tensor::zeros({2, 2}), true)}) {
+      Tensor dgamma = Tensor::zeros({2}), dbeta = Tensor::zeros({2}), masked = Tensor::zeros({2, 2});
+      batchnorm_backward_sums(dy, {closed, one, zero, unit, y, true}, dgamma, dbeta, masked);
+      CHECK(std::isnan(dbeta.to_vector<double>()[0]));
+      CHECK(dbeta.to_vector<double>()[1] == 1);
+      const auto g = masked.to_vector<double>();
+      CHECK(std::isnan(g[0]));
+      CHECK((g[1] == 0 && g[2] == 1 && g[3] == 1));
+    }
+  }
+}
+
 TEST_CASE("a value that is not finite spoils its own channel and no other") {
   for (const double bad : {double(INFINITY), double(NAN)}) {
     for (const std::int64_t row : {0, 7}) {

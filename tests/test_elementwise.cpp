@@ -56,14 +56,31 @@ TEST_CASE("elementwise functions agree with loops in double") {
   }
 }
 
-TEST_CASE("ReLU lets a NaN through and blocks its gradient, and has gradient 0 at 0") {
+TEST_CASE("ReLU hides neither NaN nor -Inf, blocks gradients behind them, and has gradient 0 at 0") {
   for (const DType dtype : {DType::f64, DType::f32}) {
     const Tensor x = Tensor::from(Values{NAN, -INFINITY, INFINITY, 0.0, -0.0, -1, 2}, {7}).to(dtype);
     const Tensor y = relu_forward(x);
     const Values values = y.to_vector<double>();
     CHECK(std::isnan(values[0]));
-    CHECK(Values(values.begin() + 1, values.end()) == Values{0, INFINITY, 0, 0, 0, 2});
+    CHECK(std::isnan(values[1]));
+    CHECK(Values(values.begin() + 2, values.end()) == Values{INFINITY, 0, 0, 0, 2});
     CHECK(relu_backward(Tensor::full({7}, 3.0, dtype), y).to_vector<double>() == Values{0, 0, 3, 0, 0, 0, 3});
+  }
+}
+
+TEST_CASE("gradients that are not finite pass a closed ReLU and a zero row as NaN") {
+  for (const DType dtype : {DType::f64, DType::f32}) {
+    for (const double bad : Values{NAN, INFINITY, -INFINITY}) {
+      const Tensor dy = Tensor::from(Values{bad, bad, 1, 1}, {4}).to(dtype);
+      const Values dx = relu_backward(dy, Tensor::from(Values{0, 2, 0, 2}, {4}).to(dtype)).to_vector<double>();
+      CHECK(std::isnan(dx[0]));
+      CHECK_FALSE(std::isfinite(dx[1]));
+      CHECK(Values(dx.begin() + 2, dx.end()) == Values{0, 1});
+      const Normalized zero_row = normalize_forward(Tensor::zeros({1, 4}, dtype));
+      const Values through = normalize_backward(dy.reshape({1, 4}), zero_row).to_vector<double>();
+      CHECK(std::isnan(through[0]));
+      CHECK(through[3] == 0);
+    }
   }
 }
 

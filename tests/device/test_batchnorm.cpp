@@ -185,6 +185,38 @@ DEVICE_TEST_CASE("a huge mean does not swallow the variance") {
   check(DType::bf16, 200, 1e-6);  // steps of 1: some three values are left
 }
 
+DEVICE_TEST_CASE("the fused ReLU hides nothing that is not finite, forward or backward") {
+  const Tensor one = Tensor::full({2}, 1.0, DType::f32, test::device());
+  const Tensor zero = Tensor::zeros({2}, DType::f32, test::device());
+  const BatchnormStatistics unit{zero, one};
+  for (const DType dtype : test::device_dtypes) {
+    const auto rows = [&](const Values& values) { return both(Tensor::from(values, {2, 2}), dtype).on_device; };
+    const Tensor nothing = rows({0, 0, 0, 0}), closed = rows({-1, -1, 3, 3});
+    for (const double bad : {double(NAN), double(INFINITY), -double(INFINITY)}) {
+      for (const Tensor& residual : {Tensor(), nothing}) {
+        const Values y = batchnorm_apply(rows({-1, bad, 3, -2}), unit, one, zero, residual, true).to_vector<double>();
+        CHECK(std::isnan(y[1]) == (bad != INFINITY));
+        CHECK_FALSE(std::isfinite(y[1]));
+        CHECK((y[0] == 0 && y[2] == 3 && y[3] == 0));
+      }
+      const Tensor dy = rows({bad, 1, 1, 1});
+      for (const Tensor& y : {Tensor(), batchnorm_apply(closed, unit, one, zero, nothing, true)}) {
+        const BatchnormSaved saved{closed, one, zero, unit, y, true};
+        const Gradients found = gradients(dy, saved, true);
+        CHECK(std::isnan(found.dbeta.to_vector<double>()[0]));
+        CHECK(found.dbeta.to_vector<double>()[1] == 1);
+        const Values g = found.masked.to_vector<double>();
+        CHECK(std::isnan(g[0]));
+        CHECK((g[1] == 0 && g[2] == 1 && g[3] == 1));
+        const Values dx =
+            batchnorm_backward_data(dy, false, saved, found.dgamma, found.dbeta, 2, false).to_vector<double>();
+        CHECK(std::isnan(dx[0]));
+        CHECK((dx[1] == 0 && dx[3] == 1));
+      }
+    }
+  }
+}
+
 DEVICE_TEST_CASE("a value that is not finite spoils its own channel and no other") {
   for (const DType dtype : test::device_dtypes) {
     for (const double bad : {double(INFINITY), double(NAN)}) {

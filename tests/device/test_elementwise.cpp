@@ -51,16 +51,34 @@ DEVICE_TEST_CASE("rows that do not start at 16 bytes are served too") {
   }
 }
 
-DEVICE_TEST_CASE("ReLU lets a NaN through and blocks its gradient, and has gradient 0 at 0") {
+DEVICE_TEST_CASE("ReLU hides neither NaN nor -Inf, blocks gradients behind them, and has gradient 0 at 0") {
   constexpr double inf = std::numeric_limits<double>::infinity();
   for (const DType dtype : test::device_dtypes) {
     const Tensor x = Tensor::from(std::vector<double>{NAN, -inf, inf, 0.0, -0.0, -1, 2}, {7}).to(dtype);
     const Tensor y = relu_forward(x.to(test::device()));
     const auto values = y.to_vector<double>();
     CHECK(std::isnan(values[0]));
-    CHECK(std::vector<double>(values.begin() + 1, values.end()) == std::vector<double>{0, inf, 0, 0, 0, 2});
+    CHECK(std::isnan(values[1]));
+    CHECK(std::vector<double>(values.begin() + 2, values.end()) == std::vector<double>{inf, 0, 0, 0, 2});
     const Tensor dx = relu_backward(Tensor::full({7}, 3.0, dtype, test::device()), y);
     CHECK(dx.to_vector<double>() == std::vector<double>{0, 0, 3, 0, 0, 0, 3});
+  }
+}
+
+DEVICE_TEST_CASE("gradients that are not finite pass a closed ReLU and a zero row as NaN") {
+  for (const DType dtype : test::device_dtypes) {
+    for (const double bad : {double(NAN), double(INFINITY), -double(INFINITY)}) {
+      const Tensor dy = test::both(Tensor::from(std::vector<double>{bad, bad, 1, 1}, {4}), dtype).on_device;
+      const Tensor y = test::both(Tensor::from(std::vector<double>{0, 2, 0, 2}, {4}), dtype).on_device;
+      const auto dx = relu_backward(dy, y).to_vector<double>();
+      CHECK(std::isnan(dx[0]));
+      CHECK_FALSE(std::isfinite(dx[1]));
+      CHECK((dx[2] == 0 && dx[3] == 1));
+      const Normalized zero_row = normalize_forward(Tensor::zeros({1, 4}, dtype, test::device()));
+      const auto through = normalize_backward(dy.reshape({1, 4}), zero_row).to_vector<double>();
+      CHECK(std::isnan(through[0]));
+      CHECK(through[3] == 0);
+    }
   }
 }
 
