@@ -4,6 +4,7 @@
 #include "common/evaluation.h"
 #include "common/monitor.h"
 #include "common/progress.h"
+#include "common/report_material.h"
 #include "common/run_folder.h"
 #include "common/run_state.h"
 #include "common/stop_request.h"
@@ -20,7 +21,9 @@
 #include <exception>
 #include <functional>
 #include <optional>
+#include <string>
 #include <utility>
+#include <vector>
 
 using simclr::DeviceType;
 using simclr::Tensor;
@@ -171,6 +174,7 @@ RunState begin(const Training& t, RunCheckpoints& checkpoints, RunFolder& run,
   if (o.resume) found = checkpoints.resume(warn);
   if (!found) run.clear();
   run.write("config.json", to_json(o));
+  run.open_events();
   describe(t, run);
   if (found) {
     std::printf("going on after %lld of %lld steps\n", static_cast<long long>(t.optimizer->steps()),
@@ -180,6 +184,16 @@ RunState begin(const Training& t, RunCheckpoints& checkpoints, RunFolder& run,
     std::printf("no checkpoint in %s yet, so it starts afresh\n", run.path().c_str());
   }
   return found.value_or(RunState{});
+}
+
+/// The page that shows the run so far.
+void leave_report(const Training& t, const EvaluationOptions& evaluation, const RunFolder& run,
+                  const MaterialOptions& size, const std::vector<std::string>& notes) {
+  ReportMaterial material = gather_report_material(t.model->encoder(), t.sets, t.options.recipe.augmentation,
+                                                   t.options.seed, evaluation, size);
+  material.notes.insert(material.notes.begin(), notes.begin(), notes.end());
+  write_report(run.path(), material);
+  std::printf("report: %s\n", run.file("report.html").c_str());
 }
 
 /// Returns the exit code.
@@ -203,11 +217,14 @@ int run_training(const TrainingOptions& options) {
     simclr::save_tensors(run.file(weights_file), t.model->state(),
                          {{"format", "simclr"}, {"config", to_json(o).dump()}});
     if (o.evaluate) evaluate_run(t, state, evaluation, run, progress);
+    leave_report(t, evaluation, run, {}, {});
   } catch (const Stopped&) {
     const int signal = StopRequest::take();
     checkpoints.save(state);
-    progress.message("stopped; " + std::to_string(t.optimizer->steps()) + " of " + std::to_string(t.steps()) +
-                     " steps are done. Go on with: train_cifar --resume --out " + shell_quoted(run.path()));
+    const std::string done = "stopped; " + std::to_string(t.optimizer->steps()) + " of " + std::to_string(t.steps()) +
+                             " steps are done. Go on with: train_cifar --resume --out " + shell_quoted(run.path());
+    progress.message(done + "\nwriting the report; another Ctrl-C leaves it out");
+    leave_report(t, evaluation, run, {.map_points = 500, .compared = 1000}, {done});
     return 128 + signal;
   }
   return 0;

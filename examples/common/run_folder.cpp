@@ -20,6 +20,7 @@ namespace {
 
 constexpr const char* config_name = "config.json";
 constexpr const char* log_name = "log.jsonl";
+constexpr const char* report_name = "report.html";
 
 std::string time_stamp() {
   const std::time_t now = std::chrono::system_clock::to_time_t(std::chrono::system_clock::now());
@@ -72,7 +73,7 @@ bool RunFolder::used() const {
 
 void RunFolder::clear() {
   std::error_code error;
-  for (const char* name : {checkpoint_folder, weights_file, config_name}) {
+  for (const char* name : {checkpoint_folder, weights_file, config_name, report_name}) {
     fs::remove_all(file(name), error);
     SIMCLR_CHECK(!error, file(name), ": cannot be removed: ", error.message());
   }
@@ -81,6 +82,10 @@ void RunFolder::clear() {
 
 void RunFolder::write(const std::string& name, const nlohmann::ordered_json& json) const {
   simclr::write_file_atomically(file(name), json.dump(2) + "\n");
+}
+
+void RunFolder::open_events() {
+  events_.emplace(path_, read_run_log(file(log_name)));
 }
 
 void RunFolder::log(nlohmann::ordered_json entry) {
@@ -94,6 +99,7 @@ void RunFolder::log(nlohmann::ordered_json entry) {
     simclr::fail(file(log_name), ": cannot be written: ", why, "; make room, then go on with --resume");
   }
   log_bytes_ += written;
+  if (events_) events_->append(entry);
 }
 
 void RunFolder::flush_log() {

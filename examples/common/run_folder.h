@@ -1,8 +1,11 @@
 #pragma once
 
+#include "common/event_file.h"
+
 #include <nlohmann/json.hpp>
 
 #include <cstdint>
+#include <optional>
 #include <string>
 
 inline constexpr const char* weights_file = "model.safetensors";
@@ -11,8 +14,8 @@ inline constexpr const char* checkpoint_folder = "checkpoints";
 /// A path as one word of a shell's command line.
 std::string shell_quoted(const std::string& path);
 
-/// Where a run leaves its files: config.json, log.jsonl (one JSON object a line), checkpoints and the weights. Only one
-/// process writes to it at a time.
+/// Where a run leaves its files: config.json, log.jsonl (one JSON object a line), an event file for TensorBoard,
+/// checkpoints, the weights and the report. Only one process writes to it at a time.
 class RunFolder {
  public:
   /// Makes the folder; empty `dir`: runs/<name>-<date>-<time>. Throws simclr::Error when it cannot be made or written,
@@ -32,6 +35,8 @@ class RunFolder {
 
   /// Writes a whole JSON file, atomically.
   void write(const std::string& name, const nlohmann::ordered_json& json) const;
+  /// Makes the event file from the log so far; log() adds to it from then on.
+  void open_events();
   /// Adds a line to log.jsonl, with the time in seconds since 1970. Throws simclr::Error when the disk is full.
   void log(nlohmann::ordered_json entry);
   std::int64_t log_bytes() const { return log_bytes_; }
@@ -44,4 +49,5 @@ class RunFolder {
   std::string path_;
   int log_ = -1;
   std::int64_t log_bytes_ = 0;
+  std::optional<EventFile> events_;
 };
