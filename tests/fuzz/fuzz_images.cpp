@@ -5,15 +5,15 @@
 namespace simclr::fuzz {
 namespace {
 
-std::int64_t big_endian(Bytes bytes) {
-  std::int64_t value = 0;
+std::uint64_t big_endian(Bytes bytes) {
+  std::uint64_t value = 0;
   for (const std::uint8_t byte : bytes) value = 256 * value + byte;
   return value;
 }
 
 /// Whether something in the bytes may be a header that promises many pixels: decoding these would only be slow.
 bool may_be_large(Bytes bytes) {
-  constexpr std::int64_t most = 1 << 20;
+  constexpr std::uint64_t most = 1 << 20;
   if (bytes.size() >= 24 && bytes[0] == 0x89)
     return big_endian(bytes.subspan(16, 4)) * big_endian(bytes.subspan(20, 4)) > most;
   for (std::size_t i = 0; i + 9 <= bytes.size(); ++i) {
