@@ -13,6 +13,7 @@
 #include <chrono>
 #include <cmath>
 #include <cstdio>
+#include <filesystem>
 
 namespace data = simclr::data;
 namespace nn = simclr::nn;
@@ -154,13 +155,18 @@ void train(nn::Module& model, const Session& session, const Task& task, bool pre
   }
 }
 
+/// The weights that `percent` of the labels gave.
+std::string weights_name(double percent) {
+  return "labels-" + percent_text(percent) + ".safetensors";
+}
+
 void save(const nn::Module& model, const Session& session, const Task& task) {
-  nlohmann::ordered_json config = session.file.config;
   nlohmann::ordered_json classes = nlohmann::ordered_json::array();
   for (const std::string& name : session.sets.train->classes()) classes.push_back(utf8(name));
-  config["finetuned"] = {{"dataset", session.sets.kind}, {"percent", task.percent}, {"classes", classes}};
-  simclr::save_tensors(session.run.file("labels-" + percent_text(task.percent) + ".safetensors"), model.state(),
-                       {{"format", "simclr"}, {"config", config.dump()}});
+  const nlohmann::ordered_json finetuned = {
+      {"dataset", session.sets.kind}, {"percent", task.percent}, {"classes", classes}};
+  simclr::save_tensors(session.run.file(weights_name(task.percent)), model.state(),
+                       {{"format", "simclr"}, {"config", session.file.config.dump()}, {"finetuned", finetuned.dump()}});
 }
 
 /// Trains one classifier, and returns its accuracy on the test pictures.
@@ -206,6 +212,16 @@ nlohmann::ordered_json to_json(const Options& o, const EncoderFile& file, const 
           {"seed", o.seed}};
 }
 
+/// Weights of another run must not stand beside this one's log.
+void remove_weights(const std::string& folder) {
+  std::vector<std::filesystem::path> found;
+  for (const auto& entry : std::filesystem::directory_iterator(folder)) {
+    const std::string name = entry.path().filename().string();
+    if (name.starts_with("labels-") && name.ends_with(".safetensors")) found.push_back(entry.path());
+  }
+  for (const auto& path : found) std::filesystem::remove(path);
+}
+
 void run(const Options& o) {
   check_percents(o.percents);
   SIMCLR_CHECK(o.epochs >= 0, "--epochs ", o.epochs, ": cannot be negative");
@@ -216,8 +232,9 @@ void run(const Options& o) {
   const Datasets sets = open_labelled(o.dataset, o.data_dir);
   RunFolder folder(o.out, "finetune-" + sets.kind);
   SIMCLR_CHECK(!folder.used() || o.overwrite, "--out ", folder.path(),
-               " already holds a run; choose another folder or add --overwrite");
+               " already holds a run; choose another folder, or add --overwrite");
   folder.clear();
+  remove_weights(folder.path());
   folder.write("config.json", to_json(o, file, sets));
   std::printf("%s\n%s\nfiles in %s\n", file.describe().c_str(), sets.train->describe().c_str(), folder.path().c_str());
   Progress progress;

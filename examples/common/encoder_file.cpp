@@ -18,18 +18,6 @@ namespace {
 
 constexpr std::string_view encoder_prefix = "encoder.";
 
-/// The newest checkpoint of a run; empty where there is none. Their names are in order of their steps.
-fs::path newest_checkpoint(const fs::path& run) {
-  fs::path newest;
-  std::error_code error;
-  for (fs::directory_iterator entry(run / "checkpoints", error), end; !error && entry != end; entry.increment(error)) {
-    const fs::path& path = entry->path();
-    const bool checkpoint = path.filename().string().starts_with("step-") && path.extension() == ".safetensors";
-    if (checkpoint && path.filename() > newest.filename()) newest = path;
-  }
-  return newest;
-}
-
 fs::path weights_of(const std::string& run_or_file) {
   std::error_code error;
   const fs::path path = run_or_file;
@@ -37,8 +25,8 @@ fs::path weights_of(const std::string& run_or_file) {
                ": there is no such file or folder; give a run's folder or a .safetensors file");
   if (!fs::is_directory(path, error)) return path;
   if (fs::exists(path / weights_file, error)) return path / weights_file;
-  const fs::path checkpoint = newest_checkpoint(path);
-  if (!checkpoint.empty()) return checkpoint;
+  const auto checkpoints = nn::CheckpointFolder(path / checkpoint_folder).list();
+  if (!checkpoints.empty()) return checkpoints.front().path;
   SIMCLR_CHECK(!fs::exists(path / "config.json", error), run_or_file,
                ": this run has no weights yet; wait for its first checkpoint, or train it again");
   simclr::fail(run_or_file, ": holds no run: there is neither ", weights_file, " nor a checkpoint in it");

@@ -1,0 +1,477 @@
+"""examples/embed, nearest, linear_probe and finetune as a user runs them, on small data. PROGRAMS names their folder.
+That the features are right: test_torchvision.py."""
+import json
+import math
+import os
+import pathlib
+import random
+import re
+import shutil
+import struct
+import subprocess
+import tempfile
+import unittest
+import zlib
+
+from support.tiny_data import load_safetensors, png, write_cifar10, write_pictures
+
+PROGRAMS = pathlib.Path(os.environ["PROGRAMS"])
+ENVIRONMENT = os.environ | {"OMP_WAIT_POLICY": "PASSIVE"}  # threads that spin starve each other on a busy machine
+NAMES = ("embed", "nearest", "linear_probe", "finetune", "torchvision_weights")
+
+
+def read_npy(path):
+    """The rows of a float32 matrix, read as NumPy's format description says."""
+    content = path.read_bytes()
+    assert content[:8] == b"\x93NUMPY\1\0"
+    length, = struct.unpack_from("<H", content, 8)
+    assert (10 + length) % 64 == 0 and content[9 + length] == ord("\n")
+    header = eval(content[10:10 + length], {})
+    assert (header["descr"], header["fortran_order"]) == ("<f4", False) and len(header) == 3
+    rows, columns = header["shape"]
+    values = struct.unpack(f"<{rows * columns}f", content[10 + length:])
+    return [values[i * columns:(i + 1) * columns] for i in range(rows)]
+
+
+def cosine(a, b):
+    return sum(x * y for x, y in zip(a, b)) / math.sqrt(sum(x * x for x in a) * sum(y * y for y in b))
+
+
+def read_png(path):
+    """Width, height and rows of a colour PNG file without filters or with any: what a contact sheet is."""
+    content, at, data = path.read_bytes(), 8, b""
+    while at < len(content):
+        length, kind = struct.unpack_from(">I4s", content, at)
+        if kind == b"IHDR":
+            width, height, depth, colour = struct.unpack_from(">IIBB", content, at + 8)
+            assert (depth, colour) == (8, 2)
+        if kind == b"IDAT":
+            data += content[at + 8:at + 8 + length]
+        at += 12 + length
+    data, pitch, rows = zlib.decompress(data), 3 * width, [bytes(3 * width)]
+    for y in range(height):
+        kind, line = data[y * (pitch + 1)], bytearray(data[y * (pitch + 1) + 1:(y + 1) * (pitch + 1)])
+        for x in range(pitch):
+            left, up = line[x - 3] if x >= 3 else 0, rows[-1][x]
+            corner = rows[-1][x - 3] if x >= 3 else 0
+            nearest = min((left, up, corner), key=lambda v: abs(left + up - corner - v))
+            line[x] = (line[x] + (0, left, up, (left + up) // 2, nearest)[kind]) % 256
+        rows.append(bytes(line))
+    return width, height, rows[1:]
+
+
+class Base(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        folder = tempfile.TemporaryDirectory()
+        cls.addClassCleanup(folder.cleanup)
+        cls.folder = pathlib.Path(folder.name)
+        cls.data = write_cifar10(cls.folder / "cifar10")
+        cls.weights = cls.folder / "run"
+        done = cls.launch("train_cifar", "--dataset", "cifar10", "--data", cls.data, "--width", "4", "--size", "8",
+                          "--batch-size", "20", "--epochs", "2", "--knn-every", "0", "--no-evaluation", "--device",
+                          "cpu", "--checkpoint-minutes", "0", "--out", cls.weights)
+        assert done.returncode == 0, done.stderr
+
+    def setUp(self):
+        self.out = self.folder / ("out-" + self.id().rsplit(".", 1)[1])
+
+    @classmethod
+    def launch(cls, name, *arguments):
+        return subprocess.run([PROGRAMS / name, *map(os.fspath, arguments)], stdin=subprocess.DEVNULL,
+                              capture_output=True, timeout=300, text=True, cwd=cls.folder, env=ENVIRONMENT)
+
+    def run_program(self, name, *arguments, stderr=""):
+        done = self.launch(name, *arguments, "--device", "cpu")
+        self.assertEqual((done.returncode, done.stderr), (0, stderr), done.stdout)
+        return done.stdout
+
+    def refused(self, name, *arguments, words=()):
+        done = self.launch(name, *arguments)
+        self.assertEqual(done.returncode, 1, done.stdout)
+        self.assertRegex(done.stderr, rf"\A{name}: [^\n]{{10,400}}\n\Z")
+        for word in words:
+            self.assertIn(str(word), done.stderr)
+
+    def embed(self, pictures, *options, out=None, weights=None, stderr=""):
+        """{file: features} of a folder, and what embed printed."""
+        out = out or self.out
+        printed = self.run_program("embed", weights or self.weights, pictures, "--out", out, *options, stderr=stderr)
+        files = (out / "files.txt").read_text().splitlines()
+        rows = read_npy(out / "features.npy")
+        self.assertEqual(len(rows), len(files))
+        return dict(zip(files, rows)), printed
+
+
+class Embed(Base):
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.pictures = cls.folder / "pictures"
+        write_pictures(cls.pictures / "b" / "deep", 5, 2)
+        write_pictures(cls.pictures / "a", 4, 7)
+        source = random.Random(1)
+        (cls.pictures / "top.PNG").write_bytes(png(4, source, side=33))
+        (cls.pictures / "notes.txt").write_text("no picture")
+        (cls.pictures / ".hidden.png").write_bytes(png(4, source))
+        write_pictures(cls.pictures / ".cache", 1)
+        cls.names = [f"a/0{i}.png" for i in range(4)] + [f"b/deep/0{i}.png" for i in range(5)] + ["top.PNG"]
+
+    def test_nested_folder(self):
+        found, printed = self.embed(self.pictures)
+        self.assertEqual(list(found), self.names)
+        self.assertEqual({len(row) for row in found.values()}, {32})
+        self.assertIn("resnet18, width 4, 32 features", printed)
+        self.assertIn(f"features of 10 pictures, 32 each, in {self.out}", printed)
+        self.assertRegex(printed, r"embedding: 10 of 10 pictures, \d+ a second, 0 s left\n")
+        self.assertTrue(all(map(math.isfinite, sum(found.values(), ()))))
+        self.assertEqual(len(set(found.values())), 10)  # no two alike
+
+    def test_each_row_is_its_file(self):
+        """A picture alone has the row that it has among the others, whatever the batches and threads."""
+        together, _ = self.embed(self.pictures)
+        for name in ("a/02.png", "top.PNG"):
+            alone = self.out / "alone" / name.replace("/", "-")
+            alone.mkdir(parents=True)
+            shutil.copy(self.pictures / name, alone / "x.png")
+            row = self.embed(alone, out=self.out / "result")[0]["x.png"]
+            for a, b in zip(row, together[name]):
+                self.assertAlmostEqual(a, b, delta=1e-5)
+        for options in (("--batch-size", "3", "--threads", "1"), ("--batch-size", "1", "--workers", "0")):
+            other, _ = self.embed(self.pictures, *options)
+            for name in self.names:
+                for a, b in zip(other[name], together[name]):
+                    self.assertAlmostEqual(a, b, delta=1e-5)
+
+    def test_unreadable_pictures(self):
+        folder = self.folder / "damaged"
+        write_pictures(folder / "x", 6)
+        for name in ("01", "04"):
+            path = folder / "x" / f"{name}.png"
+            path.write_bytes(path.read_bytes()[:200])
+        (folder / "x" / "line\nbreak.png").write_bytes(png(1, random.Random(1)))
+        done = self.launch("embed", self.weights, folder, "--out", self.out, "--batch-size", "2", "--device", "cpu")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertEqual(len(done.stderr.splitlines()), 3)
+        for name in ("01.png", "04.png", "line break"):
+            self.assertTrue(any(line.startswith("warning: ") and name in line for line in done.stderr.splitlines()),
+                            done.stderr)
+        self.assertIn("3 pictures could not be read and were left out", done.stdout)
+        self.assertEqual((self.out / "files.txt").read_text().splitlines(), [f"x/0{i}.png" for i in (0, 2, 3, 5)])
+        whole, _ = self.embed(write_pictures(self.folder / "x", 6), out=self.folder / "whole")
+        for name, row in zip((0, 2, 3, 5), read_npy(self.out / "features.npy")):
+            for a, b in zip(row, whole[f"0{name}.png"]):
+                self.assertAlmostEqual(a, b, delta=1e-5)
+
+    def test_checkpoints_and_finetuned(self):
+        """A checkpoint serves where weights do; a run without final weights gives its newest one."""
+        newest = sorted((self.weights / "checkpoints").glob("step-*.safetensors"))[-1]
+        run = self.folder / "unfinished"
+        (run / "checkpoints").mkdir(parents=True)
+        for path in (self.weights / "checkpoints").glob("step-*.safetensors"):
+            shutil.copy(path, run / "checkpoints")
+        rows = [self.embed(self.pictures, weights=weights)[0] for weights in
+                (self.weights, self.weights / "model.safetensors", newest, run)]
+        self.assertTrue(all(row == rows[0] for row in rows))
+
+    def test_refused(self):
+        missing, empty = self.folder / "missing", self.folder / "empty"
+        empty.mkdir(exist_ok=True)
+        self.refused("embed", self.weights, missing, words=(missing, "no such folder"))
+        self.refused("embed", self.weights, empty, words=(empty, "no .jpg"))
+        self.refused("embed", missing, self.pictures, words=(missing, "no such file or folder"))
+        self.refused("embed", empty, self.pictures, words=(empty, "holds no run"))
+        (empty / "config.json").write_text("{}")
+        self.refused("embed", empty, self.pictures, words=(empty, "no weights yet"))
+        self.refused("embed", self.pictures / "a/00.png", self.pictures, words=("a/00.png", "not a safetensors file"))
+        self.refused("embed", self.weights, self.pictures, "--batch-size", "0", words=("--batch-size 0",))
+        self.refused("embed", self.weights, self.pictures, "--device", "gpu", words=('"gpu" is not a device',))
+        self.refused("embed", self.weights, self.pictures, "--out", self.pictures / "notes.txt", words=("notes.txt",))
+        corrupt = write_pictures(self.folder / "corrupt", 3)
+        for path in corrupt.iterdir():
+            path.write_bytes(b"\x89PNG\r\n\x1a\nrubbish")
+        done = self.launch("embed", self.weights, corrupt, "--out", self.out)
+        self.assertEqual(done.returncode, 1)
+        self.assertRegex(done.stderr, r"\nembed: [^\n]*more than half[^\n]*\n\Z")  # below the warnings
+        self.assertFalse(self.out.exists())
+
+
+class WeightsFiles(Base):
+    """Files that look like ours and are not."""
+
+    def change(self, metadata=None, keep=lambda name: True):
+        _, tensors = load_safetensors(self.weights / "model.safetensors")
+        header, body = {}, b""
+        if metadata is not None:
+            header["__metadata__"] = metadata
+        for name, (dtype, shape, data) in tensors.items():
+            if keep(name):
+                header[name] = {"dtype": dtype, "shape": shape, "data_offsets": [len(body), len(body) + len(data)]}
+                body += data
+        text = json.dumps(header).encode()
+        path = self.folder / "changed.safetensors"
+        path.write_bytes(struct.pack("<Q", len(text)) + text + body)
+        return path
+
+    def metadata(self, **changes):
+        metadata, _ = load_safetensors(self.weights / "model.safetensors")
+        return {"format": "simclr", "config": json.dumps(json.loads(metadata["config"]) | changes)}
+
+    def check(self, path, *words):
+        self.refused("embed", path, self.folder / "pictures", words=(path, *words))
+
+    def test_refused(self):
+        write_pictures(self.folder / "pictures", 2)
+        self.embed(self.folder / "pictures", weights=self.change(self.metadata()))
+        self.check(self.change(), "not weights of libsimclr")
+        self.check(self.change({"format": "pt"}), "not weights of libsimclr")
+        self.check(self.change({"format": "simclr"}), "no configuration")
+        self.check(self.change({"format": "simclr", "config": "{"}), "its configuration cannot be used")
+        self.check(self.change({"format": "simclr", "config": "[]"}), "its configuration cannot be used")
+        self.check(self.change(self.metadata(augmentation={"size": 8})), "its configuration cannot be used", "key")
+        self.check(self.change(self.metadata(augmentation=None, version="9.0.0")), "of version 9.0.0")
+        self.check(self.change(self.metadata(), lambda name: name.startswith("head.")), "no conv1.weight")
+        self.check(self.change(self.metadata(), lambda name: name != "encoder.layer1.0.bn2.running_mean"),
+                   "layer1.0.bn2.running_mean", "missing")
+        damaged = self.folder / "damaged.safetensors"
+        content = bytearray((self.weights / "model.safetensors").read_bytes())
+        content[-100] ^= 1
+        damaged.write_bytes(content)
+        self.check(damaged, "damaged")
+
+
+class Nearest(Base):
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.pictures = cls.folder / "pictures"
+        for label in range(4):
+            write_pictures(cls.pictures / f"class{label}", 6, 2 * label)
+
+    def nearest(self, picture, *options):
+        printed = self.run_program("nearest", self.weights, picture, self.pictures, *options)
+        table = printed.split("cosine  file\n")[1].splitlines()
+        rows = [re.fullmatch(r"(-?\d\.\d{4})  (.+)", line).groups() for line in table]
+        return [(name, float(value)) for value, name in rows]
+
+    def test_itself_comes_first(self):
+        for name in ("class0/00.png", "class3/05.png"):
+            found = self.nearest(self.pictures / name, "--k", "4")
+            self.assertEqual(len(found), 4)
+            self.assertEqual(found[0], (name, 1.0))
+
+    def test_cosines(self):
+        """All pictures, in the order that embed's features give."""
+        rows, _ = self.embed(self.pictures)
+        query = "class1/03.png"
+        found = self.nearest(self.pictures / query, "--k", "100")
+        self.assertEqual(sorted(name for name, _ in found), sorted(rows))
+        for name, value in found:
+            self.assertAlmostEqual(value, cosine(rows[query], rows[name]), delta=1e-4)
+        self.assertEqual([value for _, value in found], sorted((value for _, value in found), reverse=True))
+        self.assertEqual(found, self.nearest(self.pictures / query, "--k", "100", "--features", self.out))
+
+    def test_sheet(self):
+        """The picture in a frame, then its neighbours in order; greys tell which they are."""
+        flat = self.folder / "flat"
+        flat.mkdir()
+        greys = (30, 200, 90, 160)
+        for grey in greys:
+            rows = b"".join(b"\0" + bytes([grey]) * 3 * 16 for _ in range(16))
+            content = png(0, random.Random(1), side=16)
+            head, tail = content[:33], content[-12:]
+            data = zlib.compress(rows)
+            (flat / f"{grey}.png").write_bytes(head + struct.pack(">I", len(data)) + b"IDAT" + data +
+                                               struct.pack(">I", zlib.crc32(b"IDAT" + data)) + tail)
+        sheet = self.folder / "sheet.png"
+        printed = self.run_program("nearest", self.weights, flat / "90.png", flat, "--sheet", sheet)
+        order = [90] + [int(line.split()[1].removesuffix(".png")) for line in printed.split("file\n")[1].splitlines()]
+        width, height, rows = read_png(sheet)
+        self.assertEqual((width, height), (5 * 134 + 6, 134 + 6))
+        pixel = lambda x, y: tuple(rows[y][3 * x:3 * x + 3])
+        for i, grey in enumerate(order):
+            self.assertEqual(pixel(6 + 134 * i + 64, 70), (grey,) * 3)
+        self.assertEqual(pixel(2, 2), (220, 60, 30))
+        self.assertEqual(pixel(134 * 2 + 3, 70), (255, 255, 255))
+
+    def test_refused(self):
+        picture = self.pictures / "class0/00.png"
+        self.refused("nearest", self.weights, self.folder / "no.png", self.pictures, words=("no.png",))
+        self.refused("nearest", self.weights, self.weights / "config.json", self.pictures, words=("config.json",))
+        self.refused("nearest", self.weights, picture, self.pictures, "--k", "0", words=("--k 0",))
+        self.refused("nearest", self.weights, picture, self.pictures, "--features", self.weights, words=("files.txt",))
+        self.embed(self.pictures)
+        files, features = self.out / "files.txt", self.out / "features.npy"
+        whole, matrix = files.read_text(), features.read_bytes()
+        files.write_text(whole.split("\n", 1)[1])
+        self.refused("nearest", self.weights, picture, self.pictures, "--features", self.out,
+                     words=("23 lines", "24 rows"))
+        files.write_text(whole)
+        for damaged in (matrix[:-4], matrix + b"1234", b"rubbish" * 9, matrix.replace(b"<f4", b"<f8"), b""):
+            features.write_bytes(damaged)
+            self.refused("nearest", self.weights, picture, self.pictures, "--features", self.out,
+                         words=("features.npy",))
+        header = b"{'descr': '<f4', 'fortran_order': False, 'shape': (24, 2), }"
+        header += b" " * (117 - len(header)) + b"\n"
+        features.write_bytes(b"\x93NUMPY\1\0" + struct.pack("<H", 118) + header + bytes(24 * 2 * 4))
+        self.refused("nearest", self.weights, picture, self.pictures, "--features", self.out,
+                     words=("2 features a picture", "gives 32"))
+
+
+class Labels(Base):
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.classes = cls.folder / "classes"
+        for label in range(3):  # far apart: black, grey and light
+            write_pictures(cls.classes / f"class{label}", 20, 4 * label)
+        cls.from_folder = ("--dataset", "folder", "--data", cls.classes)
+
+
+class LinearProbe(Labels):
+    def probe(self, *options, data=None):
+        figures = self.folder / "figures.json"
+        printed = self.run_program("linear_probe", self.weights, *(data or self.from_folder), "--json", figures,
+                                   *options)
+        return printed, json.loads(figures.read_text())
+
+    def test_separable_classes(self):
+        printed, figures = self.probe("--labels", "10,100")
+        self.assertEqual((figures["dataset"], figures["test_images"]), ("folder", 12))
+        self.assertEqual([(r["percent"], r["images"], r["knn_k"]) for r in figures["results"]],
+                         [(10, 6, 2), (100, 48, 16)])
+        for result in figures["results"]:
+            self.assertEqual((result["knn"]["top1"], result["linear"]["top1"]), (1.0, 1.0))
+        self.assertRegex(printed, r"\n  labels       images      kNN %   linear %\n"
+                                  r"  10 % +6 +100\.00 +100\.00\n  100 % +48 +100\.00 +100\.00\n\Z")
+        self.assertRegex(printed, r"features to train on: 48 of 48 pictures")
+
+    def test_few_labels_of_each_class(self):
+        """Ten classes of six: 1 % is one of each, and the seed chooses which."""
+        cifar = ("--dataset", "cifar10", "--data", self.data)
+        first, again, other = (self.probe("--labels", "1,100", "--seed", seed, data=cifar)[1]["results"]
+                               for seed in ("0", "0", "1"))
+        self.assertEqual([(r["images"], r["knn_k"]) for r in first], [(10, 1), (60, 6)])
+        self.assertEqual(first, again)
+        self.assertNotEqual(first[0]["linear"], other[0]["linear"])
+        self.assertEqual(first[1]["knn"], other[1]["knn"])  # all labels are all labels
+        for result in first:
+            self.assertEqual(sum(result["linear"]["confusion"]), 12)
+
+    def test_refused(self):
+        unlabelled = write_pictures(self.folder / "unlabelled", 4)
+        self.refused("linear_probe", self.weights, "--dataset", "folder", "--data", unlabelled, words=("no labels",))
+        for labels in ("0", "101", "-1", "nan"):
+            self.refused("linear_probe", self.weights, *self.from_folder, "--labels", labels, words=("--labels",))
+        self.refused("linear_probe", self.weights, *self.from_folder, "--epochs", "0", words=("--epochs 0",))
+        self.refused("linear_probe", self.weights, "--dataset", "nothing", words=("nothing", "fashion-mnist"))
+        self.refused("linear_probe", self.weights, *self.from_folder, "--json", self.folder / "no" / "x.json",
+                     words=("x.json",))
+
+
+class Finetune(Labels):
+    options = ("--labels", "25,100", "--epochs", "8", "--batch-size", "8", "--threads", "1")
+
+    def tune(self, *options, out=None):
+        return self.run_program("finetune", self.weights, *self.from_folder, *self.options, *options, "--out",
+                                out or self.out)
+
+    def log(self, event):
+        lines = (self.out / "log.jsonl").read_text().splitlines()
+        return [entry for entry in map(json.loads, lines) if entry["event"] == event]
+
+    def test_learns(self):
+        printed = self.tune("--from-scratch")
+        table = printed[printed.index("  labels"):].splitlines()
+        self.assertEqual(table[0].split(), ["labels", "images", "pre-trained", "%", "from", "scratch", "%"])
+        rows = [line.split() for line in table[1:3]]
+        self.assertEqual([(row[0], row[2]) for row in rows], [("25", "12"), ("100", "48")])
+        self.assertGreaterEqual(float(rows[1][3]), 90)
+        self.assertRegex(printed, r"\n100 % pre-trained  epoch 8/8  loss \d\.\d{3}  lr 0\.0000  \d+ images/s  0 s left\n")
+        self.assertRegex(printed, r"\n25 % from scratch  epoch 8/8  loss ")
+        for percent in (25, 100):
+            for pretrained in (True, False):
+                losses = [entry["loss"] for entry in self.log("epoch")
+                          if (entry["percent"], entry["pretrained"]) == (percent, pretrained)]
+                self.assertEqual(len(losses), 8)
+                if percent == 100:
+                    self.assertLess(losses[-1], losses[0])
+        results = self.log("evaluation")
+        self.assertEqual([(r["percent"], r["pretrained"], r["images"], r["epochs"]) for r in results],
+                         [(25, True, 12, 8), (25, False, 12, 8), (100, True, 48, 8), (100, False, 48, 8)])
+        self.assertEqual(f"{100 * results[2]['metrics']['top1']:.2f}", rows[1][3])
+        self.assertEqual(f"{100 * results[3]['metrics']['top1']:.2f}", rows[1][4])
+        config = json.loads((self.out / "config.json").read_text())
+        self.assertEqual((config["labels"], config["from_scratch"], config["batch_size"]), ([25, 100], True, 8))
+
+    def test_weights(self):
+        """Saved with names of the classes, usable as an encoder, changed by the training, the same for a seed."""
+        self.tune()
+        names = {"config.json", "log.jsonl", "labels-25.safetensors", "labels-100.safetensors"}
+        self.assertEqual({path.name for path in self.out.iterdir()}, names)
+        metadata, tuned = load_safetensors(self.out / "labels-100.safetensors")
+        finetuned = json.loads(metadata["finetuned"])
+        self.assertEqual(finetuned, {"dataset": "folder", "percent": 100.0, "classes": ["class0", "class1", "class2"]})
+        before, original = load_safetensors(self.weights / "model.safetensors")
+        self.assertEqual(json.loads(metadata["config"]), json.loads(before["config"]))
+        self.assertEqual(tuned["classifier.weight"][1], [3, 32])
+        encoder = {name for name in original if name.startswith("encoder.")}
+        self.assertEqual(set(tuned), encoder | {"classifier.weight", "classifier.bias"})
+        self.assertNotEqual(tuned["encoder.conv1.weight"], original["encoder.conv1.weight"])
+        self.embed(self.classes / "class0", weights=self.out / "labels-100.safetensors", out=self.folder / "embedded")
+        again = self.folder / "again"
+        self.tune(out=again)
+        self.assertEqual((again / "labels-25.safetensors").read_bytes(),
+                         (self.out / "labels-25.safetensors").read_bytes())
+
+    def test_starts_from_the_weights(self):
+        """Without a step to speak of, the encoder is the pre-trained one."""
+        self.tune("--lr", "1e-12")
+        _, tuned = load_safetensors(self.out / "labels-25.safetensors")
+        _, original = load_safetensors(self.weights / "model.safetensors")
+        for name in ("encoder.conv1.weight", "encoder.layer4.1.conv2.weight"):
+            floats = [struct.unpack(f"<{len(t[name][2]) // 4}f", t[name][2]) for t in (tuned, original)]
+            for a, b in zip(*floats):
+                self.assertAlmostEqual(a, b, delta=1e-6)
+
+    def test_used_folder(self):
+        command = ("finetune", self.weights, *self.from_folder, "--epochs", "1", "--out", self.out, "--labels")
+        self.run_program(*command, "25")
+        command += ("100",)
+        self.refused(*command, words=("already holds a run", "--overwrite"))
+        self.assertTrue((self.out / "labels-25.safetensors").exists())
+        self.run_program(*command, "--overwrite")
+        self.assertFalse((self.out / "labels-25.safetensors").exists())
+
+    def test_refused(self):
+        out = ("--out", self.out)
+        self.refused("finetune", self.weights, *self.from_folder, *out, "--labels", "0", words=("--labels 0",))
+        self.refused("finetune", self.weights, *self.from_folder, *out, "--lr", "0", words=("--lr 0",))
+        self.refused("finetune", self.weights, *self.from_folder, *out, "--epochs", "-1", words=("--epochs -1",))
+        self.refused("finetune", self.weights, *self.from_folder, *out, "--crop-min", "0", words=("--crop-min 0",))
+        self.refused("finetune", self.folder / "nothing", *self.from_folder, *out, words=("nothing",))
+        self.assertFalse(self.out.exists())
+        self.refused("finetune", self.weights, *self.from_folder, *out, "--lr", "1e30", words=("lower --lr",))
+
+
+class Help(unittest.TestCase):
+    def test_help_and_version(self):
+        for name in NAMES:
+            done = subprocess.run([PROGRAMS / name, "--help"], capture_output=True, text=True)
+            self.assertEqual((done.returncode, done.stderr), (0, ""))
+            self.assertIn(f"Usage: {name} ", done.stdout)
+            for line in done.stdout.splitlines():
+                if option := re.match(r"  (?:-h,)?(--[a-z-]+)\S*", line):
+                    self.assertRegex(line[option.end():], r"[A-Za-z]{2,} ?", line)
+            done = subprocess.run([PROGRAMS / name, "--version"], capture_output=True, text=True)
+            self.assertRegex(done.stdout, r"\A\d+\.\d+\.\d+\n\Z")
+
+    def test_unknown_option(self):
+        for name in NAMES:
+            done = subprocess.run([PROGRAMS / name, "--nonsense"], capture_output=True, text=True)
+            self.assertEqual(done.returncode, 1)
+            self.assertRegex(done.stderr, rf"\A{name}: [^\n]+; see {name} --help\n\Z")
+
+
+if __name__ == "__main__":
+    unittest.main()
