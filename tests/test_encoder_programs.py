@@ -1,36 +1,19 @@
-"""examples/embed, nearest, linear_probe and finetune as a user runs them, on small data. PROGRAMS names their folder.
+"""examples/embed and nearest as a user runs them, what they say of files that are not ours, and every program's --help.
 That the features are right: test_torchvision.py."""
 import json
 import math
-import os
-import pathlib
 import random
 import re
 import shutil
 import struct
 import subprocess
-import tempfile
 import unittest
 import zlib
 
-from support.tiny_data import load_safetensors, png, write_cifar10, write_pictures
+from support.encoder_programs import PROGRAMS, Base, read_npy
+from support.tiny_data import load_safetensors, png, write_pictures
 
-PROGRAMS = pathlib.Path(os.environ["PROGRAMS"])
-ENVIRONMENT = os.environ | {"OMP_WAIT_POLICY": "PASSIVE"}  # threads that spin starve each other on a busy machine
 NAMES = ("embed", "nearest", "linear_probe", "finetune", "torchvision_weights")
-
-
-def read_npy(path):
-    """The rows of a float32 matrix, read as NumPy's format description says."""
-    content = path.read_bytes()
-    assert content[:8] == b"\x93NUMPY\1\0"
-    length, = struct.unpack_from("<H", content, 8)
-    assert (10 + length) % 64 == 0 and content[9 + length] == ord("\n")
-    header = eval(content[10:10 + length], {})
-    assert (header["descr"], header["fortran_order"]) == ("<f4", False) and len(header) == 3
-    rows, columns = header["shape"]
-    values = struct.unpack(f"<{rows * columns}f", content[10 + length:])
-    return [values[i * columns:(i + 1) * columns] for i in range(rows)]
 
 
 def cosine(a, b):
@@ -58,49 +41,6 @@ def read_png(path):
             line[x] = (line[x] + (0, left, up, (left + up) // 2, nearest)[kind]) % 256
         rows.append(bytes(line))
     return width, height, rows[1:]
-
-
-class Base(unittest.TestCase):
-    @classmethod
-    def setUpClass(cls):
-        folder = tempfile.TemporaryDirectory()
-        cls.addClassCleanup(folder.cleanup)
-        cls.folder = pathlib.Path(folder.name)
-        cls.data = write_cifar10(cls.folder / "cifar10")
-        cls.weights = cls.folder / "run"
-        done = cls.launch("train_cifar", "--dataset", "cifar10", "--data", cls.data, "--width", "4", "--size", "8",
-                          "--batch-size", "20", "--epochs", "2", "--knn-every", "0", "--no-evaluation", "--device",
-                          "cpu", "--checkpoint-minutes", "0", "--out", cls.weights)
-        assert done.returncode == 0, done.stderr
-
-    def setUp(self):
-        self.out = self.folder / ("out-" + self.id().rsplit(".", 1)[1])
-
-    @classmethod
-    def launch(cls, name, *arguments):
-        return subprocess.run([PROGRAMS / name, *map(os.fspath, arguments)], stdin=subprocess.DEVNULL,
-                              capture_output=True, timeout=300, text=True, cwd=cls.folder, env=ENVIRONMENT)
-
-    def run_program(self, name, *arguments, stderr=""):
-        done = self.launch(name, *arguments, "--device", "cpu")
-        self.assertEqual((done.returncode, done.stderr), (0, stderr), done.stdout)
-        return done.stdout
-
-    def refused(self, name, *arguments, words=()):
-        done = self.launch(name, *arguments)
-        self.assertEqual(done.returncode, 1, done.stdout)
-        self.assertRegex(done.stderr, rf"\A{name}: [^\n]{{10,400}}\n\Z")
-        for word in words:
-            self.assertIn(str(word), done.stderr)
-
-    def embed(self, pictures, *options, out=None, weights=None, stderr=""):
-        """{file: features} of a folder, and what embed printed."""
-        out = out or self.out
-        printed = self.run_program("embed", weights or self.weights, pictures, "--out", out, *options, stderr=stderr)
-        files = (out / "files.txt").read_text().splitlines()
-        rows = read_npy(out / "features.npy")
-        self.assertEqual(len(rows), len(files))
-        return dict(zip(files, rows)), printed
 
 
 class Embed(Base):
@@ -316,142 +256,6 @@ class Nearest(Base):
         features.write_bytes(b"\x93NUMPY\1\0" + struct.pack("<H", 118) + header + bytes(24 * 2 * 4))
         self.refused("nearest", self.weights, picture, self.pictures, "--features", self.out,
                      words=("2 features a picture", "gives 32"))
-
-
-class Labels(Base):
-    @classmethod
-    def setUpClass(cls):
-        super().setUpClass()
-        cls.classes = cls.folder / "classes"
-        for label in range(3):  # far apart: black, grey and light
-            write_pictures(cls.classes / f"class{label}", 20, 4 * label)
-        cls.from_folder = ("--dataset", "folder", "--data", cls.classes)
-
-
-class LinearProbe(Labels):
-    def probe(self, *options, data=None):
-        figures = self.folder / "figures.json"
-        printed = self.run_program("linear_probe", self.weights, *(data or self.from_folder), "--json", figures,
-                                   *options)
-        return printed, json.loads(figures.read_text())
-
-    def test_separable_classes(self):
-        printed, figures = self.probe("--labels", "10,100")
-        self.assertEqual((figures["dataset"], figures["test_images"]), ("folder", 12))
-        self.assertEqual([(r["percent"], r["images"], r["knn_k"]) for r in figures["results"]],
-                         [(10, 6, 2), (100, 48, 16)])
-        for result in figures["results"]:
-            self.assertEqual((result["knn"]["top1"], result["linear"]["top1"]), (1.0, 1.0))
-        self.assertRegex(printed, r"\n  labels       images      kNN %   linear %\n"
-                                  r"  10 % +6 +100\.00 +100\.00\n  100 % +48 +100\.00 +100\.00\n\Z")
-        self.assertRegex(printed, r"features to train on: 48 of 48 pictures")
-
-    def test_few_labels_of_each_class(self):
-        """Ten classes of six: 1 % is one of each, and the seed chooses which."""
-        cifar = ("--dataset", "cifar10", "--data", self.data)
-        first, again, other = (self.probe("--labels", "1,100", "--seed", seed, data=cifar)[1]["results"]
-                               for seed in ("0", "0", "1"))
-        self.assertEqual([(r["images"], r["knn_k"]) for r in first], [(10, 1), (60, 6)])
-        self.assertEqual(first, again)
-        self.assertNotEqual(first[0]["linear"], other[0]["linear"])
-        self.assertEqual(first[1]["knn"], other[1]["knn"])  # all labels are all labels
-        for result in first:
-            self.assertEqual(sum(result["linear"]["confusion"]), 12)
-
-    def test_refused(self):
-        unlabelled = write_pictures(self.folder / "unlabelled", 4)
-        self.refused("linear_probe", self.weights, "--dataset", "folder", "--data", unlabelled, words=("no labels",))
-        for labels in ("0", "101", "-1", "nan"):
-            self.refused("linear_probe", self.weights, *self.from_folder, "--labels", labels, words=("--labels",))
-        self.refused("linear_probe", self.weights, *self.from_folder, "--epochs", "0", words=("--epochs 0",))
-        self.refused("linear_probe", self.weights, "--dataset", "nothing", words=("nothing", "fashion-mnist"))
-        self.refused("linear_probe", self.weights, *self.from_folder, "--json", self.folder / "no" / "x.json",
-                     words=("x.json",))
-
-
-class Finetune(Labels):
-    options = ("--labels", "25,100", "--epochs", "8", "--batch-size", "8", "--threads", "1")
-
-    def tune(self, *options, out=None):
-        return self.run_program("finetune", self.weights, *self.from_folder, *self.options, *options, "--out",
-                                out or self.out)
-
-    def log(self, event):
-        lines = (self.out / "log.jsonl").read_text().splitlines()
-        return [entry for entry in map(json.loads, lines) if entry["event"] == event]
-
-    def test_learns(self):
-        printed = self.tune("--from-scratch")
-        table = printed[printed.index("  labels"):].splitlines()
-        self.assertEqual(table[0].split(), ["labels", "images", "pre-trained", "%", "from", "scratch", "%"])
-        rows = [line.split() for line in table[1:3]]
-        self.assertEqual([(row[0], row[2]) for row in rows], [("25", "12"), ("100", "48")])
-        self.assertGreaterEqual(float(rows[1][3]), 90)
-        self.assertRegex(printed, r"\n100 % pre-trained  epoch 8/8  loss \d\.\d{3}  lr 0\.0000  \d+ images/s  0 s left\n")
-        self.assertRegex(printed, r"\n25 % from scratch  epoch 8/8  loss ")
-        for percent in (25, 100):
-            for pretrained in (True, False):
-                losses = [entry["loss"] for entry in self.log("epoch")
-                          if (entry["percent"], entry["pretrained"]) == (percent, pretrained)]
-                self.assertEqual(len(losses), 8)
-                if percent == 100:
-                    self.assertLess(losses[-1], losses[0])
-        results = self.log("evaluation")
-        self.assertEqual([(r["percent"], r["pretrained"], r["images"], r["epochs"]) for r in results],
-                         [(25, True, 12, 8), (25, False, 12, 8), (100, True, 48, 8), (100, False, 48, 8)])
-        self.assertEqual(f"{100 * results[2]['metrics']['top1']:.2f}", rows[1][3])
-        self.assertEqual(f"{100 * results[3]['metrics']['top1']:.2f}", rows[1][4])
-        config = json.loads((self.out / "config.json").read_text())
-        self.assertEqual((config["labels"], config["from_scratch"], config["batch_size"]), ([25, 100], True, 8))
-
-    def test_weights(self):
-        """Saved with names of the classes, usable as an encoder, changed by the training, the same for a seed."""
-        self.tune()
-        names = {"config.json", "log.jsonl", "labels-25.safetensors", "labels-100.safetensors"}
-        self.assertEqual({path.name for path in self.out.iterdir()}, names)
-        metadata, tuned = load_safetensors(self.out / "labels-100.safetensors")
-        finetuned = json.loads(metadata["finetuned"])
-        self.assertEqual(finetuned, {"dataset": "folder", "percent": 100.0, "classes": ["class0", "class1", "class2"]})
-        before, original = load_safetensors(self.weights / "model.safetensors")
-        self.assertEqual(json.loads(metadata["config"]), json.loads(before["config"]))
-        self.assertEqual(tuned["classifier.weight"][1], [3, 32])
-        encoder = {name for name in original if name.startswith("encoder.")}
-        self.assertEqual(set(tuned), encoder | {"classifier.weight", "classifier.bias"})
-        self.assertNotEqual(tuned["encoder.conv1.weight"], original["encoder.conv1.weight"])
-        self.embed(self.classes / "class0", weights=self.out / "labels-100.safetensors", out=self.folder / "embedded")
-        again = self.folder / "again"
-        self.tune(out=again)
-        self.assertEqual((again / "labels-25.safetensors").read_bytes(),
-                         (self.out / "labels-25.safetensors").read_bytes())
-
-    def test_starts_from_the_weights(self):
-        """Without a step to speak of, the encoder is the pre-trained one."""
-        self.tune("--lr", "1e-12")
-        _, tuned = load_safetensors(self.out / "labels-25.safetensors")
-        _, original = load_safetensors(self.weights / "model.safetensors")
-        for name in ("encoder.conv1.weight", "encoder.layer4.1.conv2.weight"):
-            floats = [struct.unpack(f"<{len(t[name][2]) // 4}f", t[name][2]) for t in (tuned, original)]
-            for a, b in zip(*floats):
-                self.assertAlmostEqual(a, b, delta=1e-6)
-
-    def test_used_folder(self):
-        command = ("finetune", self.weights, *self.from_folder, "--epochs", "1", "--out", self.out, "--labels")
-        self.run_program(*command, "25")
-        command += ("100",)
-        self.refused(*command, words=("already holds a run", "--overwrite"))
-        self.assertTrue((self.out / "labels-25.safetensors").exists())
-        self.run_program(*command, "--overwrite")
-        self.assertFalse((self.out / "labels-25.safetensors").exists())
-
-    def test_refused(self):
-        out = ("--out", self.out)
-        self.refused("finetune", self.weights, *self.from_folder, *out, "--labels", "0", words=("--labels 0",))
-        self.refused("finetune", self.weights, *self.from_folder, *out, "--lr", "0", words=("--lr 0",))
-        self.refused("finetune", self.weights, *self.from_folder, *out, "--epochs", "-1", words=("--epochs -1",))
-        self.refused("finetune", self.weights, *self.from_folder, *out, "--crop-min", "0", words=("--crop-min 0",))
-        self.refused("finetune", self.folder / "nothing", *self.from_folder, *out, words=("nothing",))
-        self.assertFalse(self.out.exists())
-        self.refused("finetune", self.weights, *self.from_folder, *out, "--lr", "1e30", words=("lower --lr",))
 
 
 class Help(unittest.TestCase):

@@ -19,7 +19,7 @@ import safetensors.torch
 import torch
 import torchvision
 
-from support.tiny_data import load_safetensors, write_cifar10, write_pictures
+from support.tiny_data import load_safetensors, write_cifar10
 
 PROGRAMS = pathlib.Path(os.environ["PROGRAMS"])
 SCRIPT = pathlib.Path(__file__).resolve().parent.parent / "scripts/torchvision"
