@@ -39,8 +39,10 @@ Tensor relu(const Tensor& x) {
 }
 
 Tensor sum(const Tensor& x) {
-  return record("sum", {x}, kernels::sum(x), [shape = x.shape()](Backward& bw) {
-    bw.set(0, Tensor::full(shape, bw.dy().item(), bw.dy().dtype(), bw.dy().device()));
+  return record("sum", {x}, kernels::sum(x), [shape = x.shape(), dtype = x.dtype()](Backward& bw) {
+    // dy for every element, without the host's knowing it.
+    const Tensor zeros = Tensor::zeros({shape.numel(), 1}, dtype, bw.dy().device());
+    bw.set(0, kernels::add_bias(zeros, bw.dy().reshape({1})).reshape(shape));
   });
 }
 

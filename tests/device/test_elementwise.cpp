@@ -1,6 +1,8 @@
 #include "support/device.h"
 
+#include <simclr/core/graph.h>
 #include <simclr/kernels/elementwise.h>
+#include <simclr/nn/functional.h>
 
 #include <limits>
 
@@ -38,6 +40,25 @@ DEVICE_TEST_CASE("elementwise functions agree with double") {
       const Tensor total = sum(a.on_device);
       CHECK(total.dtype() == DType::f32);
       CHECK(total.item() == Approx(sum(a.exact).item()).epsilon(1e-6).margin(1e-6));
+    }
+  }
+}
+
+DEVICE_TEST_CASE("the gradient of a sum stays on the device, so that it can be captured") {
+  for (const DType dtype : test::device_dtypes) {
+    for (const Shape& shape : shapes) {
+      CAPTURE(dtype, to_string(shape));
+      Tensor x = random_both(shape, 1, dtype).on_device;
+      x.set_requires_grad();
+      const Tensor dy = Tensor::full({}, 3.0, DType::f32, test::device());
+      const auto backward = [&] {
+        x.zero_grad();
+        nn::sum(x).backward(dy);
+      };
+      backward();
+      CapturedStep step(test::device(), backward);
+      step.replay();
+      CHECK(test::same_bits(x.grad().to(Device{}), Tensor::full(shape, 3.0, dtype)));
     }
   }
 }
