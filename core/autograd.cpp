@@ -37,6 +37,11 @@ Edge edge_to(const Tensor& input) {
   return edge;
 }
 
+void run_hooks(const std::shared_ptr<TensorImpl>& impl) {
+  Tensor handle(impl);
+  for (const auto& hook : impl->grad_hooks) hook(handle);
+}
+
 /// Nodes that `root` depends on, each after all nodes that use its outputs. Iterative: a graph may be
 /// deeper than the stack.
 std::vector<std::shared_ptr<Node>> reverse_order(const std::shared_ptr<Node>& root) {
@@ -98,7 +103,10 @@ void Node::accumulate(int output, const Tensor& gradient) {
 void Node::run() {
   for (std::size_t i = 0; i < outputs.size(); ++i) {
     const auto output = outputs[i].lock();
-    if (output && output->retains_grad && gradients[i].value.defined()) output->grad = gradients[i].value.detach();
+    if (!output || !gradients[i].value.defined() || (!output->retains_grad && output->grad_hooks.empty())) continue;
+    output->grad = gradients[i].value.detach();
+    run_hooks(output);
+    if (!output->retains_grad) output->grad = {};
   }
   Backward context(*this);
   backward(context);
@@ -153,7 +161,7 @@ void Backward::set(int i, const Tensor& dx) {
 
 void Backward::reach_leaf(Tensor leaf, const Tensor& gradient) {
   detail::accumulate_leaf(*leaf.impl(), gradient);
-  if (leaf.impl()->grad_hook) leaf.impl()->grad_hook(leaf);
+  run_hooks(leaf.impl());
 }
 
 // Recording.
@@ -180,7 +188,7 @@ void record(const char* name, const std::vector<Tensor>& inputs, std::vector<Ten
     node->outputs.push_back(outputs[i].impl());
   }
   if (observer != nullptr) {
-    for (Tensor& output : outputs) observer->see_(name, output);
+    for (Tensor& output : outputs) observer->tell(name, output);
   }
 }
 
@@ -206,6 +214,11 @@ RecordObserver::RecordObserver(See see) : see_(std::move(see)), previous_(observ
 }
 RecordObserver::~RecordObserver() {
   observer = previous_;
+}
+
+void RecordObserver::tell(const char* name, Tensor& output) const {
+  if (previous_ != nullptr) previous_->tell(name, output);
+  see_(name, output);
 }
 
 // Tensor's side of it.
@@ -248,9 +261,9 @@ void Tensor::retain_grad() {
   impl_->retains_grad = true;
 }
 
-void Tensor::set_grad_hook(std::function<void(Tensor&)> hook) {
-  SIMCLR_CHECK(defined() && !impl_->node, "set_grad_hook: only a leaf has a hook");
-  impl_->grad_hook = std::move(hook);
+void Tensor::add_grad_hook(std::function<void(Tensor&)> hook) {
+  SIMCLR_CHECK(defined(), "add_grad_hook: an undefined tensor");
+  impl_->grad_hooks.push_back(std::move(hook));
 }
 
 void Tensor::backward() const {

@@ -71,7 +71,8 @@ class SIMCLR_API NoGrad {
 };
 
 /// While it lives, `see(name, output)` is called on this thread for every output that is recorded, in order: to find
-/// where a NaN starts, to keep every intermediate gradient (Tensor::retain_grad), to print gradient norms.
+/// where a NaN starts, to look at every intermediate gradient (Tensor::add_grad_hook). Observers nest: the one made
+/// first sees first. nn/inspect.h is made of it; nn::ModuleCall tells which layer recorded the output.
 class SIMCLR_API RecordObserver {
  public:
   using See = std::function<void(const char* name, Tensor& output)>;
@@ -81,6 +82,8 @@ class SIMCLR_API RecordObserver {
   RecordObserver& operator=(const RecordObserver&) = delete;
 
  private:
+  void tell(const char* name, Tensor& output) const;
+
   See see_;
   RecordObserver* previous_;
   friend void record(const char*, const std::vector<Tensor>&, std::vector<Tensor>&, BackwardFunction);

@@ -109,8 +109,10 @@ class SIMCLR_API Tensor {
   void assume_zero_grad();
   /// Keeps this intermediate result's gradient in grad() when backward() passes.
   void retain_grad();
-  /// Runs each time backward() has added to this leaf's gradient: once for every use of it.
-  void set_grad_hook(std::function<void(Tensor&)> hook);
+  /// Adds a function that runs each time backward() has added to this leaf's gradient: once for every use of it. For an
+  /// intermediate result it runs once, when the whole gradient is known, which grad() gives while it runs; and only if
+  /// somebody still holds a handle of this very tensor. Hooks run in the order in which they were added.
+  void add_grad_hook(std::function<void(Tensor&)> hook);
   /// Adds d(this)/d(leaf) to the gradient of every leaf this scalar depends on, and frees the graph.
   void backward() const;
   /// The same for any shape, starting from d(loss)/d(this) = `gradient`.

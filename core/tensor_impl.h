@@ -20,7 +20,7 @@ struct TensorImpl {
   Tensor grad;
   bool grad_is_zero = false;  // grad holds zeros, so the first gradient may overwrite it
   bool retains_grad = false;
-  std::function<void(Tensor&)> grad_hook;
+  std::vector<std::function<void(Tensor&)>> grad_hooks;
 
   std::shared_ptr<Node> node;  // what computed this tensor; null for a leaf
   int node_output = 0;

@@ -40,6 +40,7 @@ BatchNorm::BatchNorm(std::int64_t channels) {
 }
 
 Tensor BatchNorm::apply(const Tensor& x, const Tensor& residual, bool relu) {
+  const ModuleCall call(*this, x);
   return batchnorm(x, weight_, bias_, running_mean_, running_var_, residual,
                    {.training = training(), .momentum = momentum_, .relu = relu});
 }

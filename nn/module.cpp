@@ -48,7 +48,27 @@ void draw(const Random& random, const Initializer& initializer, T* values, std::
   });
 }
 
+thread_local const ModuleCall* innermost_call = nullptr;
+
 }  // namespace
+
+ModuleCall::ModuleCall(const Module& module, const Tensor& input)
+    : module_(&module), input_(&input), outer_(innermost_call) {
+  innermost_call = this;
+}
+
+ModuleCall::~ModuleCall() {
+  innermost_call = outer_;
+}
+
+const ModuleCall* ModuleCall::innermost() {
+  return innermost_call;
+}
+
+Tensor Module::operator()(const Tensor& x) {
+  const ModuleCall call(*this, x);
+  return forward(x);
+}
 
 Tensor Module::add_parameter(std::string name, const Shape& shape, Role role, Initializer initializer) {
   Tensor value = Tensor::full(shape, std::numeric_limits<double>::quiet_NaN());
@@ -154,6 +174,19 @@ void Module::train(bool training) {
 void Module::for_each(const std::function<void(Module&)>& visit) {
   visit(*this);
   for (auto& [name, child] : children_) child->for_each(visit);
+}
+
+void Module::collect_modules(const std::string& name, std::vector<std::pair<std::string, const Module*>>& out) const {
+  out.emplace_back(name, this);
+  for (const auto& [child_name, child] : children_) {
+    child->collect_modules(name.empty() ? child_name : name + "." + child_name, out);
+  }
+}
+
+std::vector<std::pair<std::string, const Module*>> Module::named_modules() const {
+  std::vector<std::pair<std::string, const Module*>> out;
+  collect_modules("", out);
+  return out;
 }
 
 ParameterArena make_arena(const std::vector<Parameter>& parameters) {

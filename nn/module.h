@@ -28,6 +28,31 @@ struct Parameter {
 
 using simclr::NamedTensor;
 
+class Module;
+
+/// One call of a module, noted on this thread while it runs, so that a RecordObserver can tell which layer recorded an
+/// output. Module::operator() makes one; a module with further entry points, as BatchNorm has, makes one in each.
+class SIMCLR_API ModuleCall {
+ public:
+  /// Both must outlive the call.
+  ModuleCall(const Module& module, const Tensor& input);
+  ~ModuleCall();
+  ModuleCall(const ModuleCall&) = delete;
+  ModuleCall& operator=(const ModuleCall&) = delete;
+
+  const Module& module() const { return *module_; }
+  const Tensor& input() const { return *input_; }
+  /// The call that made this one; null for the outermost.
+  const ModuleCall* outer() const { return outer_; }
+  /// Null where this thread is inside no module.
+  static const ModuleCall* innermost();
+
+ private:
+  const Module* module_;
+  const Tensor* input_;
+  const ModuleCall* outer_;
+};
+
 /// A part of a model: parameters (trained), buffers (kept, not trained) and child modules, each with a name.
 /// Modules are built by shared pointer and hold their children so. Parameters are NaN until initialize(), which the
 /// library's models call themselves: a module of your own calls it once it is complete.
@@ -38,8 +63,9 @@ class SIMCLR_API Module {
   Module(const Module&) = delete;
   Module& operator=(const Module&) = delete;
 
+  /// What the module computes. Call a module by its parentheses, which note the call for observers.
   virtual Tensor forward(const Tensor& x) = 0;
-  Tensor operator()(const Tensor& x) { return forward(x); }
+  Tensor operator()(const Tensor& x);
 
   /// Columns of the output, 0 where unknown.
   virtual std::int64_t output_features() const { return 0; }
@@ -66,6 +92,10 @@ class SIMCLR_API Module {
 
   /// Calls `visit` with this module, then with each child's tree, in order of registration.
   void for_each(const std::function<void(Module&)>& visit);
+  /// The same modules with their dotted names; this one's is empty.
+  std::vector<std::pair<std::string, const Module*>> named_modules() const;
+  /// This module's own parameters, without its children's.
+  const std::vector<Parameter>& own_parameters() const { return parameters_; }
 
  protected:
   Tensor add_parameter(std::string name, const Shape& shape, Role role, Initializer initializer);
@@ -79,6 +109,7 @@ class SIMCLR_API Module {
  private:
   void collect_parameters(const std::string& prefix, std::vector<Parameter>& out) const;
   void collect_buffers(const std::string& prefix, std::vector<NamedTensor>& out) const;
+  void collect_modules(const std::string& name, std::vector<std::pair<std::string, const Module*>>& out) const;
   template <class Where>
   void convert(Where where);
 

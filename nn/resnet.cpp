@@ -13,7 +13,7 @@ class Downsample : public Module {
  public:
   Downsample(std::int64_t in, std::int64_t out, int stride)
       : conv_(add_module("0", conv(in, out, 1, stride))), bn_(add_module("1", std::make_shared<BatchNorm>(out))) {}
-  Tensor forward(const Tensor& x) override { return bn_->forward(conv_->forward(x)); }
+  Tensor forward(const Tensor& x) override { return (*bn_)((*conv_)(x)); }
 
  private:
   std::shared_ptr<Conv2d> conv_;
@@ -35,9 +35,9 @@ class BasicBlock : public Module {
   }
 
   Tensor forward(const Tensor& x) override {
-    Tensor y = bn1_->relu(conv1_->forward(x));
-    y = conv2_->forward(y);
-    const Tensor shortcut = downsample_ ? downsample_->forward(x) : x;
+    Tensor y = bn1_->relu((*conv1_)(x));
+    y = (*conv2_)(y);
+    const Tensor shortcut = downsample_ ? (*downsample_)(x) : x;
     return bn2_->add_relu(y, shortcut);
   }
 
@@ -66,10 +66,10 @@ class Bottleneck : public Module {
   }
 
   Tensor forward(const Tensor& x) override {
-    Tensor y = bn1_->relu(conv1_->forward(x));
-    y = bn2_->relu(conv2_->forward(y));
-    y = conv3_->forward(y);
-    const Tensor shortcut = downsample_ ? downsample_->forward(x) : x;
+    Tensor y = bn1_->relu((*conv1_)(x));
+    y = bn2_->relu((*conv2_)(y));
+    y = (*conv3_)(y);
+    const Tensor shortcut = downsample_ ? (*downsample_)(x) : x;
     return bn3_->add_relu(y, shortcut);
   }
 
@@ -99,7 +99,7 @@ class Stage : public Module {
 
   Tensor forward(const Tensor& x) override {
     Tensor y = x;
-    for (const auto& block : blocks_) y = block->forward(y);
+    for (const auto& block : blocks_) y = (*block)(y);
     return y;
   }
 
@@ -130,9 +130,9 @@ ResNet::ResNet(Block block, const std::vector<int>& depths, const ResNetOptions&
 }
 
 Tensor ResNet::forward(const Tensor& x) {
-  Tensor y = bn1_->relu(conv1_->forward(x));
+  Tensor y = bn1_->relu((*conv1_)(x));
   if (stem_ == Stem::imagenet) y = max_pool(y, {.kernel = 3, .stride = 2, .padding = 1});
-  for (const auto& stage : blocks_) y = stage->forward(y);
+  for (const auto& stage : blocks_) y = (*stage)(y);
   return global_average_pool(y);
 }
 

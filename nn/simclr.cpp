@@ -27,9 +27,9 @@ Tensor ProjectionHead::forward(const Tensor& x) {
   Tensor y = x;
   for (std::size_t i = 0; i < linear_.size(); ++i) {
     const bool last = i + 1 == linear_.size();
-    y = linear_[i]->forward(y);
+    y = (*linear_[i])(y);
     if (norm_[i]) {
-      y = last ? norm_[i]->forward(y) : norm_[i]->relu(y);
+      y = last ? (*norm_[i])(y) : norm_[i]->relu(y);
     } else if (!last) {
       y = relu(y);
     }

@@ -41,7 +41,7 @@ class SIMCLR_API SimCLR : public Module {
  public:
   explicit SimCLR(const SimCLROptions& options);
   /// z [2N,D]
-  Tensor forward(const Tensor& views) override { return head_->forward(encoder_->forward(views)); }
+  Tensor forward(const Tensor& views) override { return (*head_)((*encoder_)(views)); }
 
   Module& encoder() { return *encoder_; }
   Module& head() { return *head_; }

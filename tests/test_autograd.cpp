@@ -119,7 +119,7 @@ TEST_CASE("a leaf's own accumulator is offered while it is zero") {
     });
   };
   int hooks = 0;
-  x.set_grad_hook([&](Tensor&) { ++hooks; });
+  x.add_grad_hook([&](Tensor&) { ++hooks; });
   plus(in_place(x), in_place(x)).backward();
   CHECK(x.grad().raw_data() == arena.raw_data());
   CHECK(arena.item() == 4.0);
@@ -156,8 +156,40 @@ TEST_CASE("an intermediate keeps its gradient when asked") {
 TEST_CASE("a hook runs for a leaf that backward starts from") {
   Tensor x = leaf(3.0);
   int hooks = 0;
-  x.set_grad_hook([&](Tensor&) { ++hooks; });
+  x.add_grad_hook([&](Tensor&) { ++hooks; });
   x.backward();
   CHECK(hooks == 1);
   CHECK(x.grad().item() == 1.0);
+}
+
+TEST_CASE("a hook sees an intermediate's whole gradient once, while the tensor is held, and hooks add up") {
+  Tensor x = leaf(1.0);
+  Tensor y = times(x, 2.0);
+  std::vector<double> seen;
+  y.add_grad_hook([&](Tensor& t) { seen.push_back(t.grad().item()); });
+  y.add_grad_hook([&](Tensor& t) { seen.push_back(-t.grad().item()); });
+  plus(times(y, 5.0), times(y, 3.0)).backward();
+  CHECK(seen == std::vector<double>{8, -8});
+  CHECK_FALSE(y.grad().defined());  // nobody asked to keep it
+  CHECK(x.grad().item() == 16.0);
+  {
+    Tensor let_go = times(x, 2.0);
+    let_go.add_grad_hook([&](Tensor&) { seen.clear(); });
+    y = times(let_go, 1.0);
+  }
+  y.backward();
+  CHECK(seen.size() == 2);
+}
+
+TEST_CASE("observers nest: the first one made sees first, and may change what the next one sees") {
+  const Tensor x = leaf(3.0);
+  std::vector<double> seen;
+  const RecordObserver outer([&](const char*, Tensor& output) { output.detach().fill(7.0); });
+  {
+    const RecordObserver inner([&](const char*, Tensor& output) { seen.push_back(output.item()); });
+    times(x, 2.0);
+  }
+  const Tensor y = times(x, 2.0);
+  CHECK(seen == std::vector<double>{7});
+  CHECK(y.item() == 7);
 }
