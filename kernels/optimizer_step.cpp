@@ -6,6 +6,7 @@
 #include <simclr/kernels/optimizer_step.h>
 
 #include <algorithm>
+#include <atomic>
 #include <cmath>
 #include <vector>
 
@@ -78,6 +79,26 @@ double learning_rate(const OptimizerArena& arena, std::int32_t step) {
   return double{arena.learning_rates.data<const float>()[std::min<std::int64_t>(step, last)]};
 }
 
+/// Whether updates are off, see OptimizerArena::bad_step.
+bool stopped(const OptimizerArena& arena) {
+  return arena.bad_step.defined() && *arena.bad_step.data<const std::int32_t>() != -1;
+}
+
+void note_nonfinite_cpu(const Tensor& x_tensor, const Tensor& step, Tensor& bad_step) {
+  dispatch_float(x_tensor.dtype(), [&](auto zero) {
+    using T = decltype(zero);
+    const T* x = x_tensor.data<const T>();
+    std::atomic<bool> found = false;
+    parallel_for(x_tensor.numel(), 2 * block_size, [&](std::int64_t begin, std::int64_t end) {
+      T total = 0;
+#pragma omp simd reduction(+ : total)
+      for (std::int64_t i = begin; i < end; ++i) total += x[i] - x[i];  // 0, or NaN
+      if (total != 0) found = true;
+    });
+    if (found) bad_step.copy_from(step);
+  });
+}
+
 template <class T>
 void sgd_block(T* __restrict w, const T* __restrict g, T* __restrict v, std::int64_t n, T lr, T momentum, T decay,
                bool nesterov) {
@@ -90,6 +111,7 @@ void sgd_block(T* __restrict w, const T* __restrict g, T* __restrict v, std::int
 }
 
 void sgd_cpu(OptimizerArena& arena, Tensor& momentum, const SgdOptions& options) {
+  if (stopped(arena)) return;
   const auto blocks = cut("sgd_step", arena);
   std::int32_t& step = step_of("sgd_step", arena);
   dispatch_float(arena.values.dtype(), [&](auto zero) {
@@ -138,6 +160,7 @@ void lars_block(T* __restrict w, const T* __restrict g, T* __restrict v, std::in
 }
 
 void lars_cpu(OptimizerArena& arena, Tensor& momentum, const LarsOptions& options) {
+  if (stopped(arena)) return;
   const auto blocks = cut("lars_step", arena);
   std::int32_t& step = step_of("lars_step", arena);
   dispatch_float(arena.values.dtype(), [&](auto zero) {
@@ -199,6 +222,7 @@ void adamw_block(T* __restrict w, const T* __restrict g, T* __restrict m, T* __r
 }
 
 void adamw_cpu(OptimizerArena& arena, Tensor& m, Tensor& v, const AdamwOptions& options) {
+  if (stopped(arena)) return;
   const auto blocks = cut("adamw_step", arena);
   std::int32_t& step = step_of("adamw_step", arena);
   dispatch_float(arena.values.dtype(), [&](auto zero) {
@@ -241,6 +265,8 @@ void check_arena(const char* op, const OptimizerArena& arena) {
   control("learning_rates", rates, DType::f32, rates.defined() && rates.rank() == 1 && rates.numel() > 0,
           "[T], T at least 1,");
   control("step", step, DType::i32, step.defined() && step.shape() == Shape{1}, "[1]");
+  const Tensor& bad = arena.bad_step;
+  control("bad_step", bad.defined() ? bad : step, DType::i32, !bad.defined() || bad.shape() == Shape{1}, "[1]");
   if (arena.shadow.defined()) {
     control("shadow", arena.shadow, DType::bf16, arena.shadow.shape() == arena.values.shape(), "of the values' shape");
   }
@@ -280,6 +306,17 @@ void check_options(const AdamwOptions& options) {
   check_at_least_zero("adamw", "weight_decay", options.weight_decay);
 }
 
+void note_nonfinite(const Tensor& x, const Tensor& step, Tensor bad_step) {
+  check_floats("note_nonfinite", x);
+  SIMCLR_CHECK(x.dtype() != DType::bf16, "note_nonfinite: wants f32, got ", describe(x));
+  for (const Tensor& number : {step, bad_step}) {
+    check_shape("note_nonfinite", "a step", number, {1});
+    SIMCLR_CHECK(number.dtype() == DType::i32 && number.device() == x.device(),
+                 "note_nonfinite: a step must be i32 on ", x.device(), ", got ", describe(number));
+  }
+  optimizer_step_slot.on(x.device()).note_nonfinite(x, step, bad_step);
+}
+
 void sgd_step(OptimizerArena& arena, Tensor& momentum, const SgdOptions& options) {
   check_arena("sgd_step", arena);
   check_state("sgd_step", "momentum", arena, momentum);
@@ -303,6 +340,6 @@ void adamw_step(OptimizerArena& arena, Tensor& m, Tensor& v, const AdamwOptions&
 }
 
 extern const OptimizerStepKernels optimizer_step_cpu;
-const OptimizerStepKernels optimizer_step_cpu = {sgd_cpu, lars_cpu, adamw_cpu};
+const OptimizerStepKernels optimizer_step_cpu = {note_nonfinite_cpu, sgd_cpu, lars_cpu, adamw_cpu};
 
 }  // namespace simclr::kernels

@@ -3,11 +3,12 @@
 // there, so one launch serves all parameters. Nothing that changes from step to step comes from the host:
 //   LARS: norms_kernel   sums of squares of every piece (a block's part of a segment), in f64; the last block of a
 //                        segment adds them up, in their order, to the segment's rate
-//   update_kernel        the update, 16 bytes at a time; the last block to read the step advances it
+//   update_kernel        the update, 16 bytes at a time; the last block to read the step advances it. Nothing where
+//                        bad_step is set, which note_nonfinite does before it in a pass of its own
 // "The last" is found by counting in integers, which no order of the blocks can change. Blocks and segments both
 // ascend, so block + segment numbers all pieces without a list of them. Segments come from device memory unchecked:
 // they are compared with positions inside the arenas and never used as addresses.
-#include <simclr/kernels/cuda/launch.h>
+#include <simclr/kernels/cuda/map.h>
 #include <simclr/kernels/cuda/vector.h>
 #include <simclr/kernels/cuda/warp.h>
 #include <simclr/kernels/optimizer_step.h>
@@ -77,7 +78,10 @@ struct Timetable {
   const float* rates;
   std::int64_t count;
   std::int32_t* step;
-  unsigned* readers;  // blocks of this launch that have read the step
+  unsigned* readers;             // blocks of this launch that have read the step
+  const std::int32_t* bad_step;  // may be null
+
+  __device__ bool stopped() const { return bad_step != nullptr && *bad_step != -1; }
 
   __device__ double rate(std::int32_t at) const {
     const std::int64_t entry = at < count ? at : count - 1;
@@ -270,6 +274,7 @@ __global__ void __launch_bounds__(update_threads, 4)
     const std::int64_t i = lane_element<width>(run, j);
     if (i + width <= n) operands[j] = rule.template read<width>(i);
   }
+  if (timetable.stopped()) return;  // all threads of all blocks
   SIMCLR_SHARED(typename Rule::Factors, factors, [1]);
   if (threadIdx.x == 0) factors[0] = rule.factors(timetable, timetable.advance());
   int s = segments.find(run * run_size<width>);
@@ -295,7 +300,27 @@ __global__ void __launch_bounds__(update_threads, 4)
   }
 }
 
+struct NoteNonfinite {
+  const float* x;
+  const std::int32_t* step;
+  std::int32_t* bad_step;
+
+  template <int N>
+  __device__ void at(std::int64_t i) const {
+    const Pack<N> value = load<N>(x + i);
+    float total = 0.0f;
+#pragma unroll
+    for (int k = 0; k < N; ++k) total += value[k] - value[k];  // 0, or NaN
+    if (total != 0.0f) *bad_step = *step;                      // whoever writes, writes the same
+  }
+};
+
 // Launchers.
+
+void note_nonfinite_gpu(const Tensor& x, const Tensor& step, Tensor& bad_step) {
+  const NoteNonfinite f{x.data<float>(), step.data<std::int32_t>(), bad_step.data<std::int32_t>()};
+  map<4>(x.device(), x.numel(), aligned16(f.x), f);
+}
 
 Segments segments_of(const OptimizerArena& arena) {
   static_assert(sizeof(Segment) == 3 * sizeof(std::int32_t));
@@ -322,7 +347,7 @@ unsigned* counters_of(OptimizerArena& arena) {
 
 Timetable timetable_of(OptimizerArena& arena) {
   return {arena.learning_rates.data<float>(), arena.learning_rates.numel(), arena.step.data<std::int32_t>(),
-          counters_of(arena)};
+          counters_of(arena), arena.bad_step.defined() ? arena.bad_step.data<std::int32_t>() : nullptr};
 }
 
 /// body(number of elements that may be read at once): 4 where every arena starts at 16 bytes.
@@ -399,6 +424,6 @@ void adamw_gpu(OptimizerArena& arena, Tensor& m, Tensor& v, const AdamwOptions& 
 }  // namespace
 
 extern const OptimizerStepKernels SIMCLR_KERNELS(optimizer_step);
-const OptimizerStepKernels SIMCLR_KERNELS(optimizer_step) = {sgd_gpu, lars_gpu, adamw_gpu};
+const OptimizerStepKernels SIMCLR_KERNELS(optimizer_step) = {note_nonfinite_gpu, sgd_gpu, lars_gpu, adamw_gpu};
 
 }  // namespace simclr::kernels

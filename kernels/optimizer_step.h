@@ -27,8 +27,14 @@ struct OptimizerArena {
   Tensor learning_rates;  // f32 [T]: the schedule; steps past its end use the last entry
   Tensor step;            // i32 [1]: updates made so far; advanced by one
   Tensor shadow = {};     // bf16 [n], optional: gets the new values, rounded
+  Tensor bad_step = {};   // i32 [1], optional: while it is not -1, updates change nothing, `step` included
   Tensor counters = {};   // a GPU's own, made at the first step; two steps at the same time must not share it
 };
+
+/// Writes `step` over `bad_step`, both i32 [1], where an element of x is NaN or Inf; else leaves it. Before an update,
+/// of its gradients: then it is not made, and values and state stay as they were before the fault, with no wait for a
+/// GPU.
+SIMCLR_API void note_nonfinite(const Tensor& x, const Tensor& step, Tensor bad_step);
 
 struct SgdOptions {
   double momentum = 0.9;
@@ -67,6 +73,7 @@ SIMCLR_API void check_options(const LarsOptions& options);
 SIMCLR_API void check_options(const AdamwOptions& options);
 
 struct OptimizerStepKernels {
+  void (*note_nonfinite)(const Tensor& x, const Tensor& step, Tensor& bad_step);
   void (*sgd)(OptimizerArena& arena, Tensor& momentum, const SgdOptions& options);
   void (*lars)(OptimizerArena& arena, Tensor& momentum, const LarsOptions& options);
   void (*adamw)(OptimizerArena& arena, Tensor& m, Tensor& v, const AdamwOptions& options);

@@ -56,6 +56,7 @@ Optimizer::Optimizer(const std::vector<Parameter>& parameters, Schedule schedule
   arena_.segments = Tensor::from(segments, {static_cast<std::int64_t>(parameters_.size()), 3}).to(device);
   arena_.learning_rates = Tensor::from(schedule_.rates, {static_cast<std::int64_t>(schedule_.rates.size())}).to(device);
   arena_.step = Tensor::zeros({1}, DType::i32, device);
+  arena_.bad_step = Tensor::full({1}, -1, DType::i32, device);
 }
 
 Tensor Optimizer::add_state(std::string name) {
@@ -63,7 +64,7 @@ Tensor Optimizer::add_state(std::string name) {
   return states_.back().value;
 }
 
-void Optimizer::step() {
+void Optimizer::step(const Tensor& loss) {
   for (std::size_t i = 0; i < parameters_.size(); ++i) {
     const Tensor& value = parameters_[i].value;
     SIMCLR_CHECK(lives_at(value, arena_.values, offsets_[i]) && lives_at(value.grad(), arena_.gradients, offsets_[i]),
@@ -71,6 +72,8 @@ void Optimizer::step() {
                  "(by Module::to, set_grad or another optimizer); make the optimizer after that");
   }
   if (arena_.values.has_shadow()) arena_.shadow = arena_.values.shadow();
+  kernels::note_nonfinite(arena_.gradients, arena_.step, arena_.bad_step);
+  if (loss.defined()) kernels::note_nonfinite(loss.detach().reshape({loss.numel()}), arena_.step, arena_.bad_step);
   update();
   zero_grad();
 }
@@ -91,7 +94,20 @@ std::int64_t Optimizer::steps() const {
   return static_cast<std::int64_t>(arena_.step.item());
 }
 
-std::vector<NamedTensor> Optimizer::state() const {
+std::int64_t Optimizer::bad_step() {
+  kernels::note_nonfinite(arena_.values, arena_.step, arena_.bad_step);
+  for (const NamedTensor& state : states_) kernels::note_nonfinite(state.value, arena_.step, arena_.bad_step);
+  return static_cast<std::int64_t>(arena_.bad_step.item());
+}
+
+std::vector<NamedTensor> Optimizer::state() {
+  const std::int64_t bad = bad_step();
+  SIMCLR_CHECK(bad < 0, "optimizer: NaN or Inf at update ", bad, ", in a gradient, the loss, a parameter or this ",
+               "optimizer's state; go back to an earlier checkpoint, and lower the learning rate");
+  return named_state();
+}
+
+std::vector<NamedTensor> Optimizer::named_state() const {
   std::vector<NamedTensor> out = {{"step", arena_.step}};
   for (const NamedTensor& state : states_) {
     for (std::size_t i = 0; i < parameters_.size(); ++i) {
@@ -107,7 +123,7 @@ void Optimizer::load_state(const std::vector<NamedTensor>& state) {
     SIMCLR_CHECK(tensor.value.defined(), "optimizer: load_state: ", tensor.name, " is undefined");
     given.emplace(tensor.name, tensor.value);
   }
-  const auto own = this->state();
+  const auto own = named_state();
   std::unordered_set<std::string> names;
   for (const NamedTensor& tensor : own) {  // all is checked before anything is changed
     names.insert(tensor.name);
@@ -124,6 +140,7 @@ void Optimizer::load_state(const std::vector<NamedTensor>& state) {
   SIMCLR_CHECK(step.dtype() == DType::i32 && step.item() >= 0, "optimizer: load_state: step is ", step.item(), " (",
                step.dtype(), "), it must be an i32 of at least 0");
   for (NamedTensor tensor : own) tensor.value.copy_from(given.at(tensor.name));
+  arena_.bad_step.fill(-1);
 }
 
 Sgd::Sgd(const std::vector<Parameter>& parameters, const SgdOptions& options, Schedule schedule)

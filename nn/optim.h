@@ -20,10 +20,17 @@ class SIMCLR_API Optimizer {
   Optimizer(const Optimizer&) = delete;
   Optimizer& operator=(const Optimizer&) = delete;
 
-  /// Updates the parameters at the schedule's learning rate, advances the schedule and zeroes the gradients.
+  /// Updates the parameters at the schedule's learning rate, advances the schedule and zeroes the gradients. Where a
+  /// gradient, or `loss` if it is given (one element of the parameters' dtype), is NaN or Inf, nothing is updated, now
+  /// and in every later step: parameters and state stay as they were before the fault. bad_step() tells; nothing waits.
   /// Throws Error where a parameter or its gradient no longer lives in this optimizer's arenas.
-  void step();
+  void step(const Tensor& loss = {});
   void zero_grad();
+
+  /// The update, from 0, that was refused since a gradient, the loss, a parameter or the optimizer's state is NaN or
+  /// Inf; -1: all is well. nn::inspect() names the layer. Looks at parameters and state now, and reads device memory.
+  /// load_state() starts afresh.
+  std::int64_t bad_step();
 
   /// Updates made so far. Reads device memory.
   std::int64_t steps() const;
@@ -31,8 +38,8 @@ class SIMCLR_API Optimizer {
   float learning_rate() const { return schedule_.at(steps()); }
 
   /// What a checkpoint needs besides the weights: "step" i32 [1], and each state by parameter ("momentum.fc.weight").
-  /// The tensors share the optimizer's memory.
-  std::vector<NamedTensor> state() const;
+  /// The tensors share the optimizer's memory. Throws Error where bad_step() is not -1: nothing worth keeping.
+  std::vector<NamedTensor> state();
   /// Copies a state by name. Throws Error, with nothing changed, naming what is missing, unknown or of another shape.
   void load_state(const std::vector<NamedTensor>& state);
 
@@ -41,7 +48,7 @@ class SIMCLR_API Optimizer {
   Optimizer(const std::vector<Parameter>& parameters, Schedule schedule, std::int32_t weight_flags,
             std::int32_t norm_and_bias_flags);
 
-  /// One update of arena(), which advances arena().step.
+  /// One update of arena(), which advances arena().step; none while arena().bad_step is not -1.
   virtual void update() = 0;
 
   kernels::OptimizerArena& arena() { return arena_; }
@@ -49,6 +56,8 @@ class SIMCLR_API Optimizer {
   Tensor add_state(std::string name);
 
  private:
+  std::vector<NamedTensor> named_state() const;
+
   std::vector<Parameter> parameters_;
   std::vector<std::int64_t> offsets_;  // of the parameters, in elements
   Schedule schedule_;

@@ -254,6 +254,49 @@ TEST_CASE("the step count in memory chooses the learning rate") {
   }
 }
 
+TEST_CASE("a value that is not finite is noted wherever it stands, and updates then change nothing") {
+  const auto updates =
+      std::vector<std::function<void(Case&)>>{[](Case& c) { sgd_step(c.arena, c.first, {.weight_decay = 0.1}); },
+                                              [](Case& c) { lars_step(c.arena, c.first, {.weight_decay = 0.1}); },
+                                              [](Case& c) { adamw_step(c.arena, c.first, c.second, {}); }};
+  for (const DType dtype : {DType::f32, DType::f64}) {
+    const Tensor step = Tensor::full({1}, 7, DType::i32), noted = Tensor::full({1}, -1, DType::i32);
+    Tensor x = random_tensor({70001}, 1, dtype, -1e30, 1e30);
+    note_nonfinite(x, step, noted);
+    CHECK(noted.item() == -1);
+    for (const std::int64_t at : {0, 1, 4095, 40000, 70000}) {
+      for (const double value : {double(NAN), double(INFINITY), -double(INFINITY)}) {
+        const Tensor before = x.narrow(at, 1).clone();
+        x.narrow(at, 1).fill(value);
+        note_nonfinite(x, step, noted);
+        CHECK(noted.item() == 7);
+        noted.detach().fill(-1);
+        x.narrow(at, 1).copy_from(before);
+      }
+    }
+    for (const auto& update : updates) {
+      Case c = make_case(129, dtype);
+      c.arena.shadow = Tensor::full(c.arena.values.shape(), 7.0, DType::bf16);
+      c.arena.bad_step = Tensor::full({1}, -1, DType::i32);
+      update(c);
+      CHECK(c.arena.step.item() == 1);
+      const auto kept = [&] {
+        return std::vector<Tensor>{c.arena.values, c.arena.shadow, c.first, c.second, c.arena.step};
+      };
+      std::vector<Tensor> before;
+      for (const Tensor& tensor : kept()) before.push_back(tensor.clone());
+      note_nonfinite(Tensor::full({1}, NAN, dtype), c.arena.step, c.arena.bad_step);
+      update(c);
+      for (std::size_t i = 0; i < before.size(); ++i) CHECK(test::same_bits(kept()[i], before[i]));
+      CHECK(c.arena.bad_step.item() == 1);
+    }
+  }
+  CHECK_THROWS_WITH(note_nonfinite(Tensor::zeros({2}), Tensor::zeros({2}, DType::i32), Tensor::zeros({1}, DType::i32)),
+                    Catch::Contains("a step must be [1]"));
+  CHECK_THROWS_WITH(note_nonfinite(Tensor::zeros({2}), Tensor::zeros({1}, DType::i32), Tensor::zeros({1})),
+                    Catch::Contains("a step must be i32"));
+}
+
 TEST_CASE("optimizer steps refuse what does not fit") {
   const auto refuses = [](const std::string& message, const std::function<void(Case&)>& spoil) {
     Case c = make_case(31, DType::f32);
@@ -269,6 +312,7 @@ TEST_CASE("optimizer steps refuse what does not fit") {
   refuses("segments must be i32 [P,3]", [](Case& c) { c.arena.segments = Tensor::zeros({12}, DType::i32); });
   refuses("learning_rates must be f32 [T]", [](Case& c) { c.arena.learning_rates = Tensor::zeros({0}); });
   refuses("step must be i32 [1]", [](Case& c) { c.arena.step = {}; });
+  refuses("bad_step must be i32 [1]", [](Case& c) { c.arena.bad_step = Tensor::zeros({2}, DType::i32); });
   refuses("shadow must be bf16", [](Case& c) { c.arena.shadow = Tensor::zeros({144}); });
   refuses("shadow must be bf16", [](Case& c) { c.arena.shadow = Tensor::zeros({143}, DType::bf16); });
   refuses("cannot be negative", [](Case& c) { c.arena.step.fill(-1); });

@@ -230,6 +230,51 @@ DEVICE_TEST_CASE("segments of any content stay inside the arenas") {
   }
 }
 
+DEVICE_TEST_CASE("a value that is not finite is noted wherever it stands, and updates then change nothing") {
+  const Tensor step = Tensor::full({1}, 7, DType::i32, test::device());
+  Tensor noted = Tensor::full({1}, -1, DType::i32, test::device());
+  const Tensor memory = random_tensor({9002}, 1, DType::f32, -1e30, 1e30).to(test::device());
+  for (const std::int64_t offset : {0, 1}) {  // at 16 bytes, or not
+    const Tensor x = memory.narrow(offset, 9001);
+    note_nonfinite(x, step, noted);
+    CHECK(noted.item() == -1);
+    for (const std::int64_t at : {0, 1, 1023, 4097, 9000}) {
+      for (const double value : {double(NAN), double(INFINITY), -double(INFINITY)}) {
+        const Tensor before = x.narrow(at, 1).clone();
+        x.narrow(at, 1).fill(value);
+        note_nonfinite(x, step, noted);
+        CHECK(noted.item() == 7);
+        noted.fill(-1);
+        x.narrow(at, 1).copy_from(before);
+      }
+    }
+  }
+  const Layout layout({5, 700, 64, 1003}, 2);
+  for (const auto& [name, update] : updates) {
+    CAPTURE(name);
+    Case c = make_case(layout.segments, layout.n, DType::f32, test::device());
+    c.arena.bad_step = Tensor::full({1}, -1, DType::i32, test::device());
+    update(c);
+    CHECK(c.arena.step.item() == 1);
+    const auto kept = [&] {
+      std::vector<Tensor> copies;
+      for (const Tensor& t : {c.arena.values, c.arena.shadow, c.first, c.second, c.arena.step}) {
+        copies.push_back(to_cpu(t).clone());
+      }
+      return copies;
+    };
+    const auto before = kept();
+    note_nonfinite(Tensor::full({1}, NAN, DType::f32, test::device()), c.arena.step, c.arena.bad_step);
+    update(c);
+    const auto after = kept();
+    for (std::size_t i = 0; i < before.size(); ++i) CHECK(test::same_bits(after[i], before[i]));
+    CHECK(c.arena.bad_step.item() == 1);
+    c.arena.bad_step.fill(-1);
+    update(c);
+    CHECK(c.arena.step.item() == 2);
+  }
+}
+
 #ifdef SIMCLR_EMU_CHECKS
 DEVICE_TEST_CASE("a step is one launch, for LARS two, whatever the parameters") {
   if (test::device().type != DeviceType::emu) return;

@@ -1,5 +1,6 @@
 // Whole training steps on the device, from u8 pictures to updated weights, beside the same steps on the CPU.
 #include "support/device.h"
+#include "support/fault.h"
 
 #include <simclr/simclr.h>
 
@@ -171,6 +172,62 @@ DEVICE_TEST_CASE("captured steps give the losses of steps that run one by one") 
     return losses;
   };
   CHECK(run(true) == run(false));
+}
+
+DEVICE_TEST_CASE("a fault in a layer's output or gradient is caught, named, and updates nothing") {
+  once();
+  using In = test::Fault::In;
+  struct Case {
+    std::size_t output;
+    In in;
+    float value;
+    const char* layer;
+  };
+  for (const DType dtype : test::device_dtypes) {
+    const auto encoder = std::make_shared<nn::ResNet>(nn::ResNet::Block::basic, std::vector<int>{1},
+                                                      nn::ResNetOptions{.stem = nn::Stem::imagenet, .width = 8});
+    nn::SimCLR model({.encoder = encoder, .head = {.hidden = 16, .out = 16, .batchnorm = false}});
+    model.to(test::device());
+    nn::Sgd optimizer(model.parameters(), {}, nn::constant(0.01));
+    const Tensor views = test::random_tensor({8, 8, 8, 3}, 1, dtype).to(test::device());
+    const auto compute = [&] { return nn::nt_xent(model(views)); };
+    const auto train = [&] {
+      const Tensor loss = compute();
+      loss.backward();
+      optimizer.step(loss);
+    };
+    train();
+    CHECK(optimizer.bad_step() == -1);
+    std::vector<NamedTensor> kept;
+    for (const NamedTensor& tensor : optimizer.state()) kept.push_back({tensor.name, tensor.value.clone()});
+    const auto weights = [&] {
+      std::vector<std::vector<float>> values;
+      for (const nn::Parameter& p : model.parameters()) values.push_back(p.value.to_vector<float>());
+      return values;
+    };
+    const auto before = weights();
+    for (const Case& c :
+         {Case{0, In::output, NAN, "encoder.conv1 (conv2d)"}, Case{1, In::output, -INFINITY, "encoder.bn1 (batchnorm)"},
+          Case{2, In::output, INFINITY, "encoder (max_pool)"},
+          Case{5, In::gradient, NAN, "encoder.layer1.0.conv2 (conv2d)"},
+          Case{6, In::gradient, INFINITY, "encoder.layer1.0.bn2 (batchnorm)"},
+          Case{8, In::output, -INFINITY, "head.linear1 (linear)"}, Case{10, In::gradient, -INFINITY, "head (relu)"},
+          Case{11, In::output, INFINITY, "head.linear2 (linear)"}, Case{12, In::output, NAN, "nt_xent"}}) {
+      CAPTURE(dtype, c.layer);
+      {
+        test::Fault fault(c.output, c.in, c.value);
+        train();
+        fault.restart();
+        CHECK_THAT(nn::inspect(model, compute).nonfinite, Catch::StartsWith(std::string(c.layer) + ": 1 of "));
+      }
+      train();
+      CHECK(optimizer.bad_step() == 1);
+      CHECK(weights() == before);
+      CHECK_THROWS_WITH(optimizer.state(), Catch::Contains("NaN or Inf at update 1"));
+      optimizer.load_state(kept);
+    }
+    CHECK(nn::inspect(model, compute).nonfinite == "");
+  }
 }
 
 DEVICE_TEST_CASE("weights keep their bf16 shadow equal, and training updates both") {
