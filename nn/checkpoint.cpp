@@ -36,7 +36,7 @@ std::string name_of(std::int64_t step) {
 
 }  // namespace
 
-void save_checkpoint(const fs::path& path, const Module& model, const Optimizer& optimizer, const Metadata& metadata) {
+void save_checkpoint(const fs::path& path, const Module& model, Optimizer& optimizer, const Metadata& metadata) {
   std::vector<NamedTensor> tensors = model.state();
   for (const NamedTensor& tensor : tensors) {
     SIMCLR_CHECK(!tensor.name.starts_with(optimizer_prefix), "save_checkpoint: the model has a tensor called ",
@@ -86,7 +86,7 @@ std::vector<CheckpointFolder::File> CheckpointFolder::list() const {
   return files;
 }
 
-void CheckpointFolder::save(const Module& model, const Optimizer& optimizer, const Metadata& metadata, bool best) {
+void CheckpointFolder::save(const Module& model, Optimizer& optimizer, const Metadata& metadata, bool best) {
   std::error_code error;
   fs::create_directories(folder_, error);
   SIMCLR_CHECK(!error, "checkpoints: cannot make the folder ", folder_.string(), ": ", error.message());

@@ -31,7 +31,7 @@ struct Run {
   nn::Sgd optimizer;
 };
 
-std::vector<std::vector<float>> values_of(const Run& run) {
+std::vector<std::vector<float>> values_of(Run& run) {
   std::vector<std::vector<float>> out;
   for (const NamedTensor& t : run.model.state()) out.push_back(t.value.to_vector<float>());
   for (const NamedTensor& t : run.optimizer.state()) out.push_back(t.value.to(DType::f32).to_vector<float>());
