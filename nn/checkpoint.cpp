@@ -1,5 +1,6 @@
 #include <simclr/core/serialize.h>
 #include <simclr/nn/checkpoint.h>
+#include <simclr/nn/inspect.h>
 
 #include <algorithm>
 #include <charconv>
@@ -36,11 +37,16 @@ std::string name_of(std::int64_t step) {
 
 }  // namespace
 
-void save_checkpoint(const fs::path& path, const Module& model, Optimizer& optimizer, const Metadata& metadata) {
+void save_checkpoint(const fs::path& path, const Module& model, const Optimizer& optimizer, const Metadata& metadata) {
   std::vector<NamedTensor> tensors = model.state();
   for (const NamedTensor& tensor : tensors) {
     SIMCLR_CHECK(!tensor.name.starts_with(optimizer_prefix), "save_checkpoint: the model has a tensor called ",
                  tensor.name, "; rename it, the optimizer's state is kept under that name");
+  }
+  for (const NamedTensor& tensor : tensors) {
+    const std::int64_t broken = is_floating(tensor.value.dtype()) ? statistics_of(tensor.value).nonfinite : 0;
+    SIMCLR_CHECK(broken == 0, "save_checkpoint: ", tensor.name, ": ", broken, " of ", tensor.value.numel(),
+                 " values are NaN or Inf, so nothing is saved; go back to an earlier checkpoint");
   }
   for (NamedTensor& tensor : optimizer.state()) {
     tensors.push_back({std::string(optimizer_prefix) + tensor.name, tensor.value});
@@ -86,7 +92,7 @@ std::vector<CheckpointFolder::File> CheckpointFolder::list() const {
   return files;
 }
 
-void CheckpointFolder::save(const Module& model, Optimizer& optimizer, const Metadata& metadata, bool best) {
+void CheckpointFolder::save(const Module& model, const Optimizer& optimizer, const Metadata& metadata, bool best) {
   std::error_code error;
   fs::create_directories(folder_, error);
   SIMCLR_CHECK(!error, "checkpoints: cannot make the folder ", folder_.string(), ": ", error.message());

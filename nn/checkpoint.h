@@ -16,9 +16,9 @@ namespace simclr::nn {
 using Metadata = std::map<std::string, std::string>;
 
 /// Writes all of it, or leaves the file as it was. `metadata` is the program's own: epoch, configuration and so on.
-/// Throws Error where a tensor of the model is called "optimizer....", after a step with NaN or Inf (see
-/// Optimizer::state), and when the disk refuses.
-SIMCLR_API void save_checkpoint(const std::filesystem::path& path, const Module& model, Optimizer& optimizer,
+/// Throws Error where a tensor of the model is called "optimizer....", where anything is NaN or Inf or the optimizer
+/// has refused an update for that (Optimizer::bad_step), and when the disk refuses.
+SIMCLR_API void save_checkpoint(const std::filesystem::path& path, const Module& model, const Optimizer& optimizer,
                                 const Metadata& metadata = {});
 
 /// Reads it into a model and an optimizer of the same shapes; returns the metadata. Throws Error for a file that is
@@ -41,7 +41,7 @@ class SIMCLR_API CheckpointFolder {
 
   /// Saves under the optimizer's step, then removes what is older than the last `keep`. `best`: also becomes
   /// best.safetensors. Throws Error as save_checkpoint does; what was there before is then still there.
-  void save(const Module& model, Optimizer& optimizer, const Metadata& metadata, bool best = false);
+  void save(const Module& model, const Optimizer& optimizer, const Metadata& metadata, bool best = false);
 
   /// Loads the newest one that can be read, and says of each that cannot; empty where there is no file. Throws Error
   /// where there are some, but none can be read.

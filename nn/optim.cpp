@@ -94,13 +94,13 @@ std::int64_t Optimizer::steps() const {
   return static_cast<std::int64_t>(arena_.step.item());
 }
 
-std::int64_t Optimizer::bad_step() {
+std::int64_t Optimizer::bad_step() const {
   kernels::note_nonfinite(arena_.values, arena_.step, arena_.bad_step);
   for (const NamedTensor& state : states_) kernels::note_nonfinite(state.value, arena_.step, arena_.bad_step);
   return static_cast<std::int64_t>(arena_.bad_step.item());
 }
 
-std::vector<NamedTensor> Optimizer::state() {
+std::vector<NamedTensor> Optimizer::state() const {
   const std::int64_t bad = bad_step();
   SIMCLR_CHECK(bad < 0, "optimizer: NaN or Inf at update ", bad, ", in a gradient, the loss, a parameter or this ",
                "optimizer's state; go back to an earlier checkpoint, and lower the learning rate");

@@ -30,7 +30,7 @@ class SIMCLR_API Optimizer {
   /// The update, from 0, that was refused since a gradient, the loss, a parameter or the optimizer's state is NaN or
   /// Inf; -1: all is well. nn::inspect() names the layer. Looks at parameters and state now, and reads device memory.
   /// load_state() starts afresh.
-  std::int64_t bad_step();
+  std::int64_t bad_step() const;
 
   /// Updates made so far. Reads device memory.
   std::int64_t steps() const;
@@ -39,7 +39,7 @@ class SIMCLR_API Optimizer {
 
   /// What a checkpoint needs besides the weights: "step" i32 [1], and each state by parameter ("momentum.fc.weight").
   /// The tensors share the optimizer's memory. Throws Error where bad_step() is not -1: nothing worth keeping.
-  std::vector<NamedTensor> state();
+  std::vector<NamedTensor> state() const;
   /// Copies a state by name. Throws Error, with nothing changed, naming what is missing, unknown or of another shape.
   void load_state(const std::vector<NamedTensor>& state);
 

@@ -31,7 +31,7 @@ struct Run {
   nn::Sgd optimizer;
 };
 
-std::vector<std::vector<float>> values_of(Run& run) {
+std::vector<std::vector<float>> values_of(const Run& run) {
   std::vector<std::vector<float>> out;
   for (const NamedTensor& t : run.model.state()) out.push_back(t.value.to_vector<float>());
   for (const NamedTensor& t : run.optimizer.state()) out.push_back(t.value.to(DType::f32).to_vector<float>());
@@ -53,6 +53,35 @@ TEST_CASE("A run that goes on from a checkpoint ends with the same bits") {
   CHECK(resumed.optimizer.steps() == 3);
   for (int i = 3; i < 6; ++i) resumed.step(i);
   CHECK(values_of(resumed) == values_of(whole));
+}
+
+TEST_CASE("Nothing that is NaN or Inf is saved, and what was saved before stays") {
+  const test::TempDir dir;
+  const std::string path = dir.path("a.safetensors");
+  Run run;
+  run.step(0);
+  nn::save_checkpoint(path, run.model, run.optimizer);
+  const auto before = test::read_bytes(path);
+  const auto refused = [&](const std::string& message) {
+    CHECK_THROWS_WITH(nn::save_checkpoint(path, run.model, run.optimizer), Contains(message));
+    CHECK(test::read_bytes(path) == before);
+    nn::load_checkpoint(path, run.model, run.optimizer);
+    nn::save_checkpoint(path, run.model, run.optimizer);  // as good as before
+  };
+  const auto state = run.model.state();
+  const auto spoil = [](const Tensor& tensor) { tensor.detach().reshape({tensor.numel()}).narrow(1, 1).fill(NAN); };
+  spoil(state.front().value);
+  refused(state.front().name + ": 1 of");
+  spoil(state.back().value);  // running statistics
+  refused(state.back().name + ": 1 of");
+  spoil(run.optimizer.state().back().value);
+  refused("NaN or Inf at update 1");
+  const Tensor views = test::random_tensor({8, 8, 8, 3}, 9, DType::f32);
+  views.narrow(3, 1).fill(INFINITY);
+  nn::nt_xent(run.model(views)).backward();
+  run.optimizer.step();
+  CHECK(run.optimizer.bad_step() == 1);
+  refused("NaN or Inf");
 }
 
 TEST_CASE("The folder keeps the last checkpoints and the best") {
