@@ -1,10 +1,11 @@
 #pragma once
 
+// Private: whole files, for the readers of this folder.
+
 #include <cstdint>
 #include <string>
 #include <vector>
 
-/// Whole files, for the readers of this folder.
 namespace simclr::data {
 
 /// The size of a regular file. Throws Error, opened by `who`, where there is none at `path`.

@@ -1,8 +1,9 @@
 #pragma once
 
+// Private: what image_io.h is made of, the decoders that the build found. Each throws Error, opened by `name`.
+
 #include <simclr/data/image_io.h>
 
-/// What image_io.h is made of: the decoders that the build found. Each throws Error, opened by `name`.
 namespace simclr::data {
 
 Picture decode_jpeg(std::span<const std::uint8_t> bytes, const std::string& name);

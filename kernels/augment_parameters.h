@@ -1,8 +1,8 @@
 #pragma once
 
-// The body of draw_augment_parameters, shared by the CPU and CUDA. Include it only from files compiled without
-// contraction of a * b + c (-ffp-contract=off; nvcc: -fmad=false): it uses nothing but IEEE +, -, *, / and sqrt,
-// so that every device then draws the same bits. No exp or log of a library: those differ.
+// Private: the body of draw_augment_parameters, shared by the CPU and CUDA. Include it only from files compiled
+// without contraction of a * b + c (-ffp-contract=off; nvcc: -fmad=false): it uses nothing but IEEE +, -, *, / and
+// sqrt, so that every device then draws the same bits. No exp or log of a library: those differ.
 //
 // Slots of Random(seed, augmentation, sample, epoch, view); a slot belongs to its purpose even when unused:
 //   4k .. 4k+3   attempt k = 0 .. 9 at a crop: area, aspect, top, left

@@ -1,7 +1,7 @@
 #pragma once
 
-// The arithmetic of augmentation for one pixel or one tap, shared by the CPU and CUDA. Branch-free, so that loops
-// over pixels vectorise. Conventions are torchvision's for float images in [0,1].
+// Private: the arithmetic of augmentation for one pixel or one tap, shared by the CPU and CUDA. Branch-free, so that
+// loops over pixels vectorise. Conventions are torchvision's for float images in [0,1].
 
 #include <simclr/kernels/augment.h>
 

@@ -1,0 +1,37 @@
+# What `cmake --install` copies: the library, the public headers, and the package that find_package(simclr) reads.
+# Public is every header of core, kernels, nn and data that does not open with "// Private".
+include(GNUInstallDirs)
+include(CMakePackageConfigHelpers)
+
+install(TARGETS simclr EXPORT simclrTargets
+        LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR} ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR}
+        INCLUDES DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})
+foreach(folder core kernels nn data)
+  file(GLOB headers CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/${folder}/*.h)
+  foreach(header IN LISTS headers)
+    file(STRINGS ${header} private REGEX "^// Private" LIMIT_COUNT 1)
+    if(NOT private)
+      install(FILES ${header} DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/simclr/${folder})
+    endif()
+  endforeach()
+endforeach()
+install(FILES ${include_root}/simclr/simclr.h DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/simclr)
+install(FILES ${PROJECT_SOURCE_DIR}/LICENSE DESTINATION ${CMAKE_INSTALL_DATAROOTDIR}/doc/simclr)
+
+set(package_folder ${CMAKE_INSTALL_LIBDIR}/cmake/simclr)
+install(EXPORT simclrTargets NAMESPACE simclr:: DESTINATION ${package_folder})
+get_target_property(library_type simclr TYPE)
+set(simclr_SHARED FALSE)
+if(library_type STREQUAL "SHARED_LIBRARY")
+  set(simclr_SHARED TRUE)
+endif()
+set(simclr_features CUDA EMU JPEG ONEDNN PNG ZLIB)
+set(simclr_compiled_in ${SIMCLR_PRIVATE_DEFINITIONS})
+list(TRANSFORM simclr_compiled_in REPLACE "^SIMCLR_HAVE_" "")
+configure_package_config_file(${PROJECT_SOURCE_DIR}/cmake/simclrConfig.cmake.in ${PROJECT_BINARY_DIR}/simclrConfig.cmake
+                              INSTALL_DESTINATION ${package_folder})
+# No ABI promise before 1.0: another minor version is another library.
+write_basic_package_version_file(${PROJECT_BINARY_DIR}/simclrConfigVersion.cmake COMPATIBILITY SameMinorVersion)
+install(FILES ${PROJECT_BINARY_DIR}/simclrConfig.cmake ${PROJECT_BINARY_DIR}/simclrConfigVersion.cmake
+              ${PROJECT_SOURCE_DIR}/cmake/FindCUDNN.cmake ${PROJECT_SOURCE_DIR}/cmake/FindOneDNN.cmake
+        DESTINATION ${package_folder})
