@@ -4,7 +4,7 @@
 #include <simclr/kernels/conv2d.h>
 #include <simclr/kernels/pool.h>
 
-/// The differentiable functions, one for each op. Shapes, formulas and errors are those of kernels/<op>.h;
+/// The differentiable functions, one for each op. Shapes, formulas and errors are those of kernels/OP.h;
 /// every tensor of a call has the same floating dtype and device.
 namespace simclr::nn {
 

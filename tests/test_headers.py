@@ -1,0 +1,67 @@
+"""The public headers as they are installed: each compiles alone, includes nothing but public headers and the standard
+library, and names no third-party type.
+
+usage: test_headers.py BUILD_FOLDER COMPILER
+"""
+import concurrent.futures
+import os
+import pathlib
+import re
+import subprocess
+import sys
+import tempfile
+
+FLAGS = ["-std=c++20", "-fsyntax-only", "-Wall", "-Wextra", "-Wpedantic", "-Wshadow", "-Wconversion", "-Wno-sign-conversion",
+         "-Werror"]
+THIRD_PARTY = re.compile(r"\b(Eigen|boost|dnnl\w*|nlohmann|cuda(?!\b)\w+|cu(blas|dnn)\w+|cub|thrust|__nv_\w+|omp_\w+|"
+                         r"jpeg_\w+|png_\w+|stbi?_\w+|gz\w+|z_stream\w*)\b")
+# Words of the library's own that look like them.
+OWN = {"cuda_architectures"}
+
+
+def compile_alone(compiler, include, source, code):
+    """Compiles `code`, written to `source`, and returns what it includes, itself left out."""
+    source.write_text(code)
+    listing = source.with_suffix(".d")
+    done = subprocess.run([compiler, *FLAGS, "-I", include, "-MD", "-MF", listing, source], capture_output=True, text=True)
+    assert done.returncode == 0, f"{code}does not compile:\n{done.stderr}"
+    words = listing.read_text().replace("\\\n", " ").split(":", 1)[1].split()
+    return {os.path.realpath(word) for word in words} - {os.path.realpath(source)}
+
+
+def code_of(header):
+    """The header without comments and strings."""
+    return re.sub(r"//[^\n]*|/\*.*?\*/|\"(\\.|[^\"\\\n])*\"", " ", header.read_text(), flags=re.DOTALL)
+
+
+def main():
+    build, compiler = sys.argv[1:]
+    with tempfile.TemporaryDirectory(prefix="simclr-headers-") as folder:
+        folder = pathlib.Path(folder).resolve()
+        subprocess.run(["cmake", "--install", build, "--prefix", folder / "installed"], check=True, stdout=subprocess.DEVNULL)
+        include = folder / "installed" / "include"
+        headers = sorted(include.rglob("*.h"))
+        names = [str(header.relative_to(include)) for header in headers]
+        for needed in ("simclr/simclr.h", "simclr/core/tensor.h", "simclr/kernels/nt_xent.h", "simclr/data/cifar.h"):
+            assert needed in names, f"{needed} is not installed"
+        for private in ("simclr/core/tensor_impl.h", "simclr/kernels/check.h", "simclr/data/file.h"):
+            assert private not in names, f"{private} is private, but installed"
+        assert all(len(pathlib.Path(name).parts) <= 3 for name in names), "kernels/cuda or kernels/emu is installed"
+
+        for header, name in zip(headers, names):
+            words = {found[0] for found in THIRD_PARTY.finditer(code_of(header))} - OWN
+            assert not words, f"{name} names {', '.join(sorted(words))}"
+
+        with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
+            standard = pool.submit(compile_alone, compiler, include, folder / "standard.cpp", "#include <bits/stdc++.h>\n")
+            runs = [pool.submit(compile_alone, compiler, include, folder / f"{i}.cpp", f"#include <{name}>\n" * 2)
+                    for i, name in enumerate(names)]
+            own = {str(header) for header in headers}
+            for name, run in zip(names, runs):
+                foreign = run.result() - own - standard.result()
+                assert not foreign, f"{name} includes {', '.join(sorted(foreign))}"
+        print(f"{len(names)} headers")
+
+
+if __name__ == "__main__":
+    main()
