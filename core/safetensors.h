@@ -1,5 +1,7 @@
 #pragma once
 
+// Private to core: what the header of a safetensors file says.
+
 #include <simclr/core/dtype.h>
 
 #include <array>
@@ -10,7 +12,6 @@
 #include <string_view>
 #include <vector>
 
-/// Private to core: what the header of a safetensors file says.
 namespace simclr::safetensors {
 
 inline constexpr std::uint64_t longest_header = 100'000'000;
