@@ -12,8 +12,13 @@ using namespace simclr;
 namespace fs = std::filesystem;
 
 TEST_CASE("the fuzzer's corpus is read as the fuzzer reads it") {
-  const std::map<std::string, std::function<void(fuzz::Bytes)>> targets = {
+  std::map<std::string, std::function<void(fuzz::Bytes)>> targets = {
       {"cifar", fuzz::cifar}, {"idx", fuzz::idx}, {"images", fuzz::images}, {"safetensors", fuzz::safetensors}};
+#ifdef SIMCLR_FUZZ_CONFIG
+  targets["config"] = fuzz::config;
+#else
+  targets["config"] = [](fuzz::Bytes) {};  // a build without the examples
+#endif
   std::size_t folders = 0;
   for (const auto& folder : fs::directory_iterator(SIMCLR_FUZZ_CORPUS)) {
     ++folders;

@@ -277,7 +277,7 @@ struct RealFile {
   std::string bytes;
 
   RealFile() {
-    const nn::SimCLR model({.encoder = nn::resnet18({.width = 2}), .head = {.hidden = 4, .out = 4}});
+    nn::SimCLR model({.encoder = nn::resnet18({.width = 2}), .head = {.hidden = 4, .out = 4}});
     save_tensors(path, model.state(), {{"format", "simclr"}, {"config", R"({"epochs":1})"}});
     bytes = test::read_text(path);
   }

@@ -221,9 +221,10 @@ class Reader {
   void check_unknown() const {
     for (const auto& [key, value] : in_.items()) {
       if (known_.contains(key)) continue;
-      const auto nearest = std::min_element(known_.begin(), known_.end(), [&](const auto& a, const auto& b) {
-        return distance(key, a) < distance(key, b);
-      });
+      const auto nearest =
+          std::min_element(known_.begin(), known_.end(), [&unknown = key](const auto& a, const auto& b) {
+            return distance(unknown, a) < distance(unknown, b);  // clang 14 does not capture what a declaration unpacks
+          });
       simclr::fail(where_, ": \"", printable(key), "\" is not known; did you mean \"", *nearest, "\"?");
     }
   }

@@ -124,6 +124,21 @@ def png(header, rows):
     return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
 
 
-for target in (safetensors, idx, cifar, images):
+def config():
+    augmentation = {"size": 32, "channels": 3, "crop_area": [0.08, 1.0], "interpolation": "bicubic", "hue": 0.1,
+                    "mean": [0.5, 0, 1e-3]}
+    whole = {"version": "0.1.0", "preset": "cifar10", "dataset": "auto", "data": "a \u20ac", "limit": 100, "stem": "imagenet",
+             "lr": 1.5, "graph": False, "seed": 2**64 - 1, "threads": -1, "augmentation": augmentation}
+    yield "empty", b"{}"
+    yield "whole", json.dumps(whole, indent=2).encode()
+    yield "unknown", b'{"epoch": 1}'
+    yield "twice", b'{"augmentation":{"hue":0,"hue":1}}'
+    yield "types", b'{"lr":"1","graph":1,"augmentation":[]}'
+    yield "large", b'{"lr":1e308,"epochs":99999999999999999999,"seed":-1}'
+    yield "deep", b"[" * 100
+    yield "preset", b'{"preset":"none"}'
+
+
+for target in (safetensors, idx, cifar, images, config):
     for name, data in target():
         write(target.__name__, name, data)

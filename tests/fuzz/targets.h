@@ -18,6 +18,8 @@ void cifar(Bytes bytes);
 /// Two bytes say how long the labels' file is, which follows; the rest is the pictures' file.
 void idx(Bytes bytes);
 void images(Bytes bytes);
+/// The text of a config.json, as examples/train_cifar reads it.
+void config(Bytes bytes);
 
 /// Ends the program, which the fuzzer takes for a finding.
 [[noreturn]] void finding(const std::string& what);

@@ -8,7 +8,11 @@
 #include <cstddef>
 
 #ifdef __SANITIZE_ADDRESS__
-#include <sanitizer/allocator_interface.h>
+extern "C" {  // of sanitizer/allocator_interface.h, which does not come with every GCC
+int __sanitizer_install_malloc_and_free_hooks(void (*)(const volatile void*, std::size_t),
+                                              void (*)(const volatile void*));
+std::size_t __sanitizer_get_allocated_size(const volatile void*);
+}
 #else
 #include <malloc.h>
 #endif

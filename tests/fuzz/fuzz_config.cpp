@@ -1,0 +1,16 @@
+#include "common/training_config.h"
+#include "targets.h"
+
+namespace simclr::fuzz {
+
+void config(Bytes bytes) {
+  const std::string text(bytes.begin(), bytes.end());
+  std::string message;
+  TrainingOptions options;
+  if (!succeeds([&] { options = options_from_json(text, "config"); }, message)) return;
+  const auto written = to_json(options);
+  const auto repeated = to_json(options_from_json(written.dump(), "what was written"));
+  if (repeated != written) finding("a configuration reads back as another: " + repeated.dump());
+}
+
+}  // namespace simclr::fuzz
