@@ -229,7 +229,8 @@ void run(const Options& o) {
   SIMCLR_CHECK(o.crop_min > 0 && o.crop_min <= 1, "--crop-min ", o.crop_min, ": must be above 0 and at most 1");
   const simclr::Device device = open_device(o.compute);
   const EncoderFile file = open_encoder(o.weights);
-  const Datasets sets = open_labelled(o.dataset, o.data_dir);
+  Datasets sets = open_labelled(o.dataset, o.data_dir);
+  cache_decoded(sets, -1, "");
   RunFolder folder(o.out, "finetune-" + sets.kind);
   SIMCLR_CHECK(!folder.used() || o.overwrite, "--out ", folder.path(),
                " already holds a run; choose another folder, or add --overwrite");

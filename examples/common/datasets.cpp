@@ -77,8 +77,8 @@ Datasets folder(const std::string& dir) {
 Datasets open_labelled(const std::string& kind, const std::string& dir) {
   Datasets sets = open_datasets(kind, dir);
   SIMCLR_CHECK(sets.test != nullptr, "--data ", dir,
-               sets.train->classes().empty() ? ": no labels: put each class's pictures into a folder of their own"
-                                             : ": too few pictures to hold some out for testing");
+               sets.train->classes().size() < 2 ? ": no labels: put each class's pictures into a folder of their own"
+                                                : ": too few pictures to hold some out for testing");
   return sets;
 }
 

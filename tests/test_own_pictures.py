@@ -1,0 +1,167 @@
+"""train_cifar --dataset folder on pictures as people have them. TRAIN_CIFAR names the built program."""
+import os
+import random
+import re
+import shutil
+import struct
+import subprocess
+import sys
+import unittest
+import zlib
+
+from support.tiny_data import load_safetensors, write_pictures
+from test_train_cifar import ENVIRONMENT, PROGRAM, SMALL, Base, arguments
+
+COLOUR_TYPES = {1: 0, 2: 4, 3: 2, 4: 6}
+
+
+def png(height, width, channels, source):
+    def chunk(kind, data):
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+    rows = b"".join(b"\0" + source.randbytes(width * channels) for _ in range(height))
+    header = struct.pack(">IIBBBBB", width, height, 8, COLOUR_TYPES[channels], 0, 0, 0)
+    return (b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(rows, 1)) +
+            chunk(b"IEND", b""))
+
+
+class Mixed(Base):
+    """Sizes, channels, names and faults of all kinds in one flat folder."""
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.pictures = cls.folder / "mixed"
+        cls.pictures.mkdir()
+        source = random.Random(1)
+        for height, width in ((1, 1), (1, 300), (300, 1), (3, 7), (40, 17), (3000, 20)):
+            for channels in COLOUR_TYPES:
+                (cls.pictures / f"{channels}-{height}x{width}.png").write_bytes(png(height, width, channels, source))
+        good = png(9, 9, 3, source)
+        (cls.pictures / os.fsdecode(b"caf\xe9 \n\x1b[31m.PNG")).write_bytes(good)
+        (cls.pictures / "link.png").symlink_to("3-40x17.png")
+        (cls.pictures / "folder.png").mkdir()
+        (cls.pictures / "notes.txt").write_text("no picture")
+        (cls.pictures / "bad-empty.png").touch()
+        (cls.pictures / "bad-cut.jpg").write_bytes(good[:-20])
+        (cls.pictures / os.fsdecode(b"bad-\n\x1b[31m\xff.jpeg")).write_text("text")
+        (cls.pictures / "bad-link.png").symlink_to("nowhere")
+        os.mkfifo(cls.pictures / "bad-pipe.png")
+        cls.good, cls.bad = 26, 5
+
+    def test_trains(self):
+        done = self.run_on(self.pictures, "folder", "--epochs", "2", "--knn-every", "1", "--batch-size", "7")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertIn(f"{self.good + self.bad} pictures in {self.pictures}, unlabelled "
+                      "(ignored: 2 other files and folders)\n", done.stdout)
+        self.assertIn("samples could not be read and were replaced by others", done.stdout)
+        warnings = done.stderr.splitlines()
+        self.assertEqual(len(warnings), self.bad, warnings)
+        for line in warnings:  # each bad picture once, in one line that the terminal only prints
+            self.assertRegex(line, r"\Awarning: [^\x00-\x1f]*/bad-[^\x00-\x1f]* \(sample skipped\)\Z")
+        for entry in self.log():
+            if entry["event"] == "knn":
+                self.assertNotIn("top1", entry)
+                self.assertTrue(0 < entry["alignment"] < 2, entry)
+                self.assertTrue(-8 < entry["uniformity"] < 0, entry)
+        self.assertEqual([entry["epoch"] for entry in self.log() if entry["event"] == "knn"], [1, 2])
+        self.assertRegex(done.stdout, r"\nno labels, so no accuracy\nepoch 2: effective rank \d+\.\d of 32, spread "
+                                      r"\d\.\d\d, alignment \d\.\d\d, uniformity -\d\.\d\d\n\Z")
+
+
+class Cache(Base):
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.pictures = write_pictures(cls.folder / "pictures", 16)
+        cls.bytes = 16 * 20 * 20 * 3
+
+    def weights(self, *options):
+        output = self.train("--epochs", "2", "--overwrite", *options, kind="folder", data=self.pictures)
+        return load_safetensors(self.out / "model.safetensors")[1], output
+
+    def test_same_weights_wherever_pictures_are_kept(self):
+        spill = self.folder / "spill"
+        spill.mkdir()
+        reference, output = self.weights("--cache-gb", "0")
+        self.assertNotIn("decoded pictures", output)
+        for options, line in (
+                ((), "decoded pictures are kept: 16 in memory (19.2 kB)\n"),
+                (("--cache-gb", "5e-6"), "decoded pictures are kept: 4 in memory (4.8 kB); the others are decoded in "
+                                         "every epoch, --cache-gb and --cache-dir keep more\n"),
+                (("--cache-gb", "5e-6", "--cache-dir", spill),
+                 "decoded pictures are kept: 4 in memory (4.8 kB), 12 in a temporary file (14.4 kB)\n")):
+            with self.subTest(options=options):
+                weights, output = self.weights(*options)
+                self.assertEqual(output.count("decoded pictures"), 1)
+                self.assertIn(line, output)
+                self.assertTrue(weights == reference)
+        self.assertEqual(list(spill.iterdir()), [])
+
+    def test_pictures_are_not_needed_again(self):
+        """Once the first epoch has read them they may go: nothing is decoded again, not even for the monitor."""
+        folder = self.folder / "going"
+        shutil.copytree(self.pictures, folder)
+        command = [PROGRAM, *arguments(*SMALL, "--dataset", "folder", "--data", folder, "--out", self.out, "--epochs",
+                                       "5", "--knn-every", "1")]
+        with subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                              text=True, cwd=self.folder, env=ENVIRONMENT) as process:
+            for line in process.stdout:
+                if line.startswith("decoded pictures are kept: 16 in memory"):
+                    shutil.rmtree(folder)
+            rest = process.stderr.read()
+        self.assertFalse(folder.exists())
+        self.assertEqual((process.returncode, rest), (0, ""))
+
+    def test_data_sets_in_memory_have_none(self):
+        self.assertNotIn("decoded pictures", self.train("--no-evaluation"))
+
+    def test_bad_options(self):
+        for value in ("-3", "nan", "inf", "1e9"):
+            self.refused("--cache-gb", value, words=("--cache-gb",))
+        self.refused("--cache-dir", self.folder / "none", words=(str(self.folder / "none"), "No such file"),
+                     kind="folder", data=self.pictures)
+
+
+class Layouts(Base):
+    def test_class_folders(self):
+        folder = self.folder / "classes"
+        odd = os.fsdecode(b"caf\xe9\n\x1b[31m a name of many letters")
+        for label, name in enumerate(("cats", "日本語" * 9, "odd")):
+            write_pictures(folder / name, 10, 3 * label)
+        (folder / "odd").rename(folder / odd)
+        done = self.run_on(folder, "folder", "--epochs", "2", "--knn-every", "1")
+        self.assertEqual((done.returncode, done.stderr), (0, ""))
+        self.assertIn("every fifth picture is kept for the evaluation", done.stdout)
+        self.assertIn(f"24 samples of 30 pictures in {folder}, 3 classes\n", done.stdout)
+        self.assertRegex(done.stdout, r"\nepoch 1: kNN \d+\.\d\d % on 6 samples, effective rank .*, alignment \d\.\d\d, "
+                                      r"uniformity -\d\.\d\d\n")
+        knn, = (entry for entry in self.log() if entry["event"] == "knn")
+        self.assertTrue({"top1", "alignment", "uniformity"} <= knn.keys())
+        self.assertNotRegex(done.stdout, r"[\x00-\x09\x0b-\x1f]")
+        table = done.stdout.partition("most often taken for\n")[2].splitlines()
+        for line, name in zip(table, (os.fsdecode(b"caf\xe9??[31m a name of man"), "cats", "日本語" * 8)):
+            self.assertRegex(line, rf"\A  {re.escape(name.ljust(24))} +\d+\.\d\d +\d+\.\d\d +\d+\.\d\d   ")
+
+    def test_a_single_class(self):
+        write_pictures(self.folder / "one" / "pictures", 20)
+        output = self.train(kind="folder", data=self.folder / "one")
+        self.assertIn("a single class, so no accuracy\n", output)
+        self.assertNotIn("kNN", output)
+
+    def test_train_and_test(self):
+        folder = self.folder / "split"
+        for part, count in (("train", 10), ("test", 3)):
+            for label, name in enumerate(("cats", "dogs")):
+                write_pictures(folder / part / name, count, 9 * label)
+        output = self.train(kind="folder", data=folder)
+        self.assertIn("20 pictures in ", output)
+        self.assertIn("on 6 test images", output)
+        self.assertNotIn("every fifth", output)
+        shutil.rmtree(folder / "test" / "dogs")
+        shutil.rmtree(self.out)
+        self.refused(kind="folder", data=folder, words=("different classes; dogs is only in one of them",))
+
+
+if __name__ == "__main__":
+    if not os.path.isfile(PROGRAM):
+        sys.exit("set TRAIN_CIFAR to the built program")
+    unittest.main()
