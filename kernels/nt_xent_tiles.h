@@ -40,7 +40,7 @@ struct Log2Scale {
 
 /// ln(2)^k / k!: the series of 2^f, which for |f| <= 1/2 ends below the last bit.
 template <class T>
-inline constexpr auto exp2_series = [] {
+static constexpr auto exp2_series = [] {
   std::array<T, std::is_same_v<T, float> ? 8 : 14> series{};
   double term = 1;
   for (std::size_t k = 0; k < series.size(); ++k) {
