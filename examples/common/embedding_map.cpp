@@ -49,28 +49,27 @@ Matrix squared_distances(const Matrix& rows) {
 }
 
 /// Weights exp(-beta d) of row i's neighbours, their sum 1. Returns their entropy.
-double weigh(const Row& distances, double least, std::int64_t i, double beta, Row& weights) {
-  const auto b = static_cast<float>(beta);
-  weights = (-b * (distances - static_cast<float>(least))).exp();
+double weigh(const Row& distances, std::int64_t i, double beta, Row& weights) {
+  weights = (static_cast<float>(-beta) * distances).exp();
   weights[i] = 0;
   const double sum = weights.sum();
   const double mean = (weights * distances).sum() / sum;
   weights /= static_cast<float>(sum);
-  return std::log(sum) + beta * (mean - least);
+  return std::log(sum) + beta * mean;
 }
 
-/// Finds beta by doubling and halving, then by bisection.
-void fit_row(const Row& distances, std::int64_t i, double entropy, Row& weights) {
-  Row others = distances;
-  others[i] = INFINITY;
-  const double least = others.minCoeff();
+/// Finds beta by doubling and halving, then by bisection. Only differences of distances count, so they are taken from
+/// the least: else no weight would be left of neighbours that are far away and yet nearest.
+void fit_row(Row& distances, std::int64_t i, double entropy, Row& weights) {
+  distances[i] = INFINITY;
+  distances -= distances.minCoeff();
+  distances[i] = 0;
   double low = 0, high = INFINITY, beta = 1;
-  for (int step = 0; step < 64; ++step) {
-    const double excess = weigh(distances, least, i, beta, weights) - entropy;
+  for (int step = 0; step < 64; ++step) {  // fewer, but for more equal neighbours than the perplexity asks for
+    const double excess = weigh(distances, i, beta, weights) - entropy;
     if (std::abs(excess) < 1e-5) break;
     (excess > 0 ? low : high) = beta;
     beta = std::isinf(high) ? 2 * beta : (low + high) / 2;
-    if (beta > 1e12) break;  // more equal neighbours than the perplexity asks for
   }
 }
 

@@ -14,7 +14,7 @@ namespace nn = simclr::nn;
 
 namespace {
 
-/// Pictures of one grey each, of 8 x 8 pixels; grey 25 * class + position in the class.
+/// Pictures of one grey each, of 8 x 8 pixels, sorted by class; grey 60 * class + position in the class.
 class Greys final : public data::Dataset {
  public:
   Greys(std::int64_t size, bool labelled, std::set<std::int64_t> broken = {})
@@ -27,13 +27,15 @@ class Greys final : public data::Dataset {
     const auto bytes = std::make_shared<std::vector<std::uint8_t>>(8 * 8 * 3, grey(i));
     return {*bytes, {8, 8, 3}, label(i), bytes};
   }
-  std::int32_t label(std::int64_t i) const override { return labelled_ ? static_cast<std::int32_t>(i % 4) : -1; }
+  std::int32_t label(std::int64_t i) const override { return labelled_ ? static_cast<std::int32_t>(group(i)) : -1; }
   const std::vector<std::string>& classes() const override { return classes_; }
   std::string describe() const override { return "greys"; }
 
-  static std::uint8_t grey(std::int64_t i) { return static_cast<std::uint8_t>(60 * (i % 4) + i / 4); }
+  std::uint8_t grey(std::int64_t i) const { return static_cast<std::uint8_t>(60 * group(i) + i % ((size_ + 3) / 4)); }
 
  private:
+  std::int64_t group(std::int64_t i) const { return 4 * i / size_; }
+
   std::int64_t size_;
   bool labelled_;
   std::set<std::int64_t> broken_;
@@ -49,14 +51,15 @@ class MeanGrey final : public nn::Module {
     for (std::int64_t i = 0; i < n; ++i) {
       double sum = 0;
       for (std::int64_t p = 0; p < pixels; ++p) sum += x.data<const float>()[i * pixels + p];
-      const double angle = bias + sum / static_cast<double>(pixels);
+      if (std::abs(255 * (0.25 * sum / static_cast<double>(pixels) + 0.5) - nan_at) < 0.5) sum = NAN;
+      const double angle = sum / static_cast<double>(pixels);
       features.push_back(static_cast<float>(std::cos(angle)));
       features.push_back(static_cast<float>(std::sin(angle)));
     }
     return Tensor::from(features, {n, 2});
   }
   std::int64_t output_features() const override { return 2; }
-  double bias = 0;
+  double nan_at = -1;  // the grey that becomes NaN
 };
 
 Datasets sets_of(std::shared_ptr<const data::Dataset> train, std::shared_ptr<const data::Dataset> test) {
@@ -110,7 +113,7 @@ TEST_CASE("views are those of the run: of its policy, seed and first epoch, norm
   const auto train = std::make_shared<Greys>(16, true);
   const ReportMaterial m = gather_report_material(encoder, sets_of(train, train), policy(), 7, quiet(), {.viewed = 4});
   REQUIRE(m.viewed.size() == 4);
-  CHECK(m.viewed[1].original.picture.pixels[0] == Greys::grey(4));
+  CHECK(m.viewed[1].original.picture.pixels[0] == train->grey(4));
   // What the training's loader makes of sample 4.
   const data::Loader loader(train, std::make_shared<data::PictureViews>(policy()), {.batch_size = 16, .seed = 7});
   for (const data::Batch& batch : loader.epoch(0)) {
@@ -164,14 +167,17 @@ TEST_CASE("broken pictures are left out, and the others keep their own features"
 
 TEST_CASE("features of NaN leave the maps out, and a note says so") {
   MeanGrey encoder;
-  encoder.bias = NAN;
-  const auto train = std::make_shared<Greys>(16, true);
-  const ReportMaterial m = gather_report_material(encoder, sets_of(train, train), policy(), 0, quiet());
-  CHECK(m.tsne.empty());
-  CHECK(m.queries.empty());
-  CHECK(m.viewed.size() == 8);
-  REQUIRE(m.notes.size() == 1);
-  CHECK(m.notes[0].find("NaN") != std::string::npos);
+  const auto small = std::make_shared<Greys>(16, true), large = std::make_shared<Greys>(20, true);
+  encoder.nan_at = 64;  // only the larger set has this grey
+  for (const auto& [train, test] : {std::pair(small, large), std::pair(large, small)}) {
+    const ReportMaterial m = gather_report_material(encoder, sets_of(train, test), policy(), 0, quiet());
+    CHECK(m.tsne.empty());
+    CHECK(m.queries.empty());
+    CHECK(m.viewed.size() == 8);
+    REQUIRE(m.notes.size() == 1);
+    CHECK(m.notes[0].find("NaN") != std::string::npos);
+  }
+  CHECK(gather_report_material(encoder, sets_of(small, small), policy(), 0, quiet()).notes.empty());
 }
 
 TEST_CASE("two pictures are enough") {
