@@ -4,21 +4,16 @@ import os
 import pathlib
 import struct
 import subprocess
-import sys
 import tempfile
 import unittest
 
-PEERS = pathlib.Path(__file__).resolve().parents[1] / "build/python/bin/python"  # scripts/install_deps --test makes it
+from support.peers import require
+
 TOOL = os.environ.get("REPORT_TOOL", "")
 START = 1_700_000_000.25
 
-try:
-    from tensorboard.backend.event_processing.event_accumulator import STORE_EVERYTHING_SIZE_GUIDANCE, EventAccumulator
-except ImportError:
-    if PEERS.exists() and pathlib.Path(sys.prefix) != PEERS.parents[1]:
-        os.execv(PEERS, [PEERS, *sys.argv])
-    print("skipped: no tensorboard here (scripts/install_deps --test)")
-    sys.exit(77)
+require("tensorboard")
+from tensorboard.backend.event_processing.event_accumulator import STORE_EVERYTHING_SIZE_GUIDANCE, EventAccumulator
 
 
 def log(epochs, steps):
