@@ -3,6 +3,7 @@
 #include "common/datasets.h"
 #include "common/evaluation.h"
 #include "common/monitor.h"
+#include "common/nonfinite.h"
 #include "common/progress.h"
 #include "common/report_material.h"
 #include "common/run_folder.h"
@@ -44,7 +45,7 @@ void train(Training& t, RunState& state, RunCheckpoints& checkpoints, const Eval
   TrainingStep step(t.compute.device, t.options.graph, [&t] {
     const Tensor loss = t.loss();
     loss.backward();
-    t.optimizer->step();
+    t.optimizer->step(loss);
     return loss;
   });
 
@@ -54,18 +55,23 @@ void train(Training& t, RunState& state, RunCheckpoints& checkpoints, const Eval
                         .bound = nn::nt_xent_bound(r.batch_size, r.temperature)};
   auto mark = Clock::now();
   const auto record = [&] {
+    const std::int64_t bad_step = t.optimizer->bad_step();  // none: -1
     for (const float loss : step.take_losses()) {
-      shown.learning_rate = t.schedule.at(state.epoch * shown.steps + state.step);
+      const std::int64_t update = state.epoch * shown.steps + state.step;
+      if (update == bad_step) break;
+      shown.learning_rate = t.schedule.at(update);
       shown.step = ++state.step;
       shown.loss = loss;
-      SIMCLR_CHECK(std::isfinite(loss), "the loss is ", loss, " at epoch ", shown.epoch, ", step ", shown.step,
-                   "; lower --lr or raise --temperature");
       state.loss_sum += shown.loss;
       run.log({{"event", "step"},
                {"epoch", shown.epoch},
                {"step", shown.step},
                {"loss", shown.loss},
                {"learning_rate", shown.learning_rate}});
+    }
+    if (bad_step >= 0) {
+      step.forget_graph();
+      explain_nonfinite(t, bad_step);
     }
     state.seconds += seconds_since(std::exchange(mark, Clock::now()));
     state.log_bytes = run.log_bytes();

@@ -209,7 +209,8 @@ class Works(Base):
     def test_diverged_on_terminal(self):
         code, text = self.on_terminal("--lr", "1e30")
         self.assertEqual(code, 1)
-        self.assertRegex(text, r"\033\[K\ntrain_cifar: the loss is [^\n]* at epoch 1, step 2; lower --lr [^\n]*\n\Z")
+        self.assertRegex(text, r"\033\[K\ntrain_cifar: NaN or Inf at epoch 1, step 2: encoder\.layer1[\w.]+ \(\w+\): "
+                               r"\d+ of 16384 outputs are NaN or Inf\. [^\n]*Lower --lr \(1e\+30\) [^\n]*\n\Z")
         self.check_no_partial_files(self.out)
 
     def test_workers_and_seed(self):

@@ -36,6 +36,15 @@ class OnDevice(test_train_cifar.Base):
         host = self.losses(*quick, "--images", "host")
         self.assertAlmostEqual(on_device[0], host[0], delta=1e-4)  # views equal to 1e-5; later steps magnify it
 
+    def test_divergence_ends_at_its_step(self):
+        for minutes, saved in (("10", []), ("0", ["step-00000001.safetensors"])):
+            with self.subTest(minutes=minutes):
+                done = self.run_on(self.cifar10, "cifar10", *self.small, "--dtype", "f32", "--limit", "40", "--lr", "1e30",
+                                   "--overwrite", "--checkpoint-minutes", minutes)
+                self.check_failed(done, "NaN or Inf at epoch 1, step 2: encoder.", "outputs are NaN or Inf")
+                self.assertEqual([entry["step"] for entry in self.log() if entry["event"] == "step"], [1])
+                self.assertEqual([path.name for path in self.out.glob("checkpoints/*")], saved)
+
 
 if __name__ == "__main__":
     asked = subprocess.run([PROGRAM, "--device", GPU, "--dataset", "cifar10", "--data", "/nonexistent"],

@@ -31,6 +31,9 @@ class TrainingStep {
     losses_.narrow(pending_++, 1).copy_from(loss_.detach().reshape({1}));
   }
 
+  /// Gives back the memory that a captured step keeps; the next run() captures again.
+  void forget_graph() { graph_.reset(); }
+
   /// Whether losses must be taken before the next run().
   bool full() const { return pending_ == losses_.dim(0); }
 
