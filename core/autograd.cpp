@@ -73,6 +73,7 @@ Node::~Node() {
 /// destroy the next one recursively.
 void Node::release() {
   backward = nullptr;
+  saved.clear();
   std::vector<std::shared_ptr<Node>> orphans;
   const auto take_edges = [&orphans](Node& node) {
     for (Edge& edge : node.edges) {
@@ -107,6 +108,12 @@ void Node::run() {
     output->grad = gradients[i].value.detach();
     run_hooks(output);
     if (!output->retains_grad) output->grad = {};
+  }
+  for (const Saved& tensor : saved) {
+    SIMCLR_CHECK(
+        tensor.value.impl()->storage->version() == tensor.version, name, ": ", describe(tensor.value),
+        ", which its backward pass reads, was changed after the forward pass; call backward() before that, or ",
+        "change a clone()");
   }
   Backward context(*this);
   backward(context);
@@ -167,7 +174,7 @@ void Backward::reach_leaf(Tensor leaf, const Tensor& gradient) {
 // Recording.
 
 void record(const char* name, const std::vector<Tensor>& inputs, std::vector<Tensor>& outputs,
-            BackwardFunction backward) {
+            const std::vector<Tensor>& saved, BackwardFunction backward) {
   if (!recording) return;
   auto node = std::make_shared<Node>();
   bool needed = false;
@@ -190,11 +197,15 @@ void record(const char* name, const std::vector<Tensor>& inputs, std::vector<Ten
   if (observer != nullptr) {
     for (Tensor& output : outputs) observer->tell(name, output);
   }
+  for (const Tensor& tensor : saved) {  // as the observers left them
+    if (tensor.defined()) node->saved.push_back({tensor.detach(), tensor.impl()->storage->version()});
+  }
 }
 
-Tensor record(const char* name, const std::vector<Tensor>& inputs, Tensor output, BackwardFunction backward) {
+Tensor record(const char* name, const std::vector<Tensor>& inputs, Tensor output, const std::vector<Tensor>& saved,
+              BackwardFunction backward) {
   std::vector<Tensor> outputs{std::move(output)};
-  record(name, inputs, outputs, std::move(backward));
+  record(name, inputs, outputs, saved, std::move(backward));
   return outputs[0];
 }
 

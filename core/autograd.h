@@ -4,6 +4,7 @@
 
 #include <functional>
 #include <string>
+#include <utility>
 #include <vector>
 
 /// Define-by-run differentiation. Every function of nn/functional records itself here while it runs;
@@ -11,14 +12,14 @@
 ///
 ///   Tensor square(const Tensor& x) {
 ///     Tensor y = ...;                                             // the values
-///     return record("square", {x}, y, [x = x.detach()](Backward& b) {
+///     return record("square", {x}, y, {x}, [x = x.detach()](Backward& b) {
 ///       b.set(0, ... 2 * x * b.dy() ...);                         // d(loss)/dx
 ///     });
 ///   }
 ///
 /// Capture detached tensors: an output captured as it is would keep itself alive for ever. What a function captured
 /// must not change before backward(): values written in between (fill, copy_from, an optimizer's step) would enter the
-/// gradient unnoticed.
+/// gradient. So name it, as the second {x} does, and backward() refuses instead.
 namespace simclr {
 
 namespace detail {
@@ -51,9 +52,20 @@ using BackwardFunction = std::function<void(Backward&)>;
 
 /// Records `output` (or `outputs`) as computed from `inputs`; does nothing when no input requires a
 /// gradient or recording is off. Returns the output, for brevity. Undefined inputs are allowed.
-SIMCLR_API Tensor record(const char* name, const std::vector<Tensor>& inputs, Tensor output, BackwardFunction backward);
+/// `saved`: what `backward` reads of them and of others; undefined ones are passed over. Where the memory of one has
+/// been written since (Tensor::mark_changed), Tensor::backward() throws Error.
+SIMCLR_API Tensor record(const char* name, const std::vector<Tensor>& inputs, Tensor output,
+                         const std::vector<Tensor>& saved, BackwardFunction backward);
 SIMCLR_API void record(const char* name, const std::vector<Tensor>& inputs, std::vector<Tensor>& outputs,
-                       BackwardFunction backward);
+                       const std::vector<Tensor>& saved, BackwardFunction backward);
+/// The same for functions whose gradient depends on no values but dy.
+inline Tensor record(const char* name, const std::vector<Tensor>& inputs, Tensor output, BackwardFunction backward) {
+  return record(name, inputs, std::move(output), {}, std::move(backward));
+}
+inline void record(const char* name, const std::vector<Tensor>& inputs, std::vector<Tensor>& outputs,
+                   BackwardFunction backward) {
+  record(name, inputs, outputs, {}, std::move(backward));
+}
 
 /// Whether functions record themselves on this thread.
 SIMCLR_API bool grad_enabled();
@@ -86,7 +98,8 @@ class SIMCLR_API RecordObserver {
 
   See see_;
   RecordObserver* previous_;
-  friend void record(const char*, const std::vector<Tensor>&, std::vector<Tensor>&, BackwardFunction);
+  friend void record(const char*, const std::vector<Tensor>&, std::vector<Tensor>&, const std::vector<Tensor>&,
+                     BackwardFunction);
 };
 
 }  // namespace simclr

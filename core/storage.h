@@ -2,7 +2,9 @@
 
 #include <simclr/core/context.h>
 
+#include <atomic>
 #include <cstddef>
+#include <cstdint>
 #include <functional>
 #include <memory>
 #include <utility>
@@ -28,6 +30,10 @@ class SIMCLR_API Storage {
   const std::shared_ptr<Storage>& shadow() const { return shadow_; }
   void set_shadow(std::shared_ptr<Storage> shadow) { shadow_ = std::move(shadow); }
 
+  /// How often values were written in place (see Tensor::mark_changed).
+  std::uint64_t version() const { return version_; }
+  void mark_changed() { ++version_; }
+
  private:
   void* data_;
   std::size_t bytes_;
@@ -35,6 +41,7 @@ class SIMCLR_API Storage {
   std::shared_ptr<Allocator> allocator_;  // null for wrapped memory
   std::function<void(void*)> deleter_;
   std::shared_ptr<Storage> shadow_;
+  std::atomic<std::uint64_t> version_ = 0;
 };
 
 }  // namespace simclr

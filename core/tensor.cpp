@@ -170,12 +170,20 @@ void Tensor::copy_from(const Tensor& source) {
     Tensor converted = source.to(dtype());
     kernels.copy(converted, *this);
   }
+  mark_changed();
   if (Tensor shadow = existing_shadow(); shadow.defined()) shadow.copy_from(*this);
 }
 
 void Tensor::fill(double value) {
   primitives_slot.on(device()).fill(*this, value);
+  mark_changed();
   if (Tensor shadow = existing_shadow(); shadow.defined()) shadow.fill(value);
+}
+
+void Tensor::mark_changed() {
+  Storage& storage = *checked(impl_).storage;
+  storage.mark_changed();
+  if (storage.shadow()) storage.shadow()->mark_changed();
 }
 
 void Tensor::rebind(const Tensor& memory) {

@@ -89,6 +89,9 @@ class SIMCLR_API Tensor {
   void copy_from(const Tensor& source);
   /// Overwrites every value. Not recorded.
   void fill(double value);
+  /// Says that the values were written by other means than fill() and copy_from(), a kernel's or data()'s: backward()
+  /// then refuses functions that were to read the old ones (see record()). Optimizers do so themselves.
+  void mark_changed();
   /// Makes this tensor, through all its handles, live in `memory` (same shape; dtype and device may differ):
   /// how parameters move into arenas, to a device or to another dtype. Values are memory's. The gradient is dropped.
   void rebind(const Tensor& memory);

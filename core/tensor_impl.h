@@ -38,6 +38,12 @@ struct Edge {
   bool needed() const { return node != nullptr || leaf.defined(); }
 };
 
+/// What a function's backward pass reads, as it was when it was recorded.
+struct Saved {
+  Tensor value;
+  std::uint64_t version;
+};
+
 /// One recorded function.
 struct Node {
   struct Gradient {
@@ -49,6 +55,7 @@ struct Node {
   std::vector<Edge> edges;
   std::vector<std::weak_ptr<TensorImpl>> outputs;
   std::vector<Gradient> gradients;  // of the outputs, while backward() runs
+  std::vector<Saved> saved;
   BackwardFunction backward;
   bool used = false;
 

@@ -22,7 +22,7 @@ Tensor add(const Tensor& a, const Tensor& b) {
 }
 
 Tensor multiply(const Tensor& a, const Tensor& b) {
-  return record("multiply", {a, b}, kernels::multiply(a, b), [a = a.detach(), b = b.detach()](Backward& bw) {
+  return record("multiply", {a, b}, kernels::multiply(a, b), {a, b}, [a = a.detach(), b = b.detach()](Backward& bw) {
     if (bw.needs(0)) bw.set(0, kernels::multiply(bw.dy(), b));
     if (bw.needs(1)) bw.set(1, kernels::multiply(bw.dy(), a));
   });
@@ -35,7 +35,7 @@ Tensor scale(const Tensor& x, double factor) {
 
 Tensor relu(const Tensor& x) {
   const Tensor y = kernels::relu_forward(x);
-  return record("relu", {x}, y, [y = y.detach()](Backward& bw) { bw.set(0, kernels::relu_backward(bw.dy(), y)); });
+  return record("relu", {x}, y, {y}, [y = y.detach()](Backward& bw) { bw.set(0, kernels::relu_backward(bw.dy(), y)); });
 }
 
 Tensor sum(const Tensor& x) {
@@ -53,7 +53,7 @@ Tensor mean(const Tensor& x) {
 
 Tensor normalize(const Tensor& x) {
   const kernels::Normalized forward = kernels::normalize_forward(x);
-  return record("normalize", {x}, forward.u,
+  return record("normalize", {x}, forward.u, {forward.u},
                 [saved = kernels::Normalized{forward.u.detach(), forward.norm}](Backward& bw) {
                   bw.set(0, kernels::normalize_backward(bw.dy(), saved));
                 });
@@ -63,7 +63,7 @@ Tensor matmul(const Tensor& a, const Tensor& b) {
   SIMCLR_CHECK(a.rank() == 2 && b.rank() == 2, "matmul: wants two matrices, got ", describe(a), " and ", describe(b));
   Tensor y = Tensor::empty({a.dim(0), b.dim(1)}, a.dtype(), a.device());
   kernels::gemm(a, b, y);
-  return record("matmul", {a, b}, y, [a = a.detach(), b = b.detach()](Backward& bw) {
+  return record("matmul", {a, b}, y, {a, b}, [a = a.detach(), b = b.detach()](Backward& bw) {
     if (bw.needs(0)) {
       Tensor da = bw.buffer(0);
       kernels::gemm(bw.dy(), b, da, {.transpose_b = true});
@@ -83,7 +83,7 @@ Tensor linear(const Tensor& x, const Tensor& w, const Tensor& bias) {
   Tensor y = Tensor::empty({x.dim(0), w.dim(0)}, x.dtype(), x.device());
   const Tensor operand = beside(x, w);
   kernels::gemm(x, operand, y, {.transpose_b = true});
-  y = record("linear", {x, w}, y, [x = x.detach(), w = operand](Backward& bw) {
+  y = record("linear", {x, w}, y, {x, operand}, [x = x.detach(), w = operand](Backward& bw) {
     if (bw.needs(0)) {
       Tensor dx = bw.buffer(0);
       kernels::gemm(bw.dy(), w, dx);
@@ -111,7 +111,7 @@ Tensor add_bias(const Tensor& x, const Tensor& bias) {
 
 Tensor conv2d(const Tensor& x, const Tensor& w, const kernels::Conv2dGeometry& geometry) {
   const Tensor operand = beside(x, w);
-  return record("conv2d", {x, w}, kernels::conv2d_forward(x, operand, geometry),
+  return record("conv2d", {x, w}, kernels::conv2d_forward(x, operand, geometry), {x, operand},
                 [x = x.detach(), w = operand, geometry](Backward& bw) {
                   if (bw.needs(0)) bw.set(0, kernels::conv2d_backward_data(bw.dy(), w, x.shape(), geometry));
                   if (bw.needs(1)) {
@@ -135,20 +135,21 @@ Tensor batchnorm(const Tensor& x, const Tensor& gamma, const Tensor& beta, const
   const Tensor y = kernels::batchnorm_apply(x, statistics, gamma, beta, residual, options.relu);
   kernels::BatchnormSaved saved{x.detach(), gamma.detach(), beta.detach(), statistics, {}, options.relu};
   if (options.relu && residual.defined()) saved.y = y.detach();
-  return record("batchnorm", {x, gamma, beta, residual}, y, [saved, count, training = options.training](Backward& bw) {
-    Tensor dgamma = bw.buffer(1);
-    Tensor dbeta = bw.buffer(2);
-    const bool split = bw.needs(3) && saved.relu;  // the residual's gradient is dy behind the mask
-    Tensor masked = split ? Tensor::empty_like(bw.dy()) : Tensor();
-    kernels::batchnorm_backward_sums(bw.dy(), saved, dgamma, dbeta, masked);
-    const Tensor& g = split ? masked : bw.dy();
-    if (bw.needs(0)) {
-      bw.set(0, kernels::batchnorm_backward_data(g, split, saved, dgamma, dbeta, count, training));
-    }
-    bw.set(1, dgamma);
-    bw.set(2, dbeta);
-    bw.set(3, g);
-  });
+  return record("batchnorm", {x, gamma, beta, residual}, y, {x, gamma, beta, saved.y},
+                [saved, count, training = options.training](Backward& bw) {
+                  Tensor dgamma = bw.buffer(1);
+                  Tensor dbeta = bw.buffer(2);
+                  const bool split = bw.needs(3) && saved.relu;  // the residual's gradient is dy behind the mask
+                  Tensor masked = split ? Tensor::empty_like(bw.dy()) : Tensor();
+                  kernels::batchnorm_backward_sums(bw.dy(), saved, dgamma, dbeta, masked);
+                  const Tensor& g = split ? masked : bw.dy();
+                  if (bw.needs(0)) {
+                    bw.set(0, kernels::batchnorm_backward_data(g, split, saved, dgamma, dbeta, count, training));
+                  }
+                  bw.set(1, dgamma);
+                  bw.set(2, dbeta);
+                  bw.set(3, g);
+                });
 }
 
 Tensor max_pool(const Tensor& x, const kernels::MaxPoolGeometry& geometry) {
@@ -165,7 +166,7 @@ Tensor global_average_pool(const Tensor& x) {
 }
 
 Tensor similarity(const Tensor& a, const Tensor& b, double temperature) {
-  return record("similarity", {a, b}, kernels::similarity_forward(a, b, temperature),
+  return record("similarity", {a, b}, kernels::similarity_forward(a, b, temperature), {a, b},
                 [a = a.detach(), b = b.detach(), temperature](Backward& bw) {
                   const auto gradient = kernels::similarity_backward(bw.dy(), a, b, temperature);
                   bw.set(0, gradient.da);

@@ -7,7 +7,7 @@ namespace simclr::nn {
 
 Tensor nt_xent(const Tensor& z, const NtXentOptions& options) {
   const kernels::NtXentResult forward = kernels::nt_xent_forward(z, z, options.temperature);
-  return record("nt_xent", {z}, forward.loss, [saved = forward.saved](Backward& bw) {
+  return record("nt_xent", {z}, forward.loss, {z}, [saved = forward.saved](Backward& bw) {
     bw.set(0, kernels::nt_xent_backward(saved, bw.dy()).danchors);
   });
 }
@@ -17,7 +17,8 @@ Tensor nt_xent(const Tensor& anchors, const Tensor& candidates, const kernels::N
   // Apart from the square case above, anchors and candidates are two inputs even where they are one tensor.
   const Tensor other = candidates.same_as(anchors) ? candidates.reshape(candidates.shape()) : candidates;
   const kernels::NtXentResult forward = kernels::nt_xent_forward(anchors, other, options.temperature, pairs);
-  return record("nt_xent", {anchors, other}, forward.loss, [saved = forward.saved](Backward& bw) {
+  const std::vector<Tensor> saved = {anchors, other, pairs.anchor_group, pairs.candidate_group};
+  return record("nt_xent", {anchors, other}, forward.loss, saved, [saved = forward.saved](Backward& bw) {
     const kernels::NtXentGradient gradient = kernels::nt_xent_backward(saved, bw.dy());
     bw.set(0, gradient.danchors);
     bw.set(1, gradient.dcandidates);
@@ -37,7 +38,7 @@ double nt_xent_bound(std::int64_t images, double temperature) {
 
 Tensor cross_entropy(const Tensor& logits, const Tensor& labels) {
   const kernels::SoftmaxXentResult forward = kernels::softmax_xent_forward(logits, labels);
-  return record("cross_entropy", {logits}, forward.loss,
+  return record("cross_entropy", {logits}, forward.loss, {logits, labels},
                 [logits = logits.detach(), labels, log_sum = forward.log_sum](Backward& bw) {
                   bw.set(0, kernels::softmax_xent_backward(logits, labels, log_sum, bw.dy()));
                 });

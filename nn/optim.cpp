@@ -75,6 +75,7 @@ void Optimizer::step(const Tensor& loss) {
   kernels::note_nonfinite(arena_.gradients, arena_.step, arena_.bad_step);
   if (loss.defined()) kernels::note_nonfinite(loss.detach().reshape({loss.numel()}), arena_.step, arena_.bad_step);
   update();
+  arena_.values.mark_changed();
   zero_grad();
 }
 

@@ -3,6 +3,8 @@
 
 #include <simclr/core/autograd.h>
 
+#include <functional>
+
 using namespace simclr;
 
 namespace {
@@ -192,4 +194,30 @@ TEST_CASE("observers nest: the first one made sees first, and may change what th
   const Tensor y = times(x, 2.0);
   CHECK(seen == std::vector<double>{7});
   CHECK(y.item() == 7);
+}
+
+TEST_CASE("backward refuses what would read values that were written since") {
+  Tensor x = leaf(1.0);
+  Tensor memory = Tensor::zeros({4}, DType::f64), saved = memory.narrow(0, 1), other = memory.narrow(2, 1);
+  const auto run = [&](const std::function<void()>& write) {
+    const Tensor y = record("reads", {x}, Tensor::from(std::vector<double>{1.0}, {1}), {Tensor(), saved},
+                            [](Backward& b) { b.set(0, b.dy()); });
+    write();
+    y.backward();
+  };
+  const auto refusal = Catch::Contains("reads: f64 [1] on cpu, which its backward pass reads, was changed");
+  CHECK_THROWS_WITH(run([&] { saved.fill(2.0); }), refusal);
+  CHECK_THROWS_WITH(run([&] { saved.detach().copy_from(leaf(3.0)); }), refusal);
+  CHECK_THROWS_WITH(run([&] { saved.mark_changed(); }), refusal);
+  CHECK_THROWS_WITH(run([&] { other.fill(2.0); }), refusal);  // one memory has one count
+  CHECK(!x.grad().defined());
+  CHECK_NOTHROW(run([] {}));
+  CHECK_NOTHROW(run([&] { saved.clone().fill(5.0); }));
+  CHECK_NOTHROW(run([&] { x.fill(5.0); }));  // an input that nobody reads
+  CHECK(x.grad().item() == 3.0);
+
+  Tensor wide = Tensor::zeros({2}, DType::f32), half = wide.shadow();
+  saved = half;
+  CHECK_THROWS_WITH(run([&] { wide.fill(1.0); }), Catch::Contains("reads: bf16 [2]"));
+  CHECK_THROWS_WITH(run([&] { wide.mark_changed(); }), Catch::Contains("reads: bf16 [2]"));
 }

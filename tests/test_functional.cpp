@@ -1,6 +1,7 @@
 // Every differentiable function against central differences in double, over at least 20 shapes each.
 #include "support/catch.h"
 #include "support/gradient_check.h"
+#include "support/message_of.h"
 #include "support/tensors.h"
 
 #include <simclr/nn/functional.h>
@@ -218,4 +219,60 @@ TEST_CASE("the losses' reference values: chance and lower bound") {
                                                           -0.5, std::sqrt(0.75), -0.5, -std::sqrt(0.75)},
                                       {6, 2});
   CHECK(nn::nt_xent(simplex, {0.5}).item() == Approx(nn::nt_xent_bound(3, 0.5)).epsilon(1e-12));
+}
+
+TEST_CASE("a function whose backward pass reads a tensor refuses when that was written since") {
+  using Inputs = std::vector<Tensor>;
+  const auto message = [](const Inputs& inputs, std::size_t changed, const auto& f) {
+    Inputs leaves;
+    for (const Tensor& input : inputs) leaves.push_back(input.clone());
+    for (Tensor& x : leaves) x.set_requires_grad();
+    const Tensor y = f(leaves);
+    leaves[changed].fill(1.0);
+    return test::message_of([&] { y.backward(Tensor::zeros(y.shape(), y.dtype())); });
+  };
+  const Tensor a = random_tensor({4, 4}, 1), b = random_tensor({4, 4}, 2), row = random_tensor({4}, 3),
+               image = random_tensor({2, 5, 5, 3}, 4), filters = random_tensor({2, 3, 3, 3}, 5);
+  const Tensor labels = Tensor::zeros({4}, DType::i32);
+  const auto batchnorm = [](const Inputs& in) { return nn::batchnorm(in[0], in[1], in[2], {}, {}, {}, {}); };
+  const auto conv2d = [](const Inputs& in) { return nn::conv2d(in[0], in[1], {}); };
+  const auto linear = [](const Inputs& in) { return nn::linear(in[0], in[1], in[2]); };
+  const auto matmul = [](const Inputs& in) { return nn::matmul(in[0], in[1]); };
+  const auto multiply = [](const Inputs& in) { return nn::multiply(in[0], in[1]); };
+  const auto similarity = [](const Inputs& in) { return nn::similarity(in[0], in[1], 0.5); };
+  const auto two_towers = [](const Inputs& in) {
+    const Tensor groups = Tensor::from(std::vector<std::int32_t>{0, 1, 2, 3}, {4});
+    return nn::nt_xent(in[0], in[1], {-1, groups, groups.clone()}, {0.5});
+  };
+  for (const std::size_t i : {0, 1}) {
+    CHECK_THAT(message({a, b}, i, multiply), Catch::StartsWith("multiply: f64 [4,4]"));
+    CHECK_THAT(message({a, b}, i, matmul), Catch::StartsWith("matmul: "));
+    CHECK_THAT(message({a, b}, i, similarity), Catch::StartsWith("similarity: "));
+    CHECK_THAT(message({a, b}, i, two_towers), Catch::StartsWith("nt_xent: "));
+    CHECK_THAT(message({a, b, row}, i, linear), Catch::StartsWith("linear: "));
+    CHECK_THAT(message({image, filters}, i, conv2d), Catch::StartsWith("conv2d: "));
+  }
+  for (const std::size_t i : {0, 1, 2})
+    CHECK_THAT(message({a, row, row}, i, batchnorm), Catch::StartsWith("batchnorm: "));
+  CHECK_THAT(message({a}, 0, [](const Inputs& in) { return nn::nt_xent(in[0], {0.5}); }),
+             Catch::StartsWith("nt_xent: "));
+  CHECK_THAT(message({a}, 0, [&](const Inputs& in) { return nn::cross_entropy(in[0], labels); }),
+             Catch::StartsWith("cross_entropy: "));
+
+  // Of these the backward pass reads the output,
+  const auto with_output = [&](const auto& f) {
+    Tensor x = a.clone();
+    x.set_requires_grad();
+    Tensor y = f(x);
+    y.fill(1.0);
+    return test::message_of([&] { y.backward(b); });
+  };
+  CHECK_THAT(with_output([](const Tensor& x) { return nn::relu(x); }), Catch::StartsWith("relu: "));
+  CHECK_THAT(with_output([](const Tensor& x) { return nn::normalize(x); }), Catch::StartsWith("normalize: "));
+  // and of these, nothing: their inputs' memory may be used again.
+  CHECK(message({a}, 0, [](const Inputs& in) { return nn::relu(in[0]); }) == "no error");
+  CHECK(message({a, b}, 0, [](const Inputs& in) { return nn::add(in[0], in[1]); }) == "no error");
+  CHECK(message({a, row}, 0, [](const Inputs& in) { return nn::add_bias(in[0], in[1]); }) == "no error");
+  CHECK(message({a}, 0, [](const Inputs& in) { return nn::mean(in[0]); }) == "no error");
+  CHECK(message({image}, 0, [](const Inputs& in) { return nn::max_pool(in[0], {}); }) == "no error");
 }

@@ -1,6 +1,7 @@
 #include "support/catch.h"
 #include "support/tensors.h"
 
+#include <simclr/nn/layers.h>
 #include <simclr/nn/optim.h>
 
 #include <numbers>
@@ -267,4 +268,16 @@ TEST_CASE("optimizers refuse impossible options when they are made") {
   auto twice = p;
   twice[1].name = "weight";
   CHECK_THROWS_WITH(nn::Sgd(twice, {}, nn::constant(1)), Catch::Contains("two parameters are called weight"));
+}
+
+TEST_CASE("a step between forward and backward does not pass unnoticed") {
+  nn::Linear model({.in = 3, .out = 2});
+  nn::Sgd optimizer(model.parameters(), {}, nn::warmup_cosine({.peak = 0.1f, .steps = 10}));
+  Tensor x = test::random_tensor({4, 3}, 1, DType::f32);
+  x.set_requires_grad();
+  const Tensor first = model(x), second = model(x), dy = Tensor::full({4, 2}, 1.0);
+  first.backward(dy);
+  optimizer.step();
+  CHECK_THROWS_WITH(second.backward(dy), Catch::Contains("linear: f32 [2,3] on cpu, which its backward pass reads"));
+  CHECK_NOTHROW(model(x).backward(dy));
 }
