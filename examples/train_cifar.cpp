@@ -89,6 +89,7 @@ void train(Training& t, RunState& state, RunCheckpoints& checkpoints, const Eval
     mark = Clock::now();
     while (t.source->next()) {
       step.run();
+      t.source->prefetch();
       const bool stop = StopRequest::requested(), save = checkpoints.due();
       if (step.full() || stop || save) record();
       if (stop) throw Stopped{};

@@ -24,7 +24,7 @@ class HostViews final : public ViewSource {
   void begin(std::uint32_t epoch, std::int64_t first_batch) override {
     run_.emplace(loader_.epoch(epoch, first_batch));
     batch_.reset();
-    if (!in_place()) upload_next();
+    ahead_.reset();
   }
 
   bool next() override {
@@ -34,12 +34,17 @@ class HostViews final : public ViewSource {
       views_ = (*batch_)->views;
       return true;
     }
+    fetch();
     if (!ahead_) return false;
     const Tensor& arrived = ahead_->wait();
     if (!views_.defined()) views_ = Tensor::empty_like(arrived);
     views_.copy_from(arrived);  // always to one place, which a captured step reads again and again
-    upload_next();              // while the step works on this batch
+    ahead_.reset();
     return true;
+  }
+
+  void prefetch() override {
+    if (!in_place()) fetch();
   }
 
   Tensor views() override { return views_; }
@@ -50,17 +55,17 @@ class HostViews final : public ViewSource {
   bool in_place() const { return device_ == Device{} && dtype_ == DType::f32; }
 
   bool advance() {
-    if (batch_) {
-      ++*batch_;
-    } else {
+    if (!batch_) {
       batch_.emplace(run_->begin());
+    } else if (*batch_ != std::default_sentinel) {
+      ++*batch_;
     }
     return *batch_ != std::default_sentinel;
   }
 
-  void upload_next() {
-    ahead_.reset();
-    if (advance()) ahead_.emplace((*batch_)->views.to(dtype_), device_);
+  /// Sees to it that the next batch is under way, if there is one. Waits for the loader, not for the device.
+  void fetch() {
+    if (!ahead_ && advance()) ahead_.emplace((*batch_)->views.to(dtype_), device_);
   }
 
   data::Loader loader_;

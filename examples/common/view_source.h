@@ -20,6 +20,9 @@ class ViewSource {
   virtual void begin(std::uint32_t epoch, std::int64_t first_batch) = 0;
   /// Goes to the next batch; false at the end of the epoch.
   virtual bool next() = 0;
+  /// Starts to fetch the batch after that. To be called once the step on the current one is queued: the host may have
+  /// to wait for the next views, and meanwhile the device has work.
+  virtual void prefetch() {}
   /// The current batch's views on the device, [2B,S,S,C]. Part of a step that may be captured.
   virtual simclr::Tensor views() = 0;
   /// Samples that could not be read.
