@@ -19,7 +19,7 @@ CONFIG = {"version": "0.1.0", "dataset": "cifar10", "arch": "resnet18", "epochs"
           "temperature": 0.5, "data": "<b>here</b>", "augmentation": {"size": 32, "crop_area": [0.2, 1.0]}}
 
 
-def log_lines(epochs=4, steps=30, knn=True, evaluation=True, resumed_at=None, classes=10):
+def log_lines(epochs=4, steps=30, knn=True, evaluation=True, resumed_at=None, classes=10, rate=0.03):
     """A log as train_cifar writes it."""
     lines, done, seconds = [], 0, 0.0
     for epoch in range(1, epochs + 1):
@@ -29,7 +29,7 @@ def log_lines(epochs=4, steps=30, knn=True, evaluation=True, resumed_at=None, cl
             done += 1
             loss = 2 + 2.8 * math.exp(-done / (epochs * steps / 3)) + 0.1 * math.sin(7 * done)
             lines.append({"event": "step", "time": 1e9 + done, "epoch": epoch, "step": step, "loss": loss,
-                          "learning_rate": 0.03 * (1 + math.cos(math.pi * done / (epochs * steps)))})
+                          "learning_rate": rate * (1 + math.cos(math.pi * done / (epochs * steps)))})
         seconds += 2.5 + 0.1 * epoch
         lines.append({"event": "epoch", "time": 1e9 + done, "epoch": epoch, "loss": loss, "seconds": seconds,
                       "images_per_second": 64 * done / seconds, "skipped_samples": 0})
@@ -55,7 +55,7 @@ RUNS = {
     "one-epoch": ("labelled", log_lines(epochs=1)),
     "one-step": ("labelled", log_lines(epochs=1, steps=1)),
     "unlabelled": ("unlabelled", log_lines(knn=False, evaluation=False)),
-    "no-evaluation": ("labelled", log_lines(evaluation=False)),
+    "no-evaluation": ("labelled", log_lines(evaluation=False, rate=3e-6)),
     "hostile": ("hostile", log_lines()),
     "many": ("many", log_lines(classes=100)),
     "long": ("large", log_lines(epochs=100, steps=300)),
@@ -148,6 +148,8 @@ class Report(PagesTest):
     def test_map_and_neighbours(self):
         for seen in self.each("normal"):
             self.assertEqual(seen["maps"], [600, 600])
+            for left, right in seen["reach"]:
+                self.assertTrue(0 < left < 0.1 and 0.9 < right < 1, (left, right))
             self.assertEqual(seen["colours"], 10)
             self.assertEqual(seen["legend"], [f"class {i}" for i in range(10)])
             self.assertEqual((seen["dimmed"], seen["undimmed"]), (2 * 540, 0))

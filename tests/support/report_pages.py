@@ -35,14 +35,17 @@ function check(frame) {
   if (buttons.length) buttons[0].click();
   const dimmed = faint();
   if (buttons.length) buttons[0].click();
-  const text = d.body.innerText;
+  const text = d.body.innerText, places = all("body *").map((n) => [n, n.getBoundingClientRect()]);
+  const reach = (values) => [Math.min(...values), Math.max(...values)];
   return {
     inner: w.innerWidth, scroll: d.documentElement.scrollWidth, title: d.title, charts, text,
     headings: all("section").map((s) => [s.id, s.querySelector("h2").textContent, s.getBoundingClientRect().height]),
     none: Object.fromEntries(all("section").map((s) => [s.id, all(".none", s).map((p) => p.textContent)])),
     images: all("img").map((i) => [i.naturalWidth, i.width, i.height, i.src.slice(0, 22)]),
     triples: all(".triple").length, queries: all(".query").length, wrong: all(".wrong").length,
-    maps: all("[data-map]").map((m) => all(".spot", m).length), colours: new Set(all(".spot").map((s) => s.getAttribute("fill"))).size,
+    outside: places.filter(([, p]) => p.width > 0 && (p.left < -1 || p.right > w.innerWidth + 1)).map(([n]) => n.outerHTML.slice(0, 90)),
+    maps: all("[data-map]").map((m) => all(".spot", m).length),
+    reach: all("[data-map]").map((m) => reach(all(".spot", m).map((s) => Number(s.getAttribute("cx")) / m.clientWidth))), colours: new Set(all(".spot").map((s) => s.getAttribute("fill"))).size,
     legend: buttons.map((b) => b.textContent), dimmed, undimmed: faint(),
     cells: all(".cell").length, cell_texts: all("#confusion-chart text").map((t) => t.textContent),
     rows: all("table.metrics tbody tr").map((r) => [...r.children].map((c) => c.textContent)),
@@ -109,6 +112,7 @@ class PagesTest(unittest.TestCase):
     def assert_page_is_whole(self, seen):
         """Nothing sticks out, no coordinate is broken, every part stands there, and all pictures are drawn."""
         self.assertLessEqual(seen["scroll"], seen["inner"])
+        self.assertEqual(seen["outside"], [])
         self.assertEqual((seen["scripts"], seen["foreign"], seen["broken"]), (2, 0, 0))
         self.assertEqual([part for part, _, _ in seen["headings"]],
                          ["results", "curves", "views", "map", "confusion", "neighbours", "settings"])

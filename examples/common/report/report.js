@@ -107,15 +107,19 @@
     }
   }
 
-  function draw_axes(svg, chart, frame, place) {
-    const { left, right, top, bottom, width, height } = frame;
-    const scale = chart.format === "percent" ? 100 : 1;
-    const { x0, x1, y0, y1 } = place.range;
-    const across = ticks(x0, x1, (right - left) / 80, true), up = ticks(scale * y0, scale * y1, (bottom - top) / 36);
-    for (const value of up.list) {
-      const y = place.y(value / scale);
+  // The vertical axis: values with their labels.
+  function labels_of(chart, range, height) {
+    const scale = chart.format === "percent" ? 100 : 1, up = ticks(scale * range.y0, scale * range.y1, height / 36);
+    return up.list.map((value) => ({ value: value / scale, text: written(value, up.decimals) }));
+  }
+
+  function draw_axes(svg, chart, frame, place, labels) {
+    const { left, right, bottom, height } = frame;
+    const across = ticks(place.range.x0, place.range.x1, (right - left) / 80, true);
+    for (const { value, text } of labels) {
+      const y = place.y(value);
       add(svg, "path", { class: "grid", d: `M${left} ${y}H${right}` });
-      add(svg, "text", { x: left - 8, y: y + 4, "text-anchor": "end" }, written(value, up.decimals));
+      add(svg, "text", { x: left - 8, y: y + 4, "text-anchor": "end" }, text);
     }
     for (const value of across.list) {
       const x = place.x(value);
@@ -124,24 +128,25 @@
     }
     add(svg, "path", { class: "axis", d: `M${left} ${bottom}H${right}` });
     add(svg, "text", { class: "x-label", x: (left + right) / 2, y: height - 2, "text-anchor": "middle" }, chart.x);
-    add(svg, "text", { class: "y-label", x: 0, y: 11 }, chart.y + (scale === 100 ? ", %" : ""));
+    add(svg, "text", { class: "y-label", x: 0, y: 11 }, chart.y + (chart.format === "percent" ? ", %" : ""));
   }
 
   function draw_chart(box, chart) {
     box.replaceChildren();
     draw_legend(box, chart);
     const width = Math.max(200, box.clientWidth), height = clamp(width * 0.5, 210, 330);
-    const frame = { width, height, left: 54, right: width - 8, top: 24, bottom: height - 38 };
+    const range = range_of(chart), labels = labels_of(chart, range, height - 62);
+    const longest_label = labels.reduce((most, label) => Math.max(most, label.text.length), 4);
+    const frame = { width, height, left: 14 + 8 * longest_label, right: width - 8, top: 24, bottom: height - 38 };
     const holder = add(box, "div", { style: "position:relative" });
     const svg = add(holder, "svg", { viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": chart.y + " over " + chart.x });
-    const range = range_of(chart);
     const round = (value) => Math.round(100 * value) / 100;
     const place = {
       range,
       x: (v) => round(frame.left + (v - range.x0) / (range.x1 - range.x0) * (frame.right - frame.left)),
       y: (v) => round(frame.bottom - (v - range.y0) / (range.y1 - range.y0) * (frame.bottom - frame.top)),
     };
-    draw_axes(svg, chart, frame, place);
+    draw_axes(svg, chart, frame, place, labels);
     for (const level of chart.levels || []) {
       const y = place.y(level.y);
       add(svg, "path", { class: "level", d: `M${frame.left} ${y}H${frame.right}` });
