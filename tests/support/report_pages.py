@@ -26,6 +26,10 @@ function check(frame) {
       levels: all("svg[role=img] .level", box).length, marks: all(".mark", box).length, dots: all("svg[role=img] .dot", box).length,
       legend: all(".legend > span", box).map((s) => s.textContent),
       texts: all("svg[role=img] text", box).map((t) => t.textContent), hint, height: area.height,
+      texts_outside: all("svg[role=img] text", box).filter((t) => {
+        const at = t.getBoundingClientRect();
+        return at.left < area.left - 2 || at.right > area.right + 10;
+      }).map((t) => t.textContent),
       tip_inside: place.width > 0 && place.left >= area.left - 1 && place.right <= area.right + 1,
     };
     svg.dispatchEvent(new w.PointerEvent("pointerleave"));
@@ -120,5 +124,6 @@ class PagesTest(unittest.TestCase):
         self.assertTrue(all(natural > 0 and width > 20 and height > 20 for natural, width, height, _ in seen["images"]))
         for chart in seen["charts"].values():
             self.assertTrue(chart["curves"] or chart["dots"])
+            self.assertEqual(chart["texts_outside"], [])
             self.assertTrue(all(points == drawn for points, drawn in chart["curves"]))
             self.assertTrue(chart["tip_inside"] and chart["tip_gone"])

@@ -137,7 +137,7 @@
     const width = Math.max(200, box.clientWidth), height = clamp(width * 0.5, 210, 330);
     const range = range_of(chart), labels = labels_of(chart, range, height - 62);
     const longest_label = labels.reduce((most, label) => Math.max(most, label.text.length), 4);
-    const frame = { width, height, left: 14 + 8 * longest_label, right: width - 8, top: 24, bottom: height - 38 };
+    const frame = { width, height, left: 14 + 8 * longest_label, right: width - 14, top: 24, bottom: height - 38 };
     const holder = add(box, "div", { style: "position:relative" });
     const svg = add(holder, "svg", { viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": chart.y + " over " + chart.x });
     const round = (value) => Math.round(100 * value) / 100;
