@@ -17,7 +17,7 @@ Tensor mean_square(const Tensor& x) {
   for (const float value : x.to_vector<float>()) sum += double{value} * value;
   const double scale = 1.0 / static_cast<double>(x.numel());
   const Tensor y = Tensor::full({}, sum * scale);
-  return simclr::record("mean_square", {x}, y, [x = x.detach(), scale](simclr::Backward& b) {
+  return simclr::record("mean_square", {x}, y, {x}, [x = x.detach(), scale](simclr::Backward& b) {
     std::vector<float> dx = x.to_vector<float>();
     for (float& value : dx) value *= static_cast<float>(2 * scale * b.dy().item());
     b.set(0, Tensor::from(dx, x.shape()));
