@@ -23,7 +23,7 @@ struct TensorFile {
 /// that every value is aligned to its size.
 ///
 /// The metadata gets one more key, "digest": "crc64xz:" and 16 hexadecimal digits, the CRC-64/XZ of the whole file with
-/// these digits taken as zeros. It finds damage, not forgery.
+/// these digits taken as zeros. It finds damage, not forgery. Who rewrites the file must leave it out of the metadata.
 ///
 /// Throws Error for an undefined tensor, for names that are equal, "__metadata__" or not UTF-8, for metadata called
 /// "digest", and when the disk refuses.
@@ -43,6 +43,9 @@ struct LoadOptions {
 /// Trusts nothing: throws Error for a header over 100,000,000 bytes, for anything in it that the format does not have,
 /// a repeated key, another dtype, more than 6 dimensions, sizes that overflow or differ from the bytes, gaps, overlaps,
 /// bytes missing from the end or left over there, and a digest that differs.
+///
+/// Takes no more memory than the file's size and 1 MiB, whatever the file says. Only where more than a thousand tensors
+/// are loaded, each may take 3/4 KiB beside its values; a file is refused where this would be more than all its values.
 SIMCLR_API TensorFile load_tensors(const std::filesystem::path& path, const LoadOptions& options = {});
 
 }  // namespace simclr

@@ -268,6 +268,22 @@ TEST_CASE("good files take no more memory than their size and 1 MiB") {
   CHECK(verdict(path) == "");
 }
 
+TEST_CASE("thousands of tensors are loaded unless they are trifles") {
+  const test::TempDir folder;
+  const auto path = folder.path("x");
+  const auto said = [&](std::int64_t values) {
+    std::vector<NamedTensor> named(5000, {"", Tensor::zeros({values})});
+    for (std::size_t i = 0; i < named.size(); ++i) named[i].name = "a_name_that_is_not_short." + std::to_string(i);
+    save_tensors(path, named);
+    std::string message;
+    const std::size_t taken = test::memory::taken_by([&] { message = test::message_of([&] { load_tensors(path); }); });
+    CHECK(taken < fs::file_size(path) + mebibyte + (message == "no error" ? 768 * named.size() : 0));
+    return message;
+  };
+  CHECK(said(200) == "no error");
+  CHECK_THAT(said(1), Catch::Contains("would take more memory than the file has values"));
+}
+
 namespace {
 
 /// A real weights file, small enough to be read ten thousand times.

@@ -59,6 +59,8 @@ def safetensors():
     digest = "crc64xz:" + "0" * 16
     file = weights({"__metadata__": {"digest": digest}, "a": entry("U8", [2], 0, 2)}, b"ab")
     yield "digest", file.replace(b"0" * 16, b"%016x" % crc64(file))
+    yield "seven", weights({"a": entry("U8", [1] * 7, 0, 1)}, b"x")
+    yield "overlap", weights({"a": entry("U8", [2], 0, 2), "b": entry("U8", [2], 1, 3)}, b"xxx")
     yield "two", weights({"b": entry("U8", [2], 1, 3), "a": entry("U8", [1], 0, 1)}, b"xxx")
 
 
