@@ -1,4 +1,4 @@
-# The documents' code as tests. A fenced block below the comment
+# The documents' code as programs, which tests/test_docs.py runs. A fenced block below the comment
 #   <!-- snippet: NAME -->       is a whole program: snippets/NAME.cpp in the build folder;
 #   <!-- snippet: NAME/PATH -->  is a file that the guide to NAME adds to the project: snippets/NAME/PATH. Where the
 #                                project has it already, the block is appended to a copy of it.
@@ -52,15 +52,6 @@ function(simclr_extract_snippets document)
       simclr_add_snippet(${program} ${snippets}/${name})
     endif()
   endwhile()
-endfunction()
-
-# Adds the test snippet_NAME: the program must succeed and print what the regular expression (Python's) fully matches.
-function(simclr_test_snippet name output)
-  if(Python3_FOUND)
-    add_test(NAME snippet_${name} COMMAND Python3::Interpreter ${PROJECT_SOURCE_DIR}/tests/support/run_snippet.py
-             $<TARGET_FILE:snippet_${name}> "${output}")
-    set_tests_properties(snippet_${name} PROPERTIES LABELS unit TIMEOUT 600)
-  endif()
 endfunction()
 
 # Adds the library snippet_op_NAME: the op that snippets/NAME adds to the project, by its own line of simclr_add_op().

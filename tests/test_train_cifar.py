@@ -1,11 +1,9 @@
 """examples/train_cifar as a user runs it, on small data sets made here. TRAIN_CIFAR names the built program."""
-import gzip
 import json
 import math
 import os
 import pathlib
 import pty
-import random
 import re
 import resource
 import signal
@@ -16,7 +14,7 @@ import tempfile
 import termios
 import unittest
 
-from support.tiny_data import load_safetensors, pixels, records, write_cifar10, write_pictures
+from support.tiny_data import load_safetensors, records, write_cifar10, write_fashion_mnist, write_pictures
 
 PROGRAM = os.environ.get("TRAIN_CIFAR", "")
 SMALL = ("--width", "4", "--batch-size", "8", "--epochs", "1", "--threads", "1", "--probe-epochs", "2",
@@ -244,15 +242,7 @@ class DataSets(Base):
         self.assertEqual(len(self.log()[-1]["trained"]["linear"]["recall"]), 100)
 
     def test_fashion_mnist(self):
-        folder = self.folder / "fashion"
-        folder.mkdir()
-        source = random.Random(1)
-        for part, count in (("train", 40), ("t10k", 12)):
-            images = b"".join(pixels(i, 784, source) for i in range(count))
-            files = {"images-idx3": struct.pack(">IIII", 0x803, count, 28, 28) + images,
-                     "labels-idx1": struct.pack(">II", 0x801, count) + bytes(i % 10 for i in range(count))}
-            for name, data in files.items():
-                (folder / f"{part}-{name}-ubyte.gz").write_bytes(gzip.compress(data))
+        folder = write_fashion_mnist(self.folder / "fashion")
         output = self.train("--preset", "google", "--warmup-epochs", "1", kind="fashion-mnist", data=folder)
         self.assertIn("linear top-1", output)
         config = json.loads((self.out / "config.json").read_text())

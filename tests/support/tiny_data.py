@@ -1,4 +1,5 @@
 """Small data sets for tests of whole programs, and a reader for the weights that they leave."""
+import gzip
 import json
 import math
 import random
@@ -18,10 +19,22 @@ def records(count, label_bytes, name):
     return b"".join(bytes([i % 10] * label_bytes) + pixels(i, 3072, source) for i in range(count))
 
 
-def write_cifar10(folder):
+def write_cifar10(folder, each=12):
     folder.mkdir(parents=True)
     for name in FILES:
-        (folder / name).write_bytes(records(12, 1, name))
+        (folder / name).write_bytes(records(each, 1, name))
+    return folder
+
+
+def write_fashion_mnist(folder, train=40, test=12):
+    folder.mkdir(parents=True)
+    for part, count in (("train", train), ("t10k", test)):
+        source = random.Random(part)
+        images = b"".join(pixels(i, 784, source) for i in range(count))
+        files = {"images-idx3": struct.pack(">IIII", 0x803, count, 28, 28) + images,
+                 "labels-idx1": struct.pack(">II", 0x801, count) + bytes(i % 10 for i in range(count))}
+        for name, data in files.items():
+            (folder / f"{part}-{name}-ubyte.gz").write_bytes(gzip.compress(data))
     return folder
 
 

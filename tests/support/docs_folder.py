@@ -1,0 +1,68 @@
+"""The folder in which a document's commands run: it looks like the project's, with the built programs and small data."""
+import os
+import pathlib
+import sys
+
+from support.tiny_data import write_cifar10, write_fashion_mnist, write_pictures
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
+PYTHON = ROOT / "build" / "python" / "bin"  # scripts/install_deps --test
+
+# What makes a run short. These take the place of the documents' own values, but for a run that goes on or is repeated.
+SMALL = {
+    "train_cifar": {"--width": "4", "--size": "8", "--batch-size": "8", "--epochs": "2", "--probe-epochs": "2",
+                    "--knn-every": "1", "--knn-samples": "40", "--threads": "1", "--device": "cpu"},
+    "embed": {"--threads": "1", "--device": "cpu"},
+    "finetune": {"--epochs": "2", "--threads": "1", "--device": "cpu"},
+    "linear_probe": {"--epochs": "5", "--threads": "1", "--device": "cpu"},
+    "nearest": {"--threads": "1", "--device": "cpu"},
+}
+
+WRAPPER = """#!{python}
+import os, shlex, sys
+arguments, small = sys.argv[1:], {small!r}
+if not {{"--help", "-h", "--version"}} & set(arguments):
+    if {{"--resume", "--config"}} & set(arguments):
+        small = {{}}
+    if "SIMCLR_DOCS_OWN" in os.environ:
+        small = {{name: value for name, value in small.items() if name not in arguments}}
+    more = shlex.split(os.environ.get("SIMCLR_DOCS_WITH", ""))
+    small |= dict(zip(more[::2], more[1::2]))
+    if "fashion-mnist" in arguments and "--data" not in arguments:
+        small["--data"] = "data-cache/fashion-mnist"
+    for name, value in small.items():
+        while name in arguments:
+            at = arguments.index(name)
+            del arguments[at:at + 2]
+        arguments += [name, value]
+os.execv({program!r}, [{program!r}] + arguments)
+"""
+
+
+def make(folder, programs, snippets):
+    """Fills an empty folder; returns the environment for its commands. `programs` holds the built examples, `snippets`
+    the programs snippet_NAME that were made from the documents."""
+    for entry in ROOT.iterdir():
+        if entry.name not in {"build", "runs", "data-cache", ".git"}:
+            (folder / entry.name).symlink_to(entry)
+    release, tests, benchmarks = (folder / "build" / name for name in ("release/examples", "cpu/tests", "cpu/benchmarks"))
+    for each in (release, tests, benchmarks):
+        each.mkdir(parents=True)
+    for program in programs.iterdir():
+        if program.is_file() and os.access(program, os.X_OK):
+            if program.name in SMALL:
+                path = release / program.name
+                path.write_text(WRAPPER.format(python=sys.executable, small=SMALL[program.name], program=str(program)))
+                path.chmod(0o755)
+            else:
+                (release / program.name).symlink_to(program)
+    for program in snippets.glob("snippet_*"):
+        name = program.name.removeprefix("snippet_")
+        ((benchmarks if name.startswith("bench_") else tests) / name).symlink_to(program)
+    write_cifar10(folder / "data-cache" / "cifar-10-batches-bin", 30)
+    write_fashion_mnist(folder / "data-cache" / "fashion-mnist", 150)
+    for label, name in enumerate(("cats", "dogs")):
+        write_pictures(folder / "photos" / name, 20, 5 * label)
+    path = [str(release), *([str(PYTHON)] if PYTHON.is_dir() else []), os.environ["PATH"]]
+    return os.environ | {"PATH": ":".join(path), "OMP_WAIT_POLICY": "PASSIVE", "PYTHONDONTWRITEBYTECODE": "1",
+                         "PYTHONUNBUFFERED": "1"}
