@@ -1,9 +1,7 @@
 """train_cifar --dataset folder on pictures as people have them. TRAIN_CIFAR names the built program."""
 import os
-import pathlib
 import random
 import re
-import shlex
 import shutil
 import struct
 import subprocess
@@ -161,24 +159,6 @@ class Layouts(Base):
         shutil.rmtree(folder / "test" / "dogs")
         shutil.rmtree(self.out)
         self.refused(kind="folder", data=folder, words=("different classes; dogs is only in one of them",))
-
-
-class Guide(Base):
-    def test_commands_of_the_guide(self):
-        """docs/your-own-images.md: each command runs as it stands, but for the size of the network."""
-        guide = pathlib.Path(__file__).parents[1] / "docs" / "your-own-images.md"
-        commands = re.findall(r"^(?:train_cifar|nearest) .*", guide.read_text(), re.MULTILINE)
-        self.assertEqual(len(commands), 3)
-        write_pictures(self.folder / "photos", 16)
-        shutil.copy(self.folder / "photos" / "00.png", self.folder / "photos" / "a.jpg")
-        for command in commands:
-            name, *options = shlex.split(command)
-            if name == "train_cifar":
-                options = arguments(*options, *SMALL)
-            done = subprocess.run([pathlib.Path(PROGRAM).with_name(name), *options], stdin=subprocess.DEVNULL,
-                                  capture_output=True, text=True, cwd=self.folder, env=ENVIRONMENT, timeout=300)
-            self.assertEqual((done.returncode, done.stderr), (0, ""), command)
-        self.assertTrue((self.folder / "neighbours.png").is_file())
 
 
 if __name__ == "__main__":
