@@ -202,6 +202,17 @@ TEST_CASE("conv2d's two f32 implementations agree on larger problems") {
   }
 }
 
+// oneDNN's choice for these wrote over the memory behind its own, and the program crashed.
+TEST_CASE("a narrow network's strided shortcuts stay inside their memory") {
+  for (const std::int64_t channels : {4, 8, 12, 24}) {
+    for (const std::int64_t side : {48, 64}) {
+      const Case shortcut{16, side, side, channels, 2 * channels, 1, 1, 2, 0};
+      INFO(shortcut);
+      check_near(shortcut, run(chosen(), shortcut, DType::f32), run(conv2d_im2col, shortcut, DType::f32), DType::f32);
+    }
+  }
+}
+
 TEST_CASE("conv2d's public functions compute what the kernels do") {
   const Case one = {2, 9, 7, 3, 5, 3, 3, 2, 1};
   const Inputs in(one, DType::f32);
