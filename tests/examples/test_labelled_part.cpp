@@ -1,0 +1,63 @@
+#include "common/labelled_part.h"
+
+#include "support/catch.h"
+#include "support/message_of.h"
+
+#include <algorithm>
+#include <cmath>
+#include <map>
+
+using Catch::Matchers::Contains;
+using simclr::test::message_of;
+using Indices = std::vector<std::int64_t>;
+
+namespace {
+
+/// 300 samples of class 0, 50 of class 1, 4 of class 2 and 7 without a label, mixed.
+std::vector<std::int32_t> mixed_labels() {
+  std::vector<std::int32_t> labels;
+  for (int i = 0; i < 361; ++i) labels.push_back(i % 7 == 3 && i < 350 ? 1 : i % 90 == 5 ? 2 : i % 50 == 8 ? -1 : 0);
+  return labels;
+}
+
+std::map<std::int32_t, std::int64_t> count(const std::vector<std::int32_t>& labels, const Indices& part) {
+  std::map<std::int32_t, std::int64_t> counts;
+  for (const std::int64_t i : part) ++counts[labels[static_cast<std::size_t>(i)]];
+  return counts;
+}
+
+}  // namespace
+
+TEST_CASE("A part of the labels has its share of every class", "[labelled_part]") {
+  const auto labels = mixed_labels();
+  const auto all = labelled_part(labels, 100, 1);
+  auto whole = count(labels, all);
+  CHECK(static_cast<std::int64_t>(all.size()) == 361 - std::count(labels.begin(), labels.end(), -1));
+  CHECK_FALSE(whole.contains(-1));
+  CHECK(std::is_sorted(all.begin(), all.end()));
+
+  const auto tenth = labelled_part(labels, 10, 1);
+  auto share = count(labels, tenth);
+  CHECK(share[0] == std::lround(0.1 * static_cast<double>(whole[0])));
+  CHECK(share[1] == 5);
+  CHECK(share[2] == 1);  // a tenth of four, but none is left without
+  CHECK(count(labels, labelled_part(labels, 0.001, 1)) == std::map<std::int32_t, std::int64_t>{{0, 1}, {1, 1}, {2, 1}});
+}
+
+TEST_CASE("The seed chooses the labels, and a smaller part lies within a larger one", "[labelled_part]") {
+  const auto labels = mixed_labels();
+  const auto tenth = labelled_part(labels, 10, 1), third = labelled_part(labels, 33, 1);
+  CHECK(tenth == labelled_part(labels, 10, 1));
+  CHECK(tenth != labelled_part(labels, 10, 2));
+  CHECK(std::includes(third.begin(), third.end(), tenth.begin(), tenth.end()));
+  CHECK(std::adjacent_find(third.begin(), third.end()) == third.end());  // none twice
+}
+
+TEST_CASE("Percents are checked and named", "[labelled_part]") {
+  check_percents({0.5, 100});
+  for (const double percent : {0.0, -1.0, 100.5, std::nan("")}) {
+    CHECK_THAT(message_of([&] { check_percents({10, percent}); }), Contains("above 0 and at most 100"));
+  }
+  CHECK(percent_text(10) == "10");
+  CHECK(percent_text(0.5) == "0.5");
+}
