@@ -1,5 +1,6 @@
 // Pre-trains an image encoder with SimCLR, without labels, then measures what it learned: kNN and linear probe on
 // the frozen features, beside the same figures of the untrained encoder.
+#include "common/check.h"
 #include "common/datasets.h"
 #include "common/evaluation.h"
 #include "common/monitor.h"
@@ -207,6 +208,7 @@ void leave_report(const Training& t, const EvaluationOptions& evaluation, const 
 int run_training(const TrainingOptions& options) {
   Progress progress;
   const auto warn = [&progress](const std::string& message) { progress.warn(message); };
+  if (options.check) return check_run(options, warn);
   Training t = make_training(options, warn);
   const TrainingOptions& o = t.options;
   RunFolder run(o.out, t.sets.kind + "-" + o.recipe.name);

@@ -48,26 +48,6 @@ std::optional<data::Sample> readable(const data::Dataset& samples, std::int64_t 
   }
 }
 
-std::vector<ReportMaterial::Viewed> make_views(const data::Dataset& samples, const data::Augmentation& policy,
-                                               std::uint64_t seed, std::int64_t count) {
-  const data::PictureViews maker(policy);
-  std::vector<float> view(static_cast<std::size_t>(maker.view_shape().numel()));
-  std::vector<ReportMaterial::Viewed> all;
-  count = std::min(count, samples.size());
-  for (std::int64_t k = 0; k < count; ++k) {
-    const std::int64_t i = k * samples.size() / count;
-    const auto sample = readable(samples, i);
-    if (!sample) continue;
-    ReportMaterial::Viewed viewed{labelled_picture(*sample), {}};
-    for (std::uint32_t v = 0; v < viewed.views.size(); ++v) {
-      maker.make_view(*sample, seed, static_cast<std::uint32_t>(i), 0, v, view.data());
-      viewed.views[v] = picture_of_view(view, policy);
-    }
-    all.push_back(std::move(viewed));
-  }
-  return all;
-}
-
 /// Some of a data set, and the encoder's features of it: row r is of sample r.
 struct Described {
   std::shared_ptr<const data::Dataset> samples;
@@ -149,6 +129,26 @@ std::string some_of(std::int64_t count, std::int64_t all, const std::string& wha
 }
 
 }  // namespace
+
+std::vector<ReportMaterial::Viewed> make_views(const data::Dataset& samples, const data::Augmentation& policy,
+                                               std::uint64_t seed, std::int64_t count) {
+  const data::PictureViews maker(policy);
+  std::vector<float> view(static_cast<std::size_t>(maker.view_shape().numel()));
+  std::vector<ReportMaterial::Viewed> all;
+  count = std::min(count, samples.size());
+  for (std::int64_t k = 0; k < count; ++k) {
+    const std::int64_t i = k * samples.size() / count;
+    const auto sample = readable(samples, i);
+    if (!sample) continue;
+    ReportMaterial::Viewed viewed{labelled_picture(*sample), {}};
+    for (std::uint32_t v = 0; v < viewed.views.size(); ++v) {
+      maker.make_view(*sample, seed, static_cast<std::uint32_t>(i), 0, v, view.data());
+      viewed.views[v] = picture_of_view(view, policy);
+    }
+    all.push_back(std::move(viewed));
+  }
+  return all;
+}
 
 ReportMaterial gather_report_material(nn::Module& encoder, const Datasets& sets, const data::Augmentation& policy,
                                       std::uint64_t seed, const EvaluationOptions& evaluation,

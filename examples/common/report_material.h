@@ -17,6 +17,12 @@ struct MaterialOptions {
   std::int64_t compared = 5000;    // training pictures among which neighbours are looked for
 };
 
+/// Some pictures, spread over the samples, and the views that a run with this policy and seed makes of them in its
+/// first epoch. Those that cannot be read are left out.
+std::vector<ReportMaterial::Viewed> make_views(const simclr::data::Dataset& samples,
+                                               const simclr::data::Augmentation& policy, std::uint64_t seed,
+                                               std::int64_t count);
+
 /// What a report shows of a trained encoder: the views that a run with this policy and seed makes of some pictures,
 /// maps of features, and nearest neighbours. Pictures that cannot be read are left out; where features hold NaN or Inf,
 /// maps and neighbours stay empty and a note says so.

@@ -18,6 +18,8 @@ nn::Schedule make_schedule(const Recipe& r, std::int64_t steps_per_epoch) {
                             .warmup_steps = r.warmup_epochs * steps_per_epoch});
 }
 
+}  // namespace
+
 std::unique_ptr<nn::Optimizer> make_optimizer(const Recipe& r, const nn::Module& model, const nn::Schedule& schedule) {
   if (r.optimizer == "lars") {
     return std::make_unique<nn::Lars>(
@@ -30,8 +32,6 @@ std::unique_ptr<nn::Optimizer> make_optimizer(const Recipe& r, const nn::Module&
   return std::make_unique<nn::Sgd>(model.parameters(),
                                    nn::SgdOptions{.momentum = r.momentum, .weight_decay = r.weight_decay}, schedule);
 }
-
-}  // namespace
 
 Compute choose_compute(const TrainingOptions& o) {
   Compute c;

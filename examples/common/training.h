@@ -23,6 +23,10 @@ Compute choose_compute(const TrainingOptions& options);
 /// The options' encoder with its initial weights, on the CPU.
 std::shared_ptr<simclr::nn::ResNet> make_encoder(const TrainingOptions& options);
 
+/// The recipe's optimizer, at this schedule's learning rates.
+std::unique_ptr<simclr::nn::Optimizer> make_optimizer(const Recipe& recipe, const simclr::nn::Module& model,
+                                                      const simclr::nn::Schedule& schedule);
+
 /// Everything that a training step needs, ready to begin.
 struct Training {
   TrainingOptions options;  // the view's size and channels filled in

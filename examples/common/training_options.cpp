@@ -200,6 +200,10 @@ bool parse_command_line(int argc, char** argv, TrainingOptions& o) {
   app.add_flag("--evaluation,!--no-evaluation", o.evaluate, "Evaluate at the end")->group(group);
 
   group = "Run";
+  app.add_flag("--check", o.check,
+               "Do not train: look at the data, train on one batch, and say in about a minute whether a run will work, "
+               "how long it will take and what looks wrong. Exit code 0: fine, 1: something is wrong")
+      ->group(group);
   app.add_option("--out", o.out, "Folder for config.json, log.jsonl and weights. Unset: runs/<data>-<preset>-<time>")
       ->group(group);
   app.add_flag("--overwrite", o.overwrite, "Use the folder even if it holds a run, which is lost")->group(group);

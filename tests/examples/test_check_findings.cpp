@@ -1,0 +1,82 @@
+// What --check makes of figures that no small run gives: test_check.py runs the program on really wrong options.
+#include "common/check.h"
+#include "support/catch.h"
+
+using namespace simclr;
+
+namespace {
+
+/// Options and figures of a run with which nothing is wrong.
+struct Run {
+  Training training;
+  CheckFigures figures;
+
+  Run() {
+    training.options.recipe = recipe("reference");
+    training.options.recipe.augmentation.size = 32;
+    training.schedule = nn::constant(0.12);
+    figures.pictures = {.looked_at = 1000, .repeated = 3, .short_side = 32, .grey = false};
+    figures.views = {.mean = {0.5, 0.45, 0.4}, .stddev = {0.2, 0.25, 0.3}, .difference = 0.4};
+    figures.overfit.images = 64;
+    figures.overfit.losses = {4.8, 4.5, 4.6, 4.2, 4.0, 3.8, 3.7, 3.5, 3.4, 3.4};
+    for (const double gradient : {1.0, 0.3, 0.1, 0.03, 5.0}) {
+      figures.overfit.gradients.push_back({.name = "layer" + std::to_string(gradient),
+                                           .role = nn::Role::weight,
+                                           .value = {.count = 9, .norm = 2},
+                                           .gradient = {.count = 9, .norm = gradient}});
+    }
+    figures.cost = {.step_seconds = 1, .views_seconds = 1, .peak_bytes = 1e9, .free_bytes = 2e9, .failed = {}};
+  }
+
+  /// What is found, in one line each: "memory: ...".
+  std::vector<std::string> findings() const {
+    std::vector<std::string> lines;
+    for (const Finding& f : findings_of(training, figures)) {
+      CHECK_FALSE(f.remedy.empty());
+      lines.push_back(f.about + ": " + f.problem);
+    }
+    return lines;
+  }
+};
+
+void finds(const std::string& begin, const std::function<void(Run&)>& spoil) {
+  Run run;
+  spoil(run);
+  const auto lines = run.findings();
+  REQUIRE(lines.size() == 1);
+  CHECK_THAT(lines[0], Catch::StartsWith(begin));
+}
+
+}  // namespace
+
+TEST_CASE("a good run has nothing wrong, and each thing that is wrong is found alone") {
+  CHECK(Run().findings().empty());
+  finds("memory: a step needs about 3 GB, and 2 GB are free", [](Run& r) { r.figures.cost.peak_bytes = 3e9; });
+  finds("memory: a step of 512 pictures fails: out of memory on cuda:0",
+        [](Run& r) { r.figures.cost.failed = "out of memory on cuda:0: asked for much"; });
+  finds("gradients: the gradient of layer0.030000 vanishes",
+        [](Run& r) { r.figures.overfit.gradients[3].gradient.norm = 1e-7; });
+  finds("gradients: the gradient of layer5.000000 explodes",
+        [](Run& r) { r.figures.overfit.gradients[4].gradient.norm = 1e5; });
+  finds("collapse: after training on one batch the features have collapsed", [](Run& r) {
+    r.figures.overfit.collapse = {.collapsed = true, .message = "features have collapsed: all inputs give the same"};
+  });
+  finds("duplicates: 11 of 1000", [](Run& r) { r.figures.pictures.repeated = 11; });
+  finds("normalisation: channel 1 of the views has mean 0.45 and deviation 9",
+        [](Run& r) { r.figures.views.stddev[1] = 9; });
+  finds("normalisation: channel 2 of the views has mean -4", [](Run& r) { r.figures.views.mean[2] = -4; });
+  finds("learning rate: at the run's highest learning rate, 0.12, training on one batch does not get better steadily",
+        [](Run& r) { r.figures.overfit.losses.back() = 5.0; });
+  finds("learning rate: --lr 2 is far from what is usual", [](Run& r) { r.training.options.recipe.lr = 2; });
+}
+
+TEST_CASE("every named recipe is within what the check takes for usual") {
+  for (const Recipe& each : recipes()) {
+    CAPTURE(each.name);
+    Run run;
+    const int size = run.training.options.recipe.augmentation.size;
+    run.training.options.recipe = each;
+    run.training.options.recipe.augmentation.size = size;
+    CHECK(run.findings().empty());
+  }
+}

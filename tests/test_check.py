@@ -1,0 +1,144 @@
+"""train_cifar --check: what it prints for a good configuration, and what it says of wrong ones. TRAIN_CIFAR names the
+built program."""
+import json
+import os
+import pathlib
+import random
+import re
+import struct
+import subprocess
+import sys
+import tempfile
+import unittest
+
+from support.tiny_data import FILES
+
+PROGRAM = os.environ.get("TRAIN_CIFAR", "")
+ENVIRONMENT = os.environ | {"OMP_WAIT_POLICY": "PASSIVE"}
+SMALL = {"--dataset": "cifar10", "--device": "cpu", "--threads": "1", "--width": "4", "--size": "12",
+         "--batch-size": "64", "--epochs": "2", "--temperature": "0.5"}
+
+
+def gradient(source):
+    """A CIFAR record: a colour gradient in a direction of its own, and noise."""
+    slopes = [(source.randrange(-4, 5), source.randrange(-4, 5), source.randrange(60, 196)) for _ in range(3)]
+    planes = bytearray()
+    for across, down, middle in slopes:
+        planes += bytes(min(255, max(0, middle + across * (x - 16) + down * (y - 16) + source.randrange(-20, 21)))
+                        for y in range(32) for x in range(32))
+    return bytes([source.randrange(10)]) + bytes(planes)
+
+
+def write_set(folder, record):
+    folder.mkdir()
+    for name in FILES:
+        source = random.Random(name)
+        (folder / name).write_bytes(b"".join(record(source) for _ in range(30)))
+    return folder
+
+
+class Check(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        folder = tempfile.TemporaryDirectory()
+        cls.addClassCleanup(folder.cleanup)
+        cls.folder = pathlib.Path(folder.name)
+        cls.data = write_set(cls.folder / "data", gradient)
+
+    def check(self, *options, data=None):
+        chosen = SMALL | {"--data": str(data or self.data)} | dict(zip(options[::2], options[1::2]))
+        done = subprocess.run([PROGRAM, "--check", *(part for pair in chosen.items() for part in pair)],
+                              stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=300, cwd=self.folder,
+                              env=ENVIRONMENT)
+        self.assertEqual(done.stderr, "")
+        return done
+
+    def finds(self, expected, *options, only=True, **more):
+        """The check says this of the configuration, {about: (problem, remedy)}, and with `only` nothing else."""
+        done = self.check(*options, **more)
+        self.assertEqual(done.returncode, 1, done.stdout)
+        found = dict(re.findall(r"^- ([a-z ]+): (.*\n  try: .*)$", done.stdout, re.MULTILINE))
+        self.assertLessEqual(set(expected), set(found), done.stdout)
+        if only:
+            self.assertEqual(set(found), set(expected), done.stdout)
+        for about, (problem, remedy) in expected.items():
+            self.assertRegex(found[about], problem + r".*\n  try: .*" + remedy)
+        self.assertRegex(done.stdout, rf"\n{len(found)} things? looks? wrong:\n")
+        self.assertNotIn("looks fine", done.stdout)
+
+    def test_good(self):
+        out = self.folder / "new"
+        done = self.check("--out", str(out))
+        self.assertEqual(done.returncode, 0, done.stdout)
+        for line in (r"checking CIFAR-10 train: 150 pictures .*",
+                     r"views: 12 x 12, channels 0\.\d\d \+- 0\.\d\d, .*check-views\.png.*",
+                     r"one batch of \d+ pictures, \d+ steps: loss [\d.]+ -> [\d.]+ \(chance [\d.]+, bound [\d.]+\)",
+                     r"  similarity of a picture's two views -?[\d.]+ -> [\d.]+, of different pictures .* -> -?[\d.]+",
+                     r"  features are spread: effective rank .*",
+                     r"  encoder\.layer4\.1\.conv2\.weight +[\d.]+ +[\d.e-]+ +[\d.e-]+",
+                     r"  head\.linear2\.weight +[\d.]+ +[\d.e-]+ +[\d.e-]+",
+                     r"time: [\d.]+ s a step \(.*\), 2 epochs of 2 steps: about .*, and .* to evaluate",
+                     r"memory: 0\.\d\d GB on cpu at the peak \(.*\)",
+                     r"looks fine"):
+            self.assertRegex(done.stdout, r"(?m)^" + line + "$")
+        loss = re.search(r"loss ([\d.]+) -> ([\d.]+) \(chance ([\d.]+)", done.stdout)
+        start, end, chance = map(float, loss.groups())
+        self.assertLess(abs(start - chance), 0.5)
+        self.assertLess(end, start)
+        png = (out / "check-views.png").read_bytes()
+        self.assertEqual(png[:8], b"\x89PNG\r\n\x1a\n")
+        self.assertEqual(struct.unpack(">II", png[16:24]), (3 * 102 + 6, 8 * 102 + 6))
+        self.assertEqual([path.name for path in out.iterdir()], ["check-views.png"])  # no run was begun
+
+    def test_stem(self):
+        self.finds({"stem": ("imagenet stem leaves 1 x 1 cells of a view of 12", "--stem cifar")}, "--stem", "imagenet")
+        self.finds({"stem": ("cifar stem keeps views of 96", "--stem imagenet"),
+                    "size": ("pictures of 32 pixels are enlarged to views of 96", "--size 32")},
+                   "--size", "96", "--width", "2")
+
+    def test_temperature_batch_and_crop(self):
+        self.finds({"temperature": ("at 3 the loss can only fall from 3.43", "--temperature 0.2"),
+                    "batch size": ("16 pictures give each view only 30 others", "--batch-size 128"),
+                    "crop": (r"smallest crop is 3.2 pixels wide \(0.01 of the area of pictures of 32", "--crop-min 0.079")},
+                   "--temperature", "3", "--batch-size", "16", "--crop-min", "0.01")
+        self.finds({"temperature": ("at 0.01 only the single most similar", "--temperature 0.1")},
+                   "--temperature", "0.01", only=False)
+
+    def test_learning_rate(self):
+        for problem, remedy, *options in (
+                ("hardly moves", "a higher --lr than 1e-07.*usual for sgd", "--lr", "1e-7"),
+                (r"ends in NaN or Inf: encoder\..* outputs are", "a lower --lr", "--lr", "1e30"),
+                ("does not get better steadily", "a lower --lr than 300", "--lr", "300"),
+                ("far from what is usual", "0.0003 for adamw", "--optimizer", "adamw", "--lr", "0.02")):
+            with self.subTest(options=options):
+                self.finds({"learning rate": (problem, remedy)}, *options, only=False)
+
+    def test_normalisation(self):
+        config = self.folder / "config.json"
+        config.write_text(json.dumps({"augmentation": {"mean": [125, 123, 114], "stddev": [63, 62, 67]}}))
+        self.finds({"normalisation": (r"channel 0 of the views has mean -1\.98 and deviation 0\.00",
+                                      r"pixels in \[0,1\], not 0 to 255")}, "--config", str(config))
+
+    def test_pictures(self):
+        same = gradient(random.Random(1))
+        twice = write_set(self.folder / "twice", lambda source: same if source.random() < 0.1 else gradient(source))
+        self.finds({"duplicates": (r"\d+ of 150 pictures occur more than once", "remove"),
+                    "augmentation": ("two views of a picture hardly differ", "--brightness")},
+                   "--crop-min", "1", "--jitter-probability", "0", "--grayscale-probability", "0",
+                   "--flip-probability", "0", data=twice)
+        black = write_set(self.folder / "black", lambda source: bytes(3073))
+        self.finds({"gradients": (r"gradient of encoder\.conv1\.weight vanishes", "normalisation"),
+                    "normalisation": ("mean 0 and deviation 0,", "mean")}, data=black, only=False)
+
+    def test_other_data_and_optimizers(self):
+        for options in (("--optimizer", "lars", "--lr", "1"), ("--optimizer", "adamw", "--lr", "0.0003"),
+                        ("--arch", "resnet50", "--width", "4")):
+            with self.subTest(options=options):
+                done = self.check(*options)
+                self.assertEqual(done.returncode, 0, done.stdout)
+
+
+if __name__ == "__main__":
+    if not os.path.isfile(PROGRAM):
+        sys.exit("set TRAIN_CIFAR to the built program")
+    unittest.main()
