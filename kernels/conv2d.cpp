@@ -1,4 +1,4 @@
-// conv2d: checks, and the CPU's choice between oneDNN and im2col.
+// conv2d: checks, and the CPU's choice between Winograd's way, oneDNN and im2col.
 #include <simclr/kernels/check.h>
 #include <simclr/kernels/conv2d_cpu.h>
 
@@ -10,30 +10,27 @@ void check_geometry(const Conv2dGeometry& geometry) {
   SIMCLR_CHECK(geometry.padding >= 0, "conv2d: padding is ", geometry.padding, ", at least 0 is needed");
 }
 
+/// Tries the fast ways, Winograd's first.
+bool fast(Conv2dDirection direction, const Tensor& a, const Tensor& b, Tensor& out, const Conv2dSizes& sizes) {
+  if (winograd::run(direction, a, b, out, sizes)) return true;
 #ifdef SIMCLR_HAVE_ONEDNN
-bool wants_onednn(const Tensor& tensor) {
-  return tensor.dtype() == DType::f32;
-}
+  if (out.dtype() == DType::f32 && onednn::run(direction, a, b, out, sizes)) return true;
 #endif
+  return false;
+}
 
 void forward_on_cpu(const Tensor& x, const Tensor& w, Tensor& y, const Conv2dGeometry& geometry) {
-#ifdef SIMCLR_HAVE_ONEDNN
-  if (wants_onednn(x) && onednn::forward(x, w, y, Conv2dSizes(x.shape(), w.shape(), geometry))) return;
-#endif
+  if (fast(Conv2dDirection::forward, x, w, y, Conv2dSizes(x.shape(), w.shape(), geometry))) return;
   conv2d_im2col.forward(x, w, y, geometry);
 }
 
 void backward_data_on_cpu(const Tensor& dy, const Tensor& w, Tensor& dx, const Conv2dGeometry& geometry) {
-#ifdef SIMCLR_HAVE_ONEDNN
-  if (wants_onednn(dy) && onednn::backward_data(dy, w, dx, Conv2dSizes(dx.shape(), w.shape(), geometry))) return;
-#endif
+  if (fast(Conv2dDirection::backward_data, dy, w, dx, Conv2dSizes(dx.shape(), w.shape(), geometry))) return;
   conv2d_im2col.backward_data(dy, w, dx, geometry);
 }
 
 void backward_weights_on_cpu(const Tensor& x, const Tensor& dy, Tensor& dw, const Conv2dGeometry& geometry) {
-#ifdef SIMCLR_HAVE_ONEDNN
-  if (wants_onednn(x) && onednn::backward_weights(x, dy, dw, Conv2dSizes(x.shape(), dw.shape(), geometry))) return;
-#endif
+  if (fast(Conv2dDirection::backward_weights, x, dy, dw, Conv2dSizes(x.shape(), dw.shape(), geometry))) return;
   conv2d_im2col.backward_weights(x, dy, dw, geometry);
 }
 
@@ -77,10 +74,12 @@ void conv2d_backward_weights(const Tensor& x, const Tensor& dy, Tensor& dw, cons
 }
 
 std::string conv2d_implementation(const Shape& x, const Shape& w, const Conv2dGeometry& geometry,
-                                  [[maybe_unused]] Conv2dDirection direction) {
-  conv2d_output_shape(x, w, geometry);
+                                  Conv2dDirection direction) {
+  conv2d_output_shape(x, w, geometry);  // checks
+  const Conv2dSizes sizes(x, w, geometry);
+  if (winograd::serves(direction, sizes, DType::f32)) return "winograd";
 #ifdef SIMCLR_HAVE_ONEDNN
-  const std::string name = onednn::implementation(Conv2dSizes(x, w, geometry), direction);
+  const std::string name = onednn::implementation(sizes, direction);
   if (!name.empty()) return name;
 #endif
   return "im2col";

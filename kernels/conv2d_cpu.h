@@ -1,6 +1,6 @@
 #pragma once
 
-// Private: the two CPU implementations of conv2d. Arguments are already checked.
+// Private: the CPU implementations of conv2d. Arguments are already checked.
 
 #include <simclr/kernels/conv2d.h>
 #include <simclr/kernels/conv2d_sizes.h>
@@ -10,13 +10,20 @@ namespace simclr::kernels {
 /// Patches of x as rows of a matrix, times the weights (Eigen). f32 and f64.
 SIMCLR_API extern const Conv2dKernels conv2d_im2col;
 
-/// oneDNN, f32. Each function returns false, with nothing written, where oneDNN has only its reference code for
-/// these sizes, which is 100 times slower.
+/// Winograd's way for 3x3 kernels with stride 1, f32 and f64. a, b and out stand in the order of Conv2dKernels'
+/// arguments.
+namespace winograd {
+/// False, with nothing written, where the sizes are not for it.
+bool run(Conv2dDirection direction, const Tensor& a, const Tensor& b, Tensor& out, const Conv2dSizes& sizes);
+/// Whether run() returns true.
+bool serves(Conv2dDirection direction, const Conv2dSizes& sizes, DType dtype);
+}  // namespace winograd
+
+/// oneDNN, f32; the same arguments.
 namespace onednn {
-bool forward(const Tensor& x, const Tensor& w, Tensor& y, const Conv2dSizes& sizes);
-bool backward_data(const Tensor& dy, const Tensor& w, Tensor& dx, const Conv2dSizes& sizes);
-bool backward_weights(const Tensor& x, const Tensor& dy, Tensor& dw, const Conv2dSizes& sizes);
-/// oneDNN's name of what these functions run; empty where they return false.
+/// False, with nothing written, where oneDNN has only its reference code for these sizes, which is 100 times slower.
+bool run(Conv2dDirection direction, const Tensor& a, const Tensor& b, Tensor& out, const Conv2dSizes& sizes);
+/// oneDNN's name of what run() runs; empty where it returns false.
 std::string implementation(const Conv2dSizes& sizes, Conv2dDirection direction);
 }  // namespace onednn
 

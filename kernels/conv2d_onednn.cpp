@@ -239,16 +239,8 @@ Plans& plans() {
 
 }  // namespace
 
-bool forward(const Tensor& x, const Tensor& w, Tensor& y, const Conv2dSizes& sizes) {
-  return plans().run(sizes, Conv2dDirection::forward, x, w, y);
-}
-
-bool backward_data(const Tensor& dy, const Tensor& w, Tensor& dx, const Conv2dSizes& sizes) {
-  return plans().run(sizes, Conv2dDirection::backward_data, dy, w, dx);
-}
-
-bool backward_weights(const Tensor& x, const Tensor& dy, Tensor& dw, const Conv2dSizes& sizes) {
-  return plans().run(sizes, Conv2dDirection::backward_weights, x, dy, dw);
+bool run(Conv2dDirection direction, const Tensor& a, const Tensor& b, Tensor& out, const Conv2dSizes& sizes) {
+  return plans().run(sizes, direction, a, b, out);
 }
 
 std::string implementation(const Conv2dSizes& sizes, Conv2dDirection direction) {

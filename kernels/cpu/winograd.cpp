@@ -1,0 +1,331 @@
+// The loops of winograd.h. V = B^T d B, U = G g G^T, Y = A dy A^T lie coefficient by coefficient: [16][rows][channels].
+#include "winograd.h"
+
+#include "product.h"
+
+namespace simclr::kernels::SIMCLR_ISA {
+namespace {
+
+/// Tiles at a time of the gradient: deep enough that adding up its sums costs little.
+constexpr std::int64_t gradient_tiles = 48;
+/// Outputs at a time of the forward pass, whose coefficients must fit into a cache beside the input's.
+constexpr std::int64_t output_block = 128;
+
+/// Values from one coefficient to the next: not a power of two, whose multiples share a cache's few places.
+template <class T>
+constexpr std::int64_t coefficient_step(std::int64_t values) {
+  return values + lanes<T>;
+}
+
+/// From B^T d B's columns or rows: B^T = [1 0 -1 0; 0 1 1 0; 0 -1 1 0; 0 1 0 -1].
+template <class V>
+[[gnu::always_inline]] inline void input_transform(V& d0, V& d1, V& d2, V& d3) {
+  const V t0 = d0 - d2, t1 = d1 + d2, t2 = d2 - d1, t3 = d1 - d3;
+  d0 = t0, d1 = t1, d2 = t2, d3 = t3;
+}
+
+template <class V>
+[[gnu::always_inline]] inline void input_transform(V (&d)[16]) {
+#pragma GCC unroll 4
+  for (int i = 0; i < 4; ++i) input_transform(d[i], d[4 + i], d[8 + i], d[12 + i]);
+#pragma GCC unroll 4
+  for (int i = 0; i < 4; ++i) input_transform(d[4 * i], d[4 * i + 1], d[4 * i + 2], d[4 * i + 3]);
+}
+
+/// u [4x4] = G g G^T: G = [1 0 0; 1/2 1/2 1/2; 1/2 -1/2 1/2; 0 0 1].
+template <class T>
+[[gnu::always_inline]] inline void weights_transform(const Vector<T> (&g)[9], Vector<T> (&u)[16]) {
+  const auto along = [](Vector<T> a, Vector<T> b, Vector<T> c, Vector<T> & u0, Vector<T> & u1, Vector<T> & u2,
+                        Vector<T> & u3) __attribute__((always_inline)) {
+    const Vector<T> even = (a + c) * T(0.5), odd = b * T(0.5);
+    u0 = a, u1 = even + odd, u2 = even - odd, u3 = c;
+  };
+  Vector<T> t[4][3];
+#pragma GCC unroll 3
+  for (int j = 0; j < 3; ++j) along(g[j], g[3 + j], g[6 + j], t[0][j], t[1][j], t[2][j], t[3][j]);
+#pragma GCC unroll 4
+  for (int i = 0; i < 4; ++i) along(t[i][0], t[i][1], t[i][2], u[4 * i], u[4 * i + 1], u[4 * i + 2], u[4 * i + 3]);
+}
+
+/// Tiles one after the other, in memory's order.
+class Tile {
+ public:
+  Tile(const WinogradSizes& sizes, std::int64_t index) : s_(sizes) {
+    const std::int64_t columns = s_.tile_columns(), rows = s_.tile_rows();
+    column_ = index % columns;
+    row_ = index / columns % rows;
+    image_ = index / columns / rows;
+  }
+
+  void next() {
+    if (++column_ < s_.tile_columns()) return;
+    column_ = 0;
+    if (++row_ < s_.tile_rows()) return;
+    row_ = 0;
+    ++image_;
+  }
+
+  /// The 4x4 pixels of x that the tile sees, and `outside` for those beyond its edges.
+  template <class T>
+  void window(const T* x, const T* outside, const T* (&pixels)[16]) const {
+    for (int i = 0; i < 4; ++i) {
+      const std::int64_t y = 2 * row_ - s_.padding + i;
+      for (int j = 0; j < 4; ++j) {
+        const std::int64_t z = 2 * column_ - s_.padding + j;
+        const bool inside = y >= 0 && y < s_.h && z >= 0 && z < s_.w;
+        pixels[4 * i + j] = inside ? x + ((image_ * s_.h + y) * s_.w + z) * s_.c : outside;
+      }
+    }
+  }
+
+  /// The 2x2 pixels of y that it makes; null for those beyond its edges.
+  template <class T>
+  void outputs(T* y, T* (&pixels)[4]) const {
+    for (int i = 0; i < 2; ++i) {
+      for (int j = 0; j < 2; ++j) {
+        const std::int64_t r = 2 * row_ + i, z = 2 * column_ + j;
+        pixels[2 * i + j] = r < s_.p && z < s_.q ? y + ((image_ * s_.p + r) * s_.q + z) * s_.o : nullptr;
+      }
+    }
+  }
+
+ private:
+  const WinogradSizes& s_;
+  std::int64_t image_, row_, column_;
+};
+
+template <class T>
+void clear(T* values, std::int64_t count) {
+  for (std::int64_t i = 0; i < count; ++i) values[i] = 0;
+}
+
+/// V of tiles [first, last) and channels [c, c + channels), rows `channels` apart; `outside`: so many zeros.
+template <class T>
+void transform_input(const T* x, const WinogradSizes& sizes, std::int64_t c, std::int64_t channels, std::int64_t first,
+                     std::int64_t last, T* v, std::int64_t v_step, const T* outside) {
+  Tile tile(sizes, first);
+  for (std::int64_t t = 0; t < last - first; ++t, tile.next()) {
+    const T* pixels[16];
+    tile.window(x + c, outside, pixels);
+    for (std::int64_t k = 0; k < channels; k += lanes<T>) {
+      Vector<T> d[16];
+#pragma GCC unroll 16
+      for (int i = 0; i < 16; ++i) d[i] = load(pixels[i] + k);
+      input_transform(d);
+#pragma GCC unroll 16
+      for (int i = 0; i < 16; ++i) store(v + i * v_step + t * channels + k, d[i]);
+    }
+  }
+}
+
+template <class T>
+std::int64_t convolve_tiles(const WinogradSizes& s) {
+  constexpr std::int64_t cache = 640 << 10;  // bytes of V and of the products: most of a core's second-level cache
+  const std::int64_t outputs = s.o < output_block ? s.o : output_block;
+  const std::int64_t fit = cache / (16 * static_cast<std::int64_t>(sizeof(T)) * (s.c + outputs));
+  const std::int64_t rows = fit / product_rows * product_rows;
+  return rows < 24 ? 24 : rows > 96 ? 96 : rows;
+}
+
+template <class T>
+std::int64_t convolve_scratch(const WinogradSizes& s) {
+  const std::int64_t tiles = convolve_tiles<T>(s), outputs = s.o < output_block ? s.o : output_block;
+  return 16 * (coefficient_step<T>(tiles * s.c) + coefficient_step<T>(tiles * outputs)) + s.c;
+}
+
+/// Where the panel of column `j` begins in a coefficient's part of u, [depth,width].
+constexpr std::int64_t panel_offset(std::int64_t j, std::int64_t depth, std::int64_t panel) {
+  return j / panel * panel * depth;
+}
+
+/// The columns of column j's panel.
+template <class T>
+std::int64_t columns_of_panel(std::int64_t j, std::int64_t width) {
+  const std::int64_t rest = width - j / panel_width<T> * panel_width<T>;
+  return rest < panel_width<T> ? rest : panel_width<T>;
+}
+
+template <class T>
+void transform_weights(const T* w, std::int64_t o, std::int64_t c, std::int64_t first, std::int64_t last, T* u) {
+  for (std::int64_t row = first; row < last; ++row) {
+    T* panel = u + panel_offset(row, c, panel_width<T>) + row % panel_width<T>;
+    const std::int64_t columns = columns_of_panel<T>(row, o);
+    for (std::int64_t k = 0; k < c; k += lanes<T>) {
+      Vector<T> g[9], transformed[16];
+      for (int i = 0; i < 9; ++i) g[i] = load(w + (row * 9 + i) * c + k);
+      weights_transform<T>(g, transformed);
+      for (int i = 0; i < 16; ++i) {
+        T values[lanes<T>];
+        store(values, transformed[i]);
+        for (int lane = 0; lane < lanes<T>; ++lane) panel[i * o * c + (k + lane) * columns] = values[lane];
+      }
+    }
+  }
+}
+
+template <class T>
+void transform_weights_turned(const T* w, std::int64_t o, std::int64_t c, std::int64_t first, std::int64_t last, T* u) {
+  for (std::int64_t row = first; row < last; ++row) {
+    for (std::int64_t k = 0; k < c; k += lanes<T>) {
+      Vector<T> g[9], transformed[16];
+      for (int i = 0; i < 9; ++i) g[i] = load(w + (row * 9 + 8 - i) * c + k);
+      weights_transform<T>(g, transformed);
+      T* to = u + panel_offset(k, o, panel_width<T>) + row * columns_of_panel<T>(k, c) + k % panel_width<T>;
+      for (int i = 0; i < 16; ++i) store(to + i * o * c, transformed[i]);
+    }
+  }
+}
+
+/// y's tiles from m, the 16 sums over channels, for outputs [o, o + outputs).
+template <class T>
+void transform_output(const T* m, std::int64_t m_step, T* y, const WinogradSizes& sizes, std::int64_t o,
+                      std::int64_t outputs, std::int64_t first, std::int64_t last) {
+  Tile tile(sizes, first);
+  for (std::int64_t t = 0; t < last - first; ++t, tile.next()) {
+    T* pixels[4];
+    tile.outputs(y + o, pixels);
+    for (std::int64_t k = 0; k < outputs; k += lanes<T>) {
+      Vector<T> rows[2][4];
+#pragma GCC unroll 4
+      for (int j = 0; j < 4; ++j) {
+        const T* column = m + j * m_step + t * outputs + k;
+        const Vector<T> m0 = load(column), m1 = load(column + 4 * m_step), m2 = load(column + 8 * m_step),
+                        m3 = load(column + 12 * m_step);
+        rows[0][j] = m0 + m1 + m2;
+        rows[1][j] = m1 - m2 - m3;
+      }
+#pragma GCC unroll 2
+      for (int i = 0; i < 2; ++i) {
+        const Vector<T>(&r)[4] = rows[i];
+        if (pixels[2 * i]) store(pixels[2 * i] + k, r[0] + r[1] + r[2]);
+        if (pixels[2 * i + 1]) store(pixels[2 * i + 1] + k, r[1] - r[2] - r[3]);
+      }
+    }
+  }
+}
+
+template <class T>
+void convolve(const T* x, const T* u, T* y, const WinogradSizes& s, std::int64_t first, std::int64_t last, T* scratch) {
+  const std::int64_t tiles = convolve_tiles<T>(s), block = s.o < output_block ? s.o : output_block;
+  const std::int64_t v_step = coefficient_step<T>(tiles * s.c), m_step = coefficient_step<T>(tiles * block);
+  const std::int64_t rows = (last - first + product_rows - 1) / product_rows * product_rows;
+  T *v = scratch, *m = v + 16 * v_step, *outside = m + 16 * m_step;
+  clear(outside, s.c);
+  transform_input(x, s, 0, s.c, first, last, v, v_step, outside);
+  for (int i = 0; i < 16; ++i) clear(v + i * v_step + (last - first) * s.c, (rows - (last - first)) * s.c);
+  for (std::int64_t o = 0; o < s.o; o += block) {
+    const std::int64_t outputs = s.o - o < block ? s.o - o : block;
+    for (int i = 0; i < 16; ++i) {
+      for (std::int64_t j = o; j < o + outputs; j += panel_width<T>) {
+        const std::int64_t columns = columns_of_panel<T>(j, s.o);
+        product<false>(v + i * v_step, s.c, u + i * s.o * s.c + panel_offset(j, s.c, panel_width<T>), columns,
+                       m + i * m_step + (j - o), outputs, rows, columns, s.c, false);
+      }
+    }
+    transform_output(m, m_step, y, s, o, outputs, first, last);
+  }
+}
+
+template <class T>
+std::int64_t gradient_scratch(const WinogradPart& part) {
+  return 16 * (coefficient_step<T>(gradient_tiles * part.channels) +
+               coefficient_step<T>(gradient_tiles * part.padded_outputs())) +
+         part.channels;
+}
+
+/// Y of tiles [first, last) and the part's outputs, zeros behind them.
+template <class T>
+void transform_gradient(const T* dy, const WinogradSizes& sizes, const WinogradPart& part, std::int64_t first,
+                        std::int64_t last, T* out, std::int64_t step) {
+  const std::int64_t width = part.padded_outputs();
+  Tile tile(sizes, first);
+  for (std::int64_t t = 0; t < last - first; ++t, tile.next()) {
+    const T* pixels[4];
+    tile.outputs(dy + part.o, pixels);
+    for (std::int64_t k = 0; k < part.outputs; k += lanes<T>) {
+      Vector<T> g[4];
+      for (int i = 0; i < 4; ++i) g[i] = pixels[i] ? load(pixels[i] + k) : Vector<T>{};
+      // A = [1 0; 1 1; 1 -1; 0 -1], down the columns, then along the rows
+      const Vector<T> columns[4][2] = {
+          {g[0], g[1]}, {g[0] + g[2], g[1] + g[3]}, {g[0] - g[2], g[1] - g[3]}, {-g[2], -g[3]}};
+#pragma GCC unroll 4
+      for (int i = 0; i < 4; ++i) {
+        T* to = out + 4 * i * step + t * width + k;
+        const Vector<T> a = columns[i][0], b = columns[i][1];
+        store(to, a);
+        store(to + step, a + b);
+        store(to + 2 * step, a - b);
+        store(to + 3 * step, -b);
+      }
+    }
+    for (int i = 0; i < 16; ++i) clear(out + i * step + t * width + part.outputs, width - part.outputs);
+  }
+}
+
+template <class T>
+void gradient_sums(const T* x, const T* dy, const WinogradSizes& s, const WinogradPart& part, std::int64_t first,
+                   std::int64_t last, T* sums, T* scratch) {
+  const std::int64_t outputs = part.padded_outputs();
+  const std::int64_t v_step = coefficient_step<T>(gradient_tiles * part.channels);
+  const std::int64_t y_step = coefficient_step<T>(gradient_tiles * outputs);
+  T *v = scratch, *y = v + 16 * v_step, *outside = y + 16 * y_step;
+  clear(outside, part.channels);
+  for (std::int64_t t = first; t < last; t += gradient_tiles) {
+    const std::int64_t end = t + gradient_tiles < last ? t + gradient_tiles : last;
+    transform_input(x, s, part.c, part.channels, t, end, v, v_step, outside);
+    transform_gradient(dy, s, part, t, end, y, y_step);
+    for (int i = 0; i < 16; ++i) {
+      product<true>(y + i * y_step, outputs, v + i * v_step, part.channels, sums + i * outputs * part.channels,
+                    part.channels, outputs, part.channels, end - t, t > first);
+    }
+  }
+}
+
+template <class T>
+void gradient(const T* sums, std::int64_t count, std::int64_t step, const WinogradSizes& s, const WinogradPart& part,
+              T* dw) {
+  const std::int64_t coefficient = part.padded_outputs() * part.channels;
+  for (std::int64_t o = 0; o < part.outputs; ++o) {
+    for (std::int64_t k = 0; k < part.channels; k += lanes<T>) {
+      Vector<T> rows[3][4];
+#pragma GCC unroll 4
+      for (int j = 0; j < 4; ++j) {
+        Vector<T> u[4] = {};
+        for (int i = 0; i < 4; ++i) {
+          const T* from = sums + (4 * i + j) * coefficient + o * part.channels + k;
+          for (std::int64_t slice = 0; slice < count; ++slice) u[i] += load(from + slice * step);
+        }
+        // G^T = [1 1/2 1/2 0; 0 1/2 -1/2 0; 0 1/2 1/2 1]
+        const Vector<T> even = (u[1] + u[2]) * T(0.5), odd = (u[1] - u[2]) * T(0.5);
+        rows[0][j] = u[0] + even, rows[1][j] = odd, rows[2][j] = even + u[3];
+      }
+#pragma GCC unroll 3
+      for (int i = 0; i < 3; ++i) {
+        const Vector<T>(&r)[4] = rows[i];
+        const Vector<T> even = (r[1] + r[2]) * T(0.5), odd = (r[1] - r[2]) * T(0.5);
+        T* to = dw + ((part.o + o) * 9 + 3 * i) * s.c + part.c + k;
+        store(to, r[0] + even);
+        store(to + s.c, odd);
+        store(to + 2 * s.c, even + r[3]);
+      }
+    }
+  }
+}
+
+template <class T>
+constexpr WinogradFunctions<T> functions = {lanes<T>,
+                                            convolve_tiles<T>,
+                                            convolve_scratch<T>,
+                                            gradient_scratch<T>,
+                                            transform_weights<T>,
+                                            transform_weights_turned<T>,
+                                            convolve<T>,
+                                            gradient_sums<T>,
+                                            gradient<T>};
+
+}  // namespace
+
+extern const WinogradLoops winograd_loops;
+const WinogradLoops winograd_loops = {functions<float>, functions<double>};
+
+}  // namespace simclr::kernels::SIMCLR_ISA
