@@ -51,7 +51,7 @@ void convolve(const Tensor& x, const Tensor& w, Tensor& y, const WinogradSizes& 
 
 template <class T>
 void backward_weights(const Tensor& x, const Tensor& dy, Tensor& dw, const WinogradSizes& sizes) {
-  constexpr std::int64_t block = 128;  // outputs and channels of a part: its sums stay near the core
+  constexpr std::int64_t block = 64;  // outputs and channels of a part: its sums stay near the core
   const WinogradFunctions<T>& f = loops<T>();
   const std::int64_t across = (sizes.c + block - 1) / block, parts = (sizes.o + block - 1) / block * across;
   const auto part = [&](std::int64_t i) {
@@ -84,8 +84,9 @@ void backward_weights(const Tensor& x, const Tensor& dy, Tensor& dw, const Winog
 
 bool serves(Conv2dDirection, const Conv2dSizes& s, DType dtype) {
   const int lanes = dtype == DType::f32 ? loops<float>().lanes : loops<double>().lanes;
-  return s.k == 3 && s.l == 3 && s.stride == 1 && s.padding <= 2 && s.c % lanes == 0 && s.o % lanes == 0 && s.h >= 4 &&
-         s.w >= 4 && s.p >= 4 && s.q >= 4;
+  const auto fits = [](std::int64_t side) { return side >= 2 && side != 3; };  // tiles half empty are no gain
+  return s.k == 3 && s.l == 3 && s.stride == 1 && s.padding <= 2 && s.c % lanes == 0 && s.o % lanes == 0 && fits(s.h) &&
+         fits(s.w) && fits(s.p) && fits(s.q);
 }
 
 bool run(Conv2dDirection direction, const Tensor& a, const Tensor& b, Tensor& out, const Conv2dSizes& s) {

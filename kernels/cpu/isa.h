@@ -52,7 +52,7 @@ template <class T>
 
 template <class T>
 [[gnu::always_inline]] inline Vector<T> broadcast(T value) {
-  return Vector<T>{} + value;
+  return value - Vector<T>{};  // and not +, which would make 0 of -0 and so cost an addition
 }
 
 }  // namespace simclr::kernels::SIMCLR_ISA

@@ -147,17 +147,20 @@ std::int64_t columns_of_panel(std::int64_t j, std::int64_t width) {
 
 template <class T>
 void transform_weights(const T* w, std::int64_t o, std::int64_t c, std::int64_t first, std::int64_t last, T* u) {
-  for (std::int64_t row = first; row < last; ++row) {
-    T* panel = u + panel_offset(row, c, panel_width<T>) + row % panel_width<T>;
-    const std::int64_t columns = columns_of_panel<T>(row, o);
+  for (std::int64_t begin = first; begin < last; begin += lanes<T>) {  // rows that share u's cache lines
+    const std::int64_t end = begin + lanes<T> < last ? begin + lanes<T> : last;
     for (std::int64_t k = 0; k < c; k += lanes<T>) {
-      Vector<T> g[9], transformed[16];
-      for (int i = 0; i < 9; ++i) g[i] = load(w + (row * 9 + i) * c + k);
-      weights_transform<T>(g, transformed);
-      for (int i = 0; i < 16; ++i) {
-        T values[lanes<T>];
-        store(values, transformed[i]);
-        for (int lane = 0; lane < lanes<T>; ++lane) panel[i * o * c + (k + lane) * columns] = values[lane];
+      for (std::int64_t row = begin; row < end; ++row) {
+        T* panel = u + panel_offset(row, c, panel_width<T>) + row % panel_width<T>;
+        const std::int64_t columns = columns_of_panel<T>(row, o);
+        Vector<T> g[9], transformed[16];
+        for (int i = 0; i < 9; ++i) g[i] = load(w + (row * 9 + i) * c + k);
+        weights_transform<T>(g, transformed);
+        for (int i = 0; i < 16; ++i) {
+          T values[lanes<T>];
+          store(values, transformed[i]);
+          for (int lane = 0; lane < lanes<T>; ++lane) panel[i * o * c + (k + lane) * columns] = values[lane];
+        }
       }
     }
   }
