@@ -24,14 +24,6 @@ template <class V>
   d0 = t0, d1 = t1, d2 = t2, d3 = t3;
 }
 
-template <class V>
-[[gnu::always_inline]] inline void input_transform(V (&d)[16]) {
-#pragma GCC unroll 4
-  for (int i = 0; i < 4; ++i) input_transform(d[i], d[4 + i], d[8 + i], d[12 + i]);
-#pragma GCC unroll 4
-  for (int i = 0; i < 4; ++i) input_transform(d[4 * i], d[4 * i + 1], d[4 * i + 2], d[4 * i + 3]);
-}
-
 /// u [4x4] = G g G^T: G = [1 0 0; 1/2 1/2 1/2; 1/2 -1/2 1/2; 0 0 1].
 template <class T>
 [[gnu::always_inline]] inline void weights_transform(const Vector<T> (&g)[9], Vector<T> (&u)[16]) {
@@ -47,75 +39,64 @@ template <class T>
   for (int i = 0; i < 4; ++i) along(t[i][0], t[i][1], t[i][2], u[4 * i], u[4 * i + 1], u[4 * i + 2], u[4 * i + 3]);
 }
 
-/// Tiles one after the other, in memory's order.
-class Tile {
- public:
-  Tile(const WinogradSizes& sizes, std::int64_t index) : s_(sizes) {
-    const std::int64_t columns = s_.tile_columns(), rows = s_.tile_rows();
-    column_ = index % columns;
-    row_ = index / columns % rows;
-    image_ = index / columns / rows;
-  }
-
-  void next() {
-    if (++column_ < s_.tile_columns()) return;
-    column_ = 0;
-    if (++row_ < s_.tile_rows()) return;
-    row_ = 0;
-    ++image_;
-  }
-
-  /// The 4x4 pixels of x that the tile sees, and `outside` for those beyond its edges.
-  template <class T>
-  void window(const T* x, const T* outside, const T* (&pixels)[16]) const {
-    for (int i = 0; i < 4; ++i) {
-      const std::int64_t y = 2 * row_ - s_.padding + i;
-      for (int j = 0; j < 4; ++j) {
-        const std::int64_t z = 2 * column_ - s_.padding + j;
-        const bool inside = y >= 0 && y < s_.h && z >= 0 && z < s_.w;
-        pixels[4 * i + j] = inside ? x + ((image_ * s_.h + y) * s_.w + z) * s_.c : outside;
-      }
-    }
-  }
-
-  /// The 2x2 pixels of y that it makes; null for those beyond its edges.
-  template <class T>
-  void outputs(T* y, T* (&pixels)[4]) const {
-    for (int i = 0; i < 2; ++i) {
-      for (int j = 0; j < 2; ++j) {
-        const std::int64_t r = 2 * row_ + i, z = 2 * column_ + j;
-        pixels[2 * i + j] = r < s_.p && z < s_.q ? y + ((image_ * s_.p + r) * s_.q + z) * s_.o : nullptr;
-      }
-    }
-  }
-
- private:
-  const WinogradSizes& s_;
-  std::int64_t image_, row_, column_;
+/// Neighbouring tiles of one row: their place in y in tiles, and the row's picture.
+struct Run {
+  std::int64_t image, row, column, count;
 };
 
-template <class T>
-void clear(T* values, std::int64_t count) {
-  for (std::int64_t i = 0; i < count; ++i) values[i] = 0;
+/// Calls body(run, t) for the runs that make up tiles [first, last); t counts from 0.
+template <class Body>
+[[gnu::always_inline]] inline void for_runs(const WinogradSizes& s, std::int64_t first, std::int64_t last, Body body) {
+  const std::int64_t columns = s.tile_columns(), rows = s.tile_rows();
+  for (std::int64_t t = first; t < last;) {
+    const std::int64_t column = t % columns, rest = columns - column, left = last - t;
+    const Run run{t / columns / rows, t / columns % rows, column, rest < left ? rest : left};
+    body(run, t - first);
+    t += run.count;
+  }
 }
 
-/// V of tiles [first, last) and channels [c, c + channels), rows `channels` apart; `outside`: so many zeros.
+/// V of tiles [first, last) and channels [c, c + channels), rows `channels` apart. The windows of neighbours share two
+/// columns: each column is read and transformed once.
 template <class T>
-void transform_input(const T* x, const WinogradSizes& sizes, std::int64_t c, std::int64_t channels, std::int64_t first,
-                     std::int64_t last, T* v, std::int64_t v_step, const T* outside) {
-  Tile tile(sizes, first);
-  for (std::int64_t t = 0; t < last - first; ++t, tile.next()) {
-    const T* pixels[16];
-    tile.window(x + c, outside, pixels);
-    for (std::int64_t k = 0; k < channels; k += lanes<T>) {
-      Vector<T> d[16];
-#pragma GCC unroll 16
-      for (int i = 0; i < 16; ++i) d[i] = load(pixels[i] + k);
-      input_transform(d);
-#pragma GCC unroll 16
-      for (int i = 0; i < 16; ++i) store(v + i * v_step + t * channels + k, d[i]);
+void transform_input(const T* x, const WinogradSizes& s, std::int64_t c, std::int64_t channels, std::int64_t first,
+                     std::int64_t last, T* v, std::int64_t v_step) {
+  for_runs(s, first, last, [&](const Run& run, std::int64_t t) {
+    const T* rows[4];  // null beyond the edges
+    for (int i = 0; i < 4; ++i) {
+      const std::int64_t y = 2 * run.row - s.padding + i;
+      rows[i] = y >= 0 && y < s.h ? x + (run.image * s.h + y) * s.w * s.c + c : nullptr;
     }
-  }
+    for (std::int64_t k = 0; k < channels; k += lanes<T>) {
+      std::int64_t next = 2 * run.column - s.padding;
+      const auto column = [&](Vector<T>(&d)[4]) __attribute__((always_inline)) {
+        const bool inside = next >= 0 && next < s.w;
+#pragma GCC unroll 4
+        for (int i = 0; i < 4; ++i) d[i] = inside && rows[i] ? load(rows[i] + next * s.c + k) : Vector<T>{};
+        input_transform(d[0], d[1], d[2], d[3]);
+        ++next;
+      };
+      Vector<T> a[4], b[4];
+      column(a);
+      column(b);
+      T* to = v + t * channels + k;
+      for (std::int64_t i = 0; i < run.count; ++i, to += channels) {
+        Vector<T> d[4], e[4];
+        column(d);
+        column(e);
+#pragma GCC unroll 4
+        for (int j = 0; j < 4; ++j) {
+          Vector<T> r0 = a[j], r1 = b[j], r2 = d[j], r3 = e[j];
+          input_transform(r0, r1, r2, r3);
+          store(to + 4 * j * v_step, r0);
+          store(to + (4 * j + 1) * v_step, r1);
+          store(to + (4 * j + 2) * v_step, r2);
+          store(to + (4 * j + 3) * v_step, r3);
+          a[j] = d[j], b[j] = e[j];
+        }
+      }
+    }
+  });
 }
 
 template <class T>
@@ -130,7 +111,7 @@ std::int64_t convolve_tiles(const WinogradSizes& s) {
 template <class T>
 std::int64_t convolve_scratch(const WinogradSizes& s) {
   const std::int64_t tiles = convolve_tiles<T>(s), outputs = s.o < output_block ? s.o : output_block;
-  return 16 * (coefficient_step<T>(tiles * s.c) + coefficient_step<T>(tiles * outputs)) + s.c;
+  return 16 * (coefficient_step<T>(tiles * s.c) + coefficient_step<T>(tiles * outputs));
 }
 
 /// Where the panel of column `j` begins in a coefficient's part of u, [depth,width].
@@ -181,41 +162,42 @@ void transform_weights_turned(const T* w, std::int64_t o, std::int64_t c, std::i
 
 /// y's tiles from m, the 16 sums over channels, for outputs [o, o + outputs).
 template <class T>
-void transform_output(const T* m, std::int64_t m_step, T* y, const WinogradSizes& sizes, std::int64_t o,
+void transform_output(const T* m, std::int64_t m_step, T* y, const WinogradSizes& s, std::int64_t o,
                       std::int64_t outputs, std::int64_t first, std::int64_t last) {
-  Tile tile(sizes, first);
-  for (std::int64_t t = 0; t < last - first; ++t, tile.next()) {
-    T* pixels[4];
-    tile.outputs(y + o, pixels);
-    for (std::int64_t k = 0; k < outputs; k += lanes<T>) {
-      Vector<T> rows[2][4];
+  for_runs(s, first, last, [&](const Run& run, std::int64_t t) {
+    T* pixels = y + ((run.image * s.p + 2 * run.row) * s.q + 2 * run.column) * s.o + o;
+    const bool two_rows = 2 * run.row + 1 < s.p;
+    for (std::int64_t i = 0; i < run.count; ++i, pixels += 2 * s.o) {
+      const bool two_columns = 2 * (run.column + i) + 1 < s.q;
+      for (std::int64_t k = 0; k < outputs; k += lanes<T>) {
+        Vector<T> rows[2][4];
 #pragma GCC unroll 4
-      for (int j = 0; j < 4; ++j) {
-        const T* column = m + j * m_step + t * outputs + k;
-        const Vector<T> m0 = load(column), m1 = load(column + 4 * m_step), m2 = load(column + 8 * m_step),
-                        m3 = load(column + 12 * m_step);
-        rows[0][j] = m0 + m1 + m2;
-        rows[1][j] = m1 - m2 - m3;
-      }
-#pragma GCC unroll 2
-      for (int i = 0; i < 2; ++i) {
-        const Vector<T>(&r)[4] = rows[i];
-        if (pixels[2 * i]) store(pixels[2 * i] + k, r[0] + r[1] + r[2]);
-        if (pixels[2 * i + 1]) store(pixels[2 * i + 1] + k, r[1] - r[2] - r[3]);
+        for (int j = 0; j < 4; ++j) {
+          const T* column = m + j * m_step + (t + i) * outputs + k;
+          const Vector<T> m0 = load(column), m1 = load(column + 4 * m_step), m2 = load(column + 8 * m_step),
+                          m3 = load(column + 12 * m_step);
+          rows[0][j] = m0 + m1 + m2;
+          rows[1][j] = m1 - m2 - m3;
+        }
+        const auto write = [&](T * to, const Vector<T>(&r)[4]) __attribute__((always_inline)) {
+          store(to, r[0] + r[1] + r[2]);
+          if (two_columns) store(to + s.o, r[1] - r[2] - r[3]);
+        };
+        write(pixels + k, rows[0]);
+        if (two_rows) write(pixels + s.q * s.o + k, rows[1]);
       }
     }
-  }
+  });
 }
 
 template <class T>
 void convolve(const T* x, const T* u, T* y, const WinogradSizes& s, std::int64_t first, std::int64_t last, T* scratch) {
   const std::int64_t tiles = convolve_tiles<T>(s), block = s.o < output_block ? s.o : output_block;
   const std::int64_t v_step = coefficient_step<T>(tiles * s.c), m_step = coefficient_step<T>(tiles * block);
+  // The products' rows behind the last tile are made of what lies there, and nobody reads them.
   const std::int64_t rows = (last - first + product_rows - 1) / product_rows * product_rows;
-  T *v = scratch, *m = v + 16 * v_step, *outside = m + 16 * m_step;
-  clear(outside, s.c);
-  transform_input(x, s, 0, s.c, first, last, v, v_step, outside);
-  for (int i = 0; i < 16; ++i) clear(v + i * v_step + (last - first) * s.c, (rows - (last - first)) * s.c);
+  T *v = scratch, *m = v + 16 * v_step;
+  transform_input(x, s, 0, s.c, first, last, v, v_step);
   for (std::int64_t o = 0; o < s.o; o += block) {
     const std::int64_t outputs = s.o - o < block ? s.o - o : block;
     for (int i = 0; i < 16; ++i) {
@@ -231,38 +213,40 @@ void convolve(const T* x, const T* u, T* y, const WinogradSizes& s, std::int64_t
 
 template <class T>
 std::int64_t gradient_scratch(const WinogradPart& part) {
-  return 16 * (coefficient_step<T>(gradient_tiles * part.channels) +
-               coefficient_step<T>(gradient_tiles * part.padded_outputs())) +
-         part.channels;
+  return 16 *
+         (coefficient_step<T>(gradient_tiles * part.channels) + coefficient_step<T>(gradient_tiles * part.outputs));
 }
 
-/// Y of tiles [first, last) and the part's outputs, zeros behind them.
+/// Y of tiles [first, last) and the part's outputs.
 template <class T>
-void transform_gradient(const T* dy, const WinogradSizes& sizes, const WinogradPart& part, std::int64_t first,
+void transform_gradient(const T* dy, const WinogradSizes& s, const WinogradPart& part, std::int64_t first,
                         std::int64_t last, T* out, std::int64_t step) {
-  const std::int64_t width = part.padded_outputs();
-  Tile tile(sizes, first);
-  for (std::int64_t t = 0; t < last - first; ++t, tile.next()) {
-    const T* pixels[4];
-    tile.outputs(dy + part.o, pixels);
-    for (std::int64_t k = 0; k < part.outputs; k += lanes<T>) {
-      Vector<T> g[4];
-      for (int i = 0; i < 4; ++i) g[i] = pixels[i] ? load(pixels[i] + k) : Vector<T>{};
-      // A = [1 0; 1 1; 1 -1; 0 -1], down the columns, then along the rows
-      const Vector<T> columns[4][2] = {
-          {g[0], g[1]}, {g[0] + g[2], g[1] + g[3]}, {g[0] - g[2], g[1] - g[3]}, {-g[2], -g[3]}};
-#pragma GCC unroll 4
-      for (int i = 0; i < 4; ++i) {
-        T* to = out + 4 * i * step + t * width + k;
-        const Vector<T> a = columns[i][0], b = columns[i][1];
-        store(to, a);
-        store(to + step, a + b);
-        store(to + 2 * step, a - b);
-        store(to + 3 * step, -b);
+  for_runs(s, first, last, [&](const Run& run, std::int64_t t) {
+    const T* pixels = dy + ((run.image * s.p + 2 * run.row) * s.q + 2 * run.column) * s.o + part.o;
+    const bool two_rows = 2 * run.row + 1 < s.p;
+    T* to = out + t * part.outputs;
+    for (std::int64_t i = 0; i < run.count; ++i, pixels += 2 * s.o, to += part.outputs) {
+      const bool two_columns = 2 * (run.column + i) + 1 < s.q;
+      for (std::int64_t k = 0; k < part.outputs; k += lanes<T>) {
+        const T* g = pixels + k;
+        const Vector<T> g00 = load(g), g01 = two_columns ? load(g + s.o) : Vector<T>{};
+        const Vector<T> g10 = two_rows ? load(g + s.q * s.o) : Vector<T>{};
+        const Vector<T> g11 = two_rows && two_columns ? load(g + (s.q + 1) * s.o) : Vector<T>{};
+        // A = [1 0; 1 1; 1 -1; 0 -1], down the columns, then along the rows
+        const auto write = [&](int row, Vector<T> a, Vector<T> b) __attribute__((always_inline)) {
+          T* coefficients = to + 4 * row * step + k;
+          store(coefficients, a);
+          store(coefficients + step, a + b);
+          store(coefficients + 2 * step, a - b);
+          store(coefficients + 3 * step, -b);
+        };
+        write(0, g00, g01);
+        write(1, g00 + g10, g01 + g11);
+        write(2, g00 - g10, g01 - g11);
+        write(3, -g10, -g11);
       }
     }
-    for (int i = 0; i < 16; ++i) clear(out + i * step + t * width + part.outputs, width - part.outputs);
-  }
+  });
 }
 
 template <class T>
@@ -270,15 +254,15 @@ void gradient_sums(const T* x, const T* dy, const WinogradSizes& s, const Winogr
                    std::int64_t last, T* sums, T* scratch) {
   const std::int64_t outputs = part.padded_outputs();
   const std::int64_t v_step = coefficient_step<T>(gradient_tiles * part.channels);
-  const std::int64_t y_step = coefficient_step<T>(gradient_tiles * outputs);
-  T *v = scratch, *y = v + 16 * v_step, *outside = y + 16 * y_step;
-  clear(outside, part.channels);
+  const std::int64_t y_step = coefficient_step<T>(gradient_tiles * part.outputs);
+  T *v = scratch, *y = v + 16 * v_step;
   for (std::int64_t t = first; t < last; t += gradient_tiles) {
     const std::int64_t end = t + gradient_tiles < last ? t + gradient_tiles : last;
-    transform_input(x, s, part.c, part.channels, t, end, v, v_step, outside);
+    transform_input(x, s, part.c, part.channels, t, end, v, v_step);
     transform_gradient(dy, s, part, t, end, y, y_step);
     for (int i = 0; i < 16; ++i) {
-      product<true>(y + i * y_step, outputs, v + i * v_step, part.channels, sums + i * outputs * part.channels,
+      // The product's rows behind the part's outputs are made of what lies there, and nobody reads them.
+      product<true>(y + i * y_step, part.outputs, v + i * v_step, part.channels, sums + i * outputs * part.channels,
                     part.channels, outputs, part.channels, end - t, t > first);
     }
   }
