@@ -56,6 +56,29 @@ template <class Body>
   }
 }
 
+/// The memory of some rows of pictures [n,height,width,channels] whose tiles are `count` from `first` on.
+template <class T>
+struct Rows {
+  const T* begin;
+  std::int64_t values;
+
+  Rows(const T* data, const WinogradSizes& s, std::int64_t height, std::int64_t width, std::int64_t channels,
+       std::int64_t first, std::int64_t count) {
+    const std::int64_t row = first / s.tile_columns(), image = row / s.tile_rows();
+    begin = data + (image * height + 2 * (row - image * s.tile_rows())) * width * channels;
+    values = (count / s.tile_columns() + 1) * 2 * width * channels;
+  }
+
+  /// Asks for the part'th of 16 parts of it. Done between products it costs nothing, and reading does not wait later.
+  void prefetch(int part) const {
+    constexpr std::int64_t line = 64 / static_cast<std::int64_t>(sizeof(T));
+    const std::int64_t lines = values / line;
+    for (std::int64_t i = lines * part / 16; i < lines * (part + 1) / 16; ++i) {
+      __builtin_prefetch(begin + i * line, 0, 2);
+    }
+  }
+};
+
 /// V of tiles [first, last) and channels [c, c + channels), rows `channels` apart. The windows of neighbours share two
 /// columns: each column is read and transformed once.
 template <class T>
@@ -198,9 +221,11 @@ void convolve(const T* x, const T* u, T* y, const WinogradSizes& s, std::int64_t
   const std::int64_t rows = (last - first + product_rows - 1) / product_rows * product_rows;
   T *v = scratch, *m = v + 16 * v_step;
   transform_input(x, s, 0, s.c, first, last, v, v_step);
+  const Rows<T> next(x, s, s.h, s.w, s.c, last, last - first);
   for (std::int64_t o = 0; o < s.o; o += block) {
     const std::int64_t outputs = s.o - o < block ? s.o - o : block;
     for (int i = 0; i < 16; ++i) {
+      if (o == 0) next.prefetch(i);
       for (std::int64_t j = o; j < o + outputs; j += panel_width<T>) {
         const std::int64_t columns = columns_of_panel<T>(j, s.o);
         product<false>(v + i * v_step, s.c, u + i * s.o * s.c + panel_offset(j, s.c, panel_width<T>), columns,
@@ -260,7 +285,10 @@ void gradient_sums(const T* x, const T* dy, const WinogradSizes& s, const Winogr
     const std::int64_t end = t + gradient_tiles < last ? t + gradient_tiles : last;
     transform_input(x, s, part.c, part.channels, t, end, v, v_step);
     transform_gradient(dy, s, part, t, end, y, y_step);
+    const Rows<T> next_x(x, s, s.h, s.w, s.c, end, end - t), next_dy(dy, s, s.p, s.q, s.o, end, end - t);
     for (int i = 0; i < 16; ++i) {
+      next_x.prefetch(i);
+      next_dy.prefetch(i);
       // The product's rows behind the part's outputs are made of what lies there, and nobody reads them.
       product<true>(y + i * y_step, part.outputs, v + i * v_step, part.channels, sums + i * outputs * part.channels,
                     part.channels, outputs, part.channels, end - t, t > first);
