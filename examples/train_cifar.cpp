@@ -1,6 +1,7 @@
 // Pre-trains an image encoder with SimCLR, without labels, then measures what it learned: kNN and linear probe on
 // the frozen features, beside the same figures of the untrained encoder.
 #include "common/check.h"
+#include "common/command_line.h"
 #include "common/datasets.h"
 #include "common/evaluation.h"
 #include "common/monitor.h"
@@ -194,14 +195,19 @@ RunState begin(const Training& t, RunCheckpoints& checkpoints, RunFolder& run,
   return found.value_or(RunState{});
 }
 
-/// The page that shows the run so far.
+/// The page that shows the run so far. Weights, log and checkpoints are there without it, so where it cannot be made
+/// the run is none the worse.
 void leave_report(const Training& t, const EvaluationOptions& evaluation, const RunFolder& run,
                   const MaterialOptions& size, const std::vector<std::string>& notes) {
-  ReportMaterial material = gather_report_material(t.model->encoder(), t.sets, t.options.recipe.augmentation,
-                                                   t.options.seed, evaluation, size);
-  material.notes.insert(material.notes.begin(), notes.begin(), notes.end());
-  write_report(run.path(), material);
-  std::printf("report: %s\n", run.file("report.html").c_str());
+  try {
+    ReportMaterial material = gather_report_material(t.model->encoder(), t.sets, t.options.recipe.augmentation,
+                                                     t.options.seed, evaluation, size);
+    material.notes.insert(material.notes.begin(), notes.begin(), notes.end());
+    write_report(run.path(), material);
+    std::printf("report: %s\n", run.file("report.html").c_str());
+  } catch (const simclr::Error& error) {
+    std::printf("no report: %s\n", error.what());
+  }
 }
 
 /// Returns the exit code.

@@ -117,6 +117,16 @@ class Resume(Base):
         text = self.stop(signal.SIGINT, *self.options, "--out", self.out, after=begun)
         self.assertIn("stopped; 21 of 21 steps are done", text)
 
+    def test_a_report_that_cannot_be_written(self):
+        """The run has succeeded all the same, or says how to go on."""
+        report = self.out / "report.html"
+        begun = lambda: self.steps() >= 2 and (report.exists() or not report.mkdir())
+        refused = rf"\nno report: [^\n]*{report}[^\n]+\n\Z"
+        self.assertRegex(self.stop(signal.SIGINT, *self.options, "--out", self.out, after=begun), refused)
+        self.assertRegex(self.good("--resume", "--out", self.out), refused)
+        self.assertEqual((list(report.iterdir()), list(self.out.glob("*.simclr-tmp*"))), ([], []))
+        self.same_as_whole()
+
     def test_before_the_first_checkpoint_it_starts_afresh(self):
         text = self.good(*self.options, "--out", self.out, "--resume")
         self.assertIn(f"no checkpoint in {self.out} yet, so it starts afresh", text)
