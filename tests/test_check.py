@@ -90,6 +90,13 @@ class Check(unittest.TestCase):
         self.assertEqual(struct.unpack(">II", png[16:24]), (3 * 102 + 6, 8 * 102 + 6))
         self.assertEqual([path.name for path in out.iterdir()], ["check-views.png"])  # no run was begun
 
+    def test_views_that_cannot_be_drawn(self):
+        sheet = self.folder / "undrawn" / "check-views.png"
+        sheet.mkdir(parents=True)
+        done = self.check("--out", str(sheet.parent))
+        self.assertEqual(done.returncode, 0, done.stdout)
+        self.assertRegex(done.stdout, rf"\nviews: .*; they cannot be drawn: .*{sheet}.*\n")
+
     def test_stem(self):
         self.finds({"stem": ("imagenet stem leaves 1 x 1 cells of a view of 12", "--stem cifar")}, "--stem", "imagenet")
         self.finds({"stem": ("cifar stem keeps views of 96", "--stem imagenet"),

@@ -37,8 +37,8 @@ void draw(data::Picture& sheet, int top, int left, int side, const data::Picture
   }
 }
 
-/// A row a picture: the picture and its two views.
-void write_views(const std::string& path, const Training& t) {
+/// A row a picture: the picture and its two views. Returns what to say of it: a check has more to tell than this sheet.
+std::string write_views(const std::string& path, const Training& t) {
   constexpr int side = 96, gap = 6, rows = 8;
   const auto all = make_views(*t.sets.train, t.options.recipe.augmentation, t.options.seed, rows);
   data::Picture sheet{.height = static_cast<int>(all.size()) * (side + gap) + gap,
@@ -54,7 +54,12 @@ void write_views(const std::string& path, const Training& t) {
       draw(sheet, top, gap + static_cast<int>(v + 1) * (side + gap), side, all[i].views[v]);
     }
   }
-  data::write_png(path, sheet);
+  try {
+    data::write_png(path, sheet);
+  } catch (const simclr::Error& error) {
+    return "they cannot be drawn: " + std::string(error.what());
+  }
+  return "look at them in " + path + ": each picture and its two views";
 }
 
 void print_overfit(const OverfitFigures& o, const Training& t) {
@@ -104,8 +109,7 @@ int check_run(const TrainingOptions& options, const std::function<void(const std
   const Recipe& r = t.options.recipe;
   std::printf("checking %s\n", t.sets.train->describe().c_str());
   if (!options.out.empty()) std::filesystem::create_directories(options.out);
-  const std::string sheet = (options.out.empty() ? "" : options.out + "/") + "check-views.png";
-  write_views(sheet, t);
+  const std::string sheet = write_views((options.out.empty() ? "" : options.out + "/") + "check-views.png", t);
 
   CheckFigures figures;
   figures.pictures = look_at_pictures(t);
@@ -123,8 +127,8 @@ int check_run(const TrainingOptions& options, const std::function<void(const std
                   figures.views.stddev[c]);
     statistics += text;
   }
-  std::printf("views: %d x %d, channels %s; look at them in %s: each picture and its two views\n", r.augmentation.size,
-              r.augmentation.size, statistics.c_str(), sheet.c_str());
+  std::printf("views: %d x %d, channels %s; %s\n", r.augmentation.size, r.augmentation.size, statistics.c_str(),
+              sheet.c_str());
   if (figures.pictures.grey && t.sets.channels == 3) {
     std::printf("  the pictures are grey, so hue, saturation and grayscale change nothing\n");
   }
