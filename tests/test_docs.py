@@ -8,7 +8,8 @@ A block of sh, python or cpp is followed by a block of text: what it prints. The
 Commands run in order, in a folder of the document's own which looks like the project's (see support/docs_folder.py):
 training is short there, and the data are small. A comment above a block, which readers do not see, says more:
 
-    <!-- test: figures vary -->     a number, duration or size in the output stands for any other
+    <!-- test: figures vary -->     a number, duration or size in the output stands for any other, "3 steps"
+                                    for "1 step", too
     <!-- test: figures within 9 % -->  a number stands for one that is so near
     <!-- test: prints nothing -->   instead of a block of text
     <!-- test: syntax -->           not run: programs, files and options must exist
@@ -37,9 +38,10 @@ import tempfile
 from support import commands, docs_folder, markdown
 
 NUMBER = r"[+-]?\d+(?:[.,]\d+)*(?:e[+-]?\d+)?"
-DURATION = r"(?:\d+ h )?(?:\d+ min )?\d+ s|\d+ h \d+ min"
+DURATION = r"(?:\d+ h )?(?:\d+ min )?\d+ s\b|\d+ h \d+ min\b"
 BYTES = r"\d+(?:\.\d+)? (?:bytes|kB|MB|GB)\b"
 FIGURE = f"{BYTES}|{DURATION}|{NUMBER}"
+PLURAL = r"\A(\\ [a-z]+)s\b"  # behind a number that may be 1
 PEERS = "torch|torchvision|numpy|safetensors|tensorboard"
 TERMS = {"figures vary", "prints nothing", "syntax", "fails", "interrupted", "printed above", "illustration"}
 TERMS_WITH_VALUE = r"with (?P<options>.+)|figures within (?P<percent>\d+) %"
@@ -52,8 +54,9 @@ def regex_of(expected, figure):
     def literal(text):
         if not figure:
             return re.escape(text)
-        pieces = re.split(f"({FIGURE})", text)
-        return "".join(figure if i % 2 else re.escape(piece) for i, piece in enumerate(pieces))
+        first, *rest = re.split(f"({FIGURE})", text)
+        pairs = zip(rest[::2], rest[1::2])
+        return re.escape(first) + "".join(figure + re.sub(PLURAL, r"\1s?", re.escape(words)) for _, words in pairs)
 
     out = ""
     for line in expected.splitlines():

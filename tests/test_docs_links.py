@@ -107,6 +107,7 @@ class Runner(unittest.TestCase):
                 "```sh\necho 1 apple\necho 2; echo 3\n```\n\nprints\n\n```text\n1 apple\n...\n3\n```\n",
                 "```sh\necho a lot\n```\n```text\na ...\n```\n",
                 "<!-- test: figures vary -->\n```sh\necho '12.5 %,  in 1 min 07 s'\n```\n```text\n7 %, in 3 s\n```\n",
+                "<!-- test: figures vary -->\n```sh\necho in 1 step, 1\n```\n```text\nin 12 steps, 3\n```\n",
                 "<!-- test: fails -->\n```sh\ntrain_cifar --optimizer adam\n```\n```text\ntrain_cifar: ...\n```\n",
                 "<!-- test: prints nothing -->\n```sh\ntrue\n```\n",
                 "<!-- test: syntax -->\n```sh\nsudo apt-get install g++  # what builds it\ncmake --preset cpu "
@@ -129,6 +130,7 @@ class Runner(unittest.TestCase):
                 ("```sh\necho 1; echo 2\n```\n```text\n1\n```\n", "it prints something else"),
                 ("<!-- test: prints nothing -->\n```sh\necho 1\n```\n", "it prints something else"),
                 ("<!-- test: figures vary -->\n```sh\necho nan %\n```\n```text\n7 %\n```\n", "figures apart"),
+                ("<!-- test: figures vary -->\n```sh\necho 1 step\n```\n```text\n7 yes\n```\n", "figures apart"),
                 ("<!-- test: figures within 10 % -->\n```sh\necho 2.00 3\n```\n```text\n2.0 2\n```\n", "3, not 2"),
                 ("```sh\nseq 9\n```\n```text\n1\n...\n```\n<!-- test: printed above -->\n```text\n5\n4\n```\n",
                  "it prints something else"),
