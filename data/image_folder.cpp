@@ -119,9 +119,10 @@ std::unique_ptr<Dataset> image_folder(const std::string& dir) {
     set->paths.insert(set->paths.end(), inside.pictures.begin(), inside.pictures.end());
     set->labels.resize(set->paths.size(), label);
   }
-  SIMCLR_CHECK(set->paths.empty() || top.pictures.empty(), "image_folder: ", dir, " holds both ", top.pictures.size(),
-               " pictures and ", set->class_names.size(), " sub-folders with pictures (", top.pictures.front(), ", ",
-               set->class_names.front(), "); keep either one folder a class or pictures alone");
+  SIMCLR_CHECK(set->paths.empty() || top.pictures.empty(), "image_folder: ", dir, " holds both ",
+               counted(top.pictures.size(), "picture"), " and ", counted(set->class_names.size(), "sub-folder"),
+               " with pictures (", top.pictures.front(), ", ", set->class_names.front(),
+               "); keep either one folder a class or pictures alone");
   std::ostringstream line;
   if (set->paths.empty()) {
     SIMCLR_CHECK(!top.pictures.empty(), "image_folder: no .jpg, .jpeg or .png pictures in ", dir,

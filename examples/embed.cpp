@@ -36,10 +36,10 @@ void embed(const Options& o) {
   options.on_progress = PassProgress(progress, "embedding");
   const Embedding embedding = embed_pictures(file, o.folder, options);
   write_embedding(o.out, embedding);
-  progress.message("features of " + std::to_string(embedding.files.size()) + " pictures, " +
+  progress.message("features of " + counted(std::ssize(embedding.files), "picture") + ", " +
                    std::to_string(embedding.features.dim(1)) + " each, in " + o.out);
   if (embedding.unreadable > 0) {
-    progress.message(std::to_string(embedding.unreadable) + " pictures could not be read and were left out");
+    progress.message(counted(embedding.unreadable, "picture") + " could not be read: left out");
   }
 }
 

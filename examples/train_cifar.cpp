@@ -21,7 +21,6 @@
 #include <chrono>
 #include <cmath>
 #include <cstdio>
-#include <exception>
 #include <functional>
 #include <optional>
 #include <string>
@@ -119,9 +118,9 @@ void train(Training& t, RunState& state, RunCheckpoints& checkpoints, const Eval
     state = {.epoch = shown.epoch, .seconds = state.seconds, .log_bytes = run.log_bytes(), .best = state.best};
     if (best || state.epoch == r.epochs) checkpoints.save(state, best);
   }
-  progress.message("trained " + std::to_string(r.epochs) + " epochs in " + duration_text(state.seconds));
+  progress.message("trained " + counted(r.epochs, "epoch") + " in " + duration_text(state.seconds));
   if (t.source->skipped() > 0) {
-    progress.message(std::to_string(t.source->skipped()) + " samples could not be read and were replaced by others");
+    progress.message(counted(t.source->skipped(), "sample") + " could not be read, and others were taken instead");
   }
 }
 
@@ -129,12 +128,11 @@ void describe(const Training& t, const RunFolder& run) {
   const Recipe& r = t.options.recipe;
   std::int64_t parameters = 0;
   for (const auto& p : t.model->parameters()) parameters += p.value.numel();
-  std::printf("%s\n%s, width %lld, %.2f million parameters; %d epochs of %lld steps; files in %s\n",
-              t.sets.train->describe().c_str(), r.arch.c_str(), static_cast<long long>(r.width),
-              static_cast<double>(parameters) / 1e6, r.epochs, static_cast<long long>(t.steps_per_epoch()),
-              run.path().c_str());
+  std::printf("%s\n%s, width %lld, %.2f million parameters; %s of %s; files in %s\n", t.sets.train->describe().c_str(),
+              r.arch.c_str(), static_cast<long long>(r.width), static_cast<double>(parameters) / 1e6,
+              counted(r.epochs, "epoch").c_str(), counted(t.steps_per_epoch(), "step").c_str(), run.path().c_str());
   if (t.compute.device.type == DeviceType::cpu) {
-    std::printf("on the CPU, %d threads\n", simclr::threads());
+    std::printf("on the CPU, %s\n", counted(simclr::threads(), "thread").c_str());
   } else {
     std::printf("on %s in %s, %s, views made %s\n", to_string(t.compute.device).c_str(), name(t.compute.dtype),
                 t.options.graph ? "each step one graph" : "without a graph", t.source->where().c_str());
@@ -248,13 +246,10 @@ int run_training(const TrainingOptions& options) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  try {
+  int code = 0;
+  const int failed = run_program("train_cifar", [&] {
     TrainingOptions options;
-    if (!parse_command_line(argc, argv, options)) return 0;
-    return run_training(options);
-  } catch (const std::exception& error) {
-    std::fflush(stdout);
-    std::fprintf(stderr, "train_cifar: %s\n", error.what());
-    return 1;
-  }
+    if (parse_command_line(argc, argv, options)) code = run_training(options);
+  });
+  return failed != 0 ? failed : code;
 }

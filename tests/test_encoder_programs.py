@@ -96,7 +96,7 @@ class Embed(Base):
         for name in ("01.png", "04.png", "line break"):
             self.assertTrue(any(line.startswith("warning: ") and name in line for line in done.stderr.splitlines()),
                             done.stderr)
-        self.assertIn("3 pictures could not be read and were left out", done.stdout)
+        self.assertIn("3 pictures could not be read: left out", done.stdout)
         self.assertEqual((self.out / "files.txt").read_text().splitlines(), [f"x/0{i}.png" for i in (0, 2, 3, 5)])
         whole, _ = self.embed(write_pictures(self.folder / "x", 6), out=self.folder / "whole")
         for name, row in zip((0, 2, 3, 5), read_npy(self.out / "features.npy")):

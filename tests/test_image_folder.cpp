@@ -256,7 +256,7 @@ TEST_CASE("A folder that is no set of pictures ends with one clear line") {
   dir.write("cat/1.png", small_png());
   dir.write("2.png", small_png());
   CHECK_THAT(error(dir.path()),
-             Contains("holds both 1 pictures and 1 sub-folders with pictures") && Contains("2.png, cat"));
+             Contains("holds both 1 picture and 1 sub-folder with pictures") && Contains("2.png, cat"));
 }
 
 TEST_CASE("A picture that cannot be read is named") {

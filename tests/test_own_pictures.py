@@ -52,7 +52,7 @@ class Mixed(Base):
         self.assertEqual(done.returncode, 0, done.stderr)
         self.assertIn(f"{self.good + self.bad} pictures in {self.pictures}, unlabelled "
                       "(ignored: 2 other files and folders)\n", done.stdout)
-        self.assertIn("samples could not be read and were replaced by others", done.stdout)
+        self.assertIn("samples could not be read, and others were taken instead", done.stdout)
         warnings = done.stderr.splitlines()
         self.assertEqual(len(warnings), self.bad, warnings)
         for line in warnings:  # each bad picture once, in one line that the terminal only prints

@@ -173,7 +173,7 @@ class Report(PagesTest):
         for seen in self.each("one-step"):
             self.assertEqual(seen["charts"]["loss"]["curves"], [[1, 1]])
             self.assertEqual(seen["charts"]["loss"]["dots"], 1)
-            self.assertIn("1 of 1 epochs, 1 step,", seen["text"])
+            self.assertIn("1 of 1 epoch, 1 step,", seen["text"])
 
     def test_without_labels_each_part_says_so(self):
         for seen in self.each("unlabelled"):

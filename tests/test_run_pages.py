@@ -100,7 +100,7 @@ class RunPages(PagesTest):
 
     def test_one_epoch(self):
         for seen in self.each("one-epoch"):
-            self.assertIn(f"Finished: 1 of 1 epochs, {STEPS} steps", seen["text"])
+            self.assertIn(f"Finished: 1 of 1 epoch, {STEPS} steps", seen["text"])
             self.assertEqual(seen["charts"]["throughput"]["dots"], 1)
 
     def test_no_evaluation(self):

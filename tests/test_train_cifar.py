@@ -174,6 +174,14 @@ class Works(Base):
         top1 = self.log(self.reference)[-1]["trained"]["knn"]["top1"]
         self.assertIn(f"{100 * top1:.2f}", lines[table + 1])
 
+    def test_a_single_step(self):
+        """It is shown once, though it is the epoch's last, too, and counted as one."""
+        lines = self.train("--limit", "8", "--no-evaluation").splitlines()
+        self.assertEqual(sum(line.startswith("epoch 1/1  step 1/1  loss ") for line in lines), 1, lines)
+        self.assertTrue(any("million parameters; 1 epoch of 1 step; files in " in line for line in lines), lines)
+        self.assertIn("on the CPU, 1 thread", lines)
+        self.assertTrue(any(line.startswith("trained 1 epoch in ") for line in lines), lines)
+
     def on_terminal(self, *options):
         """Exit code and output of a run on a terminal of 60 columns."""
         master, slave = pty.openpty()
@@ -263,7 +271,7 @@ class DataSets(Base):
         self.assertEqual(len(warnings), 2, warnings)  # each picture once, however often it is tried
         for path, line in zip(broken, warnings):
             self.assertTrue(line.startswith(f"warning: {path}: ") and line.endswith(" (sample skipped)"), line)
-        self.assertIn("1 samples could not be read and were replaced by others", done.stdout)
+        self.assertIn("1 sample could not be read, and others were taken instead", done.stdout)
         self.assertRegex(done.stdout, r"\n  dogs +\d+\.\d\d")
         log = self.log()
         self.assertEqual([entry["skipped_samples"] for entry in log if entry["event"] == "epoch"], [1, 1])

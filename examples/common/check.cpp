@@ -95,9 +95,9 @@ void print_cost(const CostFigures& c, const Training& t) {
   const double evaluation =
       t.options.evaluate ? 2 * pictures * c.step_seconds / (3.0 * 2.0 * static_cast<double>(r.batch_size)) : 0.0;
   const char* how = c.measured ? "measured" : "reckoned from smaller batches";
-  std::printf("time: %.3g s a step (%s), %d epochs of %lld steps: about %s, and %s to evaluate\n", step, how, r.epochs,
-              static_cast<long long>(t.steps_per_epoch()), duration_text(training).c_str(),
-              duration_text(evaluation).c_str());
+  std::printf("time: %.3g s a step (%s), %s of %s: about %s, and %s to evaluate\n", step, how,
+              counted(r.epochs, "epoch").c_str(), counted(t.steps_per_epoch(), "step").c_str(),
+              duration_text(training).c_str(), duration_text(evaluation).c_str());
   std::printf("memory: %.2f GB on %s at the peak (%s)\n", c.peak_bytes / 1e9, to_string(t.compute.device).c_str(), how);
 }
 

@@ -38,6 +38,10 @@ std::string duration_text(double seconds) {
   return format("%ld s", total);
 }
 
+std::string counted(std::int64_t count, const char* what) {
+  return std::to_string(count) + " " + what + (count == 1 ? "" : "s");
+}
+
 Progress::Progress() : terminal_(isatty(STDOUT_FILENO) != 0) {}
 
 bool Progress::due(bool now) {
@@ -59,7 +63,9 @@ void Progress::draw(std::string line) {
 }
 
 void Progress::show(const State& s, bool now) {
-  if (!due(now)) return;
+  const std::pair step(s.epoch, s.step);
+  if (step == shown_ || !due(now)) return;
+  shown_ = step;
   const std::string loss = format("epoch %d/%d  step %lld/%lld  loss %.3f", s.epoch, s.epochs,
                                   static_cast<long long>(s.step), static_cast<long long>(s.steps), s.loss);
   const std::string speed = format("  lr %.4f  %.0f images/s  %s left", s.learning_rate, s.images_per_second,

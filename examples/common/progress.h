@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <set>
 #include <string>
+#include <utility>
 
 /// One line that shows how a training goes. On a terminal it is redrawn in place and cut to fit; elsewhere a plain line
 /// is printed every few seconds, so that a log stays readable.
@@ -24,7 +25,7 @@ class Progress {
   Progress(const Progress&) = delete;
   Progress& operator=(const Progress&) = delete;
 
-  /// Draws the state if it is time to, or if `now` says so.
+  /// Draws the state if it is time to, or if `now` says so; that of a step once.
   void show(const State& state, bool now = false);
   /// The same for a line of another kind.
   void show(const std::string& line, bool now = false);
@@ -40,6 +41,7 @@ class Progress {
 
   bool terminal_;
   bool drawn_ = false;
+  std::pair<int, std::int64_t> shown_;  // epoch and step
   std::chrono::steady_clock::time_point next_;
   std::set<std::string> warned_;
 };
@@ -58,3 +60,6 @@ class PassProgress {
 
 /// "1 h 02 min", "3 min 20 s" or "12 s".
 std::string duration_text(double seconds);
+
+/// "1 epoch" or "12 epochs".
+std::string counted(std::int64_t count, const char* what);

@@ -141,7 +141,8 @@ std::string header_html(const ReportInput& in, const std::string& title) {
   const RunHistory& h = in.history;
   std::string html = "<header>\n<h1>" + title + "</h1>\n";
   if (!in.material.data.empty()) html += "<p>" + escape_html(in.material.data) + "</p>\n";
-  const std::string epochs = grouped(h.epochs) + " of " + grouped(planned_epochs(in)) + " epochs";
+  const std::int64_t planned = planned_epochs(in);
+  const std::string epochs = grouped(h.epochs) + " of " + grouped(planned) + (planned == 1 ? " epoch" : " epochs");
   html += std::string("<p class=\"state ") + (finished(in) ? "done" : "open") + "\">" +
           (finished(in) ? "Finished: " : "Not finished: ") + epochs + ", " + grouped(h.steps) +
           (h.steps == 1 ? " step, " : " steps, ") + duration_text(h.seconds) + " of training";
@@ -151,8 +152,8 @@ std::string header_html(const ReportInput& in, const std::string& title) {
   html += ".</p>\n";
   for (const std::string& note : in.material.notes) html += "<p class=\"note\">" + escape_html(note) + "</p>\n";
   if (h.skipped > 0) {
-    html +=
-        "<p class=\"note\">" + grouped(h.skipped) + " pictures could not be read and were replaced by others.</p>\n";
+    html += "<p class=\"note\">" + grouped(h.skipped) + (h.skipped == 1 ? " picture" : " pictures") +
+            " could not be read, and others were taken instead.</p>\n";
   }
   html += "<div class=\"tiles\">\n" + accuracy_tile(in, "linear", "Linear probe") + accuracy_tile(in, "knn", "kNN") +
           loss_tile(in);
