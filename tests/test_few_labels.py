@@ -1,5 +1,7 @@
 """examples/linear_probe and finetune as a user runs them, on small data."""
 import json
+import random
+import shutil
 import struct
 import unittest
 
@@ -36,12 +38,19 @@ class LinearProbe(Labels):
         self.assertRegex(printed, r"features to train on: 48 of 48 pictures")
 
     def test_few_labels_of_each_class(self):
-        """Ten classes of six: 1 % is one of each. (Which: examples/test_labelled_part.cpp.)"""
-        cifar = ("--dataset", "cifar10", "--data", self.data)
+        """Of ten classes 1 % is one of each; which one the seed says. (How: examples/test_labelled_part.cpp.) Here the
+        labels tell nothing of the pictures, so other ones give other neighbours."""
+        shuffled, source = shutil.copytree(self.data, self.folder / "shuffled"), random.Random(1)
+        for path in shuffled.iterdir():
+            content = bytearray(path.read_bytes())
+            content[::3073] = source.sample(content[::3073], 12)
+            path.write_bytes(content)
+        cifar = ("--dataset", "cifar10", "--data", shuffled)
         first, again, other = (self.probe("--labels", "1,100", "--seed", seed, data=cifar)[1]["results"]
                                for seed in ("3", "3", "4"))
         self.assertEqual([(r["images"], r["knn_k"]) for r in first], [(10, 1), (60, 6)])
         self.assertEqual(first, again)
+        self.assertNotEqual(first[0]["knn"], other[0]["knn"])
         self.assertEqual(first[1]["knn"], other[1]["knn"])  # all labels are all labels
         for result in first:
             self.assertEqual(sum(result["linear"]["confusion"]), 12)
@@ -74,7 +83,7 @@ class Finetune(Labels):
         self.assertEqual(table[0].split(), ["labels", "images", "pre-trained", "%", "from", "scratch", "%"])
         rows = [line.split() for line in table[1:3]]
         self.assertEqual([(row[0], row[2]) for row in rows], [("25", "12"), ("100", "48")])
-        self.assertGreaterEqual(float(rows[1][3]), 90)
+        self.assertGreaterEqual(float(rows[1][3]), 75)
         self.assertRegex(printed, r"\n100 % pre-trained  epoch 8/8  loss \d\.\d{3}  lr 0\.0000  \d+ images/s  0 s left\n")
         self.assertRegex(printed, r"\n25 % from scratch  epoch 8/8  loss ")
         for percent in (25, 100):
@@ -91,6 +100,19 @@ class Finetune(Labels):
         self.assertEqual(f"{100 * results[3]['metrics']['top1']:.2f}", rows[1][4])
         config = json.loads((self.out / "config.json").read_text())
         self.assertEqual((config["labels"], config["from_scratch"], config["batch_size"]), ([25, 100], True, 8))
+
+    def test_the_seed_chooses_the_labels(self):
+        """What is read tells: every third picture is damaged, and the others are no reason to warn."""
+        damaged = shutil.copytree(self.classes, self.folder / "damaged")
+        for path in sorted(damaged.rglob("*.png"))[::3]:
+            path.write_bytes(path.read_bytes()[:100])
+        command = ("finetune", self.weights, "--dataset", "folder", "--data", damaged, "--labels", "25", "--epochs", "1",
+                   "--device", "cpu", "--overwrite", "--out", self.out, "--seed")
+        first, again, other = (self.launch(*command, seed) for seed in ("3", "3", "4"))
+        self.assertEqual((first.returncode, other.returncode), (0, 0), first.stderr + other.stderr)
+        warned = [sorted(done.stderr.splitlines()) for done in (first, again, other)]
+        self.assertEqual(warned[0], warned[1])
+        self.assertNotEqual(warned[0], warned[2])
 
     def test_weights(self):
         """Saved with names of the classes, usable as an encoder, changed by the training, the same for a seed."""
