@@ -13,29 +13,13 @@ namespace {
 
 namespace fs = std::filesystem;
 
-/// An error's line with control characters as '?': a name in it may hold line ends and a terminal's commands.
-std::string printable(std::string line) {
-  for (char& c : line) {
-    if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f) c = '?';
-  }
-  return line;
-}
-
-std::shared_ptr<const Picture> read(const std::string& path) {
-  try {
-    return std::make_shared<const Picture>(read_picture(path));
-  } catch (const Error& error) {
-    throw Error(printable(error.what()));
-  }
-}
-
 class ImageFolder final : public Dataset {
  public:
   std::int64_t size() const override { return static_cast<std::int64_t>(paths.size()); }
 
   Sample sample(std::int64_t i) const override {
     const std::int32_t sample_label = label(i);
-    const auto picture = read(paths[static_cast<std::size_t>(i)]);
+    const auto picture = std::make_shared<const Picture>(read_picture(paths[static_cast<std::size_t>(i)]));
     return {.bytes = picture->pixels,
             .shape = {picture->height, picture->width, picture->channels},
             .label = sample_label,

@@ -41,8 +41,19 @@ bool is_picture_name(const std::string& path) {
   return ending == ".jpg" || ending == ".jpeg" || ending == ".png";
 }
 
+std::string printable(std::string text) {
+  for (char& c : text) {
+    if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f) c = '?';
+  }
+  return text;
+}
+
 Picture read_picture(const std::string& path) {
-  return decode_picture(read_file(path, "picture", max_picture_file), path);
+  try {
+    return decode_picture(read_file(path, "picture", max_picture_file), path);
+  } catch (const Error& error) {
+    throw Error(printable(error.what()));
+  }
 }
 
 std::vector<std::uint8_t> png_bytes(const Picture& picture, const std::string& name) {

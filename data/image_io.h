@@ -31,7 +31,10 @@ SIMCLR_API Picture decode_picture(std::span<const std::uint8_t> bytes, const std
 /// Whether a file counts as a picture by its name: .jpg, .jpeg or .png, in any case.
 SIMCLR_API bool is_picture_name(const std::string& path);
 
-/// Reads and decodes the file at `path`. Throws Error, naming it.
+/// `text` for a terminal: control characters, as the name of somebody's file may hold, become '?'.
+SIMCLR_API std::string printable(std::string text);
+
+/// Reads and decodes the file at `path`. Throws Error, naming it as printable() does.
 SIMCLR_API Picture read_picture(const std::string& path);
 
 /// A PNG file of the picture (1, 3 or 4 channels); `name` stands for it in messages. Throws Error for an impossible

@@ -4,6 +4,7 @@
 #include "common/embedding.h"
 #include "common/progress.h"
 
+#include <simclr/data/image_io.h>
 #include <simclr/simclr.h>
 
 #include <algorithm>
@@ -68,7 +69,7 @@ void find_nearest(const Options& o) {
   progress.message("cosine  file");
   std::vector<std::string> drawn = {o.picture};
   for (const std::size_t i : order) {
-    std::printf("%6.4f  %s\n", static_cast<double>(cosine[i]), embedding.files[i].c_str());
+    std::printf("%6.4f  %s\n", static_cast<double>(cosine[i]), simclr::data::printable(embedding.files[i]).c_str());
     drawn.push_back((fs::path(o.folder) / embedding.files[i]).string());
   }
   if (!o.sheet.empty()) write_contact_sheet(o.sheet, drawn);

@@ -89,14 +89,17 @@ class Embed(Base):
         for name in ("01", "04"):
             path = folder / "x" / f"{name}.png"
             path.write_bytes(path.read_bytes()[:200])
-        (folder / "x" / "line\nbreak.png").write_bytes(png(1, random.Random(1)))
+        (folder / "x" / "line\nbreak\x1b[31m.png").write_bytes(png(1, random.Random(1)))
+        (folder / "x" / "red\x1b[31m.png").write_text("no picture")
         done = self.launch("embed", self.weights, folder, "--out", self.out, "--batch-size", "2", "--device", "cpu")
         self.assertEqual(done.returncode, 0, done.stderr)
-        self.assertEqual(len(done.stderr.splitlines()), 3)
-        for name in ("01.png", "04.png", "line break"):
-            self.assertTrue(any(line.startswith("warning: ") and name in line for line in done.stderr.splitlines()),
-                            done.stderr)
-        self.assertIn("3 pictures could not be read: left out", done.stdout)
+        warnings = sorted(done.stderr.splitlines())
+        self.assertEqual(len(warnings), 4, warnings)
+        line_break = "line?break?[31m.png: the name holds a line break"
+        for name, line in zip(("01.png", "04.png", "red?[31m.png", line_break), warnings):
+            self.assertRegex(line, r"\Awarning: [^\x00-\x1f]+\Z")  # nothing that a terminal obeys
+            self.assertIn(name, line)
+        self.assertIn("4 pictures could not be read: left out", done.stdout)
         self.assertEqual((self.out / "files.txt").read_text().splitlines(), [f"x/0{i}.png" for i in (0, 2, 3, 5)])
         whole, _ = self.embed(write_pictures(self.folder / "x", 6), out=self.folder / "whole")
         for name, row in zip((0, 2, 3, 5), read_npy(self.out / "features.npy")):
@@ -210,6 +213,13 @@ class Nearest(Base):
             self.assertAlmostEqual(value, cosine(rows[query], rows[name]), delta=1e-4)
         self.assertEqual([value for _, value in found], sorted((value for _, value in found), reverse=True))
         self.assertEqual(found, self.nearest(self.pictures / query, "--k", "100", "--features", self.out))
+
+    def test_odd_names(self):
+        odd = self.folder / "odd"
+        odd.mkdir()
+        shutil.copy(self.pictures / "class1/03.png", odd / "red\x1b[31m.png")
+        printed = self.run_program("nearest", self.weights, self.pictures / "class1/03.png", odd)
+        self.assertEqual(printed.splitlines()[-1], "1.0000  red?[31m.png")
 
     def test_sheet(self):
         """The picture in a frame, then its neighbours in order; greys tell which they are."""

@@ -30,9 +30,7 @@ class PictureFiles final : public data::Dataset {
   data::Sample sample(std::int64_t i) const override {
     const std::string& file = files_[static_cast<std::size_t>(label(i))];
     if (file.find('\n') != std::string::npos) {  // files.txt has one path a line
-      std::string shown = file;
-      std::replace(shown.begin(), shown.end(), '\n', '?');
-      simclr::fail(shown, ": the name holds a line break; rename the file");
+      simclr::fail(data::printable(file), ": the name holds a line break; rename the file");
     }
     return read_sample((fs::path(dir_) / file).string(), label(i));
   }
