@@ -108,6 +108,10 @@ TEST_CASE("The folder keeps the last checkpoints and the best") {
   checkpoints.save(run.model, run.optimizer, {{"number", "better"}}, true);
   CHECK(nn::load_checkpoint(folder / "best.safetensors", other.model, other.optimizer).at("number") == "better");
   CHECK(std::distance(fs::directory_iterator(folder), fs::directory_iterator()) == 3);
+
+  fs::create_directories(folder / "best.safetensors.link" / "in the way");  // as where there are no links
+  checkpoints.save(run.model, run.optimizer, {{"number", "best"}}, true);
+  CHECK(nn::load_checkpoint(folder / "best.safetensors", other.model, other.optimizer).at("number") == "best");
 }
 
 TEST_CASE("A damaged checkpoint is passed over, and said") {
@@ -120,7 +124,9 @@ TEST_CASE("A damaged checkpoint is passed over, and said") {
   run.step(1);
   checkpoints.save(run.model, run.optimizer, {{"number", "1"}});
   fs::resize_file(checkpoints.list().front().path, 1000);
-  std::ofstream(dir.path("step-x.safetensors")) << "not ours";
+  for (const char* name : {"step-x.safetensors", "step-00000009 (copy).safetensors", "step-9.old.safetensors"}) {
+    std::ofstream(dir.path(name)) << "not ours";
+  }
   std::ofstream(dir.path("step-00000009.safetensors.simclr-tmp")) << "a killed save's";
 
   Run resumed(2);
@@ -141,7 +147,8 @@ TEST_CASE("A damaged checkpoint is passed over, and said") {
     file.put(byte);
   }
   CHECK_THROWS_WITH(checkpoints.load_newest(resumed.model, resumed.optimizer),
-                    Contains("none of the 2") && Contains("can be used"));
+                    Contains("none of the 2") && Contains("can be used. The newest: ") &&
+                        Contains("step-00000002.safetensors: truncated"));
 }
 
 TEST_CASE("What is no checkpoint, or another model's, is refused") {
@@ -158,5 +165,20 @@ TEST_CASE("What is no checkpoint, or another model's, is refused") {
                     Contains("narrow.safetensors") && Contains("encoder.conv1.weight"));
   CHECK(values_of(run) == before);
   CHECK_THROWS_WITH(nn::load_checkpoint(dir.path("none.safetensors"), run.model, run.optimizer), Contains("none"));
+
+  nn::save_checkpoint(dir.path("run.safetensors"), run.model, run.optimizer);
+  const auto bytes = test::read_bytes(dir.path("run.safetensors"));
+  std::string text(bytes.begin(), bytes.end());
+  text.replace(text.find("digest"), 6, "Digest");  // as if there were none
+  std::ofstream(dir.path("run.safetensors"), std::ios::binary) << text;
+  CHECK_THROWS_WITH(nn::load_checkpoint(dir.path("run.safetensors"), run.model, run.optimizer),
+                    Contains("it has no digest"));
+
+  struct Odd : nn::Module {
+    Odd() { add_buffer("optimizer.momentum", {1}, 0); }
+    Tensor forward(const Tensor& x) override { return x; }
+  };
+  CHECK_THROWS_WITH(nn::save_checkpoint(dir.path("odd.safetensors"), Odd(), run.optimizer),
+                    Contains("a tensor called optimizer.momentum; rename it"));
   CHECK_THROWS_WITH(nn::CheckpointFolder(dir.path(), 0), Contains("keep 0"));
 }

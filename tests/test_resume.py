@@ -87,12 +87,21 @@ class Base(unittest.TestCase):
         self.assertEqual((self.out / "model.safetensors").read_bytes(),
                          (self.whole / "model.safetensors").read_bytes())
         self.assertEqual(entries(self.out), entries(self.whole))
+        states = [{key: value for key, value in self.newest(run).items() if key not in ("seconds", "log_bytes")}
+                  for run in (self.out, self.whole)]
+        self.assertEqual(states[0], states[1])
+
+    @staticmethod
+    def newest(run):
+        """The state of a run in its newest checkpoint."""
+        metadata, _ = load_safetensors(max(run.glob("checkpoints/step-*.safetensors")))
+        return json.loads(metadata["run"])
 
 
 class Resume(Base):
     def test_stopped_runs_go_on_to_the_same_bits(self):
         options = [*self.options, "--out", self.out]
-        steps = random.Random(1).sample(range(1, 20), 3)
+        steps, seconds = random.Random(1).sample(range(1, 20), 3), []
         for number, step in zip((signal.SIGINT, signal.SIGTERM, signal.SIGHUP), sorted(steps)):
             resume = ["--resume"] if self.out.exists() else []
             wanted = max(step, self.steps() + 1)
@@ -100,9 +109,13 @@ class Resume(Base):
             self.assertIn(f"Go on with: train_cifar --resume --out {self.out}", text)
             self.assertRegex(text, r"\nstopped; \d+ of 21 steps are done\.")
             self.assertFalse((self.out / "model.safetensors").exists())
+            seconds.append(self.newest(self.out)["seconds"])
         text = self.good("--resume", "--out", self.out)  # what it said, word for word
         self.assertIn("going on after ", text)
         self.same_as_whole()
+        seconds.append(self.newest(self.out)["seconds"])
+        self.assertEqual(seconds, sorted(set(seconds)))  # the time of all parts is counted
+        self.assertGreater(seconds[0], 0)
 
     def test_a_finished_run_is_only_evaluated_again(self):
         shutil.copytree(self.whole, self.out)
@@ -142,6 +155,10 @@ class Resume(Base):
         self.assertEqual(json.loads(metadata["run"])["epoch"], best["epoch"])
         self.assertEqual(json.loads(metadata["run"])["best"], best["top1"])
         self.assertIn("optimizer.momentum.encoder.conv1.weight", tensors)
+        (self.out / "checkpoints" / "step-00000021.safetensors").unlink()
+        self.assertIn("going on after 20 of 21 steps", self.good("--resume", "--out", self.out))
+        self.assertEqual(self.newest(self.out)["best"], best["top1"])
+        self.same_as_whole_weights()
 
     def test_damaged_checkpoints(self):
         self.good(*self.options, "--out", self.out, "--checkpoint-minutes", "0")
@@ -194,6 +211,9 @@ class Resume(Base):
         shutil.copytree(self.whole, self.out)
         self.good(*self.changed("--epochs", "1"), "--out", self.out, "--overwrite")
         self.assertEqual({path.name for path in self.out.glob("checkpoints/step-*")}, {"step-00000007.safetensors"})
+        self.bad(*self.options, "--lr", "1e30", "--out", self.out, "--overwrite", words=("NaN or Inf",))
+        names = {path.name for path in self.out.iterdir() if not path.name.startswith("events.")}
+        self.assertEqual(names, {"config.json", "log.jsonl"})  # no report of another run
 
     def test_unlabelled(self):
         pictures = write_pictures(self.folder / "flat", 24)
