@@ -213,10 +213,8 @@ bool grad_enabled() {
   return recording;
 }
 
-NoGrad::NoGrad() : previous_(recording) {
-  recording = false;
-}
-NoGrad::~NoGrad() {
+GradMode::GradMode(bool recording) : previous_(std::exchange(simclr::recording, recording)) {}
+GradMode::~GradMode() {
   recording = previous_;
 }
 

@@ -70,16 +70,29 @@ inline void record(const char* name, const std::vector<Tensor>& inputs, std::vec
 /// Whether functions record themselves on this thread.
 SIMCLR_API bool grad_enabled();
 
-/// Switches recording off on this thread while it lives: for evaluation.
-class SIMCLR_API NoGrad {
+/// Switches recording on or off on this thread while it lives.
+class SIMCLR_API GradMode {
  public:
-  NoGrad();
-  ~NoGrad();
-  NoGrad(const NoGrad&) = delete;
-  NoGrad& operator=(const NoGrad&) = delete;
+  explicit GradMode(bool recording);
+  ~GradMode();
+  GradMode(const GradMode&) = delete;
+  GradMode& operator=(const GradMode&) = delete;
 
  private:
   bool previous_;
+};
+
+/// Off: for evaluation. backward() runs so, too.
+class NoGrad : public GradMode {
+ public:
+  NoGrad() : GradMode(false) {}
+};
+
+/// On again: for a function whose backward pass runs a part of the forward pass once more, with a backward() of its own
+/// (nn/micro_batches.h).
+class WithGrad : public GradMode {
+ public:
+  WithGrad() : GradMode(true) {}
 };
 
 /// While it lives, `see(name, output)` is called on this thread for every output that is recorded, in order: to find

@@ -1,5 +1,6 @@
 #include <simclr/core/autograd.h>
 #include <simclr/nn/inspect.h>
+#include <simclr/nn/kept_buffers.h>
 
 #include <algorithm>
 #include <cmath>
@@ -45,38 +46,34 @@ std::string running_layer(const std::unordered_map<const Module*, std::string>& 
   return "";
 }
 
-/// The model's buffers, and a copy of each.
-std::vector<std::pair<Tensor, Tensor>> kept_buffers(const Module& model) {
-  std::vector<std::pair<Tensor, Tensor>> buffers;
-  const auto state = model.state();  // parameters first
-  for (std::size_t i = model.parameters().size(); i < state.size(); ++i) {
-    buffers.emplace_back(state[i].value, state[i].value.clone());
-  }
-  return buffers;
-}
-
 /// One inspected step.
 struct Walk {
   Inspection result;
-  ValueStatistics input;
-  bool input_seen = false;
-  std::vector<Tensor> outputs;              // their hooks run while they live
+  Tensor input;                 // the model's, or of its run on a micro-batch
+  ValueStatistics bad_input;    // of the first that is not finite
+  std::vector<Tensor> outputs;  // by layer; held until their hooks have run, which they do only for held tensors
   std::vector<std::size_t> backward_order;  // of result.layers
 
   void see(const char* op, Tensor& output, const std::unordered_map<const Module*, std::string>& names) {
     const ModuleCall* call = ModuleCall::innermost();
-    if (call != nullptr && !input_seen) {
+    if (call != nullptr) {
       while (call->outer() != nullptr) call = call->outer();
-      if (call->input().defined() && is_floating(call->input().dtype())) input = nn::statistics_of(call->input());
-      input_seen = true;
+      see_input(call->input());
     }
     const std::size_t index = result.layers.size();
     result.layers.push_back({running_layer(names), op, output.shape(), nn::statistics_of(output), {}});
     output.add_grad_hook([this, index](Tensor& reached) {
       result.layers[index].gradient = nn::statistics_of(reached.grad());
       backward_order.push_back(index);
+      outputs[index] = {};
     });
     outputs.push_back(output);
+  }
+
+  void see_input(const Tensor& x) {
+    if (!x.defined() || x.requires_grad() || x.same_as(input) || bad_input.nonfinite > 0) return;
+    input = x;
+    if (is_floating(x.dtype())) bad_input = nn::statistics_of(x);
   }
 
   std::string first_nonfinite() const {
@@ -84,16 +81,20 @@ struct Walk {
       if (p.value.nonfinite > 0)
         return "parameter " + p.name + ": " + amount(p.value) + " values are NaN or Inf before the step";
     }
-    if (input.nonfinite > 0) return "the model's input: " + amount(input) + " values are NaN or Inf";
-    for (const LayerRecord& layer : result.layers) {
-      if (layer.output.nonfinite > 0) return layer.name() + ": " + amount(layer.output) + " outputs are NaN or Inf";
+    if (bad_input.nonfinite > 0) return "the model's input: " + amount(bad_input) + " values are NaN or Inf";
+    // The model's layers come first, though in_micro_batches() records them behind the loss.
+    for (const bool in_model : {true, false}) {
+      for (const LayerRecord& layer : result.layers) {
+        if (layer.layer.empty() == in_model || layer.output.nonfinite == 0) continue;
+        return layer.name() + ": " + amount(layer.output) + " outputs are NaN or Inf";
+      }
     }
-    for (const std::size_t index : backward_order) {
-      const LayerRecord& layer = result.layers[index];
+    for (std::size_t i = 0; i < backward_order.size(); ++i) {
+      const LayerRecord& layer = result.layers[backward_order[i]];
       if (layer.gradient.nonfinite > 0)
         return layer.name() + ": " + amount(layer.gradient) + " values of its output's gradient are NaN or Inf";
-      // A layer's own gradients are complete when backward() is through with the first that it recorded.
-      if (layer.layer.empty() || recorded_before(index)) continue;
+      // A layer's own gradients are complete when backward() is through with the last of its outputs.
+      if (layer.layer.empty() || comes_again(i)) continue;
       for (const ParameterRecord& p : result.parameters) {
         const bool own = p.name.size() > layer.layer.size() && p.name.starts_with(layer.layer + ".") &&
                          p.name.find('.', layer.layer.size() + 1) == std::string::npos;
@@ -110,10 +111,10 @@ struct Walk {
     return p.name + ": " + amount(p.gradient) + " values of its gradient are NaN or Inf";
   }
 
-  bool recorded_before(std::size_t index) const {
-    const auto end = result.layers.begin() + static_cast<std::ptrdiff_t>(index);
-    return std::any_of(result.layers.begin(), end,
-                       [&](const LayerRecord& layer) { return layer.layer == result.layers[index].layer; });
+  bool comes_again(std::size_t place) const {
+    const std::string& layer = result.layers[backward_order[place]].layer;
+    return std::any_of(backward_order.begin() + static_cast<std::ptrdiff_t>(place) + 1, backward_order.end(),
+                       [&](std::size_t index) { return result.layers[index].layer == layer; });
   }
 };
 
@@ -135,7 +136,7 @@ Inspection inspect(Module& model, const std::function<Tensor()>& loss) {
   std::unordered_map<const Module*, std::string> names;
   for (auto& [name, module] : model.named_modules()) names.emplace(module, name);
   std::vector<Parameter> parameters = model.parameters();
-  auto buffers = kept_buffers(model);
+  KeptBuffers buffers(model);
   const auto zero_gradients = [&] {
     for (Parameter& p : parameters) p.value.zero_grad();
   };
@@ -149,15 +150,15 @@ Inspection inspect(Module& model, const std::function<Tensor()>& loss) {
   {
     const RecordObserver observer([&](const char* op, Tensor& output) { walk.see(op, output, names); });
     value = loss();
+    value.backward();  // which runs micro-batches again
   }
   walk.result.loss = value.item();
-  value.backward();
   for (std::size_t i = 0; i < parameters.size(); ++i) {
     const Tensor& gradient = parameters[i].value.grad();
     if (gradient.defined()) walk.result.parameters[i].gradient = statistics_of(gradient);
   }
   zero_gradients();
-  for (auto& [buffer, before] : buffers) buffer.copy_from(before);
+  buffers.put_back();
   walk.result.nonfinite = walk.first_nonfinite();
   return std::move(walk.result);
 }

@@ -43,7 +43,8 @@ struct ParameterRecord {
 };
 
 struct Inspection {
-  std::vector<LayerRecord> layers;          // in the order of the forward pass
+  std::vector<LayerRecord> layers;          // in the order of the forward pass; of in_micro_batches() part after part,
+                                            // behind the loss
   std::vector<ParameterRecord> parameters;  // in the model's order
   double loss = 0;
   /// Where the first NaN or Inf is, as one line: in a parameter before the step, in the model's input, else in the

@@ -194,6 +194,14 @@ TEST_CASE("a parameter, an input and a parameter's gradient are named too") {
   CHECK(look(1) == "parameter fc.weight: 1 of 4 values are NaN or Inf before the step");
 }
 
+TEST_CASE("what one module computes is no input of the next") {
+  Tiny encoder, head;
+  encoder.fc->own_parameters()[0].value.detach().fill(3e38);
+  const Tensor x = Tensor::full({2, 2}, 10.0);
+  CHECK(nn::inspect(encoder, [&] { return nn::sum(head(encoder(x))); }).nonfinite ==
+        "fc (linear): 4 of 4 outputs are NaN or Inf");
+}
+
 TEST_CASE("an update that overflows is seen before it is saved") {
   Tiny model;
   nn::Sgd optimizer(model.parameters(), {.momentum = 0}, nn::constant(1e38));

@@ -1,6 +1,7 @@
 // Whole training steps on the device, from u8 pictures to updated weights, beside the same steps on the CPU.
 #include "support/device.h"
 #include "support/fault.h"
+#include "support/micro_batches.h"
 
 #include <simclr/simclr.h>
 
@@ -145,18 +146,24 @@ DEVICE_TEST_CASE("a device loader gives a loader's views, drawn by the same para
   }
 }
 
-DEVICE_TEST_CASE("captured steps give the losses of steps that run one by one") {
+DEVICE_TEST_CASE("captured steps, whole or in micro-batches, give the losses of plain steps that run one by one") {
   once();
-  const auto run = [](bool captured) {
+  enum class Way { whole, in_parts, joined };
+  const auto run = [](Way way, DType dtype, bool captured) {
     auto model = tiny_model();
     model.to(test::device());
     const auto optimizer = Optimizers::make(Optimizers::sgd, model);
-    data::DeviceLoader loader(*tiny_pictures(), policy(), test::device(), {.batch_size = batch, .seed = 3});
+    data::DeviceLoader loader(*tiny_pictures(), policy(), test::device(),
+                              {.batch_size = batch, .seed = 3, .dtype = dtype});
     Tensor loss;
     const auto step = [&] {
-      loss = nn::nt_xent(model(loader.views()), {.temperature = 0.5});
+      const Tensor views = loader.views();
+      const Tensor z = way == Way::whole      ? model(views)
+                       : way == Way::in_parts ? nn::in_micro_batches(model, views, 11)
+                                              : test::joined(model, views, {10, 11, 11});
+      loss = nn::nt_xent(z, {.temperature = 0.5});
       loss.backward();
-      optimizer->step();
+      optimizer->step(loss);
     };
     std::optional<CapturedStep> graph;
     std::vector<double> losses;
@@ -169,9 +176,13 @@ DEVICE_TEST_CASE("captured steps give the losses of steps that run one by one") 
       }
     }
     CHECK(optimizer->steps() == steps);
+    for (const NamedTensor& tensor : model.state()) losses.push_back(nn::statistics_of(tensor.value).norm);
     return losses;
   };
-  CHECK(run(true) == run(false));
+  CHECK(run(Way::whole, DType::f32, true) == run(Way::whole, DType::f32, false));
+  for (const DType dtype : test::device_dtypes) {
+    CHECK(run(Way::in_parts, dtype, true) == run(Way::joined, dtype, false));
+  }
 }
 
 DEVICE_TEST_CASE("a fault in a layer's output or gradient is caught, named, and updates nothing") {
