@@ -39,8 +39,10 @@ void* CachingAllocator::allocate(std::size_t bytes) {
       trim_locked();
       block = source_->take(size);
     }
-    SIMCLR_CHECK(block != nullptr, "out of memory ", source_->describe(), ": asked for ", bytes, " bytes with ",
-                 stats_.in_use, " bytes in use; lower the batch size or the model's width");
+    if (block == nullptr) {
+      fail<OutOfMemory>("out of memory ", source_->describe(), ": asked for ", bytes, " bytes with ", stats_.in_use,
+                        " bytes in use; lower the batch size or the model's width");
+    }
     stats_.reserved += size;
     if (open_ != 0) private_pool_.emplace(block, open_);
   }

@@ -18,7 +18,7 @@ struct MemoryStats {
 class SIMCLR_API Allocator {
  public:
   virtual ~Allocator() = default;
-  /// Throws Error when the device has no memory left: what was asked for, what is held, what to lower.
+  /// Throws OutOfMemory when the device has none left: what was asked for, what is held, what to lower.
   virtual void* allocate(std::size_t bytes) = 0;
   virtual void release(void* block, std::size_t bytes) noexcept = 0;
   virtual MemoryStats stats() const = 0;

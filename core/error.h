@@ -8,18 +8,24 @@
 
 namespace simclr {
 
-/// The only exception type libsimclr throws. `what()` is one line: where, what was wrong, what to do.
+/// What libsimclr throws. `what()` is one line: where, what was wrong, what to do.
 class SIMCLR_API Error : public std::runtime_error {
  public:
   explicit Error(const std::string& message) : std::runtime_error(message) {}
 };
 
-/// Throws Error with its arguments streamed into one message.
-template <class... Parts>
+/// A device has no memory left for what was asked: less may fit.
+class SIMCLR_API OutOfMemory : public Error {
+ public:
+  using Error::Error;
+};
+
+/// Throws E with its arguments streamed into one message.
+template <class E = Error, class... Parts>
 [[noreturn]] void fail(const Parts&... parts) {
   std::ostringstream message;
   (message << ... << parts);
-  throw Error(message.str());
+  throw E(message.str());
 }
 
 }  // namespace simclr

@@ -278,7 +278,6 @@ const char* remedy(cudaError_t status) {
     case cudaErrorNoKernelImageForDevice:
     case cudaErrorInvalidDeviceFunction:
       return "this build has no kernels for this GPU's architecture; build with -DCMAKE_CUDA_ARCHITECTURES=native";
-    case cudaErrorMemoryAllocation: return "lower the batch size or the model's width";
     case cudaErrorIllegalAddress:
     case cudaErrorLaunchFailure:
     case cudaErrorAssert:
@@ -295,6 +294,9 @@ const char* remedy(cudaError_t status) {
 void check(cudaError_t status, const char* what) {
   if (status == cudaSuccess) return;
   cudaGetLastError();  // so that the next call does not report it again
+  if (status == cudaErrorMemoryAllocation) {
+    fail<OutOfMemory>("cuda: ", what, ": out of memory; lower the batch size or the model's width");
+  }
   fail("cuda: ", what, ": ", cudaGetErrorString(status), "; ", remedy(status));
 }
 

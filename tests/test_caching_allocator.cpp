@@ -199,6 +199,7 @@ TEST_CASE("out of memory says what was asked for, where, what is held, and what 
   CHECK(test::message_of([&] { toy.allocator.allocate(123'456); }) ==
         "out of memory on toy:0 (1.0 GiB free of 2.0 GiB): asked for 123456 bytes with 2048 bytes in use; lower the "
         "batch size or the model's width");
+  CHECK_THROWS_AS(toy.allocator.allocate(123'456), OutOfMemory);
   CHECK(toy.allocator.stats().in_use == 2048);
   CHECK(toy.allocator.stats().reserved == 2048);
   toy.allocator.release(held, 2048);

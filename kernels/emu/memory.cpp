@@ -18,7 +18,14 @@ namespace {
 constexpr std::byte guard_fill{0xa5};
 constexpr std::size_t alignment = 256;  // as every block of device memory
 
-constexpr std::size_t most_bytes = std::size_t{64} << 30;  // one block
+/// Of the whole device: SIMCLR_EMU_MEMORY bytes, or 64 GiB.
+std::size_t capacity() {
+  static const std::size_t bytes = [] {
+    const char* text = std::getenv("SIMCLR_EMU_MEMORY");
+    return text != nullptr ? std::strtoull(text, nullptr, 10) : std::uint64_t{64} << 30;
+  }();
+  return bytes;
+}
 
 struct Blocks {
   std::mutex mutex;
@@ -35,11 +42,16 @@ Blocks& blocks() {
 class GuardedAllocator final : public Allocator {
  public:
   void* allocate(std::size_t bytes) override {
-    SIMCLR_CHECK(bytes <= most_bytes, "out of memory on emu: asked for ", bytes, " bytes of at most ", most_bytes,
-                 "; lower the batch size or the model's width");
-    const std::size_t whole = (bytes + 2 * guard_bytes + alignment - 1) / alignment * alignment;
-    auto* memory = static_cast<std::byte*>(std::aligned_alloc(alignment, whole));
-    SIMCLR_CHECK(memory != nullptr, "out of memory on emu: asked for ", bytes, " bytes");
+    const std::size_t in_use = stats().in_use;
+    std::byte* memory = nullptr;
+    if (bytes <= capacity() - std::min(in_use, capacity())) {
+      const std::size_t whole = (bytes + 2 * guard_bytes + alignment - 1) / alignment * alignment;
+      memory = static_cast<std::byte*>(std::aligned_alloc(alignment, whole));
+    }
+    if (memory == nullptr) {
+      fail<OutOfMemory>("out of memory on emu: asked for ", bytes, " bytes with ", in_use,
+                        " bytes in use; lower the batch size or the model's width");
+    }
     std::byte* block = memory + guard_bytes;
     std::memset(block, 0xff, bytes);  // NaN in every floating dtype
     set_guard(memory);
