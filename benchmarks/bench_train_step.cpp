@@ -41,11 +41,13 @@ bench::Call convolutions(const bench::Bench& bench, const std::vector<bench::Con
 int main(int argc, char** argv) {
   bench::Bench bench("Times a training step beside its convolutions alone.");
   std::string preset = "reference";
-  std::int64_t views = 128;
+  std::int64_t views = 128, micro_batch = 0;
   int rounds = 7;
   bool graph = false, describe = false;
   bench.app.add_option("--preset", preset, "The recipe whose model is trained");
   bench.app.add_option("--views", views, "Views a step, two an image")->check(CLI::Range(4, 1 << 20));
+  bench.app.add_option("--micro-batch", micro_batch, "Images at a time, two views each; 0: the whole batch")
+      ->check(CLI::Range(0, 1 << 19));
   bench.app.add_option("--rounds", rounds, "Measured rounds, after one to warm up")->check(CLI::Range(1, 1000));
   bench.app.add_flag("--graph", graph, "Capture the step once and replay it");
   bench.app.add_flag("--describe", describe, "Print the model's figures instead, for the peers to build the same");
@@ -64,7 +66,8 @@ int main(int argc, char** argv) {
   nn::Sgd optimizer(model.parameters(), {.momentum = 0.9, .weight_decay = 5e-4}, nn::constant(0.01f));
   const Tensor x = bench.random({views, size, size, 3}, 7);
   const bench::Call step = [&] {
-    nn::nt_xent(model(x), {.temperature = r.temperature}).backward();
+    const Tensor z = nn::in_micro_batches(model, x, micro_batch > 0 ? micro_batch : views);
+    nn::nt_xent(z, {.temperature = r.temperature}).backward();
     optimizer.step();
   };
   const std::size_t peak = bench.peak_bytes(step);
@@ -81,6 +84,7 @@ int main(int argc, char** argv) {
   const bench::Times s = bench::summarize(steps), c = bench::summarize(convolving);
   bench.print("train_step", {{"preset", preset},
                              {"views", views},
+                             {"micro_batch", micro_batch},
                              {"graph", graph},
                              {"step_seconds", s.median},
                              {"step_least", s.least},

@@ -6,6 +6,7 @@
 #include "common/evaluation.h"
 #include "common/monitor.h"
 #include "common/nonfinite.h"
+#include "common/out_of_memory.h"
 #include "common/progress.h"
 #include "common/report_material.h"
 #include "common/run_folder.h"
@@ -89,7 +90,12 @@ void train(Training& t, RunState& state, RunCheckpoints& checkpoints, const Eval
     t.source->begin(static_cast<std::uint32_t>(state.epoch), state.step);
     mark = Clock::now();
     while (t.source->next()) {
-      step.run();
+      try {
+        step.run();
+      } catch (const simclr::OutOfMemory& error) {
+        step.forget_graph();
+        explain_out_of_memory(t, error);
+      }
       t.source->prefetch();
       const bool stop = StopRequest::requested(), save = checkpoints.due();
       if (step.full() || stop || save) record();
@@ -131,6 +137,10 @@ void describe(const Training& t, const RunFolder& run) {
   std::printf("%s\n%s, width %lld, %.2f million parameters; %s of %s; files in %s\n", t.sets.train->describe().c_str(),
               r.arch.c_str(), static_cast<long long>(r.width), static_cast<double>(parameters) / 1e6,
               counted(r.epochs, "epoch").c_str(), counted(t.steps_per_epoch(), "step").c_str(), run.path().c_str());
+  if (t.options.micro_batch > 0) {
+    std::printf("each step in micro-batches of at most %lld of its %lld images\n",
+                static_cast<long long>(t.options.micro_batch), static_cast<long long>(r.batch_size));
+  }
   if (t.compute.device.type == DeviceType::cpu) {
     std::printf("on the CPU, %s\n", counted(simclr::threads(), "thread").c_str());
   } else {

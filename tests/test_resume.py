@@ -225,6 +225,20 @@ class Resume(Base):
         self.assertEqual((self.out / "model.safetensors").read_bytes(), (whole / "model.safetensors").read_bytes())
         self.assertEqual(entries(self.out), entries(whole))
 
+    def test_micro_batches(self):
+        options = [*self.options, "--out", self.folder / "micro-whole", "--micro-batch"]
+        self.good(*options, "8")  # the whole batch
+        ours, theirs = (load_safetensors(out / "model.safetensors")[1] for out in (self.folder / "micro-whole", self.whole))
+        self.assertEqual(ours, theirs)
+        self.whole = self.folder / "micro-whole"
+        self.assertIn("micro-batches of at most 3 of its 8 images", self.good(*options, "3", "--overwrite"))
+        self.assertNotEqual(load_safetensors(self.whole / "model.safetensors")[1], theirs)
+        self.assertIn("<dt>micro_batch</dt><dd>3</dd>", (self.whole / "report.html").read_text())
+        self.stop(signal.SIGINT, *self.options, "--out", self.out, "--micro-batch", "3", after=lambda: self.steps() >= 4)
+        self.bad("--resume", "--out", self.out, "--micro-batch", "4", words=('"micro_batch" is 3', "now 4"))
+        self.good("--resume", "--out", self.out)
+        self.same_as_whole()
+
 
 class Config(Base):
     def write(self, text):

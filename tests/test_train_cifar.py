@@ -316,6 +316,8 @@ class BadOptions(Base):
                 ("--epochs", "0", "at least 1"), ("--epochs", "abc", "abc", "see train_cifar --help"),
                 ("--batch-size", "1", "at least 2"), ("--batch-size", "61", "the 60 training images"),
                 ("--batch-size", "-8", "at least 2"), ("--batch-size", "9" * 30),
+                ("--micro-batch", "1", "at least 2 images"), ("--micro-batch", "-8", "0: the whole batch"),
+                ("--micro-batch", "9", "more than --batch-size 8, which is the whole batch"),
                 ("--temperature", "0", "must be positive"), ("--temperature", "-1", "must be positive"),
                 ("--temperature", "nan", "must be positive"), ("--temperature", "inf", "must be positive"),
                 ("--lr", "0", "must be positive"), ("--lr", "inf", "must be positive"), ("--lr", "nan"),

@@ -1,9 +1,11 @@
 """examples/train_cifar on another device than the CPU: TRAIN_DEVICE, emu or cuda. TRAIN_CIFAR names the built program.
 Skipped where there is no such device."""
 import os
+import re
 import subprocess
 import sys
 import unittest
+import unittest.mock
 
 import test_train_cifar
 from support.tiny_data import load_safetensors
@@ -35,6 +37,21 @@ class OnDevice(test_train_cifar.Base):
         self.assertEqual(self.losses(*quick, "--no-graph"), on_device)
         host = self.losses(*quick, "--images", "host")
         self.assertAlmostEqual(on_device[0], host[0], delta=1e-4)  # views equal to 1e-5; later steps magnify it
+
+    @unittest.skipUnless(GPU == "emu", "a GPU's memory cannot be made smaller")
+    def test_out_of_memory_tells_the_micro_batch_that_fits(self):
+        def run(megabytes, *options):
+            with unittest.mock.patch.dict(test_train_cifar.ENVIRONMENT, {"SIMCLR_EMU_MEMORY": f"{megabytes}000000"}):
+                return self.run_on(self.cifar10, "cifar10", *self.small, "--dtype", "f32", "--limit", "0", "--batch-size",
+                                   "32", "--epochs", "1", "--no-evaluation", "--knn-every", "0", "--overwrite", *options)
+        done = run(4)
+        self.check_failed(done, "out of memory on emu: asked for ", "Try --micro-batch ", " (measured)")
+        images = int(re.search(r"Try --micro-batch (\d+): a step of the whole batch fits so", done.stderr)[1])
+        self.assertIn(images, (4, 8, 16))
+        self.check_failed(run(4, "--micro-batch", f"{2 * images}"), f"Try --micro-batch {images}: ")
+        done = run(4, "--micro-batch", f"{images}")
+        self.assertEqual((done.returncode, done.stderr), (0, ""), done.stdout)
+        self.check_failed(run(3), "Try a smaller --width or --size: not even --micro-batch 2 fits")
 
     def test_divergence_ends_at_its_step(self):
         for minutes, saved in (("10", []), ("0", ["step-00000001.safetensors"])):

@@ -118,8 +118,8 @@ int check_run(const TrainingOptions& options, const std::function<void(const std
   SIMCLR_CHECK(t.source->next(), "--batch-size ", r.batch_size, ": there is no batch");
   const Tensor views = t.source->views().clone();
   const double views_seconds = std::chrono::duration<double>(Clock::now() - start).count();
-  figures.views =
-      look_at_views(first_images(views, std::min(r.batch_size, most_images)), std::min(r.batch_size, most_images));
+  figures.views = look_at_views(nn::rows_of_images(views, 0, std::min(r.batch_size, most_images)),
+                                std::min(r.batch_size, most_images));
   std::string statistics;
   for (std::size_t c = 0; c < figures.views.mean.size(); ++c) {
     char text[48];
@@ -135,7 +135,7 @@ int check_run(const TrainingOptions& options, const std::function<void(const std
   std::fflush(stdout);
 
   const std::int64_t images = images_within(t, views, std::min(r.batch_size, most_images), overfit_step_seconds);
-  figures.overfit = overfit(t, first_images(views, images), overfit_seconds);
+  figures.overfit = overfit(t, nn::rows_of_images(views, 0, images), overfit_seconds);
   print_overfit(figures.overfit, t);
   print_gradients(figures.overfit);
   std::fflush(stdout);

@@ -47,10 +47,6 @@ Similarities similarities_of(const Tensor& z) {
   return {positive / static_cast<double>(images), pairs > 0 ? negative / pairs : 0};
 }
 
-Tensor loss_of(Training& t, const Tensor& views) {
-  return nn::nt_xent((*t.model)(views), {.temperature = t.options.recipe.temperature});
-}
-
 struct Cost {
   double seconds = 0, bytes = 0;
 };
@@ -60,7 +56,7 @@ struct Cost {
 Cost cost_of(Training& t, const Tensor& views) {
   auto& allocator = simclr::Context::of(t.compute.device).allocator();
   const auto step = [&] {
-    const Tensor loss = loss_of(t, views);
+    const Tensor loss = t.loss_of(views);
     loss.backward();
     t.optimizer->zero_grad();
     return loss.item();  // waits
@@ -141,17 +137,9 @@ ViewFigures look_at_views(const Tensor& views, std::int64_t images) {
   return figures;
 }
 
-Tensor first_images(const Tensor& views, std::int64_t images) {
-  const std::int64_t whole = views.dim(0) / 2;
-  Tensor part = Tensor::empty({2 * images, views.dim(1), views.dim(2), views.dim(3)}, views.dtype(), views.device());
-  part.narrow(0, images).copy_from(views.narrow(0, images));
-  part.narrow(images, images).copy_from(views.narrow(whole, images));
-  return part;
-}
-
 std::int64_t images_within(Training& t, const Tensor& views, std::int64_t most, double seconds) {
   const std::int64_t few = std::min<std::int64_t>(most, 8);
-  const double each = cost_of(t, first_images(views, few)).seconds / static_cast<double>(few);
+  const double each = cost_of(t, nn::rows_of_images(views, 0, few)).seconds / static_cast<double>(few);
   std::int64_t images = few;
   while (2 * images <= most && each * static_cast<double>(2 * images) <= seconds) images *= 2;
   return each * static_cast<double>(most) <= seconds ? most : images;
@@ -175,18 +163,18 @@ OverfitFigures overfit(Training& t, const Tensor& views, double seconds) {
     const simclr::NoGrad no_grad;
     return similarities_of(t.model->head()(features()));
   };
-  const auto first = nn::inspect(*t.model, [&] { return loss_of(t, views); });
+  const auto first = nn::inspect(*t.model, [&] { return t.loss_of(views); });
   figures.gradients = first.parameters;
   figures.nonfinite = first.nonfinite;
   if (!figures.nonfinite.empty()) return figures;
   figures.before = similarities();
   const auto start = Clock::now();
   for (int step = 0; step < most_steps && (step < least_steps || seconds_since(start) < seconds); ++step) {
-    const Tensor loss = loss_of(t, views);
+    const Tensor loss = t.loss_of(views);
     loss.backward();
     t.optimizer->step(loss);
     if (t.optimizer->bad_step() >= 0) {
-      figures.nonfinite = nn::inspect(*t.model, [&] { return loss_of(t, views); }).nonfinite;
+      figures.nonfinite = nn::inspect(*t.model, [&] { return t.loss_of(views); }).nonfinite;
       return figures;
     }
     figures.losses.push_back(loss.item());
@@ -204,18 +192,24 @@ CostFigures measure_cost(Training& t, const Tensor& views, double views_seconds)
   if (t.compute.device.type == simclr::DeviceType::cpu) figures.free_bytes = free_memory();
   try {
     const std::int64_t part = images_within(t, views, images, most_seconds);
-    const Cost cost = cost_of(t, first_images(views, part));
+    const Cost cost = cost_of(t, nn::rows_of_images(views, 0, part));
     figures.step_seconds = cost.seconds;
     figures.peak_bytes = cost.bytes;
-    if (part < images) {  // both are a constant and a part that grows with the batch
-      const std::int64_t half = std::max<std::int64_t>(part / 2, 2);
-      const Cost less = cost_of(t, first_images(views, half));
-      const double more =
-          static_cast<double>(images - part) / static_cast<double>(std::max<std::int64_t>(part - half, 1));
-      figures.step_seconds += more * std::max(cost.seconds - less.seconds, 0.0);
-      figures.peak_bytes += more * std::max(cost.bytes - less.bytes, 0.0);
+    if (part < images) {  // both are a constant and a part that grows with the batch, memory up to the micro-batch
+      const std::int64_t half = std::max<std::int64_t>(part / 2, 2), micro = t.options.micro_batch;
+      const Cost less = cost_of(t, nn::rows_of_images(views, 0, half));
+      const auto grown = [&](double from, double to, std::int64_t more) {
+        return to + std::max(to - from, 0.0) * static_cast<double>(more) /
+                        static_cast<double>(std::max<std::int64_t>(part - half, 1));
+      };
+      figures.step_seconds = grown(less.seconds, cost.seconds, images - part);
+      if (part <= micro) figures.step_seconds *= 4.0 / 3;  // these ran forward once
+      figures.peak_bytes = grown(less.bytes, cost.bytes, (micro > 0 ? std::max(micro, part) : images) - part);
       figures.measured = false;
     }
+  } catch (const simclr::OutOfMemory& error) {
+    figures.failed = error.what();
+    figures.fitting = find_micro_batch(t);
   } catch (const simclr::Error& error) {
     figures.failed = error.what();
   }

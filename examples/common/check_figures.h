@@ -1,5 +1,6 @@
 #pragma once
 
+#include "common/out_of_memory.h"
 #include "common/report.h"
 #include "common/training.h"
 
@@ -52,10 +53,9 @@ struct CostFigures {
   double free_bytes = 0;     // before the check, on the CPU; 0: not known
   bool measured = true;      // else extrapolated from smaller batches, as a whole one takes long
   std::string failed;        // why a step of the whole batch cannot be done; empty: it can
+  Fitting fitting;           // the micro-batch that fits where memory is why
 };
 CostFigures measure_cost(Training& training, const simclr::Tensor& views, double views_seconds);
 
-/// The first `images` pictures' views out of those of a whole batch, both [2N,...]; a copy.
-simclr::Tensor first_images(const simclr::Tensor& views, std::int64_t images);
 /// How many pictures a batch may have so that a step takes at most `seconds`, up to `most`; tries with few.
 std::int64_t images_within(Training& training, const simclr::Tensor& views, std::int64_t most, double seconds);

@@ -184,12 +184,15 @@ struct Judge {
     const CostFigures& c = f.cost;
     if (!c.failed.empty()) {
       say("memory", "a step of " + std::to_string(r.batch_size) + " pictures fails: " + c.failed,
-          "a smaller --batch-size, --size or --width");
+          c.fitting.images > 0 ? c.fitting.remedy() : "a smaller --batch-size, --size or --width");
     } else if (c.free_bytes > 0 && c.peak_bytes > c.free_bytes) {
+      const std::int64_t at_a_time = t.options.micro_batch > 0 ? t.options.micro_batch : r.batch_size;
+      const double share = c.free_bytes / c.peak_bytes * static_cast<double>(at_a_time);
+      const double fitting = std::exp2(std::max(1.0, std::floor(std::log2(share))));
       say("memory",
           "a step needs about " + number(c.peak_bytes / 1e9) + " GB, and " + number(c.free_bytes / 1e9) +
               " GB are free",
-          "a smaller --batch-size, --size or --width");
+          "--micro-batch " + number(fitting) + " or less, or a smaller --size or --width");
     }
   }
 };

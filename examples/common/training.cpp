@@ -48,8 +48,9 @@ std::shared_ptr<nn::ResNet> make_encoder(const TrainingOptions& o) {
                          {.stem = r.stem, .width = r.width, .channels = r.augmentation.channels, .seed = o.seed});
 }
 
-Tensor Training::loss() const {
-  return nn::nt_xent((*model)(source->views()), {.temperature = options.recipe.temperature});
+Tensor Training::loss_of(const Tensor& views) const {
+  const std::int64_t images = options.micro_batch > 0 ? options.micro_batch : options.recipe.batch_size;
+  return nn::nt_xent(nn::in_micro_batches(*model, views, images), {.temperature = options.recipe.temperature});
 }
 
 Training make_training(const TrainingOptions& options, const std::function<void(const std::string&)>& on_warning) {

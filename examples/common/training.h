@@ -41,7 +41,9 @@ struct Training {
   std::int64_t steps() const { return options.recipe.epochs * steps_per_epoch(); }
 
   /// The loss of the current batch, recorded for backward().
-  simclr::Tensor loss() const;
+  simclr::Tensor loss() const { return loss_of(source->views()); }
+  /// The loss of these views [2N,S,S,C], in the run's micro-batches.
+  simclr::Tensor loss_of(const simclr::Tensor& views) const;
 };
 
 /// Opens the data, makes the model and all around it. `on_warning` is told of unreadable samples. Throws simclr::Error

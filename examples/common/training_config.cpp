@@ -50,6 +50,7 @@ void visit(Fields& f, TrainingOptions& o) {
   f("head_batchnorm", r.head_batchnorm);
   f("epochs", r.epochs);
   f("batch_size", r.batch_size);
+  f("micro_batch", o.micro_batch);
   f("temperature", r.temperature);
   f("optimizer", r.optimizer);
   f("lr", r.lr);

@@ -93,6 +93,10 @@ void check(const TrainingOptions& o) {
   SIMCLR_CHECK(r.epochs >= 1, "--epochs ", r.epochs, ": at least 1 is needed");
   SIMCLR_CHECK(r.batch_size >= 2, "--batch-size ", r.batch_size,
                ": contrastive learning needs at least 2 images a batch, the others being the negatives");
+  SIMCLR_CHECK(o.micro_batch == 0 || o.micro_batch >= 2, "--micro-batch ", o.micro_batch,
+               ": batch norm needs at least 2 images; 0: the whole batch at a time");
+  SIMCLR_CHECK(o.micro_batch <= r.batch_size, "--micro-batch ", o.micro_batch, ": more than --batch-size ",
+               r.batch_size, ", which is the whole batch; leave it out");
   SIMCLR_CHECK(positive(r.temperature), "--temperature ", r.temperature, ": must be positive; 0.1 to 1 is usual");
   SIMCLR_CHECK(positive(r.lr), "--lr ", r.lr, ": must be positive");
   SIMCLR_CHECK(r.momentum >= 0 && r.momentum < 1, "--momentum ", r.momentum, ": must be in [0, 1)");
@@ -163,6 +167,11 @@ bool parse_command_line(int argc, char** argv, TrainingOptions& o) {
   app.add_option("--epochs", r.epochs, "Passes over the training images; more is better, up to about 1000")
       ->group(group);
   app.add_option("--batch-size", r.batch_size, "Images a step, each seen as two views; more are more negatives")
+      ->group(group);
+  app.add_option("--micro-batch", o.micro_batch,
+                 "Images of the batch that go through the network at a time, to save memory, at the cost of one more "
+                 "forward pass; the loss has the negatives of the whole batch, batch norm sees each part by itself. 0: "
+                 "the whole batch")
       ->group(group);
   app.add_option("--temperature", r.temperature, "Temperature of the loss; 0.5 and 0.2 are usual for CIFAR")
       ->group(group);

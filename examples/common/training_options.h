@@ -14,10 +14,11 @@ struct TrainingOptions {
   double cache_gb = -1;    // of a folder's decoded pictures in memory; negative: half of what is free
   std::string cache_dir;   // where those that do not fit are kept in a temporary file; empty: nowhere
 
-  std::string device = "auto";  // auto: the first GPU, else the CPU
-  std::string dtype = "auto";   // f32, bf16 or auto: bf16 on a GPU
-  std::string images = "auto";  // where they are kept and turned into views: auto, host or device
-  bool graph = true;            // capture a step and replay it, on a GPU
+  std::string device = "auto";   // auto: the first GPU, else the CPU
+  std::string dtype = "auto";    // f32, bf16 or auto: bf16 on a GPU
+  std::string images = "auto";   // where they are kept and turned into views: auto, host or device
+  bool graph = true;             // capture a step and replay it, on a GPU
+  std::int64_t micro_batch = 0;  // images that the network computes at a time; 0: the whole batch
 
   std::uint64_t seed = 0;
   int threads = 0;  // 0: one a processor

@@ -11,6 +11,8 @@
 /// captured and replayed. Losses stay on the device until they are asked for, so that the host does not wait.
 class TrainingStep {
  public:
+  static constexpr int eager_steps = 3;  // before a capture, until buffers and the libraries' plans exist
+
   /// `step` runs forward, backward and the update, and returns the loss, an f32 scalar.
   TrainingStep(simclr::Device device, bool capture, std::function<simclr::Tensor()> step)
       : device_(device),
@@ -20,7 +22,6 @@ class TrainingStep {
                                       device)) {}
 
   void run() {
-    constexpr int eager_steps = 3;  // until buffers and the libraries' plans exist
     if (capture_ && !graph_ && ran_ == eager_steps) graph_.emplace(device_, [this] { loss_ = step_(); });
     if (graph_) {
       graph_->replay();

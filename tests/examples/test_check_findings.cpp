@@ -25,35 +25,54 @@ struct Run {
                                            .value = {.count = 9, .norm = 2},
                                            .gradient = {.count = 9, .norm = gradient}});
     }
-    figures.cost = {.step_seconds = 1, .views_seconds = 1, .peak_bytes = 1e9, .free_bytes = 2e9, .failed = {}};
+    figures.cost = {
+        .step_seconds = 1, .views_seconds = 1, .peak_bytes = 1e9, .free_bytes = 2e9, .failed = {}, .fitting = {}};
   }
 
-  /// What is found, in one line each: "memory: ...".
+  /// What is found, in one line each: "memory: ...; try ...".
   std::vector<std::string> findings() const {
     std::vector<std::string> lines;
     for (const Finding& f : findings_of(training, figures)) {
       CHECK_FALSE(f.remedy.empty());
-      lines.push_back(f.about + ": " + f.problem);
+      lines.push_back(f.about + ": " + f.problem + "; try " + f.remedy);
     }
     return lines;
   }
 };
 
-void finds(const std::string& begin, const std::function<void(Run&)>& spoil) {
+void finds(const std::string& begin, const std::function<void(Run&)>& spoil, const std::string& remedy = "") {
   Run run;
   spoil(run);
   const auto lines = run.findings();
   REQUIRE(lines.size() == 1);
-  CHECK_THAT(lines[0], Catch::StartsWith(begin));
+  CHECK_THAT(lines[0], Catch::StartsWith(begin) && Catch::EndsWith(remedy));
 }
 
 }  // namespace
 
 TEST_CASE("a good run has nothing wrong, and each thing that is wrong is found alone") {
   CHECK(Run().findings().empty());
-  finds("memory: a step needs about 3 GB, and 2 GB are free", [](Run& r) { r.figures.cost.peak_bytes = 3e9; });
-  finds("memory: a step of 512 pictures fails: out of memory on cuda:0",
-        [](Run& r) { r.figures.cost.failed = "out of memory on cuda:0: asked for much"; });
+  finds(
+      "memory: a step needs about 3 GB, and 2 GB are free", [](Run& r) { r.figures.cost.peak_bytes = 3e9; },
+      "try --micro-batch 256 or less, or a smaller --size or --width");
+  finds(
+      "memory: a step needs about 99 GB",
+      [](Run& r) {
+        r.figures.cost.peak_bytes = 99e9;
+        r.training.options.micro_batch = 200;
+      },
+      "try --micro-batch 4 or less, or a smaller --size or --width");
+  finds(
+      "memory: a step of 512 pictures fails: out of memory on cuda:0",
+      [](Run& r) { r.figures.cost.failed = "out of memory on cuda:0: asked for much"; },
+      "try a smaller --batch-size, --size or --width");
+  finds(
+      "memory: a step of 512 pictures fails: out of memory on cuda:0",
+      [](Run& r) {
+        r.figures.cost.failed = "out of memory on cuda:0: asked for much";
+        r.figures.cost.fitting = {.images = 128, .peak_bytes = 1.5e9};
+      },
+      "try --micro-batch 128: a step of the whole batch fits so, in 1.5 GB (measured)");
   finds("gradients: the gradient of layer0.030000 vanishes",
         [](Run& r) { r.figures.overfit.gradients[3].gradient.norm = 1e-7; });
   finds("gradients: the gradient of layer5.000000 explodes",
