@@ -25,11 +25,15 @@ def seconds_of(run, device):
     return begin.elapsed_time(end) / 1e3
 
 
+def cold_bytes(device, cold_mb=None):
+    """More than its caches hold."""
+    return ({"cuda": 256, "cpu": 64}[device] if cold_mb is None else cold_mb) * 2**20
+
+
 def copies_of(tensors, device, cold_mb=None):
     """Clones of a case's tensors, so many that together they exceed the caches."""
-    cold = {"cuda": 256, "cpu": 64}[device] if cold_mb is None else cold_mb
     size = sum(t.numel() * t.element_size() for t in tensors)
-    count = min(max(cold * 2**20 // max(size, 1) + 1, 2), MOST_COPIES)
+    count = min(max(cold_bytes(device, cold_mb) // max(size, 1) + 1, 2), MOST_COPIES)
     return [[t.detach().clone().requires_grad_(t.requires_grad) for t in tensors] for _ in range(count)]
 
 

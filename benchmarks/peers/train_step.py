@@ -2,9 +2,9 @@
 """Times the SimCLR training step of benchmarks/bench_train_step in PyTorch and prints one JSON line.
 
 The same model, batch and optimizer: ResNet-18 with the CIFAR stem (torchvision's blocks), projection head, NT-Xent and
-SGD. On the CPU the faster of contiguous and channels-last memory is what counts. On a GPU memory is channels-last, bf16
-is autocast, and the step runs eagerly, captured in a CUDA graph, compiled, compiled with `reduce-overhead`, and compiled
-and captured; the fastest counts, and all are printed. Needs torch and torchvision.
+SGD. On the CPU memory is contiguous or channels-last, and the step runs eagerly or compiled. On a GPU memory is
+channels-last, bf16 is autocast, and the step runs eagerly, captured in a CUDA graph, compiled, compiled with
+`reduce-overhead`, and compiled and captured. The fastest counts, and all are printed. Needs torch and torchvision.
 """
 import argparse
 import json
@@ -13,6 +13,7 @@ import sys
 import torch
 import torchvision
 
+from harness import message
 from kernels import nt_xent
 from timing import measure
 
@@ -37,17 +38,30 @@ def resnet18(width):
     return model
 
 
+def make_model(width, head_hidden):
+    features = 8 * width
+    hidden = head_hidden or features
+    return torch.nn.Sequential(resnet18(width), torch.nn.Linear(features, hidden), torch.nn.ReLU(),
+                               torch.nn.Linear(hidden, 128, bias=False))
+
+
+def has_fused(device):
+    """Of the fused SGD: in versions that can compile on a GPU, and later on the CPU too."""
+    if device == "cuda":
+        return hasattr(torch, "compile")
+    return tuple(int(part) for part in torch.__version__.split(".")[:2]) >= (2, 4)
+
+
+def make_optimizer(model, fused=False):
+    form = {"fused": True} if fused else {}  # an old version does not know the word
+    return torch.optim.SGD(model.parameters(), lr=0.01, momentum=0.9, weight_decay=5e-4, **form)
+
+
 def make_step(args, memory_format, compile_mode=None):
     """A training step, on a model of its own."""
     torch.manual_seed(0)
-    features = 8 * args.width
-    hidden = args.head_hidden or features
-    model = torch.nn.Sequential(resnet18(args.width), torch.nn.Linear(features, hidden), torch.nn.ReLU(),
-                                torch.nn.Linear(hidden, 128, bias=False))
-    model = model.to(args.device, memory_format=memory_format)
-    on_gpu = args.device == "cuda"
-    fused = {"fused": True} if on_gpu and hasattr(torch, "compile") else {}  # as old as torch.compile is, or older
-    optimizer = torch.optim.SGD(model.parameters(), lr=0.01, momentum=0.9, weight_decay=5e-4, **fused)
+    model = make_model(args.width, args.head_hidden).to(args.device, memory_format=memory_format)
+    optimizer = make_optimizer(model, fused=has_fused(args.device))
     x = (torch.rand(args.views, 3, args.size, args.size, device=args.device) * 2 - 1)
     x = x.contiguous(memory_format=memory_format)
 
@@ -70,7 +84,11 @@ def variants(args):
     """{name: (memory format, torch.compile's mode, whether to capture the whole step)}"""
     contiguous, last = torch.contiguous_format, torch.channels_last
     if args.device == "cpu":
-        return {"contiguous": (contiguous, None, False), "channels_last": (last, None, False)}
+        found = {"contiguous": (contiguous, None, False), "channels_last": (last, None, False)}
+        if hasattr(torch, "compile"):
+            found.update({"compile, contiguous": (contiguous, "default", False),
+                          "compile, channels_last": (last, "default", False)})
+        return found
     found = {"eager": (last, None, False), "graph": (last, None, True)}
     if hasattr(torch, "compile"):
         found.update({"compile": (last, "default", False), "reduce-overhead": (last, "reduce-overhead", False),
@@ -89,7 +107,7 @@ def main():
     parser.add_argument("--seconds", type=float, default=0.0,
                         help="to be spent on each variant; at least three steps are measured")
     parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--only", nargs="+", help="of the variants")
+    parser.add_argument("--only", nargs="+", help="of the variants, by name")
     args = parser.parse_args()
     args.dtype = args.dtype or ("bf16" if args.device == "cuda" else "f32")
     torch.set_num_threads(args.threads)
@@ -110,7 +128,7 @@ def main():
             if args.device == "cuda":
                 peaks[name] = torch.cuda.max_memory_allocated()
         except Exception as error:  # a variant that cannot do it is a result
-            errors[name] = f"{type(error).__name__}: {error}"[:200]
+            errors[name] = message(error)
     if not seconds:
         sys.exit(f"train_step: {errors}")
     best = min(seconds, key=seconds.get)
