@@ -29,14 +29,17 @@ int main(int argc, char** argv) {
         const Tensor z = bench.random({m, d}, 1);
         // Each pair once forward; backward recomputes the similarities and has one more product, all of the square.
         const double square = static_cast<double>(m) * static_cast<double>(m) * static_cast<double>(d);
-        const double forward_flop = square, backward_flop = 4 * square;
+        const bench::Cost forward_cost{.flop = square, .exps = square / static_cast<double>(2 * d)};
+        const bench::Cost backward_cost{.flop = 4 * square, .exps = square / static_cast<double>(d)};
+        const bench::Cost both_cost{.flop = forward_cost.flop + backward_cost.flop,
+                                    .exps = forward_cost.exps + backward_cost.exps};
 
-        bench.measure(std::string("nt_xent forward") + figures, {.flop = forward_flop}, [&]() -> bench::Call {
+        bench.measure(std::string("nt_xent forward") + figures, forward_cost, [&]() -> bench::Call {
           return [z = z.clone(), tau, result = kernels::NtXentResult()]() mutable {
             result = kernels::nt_xent_forward(z, z, tau);
           };
         });
-        bench.measure(std::string("nt_xent backward") + figures, {.flop = backward_flop}, [&]() -> bench::Call {
+        bench.measure(std::string("nt_xent backward") + figures, backward_cost, [&]() -> bench::Call {
           const Tensor own = z.clone();
           const kernels::NtXentResult forward = kernels::nt_xent_forward(own, own, tau);
           const Tensor dloss = Tensor::full({}, 1.0, forward.loss.dtype(), bench.device);
@@ -51,10 +54,9 @@ int main(int argc, char** argv) {
             gradient = kernels::nt_xent_backward(forward.saved, dloss);
           };
         };
-        bench.measure(std::string("nt_xent forward + backward") + figures, {.flop = forward_flop + backward_flop}, both,
-                      [&](const bench::Times&) {
-                        return bench::Json{{"peak_bytes", bench.peak_bytes(both())}};
-                      });
+        bench.measure(std::string("nt_xent forward + backward") + figures, both_cost, both, [&](const bench::Times&) {
+          return bench::Json{{"peak_bytes", bench.peak_bytes(both())}};
+        });
       }
     }
   }

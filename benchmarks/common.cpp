@@ -1,5 +1,7 @@
 #include "common.h"
 
+#include "exp2_rate.h"
+
 #include <simclr/core/error.h>
 #include <simclr/core/parallel.h>
 #include <simclr/core/random.h>
@@ -150,15 +152,16 @@ Times Bench::time(const std::function<Call()>& make) const {
 void Bench::measure(const std::string& name, const Cost& cost, const std::function<Call()>& make,
                     const std::function<Json(const Times&)>& further) {
   try {
-    const double bandwidth = cost.bytes > 0 ? copy_bandwidth() : 1, rate = cost.flop > 0 ? gemm_rate() : 1;
+    const std::vector<Limit> limits = limits_of(cost);
     const Times t = time(make);
     Json figures = {{"seconds", t.median}, {"least", t.least}, {"most", t.most}, {"spread", t.spread()}};
     if (cost.bytes > 0) figures["gb_per_second"] = cost.bytes / t.median / 1e9;
     if (cost.flop > 0) figures["tflops"] = cost.flop / t.median / 1e12;
-    const double moving = cost.bytes / bandwidth, computing = cost.flop / rate;
-    if (moving > 0 || computing > 0) {
-      figures["share_of_limit"] = std::max(moving, computing) / t.median;
-      figures["limit"] = moving > computing ? "copy" : "gemm";
+    const auto limit = std::max_element(limits.begin(), limits.end(),
+                                        [](const Limit& a, const Limit& b) { return a.seconds < b.seconds; });
+    if (limit != limits.end()) {
+      figures["share_of_limit"] = limit->seconds / t.median;
+      figures["limit"] = limit->name;
     }
     if (further) figures.update(further(t));
     print(name, figures);
@@ -166,6 +169,19 @@ void Bench::measure(const std::string& name, const Cost& cost, const std::functi
     failed_ = true;
     print(name, {{"error", error.what()}});
   }
+}
+
+std::vector<Bench::Limit> Bench::limits_of(const Cost& cost) {
+  std::vector<Limit> limits;
+  if (device.type != simclr::DeviceType::cpu) limits.push_back({"launch", launch_seconds()});
+  if (cost.bytes > 0) limits.push_back({"copy", cost.bytes / copy_bandwidth()});
+  const double products = cost.flop > 0 ? cost.flop / gemm_rate() : 0;
+  const double powers = cost.exps > 0 && has_exp2(device) ? cost.exps / exp2_rate() : 0;
+  if (products > 0) limits.push_back({"gemm", products});
+  if (powers > 0) limits.push_back({"exp2", powers});
+  // A GPU has units of their own for both; on the CPU the same ones compute them.
+  if (products > 0 && powers > 0 && !on_gpu()) limits.push_back({"gemm + exp2", products + powers});
+  return limits;
 }
 
 void Bench::print(const std::string& name, const Json& figures) const {
@@ -208,6 +224,26 @@ double Bench::gemm_rate() {
   gemm_rate_ = 2 * std::pow(static_cast<double>(n), 3) / t.median;
   print("limit: gemm", {{"seconds", t.median}, {"spread", t.spread()}, {"size", n}, {"tflops", gemm_rate_ / 1e12}});
   return gemm_rate_;
+}
+
+double Bench::exp2_rate() {
+  if (exp2_rate_ > 0) return exp2_rate_;
+  const std::int64_t count = by_device(1 << 22, 1 << 16, 1 << 10);
+  const int rounds = by_device(256, 64, 2);
+  const Tensor x = uniform({count}, 3, DType::f32, device);
+  const Times t = time([&]() -> Call { return [x = x.clone(), rounds]() mutable { exp2(x, rounds); }; });
+  exp2_rate_ = static_cast<double>(count) * rounds / t.median;
+  print("limit: exp2", {{"seconds", t.median}, {"spread", t.spread()}, {"exps_per_second", exp2_rate_}});
+  return exp2_rate_;
+}
+
+double Bench::launch_seconds() {
+  if (launch_seconds_ > 0) return launch_seconds_;
+  const Tensor one = Tensor::zeros({1}, DType::f32, device);
+  const Times t = time([&]() -> Call { return [one = one.clone()]() mutable { one.fill(1); }; });
+  launch_seconds_ = t.median;
+  print("limit: launch", {{"seconds", t.median}, {"spread", t.spread()}});
+  return launch_seconds_;
 }
 
 }  // namespace bench

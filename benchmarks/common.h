@@ -50,9 +50,10 @@ class Timed {
   std::size_t next_ = 0;  // the call whose turn it is
 };
 
-/// What a call reads and writes at least, each byte once, and what it computes. 0: does not count.
+/// What a call reads and writes at least, each byte once, what it multiplies and adds, and the powers that it takes. 0:
+/// does not count.
 struct Cost {
-  double bytes = 0, flop = 0;
+  double bytes = 0, flop = 0, exps = 0;
 };
 
 /// A benchmark program: its options, and what it prints, one line of JSON a case.
@@ -90,14 +91,24 @@ class Bench {
   std::size_t peak_bytes(const Call& call) const;
 
  private:
+  /// A call cannot take less, by what the machine was seen to do.
+  struct Limit {
+    const char* name;
+    double seconds;
+  };
+
   Times time(const std::function<Call()>& make) const;
-  double copy_bandwidth();  // bytes read and written a second; measured and printed once
+  std::vector<Limit> limits_of(const Cost& cost);
+  // Measured and printed once:
+  double copy_bandwidth();  // bytes read and written a second
   double gemm_rate();       // FLOP a second
+  double exp2_rate();       // powers of two a second
+  double launch_seconds();  // one kernel that does next to nothing
 
   std::string device_name_ = "cpu", dtype_name_;
   int threads_;
   int cold_ = -1;  // MB
-  double copy_bandwidth_ = 0, gemm_rate_ = 0;
+  double copy_bandwidth_ = 0, gemm_rate_ = 0, exp2_rate_ = 0, launch_seconds_ = 0;
   bool failed_ = false;
 };
 
