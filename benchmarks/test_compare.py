@@ -6,98 +6,182 @@ import subprocess
 import sys
 import tempfile
 
-COMPARE = pathlib.Path(__file__).with_name("compare.py")
+BENCHMARKS = pathlib.Path(__file__).resolve().parent
+COMPARE = BENCHMARKS / "compare.py"
+sys.path.insert(0, str(BENCHMARKS))
+from comparison import record  # noqa: E402
 
-# A program that prints what its name, or that of the script it is told to run, has in `answers`.
+# A program that prints what its name, or that of the script it is told to run, has in `answers`; the first that fits.
 STUB = """#!{python}
-import json, pathlib, sys
+import json, pathlib, sys, time
 answers = json.loads({answers!r})
 told = " ".join([pathlib.Path(sys.argv[0]).name, *sys.argv[1:]])
+if "train_cifar" in told:
+    out = pathlib.Path(sys.argv[sys.argv.index("--out") + 1])
+    out.joinpath("log.jsonl").write_text("".join(json.dumps(line) + "\\n" for line in answers["train_cifar"][0]))
+    time.sleep(0 if "--limit" in sys.argv else 60)
+    sys.exit()
+with open({log!r}, "a") as log:
+    log.write(told + "\\n")
 for key, (lines, code) in answers.items():
     if all(word in told for word in key.split()):
         print("\\n".join(json.dumps(line) for line in lines))
         sys.exit(code)
 sys.exit("no answer to: " + told)
 """
+VERSIONS = {"-c importlib.metadata": ([{"Python": "3.11", "torch": "2.9"}], 0)}
 
 
-def compare(folder, device, what, answers):
-    """The records of a run, and the Markdown."""
-    bench = folder / "build" / "benchmarks"
-    bench.mkdir(parents=True, exist_ok=True)
-    for name in [*(f"bench_{op}" for op in ("train_step", "nt_xent", "batchnorm", "augment")), "python"]:
-        (bench / name).write_text(STUB.format(python=sys.executable, answers=json.dumps(answers)))
-        (bench / name).chmod(0o755)
-    subprocess.run([sys.executable, COMPARE, "--device", device, "--what", *what, "--build", folder / "build", "--python",
-                    bench / "python", "--rounds", "2", "--out", folder], check=True, stdout=subprocess.DEVNULL)
+def compare(folder, device, what, answers, *more):
+    """The records of a run, the Markdown, and what was run."""
+    for name in [*(f"benchmarks/bench_{op}" for op in ("train_step", "nt_xent", "batchnorm", "augment")),
+                 "examples/train_cifar", "python"]:
+        program = folder / "build" / name
+        program.parent.mkdir(parents=True, exist_ok=True)
+        program.write_text(STUB.format(python=sys.executable, answers=json.dumps(VERSIONS | answers),
+                                       log=str(folder / "commands")))
+        program.chmod(0o755)
+    subprocess.run([sys.executable, COMPARE, "--device", device, "--what", *what, "--build", folder / "build",
+                    "--python", folder / "build" / "python", "--rounds", "2", "--out", folder, *more], check=True,
+                   stdout=subprocess.DEVNULL)
     (written,) = folder.glob(f"*-{device}.json")
-    record = json.loads(written.read_text())
-    for r in record["results"]:
+    found = json.loads(written.read_text())
+    assert found["versions"]["torch"] == "2.9" and found["machine"] and found["commit"] and found["date"], found
+    for r in found["results"]:
         assert r["device"] == device and {"case", "ours", "peer", "unit", "ratio", "target", "met"} <= r.keys(), r
-    return {r["case"]: r for r in record["results"]}, written.with_suffix(".md").read_text()
+    return {r["case"]: r for r in found["results"]}, written.with_suffix(".md").read_text(), \
+        (folder / "commands").read_text().splitlines()
+
+
+def expect(records, case, met, ratio, target):
+    r = records[case]
+    assert (r["met"], r["target"]) == (met, target), r
+    assert ratio is None and r["ratio"] is None or ratio is not None and abs(r["ratio"] - ratio) < 1e-9, r
+
+
+def peer(case, name, **figures):
+    return {"case": case, "peer": name, "torch": "2.9", **figures}
+
+
+SHAPE = {"bench_train_step --describe quick": ([{"width": 16, "size": 16, "head_hidden": 1024}], 0),
+         "bench_train_step --describe": ([{"width": 64, "size": 32, "head_hidden": 1024}], 0)}
 
 
 def test_gpu(folder):
     small, large = ("nt_xent forward + backward, M 1024, D 128, tau 0.5",
                     "nt_xent forward + backward, M 131072, D 128, tau 0.5")
-    norm = "batchnorm + relu forward, 1024x32x32x64"
-
-    def peer(case, name, **figures):
-        return {"case": case, "peer": name, "torch": "2.0", **figures}
-
-    records, markdown = compare(folder, "cuda", ["step", "nt_xent", "batchnorm"], {
+    lost, norm = "nt_xent forward, M 8192, D 64, tau 0.5", "batchnorm + relu forward, 1024x32x32x64"
+    records, markdown, _ = compare(folder, "cuda", ["step", "nt_xent", "batchnorm"], {
+        **SHAPE,
         "bench_nt_xent 131072": ([{"case": "limit: gemm", "seconds": 1.0},
-                                  {"case": small, "seconds": 1e-5, "share_of_limit": 0.5, "peak_bytes": 1 << 20},
-                                  {"case": large, "seconds": 2e-2, "share_of_limit": 0.7, "peak_bytes": 1 << 28}], 0),
-        "bench_nt_xent": ([{"case": "nt_xent forward, M 8192", "error": "no kernel"}], 1),
-        "bench_batchnorm": ([{"case": norm, "seconds": 1e-4, "share_of_limit": 0.75}], 0),
+                                  {"case": small, "seconds": 1e-5, "share_of_limit": 0.5, "limit": "exp2",
+                                   "peak_bytes": 1 << 20},
+                                  {"case": large, "seconds": 2e-2, "share_of_limit": 0.7, "limit": "gemm",
+                                   "peak_bytes": 1 << 28}], 0),
+        "bench_nt_xent": ([{"case": lost, "error": "no kernel"}], 1),
+        "bench_batchnorm": ([{"case": norm, "seconds": 1e-4, "share_of_limit": 0.75, "limit": "copy"}], 0),
         "bench_train_step": ([{"step_seconds": 0.002, "over_convolutions": 1.5}], 0),
-        "kernels.py nt_xent 131072": ([peer(small, "PyTorch", seconds=4e-5, peak_bytes=5 << 20),
+        "kernels.py nt_xent 131072 --memory": ([peer(small, "PyTorch", peak_bytes=5 << 20)], 0),
+        "kernels.py nt_xent 131072": ([peer(small, "PyTorch", seconds=6e-5), peer(small, "lightly", seconds=4e-5),
+                                       peer(small, "compiled PyTorch", seconds=1e-5),
                                        peer(large, "PyTorch", error="out of memory"),
                                        peer(large, "compiled PyTorch", seconds=6e-2)], 0),
-        "kernels.py": ([peer(norm, "PyTorch", seconds=3e-4)], 0),
-        "train_step.py": ([{"torch": "2.0", "errors": {"graph": "failed"},
+        "kernels.py": ([peer(norm, "PyTorch", seconds=3e-4), peer(lost, "PyTorch", seconds=1e-3)], 0),
+        "train_step.py": ([{"errors": {"graph": "failed"},
                             "seconds": {"eager": 0.008, "compile": 0.004, "reduce-overhead": 0.003}}], 0),
     })
-
-    def expect(case, met, ratio, target):
-        r = records[case]
-        assert (r["met"], r["target"]) == (met, target), r
-        assert ratio is None and r["ratio"] is None or abs(r["ratio"] - ratio) < 1e-9, r
-
-    expect(f"{small}, against PyTorch", False, 4.0, ">= 5.0")
-    expect(f"{small}, memory", None, 5.0, "")
-    expect(f"{large}, against PyTorch", None, None, ">= 7.0")
-    expect(f"{large}, against compiled PyTorch", True, 3.0, ">= 2.0")
-    expect(f"{large}, memory", True, None, "libsimclr < 1024")
-    expect(f"{norm}, against PyTorch", None, 3.0, "")
-    expect(f"{norm}, share of the copy bandwidth", False, 0.75, ">= 0.8")
-    expect("ResNet-18 step, 256 views, against compiled PyTorch", True, 1.5, ">= 1.5")
-    expect("ResNet-18 step, 1024 views, against PyTorch", None, 4.0, "")
-    expect("ResNet-18 step, 8192 views, over its convolutions alone", None, 1.5, "")
+    expect(records, f"{small}, against PyTorch", None, 6.0, "")
+    expect(records, f"{small}, against lightly", False, 4.0, ">= 5")  # the strongest that is eager
+    expect(records, f"{small}, against compiled PyTorch", None, 1.0, "")
+    expect(records, f"{small}, memory, against PyTorch", None, 5.0, "")
+    expect(records, f"{large}, against PyTorch", None, None, ">= 7")
+    expect(records, f"{large}, against compiled PyTorch", True, 3.0, ">= 2")
+    expect(records, f"{large}, memory", True, None, "libsimclr < 1024 MiB")
+    expect(records, f"{norm}, against PyTorch", None, 3.0, "")
+    expect(records, f"{norm}, share of the copy bandwidth", False, 0.75, "libsimclr >= 0.8 x")
+    expect(records, "ResNet-18 step, 256 views, against compiled PyTorch", True, 1.5, ">= 1.5")
+    expect(records, "ResNet-18 step, 1024 views, against compiled PyTorch", True, 1.5, ">= 1.15")
+    expect(records, "ResNet-18 step, 1024 views, against PyTorch", None, 4.0, "")
+    expect(records, "ResNet-18 step, 8192 views, over its convolutions alone", None, 1.5, "")
+    expect(records, f"{lost}, against PyTorch", None, None, "")
+    assert records[f"{lost}, against PyTorch"]["note"] == "libsimclr: no kernel", records
     assert "out of memory" in markdown and "limit: gemm" not in markdown, markdown
-    assert f"| {small}, against PyTorch | 0.01 | 0.04 | ms | 4.00 | >= 5.0 | no | 0.50 |" in markdown, markdown
+    row = f"| {small}, against lightly | 0.01 | 0.04 | ms | 4.00 | >= 5 | **no** | 0.50 of exp2 |"
+    assert row in markdown, markdown
 
 
 def test_cpu(folder):
-    records, _ = compare(folder, "cpu", ["step"], {
-        "bench_train_step --describe": ([{"width": 16, "size": 16, "head_hidden": 1024}], 0),
-        "bench_train_step quick": ([{"views_per_second": 300.0, "over_convolutions": 1.2}], 0),
-        "bench_train_step": ([{"views_per_second": 60.0, "over_convolutions": 1.4}], 0),
-        "bench_augment quick": ([{"case": "limit: copy"}, {"case": "augment CIFAR", "views_per_second": 900.0}], 0),
-        "train_step.py 512": ([{"views_per_second": 100.0, "torch": "1.13"}], 0),
-        "train_step.py": ([{"views_per_second": 80.0, "torch": "1.13"}], 0),
-    })
-    found = {case: (round(r["ratio"], 9), r["met"]) for case, r in records.items()}
-    quick = "quick's ResNet-18 (width 16, 16 pixels), 512 views"
-    assert found == {"ResNet-18, 128 views, against PyTorch": (0.75, False),
-                     "ResNet-18, 128 views, step over its convolutions alone": (1.4, False),
-                     f"{quick}, against PyTorch": (3.0, True),
-                     f"{quick}, step over its convolutions alone": (1.2, True),
-                     "augmenting CIFAR views, against quick's step": (3.0, True)}, found
+    both, view = "nt_xent forward + backward, M 2048, D 128, tau 0.5", "augment CIFAR, reference, 2 x 4096"
+    quick, whole = "quick's ResNet-18 (width 16, 16 pixels)", "ResNet-18 step, 128 views"
+    records, markdown, commands = compare(folder, "cpu", ["nt_xent", "augment", "step", "start", "epoch"], {
+        **SHAPE,
+        "bench_nt_xent 2048": ([{"case": both, "seconds": 1.0, "peak_bytes": 1 << 20}], 0),
+        "bench_nt_xent": ([{"case": "nt_xent forward, M 8192, D 64, tau 0.5", "seconds": 1.0}], 0),
+        "bench_augment": ([{"case": view, "seconds": 0.5}], 0),
+        "bench_train_step quick": ([{"step_seconds": 0.1, "over_convolutions": 1.2}], 0),
+        "bench_train_step": ([{"step_seconds": 1.0, "over_convolutions": 1.14}], 0),
+        "train_cifar": ([{"event": "step"}, {"event": "epoch", "seconds": 3.0},
+                         {"event": "epoch", "seconds": 5.0}], 0),
+        "kernels.py nt_xent 2048 --memory": ([peer(both, "PyTorch", peak_bytes=200 << 20),
+                                              peer(both, "compiled PyTorch", peak_bytes=50 << 20)], 0),
+        "kernels.py nt_xent 2048": ([peer(both, "PyTorch", seconds=4.0),
+                                     peer(both, "compiled PyTorch", seconds=1.5),
+                                     peer(both, "pytorch-metric-learning", seconds=9.0)], 0),
+        "kernels.py nt_xent": ([peer("other", "PyTorch", seconds=1.0)], 0),
+        "kernels.py augment": ([peer(view, "PyTorch", seconds=0.1),
+                                peer(view, "torchvision v2, per image", seconds=6.0, form="PIL, 2 processes")], 0),
+        "train_step.py 512": ([{"seconds": {"channels_last": 0.2},
+                                "errors": {"compile, contiguous": "no compiler"}}], 0),
+        "train_step.py --only channels_last": ([{"seconds": {"channels_last": 1.1}, "errors": {}}], 0),
+        "train_step.py": ([{"seconds": {"contiguous": 1.4, "channels_last": 1.2}, "errors": {}}], 0),
+        "first_step.py": ([{"loss": 6.0}], 0),
+        "epoch.py": ([{"seconds": {"eager, per image": 9.0, "compiled, batched": 6.0, "eager, batched": 8.0},
+                       "errors": {}}], 0),
+    }, "--data", str(folder))
+    expect(records, f"{both}, against PyTorch", None, 4.0, "")
+    expect(records, f"{both}, against compiled PyTorch", False, 1.5, ">= 2")
+    expect(records, f"{both}, memory, against PyTorch", None, 200.0, "")
+    expect(records, f"{both}, memory, against compiled PyTorch", False, 50.0, ">= 100")
+    expect(records, f"{view}, against PyTorch", None, 0.2, "")
+    expect(records, f"{view}, against torchvision v2, per image", True, 12.0, ">= 10")
+    expect(records, f"{whole}, against PyTorch", False, 1.15, ">= 1.2")  # of 1.2 and 1.1
+    expect(records, f"{whole}, over its convolutions alone", True, 1.14, "libsimclr <= 1.15 x")
+    expect(records, f"{quick} step, 512 views, against PyTorch", True, 2.0, ">= 1.5")
+    expect(records, f"{quick} step, 512 views, over its convolutions alone", None, 1.2, "")
+    assert records[f"{quick} step, 512 views, against compiled PyTorch"]["note"] == "no compiler", records
+    expect(records, f"epoch of CIFAR-10, {quick}, 10000 pictures, against PyTorch", None, 4.0, "")  # 8 s to 5 - 3
+    expect(records, f"epoch of CIFAR-10, {quick}, 10000 pictures, against compiled PyTorch", None, 3.0, "")
+    start = records["start to first step, quick, against PyTorch"]
+    assert start["target"] == "libsimclr <= 300 ms" and start["met"] == (start["ours"] <= 300), start
+    steps = [line for line in commands if "train_step.py" in line and " 128 " in line]
+    assert ["--only" in line for line in steps] == [False, True], steps
+    assert sum("--memory" in line for line in commands) == 3, commands  # the first round's
+    assert markdown.count("\n## ") == 6 and "are met" in markdown, markdown
+
+
+def test_document(folder):
+    document = folder / "performance.md"
+    text = "# Performance\n\n<!-- record: cpu -->\nold\n<!-- end -->\n\n<!-- record: cuda -->\nnot yet\n<!-- end -->\n"
+    document.write_text(text)
+    record.update_document(folder, document)
+    assert document.read_text() == text  # there is no record
+    for date in ("2026-01-02", "2026-01-01"):
+        (folder / f"{date}-cpu.md").write_text(f"# Benchmarks, {date}\n\nA machine.\n\n## Targets\n\n| table |\n")
+    for _ in range(2):
+        record.update_document(folder, document)
+        shown = document.read_text()
+        assert "2026-01-02-cpu.json" in shown and "\n### Targets\n\n| table |\n<!-- end" in shown, shown
+        assert "old" not in shown and "2026-01-01" not in shown and "\nnot yet\n" in shown, shown
+
+
+def test_the_document_shows_the_newest_records(folder):
+    copy = folder / "performance.md"
+    copy.write_text(record.DOCUMENT.read_text())
+    record.update_document(BENCHMARKS / "results", copy)
+    assert copy.read_text() == record.DOCUMENT.read_text(), "run benchmarks/compare.py --update-docs"
 
 
 if __name__ == "__main__":
-    for test in (test_gpu, test_cpu):
+    for test in (test_gpu, test_cpu, test_document, test_the_document_shows_the_newest_records):
         with tempfile.TemporaryDirectory(prefix="simclr-compare-") as place:
             test(pathlib.Path(place))

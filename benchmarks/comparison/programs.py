@@ -1,0 +1,153 @@
+"""Runs the programs of both sides, and finds out about the machine."""
+import json
+import os
+import pathlib
+import platform
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+PEERS = ROOT / "benchmarks" / "peers"
+POLL_SECONDS = 0.0005
+START_LIMIT = 120  # seconds
+
+VERSIONS = """
+import importlib.metadata, json, platform
+found = {"Python": platform.python_version()}
+for name in ("torch", "torchvision", "lightly", "pytorch-metric-learning"):
+    try:
+        found[name] = importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        pass
+print(json.dumps(found))
+"""
+
+TORCH_FOLDER = """
+import importlib.util, json
+print(json.dumps({"path": importlib.util.find_spec("torch").submodule_search_locations[0]}))
+"""
+
+
+def lines(command, may_fail=False):
+    """What a program printed. One that may fail says itself which cases did."""
+    result = subprocess.run([str(part) for part in command], capture_output=True, text=True, stdin=subprocess.DEVNULL)
+    found = [json.loads(line) for line in result.stdout.splitlines() if line.startswith("{")]
+    if not found or result.returncode != 0 and not may_fail:
+        sys.exit(f"compare: {' '.join(map(str, command))} failed: {result.stderr.strip()[-300:]}")
+    return found
+
+
+def output(*command):
+    """What a program of the system prints, or nothing."""
+    try:
+        return subprocess.run(command, capture_output=True, text=True).stdout.strip()
+    except OSError:
+        return ""
+
+
+def processor():
+    for line in pathlib.Path("/proc/cpuinfo").read_text().splitlines():
+        if line.startswith("model name"):
+            return line.split(":", 1)[1].strip()
+    return platform.processor()
+
+
+def gpu():
+    return output("nvidia-smi", "--query-gpu=name", "--format=csv,noheader").split("\n")[0] or "a GPU"
+
+
+def commit():
+    return output("git", "-C", ROOT, "describe", "--always", "--dirty") or "unknown"
+
+
+def versions(python):
+    """Of the interpreter and the peers that it has."""
+    found = lines([python, "-c", VERSIONS])[-1]
+    if "torch" not in found:
+        sys.exit(f"compare: {python} has no torch; scripts/install_deps --peers makes build/peers, or name another "
+                 "interpreter by --python")
+    return found
+
+
+def default_python():
+    own = ROOT / "build" / "peers" / "bin" / "python"
+    return own if own.exists() else pathlib.Path("/usr/bin/python3")
+
+
+def training_command(args, setup, out, more):
+    """train_cifar, so that it ends soon after its last step."""
+    command = [args.build / "examples" / "train_cifar", "--preset", setup["preset"], "--dataset", "cifar10", "--data",
+               args.data, "--batch-size", setup["batch"], "--device", args.device, "--threads", args.threads,
+               "--no-evaluation", "--out", out, "--overwrite", *more]
+    return [str(part) for part in command]
+
+
+def has_step(log):
+    whole = log.read_text().rpartition("\n")[0] if log.exists() else ""
+    return any(json.loads(line)["event"] == "step" for line in whole.splitlines())
+
+
+def seconds_to_first_step(args, setup):
+    """From the start of train_cifar until its log has the first step."""
+    with tempfile.TemporaryDirectory(prefix="simclr-start-") as out:
+        command = training_command(args, setup, out, ["--epochs", "1"])
+        log, start = pathlib.Path(out) / "log.jsonl", time.perf_counter()
+        program = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
+                                   text=True)
+        try:
+            while not has_step(log):
+                if program.poll() is not None:
+                    sys.exit(f"compare: train_cifar ended before its first step: {program.stderr.read()[-300:]}")
+                if time.perf_counter() - start > START_LIMIT:
+                    sys.exit(f"compare: train_cifar did no step in {START_LIMIT} s")
+                time.sleep(POLL_SECONDS)
+            return time.perf_counter() - start
+        finally:
+            program.kill()
+            program.communicate()
+
+
+def seconds_to_first_step_of_peers(args, setup):
+    """From the start of the interpreter until it prints that the first step is done."""
+    command = [args.python, PEERS / "first_step.py", "--data", args.data, "--width", setup["width"], "--size",
+               setup["size"], "--head-hidden", setup["head_hidden"], "--batch", setup["batch"], "--threads",
+               args.threads]
+    start = time.perf_counter()
+    with subprocess.Popen([str(part) for part in command], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                          stderr=subprocess.PIPE, text=True) as program:
+        line = program.stdout.readline()
+        seconds = time.perf_counter() - start
+        if not line.startswith("{"):
+            sys.exit(f"compare: first_step.py failed: {program.communicate()[1].strip()[-300:]}")
+    return seconds
+
+
+def epoch_seconds(args, setup):
+    """The second of two epochs: what is made once is made in the first."""
+    with tempfile.TemporaryDirectory(prefix="simclr-epoch-") as out:
+        command = training_command(args, setup, out, ["--epochs", "2", "--limit", setup["limit"]])
+        done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True)
+        if done.returncode != 0:
+            sys.exit(f"compare: train_cifar failed: {done.stderr.strip()[-300:]}")
+        log = [json.loads(line) for line in (pathlib.Path(out) / "log.jsonl").read_text().splitlines()]
+    first, second = (event["seconds"] for event in log if event["event"] == "epoch")
+    return second - first
+
+
+def program_bytes(args):
+    """train_cifar without symbols, and the libraries that it is linked with."""
+    with tempfile.TemporaryDirectory(prefix="simclr-size-") as folder:
+        program = shutil.copy(args.build / "examples" / "train_cifar", folder)
+        subprocess.run(["strip", program], check=True)
+        linked = re.findall(r"(/\S+) \(0x", output("ldd", program))
+        return sum(os.path.getsize(os.path.realpath(path)) for path in [program, *linked])
+
+
+def torch_bytes(python):
+    """PyTorch's folder, as it is installed."""
+    found = pathlib.Path(lines([python, "-c", TORCH_FOLDER])[-1]["path"])
+    return sum(path.stat().st_size for path in found.rglob("*") if path.is_file() and not path.is_symlink())

@@ -1,0 +1,176 @@
+"""What is compared: the programs of both sides, what they are told, and the lines that come of it.
+
+A line is a measurement: its case, of the peers' the peer, and "seconds", "bytes" or why it failed; "times", which has
+no peer, is a figure that stands for itself."""
+import dataclasses
+import statistics
+import typing
+
+from .programs import (PEERS, epoch_seconds, lines, program_bytes, seconds_to_first_step,
+                       seconds_to_first_step_of_peers, torch_bytes)
+
+EAGER, GRAPH, COMPILED = "PyTorch", "PyTorch in a CUDA graph", "compiled PyTorch"
+STARTS = 5  # a round; the median counts
+
+# What both sides of a kernel's benchmark are told, and (preset, views) of the steps.
+KERNELS = {
+    "cuda": [("nt_xent", "--m 1024 4096 8192 32768 65536 131072"), ("nt_xent", "--m 8192 --d 64 256"),
+             ("nt_xent", "--m 8192 --tau 0.07"), ("similarity", "--m 4096 16384"),
+             ("augment", "--pictures 4096 --photographs 512"), ("conv2d", "--views 1024"),
+             ("batchnorm", "--views 1024"), ("optimizer_step", "")],
+    "cpu": [("nt_xent", "--m 256 1024 2048 8192"), ("nt_xent", "--m 8192 --d 64 256"),
+            ("nt_xent", "--m 8192 --tau 0.07"), ("similarity", "--m 2048"),
+            ("augment", "--pictures 4096 --photographs 64"), ("conv2d", "--views 32"), ("batchnorm", "--views 64"),
+            ("optimizer_step", "")],
+    "tiny": [("nt_xent", "--m 64 --d 16"), ("similarity", "--m 64 --d 16"),
+             ("augment", "--pictures 8 --photographs 1"), ("conv2d", "--views 2 --size 8 --width 4"),
+             ("batchnorm", "--views 2 --size 8 --width 4"), ("optimizer_step", "--width 4")],
+}
+STEPS = {"cuda": [("reference", 256), ("reference", 1024), ("reference", 8192)],
+         "cpu": [("reference", 128), ("quick", 512)], "tiny": [("quick", 8)]}
+# Of the epoch and of the start: the recipe, pictures a batch, pictures an epoch (0: all).
+TRAINING = {"cuda": ("reference", 512, 0), "cpu": ("quick", 256, 10000), "tiny": ("quick", 16, 48)}
+NAMES = ["nt_xent", "similarity", "augment", "conv2d", "batchnorm", "optimizer_step", "step", "epoch", "start", "size"]
+
+
+@dataclasses.dataclass
+class Run:
+    """Both sides of one comparison; each is a function of the round, 0 first, and gives lines."""
+    what: str
+    name: str
+    ours: typing.Callable
+    peers: typing.Callable
+
+
+def all_runs(args):
+    """Those that are wanted, in order."""
+    sizes = "tiny" if args.tiny else args.device
+    for name in args.what:
+        if name == "step":
+            yield from (step_run(args, *step) for step in STEPS[sizes])
+        elif name == "epoch":
+            yield epoch_run(args, *TRAINING[sizes])
+        elif name == "start":
+            yield start_run(args, *TRAINING[sizes])
+        elif name == "size":
+            yield size_run(args)
+        else:
+            yield from (kernel_run(args, op, told) for op, told in KERNELS[sizes] if op == name)
+
+
+def kernel_run(args, op, told):
+    common = ["--device", args.device, "--seconds", args.seconds, "--threads", args.threads, *told.split()]
+    bench, peer = [args.build / "benchmarks" / f"bench_{op}", *common], [args.python, PEERS / "kernels.py", op, *common]
+
+    def ours(_):
+        found = []
+        for line in lines(bench, may_fail=True):
+            if line["case"].startswith("limit"):
+                continue
+            found.append(line)
+            if "peak_bytes" in line:
+                found.append({"case": line["case"] + ", memory", "bytes": line["peak_bytes"]})
+            if args.device == "cuda" and op == "batchnorm" and line.get("limit") == "copy":
+                found.append({"case": line["case"] + ", share of the copy bandwidth", "times": line["share_of_limit"]})
+        return found
+
+    def peers(number):
+        found = lines(peer)
+        if op == "nt_xent" and number == 0:  # the same each time
+            for line in lines([*peer, "--memory"]):
+                found.append({**line, "case": line["case"] + ", memory", "bytes": line.get("peak_bytes")})
+        return found
+
+    return Run(op, f"{op} {told}".strip(), ours, peers)
+
+
+def describe(args, preset):
+    return lines([args.build / "benchmarks" / "bench_train_step", "--preset", preset, "--describe"])[-1]
+
+
+def shape_of(args, preset):
+    """The peer's model: what to tell it, and how to name it."""
+    model = describe(args, preset)
+    told = ["--width", model["width"], "--size", model["size"], "--head-hidden", model["head_hidden"]]
+    name = "ResNet-18" if model["width"] == 64 and model["size"] == 32 else \
+        f"{preset}'s ResNet-18 (width {model['width']}, {model['size']} pixels)"
+    return told, name
+
+
+class Fastest:
+    """A program of the peers that has several ways. The first round runs all; the others the fastest of each kind."""
+
+    def __init__(self, command, case, kind_of):
+        self.command, self.case, self.kind_of, self.chosen = command, case, kind_of, []
+
+    def __call__(self, _):
+        line = lines([*self.command, *(["--only", *self.chosen] if self.chosen else [])])[-1]
+        best = {}
+        for way, seconds in line["seconds"].items():
+            kind = self.kind_of(way)
+            if kind not in best or seconds < best[kind]["seconds"]:
+                best[kind] = {"case": self.case, "peer": kind, "seconds": seconds, "form": way}
+        self.chosen = [found["form"] for found in best.values()]
+        failed = [{"case": self.case, "peer": self.kind_of(way), "error": error}
+                  for way, error in line["errors"].items() if self.kind_of(way) not in best]
+        return [*best.values(), *failed]
+
+
+def kind_of_step(way):
+    return {"contiguous": EAGER, "channels_last": EAGER, "eager": EAGER, "graph": GRAPH}.get(way, COMPILED)
+
+
+def step_run(args, preset, views):
+    told, model = shape_of(args, preset)
+    case = f"{model} step, {views} views"
+    common = ["--device", args.device, "--views", views, "--threads", args.threads]
+    seconds = ["--seconds", args.seconds if args.device == "cuda" else 0]
+    bench = [args.build / "benchmarks" / "bench_train_step", "--preset", preset, "--rounds", 1 if args.tiny else 5,
+             *(["--graph"] if args.device == "cuda" else []), *common, *seconds]
+
+    def ours(_):
+        line = lines(bench)[-1]
+        return [{**line, "case": case, "seconds": line["step_seconds"]},
+                {"case": case + ", over its convolutions alone", "times": line["over_convolutions"]}]
+
+    peer = [args.python, PEERS / "train_step.py", *common, *seconds, *told]
+    return Run("step", case, ours, Fastest(peer, case, kind_of_step))
+
+
+def training_setup(args, preset, batch, limit):
+    return describe(args, preset) | {"preset": preset, "batch": batch, "limit": limit}
+
+
+def kind_of_epoch(way):
+    return COMPILED if way.startswith("compiled") else EAGER
+
+
+def epoch_run(args, preset, batch, limit):
+    setup, (told, model) = training_setup(args, preset, batch, limit), shape_of(args, preset)
+    case = f"epoch of CIFAR-10, {model}, {limit or 'all'} pictures"
+    peer = [args.python, PEERS / "epoch.py", "--data", args.data, "--limit", limit, "--batch", batch, "--device",
+            args.device, "--threads", args.threads, *told]
+    return Run("epoch", case, lambda _: [{"case": case, "seconds": epoch_seconds(args, setup)}],
+               Fastest(peer, case, kind_of_epoch))
+
+
+def start_run(args, preset, batch, limit):
+    setup = training_setup(args, preset, batch, limit)
+    case = f"start to first step, {preset}"
+
+    def median_of(one):
+        def run(number):
+            if number == 0 and not args.tiny:
+                one(args, setup)  # reads its files from the disk
+            return statistics.median(one(args, setup) for _ in range(1 if args.tiny else STARTS))
+        return run
+
+    ours, peers = median_of(seconds_to_first_step), median_of(seconds_to_first_step_of_peers)
+    return Run("start", case, lambda number: [{"case": case, "seconds": ours(number)}],
+               lambda number: [{"case": case, "peer": EAGER, "seconds": peers(number)}])
+
+
+def size_run(args):
+    case = "size of the program and what it links"
+    return Run("size", case, lambda _: [{"case": case, "bytes": program_bytes(args)}],
+               lambda _: [{"case": case, "peer": "PyTorch's folder", "bytes": torch_bytes(args.python)}])

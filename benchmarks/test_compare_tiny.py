@@ -1,0 +1,72 @@
+"""Runs compare.py on everything that it compares, at sizes that take no time, with the real programs of both sides, and
+checks what comes out, but for the figures. PROGRAMS is the build folder, PYTHON an interpreter with torch and
+torchvision: without them the exit code is 77."""
+
+import json
+import math
+import os
+import pathlib
+import subprocess
+import sys
+import tempfile
+
+BENCHMARKS = pathlib.Path(__file__).resolve().parent
+sys.path[:0] = [str(BENCHMARKS), str(BENCHMARKS.parent / "tests")]
+from comparison import runs  # noqa: E402
+from support import tiny_data  # noqa: E402
+
+PROGRAMS, PYTHON = pathlib.Path(os.environ["PROGRAMS"]), os.environ.get("PYTHON", "/usr/bin/python3")
+
+# Three tensors of 64 MiB, at the same time and one after the other.
+MEMORY = """
+import sys
+sys.path.insert(0, sys.argv[1])
+import memory
+memory.prepare()
+import torch
+print(memory.peak_bytes(lambda: [torch.empty(2**24).fill_(1) for _ in range(3)], "cpu"),
+      memory.peak_bytes(lambda: [torch.empty(2**24).fill_(1).sum() for _ in range(3)], "cpu"))
+"""
+
+
+def check_memory():
+    with tempfile.NamedTemporaryFile("w", suffix=".py") as script:
+        script.write(MEMORY)
+        script.flush()
+        printed = subprocess.run([PYTHON, script.name, BENCHMARKS / "peers"], check=True, stdout=subprocess.PIPE,
+                                 text=True)
+    together, in_turn = (int(part) / 2**20 for part in printed.stdout.split())
+    assert abs(together - 192) < 4 and abs(in_turn - 64) < 4, printed.stdout
+
+
+def check_records(folder):
+    tiny_data.write_cifar10(folder / "data")
+    subprocess.run([sys.executable, BENCHMARKS / "compare.py", "--tiny", "--rounds", "1", "--seconds", "0.01",
+                    "--threads", "1", "--build", PROGRAMS, "--python", PYTHON, "--data", folder / "data", "--out",
+                    folder], check=True)
+    (written,) = folder.glob("*-cpu.json")
+    results = json.loads(written.read_text())["results"]
+    assert {r["what"] for r in results} == set(runs.NAMES), results
+    compared = {what: 0 for what in runs.NAMES}
+    for r in results:
+        assert r["device"] == "cpu" and r["unit"] in ("ms", "MiB", "x") and "note" not in r or "noise" in r["note"], r
+        assert r["ours"] > 0 and math.isfinite(r["ours"]), r
+        if r["ratio"] is not None:
+            compared[r["what"]] += 1
+            assert r["ratio"] > 0 and r["peer"] > 0, r
+    assert all(compared.values()), compared
+    memory = [r for r in results if "memory" in r["case"]]
+    assert memory and all(r["unit"] == "MiB" for r in memory), memory
+    markdown = written.with_suffix(".md").read_text()
+    assert markdown.count("\n## ") >= len(runs.NAMES), markdown
+    for r in results:
+        assert f"| {r['case']} |" in markdown, r
+
+
+if __name__ == "__main__":
+    if subprocess.run([PYTHON, "-c", "import torch, torchvision"], stderr=subprocess.DEVNULL).returncode != 0:
+        print(f"{PYTHON} has no torch or no torchvision")
+        sys.exit(77)
+    check_memory()
+    with tempfile.TemporaryDirectory(prefix="simclr-compare-") as place:
+        check_records(pathlib.Path(place))
