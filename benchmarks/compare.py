@@ -28,7 +28,7 @@ def arguments():
     parser.add_argument("--build", type=pathlib.Path, help="default: build/cpu or build/cuda")
     parser.add_argument("--python", type=pathlib.Path, default=programs.default_python())
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--seconds", type=float, default=1.0, help="for each case, of the kernels and of a GPU's step")
+    parser.add_argument("--seconds", type=float, default=1.0, help="for each case, about")
     parser.add_argument("--threads", default="2")
     parser.add_argument("--tiny", action="store_true", help="only see that everything runs; the figures mean nothing")
     parser.add_argument("--out", type=pathlib.Path, help="default: benchmarks/results; with --tiny the build folder")

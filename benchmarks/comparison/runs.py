@@ -123,17 +123,16 @@ def kind_of_step(way):
 def step_run(args, preset, views):
     told, model = shape_of(args, preset)
     case = f"{model} step, {views} views"
-    common = ["--device", args.device, "--views", views, "--threads", args.threads]
-    seconds = ["--seconds", args.seconds if args.device == "cuda" else 0]
+    common = ["--device", args.device, "--views", views, "--seconds", args.seconds, "--threads", args.threads]
     bench = [args.build / "benchmarks" / "bench_train_step", "--preset", preset, "--rounds", 1 if args.tiny else 5,
-             *(["--graph"] if args.device == "cuda" else []), *common, *seconds]
+             *(["--graph"] if args.device == "cuda" else []), *common]
 
     def ours(_):
         line = lines(bench)[-1]
         return [{**line, "case": case, "seconds": line["step_seconds"]},
                 {"case": case + ", over its convolutions alone", "times": line["over_convolutions"]}]
 
-    peer = [args.python, PEERS / "train_step.py", *common, *seconds, *told]
+    peer = [args.python, PEERS / "train_step.py", *common, *told]
     return Run("step", case, ours, Fastest(peer, case, kind_of_step))
 
 
