@@ -43,13 +43,15 @@ int main(int argc, char** argv) {
   std::string preset = "reference";
   std::int64_t views = 128, micro_batch = 0;
   int rounds = 7;
-  bool graph = false, describe = false;
+  bool graph = false, describe = false, profiled = false;
   bench.app.add_option("--preset", preset, "The recipe whose model is trained");
   bench.app.add_option("--views", views, "Views a step, two an image")->check(CLI::Range(4, 1 << 20));
   bench.app.add_option("--micro-batch", micro_batch, "Images at a time, two views each; 0: the whole batch")
       ->check(CLI::Range(0, 1 << 19));
   bench.app.add_option("--rounds", rounds, "Measured rounds, after one to warm up")->check(CLI::Range(1, 1000));
-  bench.app.add_flag("--graph", graph, "Capture the step once and replay it");
+  CLI::Option* const graph_option = bench.app.add_flag("--graph", graph, "Capture the step once and replay it");
+  bench.app.add_flag("--profile", profiled, "Print where the time of some steps goes, kernel by kernel, and end")
+      ->excludes(graph_option);
   bench.app.add_flag("--describe", describe, "Print the model's figures instead, for the peers to build the same");
   bench.parse(argc, argv);
 
@@ -70,6 +72,15 @@ int main(int argc, char** argv) {
     nn::nt_xent(z, {.temperature = r.temperature}).backward();
     optimizer.step();
   };
+  if (profiled) {
+    simclr::Profile profile(bench.device);
+    while (profile.steps() == 0 || profile.seconds() < bench.seconds) {
+      step();
+      profile.end_step();
+    }
+    std::printf("%s\n", profile.table().c_str());
+    return 0;
+  }
   const std::size_t peak = bench.peak_bytes(step);
 
   const double sample = bench.seconds / rounds;

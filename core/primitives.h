@@ -10,13 +10,13 @@ class Tensor;
 /// shape, and the same dtype and device unless said otherwise.
 struct PrimitivesKernels {
   /// y = value, rounded to y's dtype.
-  void (*fill)(Tensor& y, double value);
+  Kernel<"fill", void(Tensor& y, double value)> fill;
   /// y = a + b; y may be a or b. Floating dtypes.
-  void (*add)(const Tensor& a, const Tensor& b, Tensor& y);
+  Kernel<"add", void(const Tensor& a, const Tensor& b, Tensor& y)> add;
   /// y = x; either may be in host memory.
-  void (*copy)(const Tensor& x, Tensor& y);
+  Kernel<"copy", void(const Tensor& x, Tensor& y)> copy;
   /// y = x converted between any two dtypes (rounded to nearest; u8 and i32 saturate).
-  void (*cast)(const Tensor& x, Tensor& y);
+  Kernel<"cast", void(const Tensor& x, Tensor& y)> cast;
 };
 
 SIMCLR_API extern const Slot<PrimitivesKernels> primitives_slot;

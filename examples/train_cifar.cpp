@@ -44,7 +44,7 @@ double seconds_since(Clock::time_point start) {
 void train(Training& t, RunState& state, RunCheckpoints& checkpoints, const EvaluationOptions& evaluation,
            RunFolder& run, Progress& progress) {
   const Recipe& r = t.options.recipe;
-  TrainingStep step(t.compute.device, t.options.graph, [&t] {
+  TrainingStep step(t.compute.device, t.options.graph && !t.options.profile, [&t] {
     const Tensor loss = t.loss();
     loss.backward();
     t.optimizer->step(loss);
@@ -83,12 +83,15 @@ void train(Training& t, RunState& state, RunCheckpoints& checkpoints, const Eval
     progress.show(shown);
   };
 
+  std::optional<simclr::Profile> profile;
+  if (t.options.profile) profile.emplace(t.compute.device);
   bool cache_told = false;
   while (state.epoch < r.epochs) {
     shown.epoch = state.epoch + 1;
     shown.step = state.step;
     t.source->begin(static_cast<std::uint32_t>(state.epoch), state.step);
     mark = Clock::now();
+    if (profile) profile->leave_out();
     while (t.source->next()) {
       try {
         step.run();
@@ -101,6 +104,7 @@ void train(Training& t, RunState& state, RunCheckpoints& checkpoints, const Eval
       if (step.full() || stop || save) record();
       if (stop) throw Stopped{};
       if (save) checkpoints.save(state);
+      if (profile) profile->end_step();
     }
     record();
     progress.show(shown, true);
@@ -125,6 +129,7 @@ void train(Training& t, RunState& state, RunCheckpoints& checkpoints, const Eval
     if (best || state.epoch == r.epochs) checkpoints.save(state, best);
   }
   progress.message("trained " + counted(r.epochs, "epoch") + " in " + duration_text(state.seconds));
+  if (profile) progress.message(profile->table());
   if (t.source->skipped() > 0) {
     progress.message(counted(t.source->skipped(), "sample") + " could not be read, and others were taken instead");
   }

@@ -108,10 +108,12 @@ SIMCLR_API Tensor augment_parameters(const Tensor& refs, const Tensor& index, co
 SIMCLR_API void check(const AugmentPolicy& policy);
 
 struct AugmentKernels {
-  void (*augment)(const Tensor& bytes, const Tensor& refs, const Tensor& index, const AugmentPolicy& policy,
-                  const Tensor& parameters, Tensor& views);
-  void (*draw)(const Tensor& refs, const Tensor& index, const AugmentPolicy& policy, const AugmentKey& key,
-               Tensor& parameters);
+  Kernel<"augment", void(const Tensor& bytes, const Tensor& refs, const Tensor& index, const AugmentPolicy& policy,
+                         const Tensor& parameters, Tensor& views)>
+      augment;
+  Kernel<"augment draw", void(const Tensor& refs, const Tensor& index, const AugmentPolicy& policy,
+                              const AugmentKey& key, Tensor& parameters)>
+      draw;
 };
 
 SIMCLR_API extern const Slot<AugmentKernels> augment_slot;

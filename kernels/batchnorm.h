@@ -61,17 +61,26 @@ SIMCLR_API Tensor batchnorm_backward_data(const Tensor& g, bool masked_already, 
                                           const Tensor& dgamma, const Tensor& dbeta, std::int64_t count, bool training);
 
 struct BatchnormKernels {
-  void (*sums)(const Tensor& x, Tensor& sums);
-  void (*merge)(const Tensor& a, std::int64_t count_a, const Tensor& b, std::int64_t count_b, Tensor& sums);
-  void (*finalize)(const Tensor& sums, std::int64_t count, double eps, double momentum, BatchnormStatistics& statistics,
-                   Tensor& running_mean, Tensor& running_var);
-  void (*from_running)(const Tensor& running_mean, const Tensor& running_var, double eps,
-                       BatchnormStatistics& statistics);
-  void (*apply)(const Tensor& x, const BatchnormStatistics& statistics, const Tensor& gamma, const Tensor& beta,
-                const Tensor& residual, bool relu, Tensor& y);
-  void (*backward_sums)(const Tensor& dy, const BatchnormSaved& saved, Tensor& dgamma, Tensor& dbeta, Tensor& masked);
-  void (*backward_data)(const Tensor& g, bool masked_already, const BatchnormSaved& saved, const Tensor& dgamma,
-                        const Tensor& dbeta, std::int64_t count, bool training, Tensor& dx);
+  Kernel<"batchnorm sums", void(const Tensor& x, Tensor& sums)> sums;
+  Kernel<"batchnorm merge",
+         void(const Tensor& a, std::int64_t count_a, const Tensor& b, std::int64_t count_b, Tensor& sums)>
+      merge;
+  Kernel<"batchnorm finalize", void(const Tensor& sums, std::int64_t count, double eps, double momentum,
+                                    BatchnormStatistics& statistics, Tensor& running_mean, Tensor& running_var)>
+      finalize;
+  Kernel<"batchnorm from running",
+         void(const Tensor& running_mean, const Tensor& running_var, double eps, BatchnormStatistics& statistics)>
+      from_running;
+  Kernel<"batchnorm apply", void(const Tensor& x, const BatchnormStatistics& statistics, const Tensor& gamma,
+                                 const Tensor& beta, const Tensor& residual, bool relu, Tensor& y)>
+      apply;
+  Kernel<"batchnorm backward sums",
+         void(const Tensor& dy, const BatchnormSaved& saved, Tensor& dgamma, Tensor& dbeta, Tensor& masked)>
+      backward_sums;
+  Kernel<"batchnorm backward data",
+         void(const Tensor& g, bool masked_already, const BatchnormSaved& saved, const Tensor& dgamma,
+              const Tensor& dbeta, std::int64_t count, bool training, Tensor& dx)>
+      backward_data;
 };
 
 SIMCLR_API extern const Slot<BatchnormKernels> batchnorm_slot;

@@ -38,9 +38,11 @@ SIMCLR_API std::string conv2d_implementation(const Shape& x, const Shape& w, con
                                              Conv2dDirection direction);
 
 struct Conv2dKernels {
-  void (*forward)(const Tensor& x, const Tensor& w, Tensor& y, const Conv2dGeometry& geometry);
-  void (*backward_data)(const Tensor& dy, const Tensor& w, Tensor& dx, const Conv2dGeometry& geometry);
-  void (*backward_weights)(const Tensor& x, const Tensor& dy, Tensor& dw, const Conv2dGeometry& geometry);
+  Kernel<"conv2d forward", void(const Tensor& x, const Tensor& w, Tensor& y, const Conv2dGeometry& geometry)> forward;
+  Kernel<"conv2d backward data", void(const Tensor& dy, const Tensor& w, Tensor& dx, const Conv2dGeometry& geometry)>
+      backward_data;
+  Kernel<"conv2d backward weights", void(const Tensor& x, const Tensor& dy, Tensor& dw, const Conv2dGeometry& geometry)>
+      backward_weights;
 };
 
 SIMCLR_API extern const Slot<Conv2dKernels> conv2d_slot;

@@ -33,15 +33,15 @@ SIMCLR_API Normalized normalize_forward(const Tensor& x);
 SIMCLR_API Tensor normalize_backward(const Tensor& du, const Normalized& forward);
 
 struct ElementwiseKernels {
-  void (*multiply)(const Tensor& a, const Tensor& b, Tensor& y);
-  void (*scale)(const Tensor& x, double factor, Tensor& y);
-  void (*relu_forward)(const Tensor& x, Tensor& y);
-  void (*relu_backward)(const Tensor& dy, const Tensor& y, Tensor& dx);
-  void (*add_bias)(const Tensor& x, const Tensor& bias, Tensor& y);
-  void (*bias_backward)(const Tensor& dy, Tensor& dbias);
-  void (*sum)(const Tensor& x, Tensor& y);
-  void (*normalize_forward)(const Tensor& x, Tensor& u, Tensor& norm);
-  void (*normalize_backward)(const Tensor& du, const Normalized& forward, Tensor& dx);
+  Kernel<"multiply", void(const Tensor& a, const Tensor& b, Tensor& y)> multiply;
+  Kernel<"scale", void(const Tensor& x, double factor, Tensor& y)> scale;
+  Kernel<"relu forward", void(const Tensor& x, Tensor& y)> relu_forward;
+  Kernel<"relu backward", void(const Tensor& dy, const Tensor& y, Tensor& dx)> relu_backward;
+  Kernel<"add bias", void(const Tensor& x, const Tensor& bias, Tensor& y)> add_bias;
+  Kernel<"bias backward", void(const Tensor& dy, Tensor& dbias)> bias_backward;
+  Kernel<"sum", void(const Tensor& x, Tensor& y)> sum;
+  Kernel<"normalize forward", void(const Tensor& x, Tensor& u, Tensor& norm)> normalize_forward;
+  Kernel<"normalize backward", void(const Tensor& du, const Normalized& forward, Tensor& dx)> normalize_backward;
 };
 
 SIMCLR_API extern const Slot<ElementwiseKernels> elementwise_slot;

@@ -19,7 +19,7 @@ struct GemmOptions {
 SIMCLR_API void gemm(const Tensor& a, const Tensor& b, Tensor& c, const GemmOptions& options = {});
 
 struct GemmKernels {
-  void (*gemm)(const Tensor& a, const Tensor& b, Tensor& c, const GemmOptions& options);
+  Kernel<"gemm", void(const Tensor& a, const Tensor& b, Tensor& c, const GemmOptions& options)> gemm;
 };
 
 SIMCLR_API extern const Slot<GemmKernels> gemm_slot;

@@ -61,8 +61,9 @@ struct NtXentGradient {
 SIMCLR_API NtXentGradient nt_xent_backward(const NtXentSaved& saved, const Tensor& dloss);
 
 struct NtXentKernels {
-  void (*forward)(NtXentSaved& saved, const Tensor& anchors, const Tensor& candidates, Tensor& loss);
-  void (*backward)(const NtXentSaved& saved, const Tensor& dloss, NtXentGradient& gradient);
+  Kernel<"nt_xent forward", void(NtXentSaved& saved, const Tensor& anchors, const Tensor& candidates, Tensor& loss)>
+      forward;
+  Kernel<"nt_xent backward", void(const NtXentSaved& saved, const Tensor& dloss, NtXentGradient& gradient)> backward;
 };
 
 SIMCLR_API extern const Slot<NtXentKernels> nt_xent_slot;

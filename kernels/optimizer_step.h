@@ -73,10 +73,10 @@ SIMCLR_API void check_options(const LarsOptions& options);
 SIMCLR_API void check_options(const AdamwOptions& options);
 
 struct OptimizerStepKernels {
-  void (*note_nonfinite)(const Tensor& x, const Tensor& step, Tensor& bad_step);
-  void (*sgd)(OptimizerArena& arena, Tensor& momentum, const SgdOptions& options);
-  void (*lars)(OptimizerArena& arena, Tensor& momentum, const LarsOptions& options);
-  void (*adamw)(OptimizerArena& arena, Tensor& m, Tensor& v, const AdamwOptions& options);
+  Kernel<"optimizer look for NaN", void(const Tensor& x, const Tensor& step, Tensor& bad_step)> note_nonfinite;
+  Kernel<"optimizer sgd", void(OptimizerArena& arena, Tensor& momentum, const SgdOptions& options)> sgd;
+  Kernel<"optimizer lars", void(OptimizerArena& arena, Tensor& momentum, const LarsOptions& options)> lars;
+  Kernel<"optimizer adamw", void(OptimizerArena& arena, Tensor& m, Tensor& v, const AdamwOptions& options)> adamw;
 };
 
 SIMCLR_API extern const Slot<OptimizerStepKernels> optimizer_step_slot;

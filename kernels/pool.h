@@ -27,10 +27,12 @@ SIMCLR_API Tensor global_average_pool_forward(const Tensor& x);
 SIMCLR_API Tensor global_average_pool_backward(const Tensor& dy, const Shape& x_shape);
 
 struct PoolKernels {
-  void (*max_forward)(const Tensor& x, const MaxPoolGeometry& geometry, Tensor& y, Tensor& argmax);
-  void (*max_backward)(const Tensor& dy, const Tensor& argmax, const MaxPoolGeometry& geometry, Tensor& dx);
-  void (*global_average_forward)(const Tensor& x, Tensor& y);
-  void (*global_average_backward)(const Tensor& dy, Tensor& dx);
+  Kernel<"max pool forward", void(const Tensor& x, const MaxPoolGeometry& geometry, Tensor& y, Tensor& argmax)>
+      max_forward;
+  Kernel<"max pool backward", void(const Tensor& dy, const Tensor& argmax, const MaxPoolGeometry& geometry, Tensor& dx)>
+      max_backward;
+  Kernel<"average pool forward", void(const Tensor& x, Tensor& y)> global_average_forward;
+  Kernel<"average pool backward", void(const Tensor& dy, Tensor& dx)> global_average_backward;
 };
 
 SIMCLR_API extern const Slot<PoolKernels> pool_slot;

@@ -19,8 +19,10 @@ SIMCLR_API SimilarityGradient similarity_backward(const Tensor& ds, const Tensor
                                                   double temperature);
 
 struct SimilarityKernels {
-  void (*forward)(const Tensor& a, const Tensor& b, double temperature, Tensor& s);
-  void (*backward)(const Tensor& ds, const Tensor& a, const Tensor& b, double temperature, Tensor& da, Tensor& db);
+  Kernel<"similarity forward", void(const Tensor& a, const Tensor& b, double temperature, Tensor& s)> forward;
+  Kernel<"similarity backward",
+         void(const Tensor& ds, const Tensor& a, const Tensor& b, double temperature, Tensor& da, Tensor& db)>
+      backward;
 };
 
 SIMCLR_API extern const Slot<SimilarityKernels> similarity_slot;

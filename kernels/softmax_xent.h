@@ -21,8 +21,10 @@ SIMCLR_API Tensor softmax_xent_backward(const Tensor& x, const Tensor& labels, c
                                         const Tensor& dloss);
 
 struct SoftmaxXentKernels {
-  void (*forward)(const Tensor& x, const Tensor& labels, Tensor& loss, Tensor& log_sum);
-  void (*backward)(const Tensor& x, const Tensor& labels, const Tensor& log_sum, const Tensor& dloss, Tensor& dx);
+  Kernel<"softmax_xent forward", void(const Tensor& x, const Tensor& labels, Tensor& loss, Tensor& log_sum)> forward;
+  Kernel<"softmax_xent backward",
+         void(const Tensor& x, const Tensor& labels, const Tensor& log_sum, const Tensor& dloss, Tensor& dx)>
+      backward;
 };
 
 SIMCLR_API extern const Slot<SoftmaxXentKernels> softmax_xent_slot;

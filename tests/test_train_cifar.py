@@ -287,6 +287,17 @@ class DataSets(Base):
         self.assertEqual([entry for entry in self.log() if entry["event"] == "evaluation" or "top1" in entry], [])
         self.assertTrue((self.out / "model.safetensors").is_file())
 
+    def test_profile(self):
+        quick = ("--no-evaluation", "--knn-every", "0", "--limit", "40", "--overwrite")
+        self.assertNotIn("ms a step", self.train(*quick))
+        output = self.train(*quick, "--profile")
+        rows = re.findall(r"^(\S.*?) +(\d+\.\d) +(\d+\.\d{3}) +\d+\.\d %$", output, re.MULTILINE)
+        times = {name: float(ms) for name, calls, ms in rows}
+        self.assertIn("steps: 3", output)  # of 5; two warm up
+        self.assertLess({"conv2d forward", "batchnorm apply", "nt_xent backward", "optimizer sgd", "wait for views", "other",
+                         "all"}, set(times))
+        self.assertAlmostEqual(sum(times.values()), 2 * times["all"], delta=0.02 * times["all"])
+
     def test_folder_too_small_to_hold_pictures_out(self):
         folder = self.folder / "few"
         for name in ("cats", "dogs"):

@@ -230,6 +230,11 @@ bool parse_command_line(int argc, char** argv, TrainingOptions& o) {
       ->group(group);
   app.add_flag("--graph,!--no-graph", o.graph, "Replay a step as a CUDA graph, or launch each kernel by itself")
       ->group(group);
+  app.add_flag(
+         "--profile", o.profile,
+         "Print where the time of the training steps went, kernel by kernel; they wait for the device at each, and "
+         "are no graph")
+      ->group(group);
   app.add_option("--threads", o.threads, "Compute threads; 0: one a processor")->group(group);
   app.add_option("--workers", o.workers, "Threads that make views ahead of the step; 0: made between steps")
       ->group(group);

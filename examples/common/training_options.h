@@ -24,7 +24,8 @@ struct TrainingOptions {
   int threads = 0;  // 0: one a processor
   int workers = 1;  // threads that make views ahead of the step
 
-  bool check = false;  // see whether a run would work, and end
+  bool profile = false;  // say where the time of the steps went
+  bool check = false;    // see whether a run would work, and end
   std::string out;
   bool overwrite = false;
   bool resume = false;             // go on with the run in `out`

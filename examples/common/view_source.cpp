@@ -55,6 +55,7 @@ class HostViews final : public ViewSource {
   bool in_place() const { return device_ == Device{} && dtype_ == DType::f32; }
 
   bool advance() {
+    const simclr::ProfileScope scope("wait for views");
     if (!batch_) {
       batch_.emplace(run_->begin());
     } else if (*batch_ != std::default_sentinel) {
