@@ -4,79 +4,162 @@
 //   dbeta = sum g,  dgamma = sum g xhat
 //   dx = scale (g - dbeta / count - xhat dgamma / count)   (training)
 //   dx = scale g                                            (evaluation)
-// Every function is one pass over its tensors: they are larger than the caches, so the pass is the cost.
-// The ReLU mask is recomputed from x by the very function that the forward pass used: the signs agree.
+// Every function is one pass over its tensors; the loops are in cpu/batchnorm.h. Rows are cut into blocks by their
+// count alone, and the blocks' sums are added in order, so bits do not depend on the thread count.
+#include <simclr/core/parallel.h>
 #include <simclr/kernels/batchnorm.h>
 #include <simclr/kernels/check.h>
-#include <simclr/kernels/rows.h>
 
+#include "cpu/batchnorm.h"
+
+#include <algorithm>
 #include <cmath>
+#include <numeric>
+#include <type_traits>
 #include <vector>
 
 namespace simclr::kernels {
 namespace {
 
-/// What a channel is multiplied with and moved by, spread over a step.
 template <class T>
-struct Coefficients {
-  Lanes<T> mean, scale, beta;
-
-  Coefficients(const Rows& rows, const BatchnormStatistics& statistics, const Tensor& gamma, const Tensor& beta_tensor)
-      : mean(rows.spread<T>([m = statistics.mean.data<T>()](std::int64_t c) { return m[c]; })),
-        scale(rows.spread<T>(
-            [g = gamma.data<T>(), r = statistics.rstd.data<T>()](std::int64_t c) { return g[c] * r[c]; })),
-        beta(rows.spread<T>([b = beta_tensor.data<T>()](std::int64_t c) { return b[c]; })) {}
-};
-
-/// The normalised value before residual and ReLU. x - mean comes first: folding the mean into beta would
-/// cancel where the mean is large.
-template <class T>
-struct Affine {
-  const T *x, *mean, *scale, *beta;
-
-  Affine(const Tensor& x_tensor, const Coefficients<T>& k)
-      : x(x_tensor.data<T>()), mean(k.mean.data()), scale(k.scale.data()), beta(k.beta.data()) {}
-
-  T operator()(std::int64_t index, std::int64_t lane) const {
-    return (x[index] - mean[lane]) * scale[lane] + beta[lane];
+const BatchnormFunctions<T>& loops() {
+  if constexpr (std::is_same_v<T, float>) {
+    return batchnorm_loops().f32;
+  } else {
+    return batchnorm_loops().f64;
   }
-};
-
-/// The gradient behind a ReLU whose output is y. By value: a load under a condition would not vectorise.
-template <class T>
-T behind_relu(T y, T dy) {
-  return y > T{0} ? dy : dy - dy;  // 0, or NaN
 }
 
-/// Calls body(g), g(index, lane) being the gradient behind the ReLU mask.
-template <class T, class Body>
-void with_masked_gradient(const Tensor& dy_tensor, bool masked_already, const BatchnormSaved& saved,
-                          const Coefficients<T>& coefficients, Body body) {
-  const T* dy = dy_tensor.data<T>();
-  if (!saved.relu || masked_already) {
-    body([=](std::int64_t index, std::int64_t) { return dy[index]; });
-  } else if (saved.y.defined()) {
-    const T* y = saved.y.data<T>();
-    body([=](std::int64_t index, std::int64_t) { return behind_relu(y[index], dy[index]); });
-  } else {
-    const Affine<T> y(saved.x, coefficients);
-    body([=](std::int64_t index, std::int64_t lane) { return behind_relu(y(index, lane), dy[index]); });
+/// A tensor [...,C] as steps of rows (cpu/batchnorm.h).
+class Steps {
+ public:
+  explicit Steps(const Tensor& x)
+      : elements_(x.numel()), channels_(x.dim(-1)), width_(channels_ * rows_a_step(channels_)) {}
+
+  std::int64_t channels() const { return channels_; }
+
+  /// value(c) for each lane, behind the lanes that are there already.
+  template <class T, class Value>
+  void spread(std::vector<T>& lanes, Value value) const {
+    const auto first = static_cast<std::int64_t>(lanes.size());
+    lanes.resize(lanes.size() + static_cast<std::size_t>(width_));
+    T* to = lanes.data() + first;
+    for (std::int64_t c = 0; c < channels_; ++c) to[c] = value(c);
+    for (std::int64_t i = channels_; i < width_; ++i) to[i] = to[i - channels_];
   }
+  std::int64_t width() const { return width_; }
+
+  /// body(steps) over all steps, on several threads.
+  template <class Body>
+  void for_each(const Body& body) const {
+    parallel_for(count(), (1 << 14) / std::max<std::int64_t>(width_, 1) + 1, [&](std::int64_t begin, std::int64_t end) {
+      body(BatchnormSteps{width_, elements_, begin, end});
+    });
+  }
+
+  /// first[c] and second[c] = what add(steps, first, second) adds for their lanes.
+  template <class Add>
+  void sum(double* first, double* second, const Add& add) const {
+    const std::int64_t block = std::max<std::int64_t>((1 << 15) / std::max<std::int64_t>(width_, 1) + 1,
+                                                      (count() + most_blocks - 1) / most_blocks);
+    const std::int64_t blocks = (count() + block - 1) / block;
+    const Tensor scratch = Tensor::empty({blocks, 2 * channels_}, DType::f64);
+    double* partial = scratch.data<double>();
+    parallel_for(blocks, 1, [&](std::int64_t begin, std::int64_t end) {
+      std::vector<double> lanes(static_cast<std::size_t>(2 * width_));
+      for (std::int64_t b = begin; b < end; ++b) {
+        std::fill(lanes.begin(), lanes.end(), 0.0);
+        add(BatchnormSteps{width_, elements_, b * block, std::min((b + 1) * block, count())}, lanes.data(),
+            lanes.data() + width_);
+        double* to = partial + b * 2 * channels_;
+        fold(lanes.data(), to);
+        fold(lanes.data() + width_, to + channels_);
+      }
+    });
+    std::fill_n(first, channels_, 0.0);
+    std::fill_n(second, channels_, 0.0);
+    for (std::int64_t b = 0; b < blocks; ++b) {
+      const double* from = partial + b * 2 * channels_;
+      for (std::int64_t c = 0; c < channels_; ++c) first[c] += from[c];
+      for (std::int64_t c = 0; c < channels_; ++c) second[c] += from[channels_ + c];
+    }
+  }
+
+ private:
+  static constexpr std::int64_t most_blocks = 64;
+
+  std::int64_t count() const { return width_ == 0 ? 0 : (elements_ + width_ - 1) / width_; }
+
+  static std::int64_t rows_a_step(std::int64_t channels) {
+    constexpr std::int64_t whole_vectors = 64, widest = 4096;  // values
+    const std::int64_t rows = whole_vectors / std::gcd(whole_vectors, std::max<std::int64_t>(channels, 1));
+    return rows * channels <= widest ? rows : 1;
+  }
+
+  void fold(const double* lanes, double* sums) const {
+    std::copy_n(lanes, channels_, sums);
+    for (std::int64_t i = channels_; i < width_; i += channels_) {
+      for (std::int64_t c = 0; c < channels_; ++c) sums[c] += lanes[i + c];
+    }
+  }
+
+  std::int64_t elements_, channels_, width_;
+};
+
+/// What a channel is multiplied with and moved by, for each lane.
+template <class T>
+struct Coefficients {
+  std::vector<T> values;  // mean, scale, beta, then for backward_data in training slope and constant
+  BatchnormLanes<T> lanes{};
+
+  Coefficients(const Steps& steps, const BatchnormStatistics& statistics, const Tensor& gamma, const Tensor& beta) {
+    const T *mean = statistics.mean.data<T>(), *rstd = statistics.rstd.data<T>();
+    const T *g = gamma.data<T>(), *b = beta.data<T>();
+    values.reserve(static_cast<std::size_t>(5 * steps.width()));
+    steps.spread(values, [=](std::int64_t c) { return mean[c]; });
+    steps.spread(values, [=](std::int64_t c) { return g[c] * rstd[c]; });
+    steps.spread(values, [=](std::int64_t c) { return b[c]; });
+    lanes.mean = values.data();
+    lanes.scale = lanes.mean + steps.width();
+    lanes.beta = lanes.scale + steps.width();
+  }
+
+  /// dx = scale g + (x - mean) slope + constant
+  void add_training(const Steps& steps, const BatchnormStatistics& statistics, const Tensor& dgamma,
+                    const Tensor& dbeta, std::int64_t count) {
+    const T *rstd = statistics.rstd.data<T>(), *dg = dgamma.data<T>(), *db = dbeta.data<T>();
+    const T* scale = lanes.scale;
+    const auto n = static_cast<T>(count);
+    steps.spread(values, [=](std::int64_t c) { return -scale[c] * rstd[c] * dg[c] / n; });
+    steps.spread(values, [=](std::int64_t c) { return -scale[c] * db[c] / n; });
+    lanes.slope = lanes.beta + steps.width();
+    lanes.constant = lanes.slope + steps.width();
+  }
+};
+
+BatchnormMask mask_of(const BatchnormSaved& saved, bool masked_already) {
+  if (!saved.relu || masked_already) return BatchnormMask::none;
+  return saved.y.defined() ? BatchnormMask::output : BatchnormMask::input;
+}
+
+/// Null where undefined.
+template <class T>
+T* data_of(const Tensor& tensor) {
+  return tensor.defined() ? tensor.data<T>() : nullptr;
 }
 
 void sums_cpu(const Tensor& x_tensor, Tensor& sums) {
   dispatch_float(x_tensor.dtype(), [&](auto zero) {
     using T = decltype(zero);
-    const Rows rows(x_tensor);
+    const Steps steps(x_tensor);
     const T* x = x_tensor.data<T>();
     double* out = sums.data<double>();
-    const std::int64_t channels = rows.channels();
-    for (std::int64_t c = 0; c < channels; ++c) out[c] = rows.count() > 0 ? static_cast<double>(x[c]) : 0.0;
-    const Lanes<T> spread = rows.spread<T>([=](std::int64_t c) { return static_cast<T>(out[c]); });
-    const T* shift = spread.data();
-    rows.sum<T>(out + channels, out + 2 * channels, [=](std::int64_t index, std::int64_t lane) {
-      const T d = x[index] - shift[lane];
-      return Pair<T>{d, d * d};
+    const std::int64_t channels = steps.channels();
+    for (std::int64_t c = 0; c < channels; ++c) out[c] = x_tensor.numel() > 0 ? static_cast<double>(x[c]) : 0.0;
+    std::vector<T> shift;
+    steps.spread(shift, [=](std::int64_t c) { return static_cast<T>(out[c]); });
+    steps.sum(out + channels, out + 2 * channels, [&](const BatchnormSteps& part, double* first, double* second) {
+      loops<T>().sums(part, x, shift.data(), first, second);
     });
   });
 }
@@ -138,62 +221,30 @@ void from_running_cpu(const Tensor& running_mean, const Tensor& running_var, dou
 }
 
 void apply_cpu(const Tensor& x, const BatchnormStatistics& statistics, const Tensor& gamma, const Tensor& beta,
-               const Tensor& residual, bool relu, Tensor& y_tensor) {
+               const Tensor& residual, bool relu, Tensor& y) {
   dispatch_float(x.dtype(), [&](auto zero) {
     using T = decltype(zero);
-    const Rows rows(x);
-    const Coefficients<T> coefficients(rows, statistics, gamma, beta);
-    const Affine<T> affine(x, coefficients);
-    T* y = y_tensor.data<T>();
-    const auto write = [&](auto value) {
-      rows.for_each_step([=](std::int64_t offset, std::int64_t n) {
-#pragma omp simd
-        for (std::int64_t i = 0; i < n; ++i) y[offset + i] = value(offset + i, i);
-      });
-    };
-    const auto positive = [](T value) { return value > T{0} ? value : value - value; };  // 0, or NaN
-    if (residual.defined()) {
-      const T* r = residual.data<T>();
-      const auto sum = [=](std::int64_t index, std::int64_t lane) { return affine(index, lane) + r[index]; };
-      if (relu) {
-        write([=](std::int64_t index, std::int64_t lane) { return positive(sum(index, lane)); });
-      } else {
-        write(sum);
-      }
-    } else if (relu) {
-      write([=](std::int64_t index, std::int64_t lane) { return positive(affine(index, lane)); });
-    } else {
-      write(affine);
-    }
+    const Steps steps(x);
+    const Coefficients<T> k(steps, statistics, gamma, beta);
+    steps.for_each([&](const BatchnormSteps& part) {
+      loops<T>().apply(part, k.lanes, x.data<T>(), data_of<T>(residual), relu, y.data<T>());
+    });
   });
 }
 
 void backward_sums_cpu(const Tensor& dy, const BatchnormSaved& saved, Tensor& dgamma, Tensor& dbeta, Tensor& masked) {
   dispatch_float(dy.dtype(), [&](auto zero) {
     using T = decltype(zero);
-    const Rows rows(dy);
-    const Coefficients<T> coefficients(rows, saved.statistics, saved.gamma, saved.beta);
-    const T* x = saved.x.data<T>();
-    const T* mean = coefficients.mean.data();
-    std::vector<double> sum(static_cast<std::size_t>(rows.channels())), sum_centred(sum.size());
-    with_masked_gradient<T>(dy, false, saved, coefficients, [&](auto g) {
-      if (masked.defined()) {
-        T* out = masked.data<T>();
-        rows.sum<T>(sum.data(), sum_centred.data(), [=](std::int64_t index, std::int64_t lane) {
-          const T value = g(index, lane);
-          out[index] = value;
-          return Pair<T>{value, value * (x[index] - mean[lane])};
-        });
-      } else {
-        rows.sum<T>(sum.data(), sum_centred.data(), [=](std::int64_t index, std::int64_t lane) {
-          const T value = g(index, lane);
-          return Pair<T>{value, value * (x[index] - mean[lane])};
-        });
-      }
+    const Steps steps(dy);
+    const Coefficients<T> k(steps, saved.statistics, saved.gamma, saved.beta);
+    std::vector<double> sum(static_cast<std::size_t>(steps.channels())), sum_centred(sum.size());
+    steps.sum(sum.data(), sum_centred.data(), [&](const BatchnormSteps& part, double* first, double* second) {
+      loops<T>().backward_sums(part, k.lanes, mask_of(saved, false), dy.data<T>(), saved.x.data<T>(),
+                               data_of<T>(saved.y), data_of<T>(masked), first, second);
     });
     const T* rstd = saved.statistics.rstd.data<T>();
     T *gamma_out = dgamma.data<T>(), *beta_out = dbeta.data<T>();
-    for (std::int64_t c = 0; c < rows.channels(); ++c) {
+    for (std::int64_t c = 0; c < steps.channels(); ++c) {
       gamma_out[c] = static_cast<T>(sum_centred[c] * static_cast<double>(rstd[c]));
       beta_out[c] = static_cast<T>(sum[c]);
     }
@@ -201,34 +252,15 @@ void backward_sums_cpu(const Tensor& dy, const BatchnormSaved& saved, Tensor& dg
 }
 
 void backward_data_cpu(const Tensor& dy, bool masked_already, const BatchnormSaved& saved, const Tensor& dgamma,
-                       const Tensor& dbeta, std::int64_t count, bool training, Tensor& dx_tensor) {
+                       const Tensor& dbeta, std::int64_t count, bool training, Tensor& dx) {
   dispatch_float(dy.dtype(), [&](auto zero) {
     using T = decltype(zero);
-    const Rows rows(dy);
-    const Coefficients<T> coefficients(rows, saved.statistics, saved.gamma, saved.beta);
-    const T *scale = coefficients.scale.data(), *mean = coefficients.mean.data();
-    T* dx = dx_tensor.data<T>();
-    const auto write = [&](auto value) {
-      rows.for_each_step([=](std::int64_t offset, std::int64_t n) {
-#pragma omp simd
-        for (std::int64_t i = 0; i < n; ++i) dx[offset + i] = value(offset + i, i);
-      });
-    };
-    with_masked_gradient<T>(dy, masked_already, saved, coefficients, [&](auto g) {
-      if (!training) {
-        write([=](std::int64_t index, std::int64_t lane) { return scale[lane] * g(index, lane); });
-        return;
-      }
-      // dx = scale g + (x - mean) slope + constant
-      const T *x = saved.x.data<T>(), *rstd = saved.statistics.rstd.data<T>();
-      const T *dg = dgamma.data<T>(), *db = dbeta.data<T>();
-      const auto n = static_cast<T>(count);
-      const Lanes<T> slopes = rows.spread<T>([=](std::int64_t c) { return -scale[c] * rstd[c] * dg[c] / n; });
-      const Lanes<T> constants = rows.spread<T>([=](std::int64_t c) { return -scale[c] * db[c] / n; });
-      const T *slope = slopes.data(), *constant = constants.data();
-      write([=](std::int64_t index, std::int64_t lane) {
-        return scale[lane] * g(index, lane) + ((x[index] - mean[lane]) * slope[lane] + constant[lane]);
-      });
+    const Steps steps(dy);
+    Coefficients<T> k(steps, saved.statistics, saved.gamma, saved.beta);
+    if (training) k.add_training(steps, saved.statistics, dgamma, dbeta, count);
+    steps.for_each([&](const BatchnormSteps& part) {
+      loops<T>().backward_data(part, k.lanes, mask_of(saved, masked_already), dy.data<T>(), saved.x.data<T>(),
+                               data_of<T>(saved.y), dx.data<T>());
     });
   });
 }
