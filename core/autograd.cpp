@@ -16,6 +16,12 @@ namespace {
 thread_local bool recording = true;
 thread_local RecordObserver* observer = nullptr;
 
+/// Whether no other tensor sees what is written to this one.
+bool is_alone(const Tensor& tensor) {
+  const auto& impl = tensor.impl();
+  return impl.use_count() == 1 && impl->storage.use_count() == 1 && impl->storage->owns_memory();
+}
+
 Tensor sum(const Tensor& a, const Tensor& b, Tensor y) {
   primitives_slot.on(a.device()).add(a, b, y);
   return y;
@@ -91,21 +97,16 @@ void Node::release() {
 }
 
 void Node::accumulate(int output, const Tensor& gradient) {
-  Gradient& total = gradients[static_cast<std::size_t>(output)];
-  if (!total.value.defined()) {
-    total.value = gradient;
-  } else {
-    // The first gradient may be shared with another branch: only a sum made here is added to in place.
-    total.value = sum(total.value, gradient, total.owned ? total.value : Tensor::empty_like(gradient));
-    total.owned = true;
-  }
+  Tensor& total = gradients[static_cast<std::size_t>(output)];
+  // The first gradient may be shared with another branch.
+  total = !total.defined() ? gradient : sum(total, gradient, is_alone(total) ? total : Tensor::empty_like(gradient));
 }
 
 void Node::run() {
   for (std::size_t i = 0; i < outputs.size(); ++i) {
     const auto output = outputs[i].lock();
-    if (!output || !gradients[i].value.defined() || (!output->retains_grad && output->grad_hooks.empty())) continue;
-    output->grad = gradients[i].value.detach();
+    if (!output || !gradients[i].defined() || (!output->retains_grad && output->grad_hooks.empty())) continue;
+    output->grad = gradients[i].detach();
     run_hooks(output);
     if (!output->retains_grad) output->grad = {};
   }
@@ -138,7 +139,12 @@ void detail::accumulate_leaf(TensorImpl& leaf, const Tensor& gradient) {
 // What a recorded function sees.
 
 const Tensor& Backward::dy(int i) const {
-  return node_->gradients.at(static_cast<std::size_t>(i)).value;
+  return node_->gradients.at(static_cast<std::size_t>(i));
+}
+
+Tensor Backward::over_dy(int i) {
+  const Tensor& gradient = dy(i);
+  return is_alone(gradient) ? gradient : Tensor::empty_like(gradient);
 }
 
 bool Backward::needs(int i) const {
@@ -299,7 +305,7 @@ void Tensor::backward(const Tensor& gradient) const {
   impl_->node->accumulate(impl_->node_output, gradient);
   for (auto& node : order) {
     bool reached = false;
-    for (const auto& g : node->gradients) reached = reached || g.value.defined();
+    for (const auto& g : node->gradients) reached = reached || g.defined();
     if (reached) node->run();
     node.reset();  // frees what only this pass still held
   }

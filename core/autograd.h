@@ -32,6 +32,9 @@ class SIMCLR_API Backward {
   /// d(loss)/d(output i). Undefined when nothing flowed into that output; output 0 of a function with
   /// one output is always defined.
   const Tensor& dy(int i = 0) const;
+  /// Somewhere to write a tensor of dy(i)'s shape to: dy(i)'s own memory where nobody else holds it, so that each
+  /// value must be read before it is written; else a new uninitialised tensor.
+  Tensor over_dy(int i = 0);
   /// Whether input i wants a gradient; computing an unwanted one is waste.
   bool needs(int i) const;
   /// Where to write input i's whole gradient: the parameter's own accumulator when it is still zero, else

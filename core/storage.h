@@ -25,6 +25,8 @@ class SIMCLR_API Storage {
   std::byte* data() const { return static_cast<std::byte*>(data_); }
   std::size_t bytes() const { return bytes_; }
   Device device() const { return device_; }
+  /// Whether the memory is this one's own, to be given back to an allocator.
+  bool owns_memory() const { return allocator_ != nullptr; }
 
   /// The same values as bf16, element for element, where somebody computes with them so (see Tensor::shadow).
   const std::shared_ptr<Storage>& shadow() const { return shadow_; }

@@ -46,15 +46,10 @@ struct Saved {
 
 /// One recorded function.
 struct Node {
-  struct Gradient {
-    Tensor value;
-    bool owned = false;  // made by accumulation here, so it may be added to in place
-  };
-
   std::string name;
   std::vector<Edge> edges;
   std::vector<std::weak_ptr<TensorImpl>> outputs;
-  std::vector<Gradient> gradients;  // of the outputs, while backward() runs
+  std::vector<Tensor> gradients;  // of the outputs, while backward() runs
   std::vector<Saved> saved;
   BackwardFunction backward;
   bool used = false;

@@ -379,7 +379,7 @@ void batchnorm_backward_sums(const Tensor& dy, const BatchnormSaved& saved, Tens
 }
 
 Tensor batchnorm_backward_data(const Tensor& g, bool masked_already, const BatchnormSaved& saved, const Tensor& dgamma,
-                               const Tensor& dbeta, std::int64_t count, bool training) {
+                               const Tensor& dbeta, std::int64_t count, bool training, Tensor dx) {
   constexpr const char* op = "batchnorm_backward_data";
   check_saved(op, g, saved);
   if (training) {
@@ -387,7 +387,9 @@ Tensor batchnorm_backward_data(const Tensor& g, bool masked_already, const Batch
     check_channels(op, "dbeta", dbeta, saved.x);
     SIMCLR_CHECK(count >= 1, op, ": count is ", count, "; it is the number of rows that the statistics were taken of");
   }
-  Tensor dx = Tensor::empty_like(g);
+  if (!dx.defined()) dx = Tensor::empty_like(g);
+  check_floats(op, g, dx);
+  check_shape(op, "dx", dx, g.shape());
   batchnorm_slot.on(g.device()).backward_data(g, masked_already, saved, dgamma, dbeta, count, training, dx);
   return dx;
 }

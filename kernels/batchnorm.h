@@ -51,14 +51,16 @@ struct BatchnormSaved {
 };
 
 /// dbeta = sum g and dgamma = sum g xhat, written over [C] tensors, where g is dy behind the ReLU mask.
-/// Writes g into `masked` (same shape as dy; it is the residual's gradient) where defined.
+/// Writes g into `masked` (same shape as dy; it is the residual's gradient; may be dy) where defined.
 SIMCLR_API void batchnorm_backward_sums(const Tensor& dy, const BatchnormSaved& saved, Tensor& dgamma, Tensor& dbeta,
                                         Tensor masked);
 
 /// dx = gamma rstd (g - dbeta / count - xhat dgamma / count) in training; dx = gamma rstd g in evaluation.
-/// `g` is dy, or the `masked` of the step before with `masked_already`.
+/// `g` is dy, or the `masked` of the step before with `masked_already`. Writes to `dx` where defined, which may be g,
+/// else to a new tensor.
 SIMCLR_API Tensor batchnorm_backward_data(const Tensor& g, bool masked_already, const BatchnormSaved& saved,
-                                          const Tensor& dgamma, const Tensor& dbeta, std::int64_t count, bool training);
+                                          const Tensor& dgamma, const Tensor& dbeta, std::int64_t count, bool training,
+                                          Tensor dx = {});
 
 struct BatchnormKernels {
   Kernel<"batchnorm sums", void(const Tensor& x, Tensor& sums)> sums;

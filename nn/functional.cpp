@@ -140,11 +140,12 @@ Tensor batchnorm(const Tensor& x, const Tensor& gamma, const Tensor& beta, const
                   Tensor dgamma = bw.buffer(1);
                   Tensor dbeta = bw.buffer(2);
                   const bool split = bw.needs(3) && saved.relu;  // the residual's gradient is dy behind the mask
-                  Tensor masked = split ? Tensor::empty_like(bw.dy()) : Tensor();
+                  Tensor masked = split ? bw.over_dy() : Tensor();
                   kernels::batchnorm_backward_sums(bw.dy(), saved, dgamma, dbeta, masked);
                   const Tensor& g = split ? masked : bw.dy();
                   if (bw.needs(0)) {
-                    bw.set(0, kernels::batchnorm_backward_data(g, split, saved, dgamma, dbeta, count, training));
+                    Tensor dx = bw.needs(3) ? Tensor() : bw.over_dy();
+                    bw.set(0, kernels::batchnorm_backward_data(g, split, saved, dgamma, dbeta, count, training, dx));
                   }
                   bw.set(1, dgamma);
                   bw.set(2, dbeta);

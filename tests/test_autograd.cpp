@@ -50,6 +50,42 @@ TEST_CASE("gradients of all paths add up and shared gradients stay intact") {
   CHECK(z.grad().item() == 1.0);
 }
 
+TEST_CASE("a gradient's memory is written over only where nobody else holds it") {
+  std::vector<bool> reused;
+  const auto probe = [&reused](const Tensor& x) {
+    return record("probe", {x}, x.clone(), [&reused](Backward& b) {
+      const Tensor dy = b.dy().clone();
+      Tensor over = b.over_dy();
+      reused.push_back(over.raw_data() == b.dy().raw_data());
+      over.copy_from(dy);
+      b.set(0, over);
+    });
+  };
+  const auto run = [&reused](const Tensor& y, const Tensor& gradient) {
+    reused.clear();
+    y.backward(gradient);
+    return reused;
+  };
+  using Flags = std::vector<bool>;
+  const Tensor x = leaf(2.0), three = Tensor::from(std::vector<double>{3.0}, {1});
+  CHECK(run(times(probe(times(x, 2.0)), 2.0), three) == Flags{true});
+  CHECK(run(probe(times(x, 2.0)), three) == Flags{false});  // the caller's
+  CHECK(three.item() == 3.0);
+  const Tensor both = probe(x);
+  CHECK(run(plus(times(both, 2.0), times(both, 5.0)), three) == Flags{true});     // their sum
+  CHECK(run(times(plus(probe(x), probe(x)), 2.0), three) == Flags{false, true});  // the second is the last to read it
+
+  Tensor kept = probe(x);
+  kept.retain_grad();
+  CHECK(run(times(kept, 2.0), three) == Flags{false});
+  CHECK(kept.grad().item() == 6.0);
+
+  double memory = 7.0;
+  const Tensor wrapped = record("wrapped", {probe(x)}, three.clone(),
+                                [&memory](Backward& b) { b.set(0, Tensor::wrap(&memory, {1}, DType::f64)); });
+  CHECK(run(wrapped, three) == Flags{false});
+}
+
 TEST_CASE("gradients accumulate over backward passes until zeroed") {
   Tensor x = leaf(1.0);
   times(x, 2.0).backward();

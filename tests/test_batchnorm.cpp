@@ -131,6 +131,14 @@ void check_case(const Inputs& in, bool with_residual, bool relu) {
   const Tensor dx_evaluation = batchnorm_backward_data(in.dy, false, saved, {}, {}, 0, false);
   CHECK(relative_error(dx_evaluation, like(expected.dx_evaluation, dx_evaluation)) < limit);
   CHECK(same_bits(batchnorm_backward_data(masked, true, saved, {}, {}, 0, false), dx_evaluation));
+
+  Tensor place = in.dy.clone();
+  batchnorm_backward_data(place, false, saved, dgamma, dbeta, rows, true, place);
+  CHECK(same_bits(place, dx));
+  place.copy_from(in.dy);
+  batchnorm_backward_sums(place, saved, dgamma_alone, dbeta_alone, place);
+  CHECK(same_bits(place, masked));
+  CHECK(same_bits(dgamma_alone, dgamma));
 }
 
 }  // namespace

@@ -92,6 +92,15 @@ void check_case(const Inputs& in, bool with_residual, bool relu) {
                   on_cpu(dx)));
   CHECK(close(batchnorm_backward_data(in.dy.on_device, false, saved, {}, {}, 0, false),
               batchnorm_backward_data(in.dy.exact, false, exact_saved, {}, {}, 0, false)));
+
+  Tensor place = in.dy.on_device.clone();
+  batchnorm_backward_data(place, false, saved, got.dgamma, got.dbeta, rows, true, place);
+  CHECK(same_bits(on_cpu(place), on_cpu(dx)));
+  place.copy_from(in.dy.on_device);
+  Tensor dgamma = Tensor::empty_like(got.dgamma), dbeta = Tensor::empty_like(got.dbeta);
+  batchnorm_backward_sums(place, saved, dgamma, dbeta, place);
+  CHECK(same_bits(on_cpu(place), on_cpu(got.masked)));
+  CHECK(same_bits(on_cpu(dgamma), on_cpu(got.dgamma)));
 }
 
 }  // namespace
