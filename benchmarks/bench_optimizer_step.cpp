@@ -59,14 +59,14 @@ int main(int argc, char** argv) {
   const double bytes = 4.0 * static_cast<double>(count);
   const double shadow = bench.dtype == simclr::DType::bf16 ? bytes / 2 : 0;
   // Values and state are read and written, gradients read; LARS reads values and gradients once more, for the norms.
-  bench.measure(std::string("sgd") + figures, {.bytes = 5 * bytes + shadow}, [&]() -> bench::Call {
+  bench.measure(std::string("sgd") + figures, {.bytes = 5 * bytes + shadow, .in_place = true}, [&]() -> bench::Call {
     return
         [t = training(1)]() mutable { kernels::sgd_step(t.arena, t.first, {.momentum = 0.9, .weight_decay = 5e-4}); };
   });
-  bench.measure(std::string("lars") + figures, {.bytes = 7 * bytes + shadow}, [&]() -> bench::Call {
+  bench.measure(std::string("lars") + figures, {.bytes = 7 * bytes + shadow, .in_place = true}, [&]() -> bench::Call {
     return [t = training(1)]() mutable { kernels::lars_step(t.arena, t.first, {}); };
   });
-  bench.measure(std::string("adamw") + figures, {.bytes = 7 * bytes + shadow}, [&]() -> bench::Call {
+  bench.measure(std::string("adamw") + figures, {.bytes = 7 * bytes + shadow, .in_place = true}, [&]() -> bench::Call {
     return [t = training(2)]() mutable { kernels::adamw_step(t.arena, t.first, t.second, {}); };
   });
   return bench.exit_code();

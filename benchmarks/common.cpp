@@ -174,7 +174,9 @@ void Bench::measure(const std::string& name, const Cost& cost, const std::functi
 std::vector<Bench::Limit> Bench::limits_of(const Cost& cost) {
   std::vector<Limit> limits;
   if (device.type != simclr::DeviceType::cpu) limits.push_back({"launch", launch_seconds()});
-  if (cost.bytes > 0) limits.push_back({"copy", cost.bytes / copy_bandwidth()});
+  const bool update = cost.in_place && device.type == simclr::DeviceType::cpu;
+  if (update) limits.push_back({"update", cost.bytes / update_bandwidth()});
+  if (cost.bytes > 0 && !update) limits.push_back({"copy", cost.bytes / copy_bandwidth()});
   const double products = cost.flop > 0 ? cost.flop / gemm_rate() : 0;
   const double powers = cost.exps > 0 && has_exp2(device) ? cost.exps / exp2_rate() : 0;
   if (products > 0) limits.push_back({"gemm", products});
@@ -211,6 +213,24 @@ double Bench::copy_bandwidth() {
   print("limit: copy",
         {{"seconds", t.median}, {"spread", t.spread()}, {"bytes", bytes}, {"gb_per_second", copy_bandwidth_ / 1e9}});
   return copy_bandwidth_;
+}
+
+double Bench::update_bandwidth() {
+  if (update_bandwidth_ > 0) return update_bandwidth_;
+  constexpr std::int64_t count = 1 << 24;
+  const Times t = time([]() -> Call {
+    return [x = Tensor::full({count}, 1, DType::f32)]() mutable {
+      float* values = x.data<float>();
+      simclr::parallel_for(count, 1 << 14, [=](std::int64_t begin, std::int64_t end) {
+        for (; begin < end; ++begin) values[begin] *= 1.0001f;
+      });
+    };
+  });
+  const std::int64_t bytes = count * static_cast<std::int64_t>(sizeof(float));
+  update_bandwidth_ = 2 * static_cast<double>(bytes) / t.median;
+  print("limit: update",
+        {{"seconds", t.median}, {"spread", t.spread()}, {"bytes", bytes}, {"gb_per_second", update_bandwidth_ / 1e9}});
+  return update_bandwidth_;
 }
 
 double Bench::gemm_rate() {
