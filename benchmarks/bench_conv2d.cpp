@@ -26,7 +26,7 @@ int main(int argc, char** argv) {
                                 " stride " + std::to_string(c.geometry.stride);
     const bench::Cost cost{
         .bytes = static_cast<double>(x.bytes() + w.bytes() + dy.bytes()),
-        .flop = 2 * static_cast<double>(dy.numel()) * static_cast<double>(w.numel() / w.dim(0)),
+        .flop = c.flop(),
     };
 
     bench.measure("conv2d forward" + figures, cost, [&]() -> bench::Call {

@@ -85,8 +85,10 @@ int main(int argc, char** argv) {
 
   const double sample = bench.seconds / rounds;
   bench::Timed whole(bench.device, {step}, sample, graph);
-  bench::Timed alone(bench.device, {convolutions(bench, bench::resnet18_convolutions(views, size, 3, r.width))}, sample,
-                     graph);
+  const auto all = bench::resnet18_convolutions(views, size, 3, r.width);
+  bench::Timed alone(bench.device, {convolutions(bench, all)}, sample, graph);
+  double flop = -all.front().flop();  // the first has no gradient of its input
+  for (const bench::Convolution& c : all) flop += 3 * c.count * c.flop();
   std::vector<double> steps, convolving;
   for (int i = 0; i < rounds; ++i) {
     steps.push_back(whole.sample());
@@ -101,6 +103,7 @@ int main(int argc, char** argv) {
                              {"step_least", s.least},
                              {"step_most", s.most},
                              {"spread", s.spread()},
+                             {"tflops", flop / s.median / 1e12},
                              {"convolution_seconds", c.median},
                              {"over_convolutions", s.median / c.median},
                              {"share_of_limit", c.median / s.median},

@@ -15,6 +15,8 @@ struct Convolution {
   int count;  // in the model
 
   simclr::Shape y() const { return conv2d_output_shape(x, w, geometry); }
+  /// In one direction, once.
+  double flop() const { return 2 * static_cast<double>(y().numel()) * static_cast<double>(w.numel() / w[0]); }
 };
 
 /// In the model's order; the first is the stem, whose input needs no gradient.
