@@ -51,6 +51,9 @@ class LinearProbe(Labels):
         self.assertEqual([(r["images"], r["knn_k"]) for r in first], [(10, 1), (60, 6)])
         self.assertEqual(first, again)
         self.assertNotEqual(first[0]["knn"], other[0]["knn"])
+        self.assertNotEqual(first[0]["linear"], first[1]["linear"])
+        short = self.probe("--labels", "100", "--seed", "3", "--epochs", "1", data=cifar)[1]["results"]
+        self.assertNotEqual(short[0]["linear"], first[1]["linear"])
         self.assertEqual(first[1]["knn"], other[1]["knn"])  # all labels are all labels
         for result in first:
             self.assertEqual(sum(result["linear"]["confusion"]), 12)
@@ -77,6 +80,10 @@ class Finetune(Labels):
         lines = (self.out / "log.jsonl").read_text().splitlines()
         return [entry for entry in map(json.loads, lines) if entry["event"] == event]
 
+    def losses(self, percent, pretrained=True):
+        return [entry["loss"] for entry in self.log("epoch")
+                if (entry["percent"], entry["pretrained"]) == (percent, pretrained)]
+
     def test_learns(self):
         printed = self.tune("--from-scratch")
         table = printed[printed.index("  labels"):].splitlines()
@@ -87,12 +94,12 @@ class Finetune(Labels):
         self.assertRegex(printed, r"\n100 % pre-trained  epoch 8/8  loss \d\.\d{3}  lr 0\.0000  \d+ images/s  0 s left\n")
         self.assertRegex(printed, r"\n25 % from scratch  epoch 8/8  loss ")
         for percent in (25, 100):
-            for pretrained in (True, False):
-                losses = [entry["loss"] for entry in self.log("epoch")
-                          if (entry["percent"], entry["pretrained"]) == (percent, pretrained)]
-                self.assertEqual(len(losses), 8)
-                if percent == 100:
-                    self.assertLess(losses[-1], losses[0])
+            pretrained, scratch = self.losses(percent), self.losses(percent, pretrained=False)
+            self.assertEqual((len(pretrained), len(scratch)), (8, 8))
+            self.assertNotEqual(pretrained[0], scratch[0])
+            if percent == 100:
+                self.assertLess(pretrained[-1], pretrained[0])
+                self.assertLess(scratch[-1], scratch[0])
         results = self.log("evaluation")
         self.assertEqual([(r["percent"], r["pretrained"], r["images"], r["epochs"]) for r in results],
                          [(25, True, 12, 8), (25, False, 12, 8), (100, True, 48, 8), (100, False, 48, 8)])
@@ -130,9 +137,24 @@ class Finetune(Labels):
         self.assertNotEqual(tuned["encoder.conv1.weight"], original["encoder.conv1.weight"])
         self.embed(self.classes / "class0", weights=self.out / "labels-100.safetensors", out=self.folder / "embedded")
         again = self.folder / "again"
-        self.tune(out=again)
+        self.tune("--from-scratch", out=again)
         self.assertEqual((again / "labels-25.safetensors").read_bytes(),
                          (self.out / "labels-25.safetensors").read_bytes())
+
+    def test_views(self):
+        """Without a step to speak of, and all pictures in a batch, other views alone make other losses."""
+        command = ("finetune", self.weights, *self.from_folder, "--labels", "25", "--epochs", "2", "--lr", "1e-12",
+                   "--overwrite", "--out", self.out, "--crop-min")
+        self.run_program(*command, "0.3")
+        cropped = self.losses(25)
+        self.run_program(*command, "1")
+        flipped = self.losses(25)
+        for one, other in (cropped, flipped, (cropped[0], flipped[0])):
+            self.assertGreater(abs(one - other), 1e-4)
+
+    def test_how_long(self):
+        self.run_program("finetune", self.weights, *self.from_folder, "--labels", "50,100", "--out", self.out)
+        self.assertEqual([len(self.losses(percent)) for percent in (50, 100)], [14, 10])
 
     def test_starts_from_the_weights(self):
         """Without a step to speak of, the encoder is the pre-trained one."""
