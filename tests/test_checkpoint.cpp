@@ -1,4 +1,6 @@
+#include "support/broken_disk.h"
 #include "support/catch.h"
+#include "support/message_of.h"
 #include "support/temp_dir.h"
 #include "support/tensors.h"
 
@@ -112,6 +114,57 @@ TEST_CASE("The folder keeps the last checkpoints and the best") {
   fs::create_directories(folder / "best.safetensors.link" / "in the way");  // as where there are no links
   checkpoints.save(run.model, run.optimizer, {{"number", "best"}}, true);
   CHECK(nn::load_checkpoint(folder / "best.safetensors", other.model, other.optimizer).at("number") == "best");
+}
+
+TEST_CASE("Whatever call fails in a save, the checkpoint before or the new one loads, and the best one too") {
+  struct Tiny : nn::Module {
+    std::shared_ptr<nn::Linear> fc =
+        add_module("fc", std::make_shared<nn::Linear>(nn::LinearOptions{.in = 2, .out = 2}));
+    Tiny() { fc->initialize(1); }
+    Tensor forward(const Tensor& x) override { return (*fc)(x); }
+  };
+  using test::disk;
+  int failures = 0;
+  for (const std::string failing :
+       {"open", "write", "fsync", "close", "rename", "open on", "write on", "fsync on", "close on", "rename on"}) {
+    const bool lasting = failing.ends_with(" on");  // all calls after it fail, too
+    const std::string kind = failing.substr(0, failing.find(' '));
+    for (int number = 1; number < 100; ++number) {
+      CAPTURE(failing, number);
+      const test::TempDir dir;
+      nn::CheckpointFolder checkpoints(dir.path(), 1);
+      Tiny model, other;
+      nn::Sgd optimizer(model.parameters(), {}, nn::constant(0.1)), others(other.parameters(), {}, nn::constant(0.1));
+      const auto step = [&] {
+        nn::sum(model(test::random_tensor({2, 2}, 1, DType::f32))).backward();
+        optimizer.step();
+      };
+      step();
+      checkpoints.save(model, optimizer, {{"number", "old"}}, true);
+      step();
+      disk = {.watch = true, .kind = kind, .failing = number, .lasting = lasting, .error = ENOSPC};
+      const std::string message = test::message_of([&] {
+        checkpoints.save(model, optimizer, {{"number", "new"}}, true);
+      });
+      disk.watch = false;
+      const bool failed = disk.count >= number;
+      std::vector<std::string> warnings;
+      const auto found =
+          checkpoints.load_newest(other, others, [&](const std::string& text) { warnings.push_back(text); });
+      const std::string best = nn::load_checkpoint(dir.path("best.safetensors"), other, others).at("number");
+      CHECK(warnings.empty());
+      REQUIRE(found);
+      CHECK((best == "old" || found->at("number") == "new"));
+      if (message == "no error") {
+        CHECK((best == "new" && found->at("number") == "new"));
+      } else {
+        CHECK_THAT(message, Contains("No space left on device") && !Contains("\n"));
+      }
+      if (!failed) break;
+      ++failures;
+    }
+  }
+  CHECK(failures > 8);
 }
 
 TEST_CASE("A damaged checkpoint is passed over, and said") {

@@ -21,6 +21,7 @@ struct BrokenDisk {
   int count = 0;                        // of calls of `kind`
   std::string kind = {};                // "open", "write", "fsync", "close" or "rename"
   int failing = 0;                      // the number of the call of that kind that fails, from 1; 0: none
+  bool lasting = false;                 // all later ones of the kind fail, too
   int error = 0;                        // what it fails with; EINTR only once
   std::size_t most = std::size_t(-1);   // bytes that one write takes
 
@@ -29,7 +30,7 @@ struct BrokenDisk {
   }
   /// Whether this call is to fail; sets errno.
   bool fails(const char* what) {
-    if (kind != what || ++count != failing) return false;
+    if (kind != what || ++count < failing || failing == 0 || (count > failing && !lasting)) return false;
     errno = error;
     return true;
   }
