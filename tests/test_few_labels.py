@@ -113,8 +113,8 @@ class Finetune(Labels):
         damaged = shutil.copytree(self.classes, self.folder / "damaged")
         for path in sorted(damaged.rglob("*.png"))[::3]:
             path.write_bytes(path.read_bytes()[:100])
-        command = ("finetune", self.weights, "--dataset", "folder", "--data", damaged, "--labels", "25", "--epochs", "1",
-                   "--device", "cpu", "--overwrite", "--out", self.out, "--seed")
+        command = ("finetune", self.weights, "--dataset", "folder", "--data", damaged, "--labels", "25",
+                   "--epochs", "1", "--device", "cpu", "--threads", "1", "--overwrite", "--out", self.out, "--seed")
         first, again, other = (self.launch(*command, seed) for seed in ("3", "3", "4"))
         self.assertEqual((first.returncode, other.returncode), (0, 0), first.stderr + other.stderr)
         warned = [sorted(done.stderr.splitlines()) for done in (first, again, other)]
@@ -144,7 +144,7 @@ class Finetune(Labels):
     def test_views(self):
         """Without a step to speak of, and all pictures in a batch, other views alone make other losses."""
         command = ("finetune", self.weights, *self.from_folder, "--labels", "25", "--epochs", "2", "--lr", "1e-12",
-                   "--overwrite", "--out", self.out, "--crop-min")
+                   "--threads", "1", "--overwrite", "--out", self.out, "--crop-min")
         self.run_program(*command, "0.3")
         cropped = self.losses(25)
         self.run_program(*command, "1")
@@ -153,7 +153,8 @@ class Finetune(Labels):
             self.assertGreater(abs(one - other), 1e-4)
 
     def test_how_long(self):
-        self.run_program("finetune", self.weights, *self.from_folder, "--labels", "50,100", "--out", self.out)
+        self.run_program("finetune", self.weights, *self.from_folder, "--labels", "50,100", "--threads", "1",
+                         "--out", self.out)
         self.assertEqual([len(self.losses(percent)) for percent in (50, 100)], [14, 10])
 
     def test_starts_from_the_weights(self):
