@@ -7,7 +7,9 @@
 
 #include <algorithm>
 #include <atomic>
+#include <bit>
 #include <cmath>
+#include <type_traits>
 #include <vector>
 
 namespace simclr::kernels {
@@ -90,10 +92,10 @@ void note_nonfinite_cpu(const Tensor& x_tensor, const Tensor& step, Tensor& bad_
     const T* x = x_tensor.data<const T>();
     std::atomic<bool> found = false;
     parallel_for(x_tensor.numel(), 2 * block_size, [&](std::int64_t begin, std::int64_t end) {
-      T total = 0;
-#pragma omp simd reduction(+ : total)
-      for (std::int64_t i = begin; i < end; ++i) total += x[i] - x[i];  // 0, or NaN
-      if (total != 0) found = true;
+      using Bits = std::conditional_t<sizeof(T) == 4, std::uint32_t, std::uint64_t>;
+      Bits bits = 0;  // a floating-point sum would be taken one after the other, or in memory
+      for (std::int64_t i = begin; i < end; ++i) bits |= std::bit_cast<Bits>(x[i] - x[i]);  // of 0, or NaN
+      if (bits != 0) found = true;
     });
     if (found) bad_step.copy_from(step);
   });
