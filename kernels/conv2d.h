@@ -9,7 +9,7 @@
 ///   y[n,i,j,o] = sum_{u,v,c} x[n, i s + u - p, j s + v - p, c] w[o,u,v,c]
 /// with x [N,H,W,C], w [O,K,L,C], y [N,(H+2p-K)/s+1,(W+2p-L)/s+1,O], and x zero outside its bounds.
 /// CPU: f32 or f64; Winograd's F(2x2,3x3) for most 3x3 kernels with stride 1, else oneDNN for f32 where found, else
-/// im2col + GEMM (Eigen). CUDA: cuDNN, f32 or
+/// im2col + GEMM. CUDA: cuDNN, f32 or
 /// bf16, with dw in f32 for both.
 namespace simclr::kernels {
 

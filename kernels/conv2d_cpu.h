@@ -7,7 +7,7 @@
 
 namespace simclr::kernels {
 
-/// Patches of x as rows of a matrix, times the weights (Eigen). f32 and f64.
+/// Patches of x as rows of a matrix, times the weights. f32 and f64.
 SIMCLR_API extern const Conv2dKernels conv2d_im2col;
 
 /// Winograd's way for 3x3 kernels with stride 1, f32 and f64. a, b and out stand in the order of Conv2dKernels'

@@ -113,9 +113,6 @@ void backward_weights(const Conv2dSizes& s, const T* x, const T* dy, T* dw) {
   const std::int64_t total = s.n * s.p * s.q, size = patch_size(s);
   const std::int64_t tile = tile_rows<T>(s, 4 << 20, total);
   Tensor buffer = Tensor::empty({is_pointwise(s) ? 0 : tile * size}, dtype_of<T>);
-  // Columns of dw that are summed at a time: always the same ones together, for Eigen's order of summation depends on
-  // how many it is given. A multiple of its widest register tile.
-  constexpr std::int64_t block = 96;
   for (std::int64_t begin = 0; begin < total; begin += tile) {
     const std::int64_t count = std::min(tile, total - begin);
     const T* patches = x + begin * size;
@@ -126,12 +123,9 @@ void backward_weights(const Conv2dSizes& s, const T* x, const T* dy, T* dw) {
       });
       patches = gathered;
     }
-    parallel_for((size + block - 1) / block, 1, [&](std::int64_t first, std::int64_t last) {
-      for (std::int64_t column = first * block; column < std::min(last * block, size); column += block) {
-        const std::int64_t columns = std::min(block, size - column);
-        multiply<T>({dy + begin * s.o, s.o, true}, {patches + column, size}, {dw + column, size}, s.o, columns, count,
-                    T{1}, begin == 0 ? T{0} : T{1});
-      }
+    parallel_for(size, 64, [&](std::int64_t first, std::int64_t last) {
+      multiply<T>({dy + begin * s.o, s.o, true}, {patches + first, size}, {dw + first, size}, s.o, last - first, count,
+                  T{1}, begin == 0 ? T{0} : T{1});
     });
   }
 }

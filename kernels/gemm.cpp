@@ -1,50 +1,26 @@
-// Matrix product on the CPU: Eigen computes, parallel_for splits c along its longer side.
-#define EIGEN_DONT_PARALLELIZE  // threads come from parallel_for alone
+// Matrix product on the CPU: parallel_for splits c along its longer side; the loops are in cpu/gemm.cpp.
 #include <simclr/core/parallel.h>
 #include <simclr/kernels/check.h>
 #include <simclr/kernels/gemm.h>
-#include <simclr/kernels/matrix.h>
 
-#include <Eigen/Core>
+#include "cpu/gemm.h"
+
 #include <algorithm>
 #include <type_traits>
 
 namespace simclr::kernels {
-namespace {
-
-template <class T, int order>
-auto map(const Matrix<T>& matrix, std::int64_t rows, std::int64_t columns) {
-  using Values = Eigen::Matrix<std::remove_const_t<T>, Eigen::Dynamic, Eigen::Dynamic, order>;
-  using Stored = std::conditional_t<std::is_const_v<T>, const Values, Values>;
-  return Eigen::Map<Stored, 0, Eigen::OuterStride<>>(matrix.data, rows, columns, Eigen::OuterStride<>(matrix.stride));
-}
-
-template <class T, int order_a, int order_b>
-void multiply_ordered(const Matrix<const T>& a, const Matrix<const T>& b, const Matrix<T>& c, std::int64_t m,
-                      std::int64_t n, std::int64_t k, T alpha, T beta) {
-  const auto left = map<const T, order_a>(a, m, k);
-  const auto right = map<const T, order_b>(b, k, n);
-  auto out = map<T, Eigen::RowMajor>(c, m, n);
-  if (beta == T{0}) {
-    out.noalias() = alpha * left * right;
-  } else {
-    if (beta != T{1}) out *= beta;
-    out.noalias() += alpha * left * right;
-  }
-}
-
-}  // namespace
 
 template <class T>
 void multiply(const Matrix<const T>& a, const Matrix<const T>& b, const Matrix<T>& c, std::int64_t m, std::int64_t n,
               std::int64_t k, T alpha, T beta) {
-  constexpr int row = Eigen::RowMajor, column = Eigen::ColMajor;
-  if (a.transposed) {
-    b.transposed ? multiply_ordered<T, column, column>(a, b, c, m, n, k, alpha, beta)
-                 : multiply_ordered<T, column, row>(a, b, c, m, n, k, alpha, beta);
+  const auto run = [&](const GemmFunctions<T>& loops) {
+    const Tensor scratch = Tensor::empty({loops.scratch}, dtype_of<T>);
+    loops.multiply(a, b, c, m, n, k, alpha, beta, scratch.data<T>());
+  };
+  if constexpr (std::is_same_v<T, float>) {
+    run(gemm_loops().f32);
   } else {
-    b.transposed ? multiply_ordered<T, row, column>(a, b, c, m, n, k, alpha, beta)
-                 : multiply_ordered<T, row, row>(a, b, c, m, n, k, alpha, beta);
+    run(gemm_loops().f64);
   }
 }
 

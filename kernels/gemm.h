@@ -3,7 +3,7 @@
 #include <simclr/core/slot.h>
 #include <simclr/core/tensor.h>
 
-/// Matrix product. CPU: Eigen. CUDA: cuBLAS.
+/// Matrix product. CPU: loops of our own. CUDA: cuBLAS.
 namespace simclr::kernels {
 
 struct GemmOptions {

@@ -1,7 +1,6 @@
 #pragma once
 
-// Private: the serial matrix product that gemm and im2col share, on plain memory. Compiled in gemm.cpp, the one
-// file that pays for Eigen's templates.
+// Private: the serial matrix product that gemm and im2col share, on plain memory.
 
 #include <cstdint>
 
@@ -21,7 +20,7 @@ struct Matrix {
 };
 
 /// c = alpha a b + beta c with a [m,k], b [k,n], c [m,n], on the calling thread alone. T is float or double; c must
-/// not be transposed, nor overlap a or b.
+/// not be transposed, nor overlap a or b. Cutting c into parts changes no bit of it.
 template <class T>
 void multiply(const Matrix<const T>& a, const Matrix<const T>& b, const Matrix<T>& c, std::int64_t m, std::int64_t n,
               std::int64_t k, T alpha = T{1}, T beta = T{0});

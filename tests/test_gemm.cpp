@@ -68,6 +68,7 @@ TEST_CASE("gemm agrees with the definition over transposes, sizes and factors") 
         check(33, 31, 1003, dtype, {ta, tb});
         check(1003, 1, 1003, dtype, {ta, tb});
         check(1, 1003, 1003, dtype, {ta, tb});
+        check(199, 330, 519, dtype, {ta, tb, 0.5, 2.0});  // more than one block each way
       }
     }
   }
@@ -82,15 +83,23 @@ TEST_CASE("gemm with nothing to sum leaves beta c") {
   CHECK(c.to_vector<double>() == std::vector<double>(6, 0.0));
 }
 
-TEST_CASE("gemm gives the same bits each time, and serially inside a SerialScope") {
-  const Tensor a = random_tensor({257, 129}, 1, DType::f32), b = random_tensor({129, 131}, 2, DType::f32);
-  Tensor first = Tensor::empty({257, 131}), second = Tensor::empty({257, 131});
-  gemm(a, b, first);
-  gemm(a, b, second);
-  CHECK(same_bits(first, second));
-  const SerialScope serial;
-  gemm(a, b, second);
-  CHECK(relative_error(second, first) < tolerance(DType::f32, 129));
+TEST_CASE("gemm gives the same bits however many threads there are, and inside a SerialScope") {
+  for (const auto& [m, n] : {std::pair{257, 131}, std::pair{131, 257}}) {
+    const Tensor a = random_tensor({m, 519}, 1, DType::f32), b = random_tensor({519, n}, 2, DType::f32);
+    Tensor first = Tensor::empty({m, n}), other = Tensor::empty({m, n});
+    const int before = threads();
+    set_threads(1);
+    gemm(a, b, first);
+    for (const int count : {2, 3, 7}) {
+      set_threads(count);
+      gemm(a, b, other);
+      CHECK(same_bits(first, other));
+    }
+    set_threads(before);
+    const SerialScope serial;
+    gemm(a, b, other);
+    CHECK(same_bits(first, other));
+  }
 }
 
 TEST_CASE("gemm says what does not fit") {
