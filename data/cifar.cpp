@@ -1,9 +1,13 @@
 #include "file.h"
+#include "memory_dataset.h"
 
 #include <simclr/core/error.h>
+#include <simclr/core/parallel.h>
 #include <simclr/data/cifar.h>
 
+#include <algorithm>
 #include <filesystem>
+#include <memory>
 #include <sstream>
 #include <utility>
 
@@ -60,8 +64,7 @@ std::vector<std::string> read_classes(const std::string& path, const Layout& lay
   return classes;
 }
 
-/// Appends the pictures of one file, planes interleaved, and their labels.
-void append_file(const std::string& path, const Layout& layout, MemoryData& data) {
+std::int64_t records_in(const std::string& path, const Layout& layout) {
   const std::int64_t record = layout.label_bytes + picture_bytes;
   const std::int64_t size = file_size(path, layout.op);
   SIMCLR_CHECK(size > 0, layout.op, ": ", path, " is empty; fetch it again");
@@ -69,21 +72,32 @@ void append_file(const std::string& path, const Layout& layout, MemoryData& data
                ": truncated or not ", layout.title, "; fetch it again");
   SIMCLR_CHECK(size <= record * layout.records_a_file, layout.op, ": ", path, " holds ", size / record,
                " records, more than the published ", layout.records_a_file, "; fetch it again");
-  const std::vector<std::uint8_t> file = read_file(path, layout.op, size);
-  const std::int64_t count = static_cast<std::int64_t>(file.size()) / record;
-  std::size_t end = data.bytes.size();
-  data.bytes.resize(end + static_cast<std::size_t>(count * picture_bytes));
-  for (std::int64_t i = 0; i < count; ++i) {
-    const std::uint8_t* planes = file.data() + i * record + layout.label_bytes;
+  return size / record;
+}
+
+/// Some records of a file, and where they go.
+struct Part {
+  const std::string* path;
+  std::int64_t first, count;
+  std::int64_t place;  // of the first among all samples
+};
+
+/// Reads the labels and the pictures, planes interleaved.
+void read_records(const Part& part, const Layout& layout, std::int32_t* labels, std::uint8_t* pixels) {
+  const std::int64_t record = layout.label_bytes + picture_bytes;
+  std::vector<std::uint8_t> records(static_cast<std::size_t>(part.count * record));
+  read_part(*part.path, layout.op, part.first * record, records);
+  for (std::int64_t i = 0; i < part.count; ++i) {
+    const std::uint8_t* planes = records.data() + i * record + layout.label_bytes;
     const std::int32_t label = planes[-1];
-    SIMCLR_CHECK(label < layout.class_count, layout.op, ": record ", i, " of ", path, " has label ", label,
-                 ", the largest is ", layout.class_count - 1, ": damaged or not ", layout.title, "; fetch it again");
-    data.labels.push_back(label);
-    std::uint8_t* pixels = data.bytes.data() + end;
+    SIMCLR_CHECK(label < layout.class_count, layout.op, ": record ", part.first + i, " of ", *part.path, " has label ",
+                 label, ", the largest is ", layout.class_count - 1, ": damaged or not ", layout.title,
+                 "; fetch it again");
+    labels[part.place + i] = label;
+    std::uint8_t* to = pixels + (part.place + i) * picture_bytes;
     for (std::int64_t p = 0; p < plane; ++p) {
-      for (std::int64_t c = 0; c < 3; ++c) pixels[3 * p + c] = planes[c * plane + p];
+      for (std::int64_t c = 0; c < 3; ++c) to[3 * p + c] = planes[c * plane + p];
     }
-    end += static_cast<std::size_t>(picture_bytes);
   }
 }
 
@@ -91,12 +105,30 @@ std::unique_ptr<Dataset> read(const std::string& dir, Split split, const Layout&
   const std::string folder = find_folder(dir, layout);
   MemoryData data{.bytes = {}, .shape = {side, side, 3}, .labels = {}, .classes = {}, .description = {}};
   data.classes = read_classes(folder + "/" + layout.names_file, layout);
-  for (const std::string& file : layout.files) append_file(folder + "/" + file, layout, data);
+  std::vector<std::string> paths;
+  for (const std::string& file : layout.files) paths.push_back(folder + "/" + file);
+  std::vector<Part> parts;
+  std::int64_t count = 0;
+  for (const std::string& path : paths) {
+    constexpr std::int64_t most = 256;  // what lies in a cache between reading and interleaving
+    const std::int64_t records = records_in(path, layout);
+    for (std::int64_t first = 0; first < records; first += most) {
+      parts.push_back({&path, first, std::min(most, records - first), count + first});
+    }
+    count += records;
+  }
+  // The first touch of so much memory takes as long as reading it: threads share it, and no vector fills it before.
+  const auto bytes = static_cast<std::size_t>(count * picture_bytes);
+  const std::shared_ptr<std::uint8_t[]> pixels = std::make_unique_for_overwrite<std::uint8_t[]>(bytes);
+  data.labels.resize(static_cast<std::size_t>(count));
+  parallel_for(static_cast<std::int64_t>(parts.size()), 1, [&](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t i = begin; i < end; ++i) read_records(parts[i], layout, data.labels.data(), pixels.get());
+  });
   std::ostringstream line;
   line << layout.title << " " << name(split) << ": " << data.labels.size() << " pictures " << data.shape << ", "
        << layout.class_count << " classes, from " << folder;
   data.description = line.str();
-  return memory_dataset(std::move(data));
+  return memory_dataset(std::move(data), {pixels.get(), bytes}, pixels);
 }
 
 }  // namespace

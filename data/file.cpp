@@ -29,6 +29,19 @@ std::int64_t open_regular(const std::string& path, const char* who, Descriptor& 
   return static_cast<std::int64_t>(status.st_size);
 }
 
+void read_at(const Descriptor& file, const std::string& path, const char* who, std::int64_t offset,
+             std::span<std::uint8_t> bytes) {
+  std::size_t done = 0;
+  while (done < bytes.size()) {
+    const ssize_t got = ::pread(file.number, bytes.data() + done, bytes.size() - done,
+                                static_cast<off_t>(offset) + static_cast<off_t>(done));
+    if (got < 0 && errno == EINTR) continue;
+    SIMCLR_CHECK(got >= 0, who, ": cannot read ", path, system_reason(errno));
+    SIMCLR_CHECK(got > 0, who, ": ", path, " became shorter while it was read");
+    done += static_cast<std::size_t>(got);
+  }
+}
+
 }  // namespace
 
 std::string system_reason(int error_number) {
@@ -45,15 +58,14 @@ std::vector<std::uint8_t> read_file(const std::string& path, const char* who, st
   const std::int64_t size = open_regular(path, who, file);
   SIMCLR_CHECK(size <= max_bytes, who, ": ", path, " has ", size, " bytes, more than the ", max_bytes, " expected");
   std::vector<std::uint8_t> bytes(static_cast<std::size_t>(size));
-  std::size_t done = 0;
-  while (done < bytes.size()) {
-    const ssize_t got = ::read(file.number, bytes.data() + done, bytes.size() - done);
-    if (got < 0 && errno == EINTR) continue;
-    SIMCLR_CHECK(got >= 0, who, ": cannot read ", path, system_reason(errno));
-    SIMCLR_CHECK(got > 0, who, ": ", path, " became shorter while it was read");
-    done += static_cast<std::size_t>(got);
-  }
+  read_at(file, path, who, 0, bytes);
   return bytes;
+}
+
+void read_part(const std::string& path, const char* who, std::int64_t offset, std::span<std::uint8_t> bytes) {
+  Descriptor file;
+  open_regular(path, who, file);
+  read_at(file, path, who, offset, bytes);
 }
 
 }  // namespace simclr::data
