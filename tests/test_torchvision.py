@@ -19,7 +19,7 @@ import safetensors.torch
 import torch
 import torchvision
 
-from support.tiny_data import load_safetensors, write_cifar10
+from support.tiny_data import load_safetensors, write_cifar10, write_fashion_mnist
 
 PROGRAMS = pathlib.Path(os.environ["PROGRAMS"])
 SCRIPT = pathlib.Path(__file__).resolve().parent.parent / "scripts/torchvision"
@@ -73,11 +73,11 @@ class Base(unittest.TestCase):
         self.assertEqual((done.returncode, done.stderr), (0, ""), done.stdout)
         return done.stdout
 
-    def train(self, out, *options):
-        data = self.folder / "cifar10"
+    def train(self, out, *options, dataset=None):
+        kind, data = dataset or ("cifar10", self.folder / "cifar10")
         if not data.exists():
             write_cifar10(data)
-        self.run_program("train_cifar", "--dataset", "cifar10", "--data", data, "--epochs", "1", "--knn-every", "0",
+        self.run_program("train_cifar", "--dataset", kind, "--data", data, "--epochs", "1", "--knn-every", "0",
                          "--no-evaluation", "--device", "cpu", "--threads", "1", "--out", out, *options)
 
     def check_features(self, weights, model, size, mean, stddev):
@@ -119,6 +119,8 @@ class BothWays(Base):
 
         printed = self.script("export", ours, back)
         self.assertIn(f"torchvision.models.{name}()", printed)
+        self.assertIn(f'torch.load("{back}")' if ending == ".pth" else f'load_file("{back}")', printed)
+        self.assertRegex(printed, r"features of 4 pictures, up to [\d.]+: they differ by at most \d")
         state = torch.load(back) if ending == ".pth" else safetensors.torch.load_file(back)
         loaded = network(name, 4)
         loaded.fc = torch.nn.Identity()
@@ -155,8 +157,20 @@ class Trained(Base):
         names = {"torch": torch, "torchvision": torchvision, "safetensors": safetensors}
         exec("\n".join(lines), names)
         self.check_features(run, names["model"].eval(), 16, [0, 0, 0], [1, 1, 1])
+        self.script("export", run, out)  # which compares the features itself
         self.refused("torchvision_weights", "import", run / "model.safetensors", self.folder / "no",
                      words=("conv1.weight",))
+
+
+    def test_grey_pictures(self):
+        for stem, size in (("cifar", "8"), ("imagenet", "32")):
+            with self.subTest(stem=stem):
+                run, out, data = (self.folder / f"{stem}-{part}" for part in ("grey", "grey.pth", "data"))
+                write_fashion_mnist(data)
+                self.train(run, "--width", "64", "--stem", stem, "--size", size, "--batch-size", "4", "--limit", "8",
+                           dataset=("fashion-mnist", data))
+                self.assertIn("torch.nn.Conv2d(1, 64, ", self.script("export", run, out))
+                self.assertEqual(torch.load(out)["conv1.weight"].shape[1], 1)
 
 
 class Refused(Base):
@@ -199,7 +213,18 @@ class Refused(Base):
         self.refused("embed", path, self.folder, words=(str(path), "torchvision_weights import"))
 
     def test_script(self):
+        listed, theirs, programs = self.folder / "list.pth", self.folder / "theirs.pth", self.folder / "programs"
+        torch.save([1, 2], listed)
+        torch.save(self.state, theirs)
+        programs.mkdir()
+        (programs / "torchvision_weights").symlink_to(PROGRAMS / "torchvision_weights")
+        (programs / "embed").write_text(f"#!{sys.executable}\nimport numpy, sys\n"
+                                        "numpy.save(sys.argv[sys.argv.index('--out') + 1] + '/features.npy', "
+                                        "numpy.zeros((4, 512), numpy.float32))\n")
+        (programs / "embed").chmod(0o755)
         for arguments, words in ((("import", SCRIPT, "out", "--programs", PROGRAMS), "cannot be read"),
+                                 (("import", listed, "out", "--programs", PROGRAMS), "not a state_dict"),
+                                 (("import", theirs, "out", "--size", "32", "--programs", programs), "features differ"),
                                  (("export", "run", "out", "--programs", self.folder), "--programs")):
             done = self.launch(sys.executable, SCRIPT, *arguments)
             self.assertEqual(done.returncode, 1)
