@@ -7,20 +7,11 @@
 #include <simclr/core/parallel.h>
 #include <simclr/core/tensor.h>
 
-#include <Eigen/Core>
+#include <algorithm>
 #include <array>
 #include <cmath>
 
 namespace simclr::kernels {
-
-template <class T>
-using RowMajor = Eigen::Matrix<T, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
-
-/// A tensor [R,C] as an Eigen matrix.
-template <class T>
-Eigen::Map<RowMajor<T>> as_matrix(const Tensor& tensor) {
-  return {tensor.data<T>(), tensor.dim(0), tensor.dim(1)};
-}
 
 inline constexpr std::int64_t row_grain = 64;  // rows of an embedding; fewer are not worth a second thread
 
@@ -36,10 +27,10 @@ double dot(const A* a, const B* b, std::int64_t width) {
   return ((lanes[0] + lanes[4]) + (lanes[1] + lanes[5])) + ((lanes[2] + lanes[6]) + (lanes[3] + lanes[7]));
 }
 
-/// z [R,D] -> u [R,D], norm f64 [R].
+/// z [R,D] -> u [R,D or wider], norm f64 [R]. Behind D u is 0.
 template <class T>
 void normalize_rows(const Tensor& z, Tensor& u, Tensor& norm) {
-  const std::int64_t width = z.dim(1);
+  const std::int64_t width = z.dim(1), stride = u.dim(1);
   const T* from = z.data<T>();
   T* to = u.data<T>();
   double* norms = norm.data<double>();
@@ -48,8 +39,9 @@ void normalize_rows(const Tensor& z, Tensor& u, Tensor& norm) {
       const T* row = from + i * width;
       norms[i] = std::sqrt(dot(row, row, width));
       for (std::int64_t d = 0; d < width; ++d) {
-        to[i * width + d] = norms[i] == 0 ? T(0) : static_cast<T>(double{row[d]} / norms[i]);
+        to[i * stride + d] = norms[i] == 0 ? T(0) : static_cast<T>(double{row[d]} / norms[i]);
       }
+      std::fill(to + i * stride + width, to + (i + 1) * stride, T(0));
     }
   });
 }

@@ -1,197 +1,145 @@
-// NT-Xent on the CPU; the maths is in nt_xent.h. Tiles of dot products come from Eigen, one thread a row of
-// tiles, and are used up before the next one: scratch is one tile a thread. Tiles hold the negatives only.
-// The positives are few and taken in double from z: in well-aligned pairs 1 - p, log(1/p), and the part of
-// the positive that is perpendicular to u are small differences of large numbers, and a sum over all
-// candidates would round them away. Tiles, and so bits, do not depend on the thread count.
+// NT-Xent on the CPU; the maths is in nt_xent.h. Tiles hold the negatives (cpu/nt_xent.h) and are used up before the
+// next one: scratch is one tile a thread. The positives are added apart (nt_xent_positives.h). A tile adds to the sums
+// of its rows and of its columns. So tiles go in rounds, in which no two share rows or columns; rounds depend on the
+// sizes alone, and bits not on the thread count.
 #include <simclr/core/parallel.h>
 #include <simclr/kernels/nt_xent.h>
 
 #include "check.h"
-#include "normalize.h"
-#include "nt_xent_tiles.h"
-
-#include <algorithm>
-#include <limits>
-#include <numeric>
-#include <span>
+#include "cpu/nt_xent.h"
+#include "nt_xent_positives.h"
 
 namespace simclr::kernels {
 namespace {
 
-using detail::AnchorTerms;
-using detail::Log2Scale;
+using detail::GroupOrder;
+using detail::PositiveSum;
+using detail::Side;
 
-constexpr std::int64_t tile_rows = 128;
-constexpr std::int64_t tile_columns = 512;
-constexpr std::int64_t sum_length = 128;  // terms added up in one go; longer sums round off more
 constexpr std::int64_t no_self = std::numeric_limits<std::int64_t>::min() / 2;
 
-/// The anchors or the candidates.
 template <class T>
-struct Side {
-  const T* z;
-  Eigen::Map<RowMajor<T>> u;
-  const double* norm;
-  const std::int32_t* group;
-
-  Side(const Tensor& embeddings, const Tensor& unit, const Tensor& norms, const Tensor& groups)
-      : z(embeddings.data<T>()),
-        u(as_matrix<T>(unit)),
-        norm(norms.data<double>()),
-        group(groups.data<std::int32_t>()) {}
-
-  std::int64_t count() const { return u.rows(); }
-  std::int64_t width() const { return u.cols(); }
-  const T* row(std::int64_t i) const { return z + i * width(); }
-};
-
-template <class T>
-Side<T> anchor_side(const NtXentSaved& saved) {
-  return {saved.anchors, saved.anchor_u, saved.anchor_norm, saved.pairs.anchor_group};
-}
-
-template <class T>
-Side<T> candidate_side(const NtXentSaved& saved) {
-  return {saved.candidates, saved.candidate_u, saved.candidate_norm, saved.pairs.candidate_group};
-}
-
-/// The rows of one side in the order of their groups, so that the positives of a row of the other side are
-/// one range of them.
-class GroupOrder {
- public:
-  template <class T>
-  explicit GroupOrder(const Side<T>& side)
-      : group_(side.group),
-        rows_(Tensor::empty({side.count()}, DType::i32)),
-        sorted_(rows_.data<std::int32_t>(), static_cast<std::size_t>(side.count())) {
-    std::iota(sorted_.begin(), sorted_.end(), 0);
-    std::sort(sorted_.begin(), sorted_.end(),
-              [&](std::int32_t a, std::int32_t b) { return group_[a] != group_[b] ? group_[a] < group_[b] : a < b; });
+const NtXentFunctions<T>& loops() {
+  if constexpr (std::is_same_v<T, float>) {
+    return nt_xent_loops().f32;
+  } else {
+    return nt_xent_loops().f64;
   }
-
-  std::span<const std::int32_t> of(std::int32_t group) const {
-    const auto below = [&](std::int32_t row, std::int32_t g) { return group_[row] < g; };
-    const auto above = [&](std::int32_t g, std::int32_t row) { return g < group_[row]; };
-    const auto first = std::lower_bound(sorted_.begin(), sorted_.end(), group, below);
-    return {first, std::upper_bound(first, sorted_.end(), group, above)};
-  }
-
- private:
-  const std::int32_t* group_;
-  Tensor rows_;
-  std::span<std::int32_t> sorted_;
-};
-
-/// s of row i and row k of two sides, in double.
-template <class T>
-double similarity(const Side<T>& a, std::int64_t i, const Side<T>& b, std::int64_t k, double temperature) {
-  const double norms = a.norm[i] * b.norm[k];
-  return norms == 0 ? 0.0 : dot(a.row(i), b.row(k), a.width()) / (norms * temperature);
 }
 
-/// Runs tile(values, first row, rows, first column, columns) over rows [begin, end) in blocks that start at
-/// multiples of tile_rows; values holds the dot products, its rows tile_columns apart. after(first row, rows)
-/// follows each row of tiles.
-template <class T, class Tile, class After>
-void for_tiles(const Side<T>& rows, const Side<T>& columns, const Tile& tile, const After& after) {
-  const std::int64_t total = rows.count(), width = columns.count(), depth = rows.width();
-  // Four partial sums of up to 128 terms round off a quarter as much as one; 1/tau would multiply that.
-  const std::int64_t part = (depth + 31) / 32 * 8;
-  parallel_for((total + tile_rows - 1) / tile_rows, 1, [&](std::int64_t begin, std::int64_t end) {
-    const SerialScope serial;  // a single range must not let Eigen split its products
-    Tensor scratch = Tensor::empty({tile_rows, tile_columns}, dtype_of<T>);
-    auto values = as_matrix<T>(scratch);
-    for (std::int64_t i = begin * tile_rows; i < std::min(end * tile_rows, total); i += tile_rows) {
-      const std::int64_t height = std::min(tile_rows, total - i);
-      for (std::int64_t j = 0; j < width; j += tile_columns) {
-        const std::int64_t span = std::min(tile_columns, width - j);
-        auto dots = values.topLeftCorner(height, span);
-        for (std::int64_t d = 0; d < depth; d += part) {
-          const std::int64_t length = std::min(part, depth - d);
-          const auto product = rows.u.block(i, d, height, length) * columns.u.block(j, d, span, length).transpose();
-          if (d == 0) {
-            dots.noalias() = product;
-          } else {
-            dots.noalias() += product;
-          }
-        }
-        tile(values, i, height, j, span);
-      }
-      after(i, height);
+/// Blocks of rows against blocks of columns, in rounds whose tiles share neither. In the square case rows and columns
+/// are the same blocks, and each pair of blocks is met once: they play each other as in a tournament.
+struct Rounds {
+  std::int64_t rows, columns;
+  bool square;
+
+  std::int64_t odd() const { return rows - (rows % 2 == 0); }
+  std::int64_t count() const { return std::max(rows, columns); }
+  std::int64_t tiles(std::int64_t round) const {
+    if (!square) return std::min(rows, columns);
+    return round == odd() ? rows : (odd() + 1) / 2;
+  }
+  std::pair<std::int64_t, std::int64_t> tile(std::int64_t round, std::int64_t i) const {
+    if (!square) {
+      const std::int64_t other = (i + round) % count();
+      return rows <= columns ? std::pair(i, other) : std::pair(other, i);
     }
-  });
+    if (round == odd()) return {i, i};  // with an even number the last round is each block's with itself,
+    if (i == 0) return {round, odd() == rows ? round : odd()};  // with an odd one that of the block left over
+    return {(round + i) % odd(), (round - i + odd()) % odd()};
+  }
+};
+
+/// Rows and columns of a tile: large ones are faster, many keep many threads busy.
+constexpr std::int64_t block_of(std::int64_t count) {
+  return count < 256 ? 32 : count < 2048 ? 64 : nt_xent_block;
+}
+
+/// Whether an e^s could overflow.
+template <class T>
+bool is_shifted(const NtXentSaved& saved) {
+  return std::numbers::log2e / saved.temperature > (std::is_same_v<T, float> ? 96 : 960);
+}
+
+/// Calls body(tile, first row, first column, scratch) for all tiles.
+template <class T, class Body>
+void for_tiles(const NtXentSaved& saved, const Body& body) {
+  const Side<T> rows = Side<T>::anchors(saved), columns = Side<T>::candidates(saved);
+  const long double scale = std::numbers::log2e_v<long double> / static_cast<long double>(saved.temperature);
+  const T high = static_cast<T>(scale), low = static_cast<T>(scale - static_cast<long double>(high));
+  const std::int64_t self = saved.pairs.self_offset < 0 ? no_self : saved.pairs.self_offset;
+  const std::int64_t block = block_of(std::min(rows.count, columns.count));
+  const Rounds rounds = {(rows.count + block - 1) / block, (columns.count + block - 1) / block, saved.square};
+  for (std::int64_t round = 0; round < rounds.count(); ++round) {
+    parallel_for(rounds.tiles(round), 1, [&](std::int64_t begin, std::int64_t end) {
+      Tensor scratch = Tensor::empty({loops<T>().scratch(rows.stride)}, dtype_of<T>);
+      for (std::int64_t t = begin; t < end; ++t) {
+        const auto [row, column] = rounds.tile(round, t);
+        const std::int64_t i = row * block, j = column * block;
+        const NtXentTile<T> tile = {.rows = rows.rows(i, std::min(block, rows.count - i)),
+                                    .columns = columns.rows(j, std::min(block, columns.count - j)),
+                                    .stride = rows.stride,
+                                    .self = self + i - j,
+                                    .scale_high = high,
+                                    .scale_low = low,
+                                    .shifted = is_shifted<T>(saved)};
+        body(tile, i, j, scratch.data<T>());
+      }
+    });
+  }
+}
+
+/// sum 2^shift += a tile's sums.
+template <class T>
+void add_sums(const NtXentSums<T>& tile, std::int64_t count, bool shifted, double* sum, double* shift) {
+  for (std::int64_t i = 0; i < count; ++i) {
+    double more = double{tile.sum[i]};
+    if (shifted && more != 0) {
+      const double other = double{tile.shift[i]};
+      if (sum[i] == 0) shift[i] = other;
+      const double common = std::max(shift[i], other);
+      sum[i] *= std::exp2(shift[i] - common);
+      more *= std::exp2(other - common);
+      shift[i] = common;
+    }
+    sum[i] += more;
+  }
 }
 
 /// log of the sum over the negatives of every anchor, into f64 [A].
 template <class T>
-void log_negative_sums(const Side<T>& anchors, const Side<T>& candidates, double temperature, std::int64_t self_offset,
-                       double* log_sums) {
-  const Log2Scale<T> scale(temperature);
-  // Where no e^s can overflow the shift stays 0, else it follows the row's maximum.
-  const bool shifted = scale.high > (std::is_same_v<T, float> ? T(96) : T(960));
-  Tensor shifts = Tensor::zeros({anchors.count()}, DType::f64);
+void log_negative_sums(const NtXentSaved& saved, double* log_sums) {
+  const std::int64_t count = saved.log_sum.numel();
+  Tensor shifts = Tensor::zeros({count}, DType::f64);
   double* shift = shifts.data<double>();
-  std::fill_n(log_sums, anchors.count(), 0.0);
-  const auto tile = [&](auto& values, std::int64_t i, std::int64_t height, std::int64_t j, std::int64_t span) {
-    for (std::int64_t r = 0; r < height; ++r) {
-      T* row = values.row(r).data();
-      const std::int64_t self = self_offset + i + r - j;
-      if (shifted) {
-        const T highest = detail::highest_negative(row, span, self, anchors.group[i + r], candidates.group + j);
-        const double wanted = std::ceil(double{highest} * double{scale.high});
-        if (log_sums[i + r] == 0) {
-          shift[i + r] = wanted;
-        } else if (wanted > shift[i + r]) {
-          log_sums[i + r] *= std::exp2(shift[i + r] - wanted);
-          shift[i + r] = wanted;
-        }
-      }
-      detail::exponentials(row, span, scale, static_cast<T>(shift[i + r]), anchors.group[i + r], candidates.group + j);
-      if (self >= 0 && self < span) row[self] = 0;
-      log_sums[i + r] += double{values.row(r).head(span).sum()};
-    }
-  };
-  for_tiles<T>(anchors, candidates, tile, [&](std::int64_t i, std::int64_t height) {
-    for (std::int64_t r = i; r < i + height; ++r) {
-      log_sums[r] = std::log(log_sums[r]) + shift[r] * std::numbers::ln2;
-    }
+  std::fill_n(log_sums, count, 0.0);
+  for_tiles<T>(saved, [&](const NtXentTile<T>& tile, std::int64_t i, std::int64_t j, T* scratch) {
+    NtXentSums<T> rows, columns;
+    loops<T>().sums(tile, rows, columns, scratch);
+    add_sums(rows, tile.rows.count, tile.shifted, log_sums + i, shift + i);
+    if (saved.square && i != j) add_sums(columns, tile.columns.count, tile.shifted, log_sums + j, shift + j);
   });
+  for (std::int64_t i = 0; i < count; ++i) log_sums[i] = std::log(log_sums[i]) + shift[i] * std::numbers::ln2;
 }
-
-/// The similarities of one anchor to its positives, met one by one.
-struct PositiveSum {
-  double highest = -std::numeric_limits<double>::infinity();
-  double sum = 0;  // of e^{s - highest}
-  double total = 0;
-  std::int32_t count = 0;
-
-  void add(double s) {
-    if (s > highest) {
-      sum *= std::exp(highest - s);
-      highest = s;
-    }
-    sum += std::exp(s - highest);
-    total += s;
-    ++count;
-  }
-};
 
 template <class T>
 void forward_typed(NtXentSaved& saved, const Tensor& anchors, const Tensor& candidates, Tensor& loss) {
-  saved.anchor_u = Tensor::empty_like(anchors);
+  const std::int64_t alignment = loops<T>().alignment;
+  const std::int64_t stride = (anchors.dim(1) + alignment - 1) / alignment * alignment;
+  saved.anchor_u = Tensor::empty({anchors.dim(0), stride}, dtype_of<T>);
   saved.anchor_norm = Tensor::empty({anchors.dim(0)}, DType::f64);
   normalize_rows<T>(anchors, saved.anchor_u, saved.anchor_norm);
-  saved.candidate_u = saved.square ? saved.anchor_u : Tensor::empty_like(candidates);
+  saved.candidate_u = saved.square ? saved.anchor_u : Tensor::empty({candidates.dim(0), stride}, dtype_of<T>);
   saved.candidate_norm = saved.square ? saved.anchor_norm : Tensor::empty({candidates.dim(0)}, DType::f64);
   if (!saved.square) normalize_rows<T>(candidates, saved.candidate_u, saved.candidate_norm);
-  const Side<T> rows = anchor_side<T>(saved), columns = candidate_side<T>(saved);
-  const std::int64_t count = rows.count();
+  const Side<T> rows = Side<T>::anchors(saved), columns = Side<T>::candidates(saved);
+  const std::int64_t count = rows.count;
   const std::int64_t self_offset = saved.pairs.self_offset < 0 ? no_self : saved.pairs.self_offset;
 
   double* log_sum = saved.log_sum.data<double>();
   double* negatives = saved.negatives.data<double>();
   std::int32_t* positives = saved.positives.data<std::int32_t>();
-  log_negative_sums<T>(rows, columns, saved.temperature, self_offset, log_sum);
+  log_negative_sums<T>(saved, log_sum);
 
   const GroupOrder order(columns);
   Tensor losses = Tensor::empty({count}, DType::f64);
@@ -215,7 +163,7 @@ void forward_typed(NtXentSaved& saved, const Tensor& anchors, const Tensor& cand
   });
 
   saved.counted = count - std::count(positives, positives + count, 0);
-  SIMCLR_CHECK(saved.counted > 0, "nt_xent: no anchor has a positive among the ", columns.count(),
+  SIMCLR_CHECK(saved.counted > 0, "nt_xent: no anchor has a positive among the ", columns.count,
                " candidates; check the groups");
   const double total = std::accumulate(anchor_loss, anchor_loss + count, 0.0);
   loss.fill(total / static_cast<double>(saved.counted));
@@ -242,13 +190,13 @@ class Anchors {
     for (std::int64_t i = 0; i < count; ++i) {
       if (positives_[i] == 0) continue;
       const double log2_sum = log_sum_[i] * std::numbers::log2e;
-      const double shift = std::rint(log2_sum);
+      const double shift = is_shifted<T>(saved) ? std::rint(log2_sum) : 0;
       out[i] = static_cast<T>(shift);
       out[count + i] = static_cast<T>(std::exp2(shift - log2_sum));
     }
   }
 
-  AnchorTerms<T> terms(std::int64_t first) const {
+  NtXentTerms<T> terms(std::int64_t first) const {
     const T* data = terms_.template data<T>() + first;
     return {data, data + terms_.dim(1)};
   }
@@ -266,39 +214,17 @@ class Anchors {
   const std::int32_t* positives_ = nullptr;
 };
 
-/// dz of `rows`: sum_j W_ij v_j over the columns, then through the normalisation. Row i itself is column
-/// self_offset + i.
+/// Adds the positives to du [R,stride] and goes back through the normalisation. Row i itself is column self_offset + i.
 template <class T>
-void gradient_of(const Side<T>& rows, const Anchors<T>& own, const Side<T>& columns, const Anchors<T>& others,
-                 std::int64_t self_offset, double temperature, double factor, Tensor& dz) {
-  const Log2Scale<T> scale(temperature);
+void finish_gradient(const Side<T>& rows, const Anchors<T>& own, const Side<T>& columns, const Anchors<T>& others,
+                     std::int64_t self_offset, double temperature, double factor, const T* du, T* dz) {
   const GroupOrder order(columns);
-  const std::int64_t width = rows.width();
-  auto du = as_matrix<T>(dz);
-  const auto tile = [&](auto& values, std::int64_t i, std::int64_t height, std::int64_t j, std::int64_t span) {
-    for (std::int64_t r = 0; r < height; ++r) {
-      T* row = values.row(r).data();
-      detail::weights(row, span, scale, own.terms(i + r), others.terms(j), rows.group[i + r], columns.group + j);
-      const std::int64_t self = self_offset + i + r - j;
-      if (self >= 0 && self < span) row[self] = 0;
-    }
-    auto out = du.middleRows(i, height);
-    for (std::int64_t k = 0; k < span; k += sum_length) {
-      const std::int64_t length = std::min(sum_length, span - k);
-      const auto product = values.block(0, k, height, length) * columns.u.middleRows(j + k, length);
-      if (j + k == 0) {
-        out.noalias() = product;
-      } else {
-        out.noalias() += product;
-      }
-    }
-  };
-  const auto finish = [&](std::int64_t first, std::int64_t height) {
+  const std::int64_t width = rows.width;
+  parallel_for(rows.count, row_grain, [&](std::int64_t begin, std::int64_t end) {
     Tensor scratch = Tensor::empty({width}, DType::f64);
     double* sum = scratch.data<double>();
-    for (std::int64_t i = first; i < first + height; ++i) {
-      T* row = dz.data<T>() + i * width;
-      std::copy(row, row + width, sum);
+    for (std::int64_t i = begin; i < end; ++i) {
+      std::copy_n(du + i * rows.stride, width, sum);
       for (const std::int64_t p : order.of(rows.group[i])) {
         if (p == self_offset + i || columns.norm[p] == 0) continue;
         const double s = similarity(rows, i, columns, p, temperature);
@@ -306,27 +232,37 @@ void gradient_of(const Side<T>& rows, const Anchors<T>& own, const Side<T>& colu
         const T* positive = columns.row(p);
         for (std::int64_t d = 0; d < width; ++d) sum[d] += weight * double{positive[d]};
       }
-      normalize_backward(sum, rows.row(i), rows.norm[i], factor / temperature, width, row);
+      normalize_backward(sum, rows.row(i), rows.norm[i], factor / temperature, width, dz + i * width);
     }
-  };
-  for_tiles<T>(rows, columns, tile, finish);
+  });
+}
+
+/// Where du [R,stride] is added up: in dz [R,D], unless rows must be longer.
+template <class T>
+Tensor sums_for(const Side<T>& side, Tensor& dz) {
+  Tensor du = side.stride == side.width ? dz : Tensor::empty({side.count, side.stride}, dtype_of<T>);
+  du.fill(0);
+  return du;
 }
 
 template <class T>
 void backward_typed(const NtXentSaved& saved, const Tensor& dloss, NtXentGradient& gradient) {
-  const Side<T> anchors = anchor_side<T>(saved), candidates = candidate_side<T>(saved);
+  const Side<T> anchors = Side<T>::anchors(saved), candidates = Side<T>::candidates(saved);
   const double factor = dloss.item() / static_cast<double>(saved.counted), temperature = saved.temperature;
   const Anchors<T> terms(saved);
-  if (saved.square) {
-    gradient_of<T>(anchors, terms, anchors, terms, 0, temperature, factor, gradient.danchors);
-    return;
-  }
-  const Anchors<T> none(candidates.count());
+  const Anchors<T> others = saved.square ? terms : Anchors<T>(candidates.count);
+  Tensor du = sums_for(anchors, gradient.danchors);
+  Tensor dv = saved.square ? du : sums_for(candidates, gradient.dcandidates);
+  for_tiles<T>(saved, [&](const NtXentTile<T>& tile, std::int64_t i, std::int64_t j, T* scratch) {
+    T* columns = saved.square && i == j ? nullptr : dv.data<T>() + j * tile.stride;
+    loops<T>().gradient(tile, terms.terms(i), others.terms(j), du.data<T>() + i * tile.stride, columns, scratch);
+  });
   const std::int64_t offset = saved.pairs.self_offset;
-  gradient_of<T>(anchors, terms, candidates, none, offset < 0 ? no_self : offset, temperature, factor,
-                 gradient.danchors);
-  gradient_of<T>(candidates, none, anchors, terms, offset < 0 ? no_self : -offset, temperature, factor,
-                 gradient.dcandidates);
+  finish_gradient<T>(anchors, terms, candidates, others, offset < 0 ? no_self : offset, temperature, factor,
+                     du.data<T>(), gradient.danchors.data<T>());
+  if (saved.square) return;
+  finish_gradient<T>(candidates, others, anchors, terms, offset < 0 ? no_self : -offset, temperature, factor,
+                     dv.data<T>(), gradient.dcandidates.data<T>());
 }
 
 void backward(const NtXentSaved& saved, const Tensor& dloss, NtXentGradient& gradient) {

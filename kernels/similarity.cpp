@@ -6,11 +6,19 @@
 #include "check.h"
 #include "normalize.h"
 
+#include <Eigen/Core>
 #include <algorithm>
 #include <cmath>
 
 namespace simclr::kernels {
 namespace {
+
+/// A tensor [R,C] as an Eigen matrix.
+template <class T>
+auto as_matrix(const Tensor& tensor) {
+  using RowMajor = Eigen::Matrix<T, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
+  return Eigen::Map<RowMajor>(tensor.data<T>(), tensor.dim(0), tensor.dim(1));
+}
 
 constexpr std::int64_t tile_rows = 128;
 

@@ -375,6 +375,23 @@ TEST_CASE("the bits do not depend on the thread count") {
   set_threads(before);
 }
 
+TEST_CASE("the square and the rectangular path agree on thousands of rows") {
+  for (const std::int64_t rows : {2050, 2178}) {  // the largest tiles, in an odd and in an even number of blocks
+    const Tensor z = aligned(rows, 12, 0.3, DType::f32), group = classes_of(rows, rows / 2);
+    const auto square = kernels::nt_xent_forward(z, z, 0.2);
+    REQUIRE(square.saved.square);
+    const auto apart = kernels::nt_xent_forward(z, z, 0.2, {.anchor_group = group, .candidate_group = group.clone()});
+    REQUIRE_FALSE(apart.saved.square);
+    CHECK(square.loss.item() == Approx(apart.loss.item()).epsilon(1e-6));
+    const Tensor whole = kernels::nt_xent_backward(square.saved, one(DType::f32)).danchors;
+    const auto parts = kernels::nt_xent_backward(apart.saved, one(DType::f32));
+    auto sum = parts.danchors.to_vector<double>();
+    const auto more = parts.dcandidates.to_vector<double>();
+    for (std::size_t i = 0; i < sum.size(); ++i) sum[i] += more[i];
+    CHECK(relative_error(whole, Tensor::from(sum, z.shape())) < 1e-6);
+  }
+}
+
 TEST_CASE("working memory grows with the rows, not with their square") {
   const Tensor z = random_tensor({8192, 128}, 14, DType::f32);
   Allocator& allocator = Context::of({}).allocator();

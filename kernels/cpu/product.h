@@ -7,7 +7,7 @@
 
 namespace simclr::kernels::SIMCLR_ISA {
 
-/// Rows of c that a product keeps in registers at a time; a product's rows are a multiple of it.
+/// Rows of c that a product keeps in registers at a time.
 inline constexpr int product_rows = 6;
 /// Vectors of a row of c that it keeps there, at most; the operands take the registers that are left.
 inline constexpr int product_vectors = vector_registers == 32 ? 4 : 2;
@@ -15,23 +15,23 @@ inline constexpr int product_vectors = vector_registers == 32 ? 4 : 2;
 template <class T>
 inline constexpr int panel_width = product_vectors* lanes<T>;
 
-template <int vectors, bool transposed, class T>
+template <int rows, int vectors, bool transposed, class T>
 [[gnu::always_inline]] inline void product_block(const T* a, std::int64_t a_row, const T* b, std::int64_t b_row, T* c,
                                                  std::int64_t c_row, std::int64_t depth, bool add) {
-  Vector<T> sum[product_rows][vectors] = {};
+  Vector<T> sum[rows][vectors] = {};
   for (std::int64_t d = 0; d < depth; ++d) {
     Vector<T> right[vectors];
 #pragma GCC unroll 8
     for (int j = 0; j < vectors; ++j) right[j] = load(b + d * b_row + j * lanes<T>);
 #pragma GCC unroll 8
-    for (int i = 0; i < product_rows; ++i) {
+    for (int i = 0; i < rows; ++i) {
       const Vector<T> left = broadcast(transposed ? a[d * a_row + i] : a[i * a_row + d]);
 #pragma GCC unroll 8
       for (int j = 0; j < vectors; ++j) sum[i][j] += left * right[j];
     }
   }
 #pragma GCC unroll 8
-  for (int i = 0; i < product_rows; ++i) {
+  for (int i = 0; i < rows; ++i) {
 #pragma GCC unroll 8
     for (int j = 0; j < vectors; ++j) {
       T* to = c + i * c_row + j * lanes<T>;
@@ -41,17 +41,22 @@ template <int vectors, bool transposed, class T>
 }
 
 /// c = a b, or c += a b where `add`, the sum over `depth` taken by itself first. c [rows,width], a [rows,depth], or
-/// [depth,rows] where `transposed`, b [depth,width], each row-major with rows so many elements apart. rows is a
-/// multiple of product_rows, width one of lanes<T>.
+/// [depth,rows] where `transposed`, b [depth,width], each row-major with rows so many elements apart. width is a
+/// multiple of lanes<T>.
 template <bool transposed, class T>
 void product(const T* a, std::int64_t a_row, const T* b, std::int64_t b_row, T* c, std::int64_t c_row,
              std::int64_t rows, std::int64_t width, std::int64_t depth, bool add) {
   std::int64_t j = 0;
   const auto columns = [&]<int vectors>() __attribute__((always_inline)) {
-    for (std::int64_t i = 0; i < rows; i += product_rows) {
-      product_block<vectors, transposed>(a + (transposed ? i : i * a_row), a_row, b + j, b_row, c + i * c_row + j,
-                                         c_row, depth, add);
-    }
+    std::int64_t i = 0;
+    const auto block = [&]<int height>() __attribute__((always_inline)) {
+      product_block<height, vectors, transposed>(a + (transposed ? i : i * a_row), a_row, b + j, b_row,
+                                                 c + i * c_row + j, c_row, depth, add);
+      i += height;
+    };
+    while (rows - i >= product_rows) block.template operator()<product_rows>();
+    while (rows - i >= 2) block.template operator()<2>();
+    if (rows > i) block.template operator()<1>();
     j += vectors * lanes<T>;
   };
   while (width - j >= panel_width<T>) columns.template operator()<product_vectors>();

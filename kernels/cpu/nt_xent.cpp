@@ -1,0 +1,298 @@
+// The loops of nt_xent.h.
+#include "nt_xent.h"
+
+#include "product.h"
+
+#include <utility>
+
+namespace simclr::kernels::SIMCLR_ISA {
+namespace {
+
+/// The parts of a T, and how many terms of the series of 2^f end below its last bit for |f| <= 1/2.
+template <class T>
+struct Format;
+template <>
+struct Format<float> {
+  using Bits = std::uint32_t;
+  static constexpr int mantissa = 23, bias = 127, terms = 8;
+};
+template <>
+struct Format<double> {
+  using Bits = std::uint64_t;
+  static constexpr int mantissa = 52, bias = 1023, terms = 14;
+};
+template <class T>
+using Bits = typename Format<T>::Bits;
+
+/// ln(2)^k / k!
+template <class T>
+struct Exp2Series {
+  T at[Format<T>::terms];
+
+  constexpr Exp2Series() : at{} {
+    double term = 1;
+    for (int k = 0; k < Format<T>::terms; ++k) {
+      at[k] = static_cast<T>(term);
+      term *= 0.693147180559945309417 / (k + 1);
+    }
+  }
+};
+
+/// x + integer_place rounds x to an integer n, and ends in the bits of the exponent of 2^n.
+template <class T>
+constexpr T integer_place = static_cast<T>((std::int64_t{3} << (Format<T>::mantissa - 1)) + Format<T>::bias);
+
+/// 2^n from n + integer_place.
+template <class T>
+[[gnu::always_inline]] inline Vector<T> power_of_two(Vector<T> placed) {
+  return reinterpret_cast<Vector<T>>(reinterpret_cast<Vector<Bits<T>>>(placed) << Format<T>::mantissa);
+}
+
+/// 2^{n - shift}: 0 where that is no normal number, infinity where it is not finite.
+template <class T>
+[[gnu::always_inline]] inline Vector<T> power_of_two(Vector<T> placed, Vector<T> shift) {
+  const Vector<T> least = broadcast(T(-Format<T>::bias)), most = broadcast(T(Format<T>::bias + 1));
+  Vector<T> n = placed - integer_place<T> - shift;
+  n = n > least ? n : least;
+  n = n < most ? n : most;
+  return power_of_two<T>(n + integer_place<T>);
+}
+
+/// 2^f, and `placed` = n + integer_place.
+template <class T>
+[[gnu::always_inline]] inline Vector<T> exp2_fraction(const NtXentTile<T>& tile, Vector<T> dot, Vector<T>& placed) {
+  constexpr Exp2Series<T> series;
+  placed = dot * tile.scale_high + integer_place<T>;
+  const Vector<T> n = placed - integer_place<T>;
+  const Vector<T> f = dot * tile.scale_low + (dot * tile.scale_high - n);
+  Vector<T> p = broadcast(series.at[Format<T>::terms - 1]);
+#pragma GCC unroll 16
+  for (int k = Format<T>::terms - 2; k >= 0; --k) p = p * f + series.at[k];
+  return p;
+}
+
+template <class V, int... i>
+[[gnu::always_inline]] inline void interleave(V a, V b, V& low, V& high, std::integer_sequence<int, i...>) {
+  constexpr int count = sizeof...(i);
+  low = __builtin_shufflevector(a, b, (i / 2 + i % 2 * count)...);
+  high = __builtin_shufflevector(a, b, (count / 2 + i / 2 + i % 2 * count)...);
+}
+
+template <class T>
+[[gnu::always_inline]] inline void transpose(Vector<T> (&v)[lanes<T>]) {
+#pragma GCC unroll 4
+  for (int step = 1; step < lanes<T>; step *= 2) {
+    Vector<T> next[lanes<T>];
+#pragma GCC unroll 16
+    for (int i = 0; i < lanes<T> / 2; ++i) {
+      interleave(v[i], v[i + lanes<T> / 2], next[2 * i], next[2 * i + 1], std::make_integer_sequence<int, lanes<T>>());
+    }
+#pragma GCC unroll 16
+    for (int i = 0; i < lanes<T>; ++i) v[i] = next[i];
+  }
+}
+
+template <class T>
+constexpr std::int64_t whole_vectors(std::int64_t count) {
+  return (count + lanes<T> - 1) / lanes<T> * lanes<T>;
+}
+
+/// panel [stride,lanes] = columns [first, first + lanes) of the tile, zeros behind the last.
+template <class T>
+void pack(const NtXentTile<T>& tile, std::int64_t first, T* panel) {
+  for (std::int64_t d = 0; d < tile.stride; d += lanes<T>) {
+    Vector<T> v[lanes<T>];
+#pragma GCC unroll 16
+    for (int l = 0; l < lanes<T>; ++l) {
+      v[l] = first + l < tile.columns.count ? load(tile.columns.u + (first + l) * tile.stride + d) : Vector<T>{};
+    }
+    transpose<T>(v);
+#pragma GCC unroll 16
+    for (int l = 0; l < lanes<T>; ++l) store(panel + (d + l) * lanes<T>, v[l]);
+  }
+}
+
+/// Rows whose dot products with a panel are kept in registers at a time.
+constexpr int dot_rows = product_rows * product_vectors / 4;
+
+/// dots [rows,lanes] of `rows` anchors and a panel, each in four partial sums: four of up to 128 terms round off a
+/// quarter as much as one; 1/tau would multiply that.
+template <int rows, class T>
+[[gnu::always_inline]] inline void dot_block(const T* u, std::int64_t stride, const T* panel, T* dots) {
+  Vector<T> sum[4][rows] = {};
+  for (std::int64_t d = 0; d < stride; d += 4) {
+#pragma GCC unroll 4
+    for (int p = 0; p < 4; ++p) {
+      const Vector<T> right = load(panel + (d + p) * lanes<T>);
+#pragma GCC unroll 8
+      for (int i = 0; i < rows; ++i) sum[p][i] += broadcast(u[i * stride + d + p]) * right;
+    }
+  }
+#pragma GCC unroll 8
+  for (int i = 0; i < rows; ++i) store(dots + i * nt_xent_block, (sum[0][i] + sum[1][i]) + (sum[2][i] + sum[3][i]));
+}
+
+/// Stands in the place of dot products that do not count, those of rows with themselves: below all that there are.
+template <class T>
+constexpr T not_counted = -4;
+
+/// dots [rows,nt_xent_block] = u_i.v_j, the columns filled up to whole vectors.
+template <class T>
+void dot_products(const NtXentTile<T>& tile, T* dots, T* panel) {
+  const std::int64_t rows = tile.rows.count, width = whole_vectors<T>(tile.columns.count);
+  for (std::int64_t j = 0; j < width; j += lanes<T>) {
+    pack(tile, j, panel);
+    std::int64_t i = 0;
+    const auto block = [&]<int height>() __attribute__((always_inline)) {
+      dot_block<height>(tile.rows.u + i * tile.stride, tile.stride, panel, dots + i * nt_xent_block + j);
+      i += height;
+    };
+    while (rows - i >= dot_rows) block.template operator()<dot_rows>();
+    while (rows - i >= 2) block.template operator()<2>();
+    if (rows > i) block.template operator()<1>();
+  }
+  for (std::int64_t i = 0; i < rows; ++i) {
+    T* row = dots + i * nt_xent_block;
+    for (std::int64_t j = tile.columns.count; j < width; ++j) row[j] = not_counted<T>;
+    const std::int64_t self = tile.self + i;
+    if (self >= 0 && self < tile.columns.count) row[self] = not_counted<T>;
+  }
+}
+
+/// A value of each column, filled up to whole vectors.
+template <class V>
+struct OfColumns {
+  V at[nt_xent_block];
+
+  template <class From>
+  OfColumns(const From* from, std::int64_t count) {
+    for (std::int64_t j = 0; j < nt_xent_block; ++j) at[j] = j < count ? static_cast<V>(from[j]) : V{};
+  }
+};
+
+/// Which columns, with their dot products and groups, are no negatives of a row of `group`.
+template <class T>
+[[gnu::always_inline]] inline auto is_left_out(Vector<T> dot, Vector<Bits<T>> groups, Bits<T> group) {
+  return (groups == group) | (dot < not_counted<T> / 2);
+}
+
+template <class T>
+T nearest(T x) {
+  return x + integer_place<T> - integer_place<T>;
+}
+
+/// Sets shifts, by the largest of what is summed up.
+template <class T>
+void find_shifts(const NtXentTile<T>& tile, const OfColumns<Bits<T>>& groups, const T* dots, NtXentSums<T>& rows,
+                 NtXentSums<T>& columns) {
+  const Vector<T> least = broadcast(T(-1));
+  for (std::int64_t j = 0; j < nt_xent_block; ++j) columns.shift[j] = -1;
+  for (std::int64_t i = 0; i < tile.rows.count; ++i) {
+    const Bits<T> group = static_cast<Bits<T>>(tile.rows.group[i]);
+    Vector<T> highest = least;
+    for (std::int64_t j = 0; j < tile.columns.count; j += lanes<T>) {
+      Vector<T> dot = load(dots + i * nt_xent_block + j), column = load(columns.shift + j);
+      dot = is_left_out<T>(dot, load(groups.at + j), group) ? least : dot;
+      highest = dot > highest ? dot : highest;
+      store(columns.shift + j, dot > column ? dot : column);
+    }
+    T values[lanes<T>], most = -1;
+    store(values, highest);
+    for (const T value : values) most = value > most ? value : most;
+    rows.shift[i] = nearest(most * tile.scale_high);
+  }
+  for (T& shift : columns.shift) shift = nearest(shift * tile.scale_high);
+}
+
+/// Sums of what dot products stand for, over the rows and over the columns.
+template <class T, bool shifted>
+void add_exponentials(const NtXentTile<T>& tile, const T* dots, NtXentSums<T>& rows, NtXentSums<T>& columns) {
+  const OfColumns<Bits<T>> groups(tile.columns.group, tile.columns.count);
+  if constexpr (shifted) find_shifts(tile, groups, dots, rows, columns);
+  for (T& sum : columns.sum) sum = 0;
+  for (std::int64_t i = 0; i < tile.rows.count; ++i) {
+    const Bits<T> group = static_cast<Bits<T>>(tile.rows.group[i]);
+    Vector<T> sum = {};
+    for (std::int64_t j = 0; j < tile.columns.count; j += lanes<T>) {
+      const Vector<T> dot = load(dots + i * nt_xent_block + j);
+      const auto left_out = is_left_out<T>(dot, load(groups.at + j), group);
+      Vector<T> placed;
+      const Vector<T> p = exp2_fraction(tile, dot, placed);
+      const auto add = [&](Vector<T> power, Vector<T> to) __attribute__((always_inline)) {
+        return to + (left_out ? Vector<T>{} : p * power);
+      };
+      const Vector<T> column = load(columns.sum + j);
+      if constexpr (shifted) {
+        sum = add(power_of_two<T>(placed, broadcast(rows.shift[i])), sum);
+        store(columns.sum + j, add(power_of_two<T>(placed, load(columns.shift + j)), column));
+      } else {
+        const Vector<T> power = power_of_two<T>(placed);
+        sum = add(power, sum);
+        store(columns.sum + j, add(power, column));
+      }
+    }
+    T values[lanes<T>];
+    store(values, sum);
+    for (int width = lanes<T> / 2; width > 0; width /= 2) {
+      for (int l = 0; l < width; ++l) values[l] += values[l + width];
+    }
+    rows.sum[i] = values[0];
+  }
+}
+
+/// Dot products become weights.
+template <class T, bool shifted>
+void weigh(const NtXentTile<T>& tile, NtXentTerms<T> rows, NtXentTerms<T> columns, T* dots) {
+  const OfColumns<Bits<T>> groups(tile.columns.group, tile.columns.count);
+  const OfColumns<T> shifts(columns.shift, tile.columns.count), shares(columns.share, tile.columns.count);
+  for (std::int64_t i = 0; i < tile.rows.count; ++i) {
+    const Bits<T> group = static_cast<Bits<T>>(tile.rows.group[i]);
+    const T share = rows.share[i];
+    const Vector<T> shift = broadcast(rows.shift[i]);
+    for (std::int64_t j = 0; j < tile.columns.count; j += lanes<T>) {
+      T* at = dots + i * nt_xent_block + j;
+      const Vector<T> dot = load(at), other = load(shares.at + j);
+      Vector<T> placed;
+      const Vector<T> p = exp2_fraction(tile, dot, placed);
+      Vector<T> w;
+      if constexpr (shifted) {
+        w = p * (power_of_two<T>(placed, shift) * share + power_of_two<T>(placed, load(shifts.at + j)) * other);
+      } else {
+        w = p * power_of_two<T>(placed) * (share + other);
+      }
+      store(at, is_left_out<T>(dot, load(groups.at + j), group) ? Vector<T>{} : w);
+    }
+  }
+}
+
+template <class T>
+std::int64_t scratch(std::int64_t stride) {
+  return nt_xent_block * nt_xent_block + stride * lanes<T>;
+}
+
+template <class T>
+void sums(const NtXentTile<T>& tile, NtXentSums<T>& rows, NtXentSums<T>& columns, T* scratch) {
+  dot_products(tile, scratch, scratch + nt_xent_block * nt_xent_block);
+  (tile.shifted ? add_exponentials<T, true> : add_exponentials<T, false>)(tile, scratch, rows, columns);
+}
+
+template <class T>
+void gradient(const NtXentTile<T>& tile, NtXentTerms<T> rows, NtXentTerms<T> columns, T* du, T* dv, T* scratch) {
+  dot_products(tile, scratch, scratch + nt_xent_block * nt_xent_block);
+  (tile.shifted ? weigh<T, true> : weigh<T, false>)(tile, rows, columns, scratch);
+  product<false>(scratch, nt_xent_block, tile.columns.u, tile.stride, du, tile.stride, tile.rows.count, tile.stride,
+                 tile.columns.count, true);
+  if (dv == nullptr) return;
+  product<true>(scratch, nt_xent_block, tile.rows.u, tile.stride, dv, tile.stride, tile.columns.count, tile.stride,
+                tile.rows.count, true);
+}
+
+template <class T>
+constexpr NtXentFunctions<T> functions = {lanes<T> > 4 ? lanes<T> : 4, scratch<T>, sums<T>, gradient<T>};
+
+}  // namespace
+
+extern const NtXentLoops nt_xent_loops;
+const NtXentLoops nt_xent_loops = {functions<float>, functions<double>};
+
+}  // namespace simclr::kernels::SIMCLR_ISA

@@ -1,0 +1,68 @@
+#pragma once
+
+// Private: the loops of NT-Xent (the maths is in kernels/nt_xent.h) over a tile: some anchors against some candidates.
+//   e_ij = e^{u_i.v_j / tau}, 0 for positives and for the anchor itself
+// forward:   sum_i = sum_j e_ij and, for the square case, sum_j = sum_i e_ij
+// backward:  W_ij = e_ij (1/sum_i + 1/sum_j),  du_i += sum_j W_ij v_j,  dv_j += sum_i W_ij u_i
+// In the square case a tile serves twice: what it gives its columns is what the tile mirrored would give its rows.
+// All three products are of blocks that lie in a core's cache.
+//
+// e^{x/tau} is 2^n 2^f with x log2(e)/tau = n + f. The product is kept in two parts: rounded to one f32, an argument of
+// 20 would cost 1e-6 of the exponential. For small temperatures 2^n would overflow: an integer shift is taken off n,
+// for sums the row's maximum, for weights its log sum; so it costs no accuracy.
+
+#include <cstdint>
+
+namespace simclr::kernels {
+
+/// Rows and columns of a tile, at most: du and dv are added up in so many terms at a time, since longer f32 sums round
+/// off more.
+inline constexpr std::int64_t nt_xent_block = 128;
+
+/// Some anchors or candidates.
+template <class T>
+struct NtXentRows {
+  const T* u;  // unit vectors, NtXentTile::stride apart
+  const std::int32_t* group;
+  std::int64_t count;
+};
+
+template <class T>
+struct NtXentTile {
+  NtXentRows<T> rows, columns;
+  std::int64_t stride;      // from one vector to the next: D or more, with zeros behind it
+  std::int64_t self;        // row i itself is column self + i, where there is one
+  T scale_high, scale_low;  // their sum is log2(e)/tau
+  bool shifted;             // whether an exponential could overflow
+};
+
+/// Sums over a tile's rows or columns, each times 2^-shift; shift is set where the tile is shifted.
+template <class T>
+struct NtXentSums {
+  T sum[nt_xent_block], shift[nt_xent_block];
+};
+
+/// What embeddings contribute to weights as anchors: e 2^-shift share = e / sum of their row.
+template <class T>
+struct NtXentTerms {
+  const T *shift, *share;
+};
+
+template <class T>
+struct NtXentFunctions {
+  int alignment;  // what a stride is a multiple of
+  /// The scratch memory of a tile, in T.
+  std::int64_t (*scratch)(std::int64_t stride);
+  void (*sums)(const NtXentTile<T>& tile, NtXentSums<T>& rows, NtXentSums<T>& columns, T* scratch);
+  /// Adds to du of the rows and, unless it is null, to dv of the columns; both [count,stride].
+  void (*gradient)(const NtXentTile<T>& tile, NtXentTerms<T> rows, NtXentTerms<T> columns, T* du, T* dv, T* scratch);
+};
+
+struct NtXentLoops {
+  NtXentFunctions<float> f32;
+  NtXentFunctions<double> f64;
+};
+
+const NtXentLoops& nt_xent_loops();
+
+}  // namespace simclr::kernels

@@ -1,0 +1,104 @@
+#pragma once
+
+// Private to nt_xent.cpp: both sides of NT-Xent, and its positives. They are few and taken in double from z: in
+// well-aligned pairs 1 - p, log(1/p), and the part of the positive that is perpendicular to u are small differences of
+// large numbers, and a sum over all candidates would round them away.
+
+#include <simclr/kernels/nt_xent.h>
+
+#include "cpu/nt_xent.h"
+#include "normalize.h"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <numeric>
+#include <span>
+
+namespace simclr::kernels::detail {
+
+/// The anchors or the candidates.
+template <class T>
+struct Side {
+  const T* z;
+  const T* u;  // rows `stride` apart
+  const double* norm;
+  const std::int32_t* group;
+  std::int64_t count, width, stride;
+
+  static Side anchors(const NtXentSaved& saved) {
+    return {saved.anchors, saved.anchor_u, saved.anchor_norm, saved.pairs.anchor_group};
+  }
+  static Side candidates(const NtXentSaved& saved) {
+    return {saved.candidates, saved.candidate_u, saved.candidate_norm, saved.pairs.candidate_group};
+  }
+
+  const T* row(std::int64_t i) const { return z + i * width; }
+  NtXentRows<T> rows(std::int64_t first, std::int64_t length) const {
+    return {u + first * stride, group + first, length};
+  }
+
+ private:
+  Side(const Tensor& embeddings, const Tensor& unit, const Tensor& norms, const Tensor& groups)
+      : z(embeddings.data<T>()),
+        u(unit.data<T>()),
+        norm(norms.data<double>()),
+        group(groups.data<std::int32_t>()),
+        count(embeddings.dim(0)),
+        width(embeddings.dim(1)),
+        stride(unit.dim(1)) {}
+};
+
+/// The rows of one side in the order of their groups, so that the positives of a row of the other side are
+/// one range of them.
+class GroupOrder {
+ public:
+  template <class T>
+  explicit GroupOrder(const Side<T>& side)
+      : group_(side.group),
+        rows_(Tensor::empty({side.count}, DType::i32)),
+        sorted_(rows_.data<std::int32_t>(), static_cast<std::size_t>(side.count)) {
+    std::iota(sorted_.begin(), sorted_.end(), 0);
+    std::sort(sorted_.begin(), sorted_.end(),
+              [&](std::int32_t a, std::int32_t b) { return group_[a] != group_[b] ? group_[a] < group_[b] : a < b; });
+  }
+
+  std::span<const std::int32_t> of(std::int32_t group) const {
+    const auto below = [&](std::int32_t row, std::int32_t g) { return group_[row] < g; };
+    const auto above = [&](std::int32_t g, std::int32_t row) { return g < group_[row]; };
+    const auto first = std::lower_bound(sorted_.begin(), sorted_.end(), group, below);
+    return {first, std::upper_bound(first, sorted_.end(), group, above)};
+  }
+
+ private:
+  const std::int32_t* group_;
+  Tensor rows_;
+  std::span<std::int32_t> sorted_;
+};
+
+/// s of row i and row k of two sides, in double.
+template <class T>
+double similarity(const Side<T>& a, std::int64_t i, const Side<T>& b, std::int64_t k, double temperature) {
+  const double norms = a.norm[i] * b.norm[k];
+  return norms == 0 ? 0.0 : dot(a.row(i), b.row(k), a.width) / (norms * temperature);
+}
+
+/// The similarities of one anchor to its positives, met one by one.
+struct PositiveSum {
+  double highest = -std::numeric_limits<double>::infinity();
+  double sum = 0;  // of e^{s - highest}
+  double total = 0;
+  std::int32_t count = 0;
+
+  void add(double s) {
+    if (s > highest) {
+      sum *= std::exp(highest - s);
+      highest = s;
+    }
+    sum += std::exp(s - highest);
+    total += s;
+    ++count;
+  }
+};
+
+}  // namespace simclr::kernels::detail
