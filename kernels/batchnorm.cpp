@@ -57,8 +57,8 @@ class Steps {
     });
   }
 
-  /// first[c] and second[c] = what add(steps, first, second) adds for their lanes.
-  template <class Add>
+  /// first[c] and second[c] = what add(steps, BatchnormSums<T>) adds for their lanes.
+  template <class T, class Add>
   void sum(double* first, double* second, const Add& add) const {
     const std::int64_t block = std::max<std::int64_t>((1 << 15) / std::max<std::int64_t>(width_, 1) + 1,
                                                       (count() + most_blocks - 1) / most_blocks);
@@ -67,13 +67,13 @@ class Steps {
     double* partial = scratch.data<double>();
     parallel_for(blocks, 1, [&](std::int64_t begin, std::int64_t end) {
       std::vector<double> lanes(static_cast<std::size_t>(2 * width_));
+      std::vector<T> run(lanes.size());
+      const BatchnormSums<T> to{lanes.data(), lanes.data() + width_, run.data()};
       for (std::int64_t b = begin; b < end; ++b) {
         std::fill(lanes.begin(), lanes.end(), 0.0);
-        add(BatchnormSteps{width_, elements_, b * block, std::min((b + 1) * block, count())}, lanes.data(),
-            lanes.data() + width_);
-        double* to = partial + b * 2 * channels_;
-        fold(lanes.data(), to);
-        fold(lanes.data() + width_, to + channels_);
+        add(BatchnormSteps{width_, elements_, b * block, std::min((b + 1) * block, count())}, to);
+        fold(to.first, partial + b * 2 * channels_);
+        fold(to.second, partial + (b * 2 + 1) * channels_);
       }
     });
     std::fill_n(first, channels_, 0.0);
@@ -158,8 +158,8 @@ void sums_cpu(const Tensor& x_tensor, Tensor& sums) {
     for (std::int64_t c = 0; c < channels; ++c) out[c] = x_tensor.numel() > 0 ? static_cast<double>(x[c]) : 0.0;
     std::vector<T> shift;
     steps.spread(shift, [=](std::int64_t c) { return static_cast<T>(out[c]); });
-    steps.sum(out + channels, out + 2 * channels, [&](const BatchnormSteps& part, double* first, double* second) {
-      loops<T>().sums(part, x, shift.data(), first, second);
+    steps.sum<T>(out + channels, out + 2 * channels, [&](const BatchnormSteps& part, const BatchnormSums<T>& to) {
+      loops<T>().sums(part, x, shift.data(), to);
     });
   });
 }
@@ -238,9 +238,9 @@ void backward_sums_cpu(const Tensor& dy, const BatchnormSaved& saved, Tensor& dg
     const Steps steps(dy);
     const Coefficients<T> k(steps, saved.statistics, saved.gamma, saved.beta);
     std::vector<double> sum(static_cast<std::size_t>(steps.channels())), sum_centred(sum.size());
-    steps.sum(sum.data(), sum_centred.data(), [&](const BatchnormSteps& part, double* first, double* second) {
+    steps.sum<T>(sum.data(), sum_centred.data(), [&](const BatchnormSteps& part, const BatchnormSums<T>& to) {
       loops<T>().backward_sums(part, k.lanes, mask_of(saved, false), dy.data<T>(), saved.x.data<T>(),
-                               data_of<T>(saved.y), data_of<T>(masked), first, second);
+                               data_of<T>(saved.y), data_of<T>(masked), to);
     });
     const T* rstd = saved.statistics.rstd.data<T>();
     T *gamma_out = dgamma.data<T>(), *beta_out = dbeta.data<T>();

@@ -20,6 +20,13 @@ struct BatchnormLanes {
   const T *slope, *constant;  // of dx = scale g + (x - mean) slope + constant; null: dx = scale g
 };
 
+/// What two sums for each lane are added to, and memory for those of some steps.
+template <class T>
+struct BatchnormSums {
+  double *first, *second;  // [width] each
+  T* run;                  // [2 width], zero before and after
+};
+
 /// Where the mask of the ReLU comes from.
 enum class BatchnormMask {
   none,    // there is no ReLU, or dy is masked already
@@ -29,15 +36,15 @@ enum class BatchnormMask {
 
 template <class T>
 struct BatchnormFunctions {
-  /// Adds up x - shift and its square for each lane, over `first` and `second` [width].
-  void (*sums)(const BatchnormSteps& steps, const T* x, const T* shift, double* first, double* second);
+  /// Adds up x - shift and its square.
+  void (*sums)(const BatchnormSteps& steps, const T* x, const T* shift, const BatchnormSums<T>& to);
   /// y = act((x - mean) scale + beta [+ residual]); residual may be null.
   void (*apply)(const BatchnormSteps& steps, const BatchnormLanes<T>& lanes, const T* x, const T* residual, bool relu,
                 T* y);
   /// Adds up g and g (x - mean), g being dy behind the mask, and writes g to `masked` where that is not null. It may be
   /// dy. `y` is read with BatchnormMask::output alone.
   void (*backward_sums)(const BatchnormSteps& steps, const BatchnormLanes<T>& lanes, BatchnormMask mask, const T* dy,
-                        const T* x, const T* y, T* masked, double* first, double* second);
+                        const T* x, const T* y, T* masked, const BatchnormSums<T>& to);
   /// dx may be dy.
   void (*backward_data)(const BatchnormSteps& steps, const BatchnormLanes<T>& lanes, BatchnormMask mask, const T* dy,
                         const T* x, const T* y, T* dx);
