@@ -1,10 +1,12 @@
 """Runs that end early and go on, and runs that are repeated, as a user does it. TRAIN_CIFAR names the built program."""
 import json
+import math
 import os
 import pathlib
 import random
 import shutil
 import signal
+import struct
 import subprocess
 import sys
 import tempfile
@@ -139,6 +141,15 @@ class Resume(Base):
         self.assertRegex(self.good("--resume", "--out", self.out), refused)
         self.assertEqual((list(report.iterdir()), list(self.out.glob("*.simclr-tmp*"))), ([], []))
         self.same_as_whole()
+
+    def test_no_checkpoint_of_a_diverged_step(self):
+        options = [*self.options, "--out", self.out, "--lr", "1e30", "--checkpoint-minutes", "0"]
+        for resume in ([], ["--resume"]):  # which comes to the same end
+            self.bad(*options, *resume, words=("NaN or Inf at epoch 1, step 2: encoder.",))
+            saved, = (self.out / "checkpoints").iterdir()
+            self.assertEqual(saved.name, "step-00000001.safetensors")
+            for name, (_, _, data) in load_safetensors(saved)[1].items():
+                self.assertTrue(all(map(math.isfinite, struct.unpack(f"<{len(data) // 4}f", data))), name)
 
     def test_before_the_first_checkpoint_it_starts_afresh(self):
         text = self.good(*self.options, "--out", self.out, "--resume")

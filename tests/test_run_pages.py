@@ -95,7 +95,8 @@ class RunPages(PagesTest):
             self.assertEqual(seen["charts"]["rank"]["dots"], 3)
             self.assertEqual(seen["charts"]["uniformity"]["dots"], 2)
             self.assertEqual((len(seen["rows"]), seen["cells"]), (10, 100))
-            self.assertEqual(seen["maps"], [12, 12])  # as many test pictures
+            self.assertEqual((seen["maps"], seen["colours"]), ([12, 12], 10))  # as many test pictures
+            self.assertEqual(seen["charts"]["loss"]["legend"][:2], ["each step", "smoothed"])
             self.assertEqual(sum(len(texts) for texts in seen["none"].values()), 0)
 
     def test_one_epoch(self):
@@ -110,6 +111,8 @@ class RunPages(PagesTest):
 
     def test_unlabelled(self):
         for seen in self.each("unlabelled"):
+            for part in ("results", "curves", "confusion"):
+                self.assertIn("have no labels", seen["none"][part][0])
             self.assertEqual([part for part, texts in seen["none"].items() if texts], ["results", "curves", "confusion"])
             self.assertEqual(sorted(seen["charts"]), ["alignment", "learning-rate", "loss", "rank", "throughput",
                                                       "uniformity"])

@@ -228,6 +228,13 @@ class Works(Base):
                 weights = [load_safetensors(folder / "model.safetensors")[1] for folder in (self.reference, self.out)]
                 self.assertEqual(weights[0] == weights[1], same)
 
+    def test_the_evaluation_is_of_what_was_trained(self):
+        """Of the same start, a longer training has another result; the untrained encoder has its own."""
+        self.train(*self.options, "--epochs", "1")
+        short, whole = self.log()[-1], self.log(self.reference)[-1]
+        self.assertEqual(short["untrained"], whole["untrained"])
+        self.assertNotEqual(short["trained"]["effective_rank"], whole["trained"]["effective_rank"])
+
     def test_limit_and_default_folder(self):
         done = self.launch(*arguments(*SMALL, "--data", self.cifar10, "--limit", "20", "--no-evaluation"))
         self.assertEqual((done.returncode, done.stderr), (0, ""))
