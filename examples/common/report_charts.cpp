@@ -109,11 +109,7 @@ RunHistory read_history(const std::vector<LogEntry>& log, std::int64_t batch_siz
       h.resumed.push_back({static_cast<double>(h.steps), share});
     } else if (event == "evaluation") {
       h.evaluation = entry;
-      const Json trained = object_of(entry, "trained");
-      const auto last = static_cast<double>(h.epochs);
-      add_point(h.rank, last, trained, "effective_rank");
-      add_point(h.alignment, last, trained, "alignment");
-      add_point(h.uniformity, last, trained, "uniformity");
+      add_point(h.rank, static_cast<double>(h.epochs), object_of(entry, "trained"), "effective_rank");
     }
   }
   return h;
