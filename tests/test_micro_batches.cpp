@@ -177,7 +177,7 @@ TEST_CASE("a step's memory is that of a micro-batch, not of the batch") {
   };
   const double small = peak(8, 8), large = peak(128, 128), parts = peak(128, 8);
   CAPTURE(small, large, parts);
-  CHECK(large > 10 * small);
+  CHECK(large > 6 * small);  // not 16: convolutions have scratch memory that many images do not enlarge
   CHECK(parts < 1.1 * small);
 }
 
