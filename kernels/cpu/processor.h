@@ -2,8 +2,6 @@
 
 // Private: which of the instruction sets that loops are compiled for (isa.h) this machine's processor has.
 
-#include <simclr/core/export.h>
-
 namespace simclr::kernels {
 
 enum class InstructionSet {
@@ -14,6 +12,6 @@ enum class InstructionSet {
 
 /// The best that the processor has, or the one that the environment variable SIMCLR_INSTRUCTION_SET names ("baseline",
 /// "avx2", "avx512"). Throws Error where that is no such name or the processor lacks it.
-SIMCLR_API InstructionSet instruction_set();
+InstructionSet instruction_set();
 
 }  // namespace simclr::kernels
