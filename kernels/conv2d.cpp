@@ -77,11 +77,11 @@ std::string conv2d_implementation(const Shape& x, const Shape& w, const Conv2dGe
                                   Conv2dDirection direction) {
   conv2d_output_shape(x, w, geometry);  // checks
   const Conv2dSizes sizes(x, w, geometry);
-  if (winograd::serves(direction, sizes, DType::f32)) return "winograd";
+  std::string name = winograd::implementation(sizes, direction, DType::f32);
 #ifdef SIMCLR_HAVE_ONEDNN
-  const std::string name = onednn::implementation(sizes, direction);
-  if (!name.empty()) return name;
+  if (name.empty()) name = onednn::implementation(sizes, direction);
 #endif
+  if (!name.empty()) return name;
   return "im2col";
 }
 

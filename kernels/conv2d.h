@@ -8,9 +8,8 @@
 /// 2-D convolution (cross-correlation), channels last:
 ///   y[n,i,j,o] = sum_{u,v,c} x[n, i s + u - p, j s + v - p, c] w[o,u,v,c]
 /// with x [N,H,W,C], w [O,K,L,C], y [N,(H+2p-K)/s+1,(W+2p-L)/s+1,O], and x zero outside its bounds.
-/// CPU: f32 or f64; Winograd's F(2x2,3x3) for most 3x3 kernels with stride 1, else oneDNN for f32 where found, else
-/// im2col + GEMM. CUDA: cuDNN, f32 or
-/// bf16, with dw in f32 for both.
+/// CPU: f32 or f64; Winograd's F(2x2,3x3) and F(4x4,3x3) for most 3x3 kernels with stride 1, else oneDNN for f32 where
+/// found, else im2col + GEMM. CUDA: cuDNN, f32 or bf16, with dw in f32 for both.
 namespace simclr::kernels {
 
 struct Conv2dGeometry {
@@ -32,8 +31,8 @@ SIMCLR_API void conv2d_backward_weights(const Tensor& x, const Tensor& dy, Tenso
 
 enum class Conv2dDirection { forward, backward_data, backward_weights };
 
-/// The name of the code that computes an f32 convolution of these shapes on the CPU: "winograd", "im2col", or oneDNN's
-/// own name for it ("jit:avx512_core"). For tests and benchmarks.
+/// The name of the code that computes an f32 convolution of these shapes on the CPU: "winograd 2x2" and
+/// "winograd 4x4" after the tiles, "im2col", or oneDNN's own name for it ("jit:avx512_core"). For tests and benchmarks.
 SIMCLR_API std::string conv2d_implementation(const Shape& x, const Shape& w, const Conv2dGeometry& geometry,
                                              Conv2dDirection direction);
 

@@ -15,8 +15,9 @@ SIMCLR_API extern const Conv2dKernels conv2d_im2col;
 namespace winograd {
 /// False, with nothing written, where the sizes are not for it.
 bool run(Conv2dDirection direction, const Tensor& a, const Tensor& b, Tensor& out, const Conv2dSizes& sizes);
-/// Whether run() returns true.
-bool serves(Conv2dDirection direction, const Conv2dSizes& sizes, DType dtype);
+/// The name of what run() runs, with the side of its tiles: "winograd 2x2" or "winograd 4x4"; empty where it returns
+/// false.
+std::string implementation(const Conv2dSizes& sizes, Conv2dDirection direction, DType dtype);
 }  // namespace winograd
 
 /// oneDNN, f32; the same arguments.

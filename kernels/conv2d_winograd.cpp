@@ -1,7 +1,8 @@
-// Convolution 3x3 with stride 1 by Winograd's F(2x2,3x3); the maths and the loops are in cpu/winograd.h. Tiles go in
-// blocks, each with its own coefficients in a core's cache: nothing of the size of x times 4 is ever stored. dx is the
-// same convolution of dy with the weights turned. dw is cut into parts of outputs and channels and into slices of
-// tiles; slices are added up in order, and depend on the sizes alone, so bits do not depend on the thread count.
+// Convolution 3x3 with stride 1 by Winograd's F(2x2,3x3) or F(4x4,3x3); the maths and the loops are in cpu/winograd.h.
+// Tiles go in blocks, each with its own coefficients in a core's cache: nothing of the size of x times 4 is ever
+// stored. dx is the same convolution of dy with the weights turned. dw is cut into parts of outputs and channels and
+// into slices of tiles; slices are added up in order, and depend on the sizes alone, so bits do not depend on the
+// thread count.
 #include <simclr/core/parallel.h>
 #include <simclr/kernels/check.h>
 #include <simclr/kernels/conv2d_cpu.h>
@@ -14,11 +15,12 @@ namespace simclr::kernels::winograd {
 namespace {
 
 template <class T>
-const WinogradFunctions<T>& loops() {
+const WinogradFunctions<T>& loops(std::int64_t side) {
+  const std::int64_t index = side == 4;
   if constexpr (std::is_same_v<T, float>) {
-    return winograd_loops().f32;
+    return winograd_loops().f32[index];
   } else {
-    return winograd_loops().f64;
+    return winograd_loops().f64[index];
   }
 }
 
@@ -36,12 +38,13 @@ void for_blocks(std::int64_t count, std::int64_t step, std::int64_t values, cons
 
 template <class T>
 void convolve(const Tensor& x, const Tensor& w, Tensor& y, const WinogradSizes& sizes, bool turned) {
-  const WinogradFunctions<T>& f = loops<T>();
-  Tensor coefficients = Tensor::empty({16 * sizes.o * sizes.c}, dtype_of<T>);
+  const WinogradFunctions<T>& f = loops<T>(sizes.side);
+  Tensor coefficients = Tensor::empty({sizes.coefficients() * (sizes.o * sizes.c + f.lanes)}, dtype_of<T>);
   T* u = coefficients.data<T>();
   const std::int64_t rows = w.dim(0), channels = w.dim(3);
-  parallel_for(rows, 16, [&](std::int64_t begin, std::int64_t end) {
-    (turned ? f.transform_weights_turned : f.transform_weights)(w.data<T>(), rows, channels, begin, end, u);
+  parallel_for(rows / f.lanes, 1, [&](std::int64_t begin, std::int64_t end) {
+    (turned ? f.transform_weights_turned : f.transform_weights)(w.data<T>(), rows, channels, begin * f.lanes,
+                                                                end * f.lanes, u);
   });
   for_blocks<T>(sizes.tiles(), f.convolve_tiles(sizes), f.convolve_scratch(sizes),
                 [&](T* scratch, std::int64_t first, std::int64_t last) {
@@ -52,13 +55,13 @@ void convolve(const Tensor& x, const Tensor& w, Tensor& y, const WinogradSizes& 
 template <class T>
 void backward_weights(const Tensor& x, const Tensor& dy, Tensor& dw, const WinogradSizes& sizes) {
   constexpr std::int64_t block = 64;  // outputs and channels of a part: its sums stay near the core
-  const WinogradFunctions<T>& f = loops<T>();
+  const WinogradFunctions<T>& f = loops<T>(sizes.side);
   const std::int64_t across = (sizes.c + block - 1) / block, parts = (sizes.o + block - 1) / block * across;
   const auto part = [&](std::int64_t i) {
     const std::int64_t o = i / across * block, c = i % across * block;
     return WinogradPart{o, std::min(block, sizes.o - o), c, std::min(block, sizes.c - c)};
   };
-  const std::int64_t step = part(0).sums();  // the largest
+  const std::int64_t step = sizes.coefficients() * part(0).sums();  // the largest
   const std::int64_t tiles = sizes.tiles();
   // Work for many threads, but slices so long that what they add up to costs little.
   const std::int64_t wanted = std::clamp<std::int64_t>(std::min(tiles / 192, 64 / parts), 1, 32);
@@ -80,25 +83,45 @@ void backward_weights(const Tensor& x, const Tensor& dy, Tensor& dw, const Winog
   });
 }
 
+/// The side of y's tiles, n pictures of p x q, that takes the least work; 0 where neither takes as few products as two
+/// thirds of the direct sum's: tiles half empty are no gain.
+std::int64_t tile_side(std::int64_t n, std::int64_t p, std::int64_t q) {
+  constexpr std::int64_t weights = 64;  // transforming the weights takes about as long as the products of so many tiles
+  const auto tiles = [&](std::int64_t side) { return n * ((p + side - 1) / side) * ((q + side - 1) / side); };
+  const std::int64_t side = (tiles(4) + weights) * 36 < (tiles(2) + weights) * 16 ? 4 : 2;
+  return tiles(side) * (side + 2) * (side + 2) <= 6 * n * p * q ? side : 0;
+}
+
+/// What a direction computes; the gradient of the input is a convolution of dy.
+WinogradSizes sizes_of(Conv2dDirection direction, const Conv2dSizes& s) {
+  if (direction == Conv2dDirection::backward_data) {
+    return {s.n, s.p, s.q, s.o, s.h, s.w, s.c, 2 - s.padding, tile_side(s.n, s.h, s.w)};
+  }
+  return {s.n, s.h, s.w, s.c, s.p, s.q, s.o, s.padding, tile_side(s.n, s.p, s.q)};
+}
+
+bool serves(Conv2dDirection direction, const Conv2dSizes& s, DType dtype) {
+  const int lanes = dtype == DType::f32 ? loops<float>(2).lanes : loops<double>(2).lanes;
+  return s.k == 3 && s.l == 3 && s.stride == 1 && s.padding <= 2 && s.c % lanes == 0 && s.o % lanes == 0 &&
+         sizes_of(direction, s).side != 0;
+}
+
 }  // namespace
 
-bool serves(Conv2dDirection, const Conv2dSizes& s, DType dtype) {
-  const int lanes = dtype == DType::f32 ? loops<float>().lanes : loops<double>().lanes;
-  const auto fits = [](std::int64_t side) { return side >= 2 && side != 3; };  // tiles half empty are no gain
-  return s.k == 3 && s.l == 3 && s.stride == 1 && s.padding <= 2 && s.c % lanes == 0 && s.o % lanes == 0 && fits(s.h) &&
-         fits(s.w) && fits(s.p) && fits(s.q);
+std::string implementation(const Conv2dSizes& sizes, Conv2dDirection direction, DType dtype) {
+  if (!serves(direction, sizes, dtype)) return "";
+  return sizes_of(direction, sizes).side == 4 ? "winograd 4x4" : "winograd 2x2";
 }
 
 bool run(Conv2dDirection direction, const Tensor& a, const Tensor& b, Tensor& out, const Conv2dSizes& s) {
   if (!serves(direction, s, out.dtype())) return false;
-  const WinogradSizes forward{s.n, s.h, s.w, s.c, s.p, s.q, s.o, s.padding};
-  const WinogradSizes backward{s.n, s.p, s.q, s.o, s.h, s.w, s.c, 2 - s.padding};
+  const WinogradSizes sizes = sizes_of(direction, s);
   dispatch_float(out.dtype(), [&](auto zero) {
     using T = decltype(zero);
     switch (direction) {
-      case Conv2dDirection::forward: convolve<T>(a, b, out, forward, false); break;
-      case Conv2dDirection::backward_data: convolve<T>(a, b, out, backward, true); break;
-      case Conv2dDirection::backward_weights: backward_weights<T>(a, b, out, forward); break;
+      case Conv2dDirection::forward: convolve<T>(a, b, out, sizes, false); break;
+      case Conv2dDirection::backward_data: convolve<T>(a, b, out, sizes, true); break;
+      case Conv2dDirection::backward_weights: backward_weights<T>(a, b, out, sizes); break;
     }
   });
   return true;

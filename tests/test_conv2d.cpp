@@ -41,12 +41,33 @@ const std::vector<Case> cases = {
     {150, 3, 2, 5, 6, 2, 2, 1, 1},  {9, 7, 7, 16, 32, 1, 1, 2, 1},
 };
 
-// Of Winograd's loops: odd sides, every padding, panels of every width, two blocks of outputs, channels that f64's
-// vectors divide but f32's do not, several slices of tiles.
-const std::vector<Case> winograd_cases = {
-    {1, 4, 4, 16, 16, 3, 3, 1, 1}, {2, 9, 7, 48, 80, 3, 3, 1, 1},  {1, 6, 9, 16, 32, 3, 3, 1, 0},
-    {3, 5, 6, 32, 16, 3, 3, 1, 2}, {1, 7, 5, 16, 144, 3, 3, 1, 1}, {1, 5, 4, 160, 32, 3, 3, 1, 1},
-    {3, 2, 2, 32, 64, 3, 3, 1, 1}, {2, 8, 8, 24, 40, 3, 3, 1, 1},  {40, 9, 8, 16, 48, 3, 3, 1, 1},
+/// Of Winograd's loops: odd sides, every padding, panels of every width, several blocks of outputs, channels that f64's
+/// vectors divide but f32's do not, several slices of tiles.
+struct WinogradCases {
+  const char* name;
+  std::vector<Case> cases;
+};
+const WinogradCases winograd_cases[] = {
+    {"winograd 2x2",
+     {{1, 4, 4, 16, 16, 3, 3, 1, 1},
+      {2, 9, 7, 48, 80, 3, 3, 1, 1},
+      {1, 6, 9, 16, 32, 3, 3, 1, 0},
+      {3, 5, 6, 32, 16, 3, 3, 1, 2},
+      {1, 7, 5, 16, 144, 3, 3, 1, 1},
+      {1, 5, 4, 160, 32, 3, 3, 1, 1},
+      {3, 2, 2, 32, 64, 3, 3, 1, 1},
+      {2, 8, 8, 24, 40, 3, 3, 1, 1},
+      {400, 2, 2, 16, 16, 3, 3, 1, 1}}},
+    {"winograd 4x4",
+     {{50, 4, 4, 32, 80, 3, 3, 1, 1},
+      {14, 9, 11, 48, 16, 3, 3, 1, 1},
+      {10, 13, 10, 16, 16, 3, 3, 1, 0},
+      {20, 5, 6, 32, 16, 3, 3, 1, 2},
+      {34, 7, 5, 16, 144, 3, 3, 1, 1},
+      {50, 3, 3, 160, 16, 3, 3, 1, 1},
+      {14, 8, 8, 24, 40, 3, 3, 1, 1},
+      {100, 8, 8, 16, 16, 3, 3, 1, 1},
+      {40, 9, 8, 16, 48, 3, 3, 1, 1}}},
 };
 
 /// The definition, in double: calls visit(x index, w index, y index) for each product.
@@ -147,6 +168,14 @@ const Conv2dKernels& chosen() {
   return conv2d_slot.on(Device{});
 }
 
+std::string implementation(const Case& one, Conv2dDirection direction) {
+  return conv2d_implementation(one.x_shape(), one.w_shape(), one.geometry(), direction);
+}
+
+bool is_winograd(const Case& one, Conv2dDirection direction = Conv2dDirection::forward) {
+  return implementation(one, direction).rfind("winograd", 0) == 0;
+}
+
 bool all_same_bits(const Results& a, const Results& b) {
   return same_bits(a.y, b.y) && same_bits(a.dx, b.dx) && same_bits(a.dw, b.dw);
 }
@@ -203,46 +232,53 @@ TEST_CASE("conv2d agrees with the definition: f64, f32 by im2col, f32 by the cho
 }
 
 TEST_CASE("Winograd's convolution agrees with the definition, in the same bits for any thread count") {
-  for (const Case& one : winograd_cases) {
-    INFO(one);
-    const Results expected = reference(one);
-    for (const DType dtype : {DType::f32, DType::f64}) {
-      const Results got = run(chosen(), one, dtype);
-      check_near(one, got, expected, dtype);
-      for (const int count : {1, 2, 3, 7}) {
-        const Threads scope(count);
-        // f32 of 24 and 40 channels may be oneDNN's
-        if (one.c % 16 == 0) CHECK(all_same_bits(run(chosen(), one, dtype), got));
+  for (const auto& [name, listed] : winograd_cases) {
+    for (const Case& one : listed) {
+      INFO(one);
+      const Results expected = reference(one);
+      for (const DType dtype : {DType::f32, DType::f64}) {
+        const Results got = run(chosen(), one, dtype);
+        check_near(one, got, expected, dtype);
+        for (const int count : {1, 2, 3, 7}) {
+          const Threads scope(count);
+          // f32 of 24 and 40 channels may be oneDNN's
+          if (one.c % 16 == 0) CHECK(all_same_bits(run(chosen(), one, dtype), got));
+        }
       }
-    }
-    const auto name = [&](Conv2dDirection direction) {
-      return conv2d_implementation(one.x_shape(), one.w_shape(), one.geometry(), direction);
-    };
-    if (one.c % 16 == 0) {
-      for (const Conv2dDirection direction : directions) CHECK(name(direction) == "winograd");
+      if (one.c % 16 != 0) continue;
+      CHECK(implementation(one, Conv2dDirection::forward) == name);
+      for (const Conv2dDirection direction : directions) CHECK(is_winograd(one, direction));
     }
   }
-  const auto name = [](const Shape& x, const Shape& w, int stride) {
-    return conv2d_implementation(x, w, {stride, 1}, Conv2dDirection::forward);
-  };
-  CHECK(name({1, 8, 8, 16}, {16, 3, 3, 16}, 2) != "winograd");
-  CHECK(name({1, 8, 8, 16}, {16, 5, 5, 16}, 1) != "winograd");
-  CHECK(name({1, 8, 8, 3}, {16, 3, 3, 3}, 1) != "winograd");
-  CHECK(name({1, 3, 8, 16}, {16, 3, 3, 16}, 1) != "winograd");
+}
+
+TEST_CASE("Winograd's convolution is for 3x3 kernels, stride 1, and tiles that are not half empty") {
+  CHECK(is_winograd({1, 8, 8, 16, 16, 3, 3, 1, 1}));
+  CHECK(!is_winograd({1, 8, 8, 16, 16, 3, 3, 2, 1}));
+  CHECK(!is_winograd({1, 8, 8, 16, 16, 5, 5, 1, 1}));
+  CHECK(!is_winograd({1, 8, 8, 3, 16, 3, 3, 1, 1}));
+  CHECK(!is_winograd({1, 8, 8, 16, 3, 3, 3, 1, 1}));
+  CHECK(!is_winograd({200, 1, 8, 16, 16, 3, 3, 1, 1}));
+  CHECK(!is_winograd({1, 3, 3, 16, 16, 3, 3, 1, 1}));
 }
 
 TEST_CASE("Winograd's convolution keeps a NaN or an infinity where the definition has it") {
-  const Case one = {1, 10, 10, 16, 16, 3, 3, 1, 1};
-  Inputs in(one, DType::f32);
-  for (const float fault : {NAN, INFINITY}) {
-    in.x.data<float>()[(5 * 10 + 4) * 16 + 3] = fault;
-    const std::vector<float> y = conv2d_forward(in.x, in.w, one.geometry()).to_vector<float>();
-    for (std::size_t i = 0; i < y.size(); ++i) {
-      const std::size_t row = i / 160, column = i / 16 % 10;
-      const bool reached = row >= 4 && row <= 6 && column >= 3 && column <= 5;
-      REQUIRE(std::isfinite(y[i]) == !reached);
+  const auto check = [](const Case& one, const char* name, auto may) {
+    CHECK(implementation(one, Conv2dDirection::forward) == name);
+    Inputs in(one, DType::f32);
+    for (const float fault : {NAN, INFINITY}) {
+      in.x.data<float>()[(5 * one.w + 4) * one.c + 3] = fault;
+      const std::vector<float> y = conv2d_forward(in.x, in.w, one.geometry()).to_vector<float>();
+      for (std::size_t i = 0; i < y.size(); ++i) {
+        const auto pixel = static_cast<std::int64_t>(i) / one.o, row = pixel / one.w, column = pixel % one.w;
+        const bool reached = row >= 4 && row <= 6 && column >= 3 && column <= 5;
+        if (reached || !may(row, column)) REQUIRE(std::isfinite(y[i]) == !reached);
+      }
     }
-  }
+  };
+  check({1, 10, 10, 16, 16, 3, 3, 1, 1}, "winograd 2x2", [](auto, auto) { return false; });
+  check({8, 12, 12, 16, 16, 3, 3, 1, 1}, "winograd 4x4",  // whole tiles
+        [](std::int64_t row, std::int64_t column) { return row >= 4 && row < 8 && column < 8; });
 }
 
 TEST_CASE("conv2d's two f32 implementations agree on larger problems") {
@@ -325,7 +361,7 @@ TEST_CASE("every convolution of the ResNets runs optimised code") {
       }
     }
   }
-  const bool has_onednn = conv2d_implementation({8, 8, 8, 16}, {16, 1, 1, 16}, {1, 0}, directions[0]) != "im2col";
+  const bool has_onednn = implementation({8, 8, 8, 16, 16, 1, 1, 1, 0}, Conv2dDirection::forward) != "im2col";
   std::set<std::string> seen;
   for (const Case& one : shapes) {
     std::ostringstream key;
@@ -333,9 +369,9 @@ TEST_CASE("every convolution of the ResNets runs optimised code") {
     if (!seen.insert(key.str()).second) continue;
     INFO(one);
     for (const Conv2dDirection direction : directions) {
-      const std::string name = conv2d_implementation(one.x_shape(), one.w_shape(), one.geometry(), direction);
+      const std::string name = implementation(one, direction);
       CHECK(name.find("ref") == std::string::npos);
-      if (name != "winograd") CHECK((name == "im2col") == !has_onednn);
+      if (!is_winograd(one, direction)) CHECK((name == "im2col") == !has_onednn);
     }
   }
 }
