@@ -218,10 +218,13 @@ class Resume(Base):
             fcntl.flock(log, fcntl.LOCK_EX)
             self.bad("--resume", "--out", self.out, words=("another process",))
 
-    def test_overwritten_checkpoints_are_gone(self):
+    def test_overwritten_runs_are_gone(self):
         shutil.copytree(self.whole, self.out)
         self.good(*self.changed("--epochs", "1"), "--out", self.out, "--overwrite")
         self.assertEqual({path.name for path in self.out.glob("checkpoints/step-*")}, {"step-00000007.safetensors"})
+        short, whole = (entries(run)[-1] for run in (self.out, self.whole))  # the evaluations
+        self.assertEqual(short["untrained"], whole["untrained"])
+        self.assertNotEqual(short["trained"]["effective_rank"], whole["trained"]["effective_rank"])
         self.bad(*self.options, "--lr", "1e30", "--out", self.out, "--overwrite", words=("NaN or Inf",))
         names = {path.name for path in self.out.iterdir() if not path.name.startswith("events.")}
         self.assertEqual(names, {"config.json", "log.jsonl"})  # no report of another run
