@@ -39,7 +39,7 @@ void for_blocks(std::int64_t count, std::int64_t step, std::int64_t values, cons
 template <class T>
 void convolve(const Tensor& x, const Tensor& w, Tensor& y, const WinogradSizes& sizes, bool turned) {
   const WinogradFunctions<T>& f = loops<T>(sizes.side);
-  Tensor coefficients = Tensor::empty({sizes.coefficients() * (sizes.o * sizes.c + f.lanes)}, dtype_of<T>);
+  Tensor coefficients = Tensor::empty({f.transformed_weights(sizes)}, dtype_of<T>);
   T* u = coefficients.data<T>();
   const std::int64_t rows = w.dim(0), channels = w.dim(3);
   parallel_for(rows / f.lanes, 1, [&](std::int64_t begin, std::int64_t end) {

@@ -15,10 +15,11 @@ constexpr std::int64_t output_block = 64;
 /// Channels at a time: their part of a panel lies in the first-level cache, and shorter sums round less.
 constexpr std::int64_t channel_block = 128;
 
-/// Values from one coefficient to the next: not a power of two, whose multiples share a cache's few places.
+/// Values from one coefficient to the next: not a power of two, whose multiples share a cache's few places, and room
+/// for the rows that a product reads behind the last.
 template <class T>
 constexpr std::int64_t coefficient_step(std::int64_t values) {
-  return values + lanes<T>;
+  return values + (product_rows + lanes<T> - 1) / lanes<T> * lanes<T>;
 }
 
 /// Writes G g G^T, its coefficients `step` apart.
@@ -125,6 +126,11 @@ void transform_input(const T* x, const WinogradSizes& s, std::int64_t c, std::in
       }
     }
   });
+}
+
+template <class T>
+std::int64_t transformed_weights(const WinogradSizes& s) {
+  return s.coefficients() * coefficient_step<T>(s.o * s.c);
 }
 
 template <class T>
@@ -347,6 +353,7 @@ void gradient(const T* sums, std::int64_t count, std::int64_t step, const Winogr
 
 template <int side, class T>
 constexpr WinogradFunctions<T> functions = {lanes<T>,
+                                            transformed_weights<T>,
                                             convolve_tiles<T>,
                                             convolve_scratch<T>,
                                             gradient_scratch<Tile<side>, T>,

@@ -42,13 +42,14 @@ template <class T>
 struct WinogradFunctions {
   /// What c and o must be multiples of.
   int lanes;
-  /// Tiles that `convolve` and `add_gradient` work on at a time, and what scratch memory they need for it, in T.
+  /// Values of u, the transformed weights.
+  std::int64_t (*transformed_weights)(const WinogradSizes& sizes);
+  /// Tiles that `convolve` works on at a time, and the scratch memory that it and `gradient_sums` need, in T.
   std::int64_t (*convolve_tiles)(const WinogradSizes& sizes);
   std::int64_t (*convolve_scratch)(const WinogradSizes& sizes);
   std::int64_t (*gradient_scratch)(const WinogradPart& part);
 
-  /// u = G g G^T, in the order that convolve wants, for outputs [first, last) of w [o,3,3,c], multiples of `lanes`;
-  /// u [coefficients * (o * c + lanes)].
+  /// u = G g G^T, in the order that convolve wants, for outputs [first, last) of w [o,3,3,c], multiples of `lanes`.
   void (*transform_weights)(const T* w, std::int64_t o, std::int64_t c, std::int64_t first, std::int64_t last, T* u);
   /// The same for the convolution that takes dy to dx: weights turned by 180 degrees, inputs and outputs exchanged.
   void (*transform_weights_turned)(const T* w, std::int64_t o, std::int64_t c, std::int64_t first, std::int64_t last,
