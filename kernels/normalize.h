@@ -27,23 +27,17 @@ double dot(const A* a, const B* b, std::int64_t width) {
   return ((lanes[0] + lanes[4]) + (lanes[1] + lanes[5])) + ((lanes[2] + lanes[6]) + (lanes[3] + lanes[7]));
 }
 
-/// z [R,D] -> u [R,D or wider], norm f64 [R]. Behind D u is 0.
+/// |z| of z [R,D], f64 [R].
 template <class T>
-void normalize_rows(const Tensor& z, Tensor& u, Tensor& norm) {
-  const std::int64_t width = z.dim(1), stride = u.dim(1);
+Tensor row_norms(const Tensor& z) {
+  Tensor norm = Tensor::empty({z.dim(0)}, DType::f64);
+  const std::int64_t width = z.dim(1);
   const T* from = z.data<T>();
-  T* to = u.data<T>();
   double* norms = norm.data<double>();
   parallel_for(z.dim(0), row_grain, [=](std::int64_t begin, std::int64_t end) {
-    for (std::int64_t i = begin; i < end; ++i) {
-      const T* row = from + i * width;
-      norms[i] = std::sqrt(dot(row, row, width));
-      for (std::int64_t d = 0; d < width; ++d) {
-        to[i * stride + d] = norms[i] == 0 ? T(0) : static_cast<T>(double{row[d]} / norms[i]);
-      }
-      std::fill(to + i * stride + width, to + (i + 1) * stride, T(0));
-    }
+    for (std::int64_t i = begin; i < end; ++i) norms[i] = std::sqrt(dot(from + i * width, from + i * width, width));
   });
+  return norm;
 }
 
 /// One row of dz = (du - (du.u)u) scale / |z|, all of it in double: du is often nearly parallel to u. dz may

@@ -55,6 +55,13 @@ constexpr std::int64_t block_of(std::int64_t count) {
   return count < 256 ? 32 : count < 2048 ? 64 : nt_xent_block;
 }
 
+/// From one row of du to the next.
+template <class T>
+std::int64_t stride_of(std::int64_t width) {
+  const std::int64_t alignment = loops<T>().alignment;
+  return (width + alignment - 1) / alignment * alignment;
+}
+
 /// Whether an e^s could overflow.
 template <class T>
 bool is_shifted(const NtXentSaved& saved) {
@@ -68,17 +75,19 @@ void for_tiles(const NtXentSaved& saved, const Body& body) {
   const long double scale = std::numbers::log2e_v<long double> / static_cast<long double>(saved.temperature);
   const T high = static_cast<T>(scale), low = static_cast<T>(scale - static_cast<long double>(high));
   const std::int64_t self = saved.pairs.self_offset < 0 ? no_self : saved.pairs.self_offset;
+  const std::int64_t stride = stride_of<T>(rows.width);
   const std::int64_t block = block_of(std::min(rows.count, columns.count));
   const Rounds rounds = {(rows.count + block - 1) / block, (columns.count + block - 1) / block, saved.square};
   for (std::int64_t round = 0; round < rounds.count(); ++round) {
     parallel_for(rounds.tiles(round), 1, [&](std::int64_t begin, std::int64_t end) {
-      Tensor scratch = Tensor::empty({loops<T>().scratch(rows.stride)}, dtype_of<T>);
+      Tensor scratch = Tensor::empty({loops<T>().scratch(stride)}, dtype_of<T>);
       for (std::int64_t t = begin; t < end; ++t) {
         const auto [row, column] = rounds.tile(round, t);
         const std::int64_t i = row * block, j = column * block;
         const NtXentTile<T> tile = {.rows = rows.rows(i, std::min(block, rows.count - i)),
                                     .columns = columns.rows(j, std::min(block, columns.count - j)),
-                                    .stride = rows.stride,
+                                    .width = rows.width,
+                                    .stride = stride,
                                     .self = self + i - j,
                                     .scale_high = high,
                                     .scale_low = low,
@@ -124,14 +133,8 @@ void log_negative_sums(const NtXentSaved& saved, double* log_sums) {
 
 template <class T>
 void forward_typed(NtXentSaved& saved, const Tensor& anchors, const Tensor& candidates, Tensor& loss) {
-  const std::int64_t alignment = loops<T>().alignment;
-  const std::int64_t stride = (anchors.dim(1) + alignment - 1) / alignment * alignment;
-  saved.anchor_u = Tensor::empty({anchors.dim(0), stride}, dtype_of<T>);
-  saved.anchor_norm = Tensor::empty({anchors.dim(0)}, DType::f64);
-  normalize_rows<T>(anchors, saved.anchor_u, saved.anchor_norm);
-  saved.candidate_u = saved.square ? saved.anchor_u : Tensor::empty({candidates.dim(0), stride}, dtype_of<T>);
-  saved.candidate_norm = saved.square ? saved.anchor_norm : Tensor::empty({candidates.dim(0)}, DType::f64);
-  if (!saved.square) normalize_rows<T>(candidates, saved.candidate_u, saved.candidate_norm);
+  saved.anchor_norm = row_norms<T>(anchors);
+  saved.candidate_norm = saved.square ? saved.anchor_norm : row_norms<T>(candidates);
   const Side<T> rows = Side<T>::anchors(saved), columns = Side<T>::candidates(saved);
   const std::int64_t count = rows.count;
   const std::int64_t self_offset = saved.pairs.self_offset < 0 ? no_self : saved.pairs.self_offset;
@@ -219,12 +222,12 @@ template <class T>
 void finish_gradient(const Side<T>& rows, const Anchors<T>& own, const Side<T>& columns, const Anchors<T>& others,
                      std::int64_t self_offset, double temperature, double factor, const T* du, T* dz) {
   const GroupOrder order(columns);
-  const std::int64_t width = rows.width;
+  const std::int64_t width = rows.width, stride = stride_of<T>(width);
   parallel_for(rows.count, row_grain, [&](std::int64_t begin, std::int64_t end) {
     Tensor scratch = Tensor::empty({width}, DType::f64);
     double* sum = scratch.data<double>();
     for (std::int64_t i = begin; i < end; ++i) {
-      std::copy_n(du + i * rows.stride, width, sum);
+      std::copy_n(du + i * stride, width, sum);
       for (const std::int64_t p : order.of(rows.group[i])) {
         if (p == self_offset + i || columns.norm[p] == 0) continue;
         const double s = similarity(rows, i, columns, p, temperature);
@@ -240,7 +243,8 @@ void finish_gradient(const Side<T>& rows, const Anchors<T>& own, const Side<T>& 
 /// Where du [R,stride] is added up: in dz [R,D], unless rows must be longer.
 template <class T>
 Tensor sums_for(const Side<T>& side, Tensor& dz) {
-  Tensor du = side.stride == side.width ? dz : Tensor::empty({side.count, side.stride}, dtype_of<T>);
+  const std::int64_t stride = stride_of<T>(side.width);
+  Tensor du = stride == side.width ? dz : Tensor::empty({side.count, stride}, dtype_of<T>);
   du.fill(0);
   return du;
 }
@@ -274,14 +278,6 @@ void check_group(const char* what, const Tensor& group, const Tensor& rows) {
                "nt_xent: ", what, " must be i32 [", rows.dim(0), "] on ", rows.device(), ", got ", describe(group));
 }
 
-/// SimCLR's order as groups: both views of image n are in group n.
-Tensor view_groups(std::int64_t first, std::int64_t count, std::int64_t images) {
-  std::vector<std::int32_t> groups(static_cast<std::size_t>(count));
-  for (std::int64_t i = 0; i < count; ++i)
-    groups[static_cast<std::size_t>(i)] = static_cast<std::int32_t>((first + i) % images);
-  return Tensor::from(groups, {count});
-}
-
 /// The pairs, or an Error. On the CPU with both groups defined; a GPU's kernels know SimCLR's order, and an upload in
 /// every step would cost more than it.
 NtXentPairs checked_pairs(const Tensor& anchors, const Tensor& candidates, const NtXentPairs& pairs) {
@@ -300,10 +296,11 @@ NtXentPairs checked_pairs(const Tensor& anchors, const Tensor& candidates, const
   SIMCLR_CHECK(candidate_count % 2 == 0, "nt_xent: ", candidate_count,
                " candidates are not two views of each image; give an even number or groups");
   if (anchors.device().type != DeviceType::cpu) return pairs;
-  const std::int64_t images = candidate_count / 2;
-  return {.self_offset = first,
-          .anchor_group = view_groups(first, count, images),
-          .candidate_group = view_groups(0, candidate_count, images)};
+  Tensor groups = Tensor::empty({candidate_count}, DType::i32);  // both views of image n are in group n
+  std::int32_t* first_view = groups.data<std::int32_t>();
+  std::iota(first_view, first_view + candidate_count / 2, 0);
+  std::iota(first_view + candidate_count / 2, first_view + candidate_count, 0);
+  return {.self_offset = first, .anchor_group = groups.narrow(first, count), .candidate_group = groups};
 }
 
 }  // namespace

@@ -24,10 +24,10 @@ struct NtXentPairs {
   Tensor candidate_group = {};
 };
 
-/// What the backward pass needs: O((A + M) D) numbers. Norms and sums are f64: a small temperature would
-/// turn an f32's rounding of them into errors that show.
+/// What the backward pass needs: O(A + M) numbers besides the embeddings, on a GPU O((A + M) D). Norms and sums are
+/// f64: a small temperature would turn an f32's rounding of them into errors that show.
 struct NtXentSaved {
-  Tensor anchors, anchor_u, anchor_norm;           // z itself [A,D], u as the device's kernels want it, |z| f64 [A]
+  Tensor anchors, anchor_u, anchor_norm;           // z itself [A,D], u as a GPU's kernels want it, |z| f64 [A]
   Tensor candidates, candidate_u, candidate_norm;  // the same of M rows; the anchors' own in the square case
   Tensor log_sum;                                  // f64 [A]: log sum_{k != self} e^{s_ik}
   Tensor negatives;                                // f64 [A]: share of the sum that negatives hold, sum_neg / sum

@@ -21,32 +21,27 @@ namespace simclr::kernels::detail {
 template <class T>
 struct Side {
   const T* z;
-  const T* u;  // rows `stride` apart
   const double* norm;
   const std::int32_t* group;
-  std::int64_t count, width, stride;
+  std::int64_t count, width;
 
-  static Side anchors(const NtXentSaved& saved) {
-    return {saved.anchors, saved.anchor_u, saved.anchor_norm, saved.pairs.anchor_group};
-  }
+  static Side anchors(const NtXentSaved& saved) { return {saved.anchors, saved.anchor_norm, saved.pairs.anchor_group}; }
   static Side candidates(const NtXentSaved& saved) {
-    return {saved.candidates, saved.candidate_u, saved.candidate_norm, saved.pairs.candidate_group};
+    return {saved.candidates, saved.candidate_norm, saved.pairs.candidate_group};
   }
 
   const T* row(std::int64_t i) const { return z + i * width; }
   NtXentRows<T> rows(std::int64_t first, std::int64_t length) const {
-    return {u + first * stride, group + first, length};
+    return {row(first), norm + first, group + first, length};
   }
 
  private:
-  Side(const Tensor& embeddings, const Tensor& unit, const Tensor& norms, const Tensor& groups)
+  Side(const Tensor& embeddings, const Tensor& norms, const Tensor& groups)
       : z(embeddings.data<T>()),
-        u(unit.data<T>()),
         norm(norms.data<double>()),
         group(groups.data<std::int32_t>()),
         count(embeddings.dim(0)),
-        width(embeddings.dim(1)),
-        stride(unit.dim(1)) {}
+        width(embeddings.dim(1)) {}
 };
 
 /// The rows of one side in the order of their groups, so that the positives of a row of the other side are

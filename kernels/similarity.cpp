@@ -17,8 +17,16 @@ struct Unit {
 
 template <class T>
 Unit normalized(const Tensor& z) {
-  Unit unit = {Tensor::empty_like(z), Tensor::empty({z.dim(0)}, DType::f64)};
-  normalize_rows<T>(z, unit.u, unit.norm);
+  Unit unit = {Tensor::empty_like(z), row_norms<T>(z)};
+  const std::int64_t width = z.dim(1);
+  parallel_for(z.dim(0), row_grain, [&](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t i = begin; i < end; ++i) {
+      const double norm = unit.norm.data<double>()[i];
+      const T* from = z.data<T>() + i * width;
+      T* to = unit.u.data<T>() + i * width;
+      for (std::int64_t d = 0; d < width; ++d) to[d] = norm == 0 ? T(0) : static_cast<T>(double{from[d]} / norm);
+    }
+  });
   return unit;
 }
 

@@ -97,18 +97,18 @@ constexpr std::int64_t whole_vectors(std::int64_t count) {
   return (count + lanes<T> - 1) / lanes<T> * lanes<T>;
 }
 
-/// panel [stride,lanes] = columns [first, first + lanes) of the tile, zeros behind the last.
+/// panel [stride,lanes] = rows [first, first + lanes) of v, the tile's columns; zeros behind the last.
 template <class T>
-void pack(const NtXentTile<T>& tile, std::int64_t first, T* panel) {
+void pack(const NtXentTile<T>& tile, const T* v, std::int64_t first, T* panel) {
   for (std::int64_t d = 0; d < tile.stride; d += lanes<T>) {
-    Vector<T> v[lanes<T>];
+    Vector<T> rows[lanes<T>];
 #pragma GCC unroll 16
     for (int l = 0; l < lanes<T>; ++l) {
-      v[l] = first + l < tile.columns.count ? load(tile.columns.u + (first + l) * tile.stride + d) : Vector<T>{};
+      rows[l] = first + l < tile.columns.count ? load(v + (first + l) * tile.stride + d) : Vector<T>{};
     }
-    transpose<T>(v);
+    transpose<T>(rows);
 #pragma GCC unroll 16
-    for (int l = 0; l < lanes<T>; ++l) store(panel + (d + l) * lanes<T>, v[l]);
+    for (int l = 0; l < lanes<T>; ++l) store(panel + (d + l) * lanes<T>, rows[l]);
   }
 }
 
@@ -136,15 +136,15 @@ template <int rows, class T>
 template <class T>
 constexpr T not_counted = -4;
 
-/// dots [rows,nt_xent_block] = u_i.v_j, the columns filled up to whole vectors.
+/// dots [rows,nt_xent_block] = u_i.v_j, filled up to whole vectors; u and v are the tile's rows and columns.
 template <class T>
-void dot_products(const NtXentTile<T>& tile, T* dots, T* panel) {
+void dot_products(const NtXentTile<T>& tile, const T* u, const T* v, T* dots, T* panel) {
   const std::int64_t rows = tile.rows.count, width = whole_vectors<T>(tile.columns.count);
   for (std::int64_t j = 0; j < width; j += lanes<T>) {
-    pack(tile, j, panel);
+    pack(tile, v, j, panel);
     std::int64_t i = 0;
     const auto block = [&]<int height>() __attribute__((always_inline)) {
-      dot_block<height>(tile.rows.u + i * tile.stride, tile.stride, panel, dots + i * nt_xent_block + j);
+      dot_block<height>(u + i * tile.stride, tile.stride, panel, dots + i * nt_xent_block + j);
       i += height;
     };
     while (rows - i >= dot_rows) block.template operator()<dot_rows>();
@@ -265,30 +265,63 @@ void weigh(const NtXentTile<T>& tile, NtXentTerms<T> rows, NtXentTerms<T> column
   }
 }
 
+/// u = z/|z|, filled up with zeros to `stride`. Rows are brought to length 1 again for each tile: that costs next to
+/// nothing, and kept ones would be as large as z.
 template <class T>
-std::int64_t scratch(std::int64_t stride) {
-  return nt_xent_block * nt_xent_block + stride * lanes<T>;
+void normalize(const NtXentTile<T>& tile, const NtXentRows<T>& rows, T* u) {
+  for (std::int64_t i = 0; i < rows.count; ++i) {
+    const T* z = rows.z + i * tile.width;
+    T* to = u + i * tile.stride;
+    const double factor = rows.norm[i] == 0 ? 0 : 1 / rows.norm[i];
+    for (std::int64_t d = 0; d < tile.width; ++d) to[d] = static_cast<T>(double{z[d]} * factor);
+    for (std::int64_t d = tile.width; d < tile.stride; ++d) to[d] = 0;
+  }
+}
+
+/// A tile's scratch memory.
+template <class T>
+struct Scratch {
+  T *dots, *u, *v, *panel;
+
+  Scratch(T* at, std::int64_t stride)
+      : dots(at),
+        u(dots + nt_xent_block * nt_xent_block),
+        v(u + nt_xent_block * stride),
+        panel(v + nt_xent_block * stride) {}
+
+  static std::int64_t size(std::int64_t stride) {
+    return nt_xent_block * (nt_xent_block + 2 * stride) + stride * lanes<T>;
+  }
+};
+
+template <class T>
+Scratch<T> dot_products(const NtXentTile<T>& tile, T* scratch) {
+  const Scratch<T> s(scratch, tile.stride);
+  normalize(tile, tile.rows, s.u);
+  normalize(tile, tile.columns, s.v);
+  dot_products(tile, s.u, s.v, s.dots, s.panel);
+  return s;
 }
 
 template <class T>
 void sums(const NtXentTile<T>& tile, NtXentSums<T>& rows, NtXentSums<T>& columns, T* scratch) {
-  dot_products(tile, scratch, scratch + nt_xent_block * nt_xent_block);
-  (tile.shifted ? add_exponentials<T, true> : add_exponentials<T, false>)(tile, scratch, rows, columns);
+  const Scratch<T> s = dot_products(tile, scratch);
+  (tile.shifted ? add_exponentials<T, true> : add_exponentials<T, false>)(tile, s.dots, rows, columns);
 }
 
 template <class T>
 void gradient(const NtXentTile<T>& tile, NtXentTerms<T> rows, NtXentTerms<T> columns, T* du, T* dv, T* scratch) {
-  dot_products(tile, scratch, scratch + nt_xent_block * nt_xent_block);
-  (tile.shifted ? weigh<T, true> : weigh<T, false>)(tile, rows, columns, scratch);
-  product<false>(scratch, nt_xent_block, tile.columns.u, tile.stride, du, tile.stride, tile.rows.count, tile.stride,
+  const Scratch<T> s = dot_products(tile, scratch);
+  (tile.shifted ? weigh<T, true> : weigh<T, false>)(tile, rows, columns, s.dots);
+  product<false>(s.dots, nt_xent_block, s.v, tile.stride, du, tile.stride, tile.rows.count, tile.stride,
                  tile.columns.count, true);
   if (dv == nullptr) return;
-  product<true>(scratch, nt_xent_block, tile.rows.u, tile.stride, dv, tile.stride, tile.columns.count, tile.stride,
+  product<true>(s.dots, nt_xent_block, s.u, tile.stride, dv, tile.stride, tile.columns.count, tile.stride,
                 tile.rows.count, true);
 }
 
 template <class T>
-constexpr NtXentFunctions<T> functions = {lanes<T> > 4 ? lanes<T> : 4, scratch<T>, sums<T>, gradient<T>};
+constexpr NtXentFunctions<T> functions = {lanes<T> > 4 ? lanes<T> : 4, Scratch<T>::size, sums<T>, gradient<T>};
 
 }  // namespace
 

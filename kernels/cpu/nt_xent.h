@@ -22,7 +22,8 @@ inline constexpr std::int64_t nt_xent_block = 128;
 /// Some anchors or candidates.
 template <class T>
 struct NtXentRows {
-  const T* u;  // unit vectors, NtXentTile::stride apart
+  const T* z;
+  const double* norm;
   const std::int32_t* group;
   std::int64_t count;
 };
@@ -30,7 +31,8 @@ struct NtXentRows {
 template <class T>
 struct NtXentTile {
   NtXentRows<T> rows, columns;
-  std::int64_t stride;      // from one vector to the next: D or more, with zeros behind it
+  std::int64_t width;       // D
+  std::int64_t stride;      // from one row of du or dv to the next: D or more, with zeros behind it
   std::int64_t self;        // row i itself is column self + i, where there is one
   T scale_high, scale_low;  // their sum is log2(e)/tau
   bool shifted;             // whether an exponential could overflow
