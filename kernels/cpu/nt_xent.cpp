@@ -97,6 +97,40 @@ constexpr std::int64_t whole_vectors(std::int64_t count) {
   return (count + lanes<T> - 1) / lanes<T> * lanes<T>;
 }
 
+/// A tile's scratch memory: its dot products, both its sides as unit vectors, and a panel of one.
+template <class T>
+struct Scratch {
+  T *dots, *u, *v, *panel;
+
+  Scratch(T* at, std::int64_t stride)
+      : dots(at),
+        u(dots + nt_xent_block * nt_xent_block),
+        v(u + nt_xent_block * stride),
+        panel(v + nt_xent_block * stride) {}
+
+  static std::int64_t size(std::int64_t stride) {
+    return nt_xent_block * (nt_xent_block + 2 * stride) + lanes<T> * stride;
+  }
+};
+
+/// u [count,stride] = z/|z| of rows [first, first + count), zeros behind D. All of them kept would be as large as z;
+/// anew for each tile costs about 3 % of the time. 1/|z| is in two parts, where they fit in a T: rounded to one f32, it
+/// would move all similarities of its row alike, and a small temperature would multiply that.
+template <class T>
+void normalize(const NtXentTile<T>& tile, const NtXentRows<T>& rows, std::int64_t first, std::int64_t count, T* u) {
+  for (std::int64_t i = first; i < first + count; ++i, u += tile.stride) {
+    const T* z = rows.z + i * tile.width;
+    const double norm = rows.norm[i], factor = norm == 0 ? 0 : 1 / norm;
+    std::int64_t d = 0;
+    if (norm > 1e-30 && norm < 1e30) {
+      const T high = static_cast<T>(factor), low = static_cast<T>(factor - double{high});
+      for (; d + lanes<T> <= tile.width; d += lanes<T>) store(u + d, load(z + d) * high + load(z + d) * low);
+    }
+    for (; d < tile.width; ++d) u[d] = static_cast<T>(double{z[d]} * factor);
+    for (; d < tile.stride; ++d) u[d] = 0;
+  }
+}
+
 /// panel [stride,lanes] = rows [first, first + lanes) of v, the tile's columns; zeros behind the last.
 template <class T>
 void pack(const NtXentTile<T>& tile, const T* v, std::int64_t first, T* panel) {
@@ -136,15 +170,18 @@ template <int rows, class T>
 template <class T>
 constexpr T not_counted = -4;
 
-/// dots [rows,nt_xent_block] = u_i.v_j, filled up to whole vectors; u and v are the tile's rows and columns.
+/// dots [rows,nt_xent_block] = u_i.v_j, the columns filled up to whole vectors.
 template <class T>
-void dot_products(const NtXentTile<T>& tile, const T* u, const T* v, T* dots, T* panel) {
-  const std::int64_t rows = tile.rows.count, width = whole_vectors<T>(tile.columns.count);
+Scratch<T> dot_products(const NtXentTile<T>& tile, T* scratch) {
+  const Scratch<T> s(scratch, tile.stride);
+  const std::int64_t rows = tile.rows.count, columns = tile.columns.count, width = whole_vectors<T>(columns);
+  normalize(tile, tile.rows, 0, rows, s.u);
   for (std::int64_t j = 0; j < width; j += lanes<T>) {
-    pack(tile, v, j, panel);
+    normalize(tile, tile.columns, j, columns - j < lanes<T> ? columns - j : lanes<T>, s.v + j * tile.stride);
+    pack(tile, s.v, j, s.panel);
     std::int64_t i = 0;
     const auto block = [&]<int height>() __attribute__((always_inline)) {
-      dot_block<height>(u + i * tile.stride, tile.stride, panel, dots + i * nt_xent_block + j);
+      dot_block<height>(s.u + i * tile.stride, tile.stride, s.panel, s.dots + i * nt_xent_block + j);
       i += height;
     };
     while (rows - i >= dot_rows) block.template operator()<dot_rows>();
@@ -152,11 +189,12 @@ void dot_products(const NtXentTile<T>& tile, const T* u, const T* v, T* dots, T*
     if (rows > i) block.template operator()<1>();
   }
   for (std::int64_t i = 0; i < rows; ++i) {
-    T* row = dots + i * nt_xent_block;
-    for (std::int64_t j = tile.columns.count; j < width; ++j) row[j] = not_counted<T>;
+    T* row = s.dots + i * nt_xent_block;
+    for (std::int64_t j = columns; j < width; ++j) row[j] = not_counted<T>;
     const std::int64_t self = tile.self + i;
-    if (self >= 0 && self < tile.columns.count) row[self] = not_counted<T>;
+    if (self >= 0 && self < columns) row[self] = not_counted<T>;
   }
+  return s;
 }
 
 /// A value of each column, filled up to whole vectors.
@@ -263,44 +301,6 @@ void weigh(const NtXentTile<T>& tile, NtXentTerms<T> rows, NtXentTerms<T> column
       store(at, is_left_out<T>(dot, load(groups.at + j), group) ? Vector<T>{} : w);
     }
   }
-}
-
-/// u = z/|z|, filled up with zeros to `stride`. Rows are brought to length 1 again for each tile: that costs next to
-/// nothing, and kept ones would be as large as z.
-template <class T>
-void normalize(const NtXentTile<T>& tile, const NtXentRows<T>& rows, T* u) {
-  for (std::int64_t i = 0; i < rows.count; ++i) {
-    const T* z = rows.z + i * tile.width;
-    T* to = u + i * tile.stride;
-    const double factor = rows.norm[i] == 0 ? 0 : 1 / rows.norm[i];
-    for (std::int64_t d = 0; d < tile.width; ++d) to[d] = static_cast<T>(double{z[d]} * factor);
-    for (std::int64_t d = tile.width; d < tile.stride; ++d) to[d] = 0;
-  }
-}
-
-/// A tile's scratch memory.
-template <class T>
-struct Scratch {
-  T *dots, *u, *v, *panel;
-
-  Scratch(T* at, std::int64_t stride)
-      : dots(at),
-        u(dots + nt_xent_block * nt_xent_block),
-        v(u + nt_xent_block * stride),
-        panel(v + nt_xent_block * stride) {}
-
-  static std::int64_t size(std::int64_t stride) {
-    return nt_xent_block * (nt_xent_block + 2 * stride) + stride * lanes<T>;
-  }
-};
-
-template <class T>
-Scratch<T> dot_products(const NtXentTile<T>& tile, T* scratch) {
-  const Scratch<T> s(scratch, tile.stride);
-  normalize(tile, tile.rows, s.u);
-  normalize(tile, tile.columns, s.v);
-  dot_products(tile, s.u, s.v, s.dots, s.panel);
-  return s;
 }
 
 template <class T>
