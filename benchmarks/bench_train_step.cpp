@@ -52,13 +52,22 @@ int main(int argc, char** argv) {
   CLI::Option* const graph_option = bench.app.add_flag("--graph", graph, "Capture the step once and replay it");
   bench.app.add_flag("--profile", profiled, "Print where the time of some steps goes, kernel by kernel, and end")
       ->excludes(graph_option);
-  bench.app.add_flag("--describe", describe, "Print the model's figures instead, for the peers to build the same");
+  bench.app.add_flag("--describe", describe, "Print the recipe's figures instead, for the peers to do the same");
   bench.parse(argc, argv);
 
   const Recipe& r = recipe(preset);
   const int size = r.size > 0 ? r.size : 32;
   if (describe) {
-    const bench::Json figures = {{"width", r.width}, {"size", size}, {"head_hidden", r.head_hidden}};
+    const bench::Json figures = {{"width", r.width},
+                                 {"size", size},
+                                 {"head_hidden", r.head_hidden},
+                                 {"epochs", r.epochs},
+                                 {"batch_size", r.batch_size},
+                                 {"lr", r.lr},
+                                 {"momentum", r.momentum},
+                                 {"weight_decay", r.weight_decay},
+                                 {"warmup_epochs", r.warmup_epochs},
+                                 {"temperature", r.temperature}};
     std::printf("%s\n", figures.dump().c_str());
     return 0;
   }

@@ -9,7 +9,7 @@ Each round runs both sides one after the other, so that a change of the machine'
 within its round, and the median of the rounds counts. Ratios are above 1 where libsimclr is faster or smaller. Writes
 <date>-<device>.json and <date>-<device>.md into --out, anew after each program, so that what was measured stays where
 a later one fails. --python is the interpreter that has the peers: build/peers, which `scripts/install_deps --peers`
-makes, or Debian's. "epoch" and "start" need CIFAR-10's files, --data. --update-docs runs nothing: it puts the newest
+makes, or Debian's. "epoch", "pretrain" and "start" need CIFAR-10's files, --data. --update-docs runs nothing: it puts the newest
 records' tables into docs/performance.md.
 """
 import argparse
@@ -23,7 +23,7 @@ from comparison.judge import judge
 def arguments():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--device", choices=runs.STEPS.keys() - {"tiny"}, default="cpu")
-    parser.add_argument("--what", nargs="+", choices=runs.NAMES, default=runs.NAMES)
+    parser.add_argument("--what", nargs="+", choices=runs.NAMES, help="default: all but pretrain on a CPU and size on a GPU")
     parser.add_argument("--data", type=pathlib.Path, help="folder of CIFAR-10's published files")
     parser.add_argument("--build", type=pathlib.Path, help="default: build/cpu or build/cuda")
     parser.add_argument("--python", type=pathlib.Path, default=programs.default_python())
@@ -34,6 +34,7 @@ def arguments():
     parser.add_argument("--out", type=pathlib.Path, help="default: benchmarks/results; with --tiny the build folder")
     parser.add_argument("--update-docs", action="store_true")
     args = parser.parse_args()
+    args.what = args.what or runs.default_names(args)
     args.build = args.build or programs.ROOT / "build" / args.device
     args.out = args.out or (args.build if args.tiny else programs.ROOT / "benchmarks" / "results")
     return args
@@ -44,7 +45,7 @@ def main():
     if args.update_docs:
         record.update_document(args.out)
         return
-    if not args.data and (left_out := {"epoch", "start"} & set(args.what)):
+    if not args.data and (left_out := runs.NEED_DATA & set(args.what)):
         print(f"without --data, so without {' and '.join(sorted(left_out))}", flush=True)
         args.what = [name for name in args.what if name not in left_out]
     found = {"date": datetime.date.today().isoformat(), "device": args.device,

@@ -1,5 +1,6 @@
 """Checks what compare.py makes of measurements, with programs that print made-up ones in place of both sides."""
 
+import argparse
 import json
 import pathlib
 import subprocess
@@ -9,7 +10,7 @@ import tempfile
 BENCHMARKS = pathlib.Path(__file__).resolve().parent
 COMPARE = BENCHMARKS / "compare.py"
 sys.path.insert(0, str(BENCHMARKS))
-from comparison import record  # noqa: E402
+from comparison import record, runs  # noqa: E402
 
 # A program that prints what its name, or that of the script it is told to run, has in `answers`; the first that fits.
 STUB = """#!{python}
@@ -63,8 +64,10 @@ def peer(case, name, **figures):
     return {"case": case, "peer": name, "torch": "2.9", **figures}
 
 
-SHAPE = {"bench_train_step --describe quick": ([{"width": 16, "size": 16, "head_hidden": 1024}], 0),
-         "bench_train_step --describe": ([{"width": 64, "size": 32, "head_hidden": 1024}], 0)}
+RECIPE = {"head_hidden": 1024, "epochs": 100, "batch_size": 512, "lr": 0.06, "momentum": 0.9, "weight_decay": 5e-4,
+          "warmup_epochs": 0, "temperature": 0.5}
+SHAPE = {"bench_train_step --describe quick": ([{**RECIPE, "width": 16, "size": 16}], 0),
+         "bench_train_step --describe": ([{**RECIPE, "width": 64, "size": 32}], 0)}
 
 
 def test_gpu(folder):
@@ -108,6 +111,29 @@ def test_gpu(folder):
     assert "out of memory" in markdown and "limit: gemm" not in markdown, markdown
     row = f"| {small}, against lightly | 0.01 | 0.04 | ms | 4.00 | >= 5 | **no** | 0.50 of exp2 |"
     assert row in markdown, markdown
+
+
+def test_pretraining(folder):
+    case, told = "pretraining on CIFAR-10, ResNet-18, 100 epochs", "--batch 512 --epochs 100 --lr 0.06 --momentum 0.9"
+    for own, seconds, near, soon in ((0.83, 240.0, True, True), (0.85, 240.5, False, False)):
+        records, markdown, commands = compare(folder, "cuda", ["pretrain"], {
+            **SHAPE,
+            "train_cifar": ([{"event": "epoch", "seconds": 1.0}, {"event": "evaluation", "training_seconds": seconds,
+                                                                  "trained": {"knn": {"top1": own}}}], 0),
+            f"pretrain.py --device cuda {told} --weight-decay 0.0005 --temperature 0.5":
+                ([{"seconds": 360.0, "knn_top1": 0.8395, "compiled": True}], 0),
+        }, "--data", str(folder))
+        expect(records, f"{case}, against compiled PyTorch", soon, 360 / seconds, "libsimclr <= 240 s")
+        expect(records, f"{case}, kNN, against compiled PyTorch", near, None, "within 1 of the peer's")
+        assert sum("pretrain.py" in line for line in commands) == 1, commands  # of two rounds
+        assert f"| {100 * own:.4g} | 83.95 | % |" in markdown, markdown
+        (folder / "commands").unlink()
+
+
+def test_what_nobody_names():
+    for device, tiny, left_out in (("cpu", False, {"pretrain"}), ("cuda", False, {"size"}), ("cpu", True, set())):
+        names = runs.default_names(argparse.Namespace(device=device, tiny=tiny))
+        assert set(runs.NAMES) - set(names) == left_out, (device, names)
 
 
 def test_cpu(folder):
@@ -182,6 +208,7 @@ def test_the_document_shows_the_newest_records(folder):
 
 
 if __name__ == "__main__":
-    for test in (test_gpu, test_cpu, test_document, test_the_document_shows_the_newest_records):
+    test_what_nobody_names()
+    for test in (test_gpu, test_pretraining, test_cpu, test_document, test_the_document_shows_the_newest_records):
         with tempfile.TemporaryDirectory(prefix="simclr-compare-") as place:
             test(pathlib.Path(place))

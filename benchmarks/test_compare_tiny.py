@@ -29,14 +29,51 @@ print(memory.peak_bytes(lambda: [torch.empty(2**24).fill_(1) for _ in range(3)],
 """
 
 
-def check_memory():
+# One close neighbour of class 0, then two of class 1: their votes weigh exp(-10 (1 - similarity)), so that two outvote
+# one at 0.99 and not at 0.9.
+KNN = """
+import sys
+sys.path.insert(0, sys.argv[1])
+import torch
+import pretrain
+for similarity in (0.99, 0.9):
+    train = torch.tensor([[1.0, 0.0]] + 2 * [[similarity, (1 - similarity**2) ** 0.5]])
+    print(pretrain.knn_top1(train, torch.tensor([0, 1, 1]), torch.tensor([[1.0, 0.0]]), torch.tensor([0])))
+"""
+
+# A rise over two epochs of three steps, then half a cosine over the other two.
+SCHEDULE = """
+import sys
+sys.path.insert(0, sys.argv[1])
+import argparse
+import pretrain
+args = argparse.Namespace(lr=0.06, batch=512, epochs=4, warmup_epochs=2)
+print(*(pretrain.learning_rate(args, step, 3) for step in (0, 5, 6, 9, 11)))
+"""
+
+
+def printed(text):
+    """The numbers that a script prints which imports what the peers run."""
     with tempfile.NamedTemporaryFile("w", suffix=".py") as script:
-        script.write(MEMORY)
+        script.write(text)
         script.flush()
-        printed = subprocess.run([PYTHON, script.name, BENCHMARKS / "peers"], check=True, stdout=subprocess.PIPE,
-                                 text=True)
-    together, in_turn = (int(part) / 2**20 for part in printed.stdout.split())
-    assert abs(together - 192) < 4 and abs(in_turn - 64) < 4, printed.stdout
+        done = subprocess.run([PYTHON, script.name, BENCHMARKS / "peers"], check=True, stdout=subprocess.PIPE, text=True)
+    return [float(part) for part in done.stdout.split()]
+
+
+def check_memory():
+    together, in_turn = (count / 2**20 for count in printed(MEMORY))
+    assert abs(together - 192) < 4 and abs(in_turn - 64) < 4, (together, in_turn)
+
+
+def check_knn():
+    assert printed(KNN) == [0.0, 1.0], printed(KNN)
+
+
+def check_schedule():
+    wanted = [0.02, 0.12, 0.12, 0.06, 0.06 * (1 + math.cos(5 * math.pi / 6))]
+    rates = printed(SCHEDULE)
+    assert all(abs(a - b) < 1e-12 for a, b in zip(rates, wanted, strict=True)), rates
 
 
 def check_records(folder):
@@ -49,11 +86,13 @@ def check_records(folder):
     assert {r["what"] for r in results} == set(runs.NAMES), results
     compared = {what: 0 for what in runs.NAMES}
     for r in results:
-        assert r["device"] == "cpu" and r["unit"] in ("ms", "MiB", "x") and "note" not in r or "noise" in r["note"], r
+        assert r["device"] == "cpu" and r["unit"] in ("ms", "s", "MiB", "%", "x") and "note" not in r or "noise" in r["note"], r
         assert r["ours"] > 0 and math.isfinite(r["ours"]), r
         if r["ratio"] is not None:
             compared[r["what"]] += 1
             assert r["ratio"] > 0 and r["peer"] > 0, r
+        if r["unit"] == "%":
+            assert 0 < r["ours"] <= 100 and 0 < r["peer"] <= 100, r
     assert all(compared.values()), compared
     memory = [r for r in results if "memory" in r["case"]]
     assert memory and all(r["unit"] == "MiB" for r in memory), memory
@@ -68,5 +107,7 @@ if __name__ == "__main__":
         print(f"{PYTHON} has no torch or no torchvision")
         sys.exit(77)
     check_memory()
+    check_knn()
+    check_schedule()
     with tempfile.TemporaryDirectory(prefix="simclr-compare-") as place:
         check_records(pathlib.Path(place))

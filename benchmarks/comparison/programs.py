@@ -78,11 +78,11 @@ def default_python():
     return own if own.exists() else pathlib.Path("/usr/bin/python3")
 
 
-def training_command(args, setup, out, more):
-    """train_cifar, so that it ends soon after its last step."""
+def training_command(args, setup, out, more, evaluate=False):
+    """train_cifar, without the evaluation so that it ends soon after its last step."""
     command = [args.build / "examples" / "train_cifar", "--preset", setup["preset"], "--dataset", "cifar10", "--data",
                args.data, "--batch-size", setup["batch"], "--device", args.device, "--threads", args.threads,
-               "--no-evaluation", "--out", out, "--overwrite", *more]
+               "--out", out, "--overwrite", *([] if evaluate else ["--no-evaluation"]), *more]
     return [str(part) for part in command]
 
 
@@ -136,6 +136,19 @@ def epoch_seconds(args, setup):
         log = [json.loads(line) for line in (pathlib.Path(out) / "log.jsonl").read_text().splitlines()]
     first, second = (event["seconds"] for event in log if event["event"] == "epoch")
     return second - first
+
+
+def pretraining(args, setup):
+    """What train_cifar's log says of a whole run: the seconds of training and the kNN's top-1 of the encoder."""
+    with tempfile.TemporaryDirectory(prefix="simclr-pretrain-") as out:
+        more = ["--epochs", setup["epochs"], "--limit", setup["limit"], "--knn-every", "0", "--probe-epochs", "1"]
+        command = training_command(args, setup, out, more, evaluate=True)
+        done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True)
+        if done.returncode != 0:
+            sys.exit(f"compare: train_cifar failed: {done.stderr.strip()[-300:]}")
+        log = [json.loads(line) for line in (pathlib.Path(out) / "log.jsonl").read_text().splitlines()]
+    (found,) = (event for event in log if event["event"] == "evaluation")
+    return found["training_seconds"], found["trained"]["knn"]["top1"]
 
 
 def program_bytes(args):

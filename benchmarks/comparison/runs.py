@@ -6,7 +6,7 @@ import dataclasses
 import statistics
 import typing
 
-from .programs import (PEERS, epoch_seconds, lines, program_bytes, seconds_to_first_step,
+from .programs import (PEERS, epoch_seconds, lines, pretraining, program_bytes, seconds_to_first_step,
                        seconds_to_first_step_of_peers, torch_bytes)
 
 EAGER, GRAPH, COMPILED = "PyTorch", "PyTorch in a CUDA graph", "compiled PyTorch"
@@ -30,7 +30,14 @@ STEPS = {"cuda": [("reference", 256), ("reference", 1024), ("reference", 8192)],
          "cpu": [("reference", 128), ("quick", 512)], "tiny": [("quick", 8)]}
 # Of the epoch and of the start: the recipe, pictures a batch, pictures an epoch (0: all).
 TRAINING = {"cuda": ("reference", 512, 0), "cpu": ("quick", 256, 10000), "tiny": ("quick", 16, 48)}
-NAMES = ["nt_xent", "similarity", "augment", "conv2d", "batchnorm", "optimizer_step", "step", "epoch", "start", "size"]
+# Of a whole run: the recipe, pictures a batch and epochs (0: the recipe's), pictures an epoch (0: all).
+PRETRAINING = {"cuda": ("reference", 0, 0, 0), "cpu": ("quick", 0, 0, 0), "tiny": ("quick", 16, 2, 48)}
+NAMES = ["nt_xent", "similarity", "augment", "conv2d", "batchnorm", "optimizer_step", "step", "epoch", "pretrain",
+         "start", "size"]
+NEED_DATA = {"epoch", "pretrain", "start"}
+# What is left out where nobody names it: a whole run takes an hour on a CPU, and on a GPU the programs link unlike
+# parts of NVIDIA's libraries.
+LEFT_OUT = {"cpu": {"pretrain"}, "cuda": {"size"}, "tiny": set()}
 
 
 @dataclasses.dataclass
@@ -42,14 +49,24 @@ class Run:
     peers: typing.Callable
 
 
+def sizes_of(args):
+    return "tiny" if args.tiny else args.device
+
+
+def default_names(args):
+    return [name for name in NAMES if name not in LEFT_OUT[sizes_of(args)]]
+
+
 def all_runs(args):
     """Those that are wanted, in order."""
-    sizes = "tiny" if args.tiny else args.device
+    sizes = sizes_of(args)
     for name in args.what:
         if name == "step":
             yield from (step_run(args, *step) for step in STEPS[sizes])
         elif name == "epoch":
             yield epoch_run(args, *TRAINING[sizes])
+        elif name == "pretrain":
+            yield pretrain_run(args, *PRETRAINING[sizes])
         elif name == "start":
             yield start_run(args, *TRAINING[sizes])
         elif name == "size":
@@ -151,6 +168,32 @@ def epoch_run(args, preset, batch, limit):
             args.device, "--threads", args.threads, *told]
     return Run("epoch", case, lambda _: [{"case": case, "seconds": epoch_seconds(args, setup)}],
                Fastest(peer, case, kind_of_epoch))
+
+
+def pretrain_run(args, preset, batch, epochs, limit):
+    """Once, whatever the number of rounds: it takes minutes, and is the same each time but for the seed."""
+    recipe, (told, model) = describe(args, preset), shape_of(args, preset)
+    setup = {"preset": preset, "batch": batch or recipe["batch_size"], "epochs": epochs or recipe["epochs"],
+             "limit": limit}
+    case = f"pretraining on CIFAR-10, {model}, {setup['epochs']} epochs"
+    peer = [args.python, PEERS / "pretrain.py", "--data", args.data, "--device", args.device, "--threads", args.threads,
+            *told, "--limit", limit, "--batch", setup["batch"], "--epochs", setup["epochs"]]
+    for name in ("lr", "momentum", "weight_decay", "warmup_epochs", "temperature"):
+        peer += [f"--{name.replace('_', '-')}", recipe[name]]
+
+    def found(seconds, top1, **more):
+        return [{"case": case, "run_seconds": seconds, **more}, {"case": case + ", kNN", "percent": 100 * top1, **more}]
+
+    def ours(number):
+        return found(*pretraining(args, setup)) if number == 0 else []
+
+    def peers(number):
+        if number > 0:
+            return []
+        line = lines(peer)[-1]
+        return found(line["seconds"], line["knn_top1"], peer=COMPILED if line["compiled"] else EAGER)
+
+    return Run("pretrain", case, ours, peers)
 
 
 def start_run(args, preset, batch, limit):

@@ -52,9 +52,9 @@ def has_fused(device):
     return tuple(int(part) for part in torch.__version__.split(".")[:2]) >= (2, 4)
 
 
-def make_optimizer(model, fused=False):
+def make_optimizer(model, fused=False, momentum=0.9, weight_decay=5e-4):
     form = {"fused": True} if fused else {}  # an old version does not know the word
-    return torch.optim.SGD(model.parameters(), lr=0.01, momentum=0.9, weight_decay=5e-4, **form)
+    return torch.optim.SGD(model.parameters(), lr=0.01, momentum=momentum, weight_decay=weight_decay, **form)
 
 
 def make_step(args, memory_format, compile_mode=None):
