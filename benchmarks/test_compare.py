@@ -179,6 +179,7 @@ def test_cpu(folder):
     expect(records, f"epoch of CIFAR-10, {quick}, 10000 pictures, against compiled PyTorch", None, 3.0, "")
     start = records["start to first step, quick, against PyTorch"]
     assert start["target"] == "libsimclr <= 300 ms" and start["met"] == (start["ours"] <= 300), start
+    assert all("--device cpu" in line for line in commands if "first_step.py" in line), commands
     steps = [line for line in commands if "train_step.py" in line and " 128 " in line]
     assert ["--only" in line for line in steps] == [False, True], steps
     assert sum("--memory" in line for line in commands) == 3, commands  # the first round's

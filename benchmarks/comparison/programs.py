@@ -114,8 +114,8 @@ def seconds_to_first_step(args, setup):
 def seconds_to_first_step_of_peers(args, setup):
     """From the start of the interpreter until it prints that the first step is done."""
     command = [args.python, PEERS / "first_step.py", "--data", args.data, "--width", setup["width"], "--size",
-               setup["size"], "--head-hidden", setup["head_hidden"], "--batch", setup["batch"], "--threads",
-               args.threads]
+               setup["size"], "--head-hidden", setup["head_hidden"], "--batch", setup["batch"], "--device",
+               args.device, "--threads", args.threads]
     start = time.perf_counter()
     with subprocess.Popen([str(part) for part in command], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                           stderr=subprocess.PIPE, text=True) as program:
