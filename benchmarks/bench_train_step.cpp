@@ -90,7 +90,8 @@ int main(int argc, char** argv) {
     std::printf("%s\n", profile.table().c_str());
     return 0;
   }
-  const std::size_t peak = bench.peak_bytes(step);
+  std::size_t peak = bench.peak_bytes(step);
+  peak += simclr::Context::of(bench.device).allocator().stats().in_use;  // values, gradients, momentum and views count
 
   const double sample = bench.seconds / rounds;
   bench::Timed whole(bench.device, {step}, sample, graph);

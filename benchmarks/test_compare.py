@@ -83,7 +83,8 @@ def test_gpu(folder):
                                    "peak_bytes": 1 << 28}], 0),
         "bench_nt_xent": ([{"case": lost, "error": "no kernel"}], 1),
         "bench_batchnorm": ([{"case": norm, "seconds": 1e-4, "share_of_limit": 0.75, "limit": "copy"}], 0),
-        "bench_train_step": ([{"step_seconds": 0.002, "over_convolutions": 1.5}], 0),
+        "bench_train_step --views 8192": ([{"step_seconds": 0.002, "over_convolutions": 1.5, "peak_bytes": 24e9}], 0),
+        "bench_train_step": ([{"step_seconds": 0.002, "over_convolutions": 1.5, "peak_bytes": 2 << 30}], 0),
         "kernels.py nt_xent 131072 --memory": ([peer(small, "PyTorch", peak_bytes=5 << 20)], 0),
         "kernels.py nt_xent 131072": ([peer(small, "PyTorch", seconds=6e-5), peer(small, "lightly", seconds=4e-5),
                                        peer(small, "compiled PyTorch", seconds=1e-5),
@@ -91,7 +92,8 @@ def test_gpu(folder):
                                        peer(large, "compiled PyTorch", seconds=6e-2)], 0),
         "kernels.py": ([peer(norm, "PyTorch", seconds=3e-4), peer(lost, "PyTorch", seconds=1e-3)], 0),
         "train_step.py": ([{"errors": {"graph": "failed"},
-                            "seconds": {"eager": 0.008, "compile": 0.004, "reduce-overhead": 0.003}}], 0),
+                            "seconds": {"eager": 0.008, "compile": 0.004, "reduce-overhead": 0.003},
+                            "peak_bytes": {"eager": 6 << 30, "compile": 4 << 30, "reduce-overhead": 5 << 30}}], 0),
     })
     expect(records, f"{small}, against PyTorch", None, 6.0, "")
     expect(records, f"{small}, against lightly", False, 4.0, ">= 5")  # the strongest that is eager
@@ -106,6 +108,10 @@ def test_gpu(folder):
     expect(records, "ResNet-18 step, 1024 views, against compiled PyTorch", True, 1.5, ">= 1.15")
     expect(records, "ResNet-18 step, 1024 views, against PyTorch", None, 4.0, "")
     expect(records, "ResNet-18 step, 8192 views, over its convolutions alone", None, 1.5, "")
+    expect(records, "ResNet-18 step, 1024 views, memory, against PyTorch", None, 3.0, "")
+    expect(records, "ResNet-18 step, 1024 views, memory, against compiled PyTorch", None, 2.5, "")  # of the fastest
+    whole = records["ResNet-18 step, 8192 views, memory, against compiled PyTorch"]
+    assert (whole["met"], whole["target"]) == (False, "libsimclr < 22888 MiB"), whole
     expect(records, f"{lost}, against PyTorch", None, None, "")
     assert records[f"{lost}, against PyTorch"]["note"] == "libsimclr: no kernel", records
     assert "out of memory" in markdown and "limit: gemm" not in markdown, markdown

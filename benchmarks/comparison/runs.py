@@ -115,7 +115,8 @@ def shape_of(args, preset):
 
 
 class Fastest:
-    """A program of the peers that has several ways. The first round runs all; the others the fastest of each kind."""
+    """A program of the peers that has several ways. The first round runs all; the others the fastest of each kind. Where
+    it says what memory each way takes, that of the fastest is a line, too."""
 
     def __init__(self, command, case, kind_of):
         self.command, self.case, self.kind_of, self.chosen = command, case, kind_of, []
@@ -128,9 +129,11 @@ class Fastest:
             if kind not in best or seconds < best[kind]["seconds"]:
                 best[kind] = {"case": self.case, "peer": kind, "seconds": seconds, "form": way}
         self.chosen = [found["form"] for found in best.values()]
+        memory = [{"case": self.case + ", memory", "peer": kind, "bytes": line["peak_bytes"][found["form"]],
+                   "form": found["form"]} for kind, found in best.items() if found["form"] in line.get("peak_bytes", {})]
         failed = [{"case": self.case, "peer": self.kind_of(way), "error": error}
                   for way, error in line["errors"].items() if self.kind_of(way) not in best]
-        return [*best.values(), *failed]
+        return [*best.values(), *memory, *failed]
 
 
 def kind_of_step(way):
@@ -146,8 +149,11 @@ def step_run(args, preset, views):
 
     def ours(_):
         line = lines(bench)[-1]
-        return [{**line, "case": case, "seconds": line["step_seconds"]},
-                {"case": case + ", over its convolutions alone", "times": line["over_convolutions"]}]
+        found = [{**line, "case": case, "seconds": line["step_seconds"]},
+                 {"case": case + ", over its convolutions alone", "times": line["over_convolutions"]}]
+        if args.device == "cuda":
+            found.append({"case": case + ", memory", "bytes": line["peak_bytes"]})
+        return found
 
     peer = [args.python, PEERS / "train_step.py", *common, *told]
     return Run("step", case, ours, Fastest(peer, case, kind_of_step))
