@@ -51,6 +51,21 @@ args = argparse.Namespace(lr=0.06, batch=512, epochs=4, warmup_epochs=2)
 print(*(pretrain.learning_rate(args, step, 3) for step in (0, 5, 6, 9, 11)))
 """
 
+# Two ways of one peer, of which the second is faster forward and slower in all; a second peer, whose first way fails.
+BEST = """
+import sys
+sys.path.insert(0, sys.argv[1])
+import argparse
+import harness
+peers = harness.Peers(argparse.Namespace(device="cpu", seconds=0, cold=0, peers=None, memory=False, dtype="f32"))
+def calls_of(function):
+    return {"forward": function[0], "both": function[1]}
+ways = [("a", (3, 8), False, False), ("a", (2, 9), False, False), ("b", (), False, False), ("b", (4, 5), False, False),
+        ("b", (), False, False)]
+best = peers.best(ways, calls_of, lambda calls, graph: {"seconds": calls})
+print(*(best[peer][case]["seconds"] for peer in "ab" for case in ("forward", "both")))
+"""
+
 
 def printed(text):
     """The numbers that a script prints which imports what the peers run."""
@@ -68,6 +83,10 @@ def check_memory():
 
 def check_knn():
     assert printed(KNN) == [0.0, 1.0], printed(KNN)
+
+
+def check_best():
+    assert printed(BEST) == [3, 8, 4, 5], printed(BEST)
 
 
 def check_schedule():
@@ -107,6 +126,7 @@ if __name__ == "__main__":
         print(f"{PYTHON} has no torch or no torchvision")
         sys.exit(77)
     check_memory()
+    check_best()
     check_knn()
     check_schedule()
     with tempfile.TemporaryDirectory(prefix="simclr-compare-") as place:

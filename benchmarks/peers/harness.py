@@ -52,8 +52,12 @@ class Peers:
         return [way for way in ways if self.wants(way[0])]
 
     def best(self, ways, calls_of, measured):
-        """{peer: {case: figures}} of the cases that `calls_of(function)` makes calls for, {case: calls}; the better of
-        two ways of one peer counts. `measured(calls, graph)` are the figures."""
+        """{peer: {case: figures}} of the cases that `calls_of(function)` makes calls for, {case: calls}. Where a
+        peer has two ways, the one whose longest case is shorter counts, for all cases: they are taken from each other.
+        `measured(calls, graph)` are the figures; of a peer that cannot do it {None: why}."""
+        def longest(figures):
+            return max(own.get("seconds", math.inf) for own in figures.values())
+
         best = {}
         for peer, function, compiled, graph in ways:
             try:
@@ -65,10 +69,8 @@ class Peers:
                 figures = {None: {"error": message(error)}}
             if self.device == "cuda":
                 torch.cuda.empty_cache()
-            for case, own in figures.items():
-                before = best.setdefault(peer, {}).get(case)
-                if before is None or "error" in before or own.get("seconds", math.inf) < before.get("seconds", 0):
-                    best[peer][case] = own
+            if peer not in best or longest(figures) < longest(best[peer]):
+                best[peer] = figures
         return best
 
     def times(self, calls, graph):
