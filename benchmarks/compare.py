@@ -9,8 +9,8 @@ Each round runs both sides one after the other, so that a change of the machine'
 within its round, and the median of the rounds counts. Ratios are above 1 where libsimclr is faster or smaller. Writes
 <date>-<device>.json and <date>-<device>.md into --out, anew after each program, so that what was measured stays where
 a later one fails. --python is the interpreter that has the peers: build/peers, which `scripts/install_deps --peers`
-makes, or Debian's. "epoch", "pretrain" and "start" need CIFAR-10's files, --data. --update-docs runs nothing: it puts the newest
-records' tables into docs/performance.md.
+makes, or Debian's. "epoch", "pretrain" and "start" need CIFAR-10's files, --data. --update-docs runs nothing:
+it puts the newest records' tables into docs/performance.md.
 """
 import argparse
 import datetime
@@ -23,7 +23,8 @@ from comparison.judge import judge
 def arguments():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--device", choices=runs.STEPS.keys() - {"tiny"}, default="cpu")
-    parser.add_argument("--what", nargs="+", choices=runs.NAMES, help="default: all but pretrain on a CPU and size on a GPU")
+    parser.add_argument("--what", nargs="+", choices=runs.NAMES,
+                        help="default: all, without pretrain on a CPU and without size on a GPU")
     parser.add_argument("--data", type=pathlib.Path, help="folder of CIFAR-10's published files")
     parser.add_argument("--build", type=pathlib.Path, help="default: build/cpu or build/cuda")
     parser.add_argument("--python", type=pathlib.Path, default=programs.default_python())
@@ -50,8 +51,8 @@ def main():
         args.what = [name for name in args.what if name not in left_out]
     found = {"date": datetime.date.today().isoformat(), "device": args.device,
              "machine": programs.gpu() if args.device == "cuda" else programs.processor(),
-             "threads": int(args.threads), "commit": programs.commit(), "versions": programs.versions(args.python),
-             "rounds": args.rounds, "results": []}
+             "threads": int(args.threads), "commit": programs.commit(),
+             "versions": programs.versions(args.python, ask=not args.tiny), "rounds": args.rounds, "results": []}
     for run in runs.all_runs(args):
         ours, peers = [], []
         for number in range(args.rounds):

@@ -10,7 +10,7 @@ import tempfile
 BENCHMARKS = pathlib.Path(__file__).resolve().parent
 COMPARE = BENCHMARKS / "compare.py"
 sys.path.insert(0, str(BENCHMARKS))
-from comparison import record, runs  # noqa: E402
+from comparison import programs, record, runs  # noqa: E402
 
 # A program that prints what its name, or that of the script it is told to run, has in `answers`; the first that fits.
 STUB = """#!{python}
@@ -30,7 +30,7 @@ for key, (lines, code) in answers.items():
         sys.exit(code)
 sys.exit("no answer to: " + told)
 """
-VERSIONS = {"-c importlib.metadata": ([{"Python": "3.11", "torch": "2.9"}], 0)}
+VERSIONS = {"-c importlib.metadata": ([{"Python": "3.11", "torch": "2.9"}], 0)}  # and no pip that knows an index
 
 
 def compare(folder, device, what, answers, *more):
@@ -192,6 +192,21 @@ def test_cpu(folder):
     assert markdown.count("\n## ") == 6 and "are met" in markdown, markdown
 
 
+def test_versions(folder):
+    python = folder / "python"
+    for said, newest in (("torch (2.9.1)\nAvailable versions: 2.9.1, 2.9", "2.9.1"), ("ERROR: no index", None)):
+        python.write_text(f"#!/bin/sh\ncase $* in *pip*versions*torch) echo '{said}' ;; "
+                          "*) echo '{\"torch\": \"2.9.1+cu1\"}' ;; esac\n")
+        python.chmod(0o755)
+        found = programs.versions(python)
+        assert found == {"torch": "2.9.1+cu1"} | ({"newest torch": newest} if newest else {}), found
+        assert programs.versions(python, ask=False) == {"torch": "2.9.1+cu1"}
+    for newest, wanted in (({}, "2.9.1+cu1 (whether"), ({"newest torch": "2.9.1"}, "2.9.1+cu1 (the newest), lightly 1"),
+                           ({"newest torch": "2.10.0"}, "2.9.1+cu1 (the newest release is 2.10.0)")):
+        text = record.versions_text({"torch": "2.9.1+cu1", "lightly": "1"} | newest)
+        assert f"torch {wanted}" in text and "newest torch" not in text, text
+
+
 def test_document(folder):
     document = folder / "performance.md"
     text = "# Performance\n\n<!-- record: cpu -->\nold\n<!-- end -->\n\n<!-- record: cuda -->\nnot yet\n<!-- end -->\n"
@@ -216,6 +231,7 @@ def test_the_document_shows_the_newest_records(folder):
 
 if __name__ == "__main__":
     test_what_nobody_names()
-    for test in (test_gpu, test_pretraining, test_cpu, test_document, test_the_document_shows_the_newest_records):
+    for test in (test_gpu, test_pretraining, test_cpu, test_versions, test_document,
+                 test_the_document_shows_the_newest_records):
         with tempfile.TemporaryDirectory(prefix="simclr-compare-") as place:
             test(pathlib.Path(place))

@@ -14,6 +14,7 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 PEERS = ROOT / "benchmarks" / "peers"
 POLL_SECONDS = 0.0005
 START_LIMIT = 120  # seconds
+INDEX_LIMIT = 20  # seconds
 
 VERSIONS = """
 import importlib.metadata, json, platform
@@ -64,13 +65,26 @@ def commit():
     return output("git", "-C", ROOT, "describe", "--always", "--dirty") or "unknown"
 
 
-def versions(python):
-    """Of the interpreter and the peers that it has."""
+def newest(python, package):
+    """The newest version that the interpreter's pip would install; nothing where no index can be asked."""
+    try:
+        said = subprocess.run([python, "-m", "pip", "--disable-pip-version-check", "--timeout", "3", "--retries", "0",
+                               "index", "versions", package], capture_output=True, text=True, stdin=subprocess.DEVNULL,
+                              timeout=INDEX_LIMIT).stdout
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    found = re.match(rf"{package} \(([^)]+)\)", said)
+    return found and found[1]
+
+
+def versions(python, ask=True):
+    """Of the interpreter and the peers that it has; with `ask` what the newest PyTorch is, where that can be known."""
     found = lines([python, "-c", VERSIONS])[-1]
     if "torch" not in found:
         sys.exit(f"compare: {python} has no torch; scripts/install_deps --peers makes build/peers, or name another "
                  "interpreter by --python")
-    return found
+    latest = newest(python, "torch") if ask else None
+    return found | ({"newest torch": latest} if latest else {})
 
 
 def default_python():

@@ -30,9 +30,21 @@ def table(records):
     return ["| " + " | ".join(row) + " |" for row in rows] + ([""] + [f"- {note}" for note in notes] if notes else [])
 
 
+def versions_text(versions):
+    """`newest torch` stands beside PyTorch's own version, which may have a suffix of the build."""
+    names, newest = dict(versions), versions.get("newest torch")
+    names.pop("newest torch", None)
+    if newest:
+        same = names["torch"].partition("+")[0] == newest
+        names["torch"] += " (the newest)" if same else f" (the newest release is {newest})"
+    else:
+        names["torch"] += " (whether it is the newest could not be known)"
+    return ", ".join(f"{name} {version}" for name, version in names.items())
+
+
 def markdown(record):
     on_gpu = record["device"] == "cuda"
-    peers = ", ".join(f"{name} {version}" for name, version in record["versions"].items())
+    peers = versions_text(record["versions"])
     text = [f"# Benchmarks on a {'GPU' if on_gpu else 'CPU'}, {record['date']}", "",
             f"{record['machine']}, {'' if on_gpu else str(record['threads']) + ' threads, '}commit {record['commit']}; "
             f"{peers}. Medians of {record['rounds']} rounds, both sides in turn; a ratio is the median of the rounds' "

@@ -35,7 +35,7 @@ PRETRAINING = {"cuda": ("reference", 0, 0, 0), "cpu": ("quick", 0, 0, 0), "tiny"
 NAMES = ["nt_xent", "similarity", "augment", "conv2d", "batchnorm", "optimizer_step", "step", "epoch", "pretrain",
          "start", "size"]
 NEED_DATA = {"epoch", "pretrain", "start"}
-# What is left out where nobody names it: a whole run takes an hour on a CPU, and on a GPU the programs link unlike
+# What is left out where nobody names it: a whole run takes long on a CPU, and on a GPU the programs link unlike
 # parts of NVIDIA's libraries.
 LEFT_OUT = {"cpu": {"pretrain"}, "cuda": {"size"}, "tiny": set()}
 
@@ -115,8 +115,8 @@ def shape_of(args, preset):
 
 
 class Fastest:
-    """A program of the peers that has several ways. The first round runs all; the others the fastest of each kind. Where
-    it says what memory each way takes, that of the fastest is a line, too."""
+    """A program of the peers that has several ways. The first round runs all; the others the fastest of each kind. The
+    memory of the fastest is a line, too, where the program tells it."""
 
     def __init__(self, command, case, kind_of):
         self.command, self.case, self.kind_of, self.chosen = command, case, kind_of, []
@@ -129,8 +129,9 @@ class Fastest:
             if kind not in best or seconds < best[kind]["seconds"]:
                 best[kind] = {"case": self.case, "peer": kind, "seconds": seconds, "form": way}
         self.chosen = [found["form"] for found in best.values()]
-        memory = [{"case": self.case + ", memory", "peer": kind, "bytes": line["peak_bytes"][found["form"]],
-                   "form": found["form"]} for kind, found in best.items() if found["form"] in line.get("peak_bytes", {})]
+        peaks = line.get("peak_bytes", {})
+        memory = [{"case": self.case + ", memory", "peer": kind, "bytes": peaks[found["form"]], "form": found["form"]}
+                  for kind, found in best.items() if found["form"] in peaks]
         failed = [{"case": self.case, "peer": self.kind_of(way), "error": error}
                   for way, error in line["errors"].items() if self.kind_of(way) not in best]
         return [*best.values(), *memory, *failed]
