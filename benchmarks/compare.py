@@ -2,43 +2,84 @@
 """Runs libsimclr's benchmarks and its peers' in turn, and writes the ratios.
 
 usage: benchmarks/compare.py [--device cpu] [--what nt_xent step ...] [--data DIR] [--build build/cpu] [--python PYTHON]
-                             [--rounds 3] [--seconds 1] [--out benchmarks/results]
+                             [--rounds 3] [--seconds 1] [--budget SECONDS] [--resume] [--out benchmarks/results]
        benchmarks/compare.py --update-docs
 
 Each round runs both sides one after the other, so that a change of the machine's speed meets both; a ratio is taken
 within its round, and the median of the rounds counts. Ratios are above 1 where libsimclr is faster or smaller. Writes
-<date>-<device>.json and <date>-<device>.md into --out, anew after each program, so that what was measured stays where
-a later one fails. --python is the interpreter that has the peers: build/peers, which `scripts/install_deps --peers`
-makes, or Debian's. "epoch", "pretrain" and "start" need CIFAR-10's files, --data. --update-docs runs nothing:
-it puts the newest records' tables into docs/performance.md.
+<date>-<device>.json and <date>-<device>.md into --out, anew after each program, so that a run that is cut off leaves
+what it has; --resume goes on with what the same day's record lacks or has as failed. A program that fails, or runs past
+--limit, leaves an error in the record and the others go on. The exit code is 0 where all was measured.
+--python is the interpreter that has the peers: build/peers, which `scripts/install_deps --peers` makes, or python3.
+"epoch", "pretrain" and "start" need CIFAR-10's files, --data. --update-docs runs nothing: it puts the newest records'
+tables into docs/performance.md.
 """
 import argparse
 import datetime
+import os
 import pathlib
+import sys
+import time
 
 from comparison import programs, record, runs
 from comparison.judge import judge
 
+LEAST_SECONDS = 20  # that a comparison is begun with
+FAILURES = (programs.Failed, OSError, LookupError, ValueError)  # the latter two where a program prints something else
+
 
 def arguments():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--device", choices=runs.STEPS.keys() - {"tiny"}, default="cpu")
+    parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
     parser.add_argument("--what", nargs="+", choices=runs.NAMES,
                         help="default: all, without pretrain on a CPU and without size on a GPU")
     parser.add_argument("--data", type=pathlib.Path, help="folder of CIFAR-10's published files")
-    parser.add_argument("--build", type=pathlib.Path, help="default: build/cpu or build/cuda")
+    parser.add_argument("--build", type=pathlib.Path, help="default: build/cpu, or build/gpu of scripts/gpu_check")
     parser.add_argument("--python", type=pathlib.Path, default=programs.default_python())
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seconds", type=float, default=1.0, help="for each case, about")
-    parser.add_argument("--threads", default="2")
+    parser.add_argument("--threads", type=int, help="default: 2; on cuda all processors")
+    parser.add_argument("--limit", type=float, default=900, metavar="SECONDS", help="for one program (900)")
+    parser.add_argument("--budget", type=float, default=float("inf"), metavar="SECONDS", help="for everything")
+    parser.add_argument("--resume", action="store_true", help="keep what the same day's record has")
+    parser.add_argument("--commit", default=programs.commit(), help="what the record says where there is no git")
     parser.add_argument("--tiny", action="store_true", help="only see that everything runs; the figures mean nothing")
     parser.add_argument("--out", type=pathlib.Path, help="default: benchmarks/results; with --tiny the build folder")
     parser.add_argument("--update-docs", action="store_true")
     args = parser.parse_args()
     args.what = args.what or runs.default_names(args)
-    args.build = args.build or programs.ROOT / "build" / args.device
+    args.build = args.build or programs.ROOT / "build" / {"cpu": "cpu", "cuda": "gpu"}[args.device]
+    args.threads = args.threads or (len(os.sched_getaffinity(0)) if args.device == "cuda" else 2)
     args.out = args.out or (args.build if args.tiny else programs.ROOT / "benchmarks" / "results")
     return args
+
+
+def failure(args, what, name, error):
+    note = str(error) if isinstance(error, programs.Failed) else repr(error)
+    return {"what": what, "case": name, "device": args.device, "ours": None, "peer": None, "unit": "", "ratio": None,
+            "target": "", "met": None, "ratios": [], "note": note, "run": name, "failed": True}
+
+
+def failed_runs(found):
+    return {r["run"] for r in found["results"] if r.get("failed")}
+
+
+def measure(args, run):
+    """The records of a run; a failure is the last."""
+    ours, peers, failures = [], [], []
+    for number in range(args.rounds):
+        for side, rounds in ((run.ours, ours), (run.peers, peers)):
+            rounds.append([])
+            try:
+                for line in side(number):
+                    rounds[-1].append(line)
+            except FAILURES as error:
+                failures.append(failure(args, run.what, run.name, error))
+        outcome = failures[0]["note"] if failures else "done"
+        print(f"{run.name}, round {number + 1} of {args.rounds} {outcome}", flush=True)
+        if failures:
+            break
+    return [{**r, "run": run.name} for r in judge(args.device, run.what, ours, peers)] + failures
 
 
 def main():
@@ -49,19 +90,36 @@ def main():
     if not args.data and (left_out := runs.NEED_DATA & set(args.what)):
         print(f"without --data, so without {' and '.join(sorted(left_out))}", flush=True)
         args.what = [name for name in args.what if name not in left_out]
+    programs.limits.program, programs.limits.deadline = args.limit, time.monotonic() + args.budget
+    try:
+        versions = programs.versions(args.python, ask=not args.tiny)
+    except programs.Failed as error:
+        sys.exit(f"compare: {error}")
     found = {"date": datetime.date.today().isoformat(), "device": args.device,
              "machine": programs.gpu() if args.device == "cuda" else programs.processor(),
-             "threads": int(args.threads), "commit": programs.commit(),
-             "versions": programs.versions(args.python, ask=not args.tiny), "rounds": args.rounds, "results": []}
-    for run in runs.all_runs(args):
-        ours, peers = [], []
-        for number in range(args.rounds):
-            ours.append(run.ours(number))
-            peers.append(run.peers(number))
-            print(f"{run.name}, round {number + 1} of {args.rounds} done", flush=True)
-        found["results"] += judge(args.device, run.what, ours, peers)
+             "threads": args.threads, "commit": args.commit, "versions": versions, "rounds": args.rounds,
+             "not_measured": [], "results": []}
+    found["results"] = record.kept(found, args.out) if args.resume else []
+    there = {r["run"] for r in found["results"]} - failed_runs(found)
+
+    def add(name, results):
+        found["results"] = [r for r in found["results"] if r["run"] != name] + results
         record.save(found, args.out)
+
+    for what in args.what:
+        if what in failed_runs(found):
+            add(what, [])
+        try:
+            for run in runs.runs_of(args, what):
+                if programs.limits.left() < LEAST_SECONDS and run.name not in there:
+                    found["not_measured"].append(run.name)
+                elif run.name not in there:
+                    add(run.name, measure(args, run))
+        except FAILURES as error:  # of the program that describes what is to be run
+            add(what, [failure(args, what, what, error)])
+    record.save(found, args.out)
     print(record.markdown(found), end="")
+    sys.exit(1 if found["not_measured"] or failed_runs(found) else 0)
 
 
 if __name__ == "__main__":

@@ -13,8 +13,9 @@ sys.path.insert(0, str(BENCHMARKS))
 from comparison import programs, record, runs  # noqa: E402
 
 # A program that prints what its name, or that of the script it is told to run, has in `answers`; the first that fits.
+# Where its exit code is null, it and what it started never end.
 STUB = """#!{python}
-import json, pathlib, sys, time
+import json, pathlib, subprocess, sys, time
 answers = json.loads({answers!r})
 told = " ".join([pathlib.Path(sys.argv[0]).name, *sys.argv[1:]])
 if "train_cifar" in told:
@@ -26,28 +27,32 @@ with open({log!r}, "a") as log:
     log.write(told + "\\n")
 for key, (lines, code) in answers.items():
     if all(word in told for word in key.split()):
-        print("\\n".join(json.dumps(line) for line in lines))
+        print("\\n".join(json.dumps(line) for line in lines), flush=True)
+        if code is None:
+            subprocess.run(["sleep", "1000"])
         sys.exit(code)
 sys.exit("no answer to: " + told)
 """
 VERSIONS = {"-c importlib.metadata": ([{"Python": "3.11", "torch": "2.9"}], 0)}  # and no pip that knows an index
 
 
-def compare(folder, device, what, answers, *more):
-    """The records of a run, the Markdown, and what was run."""
-    for name in [*(f"benchmarks/bench_{op}" for op in ("train_step", "nt_xent", "batchnorm", "augment")),
+def compare(folder, device, what, answers, *more, code=0):
+    """The records of a run that ends with `code`, the Markdown, and what was run."""
+    for name in [*(f"benchmarks/bench_{op}" for op in ("train_step", "nt_xent", "batchnorm", "augment", "optimizer_step",
+                                                 "similarity")),
                  "examples/train_cifar", "python"]:
         program = folder / "build" / name
         program.parent.mkdir(parents=True, exist_ok=True)
         program.write_text(STUB.format(python=sys.executable, answers=json.dumps(VERSIONS | answers),
                                        log=str(folder / "commands")))
         program.chmod(0o755)
-    subprocess.run([sys.executable, COMPARE, "--device", device, "--what", *what, "--build", folder / "build",
-                    "--python", folder / "build" / "python", "--rounds", "2", "--out", folder, *more], check=True,
-                   stdout=subprocess.DEVNULL)
+    done = subprocess.run([sys.executable, COMPARE, "--device", device, "--what", *what, "--build", folder / "build",
+                           "--python", folder / "build" / "python", "--rounds", "2", "--out", folder, "--commit", "abc",
+                           *more], stdout=subprocess.PIPE, text=True)
+    assert done.returncode == code, done.stdout
     (written,) = folder.glob(f"*-{device}.json")
     found = json.loads(written.read_text())
-    assert found["versions"]["torch"] == "2.9" and found["machine"] and found["commit"] and found["date"], found
+    assert found["versions"]["torch"] == "2.9" and found["commit"] == "abc" and found["machine"], found
     for r in found["results"]:
         assert r["device"] == device and {"case", "ours", "peer", "unit", "ratio", "target", "met"} <= r.keys(), r
     return {r["case"]: r for r in found["results"]}, written.with_suffix(".md").read_text(), \
@@ -207,6 +212,45 @@ def test_versions(folder):
         assert f"torch {wanted}" in text and "newest torch" not in text, text
 
 
+def test_what_fails(folder):
+    sgd = "optimizer_step, sgd"
+    norm, views, step = "batchnorm + relu forward", "augment CIFAR, reference, 2 x 4096", "ResNet-18 step, 256 views"
+    answers = {
+        "bench_batchnorm": ([{"case": norm, "seconds": 1e-4}], 0), "kernels.py batchnorm": ([], 3),
+        "bench_augment": ([{"case": views, "seconds": 0.5}, {"case": "photographs", "seconds": 1.0}], 0),
+        "kernels.py augment": ([peer(views, "PyTorch", seconds=1.5)], None), **SHAPE,
+        "bench_train_step": ([{"step_seconds": 0.002, "over_convolutions": 1.5, "peak_bytes": 1 << 30}], 0),
+        "train_step.py": ([{"errors": {}, "seconds": {"eager": 0.008}}], 0),
+        "bench_optimizer_step": ([{"case": sgd, "seconds": 1e-3}], 0),
+        "kernels.py optimizer_step": ([peer(sgd, "PyTorch", seconds=2e-3)], 0),
+        "bench_similarity": ([{"name": "of no case"}], 0),
+        "kernels.py similarity": ([peer("similarity", "PyTorch", seconds=1.0)], 0)}
+    what = ["batchnorm", "augment", "step", "optimizer_step", "similarity"]
+    records, markdown, _ = compare(folder, "cuda", what, answers, "--limit", "5", code=1)
+    failed = [(r["what"], r["note"]) for r in records.values() if "failed" in r]
+    assert [name for name, _ in failed] == ["batchnorm", "augment", "similarity"], records
+    assert "KeyError" in failed[2][1], failed
+    assert "python kernels.py batchnorm" in failed[0][1].replace(str(BENCHMARKS / "peers") + "/", ""), failed
+    assert "exit code 3" in failed[0][1] and "ran past 5 s" in failed[1][1], failed
+    expect(records, f"{views}, against PyTorch", None, 3.0, "")  # printed before it hung
+    expect(records, f"{step}, against PyTorch", None, 4.0, "")
+    assert "ran past 5 s" in markdown, markdown
+    # What has failed is measured again, what has not is kept, of other parts too.
+    (folder / "commands").unlink()
+    answers["kernels.py augment"] = ([peer(views, "PyTorch", seconds=2.0)], 0)
+    records, _, commands = compare(folder, "cuda", ["augment", "step", "optimizer_step"], answers, "--resume", code=1)
+    expect(records, f"{sgd}, against PyTorch", None, 2.0, "")
+    expect(records, f"{views}, against PyTorch", None, 4.0, "")
+    expect(records, f"{step}, against PyTorch", None, 4.0, "")
+    assert [r["what"] for r in records.values() if "failed" in r] == ["batchnorm", "similarity"], records
+    assert not [line for line in commands if "train_step.py" in line or "batchnorm" in line], commands
+    answers["kernels.py batchnorm"] = ([peer(norm, "PyTorch", seconds=2e-4)], 0)
+    answers["bench_similarity"] = ([{"case": "similarity", "seconds": 1.0}], 0)
+    compare(folder, "cuda", what, answers, "--resume", code=0)
+    records, markdown, _ = compare(folder, "cuda", ["augment"], answers, "--budget", "0", code=1)
+    assert not records and "Not measured for want of time: augment --pictures 4096" in markdown, markdown
+
+
 def test_document(folder):
     document = folder / "performance.md"
     text = "# Performance\n\n<!-- record: cpu -->\nold\n<!-- end -->\n\n<!-- record: cuda -->\nnot yet\n<!-- end -->\n"
@@ -231,7 +275,7 @@ def test_the_document_shows_the_newest_records(folder):
 
 if __name__ == "__main__":
     test_what_nobody_names()
-    for test in (test_gpu, test_pretraining, test_cpu, test_versions, test_document,
+    for test in (test_gpu, test_pretraining, test_cpu, test_versions, test_what_fails, test_document,
                  test_the_document_shows_the_newest_records):
         with tempfile.TemporaryDirectory(prefix="simclr-compare-") as place:
             test(pathlib.Path(place))

@@ -1,10 +1,13 @@
 """Runs the programs of both sides, and finds out about the machine."""
+import contextlib
 import json
 import os
 import pathlib
 import platform
 import re
+import select
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -15,6 +18,7 @@ PEERS = ROOT / "benchmarks" / "peers"
 POLL_SECONDS = 0.0005
 START_LIMIT = 120  # seconds
 INDEX_LIMIT = 20  # seconds
+LEAST_SECONDS = 5  # that a program is given, whatever is left
 
 VERSIONS = """
 import importlib.metadata, json, platform
@@ -33,13 +37,71 @@ print(json.dumps({"path": importlib.util.find_spec("torch").submodule_search_loc
 """
 
 
+class Failed(Exception):
+    """A program that failed or ran past its limit; says which, and why."""
+
+    def __init__(self, command, problem):
+        told = " ".join(" ".join([pathlib.Path(command[0]).name, *map(str, command[1:])]).split())
+        super().__init__(f"{told[:200]} failed: {' '.join(problem.split())}")
+
+
+class Limits:
+    """How long a program may run, and all of them together."""
+    program, deadline = 900.0, float("inf")
+
+    def left(self):
+        return self.deadline - time.monotonic()
+
+    def next(self):
+        return min(self.program, max(LEAST_SECONDS, self.left()))
+
+
+limits = Limits()
+
+
+@contextlib.contextmanager
+def running(command):
+    """A program that has started; at the end it is killed, with all that it started."""
+    try:
+        with subprocess.Popen([str(part) for part in command], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                              stderr=subprocess.PIPE, text=True, start_new_session=True) as process:
+            try:
+                yield process
+            finally:
+                kill(process)
+    except OSError as error:
+        raise Failed(command, str(error)) from error
+
+
+def kill(process):
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+
+
+def finish(command):
+    """What a program printed, its exit code (None: it ran past its limit), and what it said of an error."""
+    limit = limits.next()
+    with running(command) as process:
+        try:
+            printed, problem = process.communicate(timeout=limit)
+            return printed, process.returncode, problem.strip()[-300:]
+        except subprocess.TimeoutExpired:
+            kill(process)
+            return process.communicate()[0], None, f"it ran past {limit:.0f} s"
+
+
 def lines(command, may_fail=False):
-    """What a program printed. One that may fail says itself which cases did."""
-    result = subprocess.run([str(part) for part in command], capture_output=True, text=True, stdin=subprocess.DEVNULL)
-    found = [json.loads(line) for line in result.stdout.splitlines() if line.startswith("{")]
-    if not found or result.returncode != 0 and not may_fail:
-        sys.exit(f"compare: {' '.join(map(str, command))} failed: {result.stderr.strip()[-300:]}")
-    return found
+    """Gives what a program printed, and then raises Failed where it failed. One that may fail says itself which cases
+    did; it may not crash, though."""
+    printed, code, problem = finish(command)
+    found = [line for line in printed.splitlines(keepends=True) if line.startswith("{") and line.endswith("}\n")]
+    yield from map(json.loads, found)
+    if not found or code is None or code < 0 or code > 0 and not may_fail:
+        raise Failed(command, problem or f"exit code {code}")
+
+
+def last(command):
+    return list(lines(command))[-1]
 
 
 def output(*command):
@@ -79,17 +141,17 @@ def newest(python, package):
 
 def versions(python, ask=True):
     """Of the interpreter and the peers that it has; with `ask` what the newest PyTorch is, where that can be known."""
-    found = lines([python, "-c", VERSIONS])[-1]
+    found = last([python, "-c", VERSIONS])
     if "torch" not in found:
-        sys.exit(f"compare: {python} has no torch; scripts/install_deps --peers makes build/peers, or name another "
-                 "interpreter by --python")
+        raise Failed([python], "it has no torch; scripts/install_deps --peers makes build/peers, or name another "
+                     "interpreter by --python")
     latest = newest(python, "torch") if ask else None
     return found | ({"newest torch": latest} if latest else {})
 
 
 def default_python():
     own = ROOT / "build" / "peers" / "bin" / "python"
-    return own if own.exists() else pathlib.Path("/usr/bin/python3")
+    return own if own.exists() else pathlib.Path(shutil.which("python3") or sys.executable)
 
 
 def training_command(args, setup, out, more, evaluate=False):
@@ -110,19 +172,14 @@ def seconds_to_first_step(args, setup):
     with tempfile.TemporaryDirectory(prefix="simclr-start-") as out:
         command = training_command(args, setup, out, ["--epochs", "1"])
         log, start = pathlib.Path(out) / "log.jsonl", time.perf_counter()
-        program = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
-                                   text=True)
-        try:
+        with running(command) as program:
             while not has_step(log):
                 if program.poll() is not None:
-                    sys.exit(f"compare: train_cifar ended before its first step: {program.stderr.read()[-300:]}")
+                    raise Failed(command, f"it ended before its first step: {program.stderr.read()[-300:]}")
                 if time.perf_counter() - start > START_LIMIT:
-                    sys.exit(f"compare: train_cifar did no step in {START_LIMIT} s")
+                    raise Failed(command, f"it did no step in {START_LIMIT} s")
                 time.sleep(POLL_SECONDS)
             return time.perf_counter() - start
-        finally:
-            program.kill()
-            program.communicate()
 
 
 def seconds_to_first_step_of_peers(args, setup):
@@ -131,12 +188,12 @@ def seconds_to_first_step_of_peers(args, setup):
                setup["size"], "--head-hidden", setup["head_hidden"], "--batch", setup["batch"], "--device",
                args.device, "--threads", args.threads]
     start = time.perf_counter()
-    with subprocess.Popen([str(part) for part in command], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                          stderr=subprocess.PIPE, text=True) as program:
-        line = program.stdout.readline()
+    with running(command) as program:
+        line = program.stdout.readline() if select.select([program.stdout], [], [], START_LIMIT)[0] else ""
         seconds = time.perf_counter() - start
         if not line.startswith("{"):
-            sys.exit(f"compare: first_step.py failed: {program.communicate()[1].strip()[-300:]}")
+            kill(program)
+            raise Failed(command, program.communicate()[1].strip()[-300:] or f"it did no step in {START_LIMIT} s")
     return seconds
 
 
@@ -144,9 +201,9 @@ def epoch_seconds(args, setup):
     """The second of two epochs: what is made once is made in the first."""
     with tempfile.TemporaryDirectory(prefix="simclr-epoch-") as out:
         command = training_command(args, setup, out, ["--epochs", "2", "--limit", setup["limit"]])
-        done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True)
-        if done.returncode != 0:
-            sys.exit(f"compare: train_cifar failed: {done.stderr.strip()[-300:]}")
+        _, code, problem = finish(command)
+        if code != 0:
+            raise Failed(command, problem)
         log = [json.loads(line) for line in (pathlib.Path(out) / "log.jsonl").read_text().splitlines()]
     first, second = (event["seconds"] for event in log if event["event"] == "epoch")
     return second - first
@@ -157,9 +214,9 @@ def pretraining(args, setup):
     with tempfile.TemporaryDirectory(prefix="simclr-pretrain-") as out:
         more = ["--epochs", setup["epochs"], "--limit", setup["limit"], "--knn-every", "0", "--probe-epochs", "1"]
         command = training_command(args, setup, out, more, evaluate=True)
-        done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True)
-        if done.returncode != 0:
-            sys.exit(f"compare: train_cifar failed: {done.stderr.strip()[-300:]}")
+        _, code, problem = finish(command)
+        if code != 0:
+            raise Failed(command, problem)
         log = [json.loads(line) for line in (pathlib.Path(out) / "log.jsonl").read_text().splitlines()]
     (found,) = (event for event in log if event["event"] == "evaluation")
     return found["training_seconds"], found["trained"]["knn"]["top1"]
@@ -169,12 +226,14 @@ def program_bytes(args):
     """train_cifar without symbols, and the libraries that it is linked with."""
     with tempfile.TemporaryDirectory(prefix="simclr-size-") as folder:
         program = shutil.copy(args.build / "examples" / "train_cifar", folder)
-        subprocess.run(["strip", program], check=True)
+        _, code, problem = finish(["strip", program])
+        if code != 0:
+            raise Failed(["strip", program], problem)
         linked = re.findall(r"(/\S+) \(0x", output("ldd", program))
         return sum(os.path.getsize(os.path.realpath(path)) for path in [program, *linked])
 
 
 def torch_bytes(python):
     """PyTorch's folder, as it is installed."""
-    found = pathlib.Path(lines([python, "-c", TORCH_FOLDER])[-1]["path"])
+    found = pathlib.Path(last([python, "-c", TORCH_FOLDER])["path"])
     return sum(path.stat().st_size for path in found.rglob("*") if path.is_file() and not path.is_symlink())

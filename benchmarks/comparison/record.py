@@ -1,4 +1,5 @@
 """What a comparison leaves: a JSON file, its tables in Markdown, and those in the document."""
+import contextlib
 import json
 import re
 
@@ -55,6 +56,8 @@ def markdown(record):
         met = sum(r["met"] is True for r in targets)
         text += ["", "## Targets", "", f"{met} of {len(targets)} are met.", "",
                  *table([{key: value for key, value in r.items() if key != "note"} for r in targets])]
+    if record["not_measured"]:
+        text += ["", f"Not measured for want of time: {'; '.join(record['not_measured'])}."]
     for what, title in TITLES.items():
         records = [r for r in record["results"] if r["what"] == what]
         if records:
@@ -68,6 +71,16 @@ def save(record, folder):
     stem = f"{record['date']}-{record['device']}"
     (folder / f"{stem}.json").write_text(json.dumps(record, indent=2) + "\n")
     (folder / f"{stem}.md").write_text(markdown(record))
+
+
+def kept(record, folder):
+    """What an earlier run of the same day left there, where machine, commit and versions are the same."""
+    with contextlib.suppress(OSError, ValueError, KeyError):
+        earlier = json.loads((folder / f"{record['date']}-{record['device']}.json").read_text())
+        mine = {key: value for key, value in record.items() if key not in ("results", "not_measured")}
+        if record["commit"] != "unknown" and mine.items() <= earlier.items():
+            return earlier["results"]
+    return []
 
 
 def update_document(folder, document=DOCUMENT):

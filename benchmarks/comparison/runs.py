@@ -6,7 +6,7 @@ import dataclasses
 import statistics
 import typing
 
-from .programs import (PEERS, epoch_seconds, lines, pretraining, program_bytes, seconds_to_first_step,
+from .programs import (PEERS, epoch_seconds, last, lines, pretraining, program_bytes, seconds_to_first_step,
                        seconds_to_first_step_of_peers, torch_bytes)
 
 EAGER, GRAPH, COMPILED = "PyTorch", "PyTorch in a CUDA graph", "compiled PyTorch"
@@ -32,8 +32,9 @@ STEPS = {"cuda": [("reference", 256), ("reference", 1024), ("reference", 8192)],
 TRAINING = {"cuda": ("reference", 512, 0), "cpu": ("quick", 256, 10000), "tiny": ("quick", 16, 48)}
 # Of a whole run: the recipe, pictures a batch and epochs (0: the recipe's), pictures an epoch (0: all).
 PRETRAINING = {"cuda": ("reference", 0, 0, 0), "cpu": ("quick", 0, 0, 0), "tiny": ("quick", 16, 2, 48)}
-NAMES = ["nt_xent", "similarity", "augment", "conv2d", "batchnorm", "optimizer_step", "step", "epoch", "pretrain",
-         "start", "size"]
+# Those that a GPU has targets for come first.
+NAMES = ["nt_xent", "step", "augment", "batchnorm", "epoch", "pretrain", "start", "similarity", "conv2d",
+         "optimizer_step", "size"]
 NEED_DATA = {"epoch", "pretrain", "start"}
 # What is left out where nobody names it: a whole run takes long on a CPU, and on a GPU the programs link unlike
 # parts of NVIDIA's libraries.
@@ -42,7 +43,7 @@ LEFT_OUT = {"cpu": {"pretrain"}, "cuda": {"size"}, "tiny": set()}
 
 @dataclasses.dataclass
 class Run:
-    """Both sides of one comparison; each is a function of the round, 0 first, and gives lines."""
+    """Both sides of one comparison; each is a function of the round, 0 first, and gives lines until it fails."""
     what: str
     name: str
     ours: typing.Callable
@@ -57,22 +58,21 @@ def default_names(args):
     return [name for name in NAMES if name not in LEFT_OUT[sizes_of(args)]]
 
 
-def all_runs(args):
-    """Those that are wanted, in order."""
+def runs_of(args, name):
+    """Those of one of NAMES, in order."""
     sizes = sizes_of(args)
-    for name in args.what:
-        if name == "step":
-            yield from (step_run(args, *step) for step in STEPS[sizes])
-        elif name == "epoch":
-            yield epoch_run(args, *TRAINING[sizes])
-        elif name == "pretrain":
-            yield pretrain_run(args, *PRETRAINING[sizes])
-        elif name == "start":
-            yield start_run(args, *TRAINING[sizes])
-        elif name == "size":
-            yield size_run(args)
-        else:
-            yield from (kernel_run(args, op, told) for op, told in KERNELS[sizes] if op == name)
+    if name == "step":
+        yield from (step_run(args, *step) for step in STEPS[sizes])
+    elif name == "epoch":
+        yield epoch_run(args, *TRAINING[sizes])
+    elif name == "pretrain":
+        yield pretrain_run(args, *PRETRAINING[sizes])
+    elif name == "start":
+        yield start_run(args, *TRAINING[sizes])
+    elif name == "size":
+        yield size_run(args)
+    else:
+        yield from (kernel_run(args, op, told) for op, told in KERNELS[sizes] if op == name)
 
 
 def kernel_run(args, op, told):
@@ -80,29 +80,26 @@ def kernel_run(args, op, told):
     bench, peer = [args.build / "benchmarks" / f"bench_{op}", *common], [args.python, PEERS / "kernels.py", op, *common]
 
     def ours(_):
-        found = []
         for line in lines(bench, may_fail=True):
             if line["case"].startswith("limit"):
                 continue
-            found.append(line)
+            yield line
             if "peak_bytes" in line:
-                found.append({"case": line["case"] + ", memory", "bytes": line["peak_bytes"]})
+                yield {"case": line["case"] + ", memory", "bytes": line["peak_bytes"]}
             if args.device == "cuda" and op == "batchnorm" and line.get("limit") == "copy":
-                found.append({"case": line["case"] + ", share of the copy bandwidth", "times": line["share_of_limit"]})
-        return found
+                yield {"case": line["case"] + ", share of the copy bandwidth", "times": line["share_of_limit"]}
 
     def peers(number):
-        found = lines(peer)
+        yield from lines(peer)
         if op == "nt_xent" and number == 0:  # the same each time
             for line in lines([*peer, "--memory"]):
-                found.append({**line, "case": line["case"] + ", memory", "bytes": line.get("peak_bytes")})
-        return found
+                yield {**line, "case": line["case"] + ", memory", "bytes": line.get("peak_bytes")}
 
     return Run(op, f"{op} {told}".strip(), ours, peers)
 
 
 def describe(args, preset):
-    return lines([args.build / "benchmarks" / "bench_train_step", "--preset", preset, "--describe"])[-1]
+    return last([args.build / "benchmarks" / "bench_train_step", "--preset", preset, "--describe"])
 
 
 def shape_of(args, preset):
@@ -122,7 +119,7 @@ class Fastest:
         self.command, self.case, self.kind_of, self.chosen = command, case, kind_of, []
 
     def __call__(self, _):
-        line = lines([*self.command, *(["--only", *self.chosen] if self.chosen else [])])[-1]
+        line = last([*self.command, *(["--only", *self.chosen] if self.chosen else [])])
         best = {}
         for way, seconds in line["seconds"].items():
             kind = self.kind_of(way)
@@ -149,7 +146,7 @@ def step_run(args, preset, views):
              *(["--graph"] if args.device == "cuda" else []), *common]
 
     def ours(_):
-        line = lines(bench)[-1]
+        line = last(bench)
         found = [{**line, "case": case, "seconds": line["step_seconds"]},
                  {"case": case + ", over its convolutions alone", "times": line["over_convolutions"]}]
         if args.device == "cuda":
@@ -197,7 +194,7 @@ def pretrain_run(args, preset, batch, epochs, limit):
     def peers(number):
         if number > 0:
             return []
-        line = lines(peer)[-1]
+        line = last(peer)
         return found(line["seconds"], line["knn_top1"], peer=COMPILED if line["compiled"] else EAGER)
 
     return Run("pretrain", case, ours, peers)
