@@ -1,6 +1,4 @@
 """scripts/gpu_check and scripts/bundle_deps, with stand-ins for the GPU, the compilers and the programs."""
-import importlib.machinery
-import importlib.util
 import json
 import os
 import pathlib
@@ -18,6 +16,8 @@ NVCC = 'echo "Cuda compilation tools, release 13.0, V13.0.88"\n'
 CMAKE = """
 for a in "$@"; do echo "arg $a"; done
 if [ "$1" != --build ]; then echo "--   CUDA        13.0.88, cuDNN 9.19.0, for sm_90"; exit 0; fi
+case " $* " in *" --target "*" device_gemm "*" bench_nt_xent "*" train_cifar "*) ;; *) exit 3;; esac
+case " $* " in *" test_core "*) exit 3;; esac
 mkdir -p "$2/tests" "$2/benchmarks" "$2/examples"
 cp "$TOYS"/device_* "$2/tests/"; cp "$TOYS"/bench_* "$2/benchmarks/"; cp "$TOYS"/train_cifar "$2/examples/"
 echo "x.cu(3): warning #177-D: unused"
@@ -37,26 +37,31 @@ echo "$@" >>"$TOYS/sanitized"
 if [ "$2" = racecheck ]; then echo "========= RACECHECK SUMMARY: 0 hazards displayed (0 errors, 0 warnings)"
 else echo "========= ERROR SUMMARY: 0 errors"; fi
 """
-BENCH = """
-[ "$1" = --help ] && { echo "  --device TEXT"; exit 0; }
-echo '{"case": "toy", "dtype": "bf16", "views": 64, "seconds": 0.5}'
+BENCH = "exit 0\n"
+# python3 on a machine that has PyTorch: its version, and both sides' part in benchmarks/compare.py.
+PYTHON = """
+case "$*" in
+*__version__*) echo 2.11 ;;
+*importlib.metadata*) echo '{"Python": "3.12", "torch": "2.11"}' ;;
+*batchnorm*) [ -z "$PEER_HANGS" ] || sleep 60; echo '{"case": "toy", "peer": "PyTorch", "seconds": 2.0}' ;;
+*) exit 1 ;;
+esac
+"""
+BATCHNORM = """echo '{"case": "toy", "seconds": 0.5}'
+"""
+NCU = """
+[ -z "$NCU_FORBIDDEN" ] || { echo "==ERROR== ERR_NVGPUCTRPERM - no permission" >"$3"; exit 1; }
+echo "$*" >>"$TOYS/counted"
+printf '==PROF== x\n"ID","Kernel Name","Metric Value"\n"0","toy_kernel","1"\n"0","toy_kernel","2"\n"1","toy_kernel","3"\n' >"$3"
 """
 TRAIN = """
 [ "$1" = --help ] && { echo "  --device TEXT"; exit 0; }
 while [ "$1" != --out ]; do shift; done
 mkdir -p "$2"
-echo '{"event": "epoch", "epoch": 1, "loss": 5.0, "images_per_second": 100}' >"$2/log.jsonl"
-echo '{"event": "epoch", "epoch": 2, "loss": '${LOSS:-4.5}', "images_per_second": 200}' >>"$2/log.jsonl"
+echo '{"event": "epoch", "epoch": 1, "loss": 5.0, "seconds": 2, "images_per_second": 100}' >"$2/log.jsonl"
+echo '{"event": "epoch", "epoch": 2, "loss": '${LOSS:-4.5}', "seconds": 4, "images_per_second": 200}' >>"$2/log.jsonl"
+echo '{"event": "knn", "epoch": 2, "top1": 0.5}' >>"$2/log.jsonl"
 """
-
-
-def load(name):
-    """A program of scripts/ as a module."""
-    sys.dont_write_bytecode = True
-    loader = importlib.machinery.SourceFileLoader(name, str(ROOT / "scripts" / name))
-    module = importlib.util.module_from_spec(importlib.util.spec_from_loader(name, loader))
-    loader.exec_module(module)
-    return module
 
 
 def script(path, body):
@@ -71,19 +76,20 @@ class GpuCheck(unittest.TestCase):
         self.addCleanup(shutil.rmtree, self.folder)
         self.bin = self.folder / "bin"
         for name, body in (("nvidia-smi", NVIDIA_SMI), ("nvcc", NVCC), ("cmake", CMAKE), ("ctest", CTEST),
-                           ("compute-sanitizer", SANITIZER)):
+                           ("compute-sanitizer", SANITIZER), ("ncu", NCU), ("python3", PYTHON)):
             script(self.bin / name, body)
         self.toys = self.folder / "toys"
-        for name, body in (("device_elementwise", "exit 0\n"), ("device_gemm", "exit 0\n"), ("bench_toy", BENCH),
-                           ("bench_host", "echo no options\n"), ("train_cifar", TRAIN)):
+        for name, body in (("device_elementwise", "exit 0\n"), ("device_gemm", "exit 0\n"),
+                           ("device_training", "exit 0\n"), ("bench_nt_xent", BENCH), ("bench_augment", BENCH),
+                           ("bench_batchnorm", BATCHNORM), ("train_cifar", TRAIN)):
             script(self.toys / name, body)
 
     def check(self, *options, **environment):
-        """Runs gpu_check; returns its exit code, output and record."""
+        """Runs gpu_check, of the benchmarks batch norm's; returns its exit code, output and record."""
         env = {**os.environ, "PATH": f"{self.bin}:/usr/bin:/bin", "CUDA_HOME": str(self.folder), "TOYS": str(self.toys),
                **environment}
         result = subprocess.run([sys.executable, ROOT / "scripts" / "gpu_check", "--build", self.folder / "build", "--out",
-                                 self.folder / "out", "--commit", "abc", *options],
+                                 self.folder / "out", "--commit", "abc", "--what", "batchnorm", *options],
                                 capture_output=True, text=True, env=env, timeout=60)
         records = list((self.folder / "out").glob("*-gpu.json"))
         record = json.loads(records[0].read_text()) if records else None
@@ -98,21 +104,33 @@ class GpuCheck(unittest.TestCase):
         return {part["name"]: part["verdict"] for part in record["parts"]}
 
     def test_all_parts(self):
-        code, output, record = self.check("--data", str(self.folder))
+        code, output, record = self.check("--data", str(self.folder), "--sanitizer-jobs", "1")
         self.assertEqual(code, 0, output)
         self.assertEqual(self.verdicts(record), dict.fromkeys(
-            ("configure", "build", "tests", "sanitizers", "benchmarks", "training"), "passed"))
+            ("configure", "build", "tests", "sanitizers", "benchmarks", "counters", "training"), "passed"))
         self.assertEqual(record["gpu"]["name"], "NVIDIA Toy")
         self.assertEqual((record["cuda"], record["cudnn"], record["commit"]), ("13.0.88", "9.19.0", "abc"))
         log = (self.folder / "build" / "gpu_check" / "configure.log").read_text()
         self.assertIn("arg -DCMAKE_CUDA_ARCHITECTURES=90\n", log)
         self.assertEqual(self.part(record, "build")["warnings"], 1)
-        figures = {figure["case"]: figure for figure in record["figures"]}
-        self.assertEqual(figures["toy, dtype bf16, views 64"]["ours"], 0.5)
-        self.assertEqual(figures["training, last epoch"]["ours"], 200)
-        # gemm's kernels are the vendor's; initcheck must see everything that writes.
+        self.assertEqual(self.compared()[0]["ratio"], 4.0)
+        self.assertEqual(self.part(record, "training")["knn"], 0.5)
+        self.assertIn("kNN 50.00 %", self.part(record, "training")["note"])
+        (counters,) = (self.folder / "out").glob("*-counters-augment.csv")
+        self.assertEqual(len(counters.read_text().splitlines()), 4)
+        table = counters.with_name(counters.name.replace("augment", "batchnorm")).read_text()
+        self.assertEqual((len(table.splitlines()), table.count("Kernel Name")), (13, 1))
+        for line in (self.toys / "counted").read_text().splitlines():
+            self.assertIn("--clock-control none", line)
+        # gemm's kernels are the vendor's; initcheck must see everything that writes, and is too slow for a training.
         ran = (self.toys / "sanitized").read_text().splitlines()
-        self.assertEqual(len(ran), 4)
+        order = [(line.split()[1], pathlib.Path(line.split()[-1]).name) for line in ran]
+        self.assertEqual({name for _, name in order[:4]}, {"device_elementwise", "device_training"})
+        self.assertEqual({tool for tool, _ in order[:4]}, {"memcheck", "racecheck"})
+        self.assertNotIn(("initcheck", "device_training"), order)
+        self.assertEqual(len(ran), 7)
+        for line in ran:
+            self.assertEqual("--report-api-errors no" in line, "memcheck" in line)
         self.assertFalse([line for line in ran if "device_gemm" in line])
         self.assertEqual([line for line in ran if "kns=simclr" not in line],
                          [line for line in ran if "--tool initcheck" in line])
@@ -131,7 +149,8 @@ class GpuCheck(unittest.TestCase):
         code, _, record = self.check(BUILD_CODE="2")
         self.assertEqual(code, 1)
         self.assertEqual(self.verdicts(record), {"configure": "passed", "build": "failed", "tests": "skipped",
-                                                 "sanitizers": "skipped", "benchmarks": "skipped", "training": "skipped"})
+                                                 "sanitizers": "skipped", "benchmarks": "skipped", "counters": "skipped",
+                                                 "training": "skipped"})
 
     def test_failed_and_skipped_tests(self):
         for name, state in (("CTEST_BAD", "failed"), ("CTEST_SKIP", "skipped")):  # with a GPU nothing may be skipped
@@ -142,7 +161,7 @@ class GpuCheck(unittest.TestCase):
             self.assertEqual(self.part(record, "tests")["tests"]["cuda_elementwise"], {"state": "Passed", "seconds": 0.53})
 
     def test_sanitizer_errors_and_limits(self):
-        code, _, record = self.check("--skip", "benchmarks,training,tests", SANITIZER_BAD="racecheck")
+        code, _, record = self.check("--skip", "benchmarks,counters,training,tests", SANITIZER_BAD="racecheck")
         part = self.part(record, "sanitizers")
         self.assertEqual((code, part["verdict"]), (1, "failed"))
         self.assertEqual(part["runs"]["racecheck"]["device_elementwise"]["state"], "failed")
@@ -163,12 +182,34 @@ class GpuCheck(unittest.TestCase):
         self.check("--only", "training", "--data", str(self.folder))
         _, _, record = self.check("--only", "benchmarks")
         self.assertEqual(list(self.verdicts(record)), ["configure", "build", "benchmarks", "training"])
-        self.assertEqual(len(record["figures"]), 2)
         self.assertEqual(record["cudnn"], "9.19.0")
-        _, _, record = self.check("--only", "benchmarks")  # in the place of the earlier ones
-        self.assertEqual(len(record["figures"]), 2)
         _, _, record = self.check("--only", "benchmarks", "--commit", "def")
         self.assertEqual(list(self.verdicts(record)), ["benchmarks"])
+
+    def test_benchmarks_that_hang_or_lack_time(self):
+        self.check("--only", "configure,build")
+        code, _, record = self.check("--only", "benchmarks", "--budget", "10")
+        part = self.part(record, "benchmarks")
+        self.assertEqual((code, part["verdict"]), (1, "cut off"))
+        self.assertIn("without batchnorm --views 1024", part["note"])
+        code, _, record = self.check("--only", "benchmarks", "--benchmark-limit", "2", PEER_HANGS="1")
+        part = self.part(record, "benchmarks")
+        self.assertEqual((code, part["verdict"]), (1, "failed"))
+        self.assertIn("it ran past 2 s", part["note"])
+        code, _, record = self.check("--only", "benchmarks")
+        self.assertEqual((code, self.part(record, "benchmarks")["verdict"]), (0, "passed"))
+        self.assertEqual(self.compared()[0]["ratio"], 4.0)
+
+    def compared(self):
+        (path,) = (self.folder / "out").glob("*-cuda.json")
+        return json.loads(path.read_text())["results"]
+
+    def test_counters_that_may_not_be_read(self):
+        self.check("--only", "configure,build")
+        code, _, record = self.check("--only", "counters", NCU_FORBIDDEN="1")
+        part = self.part(record, "counters")
+        self.assertEqual((code, part["verdict"]), (0, "skipped"))
+        self.assertIn("ERR_NVGPUCTRPERM", part["note"])
 
     def test_budget(self):
         code, _, record = self.check("--budget", "1")
@@ -181,20 +222,13 @@ class Reading(unittest.TestCase):
     """What gpu_check makes of the programs' output."""
 
     def setUp(self):
-        self.gpu_check = load("gpu_check")
-
-    def test_figures_are_paired_by_case(self):
-        ours = [{"case": "relu", "dtype": "bf16", "seconds": 1.0}, {"case": "relu", "dtype": "f32", "seconds": 2.0},
-                {"case": "step", "views": 64, "views_per_second": 300}, {"case": "no figure"}]
-        peers = [{"case": "relu", "dtype": "f32", "seconds": 5.0}, {"case": "step", "views": 128, "views_per_second": 100},
-                 {"case": "step", "views": 64, "views_per_second": 200, "torch": "2.11"}]
-        figures = self.gpu_check.pair("bench_toy", ours, peers)
-        self.assertEqual([(f["ours"], f["peer"], f["speedup"]) for f in figures],
-                         [(1.0, None, None), (2.0, 5.0, 2.5), (300, 200, 1.5)])
+        sys.path.insert(0, str(ROOT / "scripts"))
+        from gpu import tools
+        self.support = tools
 
     def test_verdicts_of_the_sanitizer(self):
         def verdict(code, output):
-            return self.gpu_check.sanitizer_verdict(self.gpu_check.Result(code, output, 3.0))[0]
+            return self.support.sanitizer_verdict(self.support.Result(code, output, 3.0))[0]
         self.assertEqual(verdict(0, "========= ERROR SUMMARY: 0 errors"), "passed")
         self.assertEqual(verdict(99, "========= ERROR SUMMARY: 1 error"), "failed")
         self.assertEqual(verdict(1, "========= ERROR SUMMARY: 0 errors"), "failed")  # the test itself
@@ -202,6 +236,30 @@ class Reading(unittest.TestCase):
         self.assertEqual(verdict(1, "========= Error: Device not supported."), "skipped")
         self.assertEqual(verdict(77, "skipped: there is no device"), "skipped")
         self.assertEqual(verdict(None, "anything"), "cut off")
+
+    def test_only_reports_about_our_kernels_count(self):
+        def verdict(*places, errors=None):
+            text = "========= COMPUTE-SANITIZER\n" + "".join(
+                f"========= Invalid __global__ write of size 4 bytes\n=========     at {place}\n"
+                "=========         Host Frame: simclr::kernels::conv2d_forward() [0x123] in device_conv2d\n=========\n"
+                for place in places) + f"========= ERROR SUMMARY: {errors or len(places)} errors\n"
+            return self.support.sanitizer_verdict(self.support.Result(99, text, 3.0))[0]
+        vendors, ours = "void cutlass::Kernel<T1>(T1::Params)+0x60", "void simclr::kernels::scale(float*)+0x60 in scale.cu:3"
+        self.assertEqual(verdict(vendors, vendors), "passed")
+        self.assertEqual(verdict(vendors, ours), "failed")
+        self.assertEqual(verdict(vendors, errors=2), "failed")  # the other is not shown
+        race = ("========= Error: Race reported between Write access at simclr::scale(float*)+0x80 in scale.cu:25\n"
+                "=========     and Read access at simclr::scale(float*)+0xa0 in scale.cu:32 [508 hazards]\n"
+                "=========\n========= RACECHECK SUMMARY: 1 hazard displayed (1 error, 0 warnings)\n")
+        result = self.support.Result(99, race, 3.0)
+        self.assertEqual(self.support.sanitizer_verdict(result)[0], "failed")
+        result.output = race.replace("simclr", "cudnn")
+        self.assertEqual(self.support.sanitizer_verdict(result)[0], "passed")
+        api = ("========= Uninitialized access by a copy\n=========     Host Frame: {} [0x1] in device_toy\n"
+               "========= ERROR SUMMARY: 1 error\n")
+        for name, state in (("simclr::Tensor::to", "failed"), ("cudnnCreate", "passed")):
+            result.output = api.format(name)
+            self.assertEqual(self.support.sanitizer_verdict(result)[0], state)
 
 
 @unittest.skipUnless(shutil.which("cmake") and pathlib.Path("/usr/include/catch2/catch.hpp").exists(),
