@@ -18,6 +18,7 @@ import argparse
 import datetime
 import os
 import pathlib
+import signal
 import sys
 import time
 
@@ -90,6 +91,7 @@ def main():
     if not args.data and (left_out := runs.NEED_DATA & set(args.what)):
         print(f"without --data, so without {' and '.join(sorted(left_out))}", flush=True)
         args.what = [name for name in args.what if name not in left_out]
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that what runs is ended too
     programs.limits.program, programs.limits.deadline = args.limit, time.monotonic() + args.budget
     try:
         versions = programs.versions(args.python, ask=not args.tiny)
