@@ -237,6 +237,7 @@ void run(const Options& o) {
   folder.clear();
   remove_weights(folder.path());
   folder.write("config.json", to_json(o, file, sets));
+  if (!sets.note.empty()) std::printf("%s\n", sets.note.c_str());
   std::printf("%s\n%s\nfiles in %s\n", file.describe().c_str(), sets.train->describe().c_str(), folder.path().c_str());
   Progress progress;
   const Session session{o, file, sets, device, folder, progress};

@@ -72,6 +72,7 @@ void run(const Options& o) {
   const simclr::Device device = open_device(o.compute);
   const EncoderFile file = open_encoder(o.weights);
   const Datasets sets = open_labelled(o.dataset, o.data_dir);
+  if (!sets.note.empty()) std::printf("%s\n", sets.note.c_str());
   std::printf("%s\n%s\n", file.describe().c_str(), sets.train->describe().c_str());
   file.encoder->to(device);
 

@@ -58,6 +58,11 @@ class LinearProbe(Labels):
         for result in first:
             self.assertEqual(sum(result["linear"]["confusion"]), 12)
 
+    def test_automatic_choice_is_told(self):
+        printed, figures = self.probe("--labels", "100", "--epochs", "1", data=("--data", self.data))
+        self.assertEqual(figures["dataset"], "cifar10")
+        self.assertIn(f"auto: CIFAR-10 found in {self.data} ", printed)
+
     def test_refused(self):
         unlabelled = write_pictures(self.folder / "unlabelled", 4)
         self.refused("linear_probe", self.weights, "--dataset", "folder", "--data", unlabelled, words=("no labels",))
@@ -86,6 +91,7 @@ class Finetune(Labels):
 
     def test_learns(self):
         printed = self.tune("--from-scratch")
+        self.assertIn("every fifth picture is kept for the evaluation", printed)
         table = printed[printed.index("  labels"):].splitlines()
         self.assertEqual(table[0].split(), ["labels", "images", "pre-trained", "%", "from", "scratch", "%"])
         rows = [line.split() for line in table[1:3]]

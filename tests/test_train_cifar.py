@@ -307,6 +307,42 @@ class DataSets(Base):
         self.assertIn("caf", json.loads((self.out / "config.json").read_text())["data"])
 
 
+class AutomaticDataSet(Base):
+    """--dataset auto, without and with --data."""
+
+    @unittest.skipUnless(os.path.isdir("/usr/share/datasets/fashion-mnist"), "Debian's Fashion-MNIST is not installed")
+    def test_a_run_keeps_the_set_that_was_found(self):
+        small = arguments(*SMALL, "--size", "8", "--limit", "16", "--no-evaluation")
+        first = self.launch(*small, "--out", self.out)
+        self.assertEqual((first.returncode, first.stderr), (0, ""))
+        self.assertIn("auto: no CIFAR-10 in data-cache, so Fashion-MNIST from ", first.stdout)
+        write_cifar10(self.folder / "data-cache")
+        config, again = self.out / "config.json", self.folder / "again"
+        for options in (("--config", config, "--out", again), ("--resume", "--out", self.out)):
+            done = self.launch(*options)
+            self.assertEqual((done.returncode, done.stderr), (0, ""))
+            self.assertIn("16 samples of Fashion-MNIST train: ", done.stdout)
+        self.assertEqual((again / "model.safetensors").read_bytes(), (self.out / "model.safetensors").read_bytes())
+        self.assertEqual((again / "config.json").read_text(), config.read_text())
+        self.assertIn("auto: CIFAR-10 found in data-cache ", self.launch(*small, "--out", self.folder / "new").stdout)
+
+    def test_a_folder_that_is_named(self):
+        """It is looked at, and nothing takes its place."""
+        cifar100 = self.folder / "cifar100" / "cifar-100-binary"
+        cifar100.mkdir(parents=True)
+        for name, count in (("train.bin", 40), ("test.bin", 12)):
+            (cifar100 / name).write_bytes(records(count, 2, name))
+        for kind, folder in (("cifar10", self.cifar10), ("cifar100", cifar100.parent),
+                             ("fashion-mnist", write_fashion_mnist(self.folder / "fashion"))):
+            with self.subTest(kind=kind):
+                self.train("--no-evaluation", "--overwrite", data=folder, kind="auto")
+                self.assertEqual(json.loads((self.out / "config.json").read_text())["dataset"], kind)
+        self.out = self.folder / "refused"
+        pictures = write_pictures(self.folder / "photos" / "cats", 2).parent
+        self.refused(data=pictures, kind="auto", words=(f"--data {pictures}: ", "--dataset folder"))
+        self.refused(data=self.folder / "nowhere", kind="auto", words=("nowhere: no such folder",))
+
+
 class BadDevices(Base):
     def test_unknown(self):
         self.refused("--device", "gpu", words=('"gpu" is not a device', "cuda:N"))

@@ -8,6 +8,7 @@
 #include <simclr/data/subset.h>
 
 #include <algorithm>
+#include <array>
 #include <cstdio>
 #include <filesystem>
 #include <iterator>
@@ -21,9 +22,20 @@ constexpr const char* download_folder = "data-cache";  // where scripts/download
 constexpr const char* fashion_folder = "/usr/share/datasets/fashion-mnist";
 constexpr std::int64_t holdout_every = 5;
 
-bool has_cifar10(const std::string& dir) {
-  return fs::exists(fs::path(dir) / "data_batch_1.bin") ||
-         fs::exists(fs::path(dir) / "cifar-10-batches-bin" / "data_batch_1.bin");
+/// A data set that is known by its files; one of them is there.
+struct KnownSet {
+  const char *kind, *name;
+  std::array<const char*, 2> files;
+};
+constexpr KnownSet known_sets[] = {
+    {"cifar10", "CIFAR-10", {"data_batch_1.bin", "cifar-10-batches-bin/data_batch_1.bin"}},
+    {"cifar100", "CIFAR-100", {"train.bin", "cifar-100-binary/train.bin"}},
+    {"fashion-mnist", "Fashion-MNIST", {"train-images-idx3-ubyte.gz", "train-images-idx3-ubyte"}}};
+
+bool holds(const std::string& dir, const KnownSet& set) {
+  std::error_code error;
+  return std::any_of(set.files.begin(), set.files.end(),
+                     [&](const char* file) { return fs::exists(fs::path(dir) / file, error); });
 }
 
 Datasets cifar10(const std::string& dir) {
@@ -93,12 +105,17 @@ Datasets open_datasets(const std::string& kind, const std::string& dir) {
   }
   SIMCLR_CHECK(kind == "auto", "--dataset \"", kind,
                "\" is not known; use auto, cifar10, cifar100, fashion-mnist or folder");
-  if (has_cifar10(place)) {
-    Datasets sets = cifar10(place);
-    sets.note = "auto: CIFAR-10 found in " + place + " (Fashion-MNIST: --dataset fashion-mnist)";
+  for (const KnownSet& set : known_sets) {
+    if ((dir.empty() && set.kind != std::string("cifar10")) || !holds(place, set)) continue;
+    Datasets sets = open_datasets(set.kind, place);
+    sets.note = "auto: " + std::string(set.name) + " found in " + place + " (to choose another set: --dataset)";
     return sets;
   }
-  SIMCLR_CHECK(fs::is_directory(fashion_folder), "auto: no CIFAR-10 in ", place, " and no Fashion-MNIST in ",
+  std::error_code error;
+  SIMCLR_CHECK(dir.empty() || fs::is_directory(dir, error), "--data ", dir, ": no such folder");
+  SIMCLR_CHECK(dir.empty(), "--data ", dir,
+               ": holds neither CIFAR-10, CIFAR-100 nor Fashion-MNIST; add --dataset folder if it holds pictures");
+  SIMCLR_CHECK(fs::is_directory(fashion_folder, error), "auto: no CIFAR-10 in ", place, " and no Fashion-MNIST in ",
                fashion_folder, "; run scripts/download cifar10, or apt-get install dataset-fashion-mnist");
   Datasets sets = fashion_mnist(fashion_folder);
   sets.note = "auto: no CIFAR-10 in " + place + ", so Fashion-MNIST from " + fashion_folder +

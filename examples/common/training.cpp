@@ -59,6 +59,7 @@ Training make_training(const TrainingOptions& options, const std::function<void(
   t.compute = choose_compute(options);
   if (options.threads > 0) simclr::set_threads(options.threads);
   t.sets = open_datasets(options.dataset, options.data_dir);
+  t.options.dataset = t.sets.kind;  // not auto: a run that goes on or is repeated finds the same set
   if (!t.sets.note.empty()) std::printf("%s\n", t.sets.note.c_str());
   if (options.limit > 0) t.sets.train = data::spread(t.sets.train, options.limit);
   cache_decoded(t.sets, options.cache_gb, options.cache_dir);
