@@ -142,7 +142,7 @@ class Report(PagesTest):
             self.assertIn("class 3", seen["cell_texts"])
             self.assertIn("80", seen["cell_texts"])
             self.assertIn("Finished: 4 of 4 epochs, 120 steps, 11 s of training.", seen["text"])
-            self.assertIn("train_cifar --config config.json", seen["text"])
+            self.assertRegex(seen["text"], r"train_cifar --config \S+/config\.json --out runs/again")
             self.assertRegex(seen["text"], r"augmentation\.crop_area\s+0\.2, 1\b")
 
     def test_map_and_neighbours(self):

@@ -1,9 +1,12 @@
 """What train_cifar leaves to look at: the report and the event file of a whole run, of one that was interrupted and
 resumed, of one epoch, of unlabelled pictures, and of one without evaluation. TRAIN_CIFAR names the built program."""
 import collections
+import html
 import json
 import os
 import pathlib
+import re
+import shlex
 import shutil
 import signal
 import struct
@@ -130,6 +133,19 @@ class RunPages(PagesTest):
             self.assertEqual(seen["charts"]["loss"]["curves"][0], [EPOCHS * STEPS] * 2)
             self.assertEqual(seen["charts"]["loss"]["marks"], 1)
             self.assertEqual(len(seen["rows"]), 10)
+
+    def test_the_command_that_repeats_the_run(self):
+        """From where it was begun, its paths being relative."""
+        options = self.command("my run", "--epochs", "1", "--data", self.data.name, "--out", "my run")
+        subprocess.run(options, cwd=self.folder, env=ENVIRONMENT, check=True, capture_output=True, timeout=300)
+        page = (self.folder / "my run" / "report.html").read_text()
+        program, *command = shlex.split(html.unescape(re.search('<pre class="command">(.*?)</pre>', page)[1]))
+        self.assertEqual((program, command[-2:]), ("train_cifar", ["--out", "runs/again"]))
+        done = subprocess.run([PROGRAM, *command], cwd=self.folder, env=ENVIRONMENT, capture_output=True, text=True,
+                              timeout=300)
+        self.assertEqual((done.returncode, done.stderr), (0, ""))
+        weights = [self.folder / run / "model.safetensors" for run in ("my run", "runs/again")]
+        self.assertEqual(weights[0].read_bytes(), weights[1].read_bytes())
 
     def test_event_files(self):
         python = VENV if VENV.exists() else sys.executable

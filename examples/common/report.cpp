@@ -26,7 +26,7 @@ Json read_config(const std::string& path) {
 }  // namespace
 
 void write_report(const std::string& folder, const ReportMaterial& material) {
-  ReportInput in{read_config(folder + "/config.json"), {}, material};
+  ReportInput in{folder, read_config(folder + "/config.json"), {}, material};
   const auto batch = static_cast<std::int64_t>(number_of(in.config, "batch_size").value_or(0));
   in.history = read_history(read_run_log(folder + "/log.jsonl"), batch);
   Json charts = charts_json(in.history, in.config);

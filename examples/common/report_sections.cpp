@@ -2,6 +2,7 @@
 
 #include "common/progress.h"
 #include "common/report_html.h"
+#include "common/run_folder.h"
 
 #include <simclr/nn/losses.h>
 
@@ -216,12 +217,14 @@ std::string curves_html(const ReportInput& in, const Json& charts) {
 std::string settings_html(const ReportInput& in) {
   const std::string version =
       in.config.contains("version") ? " It was made by libsimclr " + setting_text(in.config["version"]) + "." : "";
-  return section_html("settings", "Settings, and how to repeat the run",
-                      "<div class=\"card\"><p>With the <code>config.json</code> that lies beside this page:</p>\n"
-                      "<pre class=\"command\">train_cifar --config config.json --out runs/again</pre>\n"
-                      "<p class=\"caption\">The same machine, build, seed and number of threads give the same bits." +
-                          version + "</p>\n<dl class=\"settings\">\n" + setting_rows(in.config, "") +
-                          "</dl>\n<details><summary>config.json, to copy</summary><pre>" +
-                          escape_html(in.config.dump(2, ' ', false, Json::error_handler_t::replace)) +
-                          "</pre></details></div>\n");
+  return section_html(
+      "settings", "Settings, and how to repeat the run",
+      "<div class=\"card\"><p>From the folder in which the run was begun:</p>\n<pre class=\"command\">"
+      "train_cifar --config " +
+          escape_html(shell_quoted(in.folder + "/config.json")) +
+          " --out runs/again</pre>\n"
+          "<p class=\"caption\">The same machine, build, seed and number of threads give the same bits." +
+          version + "</p>\n<dl class=\"settings\">\n" + setting_rows(in.config, "") +
+          "</dl>\n<details><summary>config.json, to copy</summary><pre>" +
+          escape_html(in.config.dump(2, ' ', false, Json::error_handler_t::replace)) + "</pre></details></div>\n");
 }

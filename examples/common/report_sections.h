@@ -7,6 +7,7 @@
 
 /// All that a report is made of.
 struct ReportInput {
+  std::string folder;  // of the run
   nlohmann::ordered_json config;
   RunHistory history;
   const ReportMaterial& material;
