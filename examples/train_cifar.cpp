@@ -118,15 +118,15 @@ void train(Training& t, RunState& state, RunCheckpoints& checkpoints, const Eval
     if (const std::string line = cache_line(t.sets); !line.empty() && !std::exchange(cache_told, true)) {
       progress.message(line);
     }
-    const bool evaluated_next = shown.epoch == r.epochs && t.options.evaluate;
-    bool best = false;
-    if (t.options.knn_every > 0 && shown.epoch % t.options.knn_every == 0 && !evaluated_next) {
+    const bool last = shown.epoch == r.epochs;
+    bool best = last && !state.best;  // none was looked at before
+    if (t.options.knn_every > 0 && (last || shown.epoch % t.options.knn_every == 0)) {
       const double score = monitor(t, evaluation, shown.epoch, run, progress).value_or(-loss);
       best = score > state.best.value_or(-HUGE_VAL);
       if (best) state.best = score;
     }
     state = {.epoch = shown.epoch, .seconds = state.seconds, .log_bytes = run.log_bytes(), .best = state.best};
-    if (best || state.epoch == r.epochs) checkpoints.save(state, best);
+    if (best || last) checkpoints.save(state, best);
   }
   progress.message("trained " + counted(r.epochs, "epoch") + " in " + duration_text(state.seconds));
   if (profile) progress.message(profile->table());
@@ -164,7 +164,7 @@ void evaluate_run(const Training& t, const RunState& state, const EvaluationOpti
     std::printf("%s, so no accuracy\n", classes == 0   ? "no labels"
                                         : classes == 1 ? "a single class"
                                                        : "too few pictures to hold some out");
-    monitor(t, evaluation, o.recipe.epochs, run, progress);
+    if (o.knn_every == 0) monitor(t, evaluation, o.recipe.epochs, run, progress);  // else the last epoch was measured
     return;
   }
   std::printf("evaluating the trained and the untrained encoder on %lld test images\n",

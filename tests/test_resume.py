@@ -161,6 +161,7 @@ class Resume(Base):
         names = {path.name for path in (self.out / "checkpoints").iterdir()}
         self.assertEqual(names, {"best.safetensors", "step-00000020.safetensors", "step-00000021.safetensors"})
         knn = [entry for entry in entries(self.out) if entry["event"] == "knn"]
+        self.assertEqual([entry["epoch"] for entry in knn], [1, 2, 3])
         best = max(knn, key=lambda entry: entry["top1"])  # of equal ones the first
         metadata, tensors = load_safetensors(self.out / "checkpoints" / "best.safetensors")
         self.assertEqual(json.loads(metadata["run"])["epoch"], best["epoch"])
@@ -170,6 +171,18 @@ class Resume(Base):
         self.assertIn("going on after 20 of 21 steps", self.good("--resume", "--out", self.out))
         self.assertEqual(self.newest(self.out)["best"], best["top1"])
         self.same_as_whole_weights()
+
+    def test_a_finished_run_has_a_best_checkpoint(self):
+        """However seldom it is looked at; the last epoch, too, may be the best."""
+        for every, looked_at in (("100", [3]), ("2", [2, 3]), ("0", [])):
+            with self.subTest(every=every):
+                self.good(*self.changed("--knn-every", every), "--out", self.out, "--overwrite")
+                scores = {entry["epoch"]: entry["top1"] for entry in entries(self.out) if entry["event"] == "knn"}
+                self.assertEqual(list(scores), looked_at)
+                metadata, _ = load_safetensors(self.out / "checkpoints" / "best.safetensors")
+                state = json.loads(metadata["run"])
+                self.assertEqual((state["epoch"], state.get("best")),
+                                 max(scores.items(), key=lambda item: item[1]) if scores else (3, None))
 
     def test_damaged_checkpoints(self):
         self.good(*self.options, "--out", self.out, "--checkpoint-minutes", "0")

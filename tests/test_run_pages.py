@@ -94,9 +94,9 @@ class RunPages(PagesTest):
         for seen in self.each("whole"):
             self.assertIn(f"Finished: 3 of 3 epochs, {3 * STEPS} steps", seen["text"])
             self.assertEqual(seen["charts"]["loss"]["curves"][0], [3 * STEPS, 3 * STEPS])
-            self.assertEqual(seen["charts"]["knn"]["dots"], 2 + 1)
-            self.assertEqual(seen["charts"]["rank"]["dots"], 3)
-            self.assertEqual(seen["charts"]["uniformity"]["dots"], 2)
+            self.assertEqual(seen["charts"]["knn"]["dots"], 3 + 1)
+            self.assertEqual(seen["charts"]["rank"]["dots"], 3 + 1)
+            self.assertEqual(seen["charts"]["uniformity"]["dots"], 3)
             self.assertEqual((len(seen["rows"]), seen["cells"]), (10, 100))
             self.assertEqual((seen["maps"], seen["colours"]), ([12, 12], 10))  # as many test pictures
             self.assertEqual(seen["charts"]["loss"]["legend"][:2], ["each step", "smoothed"])

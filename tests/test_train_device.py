@@ -27,7 +27,7 @@ class OnDevice(test_train_cifar.Base):
         self.assertEqual(len(losses), 6)
         self.assertTrue(all(0 < loss < 10 for loss in losses))
         events = [entry["event"] for entry in self.log()]
-        self.assertEqual((events.count("knn"), events.count("evaluation")), (2, 1))
+        self.assertEqual((events.count("knn"), events.count("evaluation")), (3, 1))
         _, tensors = load_safetensors(self.out / "model.safetensors")
         self.assertEqual({dtype for dtype, _, _ in tensors.values()}, {"F32"})
 

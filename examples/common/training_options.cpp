@@ -200,7 +200,9 @@ bool parse_command_line(int argc, char** argv, TrainingOptions& o) {
   app.add_option("--rotation-degrees", a.rotation_degrees, "Angles from -x to x")->group(group);
 
   group = "Evaluation";
-  app.add_option("--knn-every", o.knn_every, "Epochs between kNN evaluations during training; 0: none")->group(group);
+  app.add_option("--knn-every", o.knn_every,
+                 "Epochs between kNN evaluations during training, the last one besides; 0: none")
+      ->group(group);
   app.add_option("--knn-samples", o.knn_samples, "Training images that those compare with")->group(group);
   app.add_option("--knn-k", o.knn_k, "Neighbours that vote")->group(group);
   app.add_option("--knn-temperature", o.knn_temperature, "A neighbour's vote weighs exp(similarity / temperature)")
