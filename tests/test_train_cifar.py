@@ -381,6 +381,12 @@ class BadOptions(Base):
     def test_unknown(self):
         self.refused("--foo", words=("--foo", "see train_cifar --help"))
         self.refused("--overwrite", "surplus", words=("surplus",))
+        for words, near in (("--epoch 3", "--epochs"), ("--batch_size=8", "--batch-size"), ("-lr 3", "--lr"),
+                            ("--no-evaluate", "--no-evaluation"), ("--frobnicate 1", None)):
+            with self.subTest(words=words):
+                done = self.launch("--out", self.out, *words.split())
+                hint = f" (did you mean {near}?)" if near else ""
+                self.check_failed(done, f"train_cifar: not expected: {words}{hint}; see train_cifar --help\n")
         self.check_failed(self.launch("--epochs"), "--epochs")
         self.check_failed(self.launch("--preset"), "--preset")
 

@@ -1,5 +1,7 @@
 #include "common/command_line.h"
 
+#include "common/nearest_name.h"
+
 #include <simclr/core/context.h>
 #include <simclr/core/error.h>
 #include <simclr/core/parallel.h>
@@ -7,16 +9,41 @@
 #include <simclr/simclr.h>
 #include <nlohmann/json.hpp>
 
+#include <algorithm>
 #include <cstdio>
 #include <exception>
 
 using simclr::Device;
 using simclr::DeviceType;
 
+namespace {
+
+/// CLI11's own message has the words from the last to the first, and no suggestion.
+[[noreturn]] void fail_unknown(const CLI::App& app) {
+  std::vector<std::string> names;
+  for (const CLI::Option* option : app.get_options()) {
+    for (const std::string& name : option->get_lnames()) names.push_back(name);
+  }
+  std::string words, near;
+  for (const std::string& word : app.remaining()) {
+    words += " " + word;
+    const std::size_t begin = word.find_first_not_of('-');
+    if (!near.empty() || begin == 0 || begin == std::string::npos) continue;
+    near = nearest_name(word.substr(begin, word.find('=') - begin), names);
+  }
+  std::replace(words.begin(), words.end(), '\n', ' ');
+  simclr::fail("not expected:", words, near.empty() ? "" : " (did you mean --" + near + "?)", "; see ", app.get_name(),
+               " --help");
+}
+
+}  // namespace
+
 bool parse(CLI::App& app, int argc, char** argv) {
   app.set_version_flag("--version", SIMCLR_VERSION);
   try {
     app.parse(argc, argv);
+  } catch (const CLI::ExtrasError&) {
+    fail_unknown(app);
   } catch (const CLI::ParseError& e) {
     if (e.get_exit_code() == 0) {  // --help and --version
       app.exit(e);

@@ -1,6 +1,7 @@
 #include "common/training_config.h"
 
 #include "common/command_line.h"
+#include "common/nearest_name.h"
 
 #include <simclr/core/error.h>
 #include <simclr/simclr.h>
@@ -145,19 +146,20 @@ struct Writer {
   }
 };
 
-/// Edits (insert, remove, replace a letter) from one word to another.
-std::size_t distance(const std::string& a, const std::string& b) {
-  std::vector<std::size_t> row(b.size() + 1);
-  for (std::size_t j = 0; j <= b.size(); ++j) row[j] = j;
-  for (std::size_t i = 1; i <= a.size(); ++i) {
-    std::size_t diagonal = std::exchange(row[0], i);
-    for (std::size_t j = 1; j <= b.size(); ++j) {
-      const std::size_t replaced = diagonal + (a[i - 1] != b[j - 1]);
-      diagonal = row[j];
-      row[j] = std::min({row[j] + 1, row[j - 1] + 1, replaced});
-    }
+/// Every key, "augmentation.hue" for one in a group; those of `group` first.
+std::vector<std::string> all_keys(const std::string& group) {
+  Writer writer;
+  TrainingOptions o;
+  visit(writer, o);
+  std::vector<std::string> keys;
+  for (const auto& [key, value] : writer.out.items()) {
+    keys.push_back(key);
+    if (!value.is_object()) continue;
+    for (const auto& inner : value.items()) keys.push_back(key + "." + inner.key());
   }
-  return row.back();
+  std::stable_partition(keys.begin(), keys.end(),
+                        [&](const std::string& key) { return key.substr(0, key.find('.') + 1) == group; });
+  return keys;
 }
 
 /// A configuration's own text in an error's line.
@@ -171,7 +173,9 @@ std::string printable(std::string text) {
 
 class Reader {
  public:
-  Reader(const ordered_json& in, std::string where) : in_(in), where_(std::move(where)) {}
+  /// `group`: "augmentation." for the keys in it, empty for those outside.
+  Reader(const ordered_json& in, std::string where, std::string group = "")
+      : in_(in), where_(std::move(where)), group_(std::move(group)) {}
 
   void operator()(const char* key, std::string& value) {
     if (const ordered_json* j = find(key)) {
@@ -214,7 +218,7 @@ class Reader {
     const ordered_json* j = find(key);
     if (!j) return;
     if (!j->is_object()) refuse(key, *j, "must be an object");
-    Reader inner(*j, where_ + ": " + key);
+    Reader inner(*j, where_ + ": " + key, key + std::string("."));
     body(inner);
     inner.check_unknown();
   }
@@ -222,11 +226,14 @@ class Reader {
   void check_unknown() const {
     for (const auto& [key, value] : in_.items()) {
       if (known_.contains(key)) continue;
-      const auto nearest =
-          std::min_element(known_.begin(), known_.end(), [&unknown = key](const auto& a, const auto& b) {
-            return distance(unknown, a) < distance(unknown, b);  // clang 14 does not capture what a declaration unpacks
-          });
-      simclr::fail(where_, ": \"", printable(key), "\" is not known; did you mean \"", *nearest, "\"?");
+      const std::string near = nearest_name(key, all_keys(group_));
+      std::string hint;
+      if (!near.empty()) {
+        const bool here = near.starts_with(group_);
+        hint = "; did you mean \"" + (here ? near.substr(group_.size()) : near) + "\"" +
+               (here ? "" : " outside of this group") + "?";
+      }
+      simclr::fail(where_, ": \"", printable(key), "\" is not known", hint);
     }
   }
 
@@ -265,7 +272,7 @@ class Reader {
   }
 
   const ordered_json& in_;
-  std::string where_;
+  std::string where_, group_;
   std::set<std::string> known_;
 };
 
