@@ -133,6 +133,7 @@ class Finetune(Labels):
         names = {"config.json", "log.jsonl", "labels-25.safetensors", "labels-100.safetensors"}
         self.assertEqual({path.name for path in self.out.iterdir()}, names)
         metadata, tuned = load_safetensors(self.out / "labels-100.safetensors")
+        self.refused("embed", self.out, self.classes, words=(f"give one of its files, such as {self.out}/labels-100.",))
         finetuned = json.loads(metadata["finetuned"])
         self.assertEqual(finetuned, {"dataset": "folder", "percent": 100.0, "classes": ["class0", "class1", "class2"]})
         before, original = load_safetensors(self.weights / "model.safetensors")

@@ -27,6 +27,12 @@ fs::path weights_of(const std::string& run_or_file) {
   if (fs::exists(path / weights_file, error)) return path / weights_file;
   const auto checkpoints = nn::CheckpointFolder(path / checkpoint_folder).list();
   if (!checkpoints.empty()) return checkpoints.front().path;
+  std::vector<std::string> others;  // such as finetune's
+  for (const auto& entry : fs::directory_iterator(path, error)) {
+    if (entry.path().extension() == ".safetensors") others.push_back(entry.path().string());
+  }
+  SIMCLR_CHECK(others.empty(), run_or_file, ": holds no ", weights_file, "; give one of its files, such as ",
+               *std::min_element(others.begin(), others.end()));
   SIMCLR_CHECK(!fs::exists(path / "config.json", error), run_or_file,
                ": this run has no weights yet; wait for its first checkpoint, or train it again");
   simclr::fail(run_or_file, ": holds no run: there is neither ", weights_file, " nor a checkpoint in it");
