@@ -19,11 +19,10 @@ struct Datasets {
   std::vector<std::shared_ptr<const simclr::data::DecodedCache>> caches = {};  // of train and test, where they have one
 };
 
-/// `kind`: auto, cifar10, cifar100, fashion-mnist or folder. `dir` is where it lies; empty: the usual places. auto takes
-/// what it finds in `dir`; without one CIFAR-10, else Fashion-MNIST; the result's `kind` says which. A folder with train/
-/// and test/ inside is taken as split; else a fifth of a labelled folder is kept for evaluation. Pictures of a single
-/// class count as unlabelled.
-/// Throws simclr::Error with what is missing and how to get it.
+/// `kind`: auto, cifar10, cifar100, fashion-mnist or folder. `dir` is where it lies; empty: the usual places. auto
+/// takes what it finds in `dir`; without one CIFAR-10, else Fashion-MNIST; the result's `kind` says which. A folder
+/// with train/ and test/ inside is taken as split; else a fifth of a labelled folder is kept for evaluation. Pictures
+/// of a single class count as unlabelled. Throws simclr::Error with what is missing and how to get it.
 Datasets open_datasets(const std::string& kind, const std::string& dir);
 
 /// The same, for programs that need labels to train and to test on. Throws simclr::Error where there are none.
