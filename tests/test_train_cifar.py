@@ -14,7 +14,7 @@ import tempfile
 import termios
 import unittest
 
-from support.tiny_data import load_safetensors, records, write_cifar10, write_fashion_mnist, write_pictures
+from support.tiny_data import load_safetensors, write_cifar10
 
 PROGRAM = os.environ.get("TRAIN_CIFAR", "")
 SMALL = ("--width", "4", "--batch-size", "8", "--epochs", "1", "--threads", "1", "--probe-epochs", "2",
@@ -234,115 +234,6 @@ class Works(Base):
         self.assertNotIn("untrained", done.stdout)
 
 
-class DataSets(Base):
-    def test_cifar100(self):
-        folder = self.folder / "cifar100" / "cifar-100-binary"
-        folder.mkdir(parents=True)
-        for name, count in (("train.bin", 40), ("test.bin", 12)):
-            (folder / name).write_bytes(records(count, 2, name))
-        output = self.train("--preset", "lightly", "--optimizer", "adamw", kind="cifar100", data=folder.parent)
-        self.assertIn("kNN top-1", output)
-        self.assertNotIn("most often taken for", output)  # a hundred rows are not printed
-        self.assertEqual(len(self.log()[-1]["trained"]["linear"]["recall"]), 100)
-
-    def test_fashion_mnist(self):
-        folder = write_fashion_mnist(self.folder / "fashion")
-        output = self.train("--preset", "google", "--warmup-epochs", "1", kind="fashion-mnist", data=folder)
-        self.assertIn("linear top-1", output)
-        config = json.loads((self.out / "config.json").read_text())
-        self.assertEqual((config["augmentation"]["size"], config["augmentation"]["channels"]), (28, 1))
-        self.assertEqual(config["optimizer"], "lars")
-        self.assertEqual(load_safetensors(self.out / "model.safetensors")[1]["encoder.conv1.weight"][1].count(1), 1)
-
-    def test_labelled_folder_with_a_corrupt_picture(self):
-        folder = self.folder / "labelled"
-        for label, name in enumerate(("cats", "dogs", "owls")):
-            write_pictures(folder / name, 10, 3 * label)
-        broken = [folder / "dogs" / "03.png", folder / "owls" / "05.png"]  # the latter is held out for the evaluation
-        for path in broken:
-            path.write_bytes(path.read_bytes()[:200])
-        done = self.run_on(folder, "folder", "--epochs", "2", "--knn-every", "1")
-        self.assertEqual(done.returncode, 0, done.stderr)
-        warnings = done.stderr.splitlines()
-        self.assertEqual(len(warnings), 2, warnings)  # each picture once, however often it is tried
-        for path, line in zip(broken, warnings):
-            self.assertTrue(line.startswith(f"warning: {path}: ") and line.endswith(" (sample skipped)"), line)
-        self.assertIn("1 sample could not be read, and others were taken instead", done.stdout)
-        self.assertRegex(done.stdout, r"\n  dogs +\d+\.\d\d")
-        log = self.log()
-        self.assertEqual([entry["skipped_samples"] for entry in log if entry["event"] == "epoch"], [1, 1])
-        self.assertEqual(log[-1]["trained"]["knn"]["count"], 5)
-        self.assertIn("measured on 5 of 6 test images; the others could not be read", done.stdout)
-
-    def test_unlabelled_folder(self):
-        folder = write_pictures(self.folder / "unlabelled", 20)
-        output = self.train("--size", "16", "--knn-every", "1", "--head-layers", "3", "--arch", "resnet34",
-                            kind="folder", data=folder)
-        self.assertIn("no labels, so no accuracy", output)
-        self.assertNotIn("kNN", output)
-        self.assertEqual([entry for entry in self.log() if entry["event"] == "evaluation" or "top1" in entry], [])
-        self.assertTrue((self.out / "model.safetensors").is_file())
-
-    def test_profile(self):
-        quick = ("--no-evaluation", "--knn-every", "0", "--limit", "40", "--overwrite")
-        self.assertNotIn("ms a step", self.train(*quick))
-        output = self.train(*quick, "--profile")
-        rows = re.findall(r"^(\S.*?) +(\d+\.\d) +(\d+\.\d{3}) +\d+\.\d %$", output, re.MULTILINE)
-        times = {name: float(ms) for name, calls, ms in rows}
-        self.assertIn("steps: 3", output)  # of 5; two warm up
-        self.assertLess({"conv2d forward", "batchnorm apply", "nt_xent backward", "optimizer sgd", "wait for views", "other",
-                         "all"}, set(times))
-        self.assertAlmostEqual(sum(times.values()), 2 * times["all"], delta=0.02 * times["all"])
-
-    def test_folder_too_small_to_hold_pictures_out(self):
-        folder = self.folder / "few"
-        for name in ("cats", "dogs"):
-            write_pictures(folder / name, 2)
-        self.assertIn("too few pictures", self.train("--batch-size", "2", kind="folder", data=folder))
-
-    def test_folder_name_that_is_not_utf8(self):
-        folder = self.folder / os.fsdecode(b"caf\xe9")
-        write_cifar10(folder)
-        self.train("--no-evaluation", data=folder)
-        self.assertIn("caf", json.loads((self.out / "config.json").read_text())["data"])
-
-
-class AutomaticDataSet(Base):
-    """--dataset auto, without and with --data."""
-
-    @unittest.skipUnless(os.path.isdir("/usr/share/datasets/fashion-mnist"), "Debian's Fashion-MNIST is not installed")
-    def test_a_run_keeps_the_set_that_was_found(self):
-        small = arguments(*SMALL, "--size", "8", "--limit", "16", "--no-evaluation")
-        first = self.launch(*small, "--out", self.out)
-        self.assertEqual((first.returncode, first.stderr), (0, ""))
-        self.assertIn("auto: no CIFAR-10 in data-cache, so Fashion-MNIST from ", first.stdout)
-        write_cifar10(self.folder / "data-cache")
-        config, again = self.out / "config.json", self.folder / "again"
-        for options in (("--config", config, "--out", again), ("--resume", "--out", self.out)):
-            done = self.launch(*options)
-            self.assertEqual((done.returncode, done.stderr), (0, ""))
-            self.assertIn("16 samples of Fashion-MNIST train: ", done.stdout)
-        self.assertEqual((again / "model.safetensors").read_bytes(), (self.out / "model.safetensors").read_bytes())
-        self.assertEqual((again / "config.json").read_text(), config.read_text())
-        self.assertIn("auto: CIFAR-10 found in data-cache ", self.launch(*small, "--out", self.folder / "new").stdout)
-
-    def test_a_folder_that_is_named(self):
-        """It is looked at, and nothing takes its place."""
-        cifar100 = self.folder / "cifar100" / "cifar-100-binary"
-        cifar100.mkdir(parents=True)
-        for name, count in (("train.bin", 40), ("test.bin", 12)):
-            (cifar100 / name).write_bytes(records(count, 2, name))
-        for kind, folder in (("cifar10", self.cifar10), ("cifar100", cifar100.parent),
-                             ("fashion-mnist", write_fashion_mnist(self.folder / "fashion"))):
-            with self.subTest(kind=kind):
-                self.train("--no-evaluation", "--overwrite", data=folder, kind="auto")
-                self.assertEqual(json.loads((self.out / "config.json").read_text())["dataset"], kind)
-        self.out = self.folder / "refused"
-        pictures = write_pictures(self.folder / "photos" / "cats", 2).parent
-        self.refused(data=pictures, kind="auto", words=(f"--data {pictures}: ", "--dataset folder"))
-        self.refused(data=self.folder / "nowhere", kind="auto", words=("nowhere: no such folder",))
-
-
 class BadDevices(Base):
     def test_unknown(self):
         self.refused("--device", "gpu", words=('"gpu" is not a device', "cuda:N"))
@@ -416,51 +307,6 @@ class BadOptions(Base):
         done = self.launch("--version")
         self.assertEqual((done.returncode, done.stderr), (0, ""))
         self.assertRegex(done.stdout, r"\A\d+\.\d+\.\d+\n\Z")
-
-
-class BadData(Base):
-    def bad_cifar10(self, name, change):
-        folder = write_cifar10(self.folder / self.id().rsplit(".", 1)[1])
-        path = folder / name
-        path.write_bytes(change(path.read_bytes()))
-        self.refused(data=folder, words=(str(path),))
-
-    def test_missing_folder(self):
-        missing = self.folder / "nowhere"
-        self.refused(data=missing, words=(str(missing),))
-        for kind in ("cifar100", "fashion-mnist", "folder"):
-            self.refused(data=missing, kind=kind, words=(str(missing),))
-
-    def test_truncated(self):
-        self.bad_cifar10("data_batch_1.bin", lambda data: data[:-100])
-
-    def test_empty_file(self):
-        self.bad_cifar10("data_batch_3.bin", lambda data: b"")
-
-    def test_wrong_label(self):
-        self.bad_cifar10("test_batch.bin", lambda data: bytes([77]) + data[1:])
-
-    def test_missing_test_batch(self):
-        folder = write_cifar10(self.folder / "no-test")
-        (folder / "test_batch.bin").unlink()
-        self.refused(data=folder, words=("test_batch.bin", str(folder)))
-
-    def test_folder_without_pictures(self):
-        folder = self.folder / "empty"
-        folder.mkdir()
-        (folder / "readme.txt").write_text("none here")
-        self.refused(data=folder, kind="folder", words=(str(folder), "no .jpg"))
-
-    def test_all_pictures_corrupt(self):
-        folder = write_pictures(self.folder / "corrupt", 16)
-        for path in folder.iterdir():
-            path.write_bytes(path.read_bytes()[:100])
-        done = self.run_on(folder, "folder")
-        self.assertEqual(done.returncode, 1)
-        *warnings, last = done.stderr.splitlines()
-        self.assertTrue(all(line.startswith("warning: ") and str(folder) in line for line in warnings), warnings)
-        self.assertRegex(last, r"\Atrain_cifar: .*of 16 samples cannot be read.*" + re.escape(str(folder)))
-        self.check_no_partial_files(self.out)
 
 
 class Output(Base):
