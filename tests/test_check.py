@@ -45,12 +45,12 @@ class Check(unittest.TestCase):
         cls.folder = pathlib.Path(folder.name)
         cls.data = write_set(cls.folder / "data", gradient)
 
-    def check(self, *options, data=None):
+    def check(self, *options, data=None, stderr=""):
         chosen = SMALL | {"--data": str(data or self.data)} | dict(zip(options[::2], options[1::2]))
         done = subprocess.run([PROGRAM, "--check", *(part for pair in chosen.items() for part in pair)],
                               stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=300, cwd=self.folder,
                               env=ENVIRONMENT)
-        self.assertEqual(done.stderr, "")
+        self.assertEqual(done.stderr, stderr)
         return done
 
     def finds(self, expected, *options, only=True, **more):
@@ -96,6 +96,14 @@ class Check(unittest.TestCase):
         done = self.check("--out", str(sheet.parent))
         self.assertEqual(done.returncode, 0, done.stdout)
         self.assertRegex(done.stdout, rf"\nviews: .*; they cannot be drawn: .*{sheet}.*\n")
+
+    def test_a_folder_that_cannot_be_made(self):
+        taken = self.folder / "taken"
+        taken.write_text("mine")
+        done = self.check("--out", str(taken / "x"),
+                          stderr=f"train_cifar: --out {taken}/x: cannot make this folder: Not a directory\n")
+        self.assertEqual(done.returncode, 1, done.stdout)
+        self.assertNotIn("checking ", done.stdout)  # which takes its time
 
     def test_stem(self):
         self.finds({"stem": ("imagenet stem leaves 1 x 1 cells of a view of 12", "--stem cifar")}, "--stem", "imagenet")

@@ -247,6 +247,7 @@ class Nearest(Base):
     def test_refused(self):
         picture = self.pictures / "class0/00.png"
         self.refused("nearest", self.weights, self.folder / "no.png", self.pictures, words=("no.png",))
+        self.refused("nearest", self.weights, self.pictures, self.pictures, words=(f"{self.pictures}: not a picture file",))
         self.refused("nearest", self.weights, self.weights / "config.json", self.pictures, words=("config.json",))
         self.refused("nearest", self.weights, picture, self.pictures, "--k", "0", words=("--k 0",))
         self.refused("nearest", self.weights, picture, self.pictures, "--features", self.weights, words=("files.txt",))

@@ -2,13 +2,13 @@
 
 #include "common/progress.h"
 #include "common/report_material.h"
+#include "common/run_folder.h"
 
 #include <simclr/nn/losses.h>
 
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
-#include <filesystem>
 
 using simclr::Tensor;
 namespace data = simclr::data;
@@ -105,10 +105,10 @@ void print_cost(const CostFigures& c, const Training& t) {
 
 int check_run(const TrainingOptions& options, const std::function<void(const std::string&)>& on_warning) {
   using Clock = std::chrono::steady_clock;
+  if (!options.out.empty()) make_folder(options.out);
   Training t = make_training(options, on_warning);
   const Recipe& r = t.options.recipe;
   std::printf("checking %s\n", t.sets.train->describe().c_str());
-  if (!options.out.empty()) std::filesystem::create_directories(options.out);
   const std::string sheet = write_views((options.out.empty() ? "" : options.out + "/") + "check-views.png", t);
 
   CheckFigures figures;

@@ -70,6 +70,8 @@ std::shared_ptr<const data::Dataset> picture_files(const std::string& dir) {
 }
 
 simclr::Tensor view_of_picture(const std::string& path, const data::Augmentation& policy) {
+  std::error_code error;
+  SIMCLR_CHECK(!fs::is_directory(path, error), path, ": not a picture file; give a JPEG or PNG file");
   const data::PictureViews views(policy.evaluation());
   simclr::Tensor view = simclr::Tensor::empty({1, policy.size, policy.size, policy.channels});
   views.make_view(read_sample(path, -1), 0, 0, 0, 0, view.data<float>());

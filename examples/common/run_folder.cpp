@@ -45,12 +45,16 @@ std::string shell_quoted(const std::string& path) {
   return out + "'";
 }
 
+void make_folder(const std::string& path) {
+  std::error_code error;
+  fs::create_directories(path, error);
+  SIMCLR_CHECK(!error && fs::is_directory(path), "--out ", path, ": cannot make this folder",
+               error ? ": " + error.message() : "");
+}
+
 RunFolder::RunFolder(const std::string& dir, const std::string& name)
     : path_(dir.empty() ? "runs/" + name + "-" + time_stamp() : dir) {
-  std::error_code error;
-  fs::create_directories(path_, error);
-  SIMCLR_CHECK(!error && fs::is_directory(path_), "--out ", path_, ": cannot make this folder",
-               error ? ": " + error.message() : "");
+  make_folder(path_);
   const int log = open(file(log_name).c_str(), O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
   SIMCLR_CHECK(log >= 0, file(log_name), ": cannot be written (", error_text(), "); check the folder's permissions");
   if (flock(log, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK) {

@@ -14,6 +14,9 @@ inline constexpr const char* checkpoint_folder = "checkpoints";
 /// A path as one word of a shell's command line.
 std::string shell_quoted(const std::string& path);
 
+/// Makes the folder of --out, and those above it. Throws simclr::Error where it cannot.
+void make_folder(const std::string& path);
+
 /// Where a run leaves its files: config.json, log.jsonl (one JSON object a line), an event file for TensorBoard,
 /// checkpoints, the weights and the report. Only one process writes to it at a time.
 class RunFolder {
