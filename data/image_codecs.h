@@ -10,6 +10,9 @@ Picture decode_jpeg(std::span<const std::uint8_t> bytes, const std::string& name
 Picture decode_png(std::span<const std::uint8_t> bytes, const std::string& name);
 std::vector<std::uint8_t> encode_png(const Picture& picture, const std::string& name);
 
+/// Of a JPEG with four components: the inks may be stored either way.
+inline constexpr const char* unknown_cmyk = "CMYK colours that do not say how they are stored; convert it to RGB";
+
 /// Throws Error for a picture above the limits, then takes its memory.
 void allocate(Picture& picture, std::int64_t height, std::int64_t width, int channels, const std::string& name);
 

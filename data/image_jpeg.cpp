@@ -58,6 +58,13 @@ void on_progress(j_common_ptr info) {
   std::longjmp(decoder.escape, 1);
 }
 
+/// A row of Adobe's CMYK, which stores what the inks leave of the light, as RGB.
+void convert_cmyk(const JSAMPLE* cmyk, JSAMPLE* rgb, JDIMENSION width) {
+  for (; width > 0; --width, cmyk += 4, rgb += 3) {
+    for (int c = 0; c < 3; ++c) rgb[c] = static_cast<JSAMPLE>((cmyk[c] * cmyk[3] + 127) / 255);
+  }
+}
+
 /// Decodes into `picture`; false after an error. Nothing with a destructor lives in this frame, which longjmp leaves.
 bool decode(Decoder& decoder, std::span<const std::uint8_t> bytes, Picture& picture, const std::string& name) {
   jpeg_decompress_struct& info = decoder.info;
@@ -71,18 +78,22 @@ bool decode(Decoder& decoder, std::span<const std::uint8_t> bytes, Picture& pict
   info.progress = &decoder.progress;
   jpeg_mem_src(&info, bytes.data(), static_cast<unsigned long>(bytes.size()));
   jpeg_read_header(&info, TRUE);
-  if (info.jpeg_color_space == JCS_CMYK || info.jpeg_color_space == JCS_YCCK) {
-    decoder.complaint = "CMYK colours are not read; convert it to RGB";
+  const bool grey = info.jpeg_color_space == JCS_GRAYSCALE, cmyk = info.num_components == 4;
+  if (cmyk && (!info.saw_Adobe_marker || info.Adobe_transform == 1)) {
+    decoder.complaint = unknown_cmyk;
     return false;
   }
-  const bool grey = info.jpeg_color_space == JCS_GRAYSCALE;
-  info.out_color_space = grey ? JCS_GRAYSCALE : JCS_RGB;
+  info.out_color_space = grey ? JCS_GRAYSCALE : cmyk ? JCS_CMYK : JCS_RGB;
   allocate(picture, info.image_height, info.image_width, grey ? 1 : 3, name);
   jpeg_start_decompress(&info);
+  JSAMPROW inks =
+      cmyk ? info.mem->alloc_sarray(reinterpret_cast<j_common_ptr>(&info), JPOOL_IMAGE, 4 * info.output_width, 1)[0]
+           : nullptr;
   while (info.output_scanline < info.output_height) {
     JSAMPROW row =
         picture.pixels.data() + std::size_t{info.output_scanline} * picture.width * std::size_t(picture.channels);
-    jpeg_read_scanlines(&info, &row, 1);
+    jpeg_read_scanlines(&info, cmyk ? &inks : &row, 1);
+    if (cmyk) convert_cmyk(inks, row, info.output_width);
   }
   jpeg_finish_decompress(&info);
   return true;

@@ -12,6 +12,10 @@
 #include <memory>
 
 #ifdef SIMCLR_HAVE_STB
+// stb leaves some of its state as it gets it, and a damaged file makes it read that: so it gets zeros.
+#define STBI_MALLOC(size) std::calloc(1, size)
+#define STBI_REALLOC(pointer, size) std::realloc(pointer, size)
+#define STBI_FREE(pointer) std::free(pointer)
 #define STB_IMAGE_IMPLEMENTATION
 #define STB_IMAGE_STATIC
 #define STBI_NO_STDIO
@@ -62,10 +66,51 @@ Picture decode(std::span<const std::uint8_t> bytes, const std::string& name, con
 }
 
 #ifndef SIMCLR_HAVE_JPEG
-/// stb paints the missing part of a truncated JPEG grey, makes RGB of CMYK without a word, and writes past its tables
-/// for a Huffman table of more than 256 codes. So look at the markers first: throws Error for each.
+/// What the headers of a JPEG have said so far: the tables, a bit each, those that its picture needs, and its colours.
+struct JpegHeaders {
+  std::uint32_t huffman = 0, quantization = 0, needed = 0;  // a Huffman table's bit: its class (0: DC, 1: AC) * 16 + id
+  bool progressive = false, four_components = false, adobe_colours = false;
+};
+
+/// False for a table of impossible size.
+bool take_huffman_tables(std::span<const std::uint8_t> segment, JpegHeaders& headers) {
+  for (std::size_t at = 0; at < segment.size();) {
+    if (at + 17 > segment.size()) return false;
+    std::size_t codes = 0;
+    for (std::size_t i = 1; i <= 16; ++i) codes += segment[at + i];
+    if (codes > 256 || at + 17 + codes > segment.size()) return false;
+    headers.huffman |= 1u << (segment[at] & 31);
+    at += 17 + codes;
+  }
+  return true;
+}
+
+void take_quantization_tables(std::span<const std::uint8_t> segment, JpegHeaders& headers) {
+  for (std::size_t at = 0; at < segment.size(); at += segment[at] < 16 ? 65 : 129) {
+    headers.quantization |= 1u << (segment[at] & 15);
+  }
+}
+
+/// False where the scan's data are coded by a Huffman table that the file has not given.
+bool has_tables_of_scan(std::span<const std::uint8_t> segment, const JpegHeaders& headers) {
+  const std::size_t components = segment.empty() ? 0 : segment[0];
+  if (segment.size() < 4 + 2 * components) return false;
+  const bool first_is_dc = segment[1 + 2 * components] == 0, refines = segment[3 + 2 * components] >= 16;
+  std::uint32_t used = 0;
+  for (std::size_t i = 0; i < components; ++i) {
+    const std::uint8_t ids = segment[2 + 2 * i];
+    if (!headers.progressive || (first_is_dc && !refines)) used |= 1u << (ids >> 4);
+    if (!headers.progressive || !first_is_dc) used |= 1u << (16 + (ids & 15));
+  }
+  return (used & ~headers.huffman) == 0;
+}
+
+/// stb paints the missing part of a truncated JPEG grey, takes a fourth component of unknown meaning for none, writes
+/// past its tables for a Huffman table of more than 256 codes, and decodes by what lies in memory where a table was
+/// never given. So look at the markers first: throws Error for each.
 void check_jpeg(std::span<const std::uint8_t> bytes, const std::string& name) {
   constexpr const char* damaged = ": damaged or unsupported JPEG: ";
+  JpegHeaders headers;
   bool scanning = false;  // inside entropy-coded data, where ff is followed by 0 or a restart
   for (std::size_t at = 2; at + 1 < bytes.size();) {
     const std::uint8_t marker = bytes[at + 1];
@@ -74,21 +119,31 @@ void check_jpeg(std::span<const std::uint8_t> bytes, const std::string& name) {
       ++at;
       continue;
     }
-    if (marker == 0xd9) return;
+    if (marker == 0xd9) {
+      SIMCLR_CHECK((headers.needed & ~headers.quantization) == 0, name, damaged, "a quantization table is missing");
+      return;
+    }
     if (at + 4 > bytes.size()) break;
-    const std::size_t end = at + 2 + (std::size_t{bytes[at + 2]} << 8 | bytes[at + 3]);
-    if (end > bytes.size()) break;
+    const std::size_t length = std::size_t{bytes[at + 2]} << 8 | bytes[at + 3];
+    if (length < 2 || at + 2 + length > bytes.size()) break;
+    const auto segment = bytes.subspan(at + 4, length - 2);
     const bool frame = marker >= 0xc0 && marker <= 0xcf && marker != 0xc4 && marker != 0xc8 && marker != 0xcc;
-    SIMCLR_CHECK(!frame || end < at + 10 || bytes[at + 9] != 4, name, damaged,
-                 "CMYK colours are not read; convert it to RGB");
-    for (std::size_t table = at + 4; marker == 0xc4 && table < end;) {
-      std::size_t codes = 0;
-      for (std::size_t i = 1; i <= 16 && table + 17 <= end; ++i) codes += bytes[table + i];
-      table += 17 + codes;
-      SIMCLR_CHECK(codes <= 256 && table <= end, name, damaged, "a Huffman table of impossible size");
+    if (frame && segment.size() > 5) {
+      headers.four_components = segment[5] == 4;
+      headers.progressive = marker == 0xc2;
+      for (std::size_t i = 8; i < segment.size(); i += 3) headers.needed |= 1u << (segment[i] & 15);
+    } else if (marker == 0xc4) {
+      SIMCLR_CHECK(take_huffman_tables(segment, headers), name, damaged, "a Huffman table of impossible size");
+    } else if (marker == 0xdb) {
+      take_quantization_tables(segment, headers);
+    } else if (marker == 0xee && segment.size() >= 12 && std::memcmp(segment.data(), "Adobe", 6) == 0) {
+      headers.adobe_colours = segment[11] == 0 || segment[11] == 2;
+    } else if (marker == 0xda) {
+      SIMCLR_CHECK(!headers.four_components || headers.adobe_colours, name, damaged, unknown_cmyk);
+      SIMCLR_CHECK(has_tables_of_scan(segment, headers), name, damaged, "a Huffman table is missing");
     }
     scanning = marker == 0xda;
-    at = end;
+    at += 2 + length;
   }
   fail(name, damaged, "the file is truncated");
 }

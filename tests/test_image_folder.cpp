@@ -71,6 +71,45 @@ TEST_CASE("JPEG: colour and grey decode to their levels") {
   for (int y = 0; y < 9; ++y) CHECK(grey.pixels[static_cast<std::size_t>(y * 5 + 4)] == (y < 8 ? 77 : 201));
 }
 
+TEST_CASE("JPEG: CMYK and YCCK become RGB") {
+  const Bytes levels = {200, 90, 40, 255, 120, 180, 60, 128, 255, 128, 128, 0};
+  for (const int transform : {0, 2}) {
+    const Picture picture = decode_picture(flat_jpeg(8, 24, 4, levels, transform), "jpeg");
+    REQUIRE(picture.channels == 3);
+    for (std::size_t block = 0; block < 3; ++block) {
+      const std::uint8_t* level = &levels[4 * block];
+      const double cb = level[1] - 128, cr = level[2] - 128, y = level[0];
+      const double turned[3] = {y + 1.402 * cr, y - 0.344136 * cb - 0.714136 * cr, y + 1.772 * cb};
+      for (std::size_t c = 0; c < 3; ++c) {
+        const double left = transform == 0 ? level[c] : 255 - std::clamp(turned[c], 0.0, 255.0);  // by the ink
+        CAPTURE(transform, block, c);
+        CHECK(std::abs(picture.pixels[3 * 8 * block + c] - left * level[3] / 255) <= 1.0);  // two roundings
+      }
+    }
+  }
+  for (const int transform : {-1, 1}) {
+    CHECK_THAT(decode_error(flat_jpeg(8, 24, 4, levels, transform)), Contains("CMYK colours that do not say"));
+  }
+}
+
+TEST_CASE("JPEG: a file without its tables is refused") {
+  for (const int marker : {0xdb, 0xc4}) {
+    for (int which = 0; which < (marker == 0xc4 ? 2 : 1); ++which) {
+      Bytes bytes = small_jpeg();
+      int seen = 0;
+      for (std::size_t i = 0; i + 1 < bytes.size(); ++i) {
+        if (bytes[i] == 0xff && bytes[i + 1] == marker && seen++ == which) bytes[i + 1] = 0xe5;  // a note
+      }
+      REQUIRE(seen > which);
+      CAPTURE(marker, which);
+#ifdef SIMCLR_HAVE_JPEG  // knows the usual Huffman tables of a film's pictures
+      if (marker == 0xc4) continue;
+#endif
+      CHECK_THAT(decode_error(bytes), Contains("a picture: damaged or unsupported JPEG: ") && Contains("table"));
+    }
+  }
+}
+
 TEST_CASE("PNG: every colour type has its stated channels") {
   const auto check = [](const Bytes& png, int channels, const Bytes& pixels) {
     const Picture picture = decode_picture(png, "png");
@@ -131,7 +170,6 @@ TEST_CASE("What cannot be decoded is named") {
   CHECK(decode_error({}) == "a picture: the file is empty");
   CHECK_THAT(decode_error({'G', 'I', 'F', '8', '9', 'a'}),
              Contains("a picture: neither a JPEG nor a PNG picture by its content; convert it"));
-  CHECK_THAT(decode_error(flat_jpeg(8, 8, 4, {1, 2, 3, 4})), Contains("CMYK colours are not read; convert it to RGB"));
 
   // Headers that promise more than is read, before memory is taken.
   CHECK_THAT(decode_error(flat_jpeg(65000, 65000, 1, {1})), Contains("a picture of 65000 x 65000 pixels, at most"));

@@ -1,5 +1,6 @@
 """train_cifar --dataset folder on pictures as people have them. TRAIN_CIFAR names the built program."""
 import os
+import pathlib
 import random
 import re
 import shutil
@@ -13,6 +14,8 @@ from support.tiny_data import load_safetensors, write_pictures
 from test_train_cifar import ENVIRONMENT, PROGRAM, SMALL, Base, arguments
 
 COLOUR_TYPES = {1: 0, 2: 4, 3: 2, 4: 6}
+CORPUS = pathlib.Path(__file__).parent / "fuzz" / "corpus" / "images"
+JPEGS = ("rgb.jpg", "l.jpg", "cmyk.jpg", "progressive.jpg")
 
 
 def png(height, width, channels, source):
@@ -35,6 +38,8 @@ class Mixed(Base):
         for height, width in ((1, 1), (1, 300), (300, 1), (3, 7), (40, 17), (3000, 20)):
             for channels in COLOUR_TYPES:
                 (cls.pictures / f"{channels}-{height}x{width}.png").write_bytes(png(height, width, channels, source))
+        for name in JPEGS:
+            shutil.copy(CORPUS / name, cls.pictures)
         good = png(9, 9, 3, source)
         (cls.pictures / os.fsdecode(b"caf\xe9 \n\x1b[31m.PNG")).write_bytes(good)
         (cls.pictures / "link.png").symlink_to("3-40x17.png")
@@ -45,7 +50,7 @@ class Mixed(Base):
         (cls.pictures / os.fsdecode(b"bad-\n\x1b[31m\xff.jpeg")).write_text("text")
         (cls.pictures / "bad-link.png").symlink_to("nowhere")
         os.mkfifo(cls.pictures / "bad-pipe.png")
-        cls.good, cls.bad = 26, 5
+        cls.good, cls.bad = 26 + len(JPEGS), 5
 
     def test_trains(self):
         done = self.run_on(self.pictures, "folder", "--epochs", "2", "--knn-every", "1", "--batch-size", "7")

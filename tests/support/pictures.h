@@ -17,8 +17,9 @@ inline void append_be(Bytes& bytes, std::uint32_t value, int count) {
 }
 
 /// A baseline JPEG of `height` x `width` pixels in flat blocks of 8 x 8. levels[block * components + c] is component
-/// c (Y, Cb, Cr) of the block, row by row; grey for one component, Adobe's CMYK for four.
-inline Bytes flat_jpeg(int height, int width, int components, const Bytes& levels) {
+/// c (Y, Cb, Cr) of the block, row by row; grey for one component; for four what Adobe's transform says: 0 is CMYK, 2
+/// is YCCK, -1 leaves it unsaid.
+inline Bytes flat_jpeg(int height, int width, int components, const Bytes& levels, int transform = 0) {
   Bytes jpeg = {0xff, 0xd8};
   const auto segment = [&](std::uint8_t marker, const Bytes& content) {
     jpeg.insert(jpeg.end(), {0xff, marker});
@@ -29,7 +30,9 @@ inline Bytes flat_jpeg(int height, int width, int components, const Bytes& level
   quantisation[0] = 0;  // table 0
   quantisation[1] = 8;  // so that the DC coefficient is the level minus 128
   segment(0xdb, quantisation);
-  if (components == 4) segment(0xee, {'A', 'd', 'o', 'b', 'e', 0, 100, 0, 0, 0, 0, 0});
+  if (components == 4 && transform >= 0) {
+    segment(0xee, {'A', 'd', 'o', 'b', 'e', 0, 100, 0, 0, 0, 0, static_cast<std::uint8_t>(transform)});
+  }
   Bytes frame = {8};
   append_be(frame, static_cast<std::uint32_t>(height), 2);
   append_be(frame, static_cast<std::uint32_t>(width), 2);
