@@ -40,7 +40,7 @@ bool parse_options(int argc, char** argv, Options& o) {
   CLI::App app("Trains a pre-trained encoder with a linear classifier on few or all labels of a data set.", "finetune");
   app.option_defaults()->always_capture_default();
   app.add_option("weights", o.weights, "A run's folder, a checkpoint or a weights file")->required();
-  add_dataset_options(app, o.dataset, o.data_dir);
+  add_dataset_options(app, o.dataset, o.data_dir, "what the weights were trained on");
   app.add_option("--labels", o.percents, "Percents of each class's labels, parted by commas")->delimiter(',');
   app.add_flag("--from-scratch", o.from_scratch, "Train the same network from random weights, too, to compare");
   app.add_option("--epochs", o.epochs, "0: 100 / sqrt(percent): 100 with 1 % of the labels, 10 with all");
@@ -222,13 +222,14 @@ void remove_weights(const std::string& folder) {
   for (const auto& path : found) std::filesystem::remove(path);
 }
 
-void run(const Options& o) {
+void run(Options o) {
   check_percents(o.percents);
   SIMCLR_CHECK(o.epochs >= 0, "--epochs ", o.epochs, ": cannot be negative");
   SIMCLR_CHECK(o.lr > 0 && std::isfinite(o.lr), "--lr ", o.lr, ": must be positive");
   SIMCLR_CHECK(o.crop_min > 0 && o.crop_min <= 1, "--crop-min ", o.crop_min, ": must be above 0 and at most 1");
   const simclr::Device device = open_device(o.compute);
   const EncoderFile file = open_encoder(o.weights);
+  prefer_data_set_of(file.config, o.dataset, o.data_dir);
   Datasets sets = open_labelled(o.dataset, o.data_dir);
   cache_decoded(sets, -1, "");
   RunFolder folder(o.out, "finetune-" + sets.kind);

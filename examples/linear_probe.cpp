@@ -30,7 +30,7 @@ bool parse_options(int argc, char** argv, Options& o) {
                "linear_probe");
   app.option_defaults()->always_capture_default();
   app.add_option("weights", o.weights, "A run's folder, a checkpoint or a weights file")->required();
-  add_dataset_options(app, o.dataset, o.data_dir);
+  add_dataset_options(app, o.dataset, o.data_dir, "what the weights were trained on");
   app.add_option("--labels", o.percents, "Percents of each class's labels, parted by commas")->delimiter(',');
   app.add_option("--epochs", o.epochs, "Of the linear probe");
   app.add_option("--knn-k", o.k, "Neighbours that vote, at most as many as a class has labels");
@@ -66,11 +66,12 @@ nlohmann::ordered_json measure(const Options& o, const nn::Features& train, cons
   return {{"percent", percent}, {"images", count}, {"knn_k", k}, {"knn", to_json(knn)}, {"linear", to_json(probe)}};
 }
 
-void run(const Options& o) {
+void run(Options o) {
   check_percents(o.percents);
   SIMCLR_CHECK(o.epochs >= 1 && o.k >= 1, "--epochs ", o.epochs, ", --knn-k ", o.k, ": both must be at least 1");
   const simclr::Device device = open_device(o.compute);
   const EncoderFile file = open_encoder(o.weights);
+  prefer_data_set_of(file.config, o.dataset, o.data_dir);
   const Datasets sets = open_labelled(o.dataset, o.data_dir);
   if (!sets.note.empty()) std::printf("%s\n", sets.note.c_str());
   std::printf("%s\n%s\n", file.describe().c_str(), sets.train->describe().c_str());

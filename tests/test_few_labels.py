@@ -63,6 +63,14 @@ class LinearProbe(Labels):
         self.assertEqual(figures["dataset"], "cifar10")
         self.assertIn(f"auto: CIFAR-10 found in {self.data} ", printed)
 
+    def test_data_of_the_weights(self):
+        """What the encoder was trained on is what it is measured on, unless one says otherwise."""
+        printed, figures = self.probe("--labels", "100", "--epochs", "1", data=("--seed", "0"))
+        self.assertEqual((figures["dataset"], figures["test_images"]), ("cifar10", 12))
+        self.assertEqual(figures["results"], self.probe("--labels", "100", "--epochs", "1", data=(
+            "--dataset", "cifar10", "--data", self.data))[1]["results"])
+        self.assertNotIn("auto:", printed)
+
     def test_refused(self):
         unlabelled = write_pictures(self.folder / "unlabelled", 4)
         self.refused("linear_probe", self.weights, "--dataset", "folder", "--data", unlabelled, words=("no labels",))

@@ -67,11 +67,11 @@ int run_program(const char* name, const std::function<void()>& work) {
   }
 }
 
-void add_dataset_options(CLI::App& app, std::string& dataset, std::string& dir) {
+void add_dataset_options(CLI::App& app, std::string& dataset, std::string& dir, const std::string& without_data) {
   const char* group = "Data";
   app.add_option("--dataset", dataset,
-                 "auto, cifar10, cifar100, fashion-mnist or folder. auto takes what is found in --data; without it "
-                 "CIFAR-10, else Fashion-MNIST")
+                 "auto, cifar10, cifar100, fashion-mnist or folder. auto takes what is found in --data; without it " +
+                     without_data)
       ->group(group);
   app.add_option("--data", dir, "Where the data set lies. Unset: data-cache, where scripts/download puts it")
       ->group(group);

@@ -25,8 +25,9 @@ struct ComputeOptions {
 };
 void add_compute_options(CLI::App& app, ComputeOptions& options);
 
-/// --dataset and --data, as open_datasets() takes them.
-void add_dataset_options(CLI::App& app, std::string& dataset, std::string& dir);
+/// --dataset and --data, as open_datasets() takes them. `without_data`: what `auto` takes where --data is not given.
+void add_dataset_options(CLI::App& app, std::string& dataset, std::string& dir,
+                         const std::string& without_data = "CIFAR-10, else Fashion-MNIST");
 
 /// Applies --threads and opens --device. Throws simclr::Error where it cannot be used, and for impossible options.
 simclr::Device open_device(const ComputeOptions& options);

@@ -123,6 +123,17 @@ Datasets open_datasets(const std::string& kind, const std::string& dir) {
   return sets;
 }
 
+void prefer_data_set_of(const nlohmann::ordered_json& config, std::string& kind, std::string& dir) {
+  if (kind != "auto" || !dir.empty() || !config.is_object()) return;
+  const auto text = [&config](const char* key) {
+    const auto found = config.find(key);
+    return found != config.end() && found->is_string() ? found->get<std::string>() : std::string();
+  };
+  if (text("dataset").empty()) return;
+  kind = text("dataset");
+  dir = text("data");
+}
+
 void cache_decoded(Datasets& sets, double cache_gb, const std::string& cache_dir) {
   if (sets.kind != "folder" || (cache_gb == 0 && cache_dir.empty())) return;
   const double memory = cache_gb < 0 ? static_cast<double>(simclr::data::free_memory()) / 2 : cache_gb * 1e9;

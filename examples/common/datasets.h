@@ -3,6 +3,8 @@
 #include <simclr/data/dataset.h>
 #include <simclr/data/decoded_cache.h>
 
+#include <nlohmann/json.hpp>
+
 #include <memory>
 #include <string>
 #include <vector>
@@ -27,6 +29,10 @@ Datasets open_datasets(const std::string& kind, const std::string& dir);
 
 /// The same, for programs that need labels to train and to test on. Throws simclr::Error where there are none.
 Datasets open_labelled(const std::string& kind, const std::string& dir);
+
+/// Where `kind` is auto and `dir` empty, puts what a run with this configuration trained on in their place; leaves them
+/// where it names no data set.
+void prefer_data_set_of(const nlohmann::ordered_json& config, std::string& kind, std::string& dir);
 
 /// Lets a folder's pictures be decoded once: as --cache-gb and --cache-dir say. Other data sets lie in memory already.
 void cache_decoded(Datasets& sets, double cache_gb, const std::string& cache_dir);
