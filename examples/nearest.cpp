@@ -48,6 +48,14 @@ Embedding embedding_of(const Options& o, const EncoderFile& file, Progress& prog
   return embed_pictures(file, o.folder, options);
 }
 
+/// A file that `embed` saw elsewhere is no neighbour in this folder.
+void check_there(const Options& o, const std::string& file) {
+  std::error_code error;
+  if (o.features.empty() || fs::exists(fs::path(o.folder) / file, error)) return;
+  simclr::fail("--features ", o.features, ": lists ", simclr::data::printable(file), ", which is not in ", o.folder,
+               "; name the folder that embed read, or run embed again");
+}
+
 void find_nearest(const Options& o) {
   SIMCLR_CHECK(o.k >= 1, "--k ", o.k, ": at least 1 is needed");
   const simclr::Device device = open_device(o.compute);
@@ -66,6 +74,7 @@ void find_nearest(const Options& o) {
   std::iota(order.begin(), order.end(), std::size_t{0});
   std::stable_sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) { return cosine[a] > cosine[b]; });
   order.resize(std::min(order.size(), static_cast<std::size_t>(o.k)));
+  for (const std::size_t i : order) check_there(o, embedding.files[i]);
   progress.message("cosine  file");
   std::vector<std::string> drawn = {o.picture};
   for (const std::size_t i : order) {

@@ -193,6 +193,8 @@ class Nearest(Base):
 
     def nearest(self, picture, *options):
         printed = self.run_program("nearest", self.weights, picture, self.pictures, *options)
+        if "--features" not in options:
+            self.assertRegex(printed, r"embedding: 24 of 24 pictures, \d+ a second, 0 s left\n")
         table = printed.split("cosine  file\n")[1].splitlines()
         rows = [re.fullmatch(r"(-?\d\.\d{4})  (.+)", line).groups() for line in table]
         return [(name, float(value)) for value, name in rows]
@@ -252,6 +254,9 @@ class Nearest(Base):
         self.refused("nearest", self.weights, picture, self.pictures, "--k", "0", words=("--k 0",))
         self.refused("nearest", self.weights, picture, self.pictures, "--features", self.weights, words=("files.txt",))
         self.embed(self.pictures)
+        other = write_pictures(self.folder / "other", 3)
+        self.refused("nearest", self.weights, picture, other, "--features", self.out,
+                     words=("--features", "class0/00.png", f"not in {other}"))
         files, features = self.out / "files.txt", self.out / "features.npy"
         whole, matrix = files.read_text(), features.read_bytes()
         files.write_text(whole.split("\n", 1)[1])
