@@ -39,9 +39,9 @@ os.execv({program!r}, [{program!r}] + arguments)
 """
 
 
-def make(folder, programs, snippets):
-    """Fills an empty folder; returns the environment for its commands. `programs` holds the built examples, `snippets`
-    the programs snippet_NAME that were made from the documents."""
+def make(folder, programs, snippets, benches=None):
+    """Fills an empty folder; returns the environment for its commands. `programs` holds the built examples, `benches` the
+    benchmarks, `snippets` the programs snippet_NAME that were made from the documents."""
     for entry in ROOT.iterdir():
         if entry.name not in {"build", "runs", "data-cache", ".git"}:
             (folder / entry.name).symlink_to(entry)
@@ -56,6 +56,9 @@ def make(folder, programs, snippets):
                 path.chmod(0o755)
             else:
                 (release / program.name).symlink_to(program)
+    for program in benches.glob("bench_*") if benches else ():
+        if program.is_file() and os.access(program, os.X_OK):
+            (benchmarks / program.name).symlink_to(program)
     for program in snippets.glob("snippet_*"):
         name = program.name.removeprefix("snippet_")
         ((benchmarks if name.startswith("bench_") else tests) / name).symlink_to(program)
