@@ -197,10 +197,10 @@ def seconds_to_first_step_of_peers(args, setup):
     return seconds
 
 
-def epoch_seconds(args, setup):
+def epoch_seconds(args, setup, more=()):
     """The second of two epochs: what is made once is made in the first."""
     with tempfile.TemporaryDirectory(prefix="simclr-epoch-") as out:
-        command = training_command(args, setup, out, ["--epochs", "2", "--limit", setup["limit"]])
+        command = training_command(args, setup, out, ["--epochs", "2", "--limit", setup["limit"], *more])
         _, code, problem = finish(command)
         if code != 0:
             raise Failed(command, problem)

@@ -10,6 +10,7 @@ from .programs import (PEERS, epoch_seconds, last, lines, pretraining, program_b
                        seconds_to_first_step_of_peers, torch_bytes)
 
 EAGER, GRAPH, COMPILED = "PyTorch", "PyTorch in a CUDA graph", "compiled PyTorch"
+IN_BETWEEN = "libsimclr, views made between the steps"
 STARTS = 5  # a round; the median counts
 
 # What both sides of a kernel's benchmark are told, and (preset, views) of the steps.
@@ -18,7 +19,7 @@ KERNELS = {
              ("nt_xent", "--m 8192 --tau 0.07"), ("similarity", "--m 4096 16384"),
              ("augment", "--pictures 4096 --photographs 512"), ("conv2d", "--views 1024"),
              ("batchnorm", "--views 1024"), ("optimizer_step", "")],
-    "cpu": [("nt_xent", "--m 256 1024 2048 8192"), ("nt_xent", "--m 8192 --d 64 256"),
+    "cpu": [("nt_xent", "--m 256 1024 2048 8192 16384"), ("nt_xent", "--m 8192 --d 64 256"),
             ("nt_xent", "--m 8192 --tau 0.07"), ("similarity", "--m 2048"),
             ("augment", "--pictures 4096 --photographs 64"), ("conv2d", "--views 32"), ("batchnorm", "--views 64"),
             ("optimizer_step", "")],
@@ -27,7 +28,7 @@ KERNELS = {
              ("batchnorm", "--views 2 --size 8 --width 4"), ("optimizer_step", "--width 4")],
 }
 STEPS = {"cuda": [("reference", 256), ("reference", 1024), ("reference", 8192)],
-         "cpu": [("reference", 128), ("quick", 512)], "tiny": [("quick", 8)]}
+         "cpu": [("reference", 128), ("reference", 256), ("reference", 1024), ("quick", 512)], "tiny": [("quick", 8)]}
 # Of the epoch and of the start: the recipe, pictures a batch, pictures an epoch (0: all).
 TRAINING = {"cuda": ("reference", 512, 0), "cpu": ("quick", 256, 10000), "tiny": ("quick", 16, 48)}
 # Of a whole run: the recipe, pictures a batch and epochs (0: the recipe's), pictures an epoch (0: all).
@@ -170,8 +171,14 @@ def epoch_run(args, preset, batch, limit):
     case = f"epoch of CIFAR-10, {model}, {limit or 'all'} pictures"
     peer = [args.python, PEERS / "epoch.py", "--data", args.data, "--limit", limit, "--batch", batch, "--device",
             args.device, "--threads", args.threads, *told]
-    return Run("epoch", case, lambda _: [{"case": case, "seconds": epoch_seconds(args, setup)}],
-               Fastest(peer, case, kind_of_epoch))
+    fastest = Fastest(peer, case, kind_of_epoch)
+
+    def peers(number):
+        yield from fastest(number)
+        if args.device == "cpu":  # on a GPU no thread makes views
+            yield {"case": case, "peer": IN_BETWEEN, "seconds": epoch_seconds(args, setup, ["--workers", "0"])}
+
+    return Run("epoch", case, lambda _: [{"case": case, "seconds": epoch_seconds(args, setup)}], peers)
 
 
 def pretrain_run(args, preset, batch, epochs, limit):
