@@ -30,7 +30,7 @@ Recipe quick() {
   r.description = "small ResNet, 16-pixel views, for two CPU cores and 15 minutes";
   r.width = 16;
   r.size = 16;
-  r.epochs = 25;
+  r.epochs = 40;
   r.batch_size = 256;
   r.temperature = 0.2;
   return r;
