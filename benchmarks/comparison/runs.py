@@ -28,7 +28,7 @@ KERNELS = {
              ("batchnorm", "--views 2 --size 8 --width 4"), ("optimizer_step", "--width 4")],
 }
 STEPS = {"cuda": [("reference", 256), ("reference", 1024), ("reference", 8192)],
-         "cpu": [("reference", 128), ("reference", 256), ("reference", 1024), ("quick", 512)], "tiny": [("quick", 8)]}
+         "cpu": [("reference", 128), ("reference", 256), ("quick", 512)], "tiny": [("quick", 8)]}
 # Of the epoch and of the start: the recipe, pictures a batch, pictures an epoch (0: all).
 TRAINING = {"cuda": ("reference", 512, 0), "cpu": ("quick", 256, 10000), "tiny": ("quick", 16, 48)}
 # Of a whole run: the recipe, pictures a batch and epochs (0: the recipe's), pictures an epoch (0: all).
