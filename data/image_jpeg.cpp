@@ -79,7 +79,7 @@ bool decode(Decoder& decoder, std::span<const std::uint8_t> bytes, Picture& pict
   jpeg_mem_src(&info, bytes.data(), static_cast<unsigned long>(bytes.size()));
   jpeg_read_header(&info, TRUE);
   const bool grey = info.jpeg_color_space == JCS_GRAYSCALE, cmyk = info.num_components == 4;
-  if (cmyk && (!info.saw_Adobe_marker || info.Adobe_transform == 1)) {
+  if (cmyk && (!info.saw_Adobe_marker || (info.Adobe_transform != 0 && info.Adobe_transform != 2))) {
     decoder.complaint = unknown_cmyk;
     return false;
   }

@@ -87,7 +87,7 @@ TEST_CASE("JPEG: CMYK and YCCK become RGB") {
       }
     }
   }
-  for (const int transform : {-1, 1}) {
+  for (const int transform : {-1, 1, 3}) {
     CHECK_THAT(decode_error(flat_jpeg(8, 24, 4, levels, transform)), Contains("CMYK colours that do not say"));
   }
 }
