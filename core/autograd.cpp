@@ -219,7 +219,7 @@ bool grad_enabled() {
   return recording;
 }
 
-GradMode::GradMode(bool recording) : previous_(std::exchange(simclr::recording, recording)) {}
+GradMode::GradMode(bool record) : previous_(std::exchange(recording, record)) {}
 GradMode::~GradMode() {
   recording = previous_;
 }

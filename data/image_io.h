@@ -24,8 +24,8 @@ inline constexpr std::int64_t max_picture_file = std::int64_t{1} << 30;
 /// becomes 3, and whatever has transparency 4. 16-bit samples keep their upper 8 bits, palettes are expanded, and
 /// grey with alpha becomes RGB with alpha; Adobe's CMYK and YCCK become RGB as if each ink took away its share of the
 /// light. Colours are taken as they are: gamma and colour profiles are ignored. The EXIF orientation is not applied.
-/// Throws Error for any other format, CMYK that has no marker of Adobe's, damaged or truncated data, and a picture above
-/// the limits (before memory is taken for it). Thread-safe.
+/// Throws Error for any other format, CMYK that has no marker of Adobe's, damaged or truncated data, and a picture
+/// above the limits (before memory is taken for it). Thread-safe.
 SIMCLR_API Picture decode_picture(std::span<const std::uint8_t> bytes, const std::string& name);
 
 /// Whether a file counts as a picture by its name: .jpg, .jpeg or .png, in any case.
