@@ -10,7 +10,7 @@ import tempfile
 import unittest
 
 import test_docs
-from support import commands, docs_folder, markdown
+from support import commands, docs_folder, markdown, script
 from support.docs_folder import ROOT
 
 PROGRAMS = pathlib.Path(os.environ.get("DOCS_PROGRAMS", ""))
@@ -93,10 +93,10 @@ class Runner(unittest.TestCase):
         (cls.folder / "root").mkdir()
         cls.environment = docs_folder.make(cls.folder / "root", PROGRAMS, PROGRAMS)
 
-    def said_of(self, text):
+    def said_of(self, text, kind=test_docs.Document):
         path = self.folder / "guide.md"
         path.write_text(text)
-        document = test_docs.Document(path, self.folder / "root", self.environment, PROGRAMS)
+        document = kind(path, self.folder / "root", self.environment, PROGRAMS)
         with contextlib.redirect_stdout(io.StringIO()) as said:
             failures, _ = document.check()
         self.assertEqual(failures > 0, said.getvalue() != "")
@@ -110,15 +110,14 @@ class Runner(unittest.TestCase):
                 "<!-- test: figures vary -->\n```sh\necho in 1 step, 1\n```\n```text\nin 12 steps, 3\n```\n",
                 "<!-- test: fails -->\n```sh\ntrain_cifar --optimizer adam\n```\n```text\ntrain_cifar: ...\n```\n",
                 "<!-- test: prints nothing -->\n```sh\ntrue\n```\n",
-                "<!-- test: syntax -->\n```sh\nsudo apt-get install g++  # what builds it\ncmake --preset cpu "
+                "<!-- test: in a copy -->\n```sh\nsudo apt-get install g++  # what builds it\ncmake --preset cpu "
                 "-DSIMCLR_CUDA=OFF \\\n  && train_cifar --epochs=3 | tee log\n```\n```text\nnot compared\n```\n",
                 "<!-- test: figures within 10 % -->\n```sh\necho 2.00 3\n```\n```text\n2.1 3\n```\n",
                 "```sh\nseq 9\n```\n```text\n1\n...\n```\n<!-- test: printed above -->\n```text\n4\n5\n```\n",
                 "<!-- run: echo 7 >seven -->\n```sh\ncat seven\n```\n```text\n7\n```\n",
                 "```python\nprint(1 + 1)\n```\n```text\n2\n```\n",
                 '```json\n{"epochs": 3, "augmentation": {"hue": 0.2}}\n```\n',
-                '```json\n{"event": "step", "loss": 1.0}\n{"event": "knn"}\n```\n',
-                "<!-- test: illustration -->\n```text\na tree\n```\n"):
+                '```json\n{"event": "step", "loss": 1.0}\n{"event": "knn"}\n```\n'):
             with self.subTest(text=text):
                 self.assertEqual(self.said_of(text), "")
 
@@ -145,12 +144,11 @@ class Runner(unittest.TestCase):
                 ("```cmake\nadd_subdirectory(whatever)\n```\n", "nothing configures it"),
                 ('```json\n{"epoch": 3}\n```\n', 'did you mean "epochs"?'),
                 ("```json\n{3}\n```\n", "no JSON"),
-                ("```python\nprint(1 / 0)\n```\n```text\n...\n```\n", "ZeroDivisionError"),
-                ("<!-- test: syntax -->\n```python\nprint(\n```\n", "SyntaxError")):
+                ("```python\nprint(1 / 0)\n```\n```text\n...\n```\n", "ZeroDivisionError")):
             with self.subTest(text=text):
                 self.assertIn(words, self.said_of(text))
 
-    def test_commands_that_are_only_looked_at(self):
+    def test_commands_for_a_copy_are_looked_at(self):
         for command, words in (
                 ("train_cifar --epoch 3", "--epoch is not in"),
                 ("train_cifars --epochs 3", "no program train_cifars"),
@@ -161,7 +159,20 @@ class Runner(unittest.TestCase):
                 ("cmake --preset cpu -DSIMCLR_CUDAA=ON", "SIMCLR_CUDAA is no option"),
                 ("true && scripts/download cifar10 --tries 3", "--tries is not in")):
             with self.subTest(command=command):
-                self.assertIn(words, self.said_of(f"<!-- test: syntax -->\n```sh\n{command}\n```\n"))
+                self.assertIn(words, self.said_of(f"<!-- test: in a copy -->\n```sh\n{command}\n```\n"))
+
+    def test_in_a_copy_they_run(self):
+        guide = script.load(ROOT / "scripts" / "test_guides").Guide
+        for text, words in (
+                ("```sh\necho 1\n```\n```text\n2\n```\n<!-- test: in a copy -->\n```sh\necho 1\n```\n```text\n1\n```\n", ""),
+                ("<!-- test: in a copy; with --more -->\n```sh\necho 1\necho 2\n```\n```text\n1\n2 --more\n```\n", ""),
+                ("<!-- test: in a copy; with a toy GPU -->\n```sh\nnvidia-smi\n```\n```text\nNVIDIA Toy...\n```\n", ""),
+                ("<!-- test: in a copy -->\n```sh\nnvidia-smi\n```\n```text\nNVIDIA Toy...\n```\n", "nvidia-smi"),
+                ("<!-- test: in a copy -->\n```sh\necho 1\n```\n```text\n2\n```\n", "it prints something else"),
+                ("<!-- test: in a copy -->\n```sh\necho 1\n```\n", "what does it print?")):
+            with self.subTest(text=text):
+                self.assertIn(words, said := self.said_of(text, guide))
+                self.assertEqual(said == "", words == "")
 
 
 if __name__ == "__main__":

@@ -3,8 +3,6 @@ import contextlib
 import errno
 import gzip
 import hashlib
-import importlib.machinery
-import importlib.util
 import io
 import os
 import pathlib
@@ -20,21 +18,12 @@ import time
 import unittest
 from unittest import mock
 
+from support import script
 from support.archive_server import Server, entry, tar_gz
 
 SCRIPT = pathlib.Path(__file__).resolve().parent.parent / "scripts" / "download"
-sys.dont_write_bytecode = True
 
-
-def load():
-    loader = importlib.machinery.SourceFileLoader("download", str(SCRIPT))
-    module = importlib.util.module_from_spec(importlib.util.spec_from_loader("download", loader))
-    sys.modules["download"] = module  # dataclasses look their module up
-    loader.exec_module(module)
-    return module
-
-
-download = load()
+download = script.load(SCRIPT)
 download.PAUSE = 0.01
 
 FOLDER = "cifar-10-batches-bin"
@@ -425,7 +414,7 @@ class Program(Base):
         self.assertEqual([path.name for path in self.dir.iterdir()], ["cifar-100-binary"])
 
     def test_published_figures(self):
-        cifar10, cifar100 = load().ARCHIVES["cifar10"], load().ARCHIVES["cifar100"]
+        cifar10, cifar100 = download.ARCHIVES["cifar10"], download.ARCHIVES["cifar100"]
         self.assertEqual((cifar10.size, cifar10.md5), (170052171, "c32a1d4ab5d03f1284b67883e8d87530"))
         self.assertEqual((cifar100.size, cifar100.md5), (168513733, "03b5dce01913d631647c71ecec9e9cb8"))
         self.assertEqual(set(cifar10.binaries.values()), {30_730_000})

@@ -8,86 +8,20 @@ import sys
 import tempfile
 import unittest
 
+from support import toy_gpu
+
 ROOT = pathlib.Path(__file__).resolve().parent.parent
-
-NVIDIA_SMI = 'echo "NVIDIA Toy, 580.1, 9.0, 81559 MiB"\n'
-NVCC = 'echo "Cuda compilation tools, release 13.0, V13.0.88"\n'
-# Configures, or "builds" the programs below into the folder that it is given.
-CMAKE = """
-for a in "$@"; do echo "arg $a"; done
-if [ "$1" != --build ]; then echo "--   CUDA        13.0.88, cuDNN 9.19.0, for sm_90"; exit 0; fi
-case " $* " in *" --target "*" device_gemm "*" bench_nt_xent "*" train_cifar "*) ;; *) exit 3;; esac
-case " $* " in *" test_core "*) exit 3;; esac
-mkdir -p "$2/tests" "$2/benchmarks" "$2/examples"
-cp "$TOYS"/device_* "$2/tests/"; cp "$TOYS"/bench_* "$2/benchmarks/"; cp "$TOYS"/train_cifar "$2/examples/"
-echo "x.cu(3): warning #177-D: unused"
-exit ${BUILD_CODE:-0}
-"""
-CTEST = """
-echo "  Test  #1: cuda_elementwise ...............   Passed    0.53 sec"
-[ -z "$CTEST_BAD" ] || { echo "  Test #12: cuda_gemm ......................***Failed    1.20 sec"; exit 8; }
-[ -z "$CTEST_SKIP" ] || echo "  Test #12: cuda_gemm ......................***Skipped   1.20 sec"
-exit 0
-"""
-SANITIZER = """
-if [ "$1" = --help ]; then echo "  --kernel-name arg   kernels to check"; exit 0; fi
-echo "$@" >>"$TOYS/sanitized"
-[ "$2" = "$SANITIZER_HANGS" ] && sleep 60
-[ "$2" = "$SANITIZER_BAD" ] && { echo "========= ERROR SUMMARY: 3 errors"; exit 99; }
-if [ "$2" = racecheck ]; then echo "========= RACECHECK SUMMARY: 0 hazards displayed (0 errors, 0 warnings)"
-else echo "========= ERROR SUMMARY: 0 errors"; fi
-"""
-BENCH = "exit 0\n"
-# python3 on a machine that has PyTorch: its version, and both sides' part in benchmarks/compare.py.
-PYTHON = """
-case "$*" in
-*__version__*) echo 2.11 ;;
-*importlib.metadata*) echo '{"Python": "3.12", "torch": "2.11"}' ;;
-*batchnorm*) [ -z "$PEER_HANGS" ] || sleep 60; echo '{"case": "toy", "peer": "PyTorch", "seconds": 2.0}' ;;
-*) exit 1 ;;
-esac
-"""
-BATCHNORM = """echo '{"case": "toy", "seconds": 0.5}'
-"""
-NCU = """
-[ -z "$NCU_FORBIDDEN" ] || { echo "==ERROR== ERR_NVGPUCTRPERM - no permission" >"$3"; exit 1; }
-echo "$*" >>"$TOYS/counted"
-printf '==PROF== x\n"ID","Kernel Name","Metric Value"\n"0","toy_kernel","1"\n"0","toy_kernel","2"\n"1","toy_kernel","3"\n' >"$3"
-"""
-TRAIN = """
-[ "$1" = --help ] && { echo "  --device TEXT"; exit 0; }
-while [ "$1" != --out ]; do shift; done
-mkdir -p "$2"
-echo '{"event": "epoch", "epoch": 1, "loss": 5.0, "seconds": 2, "images_per_second": 100}' >"$2/log.jsonl"
-echo '{"event": "epoch", "epoch": 2, "loss": '${LOSS:-4.5}', "seconds": 4, "images_per_second": 200}' >>"$2/log.jsonl"
-echo '{"event": "knn", "epoch": 2, "top1": 0.5}' >>"$2/log.jsonl"
-"""
-
-
-def script(path, body):
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text("#!/bin/sh\n" + body)
-    path.chmod(0o755)
-
 
 class GpuCheck(unittest.TestCase):
     def setUp(self):
         self.folder = pathlib.Path(tempfile.mkdtemp())
         self.addCleanup(shutil.rmtree, self.folder)
-        self.bin = self.folder / "bin"
-        for name, body in (("nvidia-smi", NVIDIA_SMI), ("nvcc", NVCC), ("cmake", CMAKE), ("ctest", CTEST),
-                           ("compute-sanitizer", SANITIZER), ("ncu", NCU), ("python3", PYTHON)):
-            script(self.bin / name, body)
         self.toys = self.folder / "toys"
-        for name, body in (("device_elementwise", "exit 0\n"), ("device_gemm", "exit 0\n"),
-                           ("device_training", "exit 0\n"), ("bench_nt_xent", BENCH), ("bench_augment", BENCH),
-                           ("bench_batchnorm", BATCHNORM), ("train_cifar", TRAIN)):
-            script(self.toys / name, body)
+        self.environment = toy_gpu.make(self.folder)
 
     def check(self, *options, **environment):
         """Runs gpu_check, of the benchmarks batch norm's; returns its exit code, output and record."""
-        env = {**os.environ, "PATH": f"{self.bin}:/usr/bin:/bin", "CUDA_HOME": str(self.folder), "TOYS": str(self.toys),
-               **environment}
+        env = self.environment | environment
         result = subprocess.run([sys.executable, ROOT / "scripts" / "gpu_check", "--build", self.folder / "build", "--out",
                                  self.folder / "out", "--commit", "abc", "--what", "batchnorm", *options],
                                 capture_output=True, text=True, env=env, timeout=60)
@@ -136,7 +70,7 @@ class GpuCheck(unittest.TestCase):
                          [line for line in ran if "--tool initcheck" in line])
 
     def test_without_a_gpu(self):
-        (self.bin / "nvidia-smi").unlink()
+        (self.folder / "bin" / "nvidia-smi").unlink()
         code, output, record = self.check()
         self.assertEqual((code, record), (1, None))
         self.assertEqual(len(output.splitlines()), 1, output)

@@ -68,4 +68,4 @@ def make(folder, programs, snippets, benches=None):
         write_pictures(folder / "photos" / name, 20, 5 * label)
     path = [str(release), *([str(PYTHON)] if PYTHON.is_dir() else []), os.environ["PATH"]]
     return os.environ | {"PATH": ":".join(path), "OMP_WAIT_POLICY": "PASSIVE", "PYTHONDONTWRITEBYTECODE": "1",
-                         "PYTHONUNBUFFERED": "1"}
+                         "PYTHONUNBUFFERED": "1", "TORCH_HOME": str(folder / "torch")}

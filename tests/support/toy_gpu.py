@@ -1,0 +1,87 @@
+"""A machine with a GPU, of which only the names are real: what scripts/gpu_check asks and starts there, as shell scripts.
+Variables of the environment, such as CTEST_BAD, make them fail."""
+import os
+import pathlib
+
+BENCHMARKS = pathlib.Path(__file__).resolve().parents[2] / "benchmarks"
+
+NVIDIA_SMI = 'echo "NVIDIA Toy, 580.1, 9.0, 81559 MiB"\n'
+NVCC = 'echo "Cuda compilation tools, release 13.0, V13.0.88"\n'
+# Configures, or "builds" the programs below into the folder that it is given.
+CMAKE = """
+for a in "$@"; do echo "arg $a"; done
+if [ "$1" != --build ]; then echo "--   CUDA        13.0.88, cuDNN 9.19.0, for sm_90"; exit 0; fi
+case " $* " in *" --target "*" device_gemm "*" bench_nt_xent "*" train_cifar "*) ;; *) exit 3;; esac
+case " $* " in *" test_core "*) exit 3;; esac
+mkdir -p "$2/tests" "$2/benchmarks" "$2/examples"
+cp "$TOYS"/device_* "$2/tests/"; cp "$TOYS"/bench_* "$2/benchmarks/"; cp "$TOYS"/train_cifar "$2/examples/"
+echo "x.cu(3): warning #177-D: unused"
+exit ${BUILD_CODE:-0}
+"""
+CTEST = """
+echo "  Test  #1: cuda_elementwise ...............   Passed    0.53 sec"
+[ -z "$CTEST_BAD" ] || { echo "  Test #12: cuda_gemm ......................***Failed    1.20 sec"; exit 8; }
+[ -z "$CTEST_SKIP" ] || echo "  Test #12: cuda_gemm ......................***Skipped   1.20 sec"
+exit 0
+"""
+SANITIZER = """
+if [ "$1" = --help ]; then echo "  --kernel-name arg   kernels to check"; exit 0; fi
+echo "$@" >>"$TOYS/sanitized"
+[ "$2" = "$SANITIZER_HANGS" ] && sleep 60
+[ "$2" = "$SANITIZER_BAD" ] && { echo "========= ERROR SUMMARY: 3 errors"; exit 99; }
+if [ "$2" = racecheck ]; then echo "========= RACECHECK SUMMARY: 0 hazards displayed (0 errors, 0 warnings)"
+else echo "========= ERROR SUMMARY: 0 errors"; fi
+"""
+BENCH = """
+case "$*" in
+*--describe*) echo '{"width": 64, "size": 32, "head_hidden": 512, "epochs": 2, "batch_size": 512, "lr": 0.06,
+  "momentum": 0.9, "weight_decay": 0.0005, "warmup_epochs": 0, "temperature": 0.5}' | tr -d '\\n'; echo ;;
+*) echo '{"case": "toy", "seconds": 0.5, "step_seconds": 0.5, "over_convolutions": 1.1, "peak_bytes": 1000}' ;;
+esac
+"""
+# python3 on a machine that has PyTorch: its version, and the peers of benchmarks/compare.py.
+PYTHON = """
+case "$*" in
+*__version__*) echo 2.11 ;;
+*importlib.metadata*) echo '{"Python": "3.12", "torch": "2.11"}' ;;
+*/peers/kernels.py*) [ -z "$PEER_HANGS" ] || sleep 60; echo '{"case": "toy", "peer": "PyTorch", "seconds": 2.0}' ;;
+*/peers/pretrain.py*) echo '{"seconds": 8.0, "knn_top1": 0.5, "compiled": false}' ;;
+*/peers/*) echo '{"seconds": {"eager": 2.0}, "errors": {}}' ;;
+*) exec /usr/bin/python3 "$@" ;;
+esac
+"""
+NCU = """
+[ -z "$NCU_FORBIDDEN" ] || { echo "==ERROR== ERR_NVGPUCTRPERM - no permission" >"$3"; exit 1; }
+echo "$*" >>"$TOYS/counted"
+printf '==PROF== x\n"ID","Kernel Name","Metric Value"\n"0","toy_kernel","1"\n"0","toy_kernel","2"\n"1","toy_kernel","3"\n' >"$3"
+"""
+TRAIN = """
+[ "$1" = --help ] && { echo "  --device TEXT"; exit 0; }
+while [ "$1" != --out ]; do shift; done
+mkdir -p "$2"
+echo '{"event": "step", "step": 1, "loss": 6.0}' >"$2/log.jsonl"
+echo '{"event": "epoch", "epoch": 1, "loss": 5.0, "seconds": 2, "images_per_second": 100}' >>"$2/log.jsonl"
+echo '{"event": "epoch", "epoch": 2, "loss": '${LOSS:-4.5}', "seconds": 4, "images_per_second": 200}' >>"$2/log.jsonl"
+echo '{"event": "knn", "epoch": 2, "top1": 0.5}' >>"$2/log.jsonl"
+echo '{"event": "evaluation", "training_seconds": 4, "trained": {"knn": {"top1": 0.5}}}' >>"$2/log.jsonl"
+sleep 0.1  # the first step is looked for while it runs
+"""
+
+
+def script(path, body):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("#!/bin/sh\n" + body)
+    path.chmod(0o755)
+
+
+def make(folder):
+    """Fills `folder`; the environment in which these programs are found."""
+    programs = folder / "bin"
+    for name, body in (("nvidia-smi", NVIDIA_SMI), ("nvcc", NVCC), ("cmake", CMAKE), ("ctest", CTEST),
+                       ("compute-sanitizer", SANITIZER), ("ncu", NCU), ("python3", PYTHON)):
+        script(programs / name, body)
+    toys = folder / "toys"
+    for name, body in (("device_elementwise", "exit 0\n"), ("device_gemm", "exit 0\n"), ("device_training", "exit 0\n"),
+                       ("train_cifar", TRAIN), *((path.stem, BENCH) for path in BENCHMARKS.glob("bench_*.cpp"))):
+        script(toys / name, body)
+    return os.environ | {"PATH": f"{programs}:/usr/bin:/bin", "CUDA_HOME": str(folder), "TOYS": str(toys)}
