@@ -2,10 +2,12 @@
 #include "memory_dataset.h"
 
 #include <simclr/core/error.h>
+#include <simclr/core/host_memory.h>
 #include <simclr/core/parallel.h>
 #include <simclr/data/cifar.h>
 
 #include <algorithm>
+#include <cstdlib>
 #include <filesystem>
 #include <memory>
 #include <sstream>
@@ -82,10 +84,11 @@ struct Part {
   std::int64_t place;  // of the first among all samples
 };
 
-/// Reads the labels and the pictures, planes interleaved.
-void read_records(const Part& part, const Layout& layout, std::int32_t* labels, std::uint8_t* pixels) {
+/// Reads the labels and the pictures, planes interleaved. `records` is overwritten.
+void read_records(const Part& part, const Layout& layout, std::vector<std::uint8_t>& records, std::int32_t* labels,
+                  std::uint8_t* pixels) {
   const std::int64_t record = layout.label_bytes + picture_bytes;
-  std::vector<std::uint8_t> records(static_cast<std::size_t>(part.count * record));
+  records.resize(static_cast<std::size_t>(part.count * record));
   read_part(*part.path, layout.op, part.first * record, records);
   for (std::int64_t i = 0; i < part.count; ++i) {
     const std::uint8_t* planes = records.data() + i * record + layout.label_bytes;
@@ -119,10 +122,13 @@ std::unique_ptr<Dataset> read(const std::string& dir, Split split, const Layout&
   }
   // The first touch of so much memory takes as long as reading it: threads share it, and no vector fills it before.
   const auto bytes = static_cast<std::size_t>(count * picture_bytes);
-  const std::shared_ptr<std::uint8_t[]> pixels = std::make_unique_for_overwrite<std::uint8_t[]>(bytes);
+  const std::shared_ptr<std::uint8_t> pixels(static_cast<std::uint8_t*>(take_host_memory(bytes)), std::free);
+  SIMCLR_CHECK(pixels, layout.op, ": no memory for ", bytes, " bytes of pictures; free some");
   data.labels.resize(static_cast<std::size_t>(count));
   parallel_for(static_cast<std::int64_t>(parts.size()), 1, [&](std::int64_t begin, std::int64_t end) {
-    for (std::int64_t i = begin; i < end; ++i) read_records(parts[i], layout, data.labels.data(), pixels.get());
+    std::vector<std::uint8_t> records;
+    for (std::int64_t i = begin; i < end; ++i)
+      read_records(parts[i], layout, records, data.labels.data(), pixels.get());
   });
   std::ostringstream line;
   line << layout.title << " " << name(split) << ": " << data.labels.size() << " pictures " << data.shape << ", "
