@@ -196,6 +196,7 @@ def test_cpu(folder):
     assert all("--device cpu" in line for line in commands if "first_step.py" in line), commands
     steps = [line for line in commands if "train_step.py" in line and " 128 " in line]
     assert ["--only" in line for line in steps] == [False, True], steps
+    assert ["train_step.py" in line for line in commands if "--views 1024" in line] == [False, True], commands
     assert sum("--memory" in line for line in commands) == 3, commands  # the first round's
     assert markdown.count("\n## ") == 6 and "are met" in markdown, markdown
 
