@@ -114,12 +114,17 @@ class EpochRun {
       if (!error) current_ = std::move(slot.batch);
       ++taken_;
     } else {
-      current_ = new_batch(taken_);
+      Batch batch = new_batch(taken_);
       const std::int64_t first = taken_ * state_->options.batch_size;
-      parallel_for(current_->size, 1, [&](std::int64_t begin, std::int64_t end) {
-        for (std::int64_t row = begin; row < end; ++row) fill(*current_, row, first + row);
-      });
-      ++taken_;
+      try {
+        parallel_for(batch.size, 1, [&](std::int64_t begin, std::int64_t end) {
+          for (std::int64_t row = begin; row < end; ++row) fill(batch, row, first + row);
+        });
+        current_ = std::move(batch);
+        ++taken_;
+      } catch (...) {
+        error = std::current_exception();  // thrown below, once the warnings that led to it are out
+      }
     }
     room_.notify_all();
     state_->deliver_warnings();

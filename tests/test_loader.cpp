@@ -226,10 +226,12 @@ TEST_CASE("A data set that is mostly unreadable ends the epoch") {
   const int workers = GENERATE(0, 1, 4);
   const bool all = GENERATE(false, true);
   const auto numbers = std::make_shared<Numbers>(40, [all](std::int64_t i) { return all || i % 4 != 0; });
+  int warnings = 0;
   const Loader loader(numbers, std::make_shared<Probes>(),
-                      {.batch_size = 20, .workers = workers, .on_warning = [](const std::string&) {}});
+                      {.batch_size = 20, .workers = workers, .on_warning = [&](const std::string&) { ++warnings; }});
   for (std::uint32_t epoch = 0; epoch < 2; ++epoch) {
     const std::string message = message_of([&] { served(loader, epoch); });
+    CHECK(warnings > 20);  // they come before the error
     CHECK_THAT(message, Contains("of 40 samples cannot be read, more than half; check the data. The first: numbers"));
   }
 }
