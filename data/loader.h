@@ -28,8 +28,10 @@ struct LoaderOptions {
   bool shuffle = true;
   bool drop_last = true;   // leave out the last batch of an epoch where it would be smaller
   std::uint64_t seed = 0;  // of the order and of the views
-  int workers = 1;         // threads that make views ahead of the step; 0: made on demand by the compute threads
-  int prefetch = 2;        // batches made ahead, at least 1; each costs its views' memory
+  /// Threads that make views ahead of the step; 0: all compute threads make them when a batch is taken. Take some, as
+  /// many as compute threads, where the step leaves the host's cores idle, as on a GPU.
+  int workers = 0;
+  int prefetch = 2;  // batches made ahead, at least 1; each costs its views' memory
   /// Is told of each unreadable sample once, in the thread that takes the batches. Default: a line to std::cerr.
   std::function<void(const std::string& message)> on_warning = {};
 };

@@ -23,7 +23,7 @@ bool parse_options(int argc, char** argv, Options& o) {
   return parse(app, argc, argv);
 }
 
-void embed(const Options& o) {
+void embed(Options o) {
   const simclr::Device device = open_device(o.compute);
   const EncoderFile file = open_encoder(o.weights);
   std::printf("%s\n", file.describe().c_str());

@@ -56,7 +56,7 @@ void check_there(const Options& o, const std::string& file) {
                "; name the folder that embed read, or run embed again");
 }
 
-void find_nearest(const Options& o) {
+void find_nearest(Options o) {
   SIMCLR_CHECK(o.k >= 1, "--k ", o.k, ": at least 1 is needed");
   const simclr::Device device = open_device(o.compute);
   const EncoderFile file = open_encoder(o.weights);

@@ -77,7 +77,7 @@ class Embed(Base):
             row = self.embed(alone, out=self.out / "result")[0]["x.png"]
             for a, b in zip(row, together[name]):
                 self.assertAlmostEqual(a, b, delta=1e-5)
-        for options in (("--batch-size", "3", "--threads", "1"), ("--batch-size", "1", "--workers", "0")):
+        for options in (("--batch-size", "3", "--threads", "1"), ("--batch-size", "1", "--workers", "2")):
             other, _ = self.embed(self.pictures, *options)
             for name in self.names:
                 for a, b in zip(other[name], together[name]):

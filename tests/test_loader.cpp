@@ -289,6 +289,19 @@ TEST_CASE("Workers stay within the prefetch") {
   CHECK(numbers->reads == 100);
 }
 
+TEST_CASE("Unless workers are asked for, a batch is made when it is taken") {
+  const auto numbers = std::make_shared<Numbers>(30);
+  const Loader loader(numbers, std::make_shared<Probes>(), {.batch_size = 10});
+  CHECK(loader.options().workers == 0);
+  int taken = 0;
+  for (const Batch& batch : loader.epoch(0)) {
+    CHECK(batch.size == 10);
+    ++taken;
+    CHECK(numbers->reads == 10 * taken);
+  }
+  CHECK(taken == 3);
+}
+
 TEST_CASE("Workers compute serially") {
   const auto probes = std::make_shared<Probes>();
   std::atomic<int> pieces = 0;

@@ -127,6 +127,14 @@ class Resume(Base):
         self.assertIn("kNN top-1", text)
         self.same_as_whole()
 
+    def test_workers_are_kept(self):
+        shutil.copytree(self.whole, self.out)
+        config = json.loads((self.out / "config.json").read_text())
+        self.assertEqual(config["workers"], 0)
+        (self.out / "config.json").write_text(json.dumps(config | {"workers": 1}))  # once the default
+        self.good("--resume", "--out", self.out)
+        self.assertEqual(json.loads((self.out / "config.json").read_text())["workers"], 1)
+
     def test_stopped_in_the_evaluation(self):
         begun = lambda: self.out.exists() and (self.out / "model.safetensors").exists()
         text = self.stop(signal.SIGINT, *self.options, "--out", self.out, after=begun)

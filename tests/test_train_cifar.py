@@ -108,7 +108,7 @@ class Works(Base):
         config = json.loads((self.reference / "config.json").read_text())
         expected = {"preset": "quick", "dataset": "cifar10", "data": str(self.cifar10), "arch": "resnet18", "width": 4,
                     "stem": "cifar", "epochs": 2, "batch_size": 8, "optimizer": "sgd", "seed": 7, "threads": 2,
-                    "workers": 1, "knn_every": 1, "knn_samples": 40, "probe_epochs": 2}
+                    "workers": 0, "knn_every": 1, "knn_samples": 40, "probe_epochs": 2}
         self.assertEqual({key: config.get(key) for key in expected}, expected)
         for key in ("version", "temperature", "lr", "momentum", "weight_decay", "warmup_epochs", "head_hidden"):
             self.assertIn(key, config)
@@ -212,13 +212,15 @@ class Works(Base):
         self.check_no_partial_files(self.out)
 
     def test_workers_and_seed(self):
-        for same, options in ((True, ("--workers", "0")), (True, ("--workers", "2")), (False, ("--seed", "8"))):
+        for same, options in ((True, ("--workers", "1")), (True, ("--workers", "2")), (False, ("--seed", "8"))):
             with self.subTest(options=options):
                 done = self.launch(*arguments(*self.options, "--no-evaluation", "--overwrite", "--out", self.out,
                                               *options))
                 self.assertEqual((done.returncode, done.stderr), (0, ""))
                 weights = [load_safetensors(folder / "model.safetensors")[1] for folder in (self.reference, self.out)]
                 self.assertEqual(weights[0] == weights[1], same)
+                if options[0] == "--workers":
+                    self.assertEqual(json.loads((self.out / "config.json").read_text())["workers"], int(options[1]))
 
     def test_limit_and_default_folder(self):
         """And a single step, which is shown once, though it is the epoch's last, too."""
@@ -259,7 +261,7 @@ class BadOptions(Base):
                 ("--width", "0", "1 to 1024"), ("--size", "4", "8 to 1024"), ("--head-out", "0"),
                 ("--head-hidden", "-1"), ("--head-layers", "4"), ("--warmup-epochs", "2"), ("--limit", "-1"),
                 ("--knn-samples", "1"), ("--knn-every", "-1"), ("--knn-k", "0"), ("--probe-epochs", "0"),
-                ("--threads", "-1"), ("--workers", "1000"), ("--arch", "resnet999", "resnet18"),
+                ("--threads", "-1"), ("--workers", "1025", "0 to 1024"), ("--workers", "-2", "0 to 1024"), ("--arch", "resnet999", "resnet18"),
                 ("--stem", "nothing", "imagenet"),
                 ("--optimizer", "nothing", "lars"), ("--preset", "nothing", "solo-learn"),
                 ("--dataset", "nothing", "fashion-mnist")):

@@ -87,8 +87,9 @@ void print_cost(const CostFigures& c, const Training& t) {
   const Recipe& r = t.options.recipe;
   // On the CPU the views are made by the cores that the step runs on; a GPU goes on beside them.
   const bool cpu = t.compute.device.type == simclr::DeviceType::cpu;
-  const double step = cpu ? c.step_seconds + c.views_seconds / std::max(simclr::threads(), 1)
-                          : std::max(c.step_seconds, c.views_seconds);
+  const int cores = simclr::threads(), making = t.options.workers > 0 ? std::min(t.options.workers, cores) : cores;
+  const double step =
+      cpu ? c.step_seconds + c.views_seconds * making / cores : std::max(c.step_seconds, c.views_seconds);
   const double training = step * static_cast<double>(t.steps());
   // Evaluating runs every picture through two encoders, forward only: a third of a step's work for each view.
   const auto pictures = static_cast<double>(t.sets.train->size() + (t.sets.test ? t.sets.test->size() : 0));

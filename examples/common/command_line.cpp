@@ -82,15 +82,25 @@ void add_compute_options(CLI::App& app, ComputeOptions& o) {
   app.add_option("--device", o.device, "auto (a GPU where there is one), cpu, cuda or cuda:N")->group(group);
   app.add_option("--batch-size", o.batch_size, "Pictures that are computed together")->group(group);
   app.add_option("--threads", o.threads, "Compute threads; 0: one a processor")->group(group);
-  app.add_option("--workers", o.workers, "Threads that read pictures ahead; 0: read in between")->group(group);
+  app.add_option("--workers", o.workers,
+                 "Threads that read pictures ahead; 0: read in between. -1: 0 on a CPU, as many as --threads on a GPU")
+      ->group(group);
 }
 
-Device open_device(const ComputeOptions& o) {
+Device open_device(ComputeOptions& o) {
   SIMCLR_CHECK(o.batch_size >= 1 && o.batch_size <= 65536, "--batch-size ", o.batch_size, ": must be 1 to 65536");
   SIMCLR_CHECK(o.threads >= 0 && o.threads <= 1024, "--threads ", o.threads, ": must be 0 (one a processor) to 1024");
-  SIMCLR_CHECK(o.workers >= 0 && o.workers <= 256, "--workers ", o.workers, ": must be 0 to 256");
+  SIMCLR_CHECK(o.workers >= -1 && o.workers <= 1024, "--workers ", o.workers,
+               ": must be 0 to 1024, or -1 (as the device asks)");
   if (o.threads > 0) simclr::set_threads(o.threads);
-  return choose_device(o.device, "computing");
+  const Device device = choose_device(o.device, "computing");
+  o.workers = workers_for(device, o.workers);
+  return device;
+}
+
+int workers_for(Device device, int asked) {
+  if (asked >= 0) return asked;
+  return device.type == DeviceType::cpu ? 0 : simclr::threads();
 }
 
 Device choose_device(const std::string& option, const char* doing) {

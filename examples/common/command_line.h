@@ -20,7 +20,7 @@ int run_program(const char* name, const std::function<void()>& work);
 struct ComputeOptions {
   std::string device = "auto";  // auto: the first GPU, else the CPU
   int threads = 0;              // 0: one a processor
-  int workers = 1;              // threads that read pictures ahead
+  int workers = -1;             // threads that read pictures ahead; -1: as workers_for() says
   std::int64_t batch_size = 64;
 };
 void add_compute_options(CLI::App& app, ComputeOptions& options);
@@ -29,8 +29,13 @@ void add_compute_options(CLI::App& app, ComputeOptions& options);
 void add_dataset_options(CLI::App& app, std::string& dataset, std::string& dir,
                          const std::string& without_data = "CIFAR-10, else Fashion-MNIST");
 
-/// Applies --threads and opens --device. Throws simclr::Error where it cannot be used, and for impossible options.
-simclr::Device open_device(const ComputeOptions& options);
+/// Applies --threads, opens --device, and settles how many workers there are. Throws simclr::Error where the device
+/// cannot be used, and for impossible options.
+simclr::Device open_device(ComputeOptions& options);
+
+/// How many threads prepare batches ahead: `asked`; where it is negative none on a CPU, all of whose cores compute, and
+/// as many as compute threads on a GPU, which leaves the host's cores idle.
+int workers_for(simclr::Device device, int asked);
 
 /// As `option` says: auto, cpu, cuda or cuda:N. Where `auto` falls back to the CPU, a line says why, opened by `doing`.
 /// Throws simclr::Error where the device cannot be used.

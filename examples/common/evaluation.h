@@ -23,7 +23,8 @@ struct EvaluationOptions {
   simclr::nn::KnnOptions knn;
   simclr::nn::ProbeOptions probe;
   std::int64_t batch_size = 500;
-  int workers = 1;
+  /// As data::LoaderOptions::workers.
+  int workers = 0;
   std::function<void(const std::string& message)> on_warning = {};              // is told of unreadable samples
   std::function<void(std::int64_t done, std::int64_t total)> on_progress = {};  // after each batch
 };

@@ -58,6 +58,7 @@ Training make_training(const TrainingOptions& options, const std::function<void(
   t.options = options;
   t.compute = choose_compute(options);
   if (options.threads > 0) simclr::set_threads(options.threads);
+  t.options.workers = workers_for(t.compute.device, options.workers);
   t.sets = open_datasets(options.dataset, options.data_dir);
   t.options.dataset = t.sets.kind;  // not auto: a run that goes on or is repeated finds the same set
   if (!t.sets.note.empty()) std::printf("%s\n", t.sets.note.c_str());

@@ -29,7 +29,7 @@ std::unique_ptr<simclr::nn::Optimizer> make_optimizer(const Recipe& recipe, cons
 
 /// Everything that a training step needs, ready to begin.
 struct Training {
-  TrainingOptions options;  // the data set, the view's size and its channels filled in
+  TrainingOptions options;  // the data set, the workers, the view's size and its channels filled in
   Compute compute;
   Datasets sets;
   std::unique_ptr<simclr::nn::SimCLR> model;

@@ -21,8 +21,8 @@ struct TrainingOptions {
   std::int64_t micro_batch = 0;  // images that the network computes at a time; 0: the whole batch
 
   std::uint64_t seed = 0;
-  int threads = 0;  // 0: one a processor
-  int workers = 1;  // threads that make views ahead of the step
+  int threads = 0;   // 0: one a processor
+  int workers = -1;  // threads that make views ahead of the step; -1: as workers_for() says
 
   bool profile = false;  // say where the time of the steps went
   bool check = false;    // see whether a run would work, and end

@@ -1,0 +1,33 @@
+#include "common/command_line.h"
+
+#include "support/catch.h"
+
+#include <simclr/core/parallel.h>
+
+using simclr::Device;
+using simclr::DeviceType;
+
+TEST_CASE("Workers follow the device unless they are asked for") {
+  const int before = simclr::threads();
+  simclr::set_threads(3);
+  for (const Device gpu : {Device{DeviceType::cuda, 0}, Device{DeviceType::cuda, 1}}) {
+    CHECK(workers_for(gpu, -1) == 3);
+    CHECK(workers_for(gpu, 0) == 0);
+    CHECK(workers_for(gpu, 7) == 7);
+  }
+  CHECK(workers_for(Device{}, -1) == 0);
+  CHECK(workers_for(Device{}, 2) == 2);
+  simclr::set_threads(before);
+}
+
+TEST_CASE("Opening a device applies the threads and settles the workers") {
+  const int before = simclr::threads();
+  ComputeOptions options{.device = "cpu", .threads = 2};
+  CHECK(open_device(options) == Device{});
+  CHECK(simclr::threads() == 2);
+  CHECK(options.workers == 0);
+  options.workers = 5;
+  open_device(options);
+  CHECK(options.workers == 5);
+  simclr::set_threads(before);
+}
