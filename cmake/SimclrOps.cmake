@@ -76,6 +76,29 @@ function(simclr_emulate source result)
   set(${result} ${generated} PARENT_SCOPE)
 endfunction()
 
+# simclr_add_sm90a_kernels(X)
+#
+# Compiles kernels/X.cu for sm_90a alone, whose instructions no other processor has, where the build is for sm_90, too:
+# SIMCLR_HAVE_SM90A is defined then. And for the emulated device.
+function(simclr_add_sm90a_kernels name)
+  set(source ${PROJECT_SOURCE_DIR}/kernels/${name}.cu)
+  if(SIMCLR_EMU)
+    simclr_emulate(${source} emu_source)
+    target_sources(simclr PRIVATE ${emu_source})
+  endif()
+  if(NOT SIMCLR_HAVE_CUDA OR NOT CMAKE_CUDA_ARCHITECTURES MATCHES "(^|;)90(a?)(-real)?(;|$)")
+    return()
+  endif()
+  set(objects simclr_${name})
+  add_library(${objects} OBJECT ${source})
+  set_target_properties(${objects} PROPERTIES CUDA_ARCHITECTURES 90a-real CUDA_VISIBILITY_PRESET hidden
+                        POSITION_INDEPENDENT_CODE ON)
+  target_link_libraries(${objects} PRIVATE simclr_build_flags)
+  target_include_directories(${objects} PRIVATE ${include_root})
+  target_sources(simclr PRIVATE $<TARGET_OBJECTS:${objects}>)
+  target_compile_definitions(simclr PRIVATE SIMCLR_HAVE_SM90A)
+endfunction()
+
 # simclr_add_loops(X)
 #
 # Compiles kernels/cpu/X.cpp, a file of plain loops (kernels/cpu/isa.h), and generates `const <Name>Loops& X_loops()`,

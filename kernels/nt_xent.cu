@@ -6,12 +6,18 @@
 //             du = W u + sum over positives of (their weight) u_pos,  dz = (du - (du.u)u) dloss / (counted tau |z|)
 //             In the square case W is symmetric; a rectangle has one pass for each side, with one half of W.
 // bf16 rows of up to 256 go through the tensor cores: u is scaled by sqrt(log2(e)/tau), so that a product of two rows
-// is x_ik; W is rounded to bf16 in registers and is the next product's left side. Others go through the f32 cores, from
-// f32 unit vectors. Above a temperature of 0.015 no sum can overflow, and the shift is 0; below it follows the row's
-// maximum. Launches: a block of 128 threads for 64 or 128 rows and a range of columns; a warp for each row elsewhere.
+// is x_ik; W is rounded to bf16 in registers and is the next product's left side. nt_xent_sm90.cu does so in Hopper's
+// way, where SIMCLR_WGMMA=1 asks for it. Others go through the f32 cores, from f32 unit vectors. Above a temperature of
+// 0.015 no sum can overflow, and the shift is 0; below it follows the row's maximum. Launches: a block of 128 threads
+// for 64 or 128 rows and a range of columns; a warp for each row elsewhere.
 #include <simclr/kernels/cuda/mma_tile.h>
 #include <simclr/kernels/cuda/nt_xent_f32.h>
+#include <simclr/kernels/cuda/nt_xent_rows.h>
+#include <simclr/kernels/cuda/nt_xent_sm90.h>
 #include <simclr/kernels/nt_xent.h>
+
+#include <cstdlib>
+#include <string_view>
 
 namespace simclr::kernels {
 namespace {
@@ -20,21 +26,6 @@ using namespace gpu;
 
 // bf16, on the tensor cores: four warps of 16 or 32 rows each, whose u stays in registers; tiles of 64 columns pass
 // through shared memory, one being copied while the other is used.
-
-/// x = -infinity for the pairs that are no negatives.
-template <int row_parts, int column_parts>
-__device__ void exclude_pairs(const Pairs& pairs, int row, int column, FragmentC (&x)[row_parts][column_parts]) {
-#pragma unroll
-  for (int m = 0; m < row_parts; ++m) {
-#pragma unroll
-    for (int n = 0; n < column_parts; ++n) {
-#pragma unroll
-      for (int v = 0; v < 4; ++v) {
-        if (pairs.exclude(row + 16 * m + v / 2 * 8, column + 8 * n + v % 2)) x[m][n].value[v] = -INFINITY;
-      }
-    }
-  }
-}
 
 template <int depth, bool shifted>
 __global__ void __launch_bounds__(tile_threads, depth <= 128 ? 3 : 2)
@@ -168,8 +159,42 @@ __global__ void __launch_bounds__(tile_threads, 2)
 
 constexpr std::int64_t tensor_core_width = 256;
 
-bool on_tensor_cores(const Tensor& u) {
-  return u.dtype() == DType::bf16;
+enum class Cores { f32, tensor, warpgroups };
+
+/// Which cores multiply u, and in which tiles.
+struct Tiling {
+  Cores cores;
+  std::int64_t all_rows, depth;  // of u, padded
+  int rows, columns;
+  int forward_blocks, backward_blocks;  // that a multiprocessor holds at a time
+};
+
+Tiling tiling_of(const Tensor& u) {
+  if (u.shape().rank() == 3) {  // panels
+    const std::int64_t depth = u.dim(0) * panel_width;
+    return {Cores::warpgroups, u.dim(1), depth, sm90_rows, sm90_columns(depth), 1, 1};
+  }
+  const bool tensor = u.dtype() == DType::bf16;
+  return {
+      tensor ? Cores::tensor : Cores::f32, u.dim(0), u.dim(1), tensor && u.dim(1) <= 128 ? 128 : 64, tile_size, 3, 2};
+}
+
+/// Whether nt_xent_sm90.cu is to be used. Not by itself: it has run on no GPU yet.
+bool wants_warpgroups([[maybe_unused]] Device device) {
+  const char* wish = std::getenv("SIMCLR_WGMMA");
+  if (wish == nullptr || std::string_view(wish) != "1") return false;
+#ifndef SIMCLR_EMU
+#ifdef SIMCLR_HAVE_SM90A
+  const int capability = cuda::capability(device);
+  SIMCLR_CHECK(capability == 90, "nt_xent: SIMCLR_WGMMA=1 asks for kernels that run on sm_90 alone, this GPU is sm_",
+               capability, "; unset it");
+#else
+  fail(
+      "nt_xent: SIMCLR_WGMMA=1 asks for kernels of sm_90a, which this build lacks; unset it, or configure with "
+      "-DCMAKE_CUDA_ARCHITECTURES=90");
+#endif
+#endif
+  return true;
 }
 
 /// No e^s overflows, nor a sum of them: |x| <= log2(e)/tau.
@@ -203,7 +228,9 @@ Tensor tile_rows_of(const Tensor& z, double temperature, Tensor& norm) {
     return unit_rows<float>(z, padded(width, simt_depth), 1.0, norm);
   }
   const std::int64_t depth = width <= 64 ? 64 : width <= 128 ? 128 : 256;
-  return unit_rows<BFloat16>(z, depth, std::sqrt(std::numbers::log2e / temperature), norm);
+  const double scale = std::sqrt(std::numbers::log2e / temperature);
+  if (wants_warpgroups(z.device())) return unit_rows<BFloat16, RowLayout::panels>(z, depth, scale, norm);
+  return unit_rows<BFloat16>(z, depth, scale, norm);
 }
 
 /// Rows and columns of the tiles as pairs: anchors and candidates, or the other way round.
@@ -235,18 +262,21 @@ void forward_gpu(NtXentSaved& saved, const Tensor& anchors, const Tensor& candid
   saved.candidate_norm = saved.anchor_norm;
   if (!saved.square) saved.candidate_u = tile_rows_of(candidates, temperature, saved.candidate_norm);
 
-  const bool tensor_cores = on_tensor_cores(saved.anchor_u), shifted = needs_shift(temperature);
-  const std::int64_t count = anchors.dim(0), all_rows = saved.anchor_u.dim(0), depth = saved.anchor_u.dim(1);
-  const int tiles = tiles_of(candidates.dim(0), tile_size);
-  const int rows = tensor_cores && depth <= 128 ? 128 : 64, row_tiles = tiles_of(count, rows);
-  const Split split = split_columns(row_tiles, tiles, 3 * multiprocessors(device));
+  const bool shifted = needs_shift(temperature);
+  const Tiling tiling = tiling_of(saved.anchor_u);
+  const std::int64_t count = anchors.dim(0), all_rows = tiling.all_rows, depth = tiling.depth;
+  const int tiles = tiles_of(candidates.dim(0), tiling.columns), row_tiles = tiles_of(count, tiling.rows);
+  const Split split = split_columns(row_tiles, tiles, tiling.forward_blocks * multiprocessors(device));
   const Pairs pairs = pairs_of(saved, true);
   const Tensor sums = Tensor::empty({split.splits, all_rows}, DType::f64, device);
   const Tensor tops = shifted ? Tensor::empty({split.splits, all_rows}, DType::f32, device) : Tensor();
   const PartialSums partial = {sums.data<double>(), shifted ? tops.data<float>() : nullptr, split.splits,
                                static_cast<int>(all_rows)};
   const dim3 grid(static_cast<unsigned>(row_tiles), static_cast<unsigned>(split.splits));
-  if (tensor_cores) {
+  if (tiling.cores == Cores::warpgroups) {
+    launch_sums_sm90({device, grid, tiles, split.tiles_each, pairs, shifted}, {saved.anchor_u}, {saved.candidate_u},
+                     partial);
+  } else if (tiling.cores == Cores::tensor) {
     dispatch_depth(depth, shifted, [&](auto constant, auto with_shift) {
       launch("nt_xent_sums_kernel", device, {grid, tile_threads, MmaTile<constant(), AnchorTerm>::shared},
              nt_xent_sums_kernel<constant(), with_shift()>, saved.anchor_u.data<BFloat16>(),
@@ -284,21 +314,27 @@ struct Gradient {
 void gradient_of(const NtXentSaved& saved, const Gradient& rows, const Gradient& columns, const Pairs& pairs,
                  const Tensor& dloss, Tensor& dz) {
   const Device device = dz.device();
-  const bool tensor_cores = on_tensor_cores(rows.u), shifted = needs_shift(saved.temperature);
-  const std::int64_t count = rows.z.dim(0), width = rows.z.dim(1), depth = rows.u.dim(1);
-  const int tiles = tiles_of(columns.z.dim(0), tile_size);
-  const int height = tensor_cores && depth <= 128 ? 128 : 64, row_tiles = tiles_of(count, height);
+  const bool shifted = needs_shift(saved.temperature);
+  const Tiling tiling = tiling_of(rows.u);
+  const std::int64_t count = rows.z.dim(0), width = rows.z.dim(1), depth = tiling.depth;
+  const int tiles = tiles_of(columns.z.dim(0), tiling.columns), row_tiles = tiles_of(count, tiling.rows);
   const int parts = depth <= tile_size ? 1 : 2;  // of 64 columns of du, in a block of f32
-  const int slices = tensor_cores ? 1 : tiles_of(depth, tile_size * parts);
-  const Split split = split_columns(row_tiles * slices, tiles, 2 * multiprocessors(device));
-  const std::int64_t split_rows = std::int64_t{row_tiles} * height;
+  const int slices = tiling.cores == Cores::f32 ? tiles_of(depth, tile_size * parts) : 1;
+  const Split split = split_columns(row_tiles * slices, tiles, tiling.backward_blocks * multiprocessors(device));
+  const std::int64_t split_rows = std::int64_t{row_tiles} * tiling.rows;
   const Tensor du = Tensor::empty({split.splits, split_rows, depth}, DType::f32, device);
   const dim3 grid(static_cast<unsigned>(row_tiles), static_cast<unsigned>(split.splits), static_cast<unsigned>(slices));
-  const auto side = [&](const Gradient& s, auto zero) {
+  const auto terms_of = [&](const Gradient& s) {
     const auto* terms = reinterpret_cast<const AnchorTerm*>(saved.device_terms.raw_data());
-    return TileSide<decltype(zero)>{s.u.template data<decltype(zero)>(), {s.anchors ? terms : nullptr}};
+    return AnchorTerms{s.anchors ? terms : nullptr};
   };
-  if (tensor_cores) {
+  const auto side = [&](const Gradient& s, auto zero) {
+    return TileSide<decltype(zero)>{s.u.template data<decltype(zero)>(), terms_of(s)};
+  };
+  if (tiling.cores == Cores::warpgroups) {
+    launch_weights_sm90({device, grid, tiles, split.tiles_each, pairs, shifted}, {rows.u, terms_of(rows)},
+                        {columns.u, terms_of(columns)}, du.data<float>());
+  } else if (tiling.cores == Cores::tensor) {
     const auto row_side = side(rows, BFloat16{}), column_side = side(columns, BFloat16{});
     dispatch_depth(depth, shifted, [&](auto constant, auto with_shift) {
       launch("nt_xent_weights_kernel", device, {grid, tile_threads, MmaTile<constant(), AnchorTerm>::shared},
@@ -318,8 +354,9 @@ void gradient_of(const NtXentSaved& saved, const Gradient& rows, const Gradient&
     }
   }
 
-  const PartialGradient partial = {du.data<float>(), split.splits, static_cast<int>(depth), split_rows * depth,
-                                   tensor_cores ? std::sqrt(std::numbers::log2e / saved.temperature) : 1.0};
+  const PartialGradient partial = {
+      du.data<float>(), split.splits, static_cast<int>(depth), split_rows * depth,
+      tiling.cores == Cores::f32 ? 1.0 : std::sqrt(std::numbers::log2e / saved.temperature)};
   const AnchorValues values = values_of(saved);
   const int threads = width <= 2048 ? row_threads : 32;  // `width` doubles of shared memory a warp
   dispatch_float(dz.dtype(), [&](auto zero) {

@@ -97,8 +97,9 @@ struct DeviceState {
     check(cudaSetDevice(index), "cudaSetDevice");
     cudaDeviceProp properties;
     check(cudaGetDeviceProperties(&properties, index), "cudaGetDeviceProperties");
+    capability = 10 * properties.major + properties.minor;
     const std::string unfit =
-        describe_architecture(properties.name, 10 * properties.major + properties.minor, SIMCLR_CUDA_ARCHITECTURES);
+        describe_architecture(properties.name, capability, SIMCLR_CUDA_ARCHITECTURES);
     SIMCLR_CHECK(unfit.empty(), "cuda:", index, ": ", unfit);
     multiprocessors = properties.multiProcessorCount;
     check(cudaStreamCreateWithFlags(&stream, cudaStreamNonBlocking), "cudaStreamCreate");
@@ -108,7 +109,7 @@ struct DeviceState {
   }
 
   cudaStream_t stream = nullptr, copy_stream = nullptr;
-  int multiprocessors = 0;
+  int multiprocessors = 0, capability = 0;
   std::shared_ptr<CachingAllocator> allocator;
   std::unique_ptr<Context> context;
   cublasHandle_t cublas = nullptr;
@@ -347,6 +348,10 @@ void fill(Device device, void* to, unsigned char value, std::size_t bytes) {
 
 int multiprocessors(Device device) {
   return state_of(device).multiprocessors;
+}
+
+int capability(Device device) {
+  return state_of(device).capability;
 }
 
 cublasHandle_t cublas(Device device) {

@@ -2,17 +2,10 @@
 
 // Private to nt_xent.cu: the tiles of f32 unit vectors, for the f32 cores.
 
-#include <simclr/kernels/cuda/nt_xent_rows.h>
+#include <simclr/kernels/cuda/nt_xent_terms.h>
 
 namespace simclr::gpu {
 inline namespace SIMCLR_TARGET {
-
-/// Rows of one side as the tiles read them.
-template <class U>
-struct TileSide {
-  const U* u;
-  AnchorTerms terms;
-};
 
 inline constexpr std::size_t sums_f32_shared = 2 * simt_stage * sizeof(float);
 

@@ -28,6 +28,8 @@ void end_launch(const char* kernel_name, cudaStream_t stream);
 void copy(Device device, void* to, const void* from, std::size_t bytes, bool to_host);
 void fill(Device device, void* to, unsigned char value, std::size_t bytes);
 int multiprocessors(Device device);
+/// 90 for compute capability 9.0.
+int capability(Device device);
 
 /// The libraries' handles, bound to the device's stream. cuBLAS has a workspace of its own, since one that it allocates
 /// itself cannot be captured.

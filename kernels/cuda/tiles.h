@@ -5,6 +5,7 @@
 
 #include <simclr/kernels/cuda/launch.h>
 #include <simclr/kernels/cuda/mma.h>
+#include <simclr/kernels/cuda/panel.h>
 #include <simclr/kernels/cuda/vector.h>
 #include <simclr/kernels/cuda/warp.h>
 
@@ -33,18 +34,24 @@ __device__ double warp_dot(const A* a, const B* b, int width) {
   return warp_sum(sum);
 }
 
+/// How u lies in memory: row by row, or in panels [depth / 64, padded rows, 64] (panel.h).
+enum class RowLayout { plain, panels };
+
 /// u [padded rows,depth] = scale z/|z|, 0 beyond z [rows,width] and where |z| = 0; norm f64 [rows].
-template <class T, class U>
+template <RowLayout layout, class T, class U>
 __global__ void __launch_bounds__(row_threads)
     unit_rows_kernel(const T* z, int rows, int width, int depth, double scale, U* u, double* norm) {
   const int row = static_cast<int>(blockIdx.x * (row_threads / 32) + threadIdx.x / 32);
+  const auto all_rows = static_cast<std::int64_t>(gridDim.x) * (row_threads / 32);
   const T* from = z + static_cast<std::int64_t>(row) * width;
-  U* to = u + static_cast<std::int64_t>(row) * depth;
   const double length = row < rows ? sqrt(warp_dot(from, from, width)) : 0.0;
   const double factor = length == 0 ? 0.0 : scale / length;
   for (int d = lane_index(); d < depth; d += 32) {
     const double value = row < rows && d < width ? static_cast<double>(widen(from[d])) : 0.0;
-    to[d] = narrow_to<U>(length == 0 ? 0.0f : static_cast<float>(value * factor));
+    const std::int64_t at = layout == RowLayout::plain ? static_cast<std::int64_t>(row) * depth + d
+                                                       : (d / panel_width * all_rows + row / 8 * 8) * panel_width +
+                                                             panel_offset(row % 8, d % panel_width);
+    u[at] = narrow_to<U>(length == 0 ? 0.0f : static_cast<float>(value * factor));
   }
   if (row < rows && lane_index() == 0) norm[row] = length;
 }
@@ -63,16 +70,17 @@ __device__ void unit_row_backward(const Gradient* du, const T* z, double norm, d
 }
 
 /// Unit rows of z [R,D], padded, times `scale`, and their norms.
-template <class U>
+template <class U, RowLayout layout = RowLayout::plain>
 Tensor unit_rows(const Tensor& z, std::int64_t depth, double scale, Tensor& norm) {
   const Device device = z.device();
   const std::int64_t rows = z.dim(0), all = padded(rows, row_padding);
   SIMCLR_CHECK(all < (1 << 30), "rows of similarities are counted in 30 bits, got ", rows);
-  const Tensor u = Tensor::empty({all, depth}, dtype_of<U>, device);
+  const Shape shape = layout == RowLayout::plain ? Shape{all, depth} : Shape{depth / panel_width, all, panel_width};
+  const Tensor u = Tensor::empty(shape, dtype_of<U>, device);
   norm = Tensor::empty({rows}, DType::f64, device);
   dispatch_float(z.dtype(), [&](auto zero) {
     using T = decltype(zero);
-    launch("unit_rows_kernel", device, {blocks_for(all, row_threads / 32), row_threads}, unit_rows_kernel<T, U>,
+    launch("unit_rows_kernel", device, {blocks_for(all, row_threads / 32), row_threads}, unit_rows_kernel<layout, T, U>,
            z.data<T>(), static_cast<int>(rows), static_cast<int>(z.dim(1)), static_cast<int>(depth), scale, u.data<U>(),
            norm.data<double>());
   });

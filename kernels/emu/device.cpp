@@ -25,6 +25,7 @@ constexpr std::size_t shared_alignment = 128;
 constexpr unsigned thread_limit = 1024;
 
 Checks level = Checks::once;
+std::uint64_t blocks_run = 0;
 
 const char* name(Schedule schedule) {
   switch (schedule) {
@@ -77,8 +78,8 @@ struct Thread {
   Index3 index;
   State state = State::fresh;
   Fiber* fiber = nullptr;
-  Site site = {};          // where it waits
-  std::uint32_t mask = 0;  // of the lanes it waits for; 0: the whole block
+  Site site = {};              // where it waits
+  const char* waits_for = "";  // in words
   std::vector<PendingCopy> copies = {};
   int copy_groups = 0;
 };
@@ -142,7 +143,7 @@ class Run {
              site);
     }
     at_barrier_.push_back(current_id_);
-    wait(site, 0);
+    wait(site, "for its block");
     if (at_barrier_.size() == threads_.size()) {
       for (const unsigned id : at_barrier_) wake(id);
       at_barrier_.clear();
@@ -169,7 +170,7 @@ class Run {
     }
     found->arrived |= 1u << lane;
     found->operands[lane] = operand;
-    wait(site, mask);
+    wait(site, "for lanes of its warp");
     if (found->arrived == mask) {
       found->resolve(found->operands);
       for (unsigned l = 0; l < warp_size; ++l) {
@@ -178,6 +179,24 @@ class Run {
       waiting.erase(found);
     }
     pause();
+  }
+
+  /// The running thread is about to pause; `wake` lets it go on.
+  void wait(const Site& site, const char* waits_for) {
+    current_->state = Thread::State::waiting;
+    current_->site = site;
+    current_->waits_for = waits_for;
+  }
+
+  void wake(unsigned id) {
+    threads_[id].state = Thread::State::ready;
+    ready_.push_back(id);
+  }
+
+  void pause() {
+    Thread& thread = *current_;
+    thread.fiber->pause();
+    if (!message_.empty()) throw Abandon();
   }
 
   void* shared(const void* key, std::size_t bytes) {
@@ -203,7 +222,9 @@ class Run {
   void* dynamic_shared() { return shared(nullptr, shape_.dynamic_shared); }
 
   Thread& current() { return *current_; }
-  const std::string& message() const { return message_; }
+  unsigned current_id() const { return current_id_; }
+  std::size_t threads() const { return threads_.size(); }
+  Schedule schedule() const { return schedule_; }
 
   [[noreturn]] void report(const std::string& what, const Site& site = Site::current()) {
     if (message_.empty()) {
@@ -214,24 +235,8 @@ class Run {
   }
 
  private:
-  void wait(const Site& site, std::uint32_t mask) {
-    current_->state = Thread::State::waiting;
-    current_->site = site;
-    current_->mask = mask;
-  }
-
-  void wake(unsigned id) {
-    threads_[id].state = Thread::State::ready;
-    ready_.push_back(id);
-  }
-
-  void pause() {
-    Thread& thread = *current_;
-    thread.fiber->pause();
-    if (!message_.empty()) throw Abandon();
-  }
-
   void block() {
+    ++blocks_run;
     const unsigned count = shape_.block.x * shape_.block.y * shape_.block.z;
     threads_.assign(count, {});
     rendezvous_.assign((count + warp_size - 1) / warp_size, {});
@@ -304,8 +309,8 @@ class Run {
     const auto finished = std::count_if(threads_.begin(), threads_.end(),
                                         [](const Thread& t) { return t.state == Thread::State::finished; });
     message_ = std::string("divergent barrier: thread ") + std::to_string(id) + " waits for ever at " +
-               text(stuck->site) + (stuck->mask == 0 ? " for its block" : " for lanes of its warp") + "; " +
-               std::to_string(finished) + " of " + std::to_string(threads_.size()) + " threads have left the kernel";
+               text(stuck->site) + " " + stuck->waits_for + "; " + std::to_string(finished) + " of " +
+               std::to_string(threads_.size()) + " threads have left the kernel";
   }
 
   void check_guards() {
@@ -417,6 +422,22 @@ void copy_async_wait(int groups_left) {
 
 void report(const std::string& what, const Site& site) {
   running->report(what, site);
+}
+
+BlockRun block_run() {
+  return {blocks_run, running->schedule(), running->current_id(), static_cast<unsigned>(running->threads())};
+}
+
+void wait(const Site& site, const char* waits_for) {
+  running->wait(site, waits_for);
+}
+
+void wake(unsigned thread) {
+  running->wake(thread);
+}
+
+void pause() {
+  running->pause();
 }
 
 void launch(const LaunchShape& shape, const std::function<void()>& kernel) {

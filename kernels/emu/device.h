@@ -68,6 +68,21 @@ SIMCLR_API void copy_async(void* to, const void* from, std::size_t bytes);
 SIMCLR_API void copy_async_commit();
 SIMCLR_API void copy_async_wait(int groups_left);
 
+// What further ways to wait are made of (kernels/emu/warpgroup.h).
+
+/// Which block of which run is on, and which of its threads.
+struct BlockRun {
+  std::uint64_t number;  // of all blocks ever run
+  Schedule schedule;
+  unsigned thread, threads;
+};
+SIMCLR_API BlockRun block_run();
+/// The running thread will wait at its next pause() until somebody wakes it; `waits_for` is for the message where
+/// nobody does: "for its block".
+SIMCLR_API void wait(const Site& site, const char* waits_for);
+SIMCLR_API void wake(unsigned thread);
+SIMCLR_API void pause();
+
 /// Ends the launch with an Error: kernel, block, thread, and `what`.
 [[noreturn]] SIMCLR_API void report(const std::string& what, const Site& site = Site::current());
 

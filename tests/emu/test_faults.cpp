@@ -11,12 +11,13 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <cstdlib>
 #include <functional>
 
 namespace simclr::kernels {
 extern const ElementwiseKernels elementwise_missing_syncthreads, elementwise_divergent_barrier,
     elementwise_global_out_of_bounds, elementwise_shared_out_of_bounds, elementwise_uninitialised_shared;
-extern const NtXentKernels nt_xent_missing_syncwarp;
+extern const NtXentKernels nt_xent_missing_syncwarp, nt_xent_early_release;
 }  // namespace simclr::kernels
 
 using namespace simclr;
@@ -52,8 +53,8 @@ std::string bias_backward_report(const ElementwiseKernels& kernels) {
   return report_of([&] { kernels.bias_backward(dy, dbias); });
 }
 
-std::string nt_xent_report(const NtXentKernels& kernels) {
-  const Tensor z = test::random_tensor({64, 128}, 2, DType::f32).to(DType::bf16).to(Device{DeviceType::emu});
+std::string nt_xent_report(const NtXentKernels& kernels, std::int64_t rows = 64) {
+  const Tensor z = test::random_tensor({rows, 128}, 2, DType::f32).to(DType::bf16).to(Device{DeviceType::emu});
   const NtXentSaved saved = nt_xent_forward(z, z, 0.5).saved;
   const Tensor dloss = Tensor::full({}, 1.0, DType::f32, z.device());
   NtXentGradient gradient{Tensor::empty_like(z), {}};
@@ -71,6 +72,15 @@ TEST_CASE("a missing __syncwarp is reported") {
   CHECK_THAT(nt_xent_report(nt_xent_missing_syncwarp),
              Contains("nt_xent_gradient_kernel: reads shared memory that nobody has written") ||
                  Contains("nt_xent_gradient_kernel: depends on the order of its threads"));
+}
+
+TEST_CASE("a tile that is given back while a product reads it is reported") {
+  setenv("SIMCLR_WGMMA", "1", 1);
+  const std::int64_t rows = 10 * 128;  // more tiles than there is room for
+  CHECK(nt_xent_report(nt_xent_slot.on({DeviceType::emu}), rows) == "no error");
+  CHECK_THAT(nt_xent_report(nt_xent_early_release, rows),
+             Contains("nt_xent_weights_sm90_kernel: depends on the order"));
+  unsetenv("SIMCLR_WGMMA");
 }
 
 TEST_CASE("a missing __syncthreads is reported") {

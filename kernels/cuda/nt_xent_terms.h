@@ -1,0 +1,166 @@
+#pragma once
+
+// Private to NT-Xent's kernels: who is a pair, what a pair adds to a sum of powers and to a gradient.
+
+#include <simclr/kernels/cuda/mma.h>
+#include <simclr/kernels/cuda/tiles.h>
+
+#include <cmath>
+#include <limits>
+#include <numbers>
+
+namespace simclr::gpu {
+inline namespace SIMCLR_TARGET {
+
+inline constexpr int no_self = -(1 << 30);
+
+/// Which columns are a row's positives or itself. Row i is the column that has its place: first_row + i = first_column
+/// + k. Without groups the places of SimCLR's order decide: the two views of an image are `images` apart.
+struct Pairs {
+  const std::int32_t *row_group, *column_group;
+  int rows, columns;
+  int first_row, first_column;
+  int images;
+
+  /// Whether column k is no negative of row i, or no column at all.
+  __device__ bool exclude(int i, int k) const {
+    const int apart = first_row + i - first_column - k;
+    if (row_group == nullptr) return (k >= columns) | (apart == 0) | (apart == images) | (apart == -images);
+    if (k >= columns) return true;
+    return apart == 0 || (i < rows && row_group[i] == column_group[k]);
+  }
+
+  /// Whether a tile may hold such a pair; most tiles of SimCLR's order do not.
+  __device__ bool touch(int row, int height, int column, int width) const {
+    if (row_group != nullptr || column + width > columns) return true;
+    const int low = first_row + row - first_column - (column + width - 1), high = low + height + width - 2;
+    const auto within = [&](int apart) { return low <= apart && apart <= high; };
+    return within(0) || within(images) || within(-images);
+  }
+
+  /// Calls f(k) in all lanes for each positive k of row i, in order.
+  template <class F>
+  __device__ void each_positive(int i, F&& f) const {
+    if (row_group == nullptr) {
+      const int k = (first_row + i + images) % (2 * images) - first_column;
+      if (k >= 0 && k < columns) f(k);
+      return;
+    }
+    const int self = first_row + i - first_column, group = row_group[i];
+    for (int begin = 0; begin < columns; begin += 32) {
+      const int k = begin + lane_index();
+      unsigned found = __ballot_sync(all_lanes, k < columns && k != self && column_group[k] == group);
+      for (; found != 0; found &= found - 1) f(begin + __ffs(static_cast<int>(found)) - 1);
+    }
+  }
+};
+
+/// What a tile needs of a row as an anchor: 2^{x - shift} share = e / sum of its row.
+struct AnchorTerm {
+  float shift, share;
+};
+
+/// Of all rows of a side; null where they are no anchors.
+struct AnchorTerms {
+  const AnchorTerm* term;
+
+  __device__ AnchorTerm at(int row) const {
+    return term == nullptr ? AnchorTerm{std::numeric_limits<float>::max(), 0.0f} : term[row];
+  }
+};
+
+/// What a pair of rows contributes to the gradient, each as an anchor of the other. Where no shift is needed all are 0,
+/// or the share is.
+template <bool shifted>
+__device__ float weight(float x, const AnchorTerm& a, const AnchorTerm& b) {
+  if constexpr (shifted) return fast_exp2(x - a.shift) * a.share + fast_exp2(x - b.shift) * b.share;
+  return fast_exp2(x) * (a.share + b.share);
+}
+
+/// A sum of powers of two, relative to 2^top where they could overflow.
+template <bool shifted>
+struct RowSum {
+  double sum = 0;
+  float top = shifted ? -1e30f : 0.0f;
+
+  /// Makes room for 2^x.
+  template <int count>
+  __device__ void rise(const float (&x)[count]) {
+    if constexpr (shifted) {
+      float highest = top;
+#pragma unroll
+      for (int i = 0; i < count; ++i) highest = x[i] > highest ? x[i] : highest;
+      rise_to(ceilf(highest));
+    }
+  }
+
+  __device__ void rise_to(float higher) {
+    if (!(higher > top)) return;
+    sum *= static_cast<double>(fast_exp2(top - higher));
+    top = higher;
+  }
+
+  /// Adds up neighbouring lanes' sums.
+  template <int lanes>
+  __device__ void merge_lanes() {
+#pragma unroll
+    for (int step = lanes / 2; step > 0; step /= 2) {
+      if constexpr (shifted) rise_to(__shfl_xor_sync(all_lanes, top, step));
+      sum += __shfl_xor_sync(all_lanes, sum, step);
+    }
+  }
+};
+
+/// The sums of each split's columns, [splits, padded rows].
+struct PartialSums {
+  double* sum;
+  float* top;
+  int splits, all_rows;
+
+  template <bool shifted>
+  __device__ void write(unsigned split, int row, const RowSum<shifted>& value) const {
+    const std::int64_t at = static_cast<std::int64_t>(split) * all_rows + row;
+    sum[at] = value.sum;
+    if constexpr (shifted) top[at] = value.top;
+  }
+
+  /// The log of a row's whole sum, in every lane.
+  __device__ double log_of(int row) const {
+    float highest = top == nullptr ? 0.0f : -std::numeric_limits<float>::max();
+    for (int s = lane_index(); top != nullptr && s < splits; s += 32) {
+      highest = fmaxf(highest, top[static_cast<std::int64_t>(s) * all_rows + row]);
+    }
+    highest = warp_max(highest);
+    double total = 0;
+    for (int s = lane_index(); s < splits; s += 32) {
+      const std::int64_t at = static_cast<std::int64_t>(s) * all_rows + row;
+      total += top == nullptr ? sum[at] : sum[at] * exp2(static_cast<double>(top[at] - highest));
+    }
+    return log(warp_sum(total)) + static_cast<double>(highest) * std::numbers::ln2;
+  }
+};
+
+/// Rows of one side as the tiles read them.
+template <class U>
+struct TileSide {
+  const U* u;
+  AnchorTerms terms;
+};
+
+/// x = -infinity for the pairs that are no negatives, of fragments that start at `row` and `column`.
+template <int row_parts, int column_parts>
+__device__ void exclude_pairs(const Pairs& pairs, int row, int column, FragmentC (&x)[row_parts][column_parts]) {
+#pragma unroll
+  for (int m = 0; m < row_parts; ++m) {
+#pragma unroll
+    for (int n = 0; n < column_parts; ++n) {
+#pragma unroll
+      for (int v = 0; v < 4; ++v) {
+        if (pairs.exclude(row + 16 * m + v / 2 * 8, column + 8 * n + v % 2)) x[m][n].value[v] = -INFINITY;
+      }
+    }
+  }
+}
+
+}  // namespace SIMCLR_TARGET
+}  // namespace simclr::gpu
