@@ -4,7 +4,7 @@
 usage: benchmarks/registers.py [OP ...] [--build build/cuda] [--arch sm_90] [--out benchmarks/results]
 
 Needs nvcc and a configured build with CUDA (cmake --preset cuda), no GPU. Each kernels/*.cu is compiled once more with
-the build's own options. Writes <date>-registers-<arch>.md and .json into --out.
+the build's own options; what the build compiles for sm_90a alone belongs to --arch sm_90. Writes <date>-registers-<arch>.md and .json into --out.
 """
 import argparse
 import collections
@@ -22,10 +22,19 @@ ENTRY = re.compile(r"Compiling entry function '(\w+)' for")
 SPILLS = re.compile(r"(\d+) bytes stack frame, (\d+) bytes spill stores, (\d+) bytes spill loads")
 USED = re.compile(r"Used (\d+) registers")
 SHARED = re.compile(r"(\d+) bytes smem")
+SERIALIZED = re.compile(r"wgmma.mma_async instructions are serialized .* in the function '(\w+)'")
+HOPPER = "sm_90a"
+
+
+def target(entry, arch):
+    """What a file is compiled for; None where it is not for `arch`."""
+    if "compute_90a" not in entry["command"]:
+        return arch
+    return HOPPER if arch == "sm_90" else None
 
 
 def compiled(entry, arch):
-    """What ptxas said of a compile command's file."""
+    """What ptxas said of a compile command's file, for its target."""
     words = shlex.split(entry["command"])
     while words[0].endswith("ccache"):
         words.pop(0)
@@ -37,7 +46,7 @@ def compiled(entry, arch):
             skip = word != "-c"
         elif word != "-MD" and not word.startswith("--generate-code"):
             kept.append(word)
-    result = subprocess.run([*kept, f"-arch={arch}", "-cubin", "-Xptxas", "-v", "-o", "/dev/null"],
+    result = subprocess.run([*kept, f"-arch={target(entry, arch)}", "-cubin", "-Xptxas", "-v", "-o", "/dev/null"],
                             cwd=entry["directory"], capture_output=True, text=True)
     if result.returncode != 0:
         sys.exit(f"registers: {entry['file']}: {result.stderr.strip()[-300:]}")
@@ -46,6 +55,7 @@ def compiled(entry, arch):
 
 def kernels(text):
     """(mangled name, its figures), for each kernel that ptxas reported."""
+    serialized = set(SERIALIZED.findall(text))
     name, figures = None, {}
     for line in text.splitlines():
         if found := ENTRY.search(line):
@@ -54,7 +64,8 @@ def kernels(text):
             figures.update(zip(("stack", "spill_stores", "spill_loads"), map(int, found.groups())))
         elif (found := USED.search(line)) and name:
             shared = SHARED.search(line)
-            yield name, {"registers": int(found.group(1)), **figures, "shared": int(shared.group(1)) if shared else 0}
+            yield name, {"registers": int(found.group(1)), **figures, "shared": int(shared.group(1)) if shared else 0,
+                         "serialized": name in serialized}
             name = None
 
 
@@ -87,7 +98,8 @@ def main():
     known = {pathlib.Path(entry["file"]).stem for entry in files}
     if unknown := sorted(set(args.ops) - known):
         sys.exit(f"registers: no kernels/{unknown[0]}.cu; there are {', '.join(sorted(known))}")
-    files = [entry for entry in files if not args.ops or pathlib.Path(entry["file"]).stem in args.ops]
+    files = [entry for entry in files
+             if target(entry, args.arch) and (not args.ops or pathlib.Path(entry["file"]).stem in args.ops)]
 
     with concurrent.futures.ThreadPoolExecutor(2) as pool:
         texts = list(pool.map(lambda entry: compiled(entry, args.arch), files))
@@ -105,9 +117,10 @@ def main():
     nvcc = next(word for word in shlex.split(files[0]["command"]) if word.endswith("nvcc"))
     release = re.search(r"release ([\d.]+)", subprocess.run([nvcc, "--version"], capture_output=True, text=True).stdout)
     spilling = [row for row in rows if row.get("spill_stores", 0) > 0]
+    serialized = [row for row in rows if row["serialized"]]
     lines = [f"# Registers and spills on {args.arch}, {date}", "",
-             f"nvcc {release.group(1)}, commit {version}: {len(rows)} kernels, {len(spilling)} of them spill. Written by "
-             "`benchmarks/registers.py`.", "",
+             f"nvcc {release.group(1)}, commit {version}: {len(rows)} kernels, {len(spilling)} of them spill; in {len(serialized)} the assembler lets no "
+             "warpgroup's products overlap. Written by `benchmarks/registers.py`.", "",
              "| file | kernel | registers | stack bytes | spilled bytes, stores | loads | static shared bytes |",
              "| --- | --- | --- | --- | --- | --- | --- |"]
     lines += [f"| {r['file']} | `{r['kernel']}` | {r['registers']} | {r.get('stack', 0)} | {r.get('spill_stores', 0)} | "
@@ -117,7 +130,7 @@ def main():
     stem.with_suffix(".md").write_text("\n".join(lines) + "\n")
     record = {"date": date, "arch": args.arch, "nvcc": release.group(1), "commit": version, "kernels": rows}
     stem.with_suffix(".json").write_text(json.dumps(record, indent=1) + "\n")
-    print(f"{stem}.md: {len(rows)} kernels, most registers {max(r['registers'] for r in rows)}, {len(spilling)} spill")
+    print(f"{stem}.md: {len(rows)} kernels, most registers {max(r['registers'] for r in rows)}, {len(spilling)} spill, {len(serialized)} serialised")
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import os
 import pathlib
 import subprocess
 import sys
@@ -13,11 +14,11 @@ sys.path.insert(0, str(BENCHMARKS))
 from comparison import programs, record, runs  # noqa: E402
 
 # A program that prints what its name, or that of the script it is told to run, has in `answers`; the first that fits.
-# Where its exit code is null, it and what it started never end.
+# Where its exit code is null, it and what it started never end. A variable SIMCLR_WGMMA is as if it were told.
 STUB = """#!{python}
-import json, pathlib, subprocess, sys, time
+import json, os, pathlib, subprocess, sys, time
 answers = json.loads({answers!r})
-told = " ".join([pathlib.Path(sys.argv[0]).name, *sys.argv[1:]])
+told = " ".join([pathlib.Path(sys.argv[0]).name, *sys.argv[1:], *[k for k in ("SIMCLR_WGMMA",) if k in os.environ]])
 if "train_cifar" in told:
     out = pathlib.Path(sys.argv[sys.argv.index("--out") + 1])
     key = next(key for key in answers if key.startswith("train_cifar") and all(word in told for word in key.split()))
@@ -41,7 +42,7 @@ def compare(folder, device, what, answers, *more, code=0):
     """The records of a run that ends with `code`, the Markdown, and what was run."""
     for name in [*(f"benchmarks/bench_{op}" for op in ("train_step", "nt_xent", "batchnorm", "augment", "optimizer_step",
                                                  "similarity")),
-                 "examples/train_cifar", "python"]:
+                 "examples/train_cifar", "python", "nvidia-smi"]:
         program = folder / "build" / name
         program.parent.mkdir(parents=True, exist_ok=True)
         program.write_text(STUB.format(python=sys.executable, answers=json.dumps(VERSIONS | answers),
@@ -49,7 +50,8 @@ def compare(folder, device, what, answers, *more, code=0):
         program.chmod(0o755)
     done = subprocess.run([sys.executable, COMPARE, "--device", device, "--what", *what, "--build", folder / "build",
                            "--python", folder / "build" / "python", "--rounds", "2", "--out", folder, "--commit", "abc",
-                           *more], stdout=subprocess.PIPE, text=True)
+                           *more], stdout=subprocess.PIPE, text=True,
+                          env=os.environ | {"PATH": f"{folder / 'build'}:{os.environ['PATH']}"})
     assert done.returncode == code, done.stdout
     (written,) = folder.glob(f"*-{device}.json")
     found = json.loads(written.read_text())
@@ -82,6 +84,9 @@ def test_gpu(folder):
     lost, norm = "nt_xent forward, M 8192, D 64, tau 0.5", "batchnorm + relu forward, 1024x32x32x64"
     records, markdown, _ = compare(folder, "cuda", ["step", "nt_xent", "batchnorm"], {
         **SHAPE,
+        "nvidia-smi compute_cap": ([9.0], 0),
+        "bench_nt_xent 131072 SIMCLR_WGMMA": ([{"case": "limit: gemm", "seconds": 1.0},
+                                               {"case": large, "seconds": 1e-2, "peak_bytes": 1 << 28}], 0),
         "bench_nt_xent 131072": ([{"case": "limit: gemm", "seconds": 1.0},
                                   {"case": small, "seconds": 1e-5, "share_of_limit": 0.5, "limit": "exp2",
                                    "peak_bytes": 1 << 20},
@@ -107,6 +112,7 @@ def test_gpu(folder):
     expect(records, f"{small}, memory, against PyTorch", None, 5.0, "")
     expect(records, f"{large}, against PyTorch", None, None, ">= 7")
     expect(records, f"{large}, against compiled PyTorch", True, 3.0, ">= 2")
+    expect(records, f"{large}, against {runs.WARPGROUPS}", None, 0.5, "")  # the default took twice as long
     expect(records, f"{large}, memory", True, None, "libsimclr < 1024 MiB")
     expect(records, f"{norm}, against PyTorch", None, 3.0, "")
     expect(records, f"{norm}, share of the copy bandwidth", False, 0.75, "libsimclr >= 0.8 x")

@@ -59,15 +59,30 @@ class GpuCheck(unittest.TestCase):
         # gemm's kernels are the vendor's; initcheck must see everything that writes, and is too slow for a training.
         ran = (self.toys / "sanitized").read_text().splitlines()
         order = [(line.split()[1], pathlib.Path(line.split()[-1]).name) for line in ran]
-        self.assertEqual({name for _, name in order[:4]}, {"device_elementwise", "device_training"})
-        self.assertEqual({tool for tool, _ in order[:4]}, {"memcheck", "racecheck"})
+        self.assertEqual({name for _, name in order[:8]}, {"device_elementwise", "device_nt_xent", "device_training"})
+        self.assertEqual({tool for tool, _ in order[:8]}, {"memcheck", "racecheck"})
         self.assertNotIn(("initcheck", "device_training"), order)
-        self.assertEqual(len(ran), 7)
+        self.assertEqual(len(ran), 15)  # NT-Xent's twice, also with the kernels that must be asked for
         for line in ran:
             self.assertEqual("--report-api-errors no" in line, "memcheck" in line)
         self.assertFalse([line for line in ran if "device_gemm" in line])
         self.assertEqual([line for line in ran if "kns=simclr" not in line],
                          [line for line in ran if "--tool initcheck" in line])
+
+    def test_warpgroups(self):
+        code, output, record = self.check("--skip", "tests,benchmarks,training")
+        self.assertEqual(code, 0, output)
+        asked = (self.toys / "by_warpgroups").read_text().splitlines()
+        self.assertEqual(sorted(asked), sorted([f"{tool} device_nt_xent" for tool in
+                                                ("memcheck", "racecheck", "synccheck", "initcheck")] +
+                                               ["regex:^nt_xent_sums_sm90", "regex:^nt_xent_weights_sm90"]))
+        self.assertEqual(self.part(record, "sanitizers")["runs"]["memcheck"]["device_nt_xent_sm90"]["state"], "passed")
+        smi = self.folder / "bin" / "nvidia-smi"
+        smi.write_text(smi.read_text().replace(" 9.0,", " 8.0,"))
+        (self.toys / "by_warpgroups").unlink()
+        code, output, record = self.check("--skip", "tests,benchmarks,training")
+        self.assertEqual(code, 0, output)
+        self.assertFalse((self.toys / "by_warpgroups").exists())
 
     def test_without_a_gpu(self):
         (self.folder / "bin" / "nvidia-smi").unlink()

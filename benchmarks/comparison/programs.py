@@ -123,6 +123,11 @@ def gpu():
     return output("nvidia-smi", "--query-gpu=name", "--format=csv,noheader").split("\n")[0] or "a GPU"
 
 
+def gpu_capability():
+    """Of the first GPU: "9.0"."""
+    return output("nvidia-smi", "--query-gpu=compute_cap", "--format=csv,noheader").split("\n")[0]
+
+
 def commit():
     return output("git", "-C", ROOT, "describe", "--always", "--dirty") or "unknown"
 

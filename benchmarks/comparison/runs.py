@@ -7,11 +7,12 @@ import math
 import statistics
 import typing
 
-from .programs import (PEERS, epoch_seconds, last, lines, pretraining, program_bytes, seconds_to_first_step,
+from .programs import (PEERS, epoch_seconds, gpu_capability, last, lines, pretraining, program_bytes, seconds_to_first_step,
                        seconds_to_first_step_of_peers, torch_bytes)
 
 EAGER, GRAPH, COMPILED = "PyTorch", "PyTorch in a CUDA graph", "compiled PyTorch"
 AHEAD = "libsimclr, a thread making views ahead"
+WARPGROUPS = "libsimclr by warpgroups"  # its kernels for sm_90a, which must be asked for
 STARTS = 9  # a round; the median counts, as memory that a host has taken back makes some of them slow
 
 # What both sides of a kernel's benchmark are told, and (preset, views) of the steps.
@@ -95,6 +96,9 @@ def kernel_run(args, op, told):
 
     def peers(number):
         yield from lines(peer)
+        if op == "nt_xent" and args.device == "cuda" and gpu_capability() == "9.0":
+            for line in lines(["env", "SIMCLR_WGMMA=1", *bench], may_fail=True):
+                yield {**line, "peer": WARPGROUPS}
         if op == "nt_xent" and number == 0:  # the same each time
             for line in lines([*peer, "--memory"]):
                 yield {**line, "case": line["case"] + ", memory", "bytes": line.get("peak_bytes")}
