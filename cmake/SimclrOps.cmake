@@ -93,6 +93,7 @@ function(simclr_add_sm90a_kernels name)
   add_library(${objects} OBJECT ${source})
   set_target_properties(${objects} PROPERTIES CUDA_ARCHITECTURES 90a-real CUDA_VISIBILITY_PRESET hidden
                         POSITION_INDEPENDENT_CODE ON)
+  set_property(TARGET ${objects} PROPERTY CUDA_STANDARD)  # as for simclr
   target_link_libraries(${objects} PRIVATE simclr_build_flags)
   target_include_directories(${objects} PRIVATE ${include_root})
   target_sources(simclr PRIVATE $<TARGET_OBJECTS:${objects}>)

@@ -28,6 +28,14 @@ struct Panels {
   }
 };
 
+/// The first row of this thread's fragments within its block.
+__device__ int warpgroup_row() {
+  return static_cast<int>(threadIdx.x) / 32 * 16 + lane_index() / 4;
+}
+__device__ int warpgroup_column() {
+  return lane_index() % 4 * 2;
+}
+
 /// What a block shares, and how its warpgroups pass tiles on.
 template <int depth>
 struct Ring {
@@ -39,8 +47,12 @@ struct Ring {
   BFloat16 *own, *tiles;
   AnchorTerm* terms;
   CopyBarrier *own_there, *there, *free;
+  int first_row, first_column, count;  // of the block's rows and tiles
 
-  __device__ explicit Ring(unsigned char* memory) {
+  __device__ Ring(unsigned char* memory, int all_tiles, int tiles_each) {
+    first_row = static_cast<int>(blockIdx.x) * sm90_rows;
+    first_column = static_cast<int>(blockIdx.y) * tiles_each * columns;
+    count = min(tiles_each, all_tiles - static_cast<int>(blockIdx.y) * tiles_each);
     const std::size_t skip =
         (panel_alignment - reinterpret_cast<std::uintptr_t>(memory) % panel_alignment) % panel_alignment;
     own = reinterpret_cast<BFloat16*>(memory + skip);
@@ -60,11 +72,23 @@ struct Ring {
     __syncthreads();
   }
 
+  __device__ int column_of(int t) const { return first_column + t * columns; }
   __device__ BFloat16* tile(int t) const { return tiles + t % stages * tile_values; }
   __device__ const AnchorTerm* tile_terms(int t) const { return terms + t % stages * columns; }
 
-  /// By one thread: all copies of the block.
-  __device__ void produce(const Panels& rows, int first_row, const Panels& others, int first_column, int count) const {
+  /// Parts the block: false in the warpgroup that copies, when it has started all copies.
+  __device__ bool computes(const Panels& rows, const Panels& others) const {
+    if (threadIdx.x < consumers * warpgroup_threads) {
+      take_registers<240>();
+      barrier_wait(*own_there, 0);
+      return true;
+    }
+    release_registers<24>();
+    if (threadIdx.x == consumers * warpgroup_threads) copy(rows, others);
+    return false;
+  }
+
+  __device__ void copy(const Panels& rows, const Panels& others) const {
     barrier_expect(*own_there, own_values * sizeof(BFloat16));
     for (int p = 0; p < panels; ++p) {
       copy_bulk(own + p * sm90_rows * panel_width, rows.rows_from(p, first_row), sm90_rows * panel_row_bytes,
@@ -72,7 +96,7 @@ struct Ring {
     }
     const bool with_terms = others.terms.term != nullptr;
     for (int t = 0; t < count; ++t) {
-      const int column = first_column + t * columns;
+      const int column = column_of(t);
       CopyBarrier& arrival = there[t % stages];
       barrier_wait(free[t % stages], (t / stages + 1) % 2);
       barrier_expect(arrival, tile_values * sizeof(BFloat16) + (with_terms ? columns * sizeof(AnchorTerm) : 0));
@@ -104,6 +128,13 @@ struct Ring {
     warpgroup_commit();
   }
 
+  /// x = -infinity for the pairs of tile t that are no negatives.
+  __device__ void exclude(const Pairs& pairs, int row, int t, FragmentC (&x)[1][columns / 8]) const {
+    if (pairs.touch(first_row, sm90_rows, column_of(t), columns)) {
+      exclude_pairs(pairs, row, column_of(t) + warpgroup_column(), x);
+    }
+  }
+
   /// This warp reads tile t no more.
   __device__ void release(int t) const {
     __syncwarp();
@@ -111,45 +142,23 @@ struct Ring {
   }
 };
 
-/// The first row of this thread's fragments within its block.
-__device__ int warpgroup_row() {
-  return static_cast<int>(threadIdx.x) / 32 * 16 + lane_index() / 4;
-}
-__device__ int warpgroup_column() {
-  return lane_index() % 4 * 2;
-}
-
 template <int depth, bool shifted>
 __global__ void __launch_bounds__(sm90_threads, 1)
     nt_xent_sums_sm90_kernel(Panels rows, Panels columns, int tiles, int tiles_each, Pairs pairs, PartialSums partial) {
   SIMCLR_DYNAMIC_SHARED(unsigned char, memory);
   using Block = Ring<depth>;
   constexpr int parts = Block::columns / 8;
-  const Block block(memory);
-  const int first_row = static_cast<int>(blockIdx.x) * sm90_rows,
-            first_tile = static_cast<int>(blockIdx.y) * tiles_each;
-  const int count = min(tiles_each, tiles - first_tile);
-  if (threadIdx.x >= consumers * warpgroup_threads) {
-    release_registers<24>();
-    if (threadIdx.x == consumers * warpgroup_threads) {
-      block.produce(rows, first_row, columns, first_tile * Block::columns, count);
-    }
-    return;
-  }
-  take_registers<240>();
-  const int row = first_row + warpgroup_row();
+  const Block block(memory, tiles, tiles_each);
+  if (!block.computes(rows, columns)) return;
+  const int row = block.first_row + warpgroup_row();
   RowSum<shifted> sums[2];
   FragmentC x[1][parts];
-  barrier_wait(*block.own_there, 0);
-  for (int t = 0; t < count; ++t) {
+  for (int t = 0; t < block.count; ++t) {
     block.products(x, t);
     warpgroup_wait<0>();
     settle(x[0]);
     block.release(t);
-    const int first_column = (first_tile + t) * Block::columns;
-    if (pairs.touch(first_row, sm90_rows, first_column, Block::columns)) {
-      exclude_pairs(pairs, row, first_column + warpgroup_column(), x);
-    }
+    block.exclude(pairs, row, t, x);
 #pragma unroll
     for (int half = 0; half < 2; ++half) {
       float values[2 * parts];
@@ -176,32 +185,18 @@ __global__ void __launch_bounds__(sm90_threads, 1)
   using Block = Ring<depth>;
   constexpr int parts = Block::columns / 8;
   constexpr int width = depth < 128 ? depth : 128, widths = depth / width;  // of du, in one product
-  const Block block(memory);
-  const int first_row = static_cast<int>(blockIdx.x) * sm90_rows,
-            first_tile = static_cast<int>(blockIdx.y) * tiles_each;
-  const int count = min(tiles_each, tiles - first_tile);
-  if (threadIdx.x >= consumers * warpgroup_threads) {
-    release_registers<24>();
-    if (threadIdx.x == consumers * warpgroup_threads) {
-      block.produce(rows, first_row, columns, first_tile * Block::columns, count);
-    }
-    return;
-  }
-  take_registers<240>();
-  const int row = first_row + warpgroup_row();
+  const Block block(memory, tiles, tiles_each);
+  if (!block.computes(rows, columns)) return;
+  const int row = block.first_row + warpgroup_row();
   const AnchorTerm own_terms[2] = {rows.terms.at(row), rows.terms.at(row + 8)};
   FragmentC x[1][parts];
   FragmentA w[parts / 2];
   FragmentC sum[widths][width / 8] = {};
-  barrier_wait(*block.own_there, 0);
-  for (int t = 0; t < count; ++t) {
+  for (int t = 0; t < block.count; ++t) {
     block.products(x, t);
     warpgroup_wait<0>();
     settle(x[0]);
-    const int first_column = (first_tile + t) * Block::columns;
-    if (pairs.touch(first_row, sm90_rows, first_column, Block::columns)) {
-      exclude_pairs(pairs, row, first_column + warpgroup_column(), x);
-    }
+    block.exclude(pairs, row, t, x);
     const AnchorTerms others = {columns.terms.term == nullptr ? nullptr : block.tile_terms(t) + warpgroup_column()};
 #pragma unroll
     for (int n = 0; n < parts; ++n) {
