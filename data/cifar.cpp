@@ -1,15 +1,14 @@
 #include "file.h"
-#include "memory_dataset.h"
 
 #include <simclr/core/error.h>
-#include <simclr/core/host_memory.h>
 #include <simclr/core/parallel.h>
 #include <simclr/data/cifar.h>
 
 #include <algorithm>
-#include <cstdlib>
+#include <array>
 #include <filesystem>
 #include <memory>
+#include <span>
 #include <sstream>
 #include <utility>
 
@@ -28,6 +27,8 @@ struct Layout {
   std::int32_t class_count;
   std::vector<std::string> files;  // of the split
   std::int64_t records_a_file;     // published; more is an error
+
+  std::int64_t record_bytes() const { return label_bytes + picture_bytes; }
 };
 
 std::string find_folder(const std::string& dir, const Layout& layout) {
@@ -66,75 +67,101 @@ std::vector<std::string> read_classes(const std::string& path, const Layout& lay
   return classes;
 }
 
-std::int64_t records_in(const std::string& path, const Layout& layout) {
-  const std::int64_t record = layout.label_bytes + picture_bytes;
-  const std::int64_t size = file_size(path, layout.op);
-  SIMCLR_CHECK(size > 0, layout.op, ": ", path, " is empty; fetch it again");
-  SIMCLR_CHECK(size % record == 0, layout.op, ": ", path, " has ", size, " bytes, no multiple of a record's ", record,
-               ": truncated or not ", layout.title, "; fetch it again");
-  SIMCLR_CHECK(size <= record * layout.records_a_file, layout.op, ": ", path, " holds ", size / record,
+std::int64_t records_in(const OpenFile& file, const Layout& layout) {
+  const std::int64_t record = layout.record_bytes(), size = file.size();
+  SIMCLR_CHECK(size > 0, layout.op, ": ", file.path(), " is empty; fetch it again");
+  SIMCLR_CHECK(size % record == 0, layout.op, ": ", file.path(), " has ", size, " bytes, no multiple of a record's ",
+               record, ": truncated or not ", layout.title, "; fetch it again");
+  SIMCLR_CHECK(size <= record * layout.records_a_file, layout.op, ": ", file.path(), " holds ", size / record,
                " records, more than the published ", layout.records_a_file, "; fetch it again");
   return size / record;
 }
 
-/// Some records of a file, and where they go.
-struct Part {
-  const std::string* path;
-  std::int64_t first, count;
-  std::int64_t place;  // of the first among all samples
+struct File {
+  std::unique_ptr<const OpenFile> bytes;
+  std::int64_t first, count;  // the samples in it
 };
 
-/// Reads the labels and the pictures, planes interleaved. `records` is overwritten.
-void read_records(const Part& part, const Layout& layout, std::vector<std::uint8_t>& records, std::int32_t* labels,
-                  std::uint8_t* pixels) {
-  const std::int64_t record = layout.label_bytes + picture_bytes;
-  records.resize(static_cast<std::size_t>(part.count * record));
-  read_part(*part.path, layout.op, part.first * record, records);
-  for (std::int64_t i = 0; i < part.count; ++i) {
-    const std::uint8_t* planes = records.data() + i * record + layout.label_bytes;
-    const std::int32_t label = planes[-1];
-    SIMCLR_CHECK(label < layout.class_count, layout.op, ": record ", part.first + i, " of ", *part.path, " has label ",
-                 label, ", the largest is ", layout.class_count - 1, ": damaged or not ", layout.title,
-                 "; fetch it again");
-    labels[part.place + i] = label;
-    std::uint8_t* to = pixels + (part.place + i) * picture_bytes;
-    for (std::int64_t p = 0; p < plane; ++p) {
-      for (std::int64_t c = 0; c < 3; ++c) to[3 * p + c] = planes[c * plane + p];
+/// Keeps labels, and reads a picture when it is asked for: so a start touches no memory for pictures, and the system
+/// has what lies in its cache only once.
+class Cifar final : public Dataset {
+ public:
+  Cifar(const std::string& folder, Split split, Layout layout)
+      : layout_(std::move(layout)), classes_(read_classes(folder + "/" + layout_.names_file, layout_)) {
+    std::int64_t count = 0;
+    for (const std::string& file : layout_.files) {
+      auto bytes = std::make_unique<const OpenFile>(folder + "/" + file, layout_.op);
+      const std::int64_t records = records_in(*bytes, layout_);
+      files_.push_back({std::move(bytes), count, records});
+      count += records;
     }
+    labels_.resize(static_cast<std::size_t>(count));
+    for (const File& file : files_) read_labels(file);
+    std::ostringstream line;
+    line << layout_.title << " " << name(split) << ": " << count << " pictures " << Shape{side, side, 3} << ", "
+         << layout_.class_count << " classes, from " << folder;
+    description_ = line.str();
   }
-}
 
-std::unique_ptr<Dataset> read(const std::string& dir, Split split, const Layout& layout) {
-  const std::string folder = find_folder(dir, layout);
-  MemoryData data{.bytes = {}, .shape = {side, side, 3}, .labels = {}, .classes = {}, .description = {}};
-  data.classes = read_classes(folder + "/" + layout.names_file, layout);
-  std::vector<std::string> paths;
-  for (const std::string& file : layout.files) paths.push_back(folder + "/" + file);
-  std::vector<Part> parts;
-  std::int64_t count = 0;
-  for (const std::string& path : paths) {
-    constexpr std::int64_t most = 256;  // what lies in a cache between reading and interleaving
-    const std::int64_t records = records_in(path, layout);
-    for (std::int64_t first = 0; first < records; first += most) {
-      parts.push_back({&path, first, std::min(most, records - first), count + first});
+  std::int64_t size() const override { return static_cast<std::int64_t>(labels_.size()); }
+
+  Sample sample(std::int64_t i) const override {
+    const std::int32_t sample_label = label(i);
+    const File& file = *std::find_if(files_.begin(), files_.end(),
+                                     [i](const File& candidate) { return i < candidate.first + candidate.count; });
+    const std::int64_t number = i - file.first;
+    std::array<std::uint8_t, picture_bytes> planes;
+    const std::string problem = file.bytes->read(number * layout_.record_bytes() + layout_.label_bytes, planes);
+    SIMCLR_CHECK(problem.empty(), layout_.op, ": cannot read record ", number, " of ", file.bytes->path(), ": ",
+                 problem, "; fetch it again");
+    const auto pixels = std::make_shared<std::array<std::uint8_t, picture_bytes>>();
+    for (std::size_t p = 0; p < plane; ++p) {
+      for (std::size_t c = 0; c < 3; ++c) (*pixels)[3 * p + c] = planes[c * plane + p];
     }
-    count += records;
+    return {.bytes = *pixels, .shape = {side, side, 3}, .label = sample_label, .owner = pixels};
   }
-  // The first touch of so much memory takes as long as reading it: threads share it, and no vector fills it before.
-  const auto bytes = static_cast<std::size_t>(count * picture_bytes);
-  const std::shared_ptr<std::uint8_t> pixels(static_cast<std::uint8_t*>(take_host_memory(bytes)), std::free);
-  SIMCLR_CHECK(pixels, layout.op, ": no memory for ", bytes, " bytes of pictures; free some");
-  data.labels.resize(static_cast<std::size_t>(count));
-  parallel_for(static_cast<std::int64_t>(parts.size()), 1, [&](std::int64_t begin, std::int64_t end) {
-    std::vector<std::uint8_t> records;
-    for (std::int64_t i = begin; i < end; ++i)
-      read_records(parts[i], layout, records, data.labels.data(), pixels.get());
-  });
-  std::ostringstream line;
-  line << layout.title << " " << name(split) << ": " << data.labels.size() << " pictures " << data.shape << ", "
-       << layout.class_count << " classes, from " << folder;
-  data.description = line.str();
-  return memory_dataset(std::move(data), {pixels.get(), bytes}, pixels);
+
+  std::int32_t label(std::int64_t i) const override {
+    SIMCLR_CHECK(i >= 0 && i < size(), layout_.op, ": sample ", i, " of ", size());
+    return labels_[static_cast<std::size_t>(i)];
+  }
+
+  const std::vector<std::string>& classes() const override { return classes_; }
+  std::string describe() const override { return description_; }
+
+ private:
+  /// Through a buffer that stays in a core's cache: reading each label alone takes longer.
+  void read_labels(const File& file) {
+    constexpr std::int64_t most = 64;  // records in the buffer
+    parallel_for(file.count, most, [&](std::int64_t begin, std::int64_t end) {
+      std::vector<std::uint8_t> buffer(static_cast<std::size_t>(most * layout_.record_bytes()));
+      for (std::int64_t first = begin; first < end; first += most) {
+        const std::int64_t count = std::min(most, end - first);
+        const std::span records(buffer.data(), static_cast<std::size_t>(count * layout_.record_bytes()));
+        const std::string problem = file.bytes->read(first * layout_.record_bytes(), records);
+        SIMCLR_CHECK(problem.empty(), layout_.op, ": cannot read ", file.bytes->path(), ": ", problem,
+                     "; fetch it again");
+        for (std::int64_t k = 0; k < count; ++k) {
+          const std::int32_t label =
+              buffer[static_cast<std::size_t>(k * layout_.record_bytes() + layout_.label_bytes - 1)];
+          SIMCLR_CHECK(label < layout_.class_count, layout_.op, ": record ", first + k, " of ", file.bytes->path(),
+                       " has label ", label, ", the largest is ", layout_.class_count - 1, ": damaged or not ",
+                       layout_.title, "; fetch it again");
+          labels_[static_cast<std::size_t>(file.first + first + k)] = label;
+        }
+      }
+    });
+  }
+
+  const Layout layout_;
+  const std::vector<std::string> classes_;
+  std::vector<File> files_;
+  std::vector<std::int32_t> labels_;
+  std::string description_;
+};
+
+std::unique_ptr<Dataset> open(const std::string& dir, Split split, const Layout& layout) {
+  return std::make_unique<Cifar>(find_folder(dir, layout), split, layout);
 }
 
 }  // namespace
@@ -152,12 +179,12 @@ std::unique_ptr<Dataset> cifar10(const std::string& dir, Split split) {
     layout.files.clear();
     for (int i = 1; i <= 5; ++i) layout.files.push_back("data_batch_" + std::to_string(i) + ".bin");
   }
-  return read(dir, split, layout);
+  return open(dir, split, layout);
 }
 
 std::unique_ptr<Dataset> cifar100(const std::string& dir, Split split) {
   const bool train = split == Split::train;
-  return read(dir, split,
+  return open(dir, split,
               {.op = "cifar100",
                .title = "CIFAR-100",
                .folder = "cifar-100-binary",

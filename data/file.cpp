@@ -8,64 +8,52 @@
 
 #include <cerrno>
 #include <system_error>
+#include <utility>
 
 namespace simclr::data {
-namespace {
-
-struct Descriptor {
-  int number = -1;
-  ~Descriptor() {
-    if (number >= 0) ::close(number);
-  }
-};
-
-// O_NONBLOCK: a named pipe in a folder of pictures must not hang the reader.
-std::int64_t open_regular(const std::string& path, const char* who, Descriptor& file) {
-  file.number = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-  SIMCLR_CHECK(file.number >= 0, who, ": cannot open ", path, system_reason(errno));
-  struct stat status {};
-  SIMCLR_CHECK(::fstat(file.number, &status) == 0, who, ": cannot open ", path, system_reason(errno));
-  SIMCLR_CHECK(S_ISREG(status.st_mode), who, ": ", path, " is not a regular file");
-  return static_cast<std::int64_t>(status.st_size);
-}
-
-void read_at(const Descriptor& file, const std::string& path, const char* who, std::int64_t offset,
-             std::span<std::uint8_t> bytes) {
-  std::size_t done = 0;
-  while (done < bytes.size()) {
-    const ssize_t got = ::pread(file.number, bytes.data() + done, bytes.size() - done,
-                                static_cast<off_t>(offset) + static_cast<off_t>(done));
-    if (got < 0 && errno == EINTR) continue;
-    SIMCLR_CHECK(got >= 0, who, ": cannot read ", path, system_reason(errno));
-    SIMCLR_CHECK(got > 0, who, ": ", path, " became shorter while it was read");
-    done += static_cast<std::size_t>(got);
-  }
-}
-
-}  // namespace
 
 std::string system_reason(int error_number) {
   return error_number == 0 ? "" : ": " + std::generic_category().message(error_number);
 }
 
-std::int64_t file_size(const std::string& path, const char* who) {
-  Descriptor file;
-  return open_regular(path, who, file);
+// O_NONBLOCK: a named pipe in a folder of pictures must not hang the reader.
+OpenFile::OpenFile(std::string path, const char* who)
+    : path_(std::move(path)), number_(::open(path_.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK)) {
+  SIMCLR_CHECK(number_ >= 0, who, ": cannot open ", path_, system_reason(errno));
+  struct stat status {};
+  const int error = ::fstat(number_, &status) == 0 ? 0 : errno;
+  if (error != 0 || !S_ISREG(status.st_mode)) {
+    ::close(number_);  // no destructor runs behind a constructor that throws
+    SIMCLR_CHECK(error == 0, who, ": cannot open ", path_, system_reason(error));
+    fail(who, ": ", path_, " is not a regular file");
+  }
+  size_ = static_cast<std::int64_t>(status.st_size);
+}
+
+OpenFile::~OpenFile() {
+  ::close(number_);
+}
+
+std::string OpenFile::read(std::int64_t offset, std::span<std::uint8_t> bytes) const {
+  while (!bytes.empty()) {
+    const ssize_t got = ::pread(number_, bytes.data(), bytes.size(), static_cast<off_t>(offset));
+    if (got < 0 && errno == EINTR) continue;
+    if (got < 0) return std::generic_category().message(errno);
+    if (got == 0) return "it became shorter after it was opened";
+    bytes = bytes.subspan(static_cast<std::size_t>(got));
+    offset += got;
+  }
+  return {};
 }
 
 std::vector<std::uint8_t> read_file(const std::string& path, const char* who, std::int64_t max_bytes) {
-  Descriptor file;
-  const std::int64_t size = open_regular(path, who, file);
-  SIMCLR_CHECK(size <= max_bytes, who, ": ", path, " has ", size, " bytes, more than the ", max_bytes, " expected");
-  std::vector<std::uint8_t> bytes(static_cast<std::size_t>(size));
-  read_at(file, path, who, 0, bytes);
+  const OpenFile file(path, who);
+  SIMCLR_CHECK(file.size() <= max_bytes, who, ": ", path, " has ", file.size(), " bytes, more than the ", max_bytes,
+               " expected");
+  std::vector<std::uint8_t> bytes(static_cast<std::size_t>(file.size()));
+  const std::string problem = file.read(0, bytes);
+  SIMCLR_CHECK(problem.empty(), who, ": cannot read ", path, ": ", problem);
   return bytes;
-}
-
-void read_part(const std::string& path, const char* who, std::int64_t offset, std::span<std::uint8_t> bytes) {
-  Descriptor file;
-  open_regular(path, who, file);
-  read_at(file, path, who, offset, bytes);
 }
 
 }  // namespace simclr::data

@@ -1,6 +1,6 @@
 #pragma once
 
-// Private: whole files, for the readers of this folder.
+// Private: files, for the readers of this folder.
 
 #include <cstdint>
 #include <span>
@@ -9,16 +9,30 @@
 
 namespace simclr::data {
 
-/// The size of a regular file. Throws Error, opened by `who`, where there is none at `path`.
-std::int64_t file_size(const std::string& path, const char* who);
+/// A regular file that stays open.
+class OpenFile {
+ public:
+  /// Throws Error, opened by `who`, where there is no regular file at `path`, or it cannot be opened.
+  OpenFile(std::string path, const char* who);
+  ~OpenFile();
+  OpenFile(const OpenFile&) = delete;
+  OpenFile& operator=(const OpenFile&) = delete;
+
+  const std::string& path() const { return path_; }
+  std::int64_t size() const { return size_; }  // when it was opened
+
+  /// Fills `bytes` from `offset` on; several threads may read at once. Returns what went wrong, or nothing.
+  std::string read(std::int64_t offset, std::span<std::uint8_t> bytes) const;
+
+ private:
+  std::string path_;
+  int number_;
+  std::int64_t size_ = 0;
+};
 
 /// The bytes of a regular file. Throws Error, opened by `who`, when it is missing, unreadable or longer than
 /// `max_bytes`.
 std::vector<std::uint8_t> read_file(const std::string& path, const char* who, std::int64_t max_bytes);
-
-/// As many bytes as `bytes` has, from `offset` on. Throws Error, opened by `who`, when the file is missing, unreadable
-/// or has fewer.
-void read_part(const std::string& path, const char* who, std::int64_t offset, std::span<std::uint8_t> bytes);
 
 /// ": No such file or directory", or nothing where the system gave no reason.
 std::string system_reason(int error_number);
