@@ -1,6 +1,5 @@
 #include <simclr/core/caching_allocator.h>
 #include <simclr/core/error.h>
-#include <simclr/core/host_memory.h>
 #include <simclr/core/runtime.h>
 
 #include <sys/mman.h>
@@ -12,20 +11,21 @@ namespace {
 
 class HostMemory final : public MemorySource {
  public:
-  void* take(std::size_t bytes) override { return take_host_memory(bytes); }
+  void* take(std::size_t bytes) override {
+    const std::size_t align = bytes >= huge_page ? huge_page : 256;
+    void* block = std::aligned_alloc(align, (bytes + align - 1) / align * align);
+    if (block != nullptr && bytes >= huge_page)
+      madvise(block, bytes, MADV_HUGEPAGE);  // a wish: failure costs only speed
+    return block;
+  }
   void give_back(void* block) noexcept override { std::free(block); }
   std::string describe() const override { return "on cpu"; }
+
+ private:
+  static constexpr std::size_t huge_page = std::size_t{2} << 20;
 };
 
 }  // namespace
-
-void* take_host_memory(std::size_t bytes) {
-  constexpr std::size_t huge_page = std::size_t{2} << 20;
-  const std::size_t align = bytes >= huge_page ? huge_page : 256;
-  void* block = std::aligned_alloc(align, (bytes + align - 1) / align * align);
-  if (block != nullptr && bytes >= huge_page) madvise(block, bytes, MADV_HUGEPAGE);  // a wish: failure costs only speed
-  return block;
-}
 
 std::unique_ptr<Allocator> make_host_allocator() {
   return std::make_unique<CachingAllocator>(std::make_unique<HostMemory>());

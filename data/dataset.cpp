@@ -1,6 +1,5 @@
-#include "memory_dataset.h"
-
 #include <simclr/core/error.h>
+#include <simclr/data/dataset.h>
 
 #include <utility>
 
@@ -16,15 +15,14 @@ namespace {
 
 class MemoryDataset final : public Dataset {
  public:
-  MemoryDataset(MemoryData data, std::span<const std::uint8_t> bytes, std::shared_ptr<const void> owner)
-      : data_(std::move(data)), bytes_(bytes), owner_(std::move(owner)) {}
+  explicit MemoryDataset(MemoryData data) : data_(std::move(data)) {}
 
   std::int64_t size() const override { return static_cast<std::int64_t>(data_.labels.size()); }
 
   Sample sample(std::int64_t i) const override {
     const std::int32_t sample_label = label(i);
     const auto bytes = static_cast<std::size_t>(data_.shape.numel());
-    return {.bytes = bytes_.subspan(static_cast<std::size_t>(i) * bytes, bytes),
+    return {.bytes = std::span(data_.bytes).subspan(static_cast<std::size_t>(i) * bytes, bytes),
             .shape = data_.shape,
             .label = sample_label,
             .owner = nullptr};
@@ -40,28 +38,21 @@ class MemoryDataset final : public Dataset {
 
  private:
   MemoryData data_;
-  std::span<const std::uint8_t> bytes_;
-  std::shared_ptr<const void> owner_;
 };
 
 }  // namespace
 
 std::unique_ptr<Dataset> memory_dataset(MemoryData data) {
-  const auto bytes = std::make_shared<const std::vector<std::uint8_t>>(std::move(data.bytes));
-  return memory_dataset(std::move(data), *bytes, bytes);
-}
-
-std::unique_ptr<Dataset> memory_dataset(MemoryData data, std::span<const std::uint8_t> bytes,
-                                        std::shared_ptr<const void> owner) {
   const auto count = static_cast<std::int64_t>(data.labels.size());
-  SIMCLR_CHECK(count * data.shape.numel() == static_cast<std::int64_t>(bytes.size()), "memory_dataset: ", bytes.size(),
-               " bytes for ", count, " labels, samples of shape ", data.shape, " need ", count * data.shape.numel());
+  SIMCLR_CHECK(count * data.shape.numel() == static_cast<std::int64_t>(data.bytes.size()),
+               "memory_dataset: ", data.bytes.size(), " bytes for ", count, " labels, samples of shape ", data.shape,
+               " need ", count * data.shape.numel());
   const auto class_count = static_cast<std::int32_t>(data.classes.size());
   for (std::size_t i = 0; i < data.labels.size(); ++i) {
     SIMCLR_CHECK(data.labels[i] >= -1 && data.labels[i] < class_count, "memory_dataset: sample ", i, " has label ",
                  data.labels[i], ", there are ", class_count, " classes");
   }
-  return std::make_unique<MemoryDataset>(std::move(data), bytes, std::move(owner));
+  return std::make_unique<MemoryDataset>(std::move(data));
 }
 
 }  // namespace simclr::data
