@@ -111,7 +111,10 @@ struct Ring {
 
   // By a warpgroup that computes.
 
-  __device__ static int warpgroup() { return static_cast<int>(threadIdx.x) / warpgroup_threads; }
+  /// The same register for all lanes, so that the compiler knows descriptors as uniform.
+  __device__ static int warpgroup() {
+    return __shfl_sync(all_lanes, static_cast<int>(threadIdx.x) / warpgroup_threads, 0);
+  }
 
   /// Starts x = this warpgroup's rows times the columns of tile t, a group of products.
   __device__ void products(FragmentC (&x)[1][columns / 8], int t) const {
@@ -200,9 +203,10 @@ __global__ void __launch_bounds__(sm90_threads, 1)
     const AnchorTerms others = {columns.terms.term == nullptr ? nullptr : block.tile_terms(t) + warpgroup_column()};
 #pragma unroll
     for (int n = 0; n < parts; ++n) {
+      const AnchorTerm pair[2] = {others.at(8 * n), others.at(8 * n + 1)};
 #pragma unroll
       for (int v = 0; v < 4; ++v) {
-        x[0][n].value[v] = weight<shifted>(x[0][n].value[v], own_terms[v / 2], others.at(8 * n + v % 2));
+        x[0][n].value[v] = weight<shifted>(x[0][n].value[v], own_terms[v / 2], pair[v % 2]);
       }
     }
 #pragma unroll
@@ -222,6 +226,7 @@ __global__ void __launch_bounds__(sm90_threads, 1)
     }
     warpgroup_commit();
     warpgroup_wait<0>();
+    loads_before_copies();
     block.release(t);
   }
 #pragma unroll

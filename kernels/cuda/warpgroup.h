@@ -80,6 +80,11 @@ __device__ inline void copy_bulk(void* to, const void* from, unsigned bytes, Cop
                : "memory");
 }
 
+/// Before this thread lets a bulk copy overwrite what it has read by plain loads.
+__device__ inline void loads_before_copies() {
+  asm volatile("fence.proxy.async.shared::cta;" ::: "memory");
+}
+
 /// A warpgroup gives registers away or takes them: a multiple of 8 a thread, up to 65,536 a block together.
 template <int registers>
 __device__ void release_registers() {
@@ -214,6 +219,8 @@ inline void copy_bulk(void* to, const void* from, unsigned bytes, CopyBarrier& b
                       const emu::Site& site = emu::Site::current()) {
   emu::copy_bulk(to, from, bytes, &barrier, site);
 }
+
+inline void loads_before_copies() {}
 
 template <int registers>
 void release_registers() {}
