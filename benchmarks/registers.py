@@ -101,6 +101,9 @@ def main():
     files = [entry for entry in files
              if target(entry, args.arch) and (not args.ops or pathlib.Path(entry["file"]).stem in args.ops)]
 
+    if not files:
+        sys.exit(f"registers: nothing of {', '.join(args.ops)} is compiled for {args.arch}; name another --arch")
+
     with concurrent.futures.ThreadPoolExecutor(2) as pool:
         texts = list(pool.map(lambda entry: compiled(entry, args.arch), files))
     found = collections.OrderedDict()
@@ -119,8 +122,8 @@ def main():
     spilling = [row for row in rows if row.get("spill_stores", 0) > 0]
     serialized = [row for row in rows if row["serialized"]]
     lines = [f"# Registers and spills on {args.arch}, {date}", "",
-             f"nvcc {release.group(1)}, commit {version}: {len(rows)} kernels, {len(spilling)} of them spill; in {len(serialized)} the assembler lets no "
-             "warpgroup's products overlap. Written by `benchmarks/registers.py`.", "",
+             f"nvcc {release.group(1)}, commit {version}: {len(rows)} kernels, {len(spilling)} of them spill; the assembler serialises the products of "
+             f"{len(serialized)}. Written by `benchmarks/registers.py`.", "",
              "| file | kernel | registers | stack bytes | spilled bytes, stores | loads | static shared bytes |",
              "| --- | --- | --- | --- | --- | --- | --- |"]
     lines += [f"| {r['file']} | `{r['kernel']}` | {r['registers']} | {r.get('stack', 0)} | {r.get('spill_stores', 0)} | "

@@ -78,22 +78,22 @@ endfunction()
 
 # simclr_add_sm90a_kernels(X)
 #
-# Compiles kernels/X.cu for sm_90a alone, whose instructions no other processor has, where the build is for sm_90, too:
-# SIMCLR_HAVE_SM90A is defined then. And for the emulated device.
+# Compiles kernels/X.cu for sm_90a alone, since no other processor has its instructions, and for the emulated device.
+# CUDA's only where the build is for sm_90; SIMCLR_HAVE_SM90A is defined then.
 function(simclr_add_sm90a_kernels name)
   set(source ${PROJECT_SOURCE_DIR}/kernels/${name}.cu)
   if(SIMCLR_EMU)
     simclr_emulate(${source} emu_source)
     target_sources(simclr PRIVATE ${emu_source})
   endif()
-  if(NOT SIMCLR_HAVE_CUDA OR NOT CMAKE_CUDA_ARCHITECTURES MATCHES "(^|;)90(a?)(-real)?(;|$)")
+  if(NOT SIMCLR_HAVE_CUDA OR NOT CMAKE_CUDA_ARCHITECTURES MATCHES "(^|;)90a?(-real)?(;|$)")
     return()
   endif()
   set(objects simclr_${name})
   add_library(${objects} OBJECT ${source})
   set_target_properties(${objects} PROPERTIES CUDA_ARCHITECTURES 90a-real CUDA_VISIBILITY_PRESET hidden
                         POSITION_INDEPENDENT_CODE ON)
-  set_property(TARGET ${objects} PROPERTY CUDA_STANDARD)  # as for simclr
+  set_property(TARGET ${objects} PROPERTY CUDA_STANDARD)  # simclr_build_flags says it
   target_link_libraries(${objects} PRIVATE simclr_build_flags)
   target_include_directories(${objects} PRIVATE ${include_root})
   target_sources(simclr PRIVATE $<TARGET_OBJECTS:${objects}>)

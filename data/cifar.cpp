@@ -82,8 +82,8 @@ struct File {
   std::int64_t first, count;  // the samples in it
 };
 
-/// Keeps labels, and reads a picture when it is asked for: so a start touches no memory for pictures, and the system
-/// has what lies in its cache only once.
+/// Keeps labels, and reads a picture when it is asked for: so a start touches no memory for pictures, and they lie in
+/// memory once only, in the system's cache.
 class Cifar final : public Dataset {
  public:
   Cifar(const std::string& folder, Split split, Layout layout)

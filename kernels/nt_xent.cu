@@ -183,16 +183,13 @@ Tiling tiling_of(const Tensor& u) {
 bool wants_warpgroups([[maybe_unused]] Device device) {
   const char* wish = std::getenv("SIMCLR_WGMMA");
   if (wish == nullptr || std::string_view(wish) != "1") return false;
+  SIMCLR_CHECK(sm90_built,
+               "nt_xent: SIMCLR_WGMMA=1 asks for kernels of sm_90a, which this build lacks; unset it, or "
+               "configure with -DCMAKE_CUDA_ARCHITECTURES=90");
 #ifndef SIMCLR_EMU
-#ifdef SIMCLR_HAVE_SM90A
   const int capability = cuda::capability(device);
   SIMCLR_CHECK(capability == 90, "nt_xent: SIMCLR_WGMMA=1 asks for kernels that run on sm_90 alone, this GPU is sm_",
                capability, "; unset it");
-#else
-  fail(
-      "nt_xent: SIMCLR_WGMMA=1 asks for kernels of sm_90a, which this build lacks; unset it, or configure with "
-      "-DCMAKE_CUDA_ARCHITECTURES=90");
-#endif
 #endif
   return true;
 }
@@ -274,8 +271,10 @@ void forward_gpu(NtXentSaved& saved, const Tensor& anchors, const Tensor& candid
                                static_cast<int>(all_rows)};
   const dim3 grid(static_cast<unsigned>(row_tiles), static_cast<unsigned>(split.splits));
   if (tiling.cores == Cores::warpgroups) {
-    launch_sums_sm90({device, grid, tiles, split.tiles_each, pairs, shifted}, {saved.anchor_u}, {saved.candidate_u},
-                     partial);
+    if constexpr (sm90_built) {
+      launch_sums_sm90({device, grid, tiles, split.tiles_each, pairs, shifted}, {saved.anchor_u}, {saved.candidate_u},
+                       partial);
+    }
   } else if (tiling.cores == Cores::tensor) {
     dispatch_depth(depth, shifted, [&](auto constant, auto with_shift) {
       launch("nt_xent_sums_kernel", device, {grid, tile_threads, MmaTile<constant(), AnchorTerm>::shared},
@@ -332,8 +331,10 @@ void gradient_of(const NtXentSaved& saved, const Gradient& rows, const Gradient&
     return TileSide<decltype(zero)>{s.u.template data<decltype(zero)>(), terms_of(s)};
   };
   if (tiling.cores == Cores::warpgroups) {
-    launch_weights_sm90({device, grid, tiles, split.tiles_each, pairs, shifted}, {rows.u, terms_of(rows)},
-                        {columns.u, terms_of(columns)}, du.data<float>());
+    if constexpr (sm90_built) {
+      launch_weights_sm90({device, grid, tiles, split.tiles_each, pairs, shifted}, {rows.u, terms_of(rows)},
+                          {columns.u, terms_of(columns)}, du.data<float>());
+    }
   } else if (tiling.cores == Cores::tensor) {
     const auto row_side = side(rows, BFloat16{}), column_side = side(columns, BFloat16{});
     dispatch_depth(depth, shifted, [&](auto constant, auto with_shift) {

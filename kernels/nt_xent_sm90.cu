@@ -1,8 +1,8 @@
 // NT-Xent's tiles as Hopper wants them (sm_90a); the maths is in nt_xent.h, the plan in nt_xent.cu, whose kernels for
-// mma.sync give the same numbers. u comes in panels (panel.h), so that a tile is a few plain copies:
+// mma.sync compute the same. u comes in panels (panel.h), so that a tile is a few plain copies:
 //   block     128 rows, whose u stays in shared memory, and a range of columns in tiles of 128, or 64 at a depth of 256
 //   warps     one thread starts the bulk copies of four tiles ahead; two warpgroups compute, 64 rows each
-//   forward   one warpgroup's powers are taken while the other one's x is multiplied
+//   forward   one warpgroup's powers can be taken while the other one's x is multiplied
 //   backward  the same with W u of a tile and x of the next one. W goes from the accumulators' registers to the next
 //             product's left side, the lanes' layouts being the same; the other side's terms come with its u
 #include <simclr/kernels/cuda/nt_xent_sm90.h>

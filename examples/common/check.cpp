@@ -88,7 +88,7 @@ void print_cost(const CostFigures& c, const Training& t) {
   // On the CPU the views are made by the cores that the step runs on; a GPU goes on beside them.
   const bool cpu = t.compute.device.type == simclr::DeviceType::cpu;
   const int cores = simclr::threads(), making = t.options.workers > 0 ? std::min(t.options.workers, cores) : cores;
-  const double step =
+  const double step =  // views_seconds kept `making` of the cores busy
       cpu ? c.step_seconds + c.views_seconds * making / cores : std::max(c.step_seconds, c.views_seconds);
   const double training = step * static_cast<double>(t.steps());
   // Evaluating runs every picture through two encoders, forward only: a third of a step's work for each view.

@@ -91,7 +91,7 @@ Device open_device(ComputeOptions& o) {
   SIMCLR_CHECK(o.batch_size >= 1 && o.batch_size <= 65536, "--batch-size ", o.batch_size, ": must be 1 to 65536");
   SIMCLR_CHECK(o.threads >= 0 && o.threads <= 1024, "--threads ", o.threads, ": must be 0 (one a processor) to 1024");
   SIMCLR_CHECK(o.workers >= -1 && o.workers <= 1024, "--workers ", o.workers,
-               ": must be 0 to 1024, or -1 (as the device asks)");
+               ": must be 0 to 1024, or -1 (0 on a CPU, as many as --threads on a GPU)");
   if (o.threads > 0) simclr::set_threads(o.threads);
   const Device device = choose_device(o.device, "computing");
   o.workers = workers_for(device, o.workers);
@@ -100,7 +100,7 @@ Device open_device(ComputeOptions& o) {
 
 int workers_for(Device device, int asked) {
   if (asked >= 0) return asked;
-  return device.type == DeviceType::cpu ? 0 : simclr::threads();
+  return device.type == DeviceType::cpu ? 0 : std::min(simclr::threads(), 1024);
 }
 
 Device choose_device(const std::string& option, const char* doing) {

@@ -34,7 +34,7 @@ Datasets open_labelled(const std::string& kind, const std::string& dir);
 /// where it names no data set.
 void prefer_data_set_of(const nlohmann::ordered_json& config, std::string& kind, std::string& dir);
 
-/// Lets a folder's pictures be decoded once: as --cache-gb and --cache-dir say. Other data sets' need no decoding.
+/// Lets a folder's pictures be decoded once: as --cache-gb and --cache-dir say. Other data sets' pictures need no decoding.
 void cache_decoded(Datasets& sets, double cache_gb, const std::string& cache_dir);
 
 /// What the caches hold by now, in one line; empty where there are none, or nothing in them.

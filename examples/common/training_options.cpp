@@ -110,7 +110,7 @@ void check(const TrainingOptions& o) {
   SIMCLR_CHECK(r.head_out >= 1 && r.head_out <= widest_head, "--head-out ", r.head_out, ": must be 1 to ", widest_head);
   SIMCLR_CHECK(o.threads >= 0 && o.threads <= 1024, "--threads ", o.threads, ": must be 0 (one a processor) to 1024");
   SIMCLR_CHECK(o.workers >= -1 && o.workers <= 1024, "--workers ", o.workers,
-               ": must be 0 to 1024, or -1 (as the device asks)");
+               ": must be 0 to 1024, or -1 (0 on a CPU, as many as --threads on a GPU)");
   SIMCLR_CHECK(r.size == 0 || (r.size >= 8 && r.size <= 1024), "--size ", r.size, ": must be 8 to 1024 pixels");
   SIMCLR_CHECK(o.limit >= 0, "--limit ", o.limit, ": cannot be negative");
   SIMCLR_CHECK((o.cache_gb >= 0 || o.cache_gb == -1) && o.cache_gb <= 1e6, "--cache-gb ", o.cache_gb,

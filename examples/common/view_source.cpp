@@ -13,7 +13,7 @@ namespace data = simclr::data;
 
 namespace {
 
-/// Views that worker threads make on the host.
+/// Views that are made on the host.
 class HostViews final : public ViewSource {
  public:
   HostViews(data::Loader loader, Device device, DType dtype)

@@ -9,7 +9,7 @@
 #include <memory>
 #include <string>
 
-/// Where a training run's views come from: made on the host ahead of the step, or on the device by the step itself.
+/// Where a training run's views come from: made on the host, or on the device by the step itself.
 /// Both give the same views for the same seed.
 class ViewSource {
  public:

@@ -7,6 +7,13 @@
 namespace simclr::gpu {
 inline namespace SIMCLR_TARGET {
 
+/// Whether nt_xent_sm90.cu is compiled: where the build is for sm_90, and for the emulated device.
+#if defined(SIMCLR_EMU) || defined(SIMCLR_HAVE_SM90A)
+inline constexpr bool sm90_built = true;
+#else
+inline constexpr bool sm90_built = false;
+#endif
+
 /// Rows of a block, and columns of a tile, which are rows of the other side.
 inline constexpr int sm90_rows = 128;
 constexpr int sm90_columns(std::int64_t depth) {

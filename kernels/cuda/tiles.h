@@ -1,7 +1,7 @@
 #pragma once
 
-// Tiles of products of rows, which nt_xent.cu and similarity.cu are made of. Rows come as unit vectors [rows,depth],
-// padded with zeros to whole tiles both ways: no load needs a bound.
+// Tiles of products of rows, which nt_xent.cu and similarity.cu are made of. Rows come as unit vectors [rows,depth], or
+// in panels (panel.h), padded with zeros to whole tiles both ways: no load needs a bound.
 
 #include <simclr/kernels/cuda/launch.h>
 #include <simclr/kernels/cuda/mma.h>

@@ -151,25 +151,35 @@ bool agree(const WarpgroupProduct& a, const WarpgroupProduct& b) {
          same(a.b, b.b) && a.b_transposed == b.b_transposed && a.accumulate == b.accumulate && a.group == b.group;
 }
 
-/// Does the products of a warpgroup but those of its last groups.
-void multiply_pending(unsigned first_thread, int groups_left, const Site& site) {
+/// Does the products of a warpgroup's first `groups` groups, those that are not done yet.
+void multiply_pending(unsigned first_thread, int groups, const Site& site) {
   auto& products = state().products;
-  const Products& leader = products[first_thread];
-  for (std::size_t i = 0; i < leader.pending.size(); ++i) {
-    if (leader.pending[i].group >= leader.groups - groups_left) continue;
-    std::vector<const WarpgroupProduct*> parts;
-    for (unsigned t = first_thread; t < first_thread + warpgroup_size; ++t) {
-      if (i >= products[t].pending.size() || !agree(products[t].pending[i], leader.pending[i])) {
-        report("the threads of a warpgroup ask for different products", site);
-      }
-      parts.push_back(&products[t].pending[i]);
+  const auto due = [groups](const WarpgroupProduct& product) { return product.group < groups; };
+  const auto count = [&](unsigned thread) {
+    const auto& pending = products[thread].pending;
+    return std::count_if(pending.begin(), pending.end(), due);
+  };
+  const std::ptrdiff_t all = count(first_thread);
+  std::vector<const WarpgroupProduct*> parts(warpgroup_size);
+  for (unsigned t = 0; t < warpgroup_size; ++t) {
+    if (count(first_thread + t) != all) report("the threads of a warpgroup ask for different products", site);
+  }
+  for (std::ptrdiff_t i = 0; i < all; ++i) {
+    for (unsigned t = 0; t < warpgroup_size; ++t) {
+      parts[t] = &products[first_thread + t].pending[static_cast<std::size_t>(i)];
+      if (!agree(*parts[t], *parts[0])) report("the threads of a warpgroup ask for different products", site);
     }
     multiply(parts);
   }
-  for (unsigned t = first_thread; t < first_thread + warpgroup_size; ++t) {
-    std::erase_if(products[t].pending,
-                  [&](const WarpgroupProduct& p) { return p.group < products[t].groups - groups_left; });
-  }
+  for (unsigned t = 0; t < warpgroup_size; ++t) std::erase_if(products[first_thread + t].pending, due);
+}
+
+/// The first thread of the running one's warpgroup.
+unsigned own_warpgroup(const Site& site) {
+  const BlockRun run = block_run();
+  const unsigned first = run.thread / warpgroup_size * warpgroup_size;
+  if (first + warpgroup_size > run.threads) report("a warpgroup of less than 128 threads", site);
+  return first;
 }
 
 }  // namespace
@@ -228,10 +238,8 @@ void warpgroup_commit() {
 }
 
 void warpgroup_wait(int groups_left, const Site& site) {
-  const BlockRun run = block_run();
-  const unsigned group = run.thread / warpgroup_size, first = group * warpgroup_size;
-  if (first + warpgroup_size > run.threads) report("a warpgroup of less than 128 threads", site);
-  Meeting& meeting = state().meetings[group];
+  const unsigned thread = block_run().thread, first = own_warpgroup(site);
+  Meeting& meeting = state().meetings[first / warpgroup_size];
   if (meeting.arrived == 0) {
     meeting = {site, groups_left};
   } else if (meeting.site.line() != site.line() || meeting.groups_left != groups_left) {
@@ -240,11 +248,17 @@ void warpgroup_wait(int groups_left, const Site& site) {
   wait(site, "for its warpgroup");
   if (++meeting.arrived == warpgroup_size) {
     meeting.arrived = 0;
-    for (int round = 0; round < 2; ++round) {  // who can go on may overwrite what the products read
-      wake(run.thread);
+    for (int round = 0; round < 2; ++round) {  // the others' turn to overwrite what the products read
+      wake(thread);
       pause();
     }
-    multiply_pending(first, groups_left, site);
+    const auto& products = state().products;
+    for (unsigned t = first; t < first + warpgroup_size; ++t) {
+      if (products[t].groups != products[first].groups) {
+        report("the threads of a warpgroup have ended different numbers of groups", site);
+      }
+    }
+    multiply_pending(first, products[first].groups - groups_left, site);
     for (unsigned t = first; t < first + warpgroup_size; ++t) wake(t);
   }
   pause();

@@ -1,8 +1,9 @@
 #pragma once
 
 // The emulated device's side of kernels/cuda/warpgroup.h: barriers that count arrivals and bytes, bulk copies, and the
-// products of a warpgroup. Each runs at the latest moment that CUDA allows, or, copies under the schedules `backward`
-// and `random`, at the earliest: what is read too soon or overwritten too soon shows.
+// products of a warpgroup. Each is done when it is waited for, copies under the schedules `backward` and `random` at
+// once: a result that is read too soon shows, and a tile that is overwritten too soon. A product that starts before its
+// tile has come does not, where the tile is there at the wait.
 
 #include <simclr/kernels/emu/device.h>
 

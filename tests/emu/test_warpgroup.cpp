@@ -214,6 +214,19 @@ __global__ void different_products_kernel(float* out) {
   out[threadIdx.x] = x[0].value[0];
 }
 
+/// One thread asks for one more.
+__global__ void more_products_kernel(float* out) {
+  SIMCLR_DYNAMIC_SHARED(BFloat16, memory);
+  for (unsigned i = threadIdx.x; i < 2 * 64 * 64; i += blockDim.x) memory[i] = BFloat16{};
+  __syncthreads();
+  FragmentC x[8];
+  const SharedMatrix left = SharedMatrix::of_rows(memory);
+  for (int i = 0; i < (threadIdx.x == 5 ? 2 : 1); ++i) warpgroup_multiply(x, left, left, false);
+  warpgroup_commit();
+  warpgroup_wait<0>();
+  out[threadIdx.x] = x[0].value[0];
+}
+
 template <class... P, class... A>
 std::string message(unsigned threads, void (*kernel)(P...), const A&... arguments) {
   return test::message_of([&] { launch("kernel", emulated, {1, threads, 16384}, kernel, arguments...); });
@@ -230,4 +243,5 @@ TEST_CASE("barriers, copies and products that CUDA does not allow are reported")
   CHECK_THAT(message(128, divergent_kernel), Contains("divergent warpgroup"));
   CHECK_THAT(message(96, divergent_kernel), Contains("less than 128 threads"));
   CHECK_THAT(message(128, different_products_kernel, out.data<float>()), Contains("ask for different products"));
+  CHECK_THAT(message(128, more_products_kernel, out.data<float>()), Contains("ask for different products"));
 }
