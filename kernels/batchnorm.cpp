@@ -52,7 +52,7 @@ class Steps {
   /// body(steps) over all steps, on several threads.
   template <class Body>
   void for_each(const Body& body) const {
-    parallel_for(count(), (1 << 14) / std::max<std::int64_t>(width_, 1) + 1, [&](std::int64_t begin, std::int64_t end) {
+    parallel_for(count(), items_a_piece({.bytes = 16 * width_}), [&](std::int64_t begin, std::int64_t end) {
       body(BatchnormSteps{width_, elements_, begin, end});
     });
   }
@@ -65,16 +65,14 @@ class Steps {
     const std::int64_t blocks = (count() + block - 1) / block;
     const Tensor scratch = Tensor::empty({blocks, 2 * channels_}, DType::f64);
     double* partial = scratch.data<double>();
-    parallel_for(blocks, 1, [&](std::int64_t begin, std::int64_t end) {
+    parallel_for(count(), block, [&](std::int64_t begin, std::int64_t end) {
       std::vector<double> lanes(static_cast<std::size_t>(2 * width_));
       std::vector<T> run(lanes.size());
       const BatchnormSums<T> to{lanes.data(), lanes.data() + width_, run.data()};
-      for (std::int64_t b = begin; b < end; ++b) {
-        std::fill(lanes.begin(), lanes.end(), 0.0);
-        add(BatchnormSteps{width_, elements_, b * block, std::min((b + 1) * block, count())}, to);
-        fold(to.first, partial + b * 2 * channels_);
-        fold(to.second, partial + (b * 2 + 1) * channels_);
-      }
+      add(BatchnormSteps{width_, elements_, begin, end}, to);
+      double* sums = partial + begin / block * 2 * channels_;
+      fold(to.first, sums);
+      fold(to.second, sums + channels_);
     });
     std::fill_n(first, channels_, 0.0);
     std::fill_n(second, channels_, 0.0);

@@ -74,17 +74,15 @@ template <class T>
 void forward(const Conv2dSizes& s, const T* x, const T* w, T* y) {
   const std::int64_t total = s.n * s.p * s.q, size = patch_size(s);
   const std::int64_t tile = tile_rows<T>(s, 1 << 20, total);
-  parallel_for((total + tile - 1) / tile, 1, [&](std::int64_t first, std::int64_t last) {
-    Tensor buffer = Tensor::empty({is_pointwise(s) ? 0 : tile * size}, dtype_of<T>);
-    for (std::int64_t begin = first * tile; begin < std::min(last * tile, total); begin += tile) {
-      const std::int64_t count = std::min(tile, total - begin);
-      const T* patches = x + begin * size;
-      if (!is_pointwise(s)) {
-        gather(s, x, begin, count, buffer.data<T>());
-        patches = buffer.data<T>();
-      }
-      multiply<T>({patches, size}, {w, size, true}, {y + begin * s.o, s.o}, count, s.o, size);
+  PerThread<Tensor> buffers;
+  parallel_for(total, tile, [&](std::int64_t begin, std::int64_t end, int thread) {
+    const T* patches = x + begin * size;
+    if (!is_pointwise(s)) {
+      Tensor& buffer = buffers.get(thread, [&] { return Tensor::empty({tile * size}, dtype_of<T>); });
+      gather(s, x, begin, end - begin, buffer.data<T>());
+      patches = buffer.data<T>();
     }
+    multiply<T>({patches, size}, {w, size, true}, {y + begin * s.o, s.o}, end - begin, s.o, size);
   });
 }
 
@@ -94,16 +92,14 @@ void backward_data(const Conv2dSizes& s, const T* dy, const T* w, T* dx) {
   // By groups of images: the patches of one image overlap, those of two do not.
   const std::int64_t group = std::clamp<std::int64_t>(128 / positions, 1, s.n);
   const std::int64_t tile = tile_rows<T>(s, 1 << 20, group * positions);
-  parallel_for((s.n + group - 1) / group, 1, [&](std::int64_t first_group, std::int64_t last_group) {
-    Tensor buffer = Tensor::empty({tile * size}, dtype_of<T>);
-    for (std::int64_t first = first_group * group; first < std::min(last_group * group, s.n); first += group) {
-      const std::int64_t last = std::min(first + group, s.n);
-      std::fill(dx + first * image_size, dx + last * image_size, T{0});
-      for (std::int64_t begin = first * positions; begin < last * positions; begin += tile) {
-        const std::int64_t count = std::min(tile, last * positions - begin);
-        multiply<T>({dy + begin * s.o, s.o}, {w, size}, {buffer.data<T>(), size}, count, size, s.o);
-        scatter_add(s, buffer.data<T>(), begin, count, dx);
-      }
+  PerThread<Tensor> buffers;
+  parallel_for(s.n, group, [&](std::int64_t first, std::int64_t last, int thread) {
+    Tensor& buffer = buffers.get(thread, [&] { return Tensor::empty({tile * size}, dtype_of<T>); });
+    std::fill(dx + first * image_size, dx + last * image_size, T{0});
+    for (std::int64_t begin = first * positions; begin < last * positions; begin += tile) {
+      const std::int64_t count = std::min(tile, last * positions - begin);
+      multiply<T>({dy + begin * s.o, s.o}, {w, size}, {buffer.data<T>(), size}, count, size, s.o);
+      scatter_add(s, buffer.data<T>(), begin, count, dx);
     }
   });
 }

@@ -24,17 +24,19 @@ const WinogradFunctions<T>& loops(std::int64_t side) {
   }
 }
 
-/// Calls body(scratch, first, last) for tiles [first, last) of each block of `step`, on several threads; scratch memory
-/// of `values` a thread.
-template <class T, class Body>
-void for_blocks(std::int64_t count, std::int64_t step, std::int64_t values, const Body& body) {
-  parallel_for((count + step - 1) / step, 1, [&](std::int64_t begin, std::int64_t end) {
-    Tensor scratch = Tensor::empty({values}, dtype_of<T>);
-    for (std::int64_t i = begin; i < end; ++i) {
-      body(scratch.data<T>(), i * step, std::min((i + 1) * step, count));
-    }
-  });
-}
+/// Memory of one thread, as long as its loop runs.
+template <class T>
+class Scratch {
+ public:
+  explicit Scratch(std::int64_t values) : values_(values) {}
+  T* of(int thread) {
+    return memory_.get(thread, [this] { return Tensor::empty({values_}, dtype_of<T>); }).template data<T>();
+  }
+
+ private:
+  std::int64_t values_;
+  PerThread<Tensor> memory_;
+};
 
 template <class T>
 void convolve(const Tensor& x, const Tensor& w, Tensor& y, const WinogradSizes& sizes, bool turned) {
@@ -42,14 +44,14 @@ void convolve(const Tensor& x, const Tensor& w, Tensor& y, const WinogradSizes& 
   Tensor coefficients = Tensor::empty({f.transformed_weights(sizes)}, dtype_of<T>);
   T* u = coefficients.data<T>();
   const std::int64_t rows = w.dim(0), channels = w.dim(3);
-  parallel_for(rows / f.lanes, 1, [&](std::int64_t begin, std::int64_t end) {
-    (turned ? f.transform_weights_turned : f.transform_weights)(w.data<T>(), rows, channels, begin * f.lanes,
-                                                                end * f.lanes, u);
+  const std::int64_t outputs = items_a_piece({.bytes = 8 * f.lanes * channels * sizes.coefficients()}) * f.lanes;
+  parallel_for(rows, outputs, [&](std::int64_t begin, std::int64_t end) {
+    (turned ? f.transform_weights_turned : f.transform_weights)(w.data<T>(), rows, channels, begin, end, u);
   });
-  for_blocks<T>(sizes.tiles(), f.convolve_tiles(sizes), f.convolve_scratch(sizes),
-                [&](T* scratch, std::int64_t first, std::int64_t last) {
-                  f.convolve(x.data<T>(), u, y.data<T>(), sizes, first, last, scratch);
-                });
+  Scratch<T> scratch(f.convolve_scratch(sizes));
+  parallel_for(sizes.tiles(), f.convolve_tiles(sizes), [&](std::int64_t first, std::int64_t last, int thread) {
+    f.convolve(x.data<T>(), u, y.data<T>(), sizes, first, last, scratch.of(thread));
+  });
 }
 
 template <class T>
@@ -68,18 +70,14 @@ void backward_weights(const Tensor& x, const Tensor& dy, Tensor& dw, const Winog
   const std::int64_t length = (tiles + wanted - 1) / wanted, slices = (tiles + length - 1) / length;
   Tensor all_sums = Tensor::empty({parts * slices * step}, dtype_of<T>);
   T* sums = all_sums.data<T>();
-  parallel_for(parts * slices, 1, [&](std::int64_t begin, std::int64_t end) {
-    Tensor scratch = Tensor::empty({f.gradient_scratch(part(0))}, dtype_of<T>);
-    for (std::int64_t i = begin; i < end; ++i) {
-      const std::int64_t first = i % slices * length;
-      f.gradient_sums(x.data<T>(), dy.data<T>(), sizes, part(i / slices), first, std::min(first + length, tiles),
-                      sums + i * step, scratch.data<T>());
-    }
+  Scratch<T> scratch(f.gradient_scratch(part(0)));
+  parallel_for(parts * slices, 1, [&](std::int64_t i, std::int64_t, int thread) {
+    const std::int64_t first = i % slices * length;
+    f.gradient_sums(x.data<T>(), dy.data<T>(), sizes, part(i / slices), first, std::min(first + length, tiles),
+                    sums + i * step, scratch.of(thread));
   });
-  parallel_for(parts, 1, [&](std::int64_t begin, std::int64_t end) {
-    for (std::int64_t i = begin; i < end; ++i) {
-      f.gradient(sums + i * slices * step, slices, step, sizes, part(i), dw.data<T>());
-    }
+  parallel_for(parts, 1, [&](std::int64_t i, std::int64_t) {
+    f.gradient(sums + i * slices * step, slices, step, sizes, part(i), dw.data<T>());
   });
 }
 

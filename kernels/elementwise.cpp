@@ -10,7 +10,7 @@
 namespace simclr::kernels {
 namespace {
 
-constexpr std::int64_t grain = 1 << 15;  // elements; smaller tensors are not worth a second thread
+constexpr std::int64_t grain = items_a_piece({.bytes = 8});  // elements
 
 /// y[i] = value(i).
 template <class T, class Value>
@@ -89,16 +89,13 @@ void sum_cpu(const Tensor& x_tensor, Tensor& y) {
     using T = decltype(zero);
     const T* x = x_tensor.data<T>();
     const std::int64_t n = x_tensor.numel();
-    const std::int64_t blocks = (n + grain - 1) / grain;  // by size alone: any thread count gives the same bits
+    const std::int64_t blocks = (n + grain - 1) / grain;
     std::vector<double> partial(static_cast<std::size_t>(blocks));
-    parallel_for(blocks, 1, [&](std::int64_t begin, std::int64_t end) {
-      for (std::int64_t block = begin; block < end; ++block) {
-        const std::int64_t stop = std::min(n, (block + 1) * grain);
-        double total = 0;
+    parallel_for(n, grain, [&](std::int64_t begin, std::int64_t end) {
+      double total = 0;
 #pragma omp simd reduction(+ : total)
-        for (std::int64_t i = block * grain; i < stop; ++i) total += static_cast<double>(x[i]);
-        partial[block] = total;
-      }
+      for (std::int64_t i = begin; i < end; ++i) total += static_cast<double>(x[i]);
+      partial[static_cast<std::size_t>(begin / grain)] = total;
     });
     double total = 0;
     for (const double value : partial) total += value;
@@ -112,25 +109,23 @@ void normalize_forward_cpu(const Tensor& x_tensor, Tensor& u_tensor, Tensor& nor
     const std::int64_t size = x_tensor.dim(1);
     const T* x_first = x_tensor.data<T>();
     T *u_first = u_tensor.data<T>(), *norms = norm_tensor.data<T>();
-    parallel_for(x_tensor.dim(0), grain / std::max<std::int64_t>(size, 1) + 1,
-                 [=](std::int64_t begin, std::int64_t end) {
-                   for (std::int64_t row = begin; row < end; ++row) {
-                     const T* x = x_first + row * size;
-                     T* u = u_first + row * size;
-                     double squares = 0;
+    parallel_for(x_tensor.dim(0), items_a_piece({.bytes = 8 * size}), [=](std::int64_t begin, std::int64_t end) {
+      for (std::int64_t row = begin; row < end; ++row) {
+        const T* x = x_first + row * size;
+        T* u = u_first + row * size;
+        double squares = 0;
 #pragma omp simd reduction(+ : squares)
-                     for (std::int64_t i = 0; i < size; ++i)
-                       squares += static_cast<double>(x[i]) * static_cast<double>(x[i]);
-                     const double norm = std::sqrt(squares);
-                     norms[row] = static_cast<T>(norm);
-                     if (squares == 0) {
-                       std::fill_n(u, size, T{0});
-                     } else {
+        for (std::int64_t i = 0; i < size; ++i) squares += static_cast<double>(x[i]) * static_cast<double>(x[i]);
+        const double norm = std::sqrt(squares);
+        norms[row] = static_cast<T>(norm);
+        if (squares == 0) {
+          std::fill_n(u, size, T{0});
+        } else {
 #pragma omp simd
-                       for (std::int64_t i = 0; i < size; ++i) u[i] = static_cast<T>(static_cast<double>(x[i]) / norm);
-                     }
-                   }
-                 });
+          for (std::int64_t i = 0; i < size; ++i) u[i] = static_cast<T>(static_cast<double>(x[i]) / norm);
+        }
+      }
+    });
   });
 }
 
@@ -140,26 +135,24 @@ void normalize_backward_cpu(const Tensor& du_tensor, const Normalized& forward, 
     const std::int64_t size = du_tensor.dim(1);
     const T *du_first = du_tensor.data<T>(), *u_first = forward.u.data<T>(), *norms = forward.norm.data<T>();
     T* dx_first = dx_tensor.data<T>();
-    parallel_for(du_tensor.dim(0), grain / std::max<std::int64_t>(size, 1) + 1,
-                 [=](std::int64_t begin, std::int64_t end) {
-                   for (std::int64_t row = begin; row < end; ++row) {
-                     const T *du = du_first + row * size, *u = u_first + row * size;
-                     T* dx = dx_first + row * size;
-                     const auto norm = static_cast<double>(norms[row]);
-                     if (norm == 0) {
-                       std::transform(du, du + size, dx, [](T d) { return d - d; });  // 0, or NaN
-                       continue;
-                     }
-                     double dot = 0;
+    parallel_for(du_tensor.dim(0), items_a_piece({.bytes = 8 * size}), [=](std::int64_t begin, std::int64_t end) {
+      for (std::int64_t row = begin; row < end; ++row) {
+        const T *du = du_first + row * size, *u = u_first + row * size;
+        T* dx = dx_first + row * size;
+        const auto norm = static_cast<double>(norms[row]);
+        if (norm == 0) {
+          std::transform(du, du + size, dx, [](T d) { return d - d; });  // 0, or NaN
+          continue;
+        }
+        double dot = 0;
 #pragma omp simd reduction(+ : dot)
-                     for (std::int64_t i = 0; i < size; ++i)
-                       dot += static_cast<double>(du[i]) * static_cast<double>(u[i]);
+        for (std::int64_t i = 0; i < size; ++i) dot += static_cast<double>(du[i]) * static_cast<double>(u[i]);
 #pragma omp simd
-                     for (std::int64_t i = 0; i < size; ++i) {
-                       dx[i] = static_cast<T>((static_cast<double>(du[i]) - dot * static_cast<double>(u[i])) / norm);
-                     }
-                   }
-                 });
+        for (std::int64_t i = 0; i < size; ++i) {
+          dx[i] = static_cast<T>((static_cast<double>(du[i]) - dot * static_cast<double>(u[i])) / norm);
+        }
+      }
+    });
   });
 }
 

@@ -13,7 +13,7 @@
 
 namespace simclr::kernels {
 
-inline constexpr std::int64_t row_grain = 64;  // rows of an embedding; fewer are not worth a second thread
+inline constexpr std::int64_t row_grain = 64;  // rows of an embedding that make a piece
 
 /// a.b, in double.
 template <class A, class B>
@@ -34,7 +34,7 @@ Tensor row_norms(const Tensor& z) {
   const std::int64_t width = z.dim(1);
   const T* from = z.data<T>();
   double* norms = norm.data<double>();
-  parallel_for(z.dim(0), row_grain, [=](std::int64_t begin, std::int64_t end) {
+  parallel_for(z.dim(0), items_a_piece({.bytes = 8 * width}), [=](std::int64_t begin, std::int64_t end) {
     for (std::int64_t i = begin; i < end; ++i) norms[i] = std::sqrt(dot(from + i * width, from + i * width, width));
   });
   return norm;

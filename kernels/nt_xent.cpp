@@ -78,22 +78,22 @@ void for_tiles(const NtXentSaved& saved, const Body& body) {
   const std::int64_t stride = stride_of<T>(rows.width);
   const std::int64_t block = block_of(std::min(rows.count, columns.count));
   const Rounds rounds = {(rows.count + block - 1) / block, (columns.count + block - 1) / block, saved.square};
+  PerThread<Tensor> scratch;
   for (std::int64_t round = 0; round < rounds.count(); ++round) {
-    parallel_for(rounds.tiles(round), 1, [&](std::int64_t begin, std::int64_t end) {
-      Tensor scratch = Tensor::empty({loops<T>().scratch(stride)}, dtype_of<T>);
-      for (std::int64_t t = begin; t < end; ++t) {
-        const auto [row, column] = rounds.tile(round, t);
-        const std::int64_t i = row * block, j = column * block;
-        const NtXentTile<T> tile = {.rows = rows.rows(i, std::min(block, rows.count - i)),
-                                    .columns = columns.rows(j, std::min(block, columns.count - j)),
-                                    .width = rows.width,
-                                    .stride = stride,
-                                    .self = self + i - j,
-                                    .scale_high = high,
-                                    .scale_low = low,
-                                    .shifted = is_shifted<T>(saved)};
-        body(tile, i, j, scratch.data<T>());
-      }
+    parallel_for(rounds.tiles(round), 1, [&](std::int64_t t, std::int64_t, int thread) {
+      const auto [row, column] = rounds.tile(round, t);
+      const std::int64_t i = row * block, j = column * block;
+      const NtXentTile<T> tile = {.rows = rows.rows(i, std::min(block, rows.count - i)),
+                                  .columns = columns.rows(j, std::min(block, columns.count - j)),
+                                  .width = rows.width,
+                                  .stride = stride,
+                                  .self = self + i - j,
+                                  .scale_high = high,
+                                  .scale_low = low,
+                                  .shifted = is_shifted<T>(saved)};
+      Tensor& memory =
+          scratch.get(thread, [stride] { return Tensor::empty({loops<T>().scratch(stride)}, dtype_of<T>); });
+      body(tile, i, j, memory.data<T>());
     });
   }
 }

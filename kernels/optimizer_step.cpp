@@ -49,15 +49,16 @@ std::vector<Block> cut(const char* op, const OptimizerArena& arena) {
   return blocks;
 }
 
-/// body(block index) for all blocks; small models stay on one thread.
+/// body(block index) for all blocks; those of small tensors go together.
 template <class Body>
 void for_blocks(const std::vector<Block>& blocks, const Body& body) {
   std::int64_t elements = 0;
   for (const Block& block : blocks) elements += block.count;
   const auto n = static_cast<std::int64_t>(blocks.size());
-  parallel_for(n, elements <= 2 * block_size ? n : 1, [&](std::int64_t begin, std::int64_t end) {
-    for (std::int64_t i = begin; i < end; ++i) body(static_cast<std::size_t>(i));
-  });
+  parallel_for(n, std::max<std::int64_t>(block_size * n / std::max<std::int64_t>(elements, 1), 1),
+               [&](std::int64_t begin, std::int64_t end) {
+                 for (std::int64_t i = begin; i < end; ++i) body(static_cast<std::size_t>(i));
+               });
 }
 
 std::int32_t& step_of(const char* op, OptimizerArena& arena) {

@@ -14,10 +14,8 @@
 namespace simclr::kernels {
 namespace {
 
-constexpr std::int64_t grain = 1 << 15;  // elements a thread
-
 std::int64_t rows_of(std::int64_t elements_a_row) {
-  return grain / std::max<std::int64_t>(elements_a_row, 1) + 1;
+  return items_a_piece({.bytes = 8 * elements_a_row});
 }
 
 struct Range {

@@ -11,7 +11,7 @@
 namespace simclr {
 namespace {
 
-constexpr std::int64_t grain = 1 << 15;  // elements; smaller tensors are not worth a second thread
+constexpr std::int64_t grain = items_a_piece({.bytes = 8});  // elements
 
 template <class To, class From>
 To convert(From value) {

@@ -55,7 +55,7 @@ class Rows {
   template <class Body>
   void for_each_step(Body body) const {
     const std::int64_t end_of_all = count_ * channels_;
-    parallel_for(steps_, (1 << 15) / std::max<std::int64_t>(width_, 1) + 1, [&](std::int64_t begin, std::int64_t end) {
+    parallel_for(steps_, items_a_piece({.bytes = 8 * width_}), [&](std::int64_t begin, std::int64_t end) {
       for (std::int64_t step = begin; step < end; ++step) {
         const std::int64_t offset = step * width_;
         body(offset, std::min(width_, end_of_all - offset));
@@ -73,17 +73,14 @@ class Rows {
     const std::int64_t blocks = (steps_ + block - 1) / block;
     const Tensor scratch = Tensor::empty({blocks, 2 * channels_}, DType::f64);  // reused memory
     double* partial = scratch.data<double>();
-    parallel_for(blocks, 1, [&](std::int64_t begin, std::int64_t end) {
+    parallel_for(steps_, block, [&](std::int64_t begin, std::int64_t end) {
       const Lanes<T> run_first(width_), run_second(width_);
-      for (std::int64_t b = begin; b < end; ++b) {
-        double* sums = partial + b * 2 * channels_;
-        std::fill_n(sums, 2 * channels_, 0.0);
-        const std::int64_t stop = std::min(steps_, (b + 1) * block);
-        for (std::int64_t step = b * block; step < stop; step += run_steps) {
-          sum_run(step, std::min(stop, step + run_steps), run_first.data(), run_second.data(), term);
-          fold(run_first.data(), sums);
-          fold(run_second.data(), sums + channels_);
-        }
+      double* sums = partial + begin / block * 2 * channels_;
+      std::fill_n(sums, 2 * channels_, 0.0);
+      for (std::int64_t step = begin; step < end; step += run_steps) {
+        sum_run(step, std::min(end, step + run_steps), run_first.data(), run_second.data(), term);
+        fold(run_first.data(), sums);
+        fold(run_second.data(), sums + channels_);
       }
     });
     parallel_for(channels_, 1 << 8, [&](std::int64_t begin, std::int64_t end) {

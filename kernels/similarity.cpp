@@ -19,7 +19,7 @@ template <class T>
 Unit normalized(const Tensor& z) {
   Unit unit = {Tensor::empty_like(z), row_norms<T>(z)};
   const std::int64_t width = z.dim(1);
-  parallel_for(z.dim(0), row_grain, [&](std::int64_t begin, std::int64_t end) {
+  parallel_for(z.dim(0), items_a_piece({.bytes = 16 * width}), [&](std::int64_t begin, std::int64_t end) {
     for (std::int64_t i = begin; i < end; ++i) {
       const double norm = unit.norm.data<double>()[i];
       const T* from = z.data<T>() + i * width;
@@ -41,7 +41,7 @@ void forward(const Tensor& a, const Tensor& b, double temperature, Tensor& s) {
 template <class T>
 void through_norm(const Tensor& z, const Unit& unit, double temperature, Tensor& dz) {
   const std::int64_t width = z.dim(1);
-  parallel_for(z.dim(0), row_grain, [&](std::int64_t begin, std::int64_t end) {
+  parallel_for(z.dim(0), items_a_piece({.bytes = 16 * width}), [&](std::int64_t begin, std::int64_t end) {
     for (std::int64_t i = begin; i < end; ++i) {
       T* row = dz.data<T>() + i * width;
       normalize_backward(row, z.data<T>() + i * width, unit.norm.data<double>()[i], 1 / temperature, width, row);

@@ -10,10 +10,9 @@
 namespace simclr::kernels {
 namespace {
 
-constexpr std::int64_t grain = 1 << 12;  // exponentials; fewer are not worth a second thread
-
-std::int64_t rows_per_range(const Tensor& x) {
-  return grain / x.dim(1) + 1;
+std::int64_t rows_a_piece(const Tensor& x) {
+  constexpr std::int64_t exponential = 500;  // takes as long as so many FLOP of a product
+  return items_a_piece({.flop = exponential * x.dim(1)});
 }
 
 void forward(const Tensor& x, const Tensor& labels, Tensor& loss, Tensor& log_sum) {
@@ -28,7 +27,7 @@ void forward(const Tensor& x, const Tensor& labels, Tensor& loss, Tensor& log_su
   dispatch_float(x.dtype(), [&](auto zero) {
     using T = decltype(zero);
     const T* logits = x.data<T>();
-    parallel_for(n, rows_per_range(x), [&](std::int64_t begin, std::int64_t end) {
+    parallel_for(n, rows_a_piece(x), [&](std::int64_t begin, std::int64_t end) {
       for (std::int64_t i = begin; i < end; ++i) {
         const T* row = logits + i * classes;
         const double highest = *std::max_element(row, row + classes);
@@ -51,7 +50,7 @@ void backward(const Tensor& x, const Tensor& labels, const Tensor& log_sum, cons
     using T = decltype(zero);
     const T* logits = x.data<T>();
     T* out = dx.data<T>();
-    parallel_for(n, rows_per_range(x), [&](std::int64_t begin, std::int64_t end) {
+    parallel_for(n, rows_a_piece(x), [&](std::int64_t begin, std::int64_t end) {
       for (std::int64_t i = begin; i < end; ++i) {
         const T* row = logits + i * classes;
         T* gradient = out + i * classes;

@@ -124,23 +124,25 @@ class Classifier {
 
 void score_on_cpu(const Tensor& queries, const Tensor& candidates, const Voters& voters, float* scores) {
   const std::int64_t n = candidates.dim(0), rows = queries.dim(0);
-  // Tiles have the same bounds whatever the thread count, and so the products the same bits.
-  parallel_for((rows + tile_rows - 1) / tile_rows, 1, [&](std::int64_t first_tile, std::int64_t last_tile) {
-    const SerialScope serial;  // a lone tile would be split over the threads
-    const Tensor memory = Tensor::empty({tile_rows * tile_columns});
-    Classifier classifier(voters, tile_rows);
-    for (std::int64_t tile = first_tile; tile < last_tile; ++tile) {
-      const std::int64_t row = tile * tile_rows, height = std::min(tile_rows, rows - row);
-      classifier.clear();
-      for (std::int64_t column = 0; column < n; column += tile_columns) {
-        const std::int64_t width = std::min(tile_columns, n - column);
-        Tensor similarity = memory.narrow(0, height * width).reshape({height, width});
-        kernels::gemm(queries.narrow(row, height), candidates.narrow(column, width), similarity, {.transpose_b = true});
-        const float* s = similarity.data<const float>();
-        for (std::int64_t i = 0; i < height; ++i) classifier.row(i).offer(s + i * width, width, column);
-      }
-      for (std::int64_t i = 0; i < height; ++i) classifier.decide(i, scores + (row + i) * voters.classes);
+  struct Own {
+    Tensor memory;
+    Classifier classifier;
+  };
+  PerThread<Own> own;
+  parallel_for(rows, tile_rows, [&](std::int64_t row, std::int64_t end, int thread) {
+    auto& [memory, classifier] = own.get(thread, [&] {
+      return Own{Tensor::empty({tile_rows * tile_columns}), Classifier(voters, tile_rows)};
+    });
+    const std::int64_t height = end - row;
+    classifier.clear();
+    for (std::int64_t column = 0; column < n; column += tile_columns) {
+      const std::int64_t width = std::min(tile_columns, n - column);
+      Tensor similarity = memory.narrow(0, height * width).reshape({height, width});
+      kernels::gemm(queries.narrow(row, height), candidates.narrow(column, width), similarity, {.transpose_b = true});
+      const float* s = similarity.data<const float>();
+      for (std::int64_t i = 0; i < height; ++i) classifier.row(i).offer(s + i * width, width, column);
     }
+    for (std::int64_t i = 0; i < height; ++i) classifier.decide(i, scores + (row + i) * voters.classes);
   });
 }
 
@@ -150,7 +152,7 @@ void score_on_device(const Tensor& queries, const Tensor& candidates, const Vote
     const std::int64_t height = std::min(tile_rows, rows - row);
     const Tensor similarity = kernels::similarity_forward(queries.narrow(row, height), candidates, 1.0).to(Device{});
     const float* s = similarity.data<const float>();
-    parallel_for(height, 4, [&](std::int64_t begin, std::int64_t end) {
+    parallel_for(height, items_a_piece({.bytes = 4 * n}), [&](std::int64_t begin, std::int64_t end) {
       Classifier classifier(voters, 1);
       for (std::int64_t i = begin; i < end; ++i) {
         classifier.clear();

@@ -2,14 +2,10 @@
 #include "support/tensors.h"
 
 #include <simclr/core/context.h>
-#include <simclr/core/parallel.h>
 
-#include <atomic>
 #include <limits>
 #include <map>
-#include <mutex>
 #include <set>
-#include <thread>
 
 using namespace simclr;
 using test::edge_sizes;
@@ -211,93 +207,6 @@ TEST_CASE("a tensor's memory goes back to its context's allocator") {
     CHECK(allocator.stats().in_use >= before + 1003 * 7 * 4);
   }
   CHECK(allocator.stats().in_use == before);
-}
-
-TEST_CASE("parallel_for covers every index once, in contiguous ranges") {
-  const int before = threads();
-  for (const int count : {1, 2, 3, 8}) {
-    set_threads(count);
-    CHECK(threads() == count);
-    for (const std::int64_t n : {0, 1, 2, 31, 33, 1003, 100000}) {
-      for (const std::int64_t grain : {1, 32, 5000, 1 << 20}) {
-        CAPTURE(count, n, grain);
-        std::vector<std::atomic<int>> seen(static_cast<std::size_t>(n));
-        std::atomic<int> ranges = 0;
-        parallel_for(n, grain, [&](std::int64_t begin, std::int64_t end) {
-          ++ranges;
-          for (std::int64_t i = begin; i < end; ++i) ++seen[static_cast<std::size_t>(i)];
-        });
-        CHECK(std::all_of(seen.begin(), seen.end(), [](const auto& times) { return times == 1; }));
-        CHECK(ranges <= count);
-        if (n <= grain) CHECK(ranges == (n > 0 ? 1 : 0));
-      }
-    }
-  }
-  set_threads(before);
-  CHECK_THROWS_WITH(set_threads(0), Catch::Contains("at least 1"));
-}
-
-TEST_CASE("parallel_for uses several threads, except inside itself and in a SerialScope") {
-  const int before = threads();
-  set_threads(2);
-  const auto threads_used = [] {
-    std::mutex mutex;
-    std::set<std::thread::id> ids;
-    parallel_for(2, 1, [&](std::int64_t, std::int64_t) {
-      const std::lock_guard lock(mutex);
-      ids.insert(std::this_thread::get_id());
-    });
-    return ids.size();
-  };
-  CHECK(threads_used() == 2);
-  {
-    const SerialScope serial;
-    CHECK(threads_used() == 1);
-    {
-      const SerialScope inner;
-      CHECK(threads_used() == 1);
-    }
-    CHECK(threads_used() == 1);
-  }
-  CHECK(threads_used() == 2);
-  std::atomic<std::size_t> nested = 0;
-  parallel_for(2, 1, [&](std::int64_t, std::int64_t) { nested += threads_used(); });
-  CHECK(nested == 2);
-  std::thread([&] {
-    const SerialScope serial;  // another thread's scope does not reach this one
-    CHECK(threads_used() == 1);
-  }).join();
-  CHECK(threads_used() == 2);
-  set_threads(before);
-}
-
-TEST_CASE("loops in loops end and cover all, whatever OpenMP grants", "[team]") {
-  const int before = threads();
-  set_threads(2);
-  std::atomic<std::int64_t> covered = 0;
-  parallel_for(8, 1, [&](std::int64_t begin, std::int64_t end) {
-    for (std::int64_t i = begin; i < end; ++i) {
-      parallel_for(5, 1, [&](std::int64_t b, std::int64_t e) { covered += e - b; });
-    }
-  });
-  CHECK(covered == 40);
-  set_threads(before);
-}
-
-TEST_CASE("parallel_for rethrows a range's exception and works afterwards") {
-  const int before = threads();
-  for (const int count : {1, 4}) {
-    set_threads(count);
-    CHECK_THROWS_WITH(parallel_for(100, 1,
-                                   [](std::int64_t begin, std::int64_t end) {
-                                     if (begin <= 60 && 60 < end) fail("range ", 60);
-                                   }),
-                      "range 60");
-    std::atomic<std::int64_t> total = 0;
-    parallel_for(100, 1, [&](std::int64_t begin, std::int64_t end) { total += end - begin; });
-    CHECK(total == 100);
-  }
-  set_threads(before);
 }
 
 TEST_CASE("Philox gives the published words") {

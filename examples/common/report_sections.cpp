@@ -223,7 +223,7 @@ std::string settings_html(const ReportInput& in) {
       "train_cifar --config " +
           escape_html(shell_quoted(in.folder + "/config.json")) +
           " --out runs/again</pre>\n"
-          "<p class=\"caption\">The same machine, build, seed and number of threads give the same bits." +
+          "<p class=\"caption\">The same machine, build and seed give the same bits." +
           version + "</p>\n<dl class=\"settings\">\n" + setting_rows(in.config, "") +
           "</dl>\n<details><summary>config.json, to copy</summary><pre>" +
           escape_html(in.config.dump(2, ' ', false, Json::error_handler_t::replace)) + "</pre></details></div>\n");

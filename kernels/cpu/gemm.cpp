@@ -78,30 +78,34 @@ struct Step {
   }
 };
 
+/// What the sums do not replace: beta c, or 0 where there is nothing to sum.
 template <class T>
-void multiply(const Matrix<const T>& a, const Matrix<const T>& b, const Matrix<T>& c, std::int64_t m, std::int64_t n,
-              std::int64_t k, T alpha, T beta, T* scratch) {
-  if (k == 0 || (beta != T(0) && beta != T(1))) {
-    for (std::int64_t i = 0; i < m; ++i) {
-      T* row = c.data + i * c.stride;
-      for (std::int64_t j = 0; j < n; ++j) row[j] = beta == T(0) ? T(0) : beta * row[j];
-    }
+void scale(const Matrix<T>& c, const GemmPart& part, std::int64_t k, T beta) {
+  if (k > 0 && (beta == T(0) || beta == T(1))) return;
+  for (std::int64_t i = part.i; i < part.i + part.rows; ++i) {
+    T* row = c.data + i * c.stride;
+    for (std::int64_t j = part.j; j < part.j + part.columns; ++j) row[j] = beta == T(0) ? T(0) : beta * row[j];
   }
-  for (std::int64_t j = 0; j < n; j += block_width) {
-    const std::int64_t width = least(block_width, n - j);
+}
+
+/// Rows [i, i + rows) of a step.
+template <class T>
+void run(const Step<T>& step, std::int64_t i, std::int64_t rows) {
+  const std::int64_t whole = step.width % lanes<T> == 0 ? rows / product_rows * product_rows : 0;
+  if (whole > 0) step.whole(i, whole);
+  for (std::int64_t r = whole; r < rows; r += product_rows) step.part(i + r, least(product_rows, rows - r));
+}
+
+/// Calls step(i, rows, d, depth, j, width) for the blocks of a part of c, its depth in order.
+template <class T, class Body>
+void for_steps(const GemmPart& part, std::int64_t k, const Body& step) {
+  const std::int64_t last_row = part.i + part.rows, last_column = part.j + part.columns;
+  for (std::int64_t j = part.j; j < last_column; j += block_width) {
+    const std::int64_t stop = least(last_column, j + block_width);
     for (std::int64_t d = 0; d < k; d += block_depth) {
-      const std::int64_t depth = least(block_depth, k - d);
-      for (std::int64_t p = 0; p < width; p += panel_width<T>) {
-        pack(b, d, depth, j + p, least(panel_width<T>, width - p), alpha, scratch + p * depth);
-      }
-      for (std::int64_t i = 0; i < m; i += block_rows) {
-        const std::int64_t rows = least(block_rows, m - i);
-        for (std::int64_t p = 0; p < width; p += panel_width<T>) {
-          const Step<T> step = {
-              a, c, d, depth, j + p, least(panel_width<T>, width - p), scratch + p * depth, d > 0 || beta != T(0)};
-          const std::int64_t whole = step.width % lanes<T> == 0 ? rows / product_rows * product_rows : 0;
-          if (whole > 0) step.whole(i, whole);
-          for (std::int64_t r = whole; r < rows; r += product_rows) step.part(i + r, least(product_rows, rows - r));
+      for (std::int64_t i = part.i; i < last_row; i += block_rows) {
+        for (std::int64_t p = j; p < stop; p += panel_width<T>) {
+          step(i, least(block_rows, last_row - i), d, least(block_depth, k - d), p, least(panel_width<T>, stop - p));
         }
       }
     }
@@ -109,7 +113,49 @@ void multiply(const Matrix<const T>& a, const Matrix<const T>& b, const Matrix<T
 }
 
 template <class T>
-constexpr GemmFunctions<T> functions = {block_depth* block_width, multiply<T>};
+std::int64_t packed_size(std::int64_t n, std::int64_t k) {
+  return padded<T>(n) * k;
+}
+
+template <class T>
+void pack_columns(const Matrix<const T>& b, std::int64_t n, std::int64_t k, std::int64_t j, std::int64_t columns,
+                  T alpha, T* packed) {
+  for (std::int64_t p = j; p < j + columns; p += panel_width<T>) {
+    pack(b, 0, k, p, least(panel_width<T>, n - p), alpha, packed + p * k);
+  }
+}
+
+template <class T>
+void multiply_packed(const Matrix<const T>& a, const T* packed, const Matrix<T>& c, const GemmPart& part,
+                     std::int64_t k, T beta) {
+  scale(c, part, k, beta);
+  for_steps<T>(
+      part, k,
+      [&](std::int64_t i, std::int64_t rows, std::int64_t d, std::int64_t depth, std::int64_t j, std::int64_t width) {
+        const T* panel = packed + j * k + d * padded<T>(width);
+        run(Step<T>{a, c, d, depth, j, width, panel, d > 0 || beta != T(0)}, i, rows);
+      });
+}
+
+/// Each block of b is packed when the first rows come to it.
+template <class T>
+void multiply(const Matrix<const T>& a, const Matrix<const T>& b, const Matrix<T>& c, std::int64_t m, std::int64_t n,
+              std::int64_t k, T alpha, T beta, T* scratch) {
+  const GemmPart part = {0, m, 0, n};
+  scale(c, part, k, beta);
+  for_steps<T>(
+      part, k,
+      [&](std::int64_t i, std::int64_t rows, std::int64_t d, std::int64_t depth, std::int64_t j, std::int64_t width) {
+        T* panel = scratch + j % block_width * depth;
+        if (i == 0) pack(b, d, depth, j, width, alpha, panel);
+        run(Step<T>{a, c, d, depth, j, width, panel, d > 0 || beta != T(0)}, i, rows);
+      });
+}
+
+template <class T>
+constexpr GemmFunctions<T> functions = {panel_width<T>, product_rows,    block_depth* block_width,
+                                        packed_size<T>, pack_columns<T>, multiply_packed<T>,
+                                        multiply<T>};
 
 }  // namespace
 
