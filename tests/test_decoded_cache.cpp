@@ -277,3 +277,27 @@ TEST_CASE("Free memory is the system's, or what the control groups leave") {
   text("sys/fs/cgroup/memory.current", "700\n");
   CHECK(free_memory(dir.path()) == 0);
 }
+
+TEST_CASE("Free memory knows the limits of version 1's control groups") {
+  const TempDir dir;
+  const auto text = [&](const std::string& name, const std::string& content) { dir.write(name, content); };
+  text("proc/meminfo", "MemAvailable:    5000 kB\n");
+  text("proc/self/cgroup", "12:cpu,cpuacct:/job\n5:memory:/job/step\n0::/job\n");
+  text("sys/fs/cgroup/memory/job/step/memory.limit_in_bytes", "9223372036854771712\n");  // no limit
+  text("sys/fs/cgroup/memory/job/step/memory.usage_in_bytes", "900000\n");
+  CHECK(free_memory(dir.path()) == 5000 * 1024);
+  text("sys/fs/cgroup/memory/job/memory.limit_in_bytes", "3000000\n");
+  text("sys/fs/cgroup/memory/job/memory.usage_in_bytes", "2000000\n");
+  CHECK(free_memory(dir.path()) == 1000000);
+  text("sys/fs/cgroup/memory/job/memory.stat",
+       "cache 9\ninactive_file 1\ntotal_inactive_file 400000\n"
+       "total_active_file 100000\n");
+  CHECK(free_memory(dir.path()) == 1500000);
+  text("sys/fs/cgroup/memory/memory.limit_in_bytes", "1200000\n");  // the group above allows less
+  text("sys/fs/cgroup/memory/memory.usage_in_bytes", "1000000\n");
+  CHECK(free_memory(dir.path()) == 200000);
+  text("proc/self/cgroup", "5:memory:/docker/0123456789ab\n");  // the host's path, as a container sees it
+  CHECK(free_memory(dir.path()) == 200000);
+  text("sys/fs/cgroup/memory/memory.stat", "total_inactive_file 2000000\n");  // more than is used: read in between
+  CHECK(free_memory(dir.path()) == 1200000);
+}

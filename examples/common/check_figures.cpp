@@ -1,9 +1,10 @@
 #include "common/check_figures.h"
 
+#include <simclr/data/free_memory.h>
+
 #include <algorithm>
 #include <chrono>
 #include <cmath>
-#include <fstream>
 #include <functional>
 #include <set>
 #include <string_view>
@@ -71,16 +72,6 @@ Cost cost_of(Training& t, const Tensor& views) {
     fastest = std::min(fastest, seconds_since(start));
   }
   return {fastest, static_cast<double>(allocator.stats().peak)};
-}
-
-/// Bytes that the system could give to programs; 0 where it does not say.
-double free_memory() {
-  std::ifstream file("/proc/meminfo");
-  std::string word;
-  while (file >> word) {
-    if (word == "MemAvailable:" && file >> word) return 1024 * std::stod(word);
-  }
-  return 0;
 }
 
 }  // namespace
@@ -189,7 +180,9 @@ CostFigures measure_cost(Training& t, const Tensor& views, double views_seconds)
   const std::int64_t images = views.dim(0) / 2;
   CostFigures figures;
   figures.views_seconds = views_seconds;
-  if (t.compute.device.type == simclr::DeviceType::cpu) figures.free_bytes = free_memory();
+  if (t.compute.device.type == simclr::DeviceType::cpu) {
+    figures.free_bytes = static_cast<double>(simclr::data::free_memory());
+  }
   try {
     const std::int64_t part = images_within(t, views, images, most_seconds);
     const Cost cost = cost_of(t, nn::rows_of_images(views, 0, part));
