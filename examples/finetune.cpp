@@ -84,13 +84,21 @@ struct Task {
   int epochs = 0;
 };
 
+/// Near `asked`, and such that no batch is of one picture, with which batch norm can do nothing: of 65 pictures batches
+/// of 64 would leave one over.
+std::int64_t batch_size_for(std::int64_t pictures, std::int64_t asked) {
+  std::int64_t size = std::min(asked, pictures);
+  while (pictures % size == 1) ++size;
+  return size;
+}
+
 Task make_task(const Options& o, const Datasets& sets, double percent) {
   std::vector<std::int32_t> labels;
   for (std::int64_t i = 0; i < sets.train->size(); ++i) labels.push_back(sets.train->label(i));
   const auto part = labelled_part(labels, percent, o.seed);
   const auto count = static_cast<std::int64_t>(part.size());
   SIMCLR_CHECK(count >= 2, "--labels ", percent, ": leaves ", count, " picture; at least 2 are needed");
-  return {percent, data::subset(sets.train, part), std::min(o.compute.batch_size, count),
+  return {percent, data::subset(sets.train, part), batch_size_for(count, o.compute.batch_size),
           o.epochs > 0 ? o.epochs : epochs_for(percent)};
 }
 
@@ -118,6 +126,7 @@ void train(nn::Module& model, const Session& session, const Task& task, bool pre
   const data::Loader loader(task.samples, std::make_shared<data::PictureViews>(policy),
                             {.batch_size = task.batch_size,
                              .views = 1,
+                             .drop_last = false,  // each label counts
                              .seed = o.seed,
                              .workers = o.compute.workers,
                              .on_warning = [&progress](const std::string& message) { progress.warn(message); }});
@@ -140,7 +149,7 @@ void train(nn::Module& model, const Session& session, const Task& task, bool pre
       ++step;
       const double value = loss.item();
       SIMCLR_CHECK(std::isfinite(value), "the loss is ", value, " at epoch ", epoch + 1, "; lower --lr");
-      sum += value;
+      sum += value * static_cast<double>(batch.size);
       const double rate = static_cast<double>(step) / std::chrono::duration<double>(Clock::now() - start).count();
       char line[128];
       std::snprintf(line, sizeof line, "epoch %d/%d  loss %.3f  lr %.4f  %.0f images/s  ", epoch + 1, task.epochs,
@@ -151,7 +160,7 @@ void train(nn::Module& model, const Session& session, const Task& task, bool pre
                      {"percent", task.percent},
                      {"pretrained", pretrained},
                      {"epoch", epoch + 1},
-                     {"loss", sum / static_cast<double>(loader.batches())}});
+                     {"loss", sum / static_cast<double>(task.samples->size())}});
   }
 }
 
@@ -225,6 +234,9 @@ void remove_weights(const std::string& folder) {
 void run(Options o) {
   check_percents(o.percents);
   SIMCLR_CHECK(o.epochs >= 0, "--epochs ", o.epochs, ": cannot be negative");
+  SIMCLR_CHECK(o.compute.batch_size != 1,
+               "--batch-size 1: training needs at least 2 pictures a batch, as batch norm takes "
+               "its statistics from them; 64 is the default");
   SIMCLR_CHECK(o.lr > 0 && std::isfinite(o.lr), "--lr ", o.lr, ": must be positive");
   SIMCLR_CHECK(o.crop_min > 0 && o.crop_min <= 1, "--crop-min ", o.crop_min, ": must be above 0 and at most 1");
   const simclr::Device device = open_device(o.compute);

@@ -167,6 +167,23 @@ class Finetune(Labels):
         for one, other in (cropped, flipped, (cropped[0], flipped[0])):
             self.assertGreater(abs(one - other), 1e-4)
 
+    def test_all_labels_are_used(self):
+        """Of pictures that cannot be read each is named once it is met, so all are met; a last batch of one picture,
+        from which batch norm could learn nothing, does not come about."""
+        damaged = shutil.copytree(self.classes, self.folder / "incomplete")
+        for label in range(3):
+            shutil.rmtree(damaged / f"class{label}")
+            write_pictures(damaged / f"class{label}", 10, 4 * label)
+        for number in (1, 4, 8):  # not held out
+            path = damaged / "class1" / f"{number:02}.png"
+            path.write_bytes(path.read_bytes()[:100])
+        for size in (2, 5, 13, 23):  # of 24 pictures: the last leaves one over
+            with self.subTest(size=size):
+                done = self.launch("finetune", self.weights, "--dataset", "folder", "--data", damaged, "--labels", "100",
+                                   "--epochs", "1", "--batch-size", str(size), "--threads", "1", "--overwrite", "--out",
+                                   self.out, "--device", "cpu")
+                self.assertEqual((done.returncode, done.stderr.count("(sample skipped)")), (0, 3), done.stderr)
+
     def test_how_long(self):
         self.run_program("finetune", self.weights, *self.from_folder, "--labels", "50,100", "--threads", "1",
                          "--out", self.out)
@@ -194,6 +211,8 @@ class Finetune(Labels):
     def test_refused(self):
         out = ("--out", self.out)
         self.refused("finetune", self.weights, *self.from_folder, *out, "--labels", "0", words=("--labels 0",))
+        self.refused("finetune", self.weights, *self.from_folder, *out, "--batch-size", "1",
+                     words=("--batch-size 1: ", "at least 2"))
         self.refused("finetune", self.weights, *self.from_folder, *out, "--lr", "0", words=("--lr 0",))
         self.refused("finetune", self.weights, *self.from_folder, *out, "--epochs", "-1", words=("--epochs -1",))
         self.refused("finetune", self.weights, *self.from_folder, *out, "--crop-min", "0", words=("--crop-min 0",))
