@@ -76,6 +76,8 @@ struct CollapseReport {
   double effective_rank = 0;
   /// Mean over the dimensions of the standard deviation, times sqrt(F): near 1 spread over the sphere, 0 one point.
   double mean_std = 0;
+  /// NaN or Inf; or all in one point; or in about one direction; or 99 % of the variance in a sixth of the dimensions
+  /// or fewer (dimensional collapse: Jing et al., arXiv 2110.09348).
   bool collapsed = false;
   std::string message;  // one line: the finding, the figures, and what to do
 };

@@ -161,5 +161,6 @@ nlohmann::ordered_json to_json(const Evaluation& evaluation) {
   return {{"knn", to_json(evaluation.knn)},
           {"linear", to_json(evaluation.probe)},
           {"effective_rank", evaluation.collapse.effective_rank},
-          {"mean_std", evaluation.collapse.mean_std}};
+          {"mean_std", evaluation.collapse.mean_std},
+          {"collapsed", evaluation.collapse.collapsed}};
 }

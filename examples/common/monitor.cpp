@@ -22,6 +22,7 @@ std::optional<double> monitor(const Training& t, const EvaluationOptions& evalua
                                   {"epoch", epoch},
                                   {"effective_rank", collapse.effective_rank},
                                   {"mean_std", collapse.mean_std},
+                                  {"collapsed", collapse.collapsed},
                                   {"alignment", views.alignment},
                                   {"uniformity", views.uniformity}};
   std::string line = "epoch " + std::to_string(epoch) + ": ";

@@ -101,6 +101,7 @@ RunHistory read_history(const std::vector<LogEntry>& log, std::int64_t batch_siz
     } else if (event == "knn" && epoch_now) {
       add_point(h.knn, *epoch_now, entry, "top1");
       add_point(h.rank, *epoch_now, entry, "effective_rank");
+      h.collapsed = entry.value("collapsed", Json()) == true;
       add_point(h.alignment, *epoch_now, entry, "alignment");
       add_point(h.uniformity, *epoch_now, entry, "uniformity");
     } else if (event == "resume") {
@@ -109,6 +110,7 @@ RunHistory read_history(const std::vector<LogEntry>& log, std::int64_t batch_siz
       h.resumed.push_back({static_cast<double>(h.steps), share});
     } else if (event == "evaluation") {
       h.evaluation = entry;
+      h.collapsed = object_of(entry, "trained").value("collapsed", Json()) == true;
       add_point(h.rank, static_cast<double>(h.epochs), object_of(entry, "trained"), "effective_rank");
     }
   }

@@ -20,6 +20,7 @@ struct RunHistory {
   std::vector<std::array<double, 2>> resumed;  // step and epoch that were the last before an interruption
   double seconds = 0;                          // of training
   std::int64_t skipped = 0;                    // pictures that could not be read
+  bool collapsed = false;                      // the features, when they were last looked at
   std::optional<LogEntry> evaluation;          // the last one
 };
 

@@ -152,6 +152,12 @@ std::string header_html(const ReportInput& in, const std::string& title) {
   }
   html += ".</p>\n";
   for (const std::string& note : in.material.notes) html += "<p class=\"note\">" + escape_html(note) + "</p>\n";
+  if (h.collapsed) {
+    html +=
+        "<p class=\"note\">The features have collapsed: they differ in few of their dimensions, or hardly at all. "
+        "Lower "
+        "the learning rate, and check the temperature and the augmentation.</p>\n";
+  }
   if (h.skipped > 0) {
     html += "<p class=\"note\">" + grouped(h.skipped) + (h.skipped == 1 ? " picture" : " pictures") +
             " could not be read, and others were taken instead.</p>\n";

@@ -160,3 +160,24 @@ TEST_CASE("a report says whether the run came to its end, and shows its notes") 
   CHECK_THAT(read(folder.path("report.html")),
              Contains("Finished: 2 of 2 epochs, 2 steps, 4 s") && Contains("--no-evaluation"));
 }
+
+TEST_CASE("a report warns of features that had collapsed when they were last looked at") {
+  const auto knn = [](bool collapsed) { return Json{{"event", "knn"}, {"epoch", 1}, {"collapsed", collapsed}}; };
+  const auto end = [](bool collapsed) {
+    return Json{{"event", "evaluation"}, {"trained", {{"collapsed", collapsed}}}};
+  };
+  const TempDir folder;
+  folder.write("config.json", std::string("{}"));
+  const auto warns = [&](const std::vector<Json>& log) {
+    std::string lines;
+    for (const Json& entry : log) lines += entry.dump() + "\n";
+    folder.write("log.jsonl", lines);
+    write_report(folder.path(), {});
+    return read(folder.path("report.html")).find("The features have collapsed") != std::string::npos;
+  };
+  CHECK_FALSE(warns({{{"event", "knn"}, {"epoch", 1}}}));
+  CHECK(warns({knn(false), knn(true)}));
+  CHECK_FALSE(warns({knn(true), knn(false)}));
+  CHECK(warns({knn(false), end(true)}));
+  CHECK_FALSE(warns({knn(true), end(false)}));
+}
