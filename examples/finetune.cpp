@@ -6,6 +6,7 @@
 #include "common/labelled_part.h"
 #include "common/progress.h"
 #include "common/run_folder.h"
+#include "common/test_part.h"
 
 #include <simclr/simclr.h>
 
@@ -93,9 +94,7 @@ std::int64_t batch_size_for(std::int64_t pictures, std::int64_t asked) {
 }
 
 Task make_task(const Options& o, const Datasets& sets, double percent) {
-  std::vector<std::int32_t> labels;
-  for (std::int64_t i = 0; i < sets.train->size(); ++i) labels.push_back(sets.train->label(i));
-  const auto part = labelled_part(labels, percent, o.seed);
+  const auto part = labelled_part(labels_of(*sets.train), percent, o.seed);
   const auto count = static_cast<std::int64_t>(part.size());
   SIMCLR_CHECK(count >= 2, "--labels ", percent, ": leaves ", count, " picture; at least 2 are needed");
   return {percent, data::subset(sets.train, part), batch_size_for(count, o.compute.batch_size),
@@ -188,6 +187,7 @@ double train_and_test(const Session& session, const Task& task, bool pretrained)
   Classifier model(encoder, static_cast<std::int64_t>(session.sets.train->classes().size()), o.seed);
   model.to(session.device);
   train(model, session, task, pretrained);
+  if (pretrained) save(model, session, task);
 
   Progress& progress = session.progress;
   EvaluationOptions evaluation;
@@ -202,7 +202,6 @@ double train_and_test(const Session& session, const Task& task, bool pretrained)
                    {"images", task.samples->size()},
                    {"epochs", task.epochs},
                    {"metrics", to_json(metrics)}});
-  if (pretrained) save(model, session, task);
   return metrics.top1;
 }
 
@@ -244,6 +243,9 @@ void run(Options o) {
   prefer_data_set_of(file.config, o.dataset, o.data_dir);
   Datasets sets = open_labelled(o.dataset, o.data_dir);
   cache_decoded(sets, -1, "");
+  Progress progress;
+  sets.test = readable_part(sets.test, [&progress](const std::string& message) { progress.warn(message); });
+  SIMCLR_CHECK(sets.test->size() > 0, "--data ", o.data_dir, ": none of the test pictures can be read");
   RunFolder folder(o.out, "finetune-" + sets.kind);
   SIMCLR_CHECK(!folder.used() || o.overwrite, "--out ", folder.path(),
                " already holds a run; choose another folder, or add --overwrite");
@@ -252,7 +254,6 @@ void run(Options o) {
   folder.write("config.json", to_json(o, file, sets));
   if (!sets.note.empty()) std::printf("%s\n", sets.note.c_str());
   std::printf("%s\n%s\nfiles in %s\n", file.describe().c_str(), sets.train->describe().c_str(), folder.path().c_str());
-  Progress progress;
   const Session session{o, file, sets, device, folder, progress};
 
   std::string table =

@@ -40,17 +40,6 @@ bool parse_options(int argc, char** argv, Options& o) {
   return parse(app, argc, argv);
 }
 
-/// The rows that a part of the labels leaves.
-nn::Features rows_of(const nn::Features& all, const std::vector<std::int64_t>& rows) {
-  nn::Features part;
-  part.values = Tensor::empty({static_cast<std::int64_t>(rows.size()), all.values.dim(1)});
-  for (std::size_t i = 0; i < rows.size(); ++i) {
-    part.values.narrow(static_cast<std::int64_t>(i), 1).copy_from(all.values.narrow(rows[i], 1));
-    part.labels.push_back(all.labels[static_cast<std::size_t>(rows[i])]);
-  }
-  return part;
-}
-
 nlohmann::ordered_json measure(const Options& o, const nn::Features& train, const nn::Features& test,
                                std::int64_t classes, double percent) {
   const auto rows = labelled_part(train.labels, percent, o.seed);

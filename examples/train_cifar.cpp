@@ -12,6 +12,7 @@
 #include "common/run_folder.h"
 #include "common/run_state.h"
 #include "common/stop_request.h"
+#include "common/test_part.h"
 #include "common/training.h"
 #include "common/training_config.h"
 #include "common/training_options.h"
@@ -119,10 +120,10 @@ void train(Training& t, RunState& state, RunCheckpoints& checkpoints, const Eval
       progress.message(line);
     }
     const bool last = shown.epoch == r.epochs;
-    bool best = last && !state.best;  // none was looked at before
+    bool best = false;
     if (t.options.knn_every > 0 && (last || shown.epoch % t.options.knn_every == 0)) {
-      const double score = monitor(t, evaluation, shown.epoch, run, progress).value_or(-loss);
-      best = score > state.best.value_or(-HUGE_VAL);
+      const auto score = monitor(t, evaluation, shown.epoch, run, progress);
+      best = t.sets.held_out && score > state.best;  // nothing is less than any score
       if (best) state.best = score;
     }
     state = {.epoch = shown.epoch, .seconds = state.seconds, .log_bytes = run.log_bytes(), .best = state.best};
@@ -154,36 +155,70 @@ void describe(const Training& t, const RunFolder& run) {
   }
 }
 
-/// What the encoder has learned, beside an untrained one.
-void evaluate_run(const Training& t, const RunState& state, const EvaluationOptions& evaluation, RunFolder& run,
-                  Progress& progress) {
-  const Datasets& sets = t.sets;
+/// The page that shows the run so far. Weights, log and checkpoints are there without it, so where it cannot be made
+/// the run is none the worse.
+void leave_report(const Training& t, const Datasets& sets, const EvaluationOptions& evaluation, const RunFolder& run,
+                  const MaterialOptions& size, const std::vector<std::string>& notes) {
+  try {
+    ReportMaterial material = gather_report_material(t.model->encoder(), sets, t.options.recipe.augmentation,
+                                                     t.options.seed, evaluation, size);
+    material.notes.insert(material.notes.begin(), notes.begin(), notes.end());
+    write_report(run.path(), material);
+    std::printf("report: %s\n", run.file("report.html").c_str());
+  } catch (const simclr::Error& error) {
+    std::printf("no report: %s\n", error.what());
+  }
+}
+
+/// What the encoder has learned, beside an untrained one. `test` are the test pictures that can be read. Whatever goes
+/// wrong here is a warning: the weights are there.
+void evaluate_run(const Training& t, const std::shared_ptr<const simclr::data::Dataset>& test, const RunState& state,
+                  const EvaluationOptions& evaluation, RunFolder& run, Progress& progress) {
+  Datasets sets = t.sets;
+  sets.test = test;
   const TrainingOptions& o = t.options;
-  if (!sets.test) {
-    const std::size_t classes = sets.train->classes().size();
-    std::printf("%s, so no accuracy\n", classes == 0   ? "no labels"
-                                        : classes == 1 ? "a single class"
-                                                       : "too few pictures to hold some out");
-    if (o.knn_every == 0) monitor(t, evaluation, o.recipe.epochs, run, progress);  // else the last epoch was measured
+  std::printf("evaluating the trained and the untrained encoder on %lld test images\n",
+              static_cast<long long>(test->size()));
+  std::fflush(stdout);
+  Evaluation trained, untrained;
+  try {
+    trained = evaluate(t.model->encoder(), sets, o.recipe.augmentation, evaluation);
+    const auto fresh = make_encoder(o);
+    fresh->to(t.compute.device);
+    untrained = evaluate_untrained(*fresh, sets, o.recipe.augmentation, evaluation);
+  } catch (const simclr::Error& error) {
+    progress.warn("no evaluation: " + std::string(error.what()));
     return;
   }
-  std::printf("evaluating the trained and the untrained encoder on %lld test images\n",
-              static_cast<long long>(sets.test->size()));
-  std::fflush(stdout);
-  const Evaluation trained = evaluate(t.model->encoder(), sets, o.recipe.augmentation, evaluation);
-  const auto fresh = make_encoder(o);
-  fresh->to(t.compute.device);
-  const Evaluation untrained = evaluate_untrained(*fresh, sets, o.recipe.augmentation, evaluation);
   run.log({{"event", "evaluation"},
            {"training_seconds", state.seconds},
            {"trained", to_json(trained)},
            {"untrained", to_json(untrained)}});
-  std::printf("\n%s", evaluation_table(trained, untrained, sets.train->classes()).c_str());
-  if (trained.knn.count < sets.test->size()) {
+  std::printf("\n%s", evaluation_table(trained, untrained, sets.labelled->classes()).c_str());
+  if (test->size() < t.sets.test->size()) {
     std::printf("measured on %lld of %lld test images; the others could not be read\n",
-                static_cast<long long>(trained.knn.count), static_cast<long long>(sets.test->size()));
+                static_cast<long long>(test->size()), static_cast<long long>(t.sets.test->size()));
   }
   if (trained.collapse.collapsed) std::printf("warning: %s\n", trained.collapse.message.c_str());
+}
+
+/// The test pictures are looked at here, once the training is over, and nowhere before.
+void finish(const Training& t, const RunState& state, const EvaluationOptions& evaluation, RunFolder& run,
+            Progress& progress) {
+  Datasets shown = t.sets;
+  if (shown.test) shown.test = readable_part(shown.test, evaluation.on_warning);
+  if (shown.test && shown.test->size() == 0) {
+    shown.test = nullptr;
+    shown.no_test = "none of the " + counted(t.sets.test->size(), "test image") + " can be read";
+  }
+  if (t.options.evaluate && shown.test) {
+    evaluate_run(t, shown.test, state, evaluation, run, progress);
+  } else if (t.options.evaluate) {
+    std::printf("%s, so no accuracy\n", shown.no_test.c_str());
+    // Else the last epoch was measured.
+    if (t.options.knn_every == 0) monitor(t, evaluation, t.options.recipe.epochs, run, progress);
+  }
+  leave_report(t, shown, evaluation, run, {}, {});
 }
 
 /// Where the run begins: at the start, or with --resume at its last checkpoint.
@@ -208,21 +243,6 @@ RunState begin(const Training& t, RunCheckpoints& checkpoints, RunFolder& run,
   return found.value_or(RunState{});
 }
 
-/// The page that shows the run so far. Weights, log and checkpoints are there without it, so where it cannot be made
-/// the run is none the worse.
-void leave_report(const Training& t, const EvaluationOptions& evaluation, const RunFolder& run,
-                  const MaterialOptions& size, const std::vector<std::string>& notes) {
-  try {
-    ReportMaterial material = gather_report_material(t.model->encoder(), t.sets, t.options.recipe.augmentation,
-                                                     t.options.seed, evaluation, size);
-    material.notes.insert(material.notes.begin(), notes.begin(), notes.end());
-    write_report(run.path(), material);
-    std::printf("report: %s\n", run.file("report.html").c_str());
-  } catch (const simclr::Error& error) {
-    std::printf("no report: %s\n", error.what());
-  }
-}
-
 /// Returns the exit code.
 int run_training(const TrainingOptions& options) {
   Progress progress;
@@ -244,15 +264,16 @@ int run_training(const TrainingOptions& options) {
     train(t, state, checkpoints, evaluation, run, progress);
     simclr::save_tensors(run.file(weights_file), t.model->state(),
                          {{"format", "simclr"}, {"config", to_json(o).dump()}});
-    if (o.evaluate) evaluate_run(t, state, evaluation, run, progress);
-    leave_report(t, evaluation, run, {}, {});
+    finish(t, state, evaluation, run, progress);
   } catch (const Stopped&) {
     const int signal = StopRequest::take();
     checkpoints.save(state);
     const std::string done = "stopped; " + std::to_string(t.optimizer->steps()) + " of " + std::to_string(t.steps()) +
                              " steps are done. Go on with: train_cifar --resume --out " + shell_quoted(run.path());
     progress.message(done + "\nwriting the report; another Ctrl-C leaves it out");
-    leave_report(t, evaluation, run, {.map_points = 500, .compared = 1000}, {done});
+    Datasets sets = t.sets;
+    sets.test = nullptr;  // it is not looked at before the end
+    leave_report(t, sets, evaluation, run, {.map_points = 500, .compared = 1000}, {done});
     return 128 + signal;
   }
   return 0;

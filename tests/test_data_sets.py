@@ -139,12 +139,19 @@ class BadData(Base):
         self.bad_cifar10("data_batch_3.bin", lambda data: b"")
 
     def test_wrong_label(self):
-        self.bad_cifar10("test_batch.bin", lambda data: bytes([77]) + data[1:])
+        self.bad_cifar10("data_batch_2.bin", lambda data: bytes([77]) + data[1:])
 
-    def test_missing_test_batch(self):
+    def test_bad_test_batch(self):
+        """It costs the evaluation, not the training, and both the first lines and the last say why."""
         folder = write_cifar10(self.folder / "no-test")
-        (folder / "test_batch.bin").unlink()
-        self.refused(data=folder, words=("test_batch.bin", str(folder)))
+        path = folder / "test_batch.bin"
+        whole = path.read_bytes()
+        for content in (None, whole[:-100], bytes([77]) + whole[1:]):
+            path.unlink() if content is None else path.write_bytes(content)
+            output = self.train("--overwrite", data=folder)
+            self.assertRegex(output, r"(?m)^no evaluation on the test part: it cannot be read \(.*test_batch\.bin")
+            self.assertRegex(output, r"(?m)^nothing to test on in the test part: .*test_batch\.bin.*, so no accuracy$")
+            self.assertTrue((self.out / "model.safetensors").is_file())
 
     def test_folder_without_pictures(self):
         folder = self.folder / "empty"

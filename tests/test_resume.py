@@ -164,33 +164,46 @@ class Resume(Base):
         self.assertIn(f"no checkpoint in {self.out} yet, so it starts afresh", text)
         self.same_as_whole()
 
-    def test_the_best_and_the_last_are_kept(self):
+    def test_the_last_are_kept(self):
+        """No best one: without --hold-out there is nothing to choose it on."""
         self.good(*self.options, "--out", self.out, "--checkpoint-minutes", "0", "--keep-checkpoints", "2")
         names = {path.name for path in (self.out / "checkpoints").iterdir()}
-        self.assertEqual(names, {"best.safetensors", "step-00000020.safetensors", "step-00000021.safetensors"})
-        knn = [entry for entry in entries(self.out) if entry["event"] == "knn"]
-        self.assertEqual([entry["epoch"] for entry in knn], [1, 2, 3])
-        best = max(knn, key=lambda entry: entry["top1"])  # of equal ones the first
-        metadata, tensors = load_safetensors(self.out / "checkpoints" / "best.safetensors")
-        self.assertEqual(json.loads(metadata["run"])["epoch"], best["epoch"])
-        self.assertEqual(json.loads(metadata["run"])["best"], best["top1"])
-        self.assertIn("optimizer.momentum.encoder.conv1.weight", tensors)
+        self.assertEqual(names, {"step-00000020.safetensors", "step-00000021.safetensors"})
         (self.out / "checkpoints" / "step-00000021.safetensors").unlink()
         self.assertIn("going on after 20 of 21 steps", self.good("--resume", "--out", self.out))
-        self.assertEqual(self.newest(self.out)["best"], best["top1"])
+        self.assertNotIn("best", self.newest(self.out))
         self.same_as_whole_weights()
 
-    def test_a_finished_run_has_a_best_checkpoint(self):
-        """However seldom it is looked at; the last epoch, too, may be the best."""
-        for every, looked_at in (("100", [3]), ("2", [2, 3]), ("0", [])):
+    def test_the_best_is_chosen_on_what_is_held_out(self):
+        for every, looked_at in (("1", [1, 2, 3]), ("2", [2, 3]), ("100", [3])):
             with self.subTest(every=every):
-                self.good(*self.changed("--knn-every", every), "--out", self.out, "--overwrite")
+                options = [*self.changed("--knn-every", every), "--hold-out", "0.2", "--out", self.out]
+                text = self.good(*options, "--overwrite")
+                self.assertIn("12 images held out, to choose the best checkpoint on\n", text)  # 1 of each 5
+                self.assertIn("48 samples of CIFAR-10 train: 60 pictures", text)
+                self.assertRegex(text, r"\nepoch 3: kNN \d+\.\d\d % on 12 held-out samples by 20 others, ")
                 scores = {entry["epoch"]: entry["top1"] for entry in entries(self.out) if entry["event"] == "knn"}
                 self.assertEqual(list(scores), looked_at)
-                metadata, _ = load_safetensors(self.out / "checkpoints" / "best.safetensors")
+                metadata, tensors = load_safetensors(self.out / "checkpoints" / "best.safetensors")
                 state = json.loads(metadata["run"])
-                self.assertEqual((state["epoch"], state.get("best")),
-                                 max(scores.items(), key=lambda item: item[1]) if scores else (3, None))
+                # Of equal ones the first.
+                self.assertEqual((state["epoch"], state["best"]), max(scores.items(), key=lambda item: item[1]))
+                self.assertEqual(self.newest(self.out)["best"], state["best"])
+                self.assertIn("optimizer.momentum.encoder.conv1.weight", tensors)
+        weights = (self.out / "model.safetensors").read_bytes()
+        again = self.folder / "again"
+        self.good(*options[:-1], again)
+        self.assertEqual((again / "model.safetensors").read_bytes(), weights)
+        self.bad("--resume", "--out", self.out, "--hold-out", "0.3", words=('"hold_out" is 0.2', "now 0.3"))
+
+    def test_what_cannot_be_held_out(self):
+        self.bad(*self.options, "--out", self.out, "--hold-out", "1", words=("--hold-out 1: ", "below 1"))
+        self.bad(*self.options, "--out", self.out, "--hold-out", "-0.1", words=("--hold-out -0.1: ",))
+        self.bad(*self.changed("--knn-every", "0"), "--out", self.out, "--hold-out", "0.1", words=("--knn-every 0",))
+        flat = write_pictures(self.folder / "nameless", 24)
+        self.bad("--dataset", "folder", "--data", flat, *self.options[4:], "--out", self.out, "--hold-out", "0.1",
+                 words=("--hold-out 0.1: ", "there are none"))
+        self.assertFalse(self.out.exists())
 
     def test_damaged_checkpoints(self):
         self.good(*self.options, "--out", self.out, "--checkpoint-minutes", "0")

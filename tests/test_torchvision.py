@@ -263,7 +263,7 @@ class FilesOfOurs(Base):
         self.train(run, *small, "--checkpoint-minutes", "0")
         self.run_program("finetune", run, "--dataset", "cifar10", "--data", self.folder / "cifar10", "--labels", "50",
                          "--epochs", "1", "--device", "cpu", "--out", tuned)
-        self.assertTrue((run / "checkpoints" / "best.safetensors").is_file())
+        self.assertGreaterEqual(len(list(run.glob("checkpoints/step-*"))), 2)
         found = sorted([*run.rglob("*.safetensors"), *tuned.rglob("*.safetensors")])
         self.assertGreaterEqual(len(found), 4, found)  # weights, two checkpoints, what was finetuned
         for path in found:

@@ -163,7 +163,7 @@ class Works(Base):
         self.assertNotRegex(self.done.stdout, "[\r\033]")
         for epoch in (1, 2):
             self.assertTrue(any(line.startswith(f"epoch {epoch}/2  step 7/7  loss ") for line in lines), lines)
-        self.assertRegex(self.done.stdout, r"\nepoch 1: kNN \d+\.\d\d % on 12 samples, effective rank ")
+        self.assertRegex(self.done.stdout, r"\nepoch 1: kNN \d+\.\d\d % on 8 training samples by 32 others, effective rank ")
         table = next(i for i, line in enumerate(lines) if line.split() == ["%", "trained", "untrained", "gain"])
         for line, name in zip(lines[table + 1:], ("kNN top-1", "kNN top-5", "kNN macro precision", "kNN macro recall",
                                                   "kNN macro F1", "linear top-1", "linear top-5")):
@@ -260,7 +260,7 @@ class BadOptions(Base):
                 ("--weight-decay", "inf"), ("--momentum", "1"), ("--knn-temperature", "inf"),
                 ("--width", "0", "1 to 1024"), ("--size", "4", "8 to 1024"), ("--head-out", "0"),
                 ("--head-hidden", "-1"), ("--head-layers", "4"), ("--warmup-epochs", "2"), ("--limit", "-1"),
-                ("--knn-samples", "1"), ("--knn-every", "-1"), ("--knn-k", "0"), ("--probe-epochs", "0"),
+                ("--knn-samples", "1"), ("--knn-every", "-1"), ("--hold-out", "-0.1"), ("--hold-out", "1"), ("--knn-k", "0"), ("--probe-epochs", "0"),
                 ("--threads", "-1"), ("--workers", "1025", "0 to 1024"), ("--workers", "-2", "0 to 1024"), ("--arch", "resnet999", "resnet18"),
                 ("--stem", "nothing", "imagenet"),
                 ("--optimizer", "nothing", "lars"), ("--preset", "nothing", "solo-learn"),
@@ -298,7 +298,7 @@ class BadOptions(Base):
             elif line.startswith(" " * 20):
                 found[name] += line.strip()
         for option in ("preset dataset data limit size arch width stem head-hidden head-out head-layers epochs "
-                       "batch-size temperature optimizer lr momentum weight-decay warmup-epochs seed knn-every "
+                       "batch-size temperature optimizer lr momentum weight-decay warmup-epochs seed hold-out knn-every "
                        "knn-samples knn-k knn-temperature probe-epochs evaluation graph config resume checkpoint-minutes keep-checkpoints out overwrite "
                        "threads workers "
                        "help version").split():

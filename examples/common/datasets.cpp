@@ -1,17 +1,17 @@
 #include "common/datasets.h"
 
+#include "common/test_part.h"
+
 #include <simclr/core/error.h>
 #include <simclr/data/cifar.h>
 #include <simclr/data/free_memory.h>
 #include <simclr/data/idx.h>
 #include <simclr/data/image_folder.h>
-#include <simclr/data/subset.h>
 
 #include <algorithm>
 #include <array>
 #include <cstdio>
 #include <filesystem>
-#include <iterator>
 
 namespace data = simclr::data;
 namespace fs = std::filesystem;
@@ -20,7 +20,6 @@ namespace {
 
 constexpr const char* download_folder = "data-cache";  // where scripts/download puts things
 constexpr const char* fashion_folder = "/usr/share/datasets/fashion-mnist";
-constexpr std::int64_t holdout_every = 5;
 
 /// A data set that is known by its files; one of them is there.
 struct KnownSet {
@@ -38,63 +37,47 @@ bool holds(const std::string& dir, const KnownSet& set) {
                      [&](const char* file) { return fs::exists(fs::path(dir) / file, error); });
 }
 
+/// A data set that is published in two parts.
+template <class Open>
+Datasets published(const std::string& kind, const std::string& dir, Open open, int size, int channels) {
+  Datasets sets{kind, open(dir, data::Split::train), nullptr, size, channels, ""};
+  open_test_part(
+      sets, [&] { return open(dir, data::Split::test); }, "the training part", "the test part");
+  return sets;
+}
+
 Datasets cifar10(const std::string& dir) {
-  return {"cifar10", data::cifar10(dir, data::Split::train), data::cifar10(dir, data::Split::test), 32, 3, ""};
+  return published("cifar10", dir, data::cifar10, 32, 3);
 }
 
 Datasets cifar100(const std::string& dir) {
-  return {"cifar100", data::cifar100(dir, data::Split::train), data::cifar100(dir, data::Split::test), 32, 3, ""};
+  return published("cifar100", dir, data::cifar100, 32, 3);
 }
 
 Datasets fashion_mnist(const std::string& dir) {
-  return {"fashion-mnist",
-          data::fashion_mnist(dir, data::Split::train),
-          data::fashion_mnist(dir, data::Split::test),
-          28,
-          1,
-          ""};
+  return published("fashion-mnist", dir, data::fashion_mnist, 28, 1);
 }
 
 Datasets folder(const std::string& dir) {
   Datasets sets{"folder", nullptr, nullptr, 32, 3, ""};
-  const bool split = fs::is_directory(fs::path(dir) / "train") && fs::is_directory(fs::path(dir) / "test");
-  if (split) {
-    sets.train = data::image_folder((fs::path(dir) / "train").string());
-    sets.test = data::image_folder((fs::path(dir) / "test").string());
-    const auto &names = sets.train->classes(), &test_names = sets.test->classes();
-    std::vector<std::string> apart;
-    std::set_symmetric_difference(names.begin(), names.end(), test_names.begin(), test_names.end(),
-                                  std::back_inserter(apart));
-    SIMCLR_CHECK(apart.empty(), dir, ": train/ and test/ have different classes; ", apart.front(),
-                 " is only in one of them");
-    if (names.size() < 2) sets.test = nullptr;
-    return sets;
-  }
-  const std::shared_ptr<const data::Dataset> all = data::image_folder(dir);
-  sets.train = all;
-  if (all->classes().size() < 2) return sets;  // nothing to tell apart
-  std::vector<std::int64_t> kept, held;
-  for (std::int64_t i = 0; i < all->size(); ++i) (i % holdout_every == 0 ? held : kept).push_back(i);
-  if (kept.size() >= 2 && held.size() >= 2) {
-    sets.train = data::subset(all, kept);
-    sets.test = data::subset(all, held);
-    sets.note = "every fifth picture is kept for the evaluation (to choose them, make the folders train and test in " +
-                dir + ")";
+  const std::string train = (fs::path(dir) / "train").string(), test = (fs::path(dir) / "test").string();
+  if (fs::is_directory(train) && fs::is_directory(test)) {
+    sets.train = data::image_folder(train);
+    open_test_part(
+        sets, [&] { return data::image_folder(test); }, train, test);
+  } else {
+    sets.train = data::image_folder(dir);
+    keep_fifth(sets, dir);
   }
   return sets;
 }
 
-}  // namespace
-
-Datasets open_labelled(const std::string& kind, const std::string& dir) {
-  Datasets sets = open_datasets(kind, dir);
-  SIMCLR_CHECK(sets.test != nullptr, "--data ", dir,
-               sets.train->classes().size() < 2 ? ": no labels: put each class's pictures into a folder of their own"
-                                                : ": too few pictures to hold some out for testing");
-  return sets;
+/// Puts a line before those of `text`.
+void put_before(std::string& text, const std::string& line) {
+  text = line + (text.empty() ? "" : "\n") + text;
 }
 
-Datasets open_datasets(const std::string& kind, const std::string& dir) {
+Datasets open(const std::string& kind, const std::string& dir) {
   const std::string place = dir.empty() ? download_folder : dir;
   if (kind == "cifar10") return cifar10(place);
   if (kind == "cifar100") return cifar100(place);
@@ -107,8 +90,9 @@ Datasets open_datasets(const std::string& kind, const std::string& dir) {
                "\" is not known; use auto, cifar10, cifar100, fashion-mnist or folder");
   for (const KnownSet& set : known_sets) {
     if ((dir.empty() && set.kind != std::string("cifar10")) || !holds(place, set)) continue;
-    Datasets sets = open_datasets(set.kind, place);
-    sets.note = "auto: " + std::string(set.name) + " found in " + place + " (to choose another set: --dataset)";
+    Datasets sets = open(set.kind, place);
+    put_before(sets.note,
+               "auto: " + std::string(set.name) + " found in " + place + " (to choose another set: --dataset)");
     return sets;
   }
   std::error_code error;
@@ -118,8 +102,23 @@ Datasets open_datasets(const std::string& kind, const std::string& dir) {
   SIMCLR_CHECK(fs::is_directory(fashion_folder, error), "auto: no CIFAR-10 in ", place, " and no Fashion-MNIST in ",
                fashion_folder, "; run scripts/download cifar10, or apt-get install dataset-fashion-mnist");
   Datasets sets = fashion_mnist(fashion_folder);
-  sets.note = "auto: no CIFAR-10 in " + place + ", so Fashion-MNIST from " + fashion_folder +
-              " (CIFAR-10: run scripts/download cifar10)";
+  put_before(sets.note, "auto: no CIFAR-10 in " + place + ", so Fashion-MNIST from " + fashion_folder +
+                            " (CIFAR-10: run scripts/download cifar10)");
+  return sets;
+}
+
+}  // namespace
+
+Datasets open_datasets(const std::string& kind, const std::string& dir) {
+  Datasets sets = open(kind, dir);
+  sets.labelled = sets.train;
+  return sets;
+}
+
+Datasets open_labelled(const std::string& kind, const std::string& dir) {
+  Datasets sets = open_datasets(kind, dir);
+  SIMCLR_CHECK(sets.test != nullptr, "--data ", dir.empty() ? download_folder : dir, ": ", sets.no_test,
+               sets.train->classes().size() < 2 ? "; put each class's pictures into a folder of their own" : "");
   return sets;
 }
 
@@ -137,14 +136,21 @@ void prefer_data_set_of(const nlohmann::ordered_json& config, std::string& kind,
 void cache_decoded(Datasets& sets, double cache_gb, const std::string& cache_dir) {
   if (sets.kind != "folder" || (cache_gb == 0 && cache_dir.empty())) return;
   const double memory = cache_gb < 0 ? static_cast<double>(simclr::data::free_memory()) / 2 : cache_gb * 1e9;
-  const auto pictures = static_cast<double>(sets.train->size() + (sets.test ? sets.test->size() : 0));
-  for (auto* set : {&sets.train, &sets.test}) {
-    if (!*set) continue;
+  const bool apart = sets.labelled != sets.train;
+  std::vector<std::shared_ptr<const data::Dataset>*> parts;
+  double pictures = 0;
+  for (auto* set : {&sets.train, &sets.test, &sets.held_out, apart ? &sets.labelled : nullptr}) {
+    if (!set || !*set) continue;
+    parts.push_back(set);
+    pictures += static_cast<double>((*set)->size());
+  }
+  for (auto* set : parts) {
     const double share = memory * static_cast<double>((*set)->size()) / pictures;
     sets.caches.push_back(std::make_shared<data::DecodedCache>(
         *set, data::DecodedCacheOptions{.memory_bytes = static_cast<std::int64_t>(share), .spill_folder = cache_dir}));
     *set = sets.caches.back();
   }
+  if (!apart) sets.labelled = sets.train;
 }
 
 std::string cache_line(const Datasets& sets) {

@@ -13,18 +13,22 @@
 struct Datasets {
   std::string kind;  // cifar10, cifar100, fashion-mnist or folder
   std::shared_ptr<const simclr::data::Dataset> train;
-  std::shared_ptr<const simclr::data::Dataset>
-      test;          // null where there is nothing to evaluate with: no labels, or one class
-  int size = 32;     // the side of a view that suits the pictures
-  int channels = 3;  // of a view
-  std::string note;  // what was chosen and how to choose otherwise; empty: nothing was
-  std::vector<std::shared_ptr<const simclr::data::DecodedCache>> caches = {};  // of train and test, where they have one
+  std::shared_ptr<const simclr::data::Dataset> test;  // null where there is nothing to evaluate with: see no_test
+  int size = 32;                                      // the side of a view that suits the pictures
+  int channels = 3;                                   // of a view
+  std::string note;                                   // what was chosen and how to choose otherwise; empty: nothing was
+  std::string no_test = {};                           // why there is no test part
+  /// What the evaluation learns the classes from; `train`.
+  std::shared_ptr<const simclr::data::Dataset> labelled = nullptr;
+  std::shared_ptr<const simclr::data::Dataset> held_out = nullptr;             // by --hold-out; null: nothing was
+  std::vector<std::shared_ptr<const simclr::data::DecodedCache>> caches = {};  // of these, where they have one
 };
 
 /// `kind`: auto, cifar10, cifar100, fashion-mnist or folder. `dir` is where it lies; empty: the usual places. auto
 /// takes what it finds in `dir`; without one CIFAR-10, else Fashion-MNIST; the result's `kind` says which. A folder
 /// with train/ and test/ inside is taken as split; else a fifth of a labelled folder is kept for evaluation. Pictures
-/// of a single class count as unlabelled. Throws simclr::Error with what is missing and how to get it.
+/// of a single class count as unlabelled. A test part that cannot be used costs the evaluation only (test_part.h).
+/// Throws simclr::Error with what is missing and how to get it.
 Datasets open_datasets(const std::string& kind, const std::string& dir);
 
 /// The same, for programs that need labels to train and to test on. Throws simclr::Error where there are none.
@@ -34,7 +38,8 @@ Datasets open_labelled(const std::string& kind, const std::string& dir);
 /// where it names no data set.
 void prefer_data_set_of(const nlohmann::ordered_json& config, std::string& kind, std::string& dir);
 
-/// Lets a folder's pictures be decoded once: as --cache-gb and --cache-dir say. Other data sets' pictures need no decoding.
+/// Lets a folder's pictures be decoded once: as --cache-gb and --cache-dir say. Other data sets' pictures need no
+/// decoding.
 void cache_decoded(Datasets& sets, double cache_gb, const std::string& cache_dir);
 
 /// What the caches hold by now, in one line; empty where there are none, or nothing in them.

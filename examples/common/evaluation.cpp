@@ -5,6 +5,7 @@
 #include <simclr/data/loader.h>
 #include <simclr/data/subset.h>
 
+#include <algorithm>
 #include <cstdio>
 #include <memory>
 
@@ -82,7 +83,13 @@ std::string per_class(const nn::Metrics& m, const std::vector<std::string>& clas
     const auto mistaken = static_cast<long long>(m.confusion[c * n + other]);
     char text[64];
     std::snprintf(text, sizeof text, " %10.2f %8.2f %8.2f   ", 100 * m.precision[c], 100 * m.recall[c], 100 * m.f1[c]);
-    out += "  " + shown(classes[c], 24, true) + text;
+    out += "  " + shown(classes[c], 24, true);
+    const auto row = m.confusion.begin() + static_cast<std::ptrdiff_t>(c * n);
+    if (std::all_of(row, row + static_cast<std::ptrdiff_t>(n), [](std::int64_t count) { return count == 0; })) {
+      out += "    not measured: no test images\n";
+      continue;
+    }
+    out += text;
     out += other == c || mistaken == 0 ? "-\n"
                                        : shown(classes[other], 24, false) + " (" + std::to_string(mistaken) + ")\n";
   }
@@ -98,6 +105,16 @@ nn::Features features_of(nn::Module& encoder, const data::Dataset& samples, cons
   return nn::extract_features(encoder, batches(std::move(chosen), policy.evaluation(), options));
 }
 
+nn::Features rows_of(const nn::Features& all, const std::vector<std::int64_t>& rows) {
+  nn::Features part;
+  part.values = Tensor::empty({static_cast<std::int64_t>(rows.size()), all.values.dim(1)});
+  for (std::size_t i = 0; i < rows.size(); ++i) {
+    part.values.narrow(static_cast<std::int64_t>(i), 1).copy_from(all.values.narrow(rows[i], 1));
+    part.labels.push_back(all.labels[static_cast<std::size_t>(rows[i])]);
+  }
+  return part;
+}
+
 ViewsOnSphere views_on_sphere(nn::Module& encoder, const data::Dataset& samples, const data::Augmentation& policy,
                               const EvaluationOptions& options, std::int64_t limit) {
   const auto chosen = data::spread(borrowed(samples), limit);
@@ -109,12 +126,12 @@ ViewsOnSphere views_on_sphere(nn::Module& encoder, const data::Dataset& samples,
 
 Evaluation evaluate(nn::Module& encoder, const Datasets& sets, const data::Augmentation& policy,
                     const EvaluationOptions& options) {
-  const nn::Features train = features_of(encoder, *sets.train, policy, options);
+  const nn::Features train = features_of(encoder, *sets.labelled, policy, options);
   const nn::Features test = features_of(encoder, *sets.test, policy, options);
-  const auto classes = static_cast<std::int64_t>(sets.train->classes().size());
+  const auto classes = static_cast<std::int64_t>(sets.labelled->classes().size());
   return {nn::compute_metrics(nn::knn_scores(train, test.values, classes, options.knn), test.labels),
           nn::compute_metrics(nn::linear_probe_scores(train, test.values, classes, options.probe), test.labels),
-          nn::check_collapse(test.values)};
+          nn::check_collapse((test.values.dim(0) >= 2 ? test : train).values)};
 }
 
 Evaluation evaluate_untrained(nn::Module& encoder, const Datasets& sets, const data::Augmentation& policy,

@@ -34,6 +34,9 @@ simclr::nn::Features features_of(simclr::nn::Module& encoder, const simclr::data
                                  const simclr::data::Augmentation& policy, const EvaluationOptions& options,
                                  std::int64_t limit = 0);
 
+/// The features of some rows.
+simclr::nn::Features rows_of(const simclr::nn::Features& all, const std::vector<std::int64_t>& rows);
+
 /// How two random views of the same pictures lie on the sphere; see nn/evaluate.h.
 struct ViewsOnSphere {
   double alignment = 0;
@@ -45,7 +48,7 @@ ViewsOnSphere views_on_sphere(simclr::nn::Module& encoder, const simclr::data::D
                               const simclr::data::Augmentation& policy, const EvaluationOptions& options,
                               std::int64_t limit);
 
-/// kNN and linear probe of a frozen encoder, trained on sets.train's labels and tested on sets.test.
+/// kNN and linear probe of a frozen encoder, trained on sets.labelled and tested on sets.test.
 Evaluation evaluate(simclr::nn::Module& encoder, const Datasets& sets, const simclr::data::Augmentation& policy,
                     const EvaluationOptions& options);
 

@@ -1,5 +1,7 @@
 #pragma once
 
+#include <simclr/data/dataset.h>
+
 #include <cstdint>
 #include <string>
 #include <vector>
@@ -8,6 +10,17 @@
 /// samples, at least one, in ascending order. The choice follows from the seed alone, and a smaller part lies within a
 /// larger one. Unlabelled samples (-1) are left out.
 std::vector<std::int64_t> labelled_part(const std::vector<std::int32_t>& labels, double percent, std::uint64_t seed);
+
+/// A fifth of each class's samples, rounded, evenly spread over them, in ascending order: of one or two samples none.
+std::vector<std::int64_t> every_fifth(const std::vector<std::int32_t>& labels);
+
+/// Which samples --hold-out keeps back: `share` of each class's, rounded, at least one and never all, so that a class
+/// of one sample gives none. In ascending order; the choice follows from the seed alone. Unlabelled samples are left
+/// out.
+std::vector<std::int64_t> held_out_part(const std::vector<std::int32_t>& labels, double share, std::uint64_t seed);
+
+/// The label of each sample.
+std::vector<std::int32_t> labels_of(const simclr::data::Dataset& samples);
 
 /// Throws simclr::Error unless `percents`, what --labels gives, are in (0, 100].
 void check_percents(const std::vector<double>& percents);

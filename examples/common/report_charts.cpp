@@ -22,7 +22,7 @@ double rounded(double value) {
   return std::isfinite(factor) && factor >= 1 ? std::round(value * factor) / factor : value;
 }
 
-Json series(const char* name, const char* style, const Curve& curve) {
+Json series(const std::string& name, const char* style, const Curve& curve) {
   Json points = Json::array();
   for (const auto& [x, y] : curve) points.push_back({x, rounded(y)});
   return {{"name", name}, {"style", style}, {"points", std::move(points)}};
@@ -60,7 +60,9 @@ Json loss_chart(const RunHistory& history, const Json& config) {
 
 Json knn_chart(const RunHistory& history) {
   Json all = Json::array();
-  if (!history.knn.empty()) all.push_back(series("while training, on a subset", "line", history.knn));
+  if (!history.knn.empty()) {
+    all.push_back(series("while training, on " + history.knn_samples + " pictures", "line", history.knn));
+  }
   const Json measured = history.evaluation.value_or(Json::object());
   if (const auto top1 = number_of(object_of(object_of(measured, "trained"), "knn"), "top1")) {
     all.push_back(series("at the end, all test pictures", "dots", {{static_cast<double>(history.epochs), *top1}}));
@@ -100,6 +102,7 @@ RunHistory read_history(const std::vector<LogEntry>& log, std::int64_t batch_siz
       before = h.seconds;
     } else if (event == "knn" && epoch_now) {
       add_point(h.knn, *epoch_now, entry, "top1");
+      if (entry.contains("samples") && entry["samples"].is_string()) h.knn_samples = entry["samples"];
       add_point(h.rank, *epoch_now, entry, "effective_rank");
       h.collapsed = entry.value("collapsed", Json()) == true;
       add_point(h.alignment, *epoch_now, entry, "alignment");

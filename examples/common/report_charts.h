@@ -17,6 +17,7 @@ struct RunHistory {
   Curve loss, learning_rate;                   // over steps
   Curve throughput, mean_throughput;           // images a second, of each epoch and since the start
   Curve knn, rank, alignment, uniformity;      // over epochs
+  std::string knn_samples = "training";        // what kNN was measured on while training, or "held-out"
   std::vector<std::array<double, 2>> resumed;  // step and epoch that were the last before an interruption
   double seconds = 0;                          // of training
   std::int64_t skipped = 0;                    // pictures that could not be read

@@ -11,13 +11,12 @@
 /// How far a run has come: what a checkpoint holds besides the model and the optimizer. The order of the data and every
 /// view follow from the seed, the epoch and the step.
 struct RunState {
-  int epoch = 0;               // whole epochs done
-  std::int64_t step = 0;       // done in the epoch under way
-  double loss_sum = 0;         // over those steps
-  double seconds = 0;          // of training
-  std::int64_t log_bytes = 0;  // of log.jsonl when this state was reached
-  std::optional<double> best =
-      {};  // the best score so far: kNN accuracy, or the negative loss where there are no labels
+  int epoch = 0;                    // whole epochs done
+  std::int64_t step = 0;            // done in the epoch under way
+  double loss_sum = 0;              // over those steps
+  double seconds = 0;               // of training
+  std::int64_t log_bytes = 0;       // of log.jsonl when this state was reached
+  std::optional<double> best = {};  // with --hold-out: the best kNN accuracy so far
 };
 
 /// Saves a run's checkpoints into its folder, and goes on from them.

@@ -1,6 +1,8 @@
 #include "common/training.h"
 
 #include "common/command_line.h"
+#include "common/progress.h"
+#include "common/test_part.h"
 
 #include <cstdio>
 
@@ -62,8 +64,20 @@ Training make_training(const TrainingOptions& options, const std::function<void(
   t.sets = open_datasets(options.dataset, options.data_dir);
   t.options.dataset = t.sets.kind;  // not auto: a run that goes on or is repeated finds the same set
   if (!t.sets.note.empty()) std::printf("%s\n", t.sets.note.c_str());
-  if (options.limit > 0) t.sets.train = data::spread(t.sets.train, options.limit);
+  if (options.hold_out > 0) {
+    hold_out(t.sets, options.hold_out, options.seed);
+    std::printf("%s held out, to choose the best checkpoint on\n", counted(t.sets.held_out->size(), "image").c_str());
+  }
+  if (options.limit > 0) {
+    const bool apart = t.sets.labelled != t.sets.train;
+    t.sets.train = data::spread(t.sets.train, options.limit);
+    if (!apart) t.sets.labelled = t.sets.train;
+  }
   cache_decoded(t.sets, options.cache_gb, options.cache_dir);
+  if (t.sets.held_out) {
+    t.sets.held_out = readable_part(t.sets.held_out, on_warning);
+    SIMCLR_CHECK(t.sets.held_out->size() > 0, "--hold-out ", options.hold_out, ": none of the images can be read");
+  }
   Recipe& r = t.options.recipe;
   SIMCLR_CHECK(t.sets.train->size() >= r.batch_size, "--batch-size ", r.batch_size, " is more than the ",
                t.sets.train->size(), " training images; lower it");

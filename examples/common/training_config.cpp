@@ -67,6 +67,7 @@ void visit(Fields& f, TrainingOptions& o) {
   f("workers", o.workers);
   f("checkpoint_minutes", o.checkpoint_minutes);
   f("keep_checkpoints", o.keep_checkpoints);
+  f("hold_out", o.hold_out);
   f("knn_every", o.knn_every);
   f("knn_samples", o.knn_samples);
   f("knn_k", o.knn_k);

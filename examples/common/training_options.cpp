@@ -115,6 +115,10 @@ void check(const TrainingOptions& o) {
   SIMCLR_CHECK(o.limit >= 0, "--limit ", o.limit, ": cannot be negative");
   SIMCLR_CHECK((o.cache_gb >= 0 || o.cache_gb == -1) && o.cache_gb <= 1e6, "--cache-gb ", o.cache_gb,
                ": must be positive, 0 (no cache) or -1 (half of the free memory)");
+  SIMCLR_CHECK(o.hold_out >= 0 && o.hold_out < 1, "--hold-out ", o.hold_out,
+               ": must be a share below 1, such as 0.1; 0 holds nothing out");
+  SIMCLR_CHECK(o.hold_out == 0 || o.knn_every != 0, "--hold-out ", o.hold_out,
+               ": the best checkpoint is chosen by the kNN during training, which --knn-every 0 leaves out");
   SIMCLR_CHECK(o.knn_every >= 0, "--knn-every ", o.knn_every, ": cannot be negative; 0: none");
   SIMCLR_CHECK(o.knn_samples >= 2, "--knn-samples ", o.knn_samples, ": at least 2 are needed");
   SIMCLR_CHECK(o.knn_k >= 1, "--knn-k ", o.knn_k, ": at least 1 is needed");
@@ -201,10 +205,17 @@ bool parse_command_line(int argc, char** argv, TrainingOptions& o) {
   app.add_option("--rotation-degrees", a.rotation_degrees, "Angles from -x to x")->group(group);
 
   group = "Evaluation";
-  app.add_option("--knn-every", o.knn_every,
-                 "Epochs between kNN evaluations during training, the last one besides; 0: none")
+  app.add_option(
+         "--hold-out", o.hold_out,
+         "Share of each class's training images that is not trained on: checkpoints/best.safetensors is chosen by "
+         "the kNN on it. 0: none, and no best checkpoint")
       ->group(group);
-  app.add_option("--knn-samples", o.knn_samples, "Training images that those compare with")->group(group);
+  app.add_option(
+         "--knn-every", o.knn_every,
+         "Epochs between kNN evaluations during training, the last one besides, on what --hold-out keeps, else on "
+         "a fifth of the training images by the rest; 0: none")
+      ->group(group);
+  app.add_option("--knn-samples", o.knn_samples, "Training images that those look at")->group(group);
   app.add_option("--knn-k", o.knn_k, "Neighbours that vote")->group(group);
   app.add_option("--knn-temperature", o.knn_temperature, "A neighbour's vote weighs exp(similarity / temperature)")
       ->group(group);
@@ -223,7 +234,8 @@ bool parse_command_line(int argc, char** argv, TrainingOptions& o) {
       ->group(group);
   app.add_option("--checkpoint-minutes", o.checkpoint_minutes, "Between checkpoints; 0: one after each step")
       ->group(group);
-  app.add_option("--keep-checkpoints", o.keep_checkpoints, "How many of the last to keep, besides the best")
+  app.add_option("--keep-checkpoints", o.keep_checkpoints,
+                 "How many of the last to keep, besides the best of --hold-out")
       ->group(group);
   app.add_option("--device", o.device, "auto (a GPU where there is one), cpu, cuda or cuda:N")->group(group);
   app.add_option("--dtype", o.dtype, "What activations are computed in: f32, bf16 (GPU only), or auto: bf16 on a GPU")

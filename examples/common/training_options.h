@@ -30,8 +30,9 @@ struct TrainingOptions {
   bool overwrite = false;
   bool resume = false;             // go on with the run in `out`
   double checkpoint_minutes = 10;  // between checkpoints; 0: one after each step
-  int keep_checkpoints = 3;        // of the last; the best one stays too
+  int keep_checkpoints = 3;        // of the last; with hold_out the best one stays too
 
+  double hold_out = 0;              // share of the labelled training pictures to choose the best checkpoint on
   int knn_every = 5;                // epochs; 0: never
   std::int64_t knn_samples = 5000;  // training pictures that the kNN during training compares with
   int knn_k = 200;

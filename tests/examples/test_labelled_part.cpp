@@ -61,3 +61,35 @@ TEST_CASE("Percents are checked and named", "[labelled_part]") {
   CHECK(percent_text(10) == "10");
   CHECK(percent_text(0.5) == "0.5");
 }
+
+TEST_CASE("a fifth of each class is spread over it, and tiny classes give none") {
+  std::vector<std::int32_t> labels(10, 0);
+  for (int i = 0; i < 10; ++i) labels[static_cast<std::size_t>(i)] = i % 2;  // five of each
+  CHECK(every_fifth(labels) == Indices{0, 1});
+  for (const int size : {1, 2})
+    CHECK(every_fifth(std::vector<std::int32_t>(static_cast<std::size_t>(size), 3)).empty());
+  CHECK(every_fifth(std::vector<std::int32_t>(10, 0)) == Indices{0, 5});
+  const auto mixed = mixed_labels();
+  const auto counts = count(mixed, every_fifth(mixed)), all = count(mixed, labelled_part(mixed, 100, 0));
+  for (const auto& [label, number] : all) CHECK(counts.at(label) == std::lround(static_cast<double>(number) / 5));
+  CHECK(counts.size() == 3);  // none of the unlabelled
+}
+
+TEST_CASE("what is held out leaves each class something, and follows from the seed") {
+  const auto labels = mixed_labels();
+  const auto all = count(labels, labelled_part(labels, 100, 0));
+  for (const double share : {0.001, 0.1, 0.5, 0.999}) {
+    const Indices part = held_out_part(labels, share, 1);
+    CHECK(part == held_out_part(labels, share, 1));
+    CHECK(std::is_sorted(part.begin(), part.end()));
+    const auto counts = count(labels, part);
+    for (const auto& [label, number] : all) {
+      INFO(share << " of class " << label);
+      CHECK(counts.at(label) >= 1);
+      CHECK(counts.at(label) < number);
+    }
+  }
+  CHECK(held_out_part(labels, 0.1, 1) != held_out_part(labels, 0.1, 2));
+  CHECK(count(labels, held_out_part(labels, 0.5, 1)).at(0) == std::lround(0.5 * static_cast<double>(all.at(0))));
+  CHECK(held_out_part({0, 1, 1}, 0.5, 0).size() == 1);  // a class of one sample gives none
+}
