@@ -1,5 +1,5 @@
-"""What is evaluated on: test parts with other classes, without labels or with files that cannot be read, a fifth that is
-kept back class by class, and when the test pictures are looked at. None of it may cost the training. TRAIN_CIFAR,
+"""What is evaluated on: test parts with other classes, without labels or with files that cannot be read, a fifth that
+is kept back class by class, and when the test pictures are looked at. None of it may cost the training. TRAIN_CIFAR,
 FINETUNE and LINEAR_PROBE name the built programs."""
 import os
 import re
@@ -43,16 +43,16 @@ class TestParts(Parts):
         self.classes("test", {"bee": 4, "cat": 4, "dog": 3})
         output = self.train(kind="folder", data=self.data)
         train, test = self.data / "train", self.data / "test"
-        self.assertIn(f"{test} lacks ant: the figures are over the other 2 of 3 classes; {train} lacks dog; 3 pictures of "
-                      f"{test} without a class of {train} are left out\n", output)
+        self.assertIn(f"{test} lacks ant: the figures are over the other 2 of 3 classes; {train} lacks dog; "
+                      f"3 pictures of {test} without a class of {train} are left out\n", output)
         self.assertRegex(output, r"\n  ant +not measured: no test images\n")
         self.assertIn("on 8 test images", output)
         confusion = self.figures()["linear"]["confusion"]
         self.assertEqual([sum(confusion[row:row + 3]) for row in (0, 3, 6)], [0, 4, 4])
         for program, options in ((LINEAR_PROBE, ()), (FINETUNE, ("--out", self.folder / "tuned", "--overwrite"))):
             done = subprocess.run([program, self.out, "--dataset", "folder", "--data", self.data, "--labels", "100",
-                                   "--epochs", "1", "--threads", "1", "--device", "cpu", *options], text=True, capture_output=True,
-                                  env=ENVIRONMENT, cwd=self.folder)
+                                   "--epochs", "1", "--threads", "1", "--device", "cpu", *options], text=True,
+                                  capture_output=True, env=ENVIRONMENT, cwd=self.folder)
             self.assertEqual((done.returncode, done.stderr), (0, ""))
             self.assertIn("lacks ant: ", done.stdout)
 
@@ -63,7 +63,7 @@ class TestParts(Parts):
         self.assertEqual(self.figures()["knn"]["count"], 1)
 
     def test_nothing_to_test_on(self):
-        """Unlabelled, of other classes, without a picture: the training goes on, and the first and last lines say why."""
+        """Unlabelled, of other classes, without a picture: the training goes on; the first and last lines say why."""
         self.classes("train", {"ant": 10, "bee": 10})
         test = self.data / "test"
         for make, why in ((lambda: write_pictures(test, 6), "it has no labels"),
@@ -94,8 +94,8 @@ class TestParts(Parts):
         self.assertEqual((done.returncode, done.stderr.count("(sample skipped)")), (0, 8), done.stderr)
         self.assertIn("\nnone of the 8 test images can be read, so no accuracy\n", done.stdout)
         self.weights_exist()
-        done = subprocess.run([FINETUNE, self.out, "--data", self.data, "--dataset", "folder", "--out", self.folder / "none"],
-                              text=True, capture_output=True, env=ENVIRONMENT, cwd=self.folder)
+        done = subprocess.run([FINETUNE, self.out, "--data", self.data, "--dataset", "folder", "--out",
+                               self.folder / "none"], text=True, capture_output=True, env=ENVIRONMENT, cwd=self.folder)
         self.assertEqual(done.returncode, 1)
         self.assertRegex(done.stderr, r"\nfinetune: --data .*: none of the test pictures can be read\n\Z")
 
@@ -105,10 +105,10 @@ class TestParts(Parts):
         self.classes("test", {"ant": 4, "bee": 4})
         break_pictures([self.data / "test" / "bee" / "02.png"])
         for options in ((), ("--hold-out", "0.2")):
-            command = [PROGRAM, *arguments(*SMALL, "--dataset", "folder", "--data", self.data, "--out", self.out, "--epochs",
-                                           "2", "--knn-every", "1", "--overwrite", *options)]
-            output = subprocess.run(["stdbuf", "-oL", *command], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-                                    env=ENVIRONMENT, cwd=self.folder).stdout
+            command = [PROGRAM, *arguments(*SMALL, "--dataset", "folder", "--data", self.data, "--out", self.out,
+                                           "--epochs", "2", "--knn-every", "1", "--overwrite", *options)]
+            output = subprocess.run(["stdbuf", "-oL", *command], stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                                    text=True, env=ENVIRONMENT, cwd=self.folder).stdout
             self.assertRegex(output, r"(?s)\nepoch 2: kNN .*\ntrained 2 epochs in .*warning: [^\n]*bee/02\.png")
             self.assertEqual(output.count("02.png"), 1)
 
@@ -118,8 +118,8 @@ class Fifth(Parts):
         """Each class keeps something to train on, and what cannot be measured is named."""
         self.classes(".", {"fern": 20, "moss": 1, "reed": 7})
         output = self.train(kind="folder", data=self.data)
-        self.assertRegex(output, r"(?m)^every fifth picture is kept for the evaluation, class by class .*; not measured, for "
-                                 r"want of pictures to keep: moss$")
+        self.assertRegex(output, r"(?m)^every fifth picture is kept for the evaluation, class by class .*; not measured, "
+                                 r"for want of pictures to keep: moss$")
         self.assertRegex(output, r"\n  moss +not measured: no test images\n")
         confusion = self.figures()["linear"]["confusion"]
         self.assertEqual([sum(confusion[row:row + 3]) for row in (0, 3, 6)], [4, 0, 1])
