@@ -25,7 +25,7 @@ constexpr double least_spread = 0.01;
 constexpr double least_rank = 1.5;
 // Dimensional collapse (Jing et al., arXiv 2110.09348): the other dimensions hold nothing. The effective rank does not
 // tell it from a healthy spectrum that falls steeply: a trained encoder of Fashion-MNIST has 9 of 128, but 99 % of its
-// variance takes 52 directions. Of those measured (width 4 to 64, trained for a moment to an hour) none had below 40 %
+// variance takes 52 directions. Of those measured (width 4 to 64, trained for a moment to minutes) none had below 40 %
 // of its dimensions in use.
 constexpr double most_variance = 0.99;
 constexpr std::int64_t dimensions_a_direction = 6;
