@@ -169,11 +169,13 @@ std::string weights_name(double percent) {
 }
 
 void save(const nn::Module& model, const Session& session, const Task& task) {
+  const std::string path = session.run.file(weights_name(task.percent));
+  nn::check_finite(path, model.state(), ", so it is not written; lower --lr");
   nlohmann::ordered_json classes = nlohmann::ordered_json::array();
   for (const std::string& name : session.sets.train->classes()) classes.push_back(utf8(name));
   const nlohmann::ordered_json finetuned = {
       {"dataset", session.sets.kind}, {"percent", task.percent}, {"classes", classes}};
-  simclr::save_tensors(session.run.file(weights_name(task.percent)), model.state(),
+  simclr::save_tensors(path, model.state(),
                        {{"format", "simclr"}, {"config", session.file.config.dump()}, {"finetuned", finetuned.dump()}});
 }
 

@@ -43,11 +43,7 @@ void save_checkpoint(const fs::path& path, const Module& model, const Optimizer&
     SIMCLR_CHECK(!tensor.name.starts_with(optimizer_prefix), "save_checkpoint: the model has a tensor called ",
                  tensor.name, "; rename it, the optimizer's state is kept under that name");
   }
-  for (const NamedTensor& tensor : tensors) {
-    const std::int64_t broken = is_floating(tensor.value.dtype()) ? statistics_of(tensor.value).nonfinite : 0;
-    SIMCLR_CHECK(broken == 0, "save_checkpoint: ", tensor.name, ": ", broken, " of ", tensor.value.numel(),
-                 " values are NaN or Inf, so nothing is saved; go back to an earlier checkpoint");
-  }
+  check_finite("save_checkpoint", tensors, ", so nothing is saved; go back to an earlier checkpoint");
   for (NamedTensor& tensor : optimizer.state()) {
     tensors.push_back({std::string(optimizer_prefix) + tensor.name, tensor.value});
   }
@@ -66,6 +62,7 @@ Metadata load_checkpoint(const fs::path& path, Module& model, Optimizer& optimiz
   }
   SIMCLR_CHECK(!states.empty(), "load_checkpoint ", path.string(),
                ": it holds weights only, so training cannot go on from it");
+  check_finite("load_checkpoint " + path.string(), weights, "; use an earlier checkpoint");
   try {
     optimizer.load_state(states);
     model.load_state(weights);

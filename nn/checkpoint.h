@@ -22,7 +22,7 @@ SIMCLR_API void save_checkpoint(const std::filesystem::path& path, const Module&
                                 const Metadata& metadata = {});
 
 /// Reads it into a model and an optimizer of the same shapes; returns the metadata. Throws Error for a file that is
-/// damaged or does not fit; the model may then be changed.
+/// damaged, does not fit or has NaN or Inf among the model's tensors; the model may then be changed.
 SIMCLR_API Metadata load_checkpoint(const std::filesystem::path& path, Module& model, Optimizer& optimizer);
 
 /// A folder of checkpoints: step-00001234.safetensors and so on, the last few, and best.safetensors.

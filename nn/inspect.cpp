@@ -128,6 +128,14 @@ ValueStatistics statistics_of(const Tensor& values) {
   return statistics_of(on_host.to(DType::f32).data<const float>(), on_host.numel());
 }
 
+void check_finite(const std::string& where, const std::vector<NamedTensor>& tensors, const std::string& remedy) {
+  for (const NamedTensor& tensor : tensors) {
+    if (!is_floating(tensor.value.dtype())) continue;
+    const ValueStatistics found = statistics_of(tensor.value);
+    SIMCLR_CHECK(found.nonfinite == 0, where, ": ", tensor.name, ": ", amount(found), " values are NaN or Inf", remedy);
+  }
+}
+
 std::string LayerRecord::name() const {
   return layer.empty() ? op : layer + " (" + op + ")";
 }

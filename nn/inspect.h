@@ -21,6 +21,10 @@ struct ValueStatistics {
 };
 /// Of a floating tensor of any device; waits for it. No elements: all 0.
 SIMCLR_API ValueStatistics statistics_of(const Tensor& values);
+/// Throws Error, "WHERE: NAME: 3 of 108 values are NaN or Inf" and `remedy`, for the first floating tensor that holds
+/// some: for weights on their way from a file or into one.
+SIMCLR_API void check_finite(const std::string& where, const std::vector<NamedTensor>& tensors,
+                             const std::string& remedy);
 
 /// What one step left at one recorded output.
 struct LayerRecord {

@@ -86,6 +86,22 @@ TEST_CASE("Nothing that is NaN or Inf is saved, and what was saved before stays"
   refused("NaN or Inf");
 }
 
+TEST_CASE("Weights with NaN or Inf are not loaded, whoever wrote them") {
+  const test::TempDir dir;
+  const std::string path = dir.path("a.safetensors");
+  Run run;
+  run.step(0);
+  nn::save_checkpoint(path, run.model, run.optimizer);
+  const std::vector<std::vector<float>> before = values_of(run);
+  TensorFile file = load_tensors(path);
+  NamedTensor& spoiled = file.tensors[3];
+  spoiled.value.reshape({spoiled.value.numel()}).narrow(0, 2).fill(NAN);
+  save_tensors(path, file.tensors, file.metadata);
+  CHECK_THROWS_WITH(nn::load_checkpoint(path, run.model, run.optimizer),
+                    Contains(path + ": " + spoiled.name + ": 2 of"));
+  CHECK(values_of(run) == before);
+}
+
 TEST_CASE("The folder keeps the last checkpoints and the best") {
   const test::TempDir dir;
   const fs::path folder = dir.path("checkpoints");

@@ -142,12 +142,15 @@ class Embed(Base):
 class WeightsFiles(Base):
     """Files that look like ours and are not."""
 
-    def change(self, metadata=None, keep=lambda name: True):
+    def change(self, metadata=None, keep=lambda name: True, values=None):
+        """The run's weights with other metadata, without some tensors, or with `values` {name: f32} in element 1."""
         _, tensors = load_safetensors(self.weights / "model.safetensors")
         header, body = {}, b""
         if metadata is not None:
             header["__metadata__"] = metadata
         for name, (dtype, shape, data) in tensors.items():
+            if name in (values or {}):
+                data = data[:4] + struct.pack("<f", values[name]) + data[8:]
             if keep(name):
                 header[name] = {"dtype": dtype, "shape": shape, "data_offsets": [len(body), len(body) + len(data)]}
                 body += data
@@ -181,6 +184,30 @@ class WeightsFiles(Base):
         content[-100] ^= 1
         damaged.write_bytes(content)
         self.check(damaged, "damaged")
+
+
+    def test_nan_in_weights(self):
+        """Every program refuses an encoder that holds NaN or Inf, in one line that names file and tensor."""
+        pictures = write_pictures(self.folder / "nan", 2)
+        for name, value in (("layer1.0.conv1.weight", math.nan), ("bn1.running_var", math.inf),
+                            ("layer4.1.bn2.bias", -math.inf)):
+            path = self.change(self.metadata(), values={f"encoder.{name}": value})
+            for program, *arguments in (("embed", path, pictures, "--out", self.out),
+                                        ("nearest", path, pictures / "00.png", pictures), ("linear_probe", path),
+                                        ("finetune", path, "--out", self.out),
+                                        ("torchvision_weights", "export", path, self.out)):
+                with self.subTest(program=program, tensor=name):
+                    self.refused(program, *arguments, words=(path, f"encoder.{name}: 1 of", "NaN or Inf"))
+                    self.assertFalse(self.out.exists())
+
+    def test_nan_in_features(self):
+        """Finite weights may still overflow."""
+        pictures = write_pictures(self.folder / "overflow", 2)
+        path = self.change(self.metadata(), values={"encoder.layer4.1.bn2.weight": 3e38, "encoder.bn1.weight": 3e38})
+        for program, *arguments in (("embed", path, pictures, "--out", self.out),
+                                    ("nearest", path, pictures / "00.png", pictures)):
+            self.refused(program, *arguments, words=(path, "features of", "00.png", "NaN or Inf"))
+        self.assertFalse(self.out.exists())
 
 
 class Nearest(Base):
@@ -267,6 +294,9 @@ class Nearest(Base):
             features.write_bytes(damaged)
             self.refused("nearest", self.weights, picture, self.pictures, "--features", self.out,
                          words=("features.npy",))
+        features.write_bytes(matrix[:-4] + struct.pack("<f", math.nan))
+        self.refused("nearest", self.weights, picture, self.pictures, "--features", self.out,
+                     words=(features, "1 of the 32 features of class3/05.png"))
         header = b"{'descr': '<f4', 'fortran_order': False, 'shape': (24, 2), }"
         header += b" " * (117 - len(header)) + b"\n"
         features.write_bytes(b"\x93NUMPY\1\0" + struct.pack("<H", 118) + header + bytes(24 * 2 * 4))

@@ -2,6 +2,7 @@
 built examples, WRITE_TENSORS the built support/write_tensors. Skipped where Python lacks the packages.
 """
 import json
+import math
 import os
 import pathlib
 import subprocess
@@ -197,6 +198,10 @@ class Refused(Base):
         self.check_import(lambda s: s.update({"layer3.2.conv1.weight": torch.zeros(1)}), "stages of 2, 2, 3 and 2")
         self.check_import(lambda s: s.update({"conv1.weight": torch.zeros(64, 3, 5, 5)}), "[64,5,5,3]")
         self.check_import(lambda s: None, "size", size="0")
+
+    def test_nan(self):
+        for name, value in (("layer2.0.conv1.weight", math.nan), ("bn1.running_var", math.inf)):
+            self.check_import(lambda s: s[name].view(-1)[5].fill_(value), "changed.safetensors", f"{name}: 1 of", "NaN or Inf")
 
     def test_half_precision(self):
         self.check_import(lambda s: s.update({name: t.half() for name, t in s.items()}), "F16")

@@ -5,6 +5,8 @@
 
 #include <simclr/core/error.h>
 #include <simclr/core/file.h>
+#include <simclr/data/image_io.h>
+#include <simclr/nn/inspect.h>
 
 #include <filesystem>
 #include <fstream>
@@ -19,6 +21,18 @@ namespace {
 constexpr const char* features_name = "features.npy";
 constexpr const char* files_name = "files.txt";
 
+/// Throws simclr::Error, opened by `where`, for the first picture whose row of `features` holds NaN or Inf.
+void check_finite(const std::string& where, const Tensor& features, const std::vector<std::string>& pictures,
+                  const std::string& remedy) {
+  for (std::int64_t i = 0; i < features.dim(0); ++i) {
+    const nn::ValueStatistics row = nn::statistics_of(features.narrow(i, 1));
+    SIMCLR_CHECK(row.nonfinite == 0, where, ": ", row.nonfinite, " of the ", row.count, " features of ",
+                 simclr::data::printable(pictures[static_cast<std::size_t>(i)]), " are NaN or Inf; ", remedy);
+  }
+}
+
+constexpr const char* retrain = "the encoder diverged: use an earlier checkpoint, or train it again";
+
 }  // namespace
 
 Embedding embed_pictures(const EncoderFile& file, const std::string& dir, const EvaluationOptions& options) {
@@ -28,19 +42,20 @@ Embedding embed_pictures(const EncoderFile& file, const std::string& dir, const 
   for (const std::int32_t label : features.labels) {
     result.files.push_back(pictures->classes()[static_cast<std::size_t>(label)]);
   }
+  check_finite(file.path, result.features, result.files, retrain);
   return result;
 }
 
 Tensor embed_picture(const EncoderFile& file, const std::string& path) {
   const Tensor view = view_of_picture(path, file.preprocessing);
   bool given = false;
-  return nn::extract_features(*file.encoder,
-                              [&](Tensor& inputs, std::vector<std::int32_t>& labels) {
-                                inputs = view;
-                                labels = {-1};
-                                return !std::exchange(given, true);
-                              })
-      .values;
+  const Tensor features = nn::extract_features(*file.encoder, [&](Tensor& inputs, std::vector<std::int32_t>& labels) {
+                            inputs = view;
+                            labels = {-1};
+                            return !std::exchange(given, true);
+                          }).values;
+  check_finite(file.path, features, {path}, retrain);
+  return features;
 }
 
 void write_embedding(const std::string& out, const Embedding& embedding) {
@@ -63,5 +78,6 @@ Embedding read_embedding(const std::string& dir) {
   result.features = read_npy((fs::path(dir) / features_name).string());
   SIMCLR_CHECK(result.features.dim(0) == static_cast<std::int64_t>(result.files.size()), dir, ": ", files_name, " has ",
                result.files.size(), " lines, ", features_name, " ", result.features.dim(0), " rows; run embed again");
+  check_finite((fs::path(dir) / features_name).string(), result.features, result.files, "run embed again");
   return result;
 }

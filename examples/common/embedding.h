@@ -16,13 +16,14 @@ struct Embedding {
 };
 
 /// Runs the encoder, on its own device, over all pictures in `dir` and below. Unreadable ones are reported through
-/// `options` and left out; throws simclr::Error where more than half are, and where there is no picture.
+/// `options` and left out; throws simclr::Error where more than half are, where there is no picture, and where a
+/// feature is NaN or Inf.
 Embedding embed_pictures(const EncoderFile& file, const std::string& dir, const EvaluationOptions& options);
 
-/// The features [1,F] of one picture. Throws simclr::Error where it cannot be read.
+/// The features [1,F] of one picture. Throws simclr::Error where it cannot be read, and for NaN or Inf.
 simclr::Tensor embed_picture(const EncoderFile& file, const std::string& picture);
 
 /// features.npy and files.txt, one path a line, in the folder `out`, which is made.
 void write_embedding(const std::string& out, const Embedding& embedding);
-/// Reads them back. Throws simclr::Error where they are missing or do not fit each other.
+/// Reads them back. Throws simclr::Error where they are missing or do not fit each other, and for NaN or Inf.
 Embedding read_embedding(const std::string& dir);

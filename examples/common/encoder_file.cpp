@@ -101,6 +101,7 @@ EncoderFile open_encoder(const std::string& run_or_file) {
   } catch (const simclr::Error& error) {
     simclr::fail(result.path, ": its encoder cannot be built: ", error.what());
   }
+  nn::check_finite(result.path, file.tensors, "; use an earlier checkpoint, or train it again");
   try {
     result.config = nlohmann::ordered_json::parse(config->second);
     result.preprocessing = preprocessing_of(result.config, result.kind.options.channels);

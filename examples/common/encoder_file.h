@@ -21,7 +21,8 @@ struct EncoderFile {
 };
 
 /// Reads a run's folder (its final weights, else its newest checkpoint), a checkpoint or a weights file. Throws
-/// simclr::Error where there is none, where a run has no weights yet, and for a file that is not one of these.
+/// simclr::Error where there is none, where a run has no weights yet, for a file that is not one of these, and for one
+/// whose encoder holds NaN or Inf.
 EncoderFile open_encoder(const std::string& run_or_file);
 
 /// The configuration that weights need whose run is not at hand: what describes the encoder and its pictures.
