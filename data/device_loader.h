@@ -14,7 +14,7 @@ namespace simclr::data {
 
 struct DeviceLoaderOptions {
   std::int64_t batch_size = 256;  // pictures, not views
-  int views = 2;
+  int views = 2;                  // the loss must be told of other numbers: nn::nt_xent(z, {.views = 3})
   bool shuffle = true;
   std::uint64_t seed = 0;      // of the order and of the views
   DType dtype = DType::f32;    // of the views; bf16 on a GPU

@@ -248,6 +248,20 @@ class EpochRun {
 
 }  // namespace detail
 
+int Batch::views_each() const {
+  return size == 0 ? 0 : static_cast<int>(views.dim(0) / size);
+}
+
+Tensor Batch::label_groups() const {
+  Tensor groups = Tensor::empty({views_each() * size}, DType::i32);
+  for (std::int64_t row = 0; row < groups.numel(); ++row) {
+    const auto sample = static_cast<std::int32_t>(row % size);
+    const std::int32_t label = labels[static_cast<std::size_t>(sample)];
+    groups.data<std::int32_t>()[row] = label >= 0 ? label : -2 - sample;
+  }
+  return groups;
+}
+
 std::vector<std::int64_t> shuffled_order(std::int64_t size, std::uint64_t seed, std::uint32_t epoch) {
   SIMCLR_CHECK(size >= 0 && size <= std::numeric_limits<std::uint32_t>::max(), "shuffled_order: ", size,
                " samples, 0 to 2^32-1 can be ordered");

@@ -20,10 +20,19 @@ struct Batch {
   std::vector<std::int32_t> labels;   // [B]; -1: none
   std::vector<std::int64_t> indices;  // [B], in the data set
   std::int64_t size = 0;              // B
+
+  /// V, which nn::NtXentOptions::views wants.
+  int views_each() const;
+  /// i32 [V*B] on the CPU, the groups for a loss that takes labels (kernels/nt_xent.h): rows of one label are one
+  /// group. A sample without a label has a group of its own, a number below -1, so that its views stay each other's
+  /// positives.
+  Tensor label_groups() const;
 };
 
 struct LoaderOptions {
   std::int64_t batch_size = 256;  // samples, not views
+  /// Of each sample, at least 1. Tell the loss of other numbers than 2, which it cannot see:
+  /// nn::nt_xent(z, {.views = batch.views_each()}).
   int views = 2;
   bool shuffle = true;
   bool drop_last = true;   // leave out the last batch of an epoch where it would be smaller

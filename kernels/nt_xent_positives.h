@@ -59,6 +59,7 @@ class GroupOrder {
   }
 
   std::span<const std::int32_t> of(std::int32_t group) const {
+    if (group == -1) return {};
     const auto below = [&](std::int32_t row, std::int32_t g) { return group_[row] < g; };
     const auto above = [&](std::int32_t g, std::int32_t row) { return g < group_[row]; };
     const auto first = std::lower_bound(sorted_.begin(), sorted_.end(), group, below);

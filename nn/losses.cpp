@@ -5,16 +5,44 @@
 
 namespace simclr::nn {
 
-Tensor nt_xent(const Tensor& z, const NtXentOptions& options) {
-  const kernels::NtXentResult forward = kernels::nt_xent_forward(z, z, options.temperature);
-  return record("nt_xent", {z}, forward.loss, {z}, [saved = forward.saved](Backward& bw) {
+namespace {
+
+/// Anchors and candidates are one tensor, with one grouping.
+Tensor square_nt_xent(const Tensor& z, const kernels::NtXentPairs& pairs, double temperature) {
+  const kernels::NtXentResult forward = kernels::nt_xent_forward(z, z, temperature, pairs);
+  return record("nt_xent", {z}, forward.loss, {z, pairs.anchor_group}, [saved = forward.saved](Backward& bw) {
     bw.set(0, kernels::nt_xent_backward(saved, bw.dy()).danchors);
   });
 }
 
+/// The image of each row of z [V N,D], i32 on z's device.
+Tensor groups_of_images(const Tensor& z, int views) {
+  SIMCLR_CHECK(views >= 2, "nt_xent: views ", views, "; at least 2 of each image are needed");
+  SIMCLR_CHECK(z.defined() && z.rank() == 2 && z.dim(0) % views == 0, "nt_xent: z ",
+               z.defined() ? describe(z) : "undefined", " is not ", views,
+               " views of each image, [views N,D]; set views to their number, or give groups");
+  Tensor groups = Tensor::empty({z.dim(0)}, DType::i32);
+  const std::int64_t images = z.dim(0) / views;
+  std::int32_t* group = groups.data<std::int32_t>();
+  for (std::int64_t i = 0; i < z.dim(0); ++i) group[i] = static_cast<std::int32_t>(i % images);
+  return groups.to(z.device());
+}
+
+}  // namespace
+
+Tensor nt_xent(const Tensor& z, const NtXentOptions& options) {
+  if (options.views == 2) return square_nt_xent(z, {}, options.temperature);
+  const Tensor groups = groups_of_images(z, options.views);
+  return square_nt_xent(z, {.anchor_group = groups, .candidate_group = groups}, options.temperature);
+}
+
 Tensor nt_xent(const Tensor& anchors, const Tensor& candidates, const kernels::NtXentPairs& pairs,
                const NtXentOptions& options) {
-  // Apart from the square case above, anchors and candidates are two inputs even where they are one tensor.
+  SIMCLR_CHECK(options.views == 2, "nt_xent: views ", options.views, " is for z alone; here the pairs' groups say it");
+  if (candidates.same_as(anchors) && pairs.self_offset == 0 && pairs.anchor_group.same_as(pairs.candidate_group)) {
+    return square_nt_xent(anchors, pairs, options.temperature);
+  }
+  // In other cases anchors and candidates are two inputs, even where they are one tensor.
   const Tensor other = candidates.same_as(anchors) ? candidates.reshape(candidates.shape()) : candidates;
   const kernels::NtXentResult forward = kernels::nt_xent_forward(anchors, other, options.temperature, pairs);
   const std::vector<Tensor> saved = {anchors, other, pairs.anchor_group, pairs.candidate_group};

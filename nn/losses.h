@@ -8,11 +8,19 @@ namespace simclr::nn {
 
 struct NtXentOptions {
   double temperature = 0.5;
+  /// Views of each image in z, at least 2; for nt_xent(z) alone. Other numbers than 2 upload groups in each call, which
+  /// a step that is to be captured (core/graph.h) must make once and pass as pairs.
+  int views = 2;
 };
 
-/// NT-Xent over z [2N,D], view a of image n in row n and view b in row n + N (SimCLR, equation 1).
+/// NT-Xent over z [V N,D] with V = options.views: view v of image n in row v N + n, as data::Batch has them, and every
+/// other view of an image is its positive. V = 2 is SimCLR's equation 1, V > 2 the mean over the positives (SupCon's
+/// L_out, arXiv 2004.11362, equation 2, by images). It cannot see how many views z has: three views under the default
+/// would pair rows of different images, so say `.views = batch.views_each()`. Throws Error where the rows are not so
+/// many views.
 SIMCLR_API Tensor nt_xent(const Tensor& z, const NtXentOptions& options = {});
 /// The rectangular form: anchors [A,D] against candidates [M,D]; `pairs` says who is positive and who is left out.
+/// SupCon, with groups of data::Batch::label_groups(), is nt_xent(z, z, {.anchor_group = g, .candidate_group = g}).
 SIMCLR_API Tensor nt_xent(const Tensor& anchors, const Tensor& candidates, const kernels::NtXentPairs& pairs,
                           const NtXentOptions& options = {});
 

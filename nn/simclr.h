@@ -35,12 +35,12 @@ struct SimCLROptions {
   ProjectionHeadOptions head = {};  // `in` 0: as the encoder says
 };
 
-/// Encoder f and projection head g: views -> h = f(views) -> z = g(h). Evaluation uses h. Both views of a batch go
+/// Encoder f and projection head g: views -> h = f(views) -> z = g(h). Evaluation uses h. All views of a batch go
 /// through in one pass, so that batch norm sees them together. The encoder is any Module.
 class SIMCLR_API SimCLR : public Module {
  public:
   explicit SimCLR(const SimCLROptions& options);
-  /// z [2N,D]
+  /// z [V N,D] of views [V N,...], row by row
   Tensor forward(const Tensor& views) override { return (*head_)((*encoder_)(views)); }
 
   Module& encoder() { return *encoder_; }

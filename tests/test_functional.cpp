@@ -208,6 +208,51 @@ TEST_CASE("gradients of the rectangular NT-Xent: anchors among more candidates, 
   }
 }
 
+namespace {
+
+/// `views` equal rows for each of n images, which are orthogonal.
+Tensor ideal_views(std::int64_t n, std::int64_t views) {
+  Tensor z = Tensor::zeros({views * n, n}, DType::f64);
+  for (std::int64_t row = 0; row < views * n; ++row) z.data<double>()[row * n + row % n] = 1;
+  return z;
+}
+
+}  // namespace
+
+TEST_CASE("NT-Xent of any number of views: all of an image are positives") {
+  for (const std::int64_t n : {3, 4}) {
+    for (const int views : {2, 3, 4, 5}) {
+      INFO(n << " images, " << views << " views");
+      // Each of the V - 1 positives has the same share of a sum that holds them and V (n - 1) negatives.
+      const double count = views - 1, negatives = views * static_cast<double>(n - 1) * std::exp(-1 / 0.1);
+      CHECK(nn::nt_xent(ideal_views(n, views), {.temperature = 0.1, .views = views}).item() ==
+            Approx(std::log(count + negatives)).epsilon(1e-12));
+      // Groups say the same.
+      std::vector<std::int32_t> image;
+      for (std::int64_t row = 0; row < views * n; ++row) image.push_back(static_cast<std::int32_t>(row % n));
+      const Tensor groups = Tensor::from(image, {views * n}), z = random_tensor({views * n, 3}, 7);
+      const kernels::NtXentPairs pairs = {.anchor_group = groups, .candidate_group = groups};
+      CHECK(nn::nt_xent(z, {.temperature = 0.3, .views = views}).item() ==
+            Approx(nn::nt_xent(z, z, pairs, {.temperature = 0.3}).item()).epsilon(1e-13));
+      CHECK(gradient_error([&](const auto& in) { return nn::nt_xent(in[0], {.temperature = 0.3, .views = views}); },
+                           {z.clone()}) < bound);
+      CHECK(gradient_error([&](const auto& in) { return nn::nt_xent(in[0], in[0], pairs, {.temperature = 0.3}); },
+                           {z.clone()}) < bound);
+    }
+  }
+  const auto message = [](std::int64_t rows, int views) {
+    return test::message_of([&] { nn::nt_xent(random_tensor({rows, 4}, 1), {.views = views}); });
+  };
+  CHECK_THAT(message(8, 3), Catch::Contains("[8,4] on cpu is not 3 views of each image") && Catch::Contains("groups"));
+  CHECK_THAT(message(9, 2), Catch::Contains("not two views of each image") && Catch::Contains("groups"));
+  CHECK_THAT(message(8, 1), Catch::Contains("views 1; at least 2"));
+  const Tensor z = random_tensor({6, 4}, 1), groups = Tensor::zeros({6}, DType::i32);
+  CHECK_THAT(test::message_of([&] {
+               nn::nt_xent(z, z, {0, groups, groups}, {.views = 3});
+             }),
+             Catch::Contains("views 3 is for z alone"));
+}
+
 TEST_CASE("the losses' reference values: chance and lower bound") {
   // 512 images, temperature 0.5: 6.93 and 4.93.
   CHECK(nn::nt_xent_chance(512) == Approx(6.9305).margin(1e-4));

@@ -222,6 +222,35 @@ TEST_CASE("Unreadable samples are reported once, counted and replaced alike for 
   }
 }
 
+TEST_CASE("A batch tells a loss of its views and labels") {
+  class PartlyLabelled : public Numbers {
+   public:
+    using Numbers::Numbers;
+    Sample sample(std::int64_t index) const override {
+      Sample sample = Numbers::sample(index);
+      if (index % 3 == 0) sample.label = -1;
+      return sample;
+    }
+  };
+  const int views = GENERATE(1, 2, 3);
+  const Loader loader(std::make_shared<PartlyLabelled>(10), std::make_shared<Probes>(),
+                      {.batch_size = 4, .views = views, .drop_last = false});
+  CHECK(Batch().views_each() == 0);
+  for (const Batch& batch : loader.epoch(0)) {
+    CHECK(batch.views_each() == views);
+    const auto groups = batch.label_groups().to_vector<std::int32_t>();
+    REQUIRE(static_cast<std::int64_t>(groups.size()) == views * batch.size);
+    for (std::int64_t row = 0; row < views * batch.size; ++row) {
+      for (std::int64_t other = 0; other < views * batch.size; ++other) {
+        const auto label = [&](std::int64_t r) { return batch.labels[static_cast<std::size_t>(r % batch.size)]; };
+        const bool together = label(row) >= 0 ? label(row) == label(other) : row % batch.size == other % batch.size;
+        CHECK((groups[static_cast<std::size_t>(row)] == groups[static_cast<std::size_t>(other)]) == together);
+      }
+      CHECK(groups[static_cast<std::size_t>(row)] != -1);
+    }
+  }
+}
+
 TEST_CASE("A data set that is mostly unreadable ends the epoch") {
   const int workers = GENERATE(0, 1, 4);
   const bool all = GENERATE(false, true);

@@ -28,7 +28,8 @@ struct Reference {
 bool is_positive(std::int64_t i, std::int64_t k, std::int64_t candidates, const NtXentPairs& pairs) {
   if (pairs.self_offset >= 0 && k == pairs.self_offset + i) return false;
   if (pairs.anchor_group.defined()) {
-    return pairs.anchor_group.data<std::int32_t>()[i] == pairs.candidate_group.data<std::int32_t>()[k];
+    const std::int32_t group = pairs.anchor_group.data<std::int32_t>()[i];
+    return group != -1 && group == pairs.candidate_group.data<std::int32_t>()[k];
   }
   return k == (pairs.self_offset + i + candidates / 2) % candidates;
 }
@@ -232,6 +233,29 @@ TEST_CASE("supervised contrastive loss: several positives by groups") {
       CHECK(rectangular_error(z, z, 0.07, apart) < 1e-12);
     }
   }
+}
+
+TEST_CASE("-1 equals nothing, not even another -1") {
+  for (const std::int64_t rows : {9, 130, 300}) {
+    std::vector<std::int32_t> values;
+    for (std::int64_t i = 0; i < rows; ++i) values.push_back(i % 3 == 0 ? -1 : static_cast<std::int32_t>(i % 4) - 3);
+    const Tensor group = groups(values), z = random_tensor({rows, 32}, 3), other = random_tensor({rows, 32}, 4);
+    for (const double temperature : {0.1, 0.005}) {
+      INFO("rows " << rows << " temperature " << temperature);
+      CHECK(square_error(z, temperature, {.anchor_group = group, .candidate_group = group}) < 1e-9);
+      CHECK(rectangular_error(z, other, temperature, {-1, group, group.clone()}) < 1e-9);
+      if (temperature < 0.1) continue;
+      CHECK(square_error(z.to(DType::f32), temperature, {.anchor_group = group, .candidate_group = group}) < 1e-6);
+      CHECK(rectangular_error(z.to(DType::f32), other.to(DType::f32), temperature, {-1, group, group.clone()}) < 1e-6);
+    }
+  }
+  // All unknown: no anchor has a positive. Two of one group beside them: those two alone are counted.
+  const Tensor unknown = groups({-1, -1, -1, -1}), two = groups({-1, 5, -1, 5}), z = random_tensor({4, 3}, 5);
+  CHECK_THROWS_WITH(kernels::nt_xent_forward(z, z, 1.0, {.anchor_group = unknown, .candidate_group = unknown}),
+                    Catch::Contains("no anchor has a positive"));
+  const auto result = kernels::nt_xent_forward(z, z, 1.0, {.anchor_group = two, .candidate_group = two});
+  CHECK(result.saved.counted == 2);
+  CHECK(result.saved.positives.to_vector<double>() == std::vector<double>{0, 1, 0, 1});
 }
 
 TEST_CASE("gathered over devices, the parts add up to the whole") {

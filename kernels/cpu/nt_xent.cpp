@@ -208,10 +208,19 @@ struct OfColumns {
   }
 };
 
-/// Which columns, with their dot products and groups, are no negatives of a row of `group`.
+/// The group of a row, to be compared with its columns'.
 template <class T>
-[[gnu::always_inline]] inline auto is_left_out(Vector<T> dot, Vector<Bits<T>> groups, Bits<T> group) {
-  return (groups == group) | (dot < not_counted<T> / 2);
+struct RowGroup {
+  Bits<T> group, known;  // known: all bits, or none for -1, which equals nothing
+
+  explicit RowGroup(std::int32_t of)
+      : group(static_cast<Bits<T>>(of)), known(of == -1 ? Bits<T>{0} : static_cast<Bits<T>>(-1)) {}
+};
+
+/// Which columns, with their dot products and groups, are no negatives of a row.
+template <class T>
+[[gnu::always_inline]] inline auto is_left_out(Vector<T> dot, Vector<Bits<T>> groups, RowGroup<T> row) {
+  return ((groups == row.group) & broadcast(row.known)) | (dot < not_counted<T> / 2);
 }
 
 template <class T>
@@ -226,7 +235,7 @@ void find_shifts(const NtXentTile<T>& tile, const OfColumns<Bits<T>>& groups, co
   const Vector<T> least = broadcast(T(-1));
   for (std::int64_t j = 0; j < nt_xent_block; ++j) columns.shift[j] = -1;
   for (std::int64_t i = 0; i < tile.rows.count; ++i) {
-    const Bits<T> group = static_cast<Bits<T>>(tile.rows.group[i]);
+    const RowGroup<T> group(tile.rows.group[i]);
     Vector<T> highest = least;
     for (std::int64_t j = 0; j < tile.columns.count; j += lanes<T>) {
       Vector<T> dot = load(dots + i * nt_xent_block + j), column = load(columns.shift + j);
@@ -249,7 +258,7 @@ void add_exponentials(const NtXentTile<T>& tile, const T* dots, NtXentSums<T>& r
   if constexpr (shifted) find_shifts(tile, groups, dots, rows, columns);
   for (T& sum : columns.sum) sum = 0;
   for (std::int64_t i = 0; i < tile.rows.count; ++i) {
-    const Bits<T> group = static_cast<Bits<T>>(tile.rows.group[i]);
+    const RowGroup<T> group(tile.rows.group[i]);
     Vector<T> sum = {};
     for (std::int64_t j = 0; j < tile.columns.count; j += lanes<T>) {
       const Vector<T> dot = load(dots + i * nt_xent_block + j);
@@ -284,7 +293,7 @@ void weigh(const NtXentTile<T>& tile, NtXentTerms<T> rows, NtXentTerms<T> column
   const OfColumns<Bits<T>> groups(tile.columns.group, tile.columns.count);
   const OfColumns<T> shifts(columns.shift, tile.columns.count), shares(columns.share, tile.columns.count);
   for (std::int64_t i = 0; i < tile.rows.count; ++i) {
-    const Bits<T> group = static_cast<Bits<T>>(tile.rows.group[i]);
+    const RowGroup<T> group(tile.rows.group[i]);
     const T share = rows.share[i];
     const Vector<T> shift = broadcast(rows.shift[i]);
     for (std::int64_t j = 0; j < tile.columns.count; j += lanes<T>) {

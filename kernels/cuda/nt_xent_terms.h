@@ -15,7 +15,8 @@ inline namespace SIMCLR_TARGET {
 inline constexpr int no_self = -(1 << 30);
 
 /// Which columns are a row's positives or itself. Row i is the column that has its place: first_row + i = first_column
-/// + k. Without groups the places of SimCLR's order decide: the two views of an image are `images` apart.
+/// + k. In groups -1 equals nothing. Without groups the places of SimCLR's order decide: the two views of an image are
+/// `images` apart.
 struct Pairs {
   const std::int32_t *row_group, *column_group;
   int rows, columns;
@@ -27,7 +28,7 @@ struct Pairs {
     const int apart = first_row + i - first_column - k;
     if (row_group == nullptr) return (k >= columns) | (apart == 0) | (apart == images) | (apart == -images);
     if (k >= columns) return true;
-    return apart == 0 || (i < rows && row_group[i] == column_group[k]);
+    return apart == 0 || (i < rows && row_group[i] == column_group[k] && row_group[i] != -1);
   }
 
   /// Whether a tile may hold such a pair; most tiles of SimCLR's order do not.
@@ -47,6 +48,7 @@ struct Pairs {
       return;
     }
     const int self = first_row + i - first_column, group = row_group[i];
+    if (group == -1) return;
     for (int begin = 0; begin < columns; begin += 32) {
       const int k = begin + lane_index();
       unsigned found = __ballot_sync(all_lanes, k < columns && k != self && column_group[k] == group);

@@ -214,6 +214,24 @@ DEVICE_TEST_CASE("supervised contrastive loss: several positives by groups") {
   }
 }
 
+DEVICE_TEST_CASE("-1 equals nothing, not even another -1") {
+  for (const DType dtype : test::device_dtypes) {
+    for (const std::int64_t rows : {33, 130}) {
+      std::vector<std::int32_t> values;
+      for (std::int64_t i = 0; i < rows; ++i) values.push_back(i % 3 == 0 ? -1 : static_cast<std::int32_t>(i % 4) - 3);
+      const Tensor group = Tensor::from(values, {rows});
+      const Both z = test::random_both({rows, 32}, 3, dtype);
+      for (const double temperature : {0.1, 0.01}) {
+        CAPTURE(dtype, rows, temperature);
+        CHECK(close(errors(z, z, temperature, {0, group, group}), f32_limit(temperature), 1e-3, dtype));
+        if (rows < 128) {
+          CHECK(close(errors(z, z, temperature, {0, group, group.clone()}), f32_limit(temperature), 1e-3, dtype));
+        }
+      }
+    }
+  }
+}
+
 DEVICE_TEST_CASE("one dimension, a zero row, a NaN and a batch of one image are defined") {
   for (const DType dtype : test::device_dtypes) {
     const Both signs = test::random_both({62, 1}, 1, dtype);
