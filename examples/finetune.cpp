@@ -48,7 +48,7 @@ bool parse_options(int argc, char** argv, Options& o) {
   app.add_option("--lr", o.lr, "Learning rate at 256 images a batch; falls to 0 along a half cosine");
   app.add_option("--weight-decay", o.weight_decay, "On weights, not on biases and batch norms");
   app.add_option("--crop-min", o.crop_min, "Smallest random crop, as a share of the picture's area");
-  app.add_option("--seed", o.seed, "Of the choice of labels, new weights, order and views");
+  add_seed_option(app, o.seed, "Of the choice of labels, new weights, order and views");
   app.add_option("--out", o.out, "Folder for config.json, log.jsonl and weights. Unset: runs/finetune-<data>-<time>");
   app.add_flag("--overwrite", o.overwrite, "Use the folder even if it holds a run");
   add_compute_options(app, o.compute);

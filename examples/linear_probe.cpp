@@ -34,7 +34,7 @@ bool parse_options(int argc, char** argv, Options& o) {
   app.add_option("--labels", o.percents, "Percents of each class's labels, parted by commas")->delimiter(',');
   app.add_option("--epochs", o.epochs, "Of the linear probe");
   app.add_option("--knn-k", o.k, "Neighbours that vote, at most as many as a class has labels");
-  app.add_option("--seed", o.seed, "Of the choice of labels and of the probe's order");
+  add_seed_option(app, o.seed, "Of the choice of labels and of the probe's order");
   app.add_option("--json", o.json, "A file for all figures");
   add_compute_options(app, o.compute);
   return parse(app, argc, argv);

@@ -308,6 +308,10 @@ NtXentPairs checked_pairs(const Tensor& anchors, const Tensor& candidates, const
 extern const NtXentKernels nt_xent_cpu;
 const NtXentKernels nt_xent_cpu = {forward, backward};
 
+double nt_xent_least_temperature(DType dtype) {
+  return dtype == DType::f64 ? 1e-13 : 1e-5;
+}
+
 NtXentResult nt_xent_forward(const Tensor& anchors, const Tensor& candidates, double temperature,
                              const NtXentPairs& pairs) {
   check_floats("nt_xent", anchors, candidates);
@@ -318,6 +322,9 @@ NtXentResult nt_xent_forward(const Tensor& anchors, const Tensor& candidates, do
                " must have rows of one length, and some");
   SIMCLR_CHECK(temperature > 0 && std::isfinite(temperature), "nt_xent: temperature ", temperature,
                " must be positive and finite");
+  const double least = nt_xent_least_temperature(anchors.dtype());
+  SIMCLR_CHECK(temperature >= least, "nt_xent: temperature ", temperature, ": below ", least, " the rounding of ",
+               anchors.dtype(), " decides the loss; raise it, 0.1 to 1 is usual");
   const Device device = anchors.device();
   const std::int64_t count = anchors.dim(0);
   NtXentSaved saved;

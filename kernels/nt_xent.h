@@ -41,16 +41,20 @@ struct NtXentSaved {
   bool square = false;  // anchors and candidates are one tensor, with one grouping and self_offset 0
 };
 
+/// 1e-5, for f64 1e-13: 1/tau multiplies the rounding of the similarities (6e-8 and 1e-16), and below this the result
+/// is of the rounding alone, then overflows.
+SIMCLR_API double nt_xent_least_temperature(DType dtype);
+
 struct NtXentResult {
   Tensor loss;  // scalar [] of z's dtype; f32 beside bf16
   NtXentSaved saved;
 };
 
 /// `anchors` and `candidates` may be one tensor (Tensor::same_as): the square case, which uses symmetry. It
-/// needs self_offset 0 and no groups or one tensor for both. f32 or f64; on a GPU f32 or bf16. The arithmetic holds for
-/// any temperature: sums that could overflow are kept relative to their row's maximum.
-/// Throws Error for a temperature that is not positive and finite, mismatched shapes, pairs that do not fit,
-/// and where no anchor has a positive; a GPU does not wait to find that out, there the loss is NaN.
+/// needs self_offset 0 and no groups or one tensor for both. f32 or f64; on a GPU f32 or bf16. The arithmetic holds
+/// from nt_xent_least_temperature() on: sums that could overflow are kept relative to their row's maximum. Throws Error
+/// for a temperature below that or not finite, mismatched shapes, pairs that do not fit, and where no anchor has a
+/// positive; a GPU does not wait to find that out, there the loss is NaN.
 SIMCLR_API NtXentResult nt_xent_forward(const Tensor& anchors, const Tensor& candidates, double temperature,
                                         const NtXentPairs& pairs = {});
 

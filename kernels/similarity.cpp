@@ -7,6 +7,7 @@
 #include "normalize.h"
 
 #include <cmath>
+#include <limits>
 
 namespace simclr::kernels {
 namespace {
@@ -67,6 +68,10 @@ void check_inputs(const char* op, const Tensor& a, const Tensor& b, double tempe
   SIMCLR_CHECK(a.dim(1) == b.dim(1), op, ": a ", a.shape(), " and b ", b.shape(), " must have rows of one length");
   SIMCLR_CHECK(temperature > 0 && std::isfinite(temperature), op, ": temperature ", temperature,
                " must be positive and finite");
+  const bool wide = a.dtype() == DType::f64;
+  const double most = wide ? std::numeric_limits<double>::max() : double{std::numeric_limits<float>::max()};
+  SIMCLR_CHECK(1 / temperature <= most, op, ": temperature ", temperature, ": ", a.dtype(),
+               " cannot hold similarities over it; raise it");
 }
 
 }  // namespace

@@ -76,6 +76,8 @@ class LinearProbe(Labels):
         self.refused("linear_probe", self.weights, "--dataset", "folder", "--data", unlabelled, words=("no labels",))
         for labels in ("0", "101", "-1", "nan"):
             self.refused("linear_probe", self.weights, *self.from_folder, "--labels", labels, words=("--labels",))
+        for program in ("linear_probe", "finetune"):
+            self.refused(program, self.weights, *self.from_folder, "--seed", "-1", words=("--seed -1: must be a whole",))
         self.refused("linear_probe", self.weights, *self.from_folder, "--epochs", "0", words=("--epochs 0",))
         self.refused("linear_probe", self.weights, "--dataset", "nothing", words=("nothing", "fashion-mnist"))
         self.refused("linear_probe", self.weights, *self.from_folder, "--json", self.folder / "no" / "x.json",

@@ -351,6 +351,24 @@ TEST_CASE("temperatures whose exponentials overflow") {
   }
 }
 
+TEST_CASE("the smallest temperatures are right, and what is below them is refused") {
+  for (const double noise : {2.0, 0.1}) {
+    const Tensor z = aligned(66, 16, noise, DType::f64), single = z.to(DType::f32);
+    for (const double temperature : {1e-5, 1e-8, 1e-13}) {
+      INFO("noise " << noise << " temperature " << temperature);
+      CHECK(square_error(z, temperature) < std::max(1e-9, 1e-15 / temperature));
+    }
+    CHECK(square_error(single, 1e-5) < 0.03);  // the dots' rounding over tau
+    for (const double temperature : {0.99e-5, 1e-6, 3e-9, 1e-9, 1e-40, 1e-320}) {
+      CHECK_THROWS_WITH(kernels::nt_xent_forward(single, single, temperature),
+                        Catch::Contains("below 1e-05 the rounding of f32"));
+    }
+    for (const double temperature : {0.99e-13, 1e-20, 1e-320}) {
+      CHECK_THROWS_WITH(kernels::nt_xent_forward(z, z, temperature), Catch::Contains("the rounding of f64"));
+    }
+  }
+}
+
 TEST_CASE("a zero row, a NaN, and a batch of one image are defined") {
   for (const DType dtype : {DType::f32, DType::f64}) {
     Tensor z = random_tensor({8, 5}, 11, dtype);

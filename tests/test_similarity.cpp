@@ -92,6 +92,10 @@ TEST_CASE("similarity refuses what does not fit") {
   const Tensor a = random_tensor({4, 3}, 1);
   CHECK_THROWS_WITH(kernels::similarity_forward(a, random_tensor({4, 2}, 1), 1.0), Catch::Contains("[4,2]"));
   CHECK_THROWS_WITH(kernels::similarity_forward(a, a, -1.0), Catch::Contains("temperature -1"));
+  CHECK(std::isfinite(kernels::similarity_forward(a.to(DType::f32), a.to(DType::f32), 1e-38).to_vector<double>()[1]));
+  CHECK_THROWS_WITH(kernels::similarity_forward(a.to(DType::f32), a.to(DType::f32), 1e-39),
+                    Catch::Contains("f32 cannot hold similarities over it"));
+  CHECK_THROWS_WITH(kernels::similarity_forward(a, a, 1e-310), Catch::Contains("f64 cannot hold"));
   CHECK_THROWS_WITH(kernels::similarity_forward(a, a.to(DType::f32), 1.0), Catch::Contains("dtypes"));
   CHECK_THROWS_WITH(kernels::similarity_backward(a, a, a, 1.0), Catch::Contains("ds must be [4,4]"));
 }

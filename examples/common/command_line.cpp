@@ -6,12 +6,15 @@
 #include <simclr/core/error.h>
 #include <simclr/core/parallel.h>
 #include <simclr/core/runtime.h>
+#include <simclr/data/image_io.h>
 #include <simclr/simclr.h>
 #include <nlohmann/json.hpp>
 
 #include <algorithm>
+#include <charconv>
 #include <cstdio>
 #include <exception>
+#include <limits>
 
 using simclr::Device;
 using simclr::DeviceType;
@@ -65,6 +68,18 @@ int run_program(const char* name, const std::function<void()>& work) {
     std::fprintf(stderr, "%s: %s\n", name, error.what());
     return 1;
   }
+}
+
+CLI::Option* add_seed_option(CLI::App& app, std::uint64_t& seed, const std::string& help) {
+  const auto check = [](const std::string& text) {
+    std::uint64_t value = 0;
+    const char* end = text.data() + text.size();
+    const auto [stop, error] = std::from_chars(text.data(), end, value);
+    SIMCLR_CHECK(error == std::errc() && stop == end && !text.empty(), "--seed ", simclr::data::printable(text),
+                 ": must be a whole number from 0 to ", std::numeric_limits<std::uint64_t>::max());
+    return std::string();
+  };
+  return app.add_option("--seed", seed, help)->check(CLI::Validator(check, ""));
 }
 
 void add_dataset_options(CLI::App& app, std::string& dataset, std::string& dir, const std::string& without_data) {

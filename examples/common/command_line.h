@@ -4,6 +4,7 @@
 
 #include <CLI/CLI.hpp>
 
+#include <cstdint>
 #include <functional>
 #include <string>
 
@@ -24,6 +25,9 @@ struct ComputeOptions {
   std::int64_t batch_size = 64;
 };
 void add_compute_options(CLI::App& app, ComputeOptions& options);
+
+/// --seed: 0 to 2^64-1. The parser alone would take -1 for the last of these.
+CLI::Option* add_seed_option(CLI::App& app, std::uint64_t& seed, const std::string& help);
 
 /// --dataset and --data, as open_datasets() takes them. `without_data`: what `auto` takes where --data is not given.
 void add_dataset_options(CLI::App& app, std::string& dataset, std::string& dir,

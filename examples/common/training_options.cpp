@@ -98,6 +98,9 @@ void check(const TrainingOptions& o) {
   SIMCLR_CHECK(o.micro_batch <= r.batch_size, "--micro-batch ", o.micro_batch, ": more than --batch-size ",
                r.batch_size, ", which is the whole batch; leave it out");
   SIMCLR_CHECK(positive(r.temperature), "--temperature ", r.temperature, ": must be positive; 0.1 to 1 is usual");
+  const double least = simclr::kernels::nt_xent_least_temperature(simclr::DType::f32);
+  SIMCLR_CHECK(r.temperature >= least, "--temperature ", r.temperature, ": must be at least ", least,
+               ", below which rounding decides the loss; 0.1 to 1 is usual");
   SIMCLR_CHECK(positive(r.lr), "--lr ", r.lr, ": must be positive");
   SIMCLR_CHECK(r.momentum >= 0 && r.momentum < 1, "--momentum ", r.momentum, ": must be in [0, 1)");
   SIMCLR_CHECK(r.weight_decay == 0 || positive(r.weight_decay), "--weight-decay ", r.weight_decay,
@@ -186,7 +189,7 @@ bool parse_command_line(int argc, char** argv, TrainingOptions& o) {
   app.add_option("--weight-decay", r.weight_decay, "lars and adamw leave batch norm and biases out")->group(group);
   app.add_option("--warmup-epochs", r.warmup_epochs, "The learning rate rises linearly, then falls as a cosine to 0")
       ->group(group);
-  app.add_option("--seed", o.seed, "Of weights, order and views: the same seed gives the same bits")->group(group);
+  add_seed_option(app, o.seed, "Of weights, order and views: the same seed gives the same bits")->group(group);
 
   group = "Augmentation";
   auto& a = r.augmentation;

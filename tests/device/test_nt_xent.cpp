@@ -163,6 +163,17 @@ DEVICE_TEST_CASE("temperatures whose exponentials overflow") {
   }
 }
 
+DEVICE_TEST_CASE("the smallest temperature is finite, and what is below it is refused") {
+  for (const DType dtype : test::device_dtypes) {
+    const Tensor z = aligned(66, 32, 2.0, dtype).on_device;
+    const auto result = kernels::nt_xent_forward(z, z, kernels::nt_xent_least_temperature(dtype));
+    CHECK(std::isfinite(result.loss.item()));
+    const auto gradient = kernels::nt_xent_backward(result.saved, one(DType::f32, test::device()));
+    for (const double d : gradient.danchors.to_vector<double>()) REQUIRE(std::isfinite(d));
+    CHECK_THROWS_WITH(kernels::nt_xent_forward(z, z, 3e-9), Catch::Contains("temperature 3e-09"));
+  }
+}
+
 DEVICE_TEST_CASE("f32 exponents keep what one number would round away") {
   // Rows that point much the same way: arguments near 72. Rounded to one f32 they move the loss by 3e-7, in two parts
   // by 5e-9, beside what the special function unit's exponential adds.

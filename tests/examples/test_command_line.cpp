@@ -20,6 +20,23 @@ TEST_CASE("Workers follow the device unless they are asked for") {
   simclr::set_threads(before);
 }
 
+TEST_CASE("A seed is a whole number from 0 on") {
+  const auto parsed = [](const char* text) {
+    CLI::App app("", "program");
+    std::uint64_t seed = 7;
+    add_seed_option(app, seed, "");
+    const char* words[] = {"program", "--seed", text};
+    parse(app, 3, const_cast<char**>(words));
+    return seed;
+  };
+  CHECK(parsed("0") == 0);
+  CHECK(parsed("12") == 12);
+  CHECK(parsed("18446744073709551615") == std::numeric_limits<std::uint64_t>::max());
+  for (const char* text : {"-1", "18446744073709551616", "1.5", "1e3", "+1", " 1", "0x10", "x"}) {
+    CHECK_THROWS_WITH(parsed(text), Catch::Contains(std::string("--seed ") + text + ": must be a whole number from 0"));
+  }
+}
+
 TEST_CASE("Opening a device applies the threads and settles the workers") {
   const int before = simclr::threads();
   ComputeOptions options{.device = "cpu", .threads = 2};
