@@ -4,6 +4,8 @@
 
 #include <simclr/core/tensor.h>
 
+#include <string>
+
 namespace simclr::kernels {
 
 /// What a device computes with: f32 and f64 on the CPU, f32 and bf16 on a GPU.
@@ -48,6 +50,12 @@ inline void check_rank(const char* op, const char* what, const Tensor& tensor, i
 inline void check_shape(const char* op, const char* what, const Tensor& tensor, const Shape& shape) {
   SIMCLR_CHECK(tensor.defined() && tensor.shape() == shape, op, ": ", what, " must be ", shape, ", got ",
                describe(tensor));
+}
+
+/// For an error message: what to do where `channels` stand in x's second place, as PyTorch has them.
+inline std::string layout_hint(const Shape& x, std::int64_t channels) {
+  if (x.rank() != 4 || x[1] != channels || x[3] == channels) return "";
+  return "; it looks like [N,C,H,W], and this library's images are [N,H,W,C]: move the channels to the end";
 }
 
 /// Calls body(T{}) with T float or double, for f32 or f64.

@@ -43,7 +43,9 @@ Shape conv2d_output_shape(const Shape& x, const Shape& w, const Conv2dGeometry& 
   check_geometry(geometry);
   SIMCLR_CHECK(x.rank() == 4 && x.numel() > 0, "conv2d: x must be [N,H,W,C] and not empty, got ", x);
   SIMCLR_CHECK(w.rank() == 4 && w.numel() > 0, "conv2d: w must be [O,K,L,C] and not empty, got ", w);
-  SIMCLR_CHECK(x[3] == w[3], "conv2d: x ", x, " has ", x[3], " channels and w ", w, " wants ", w[3]);
+  SIMCLR_CHECK(
+      x[3] == w[3], "conv2d: x ", x, " has ", x[3], " channels and w ", w, " wants ", w[3],
+      w[1] == x[3] ? "; w looks like [O,C,K,L], and this library's filters are [O,K,L,C]" : layout_hint(x, w[3]));
   const std::int64_t height = x[1] + 2 * std::int64_t{geometry.padding};
   const std::int64_t width = x[2] + 2 * std::int64_t{geometry.padding};
   SIMCLR_CHECK(height >= w[1] && width >= w[2], "conv2d: x ", x, " with padding ", geometry.padding,

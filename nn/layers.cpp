@@ -1,3 +1,4 @@
+#include <simclr/kernels/check.h>
 #include <simclr/nn/layers.h>
 
 #include <cmath>
@@ -41,6 +42,9 @@ BatchNorm::BatchNorm(std::int64_t channels) {
 
 Tensor BatchNorm::apply(const Tensor& x, const Tensor& residual, bool relu) {
   const ModuleCall call(*this, x);
+  const std::int64_t channels = weight_.dim(0);
+  SIMCLR_CHECK(!x.defined() || x.rank() < 2 || x.dim(-1) == channels, "batchnorm: x ", x.shape(), " has ", x.dim(-1),
+               " channels, this layer ", channels, kernels::layout_hint(x.shape(), channels));
   return batchnorm(x, weight_, bias_, running_mean_, running_var_, residual,
                    {.training = training(), .momentum = momentum_, .relu = relu});
 }

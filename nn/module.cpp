@@ -1,5 +1,6 @@
 #include <simclr/core/parallel.h>
 #include <simclr/core/random.h>
+#include <simclr/nn/inspect.h>
 #include <simclr/nn/module.h>
 
 #include <cmath>
@@ -65,9 +66,25 @@ const ModuleCall* ModuleCall::innermost() {
   return innermost_call;
 }
 
+/// Looks at a value of each parameter, once: later calls may be part of a captured step, which cannot read any.
+void Module::check_initialized() {
+  if (initialized_.load(std::memory_order_relaxed)) return;
+  for (const Parameter& parameter : parameters()) {
+    const Tensor values = parameter.value.detach().reshape({parameter.value.numel()});
+    if (values.numel() == 0 || !std::isnan(values.narrow(0, 1).item())) continue;
+    SIMCLR_CHECK(statistics_of(values).nonfinite < values.numel(), "module: ", parameter.name, " ",
+                 parameter.value.shape(),
+                 " is NaN throughout: initialize() was not called; call it once the module is "
+                 "complete, or load weights");
+  }
+  initialized_.store(true, std::memory_order_relaxed);
+}
+
 Tensor Module::operator()(const Tensor& x) {
   const ModuleCall call(*this, x);
-  return forward(x);
+  Tensor y = forward(x);
+  if (call.outer() == nullptr) check_initialized();  // afterwards: an input that does not fit is said first
+  return y;
 }
 
 Tensor Module::add_parameter(std::string name, const Shape& shape, Role role, Initializer initializer) {

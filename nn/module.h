@@ -2,6 +2,7 @@
 
 #include <simclr/core/autograd.h>
 
+#include <atomic>
 #include <functional>
 #include <memory>
 #include <string>
@@ -63,7 +64,8 @@ class SIMCLR_API Module {
   Module(const Module&) = delete;
   Module& operator=(const Module&) = delete;
 
-  /// What the module computes. Call a module by its parentheses, which note the call for observers.
+  /// What the module computes. Call a module by its parentheses, which note the call for observers; the first call from
+  /// outside all modules throws Error where a parameter is still NaN throughout.
   virtual Tensor forward(const Tensor& x) = 0;
   Tensor operator()(const Tensor& x);
 
@@ -107,6 +109,7 @@ class SIMCLR_API Module {
   }
 
  private:
+  void check_initialized();
   void collect_parameters(const std::string& prefix, std::vector<Parameter>& out) const;
   void collect_buffers(const std::string& prefix, std::vector<NamedTensor>& out) const;
   void collect_modules(const std::string& name, std::vector<std::pair<std::string, const Module*>>& out) const;
@@ -117,6 +120,7 @@ class SIMCLR_API Module {
   std::vector<NamedTensor> buffers_;
   std::vector<std::pair<std::string, std::shared_ptr<Module>>> children_;
   bool training_ = true;
+  std::atomic<bool> initialized_ = false;  // found so by a call
 };
 
 /// The values and the gradients of some parameters, each moved into one flat tensor, so that one call updates all.

@@ -114,9 +114,36 @@ TEST_CASE("initial values depend on the seed and the parameter's name alone") {
   CHECK(std::abs(squares / n - variance) < 5 * variance * std::sqrt(2 / n));
 }
 
+TEST_CASE("images in PyTorch's order are named as such") {
+  const std::string told = "it looks like [N,C,H,W], and this library's images are [N,H,W,C]";
+  const auto encoder = nn::resnet18({.width = 4});
+  CHECK_THAT(message_of([&] {
+               (*encoder)(random_tensor({2, 3, 16, 16}, 1, DType::f32));
+             }),
+             Contains("x [2,3,16,16] has 16 channels") && Contains(told));
+  CHECK_THAT(message_of([&] {
+               (*encoder)(random_tensor({2, 16, 16, 1}, 1, DType::f32));
+             }),
+             Contains("has 1 channels") && !Contains("looks like"));
+  const auto norm = std::make_shared<nn::BatchNorm>(4);
+  norm->initialize(1);
+  CHECK_THAT(message_of([&] {
+               (*norm)(random_tensor({2, 4, 8, 8}, 1, DType::f32));
+             }),
+             Contains("batchnorm: x [2,4,8,8] has 8 channels, this layer 4") && Contains(told));
+  CHECK_THAT(message_of([&] {
+               nn::conv2d(random_tensor({2, 16, 16, 3}, 1, DType::f32), random_tensor({8, 3, 5, 5}, 1, DType::f32), {});
+             }),
+             Contains("w looks like [O,C,K,L], and this library's filters are [O,K,L,C]"));
+}
+
 TEST_CASE("a module of one's own is NaN until it is initialized, and carries its children's state") {
   Tower tower;
   CHECK(std::isnan(tower.scale.to_vector<double>()[0]));
+  CHECK_THAT(message_of([&] {
+               tower(random_tensor({2, 5}, 1, DType::f32));
+             }),
+             Contains("NaN throughout: initialize() was not called"));
   tower.initialize(4);
   CHECK(tower.scale.to_vector<double>() == std::vector<double>{2, 2, 2});
   const auto weights = named(tower.parameters(), "linear.weight").value.to_vector<double>();

@@ -272,6 +272,7 @@ TEST_CASE("optimizers refuse impossible options when they are made") {
 
 TEST_CASE("a step between forward and backward does not pass unnoticed") {
   nn::Linear model({.in = 3, .out = 2});
+  model.initialize(1);
   nn::Sgd optimizer(model.parameters(), {}, nn::warmup_cosine({.peak = 0.1f, .steps = 10}));
   Tensor x = test::random_tensor({4, 3}, 1, DType::f32);
   x.set_requires_grad();
