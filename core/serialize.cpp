@@ -15,6 +15,7 @@
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
+#include <cstring>
 #include <memory>
 #include <string_view>
 #include <system_error>
@@ -110,20 +111,50 @@ std::string read_header(Input& input, std::uint64_t size) {
   return header;
 }
 
+/// IEEE 754's binary16 as an f32, exactly.
+float widened(std::uint16_t half) {
+  const std::uint32_t exponent = half >> 10 & 0x1fu, mantissa = half & 0x3ffu;
+  const std::uint32_t sign = std::uint32_t{half & 0x8000u} << 16;
+  if (exponent == 0) {  // zero and subnormal numbers
+    const float value = static_cast<float>(mantissa) * 0x1p-24f;
+    return sign == 0 ? value : -value;
+  }
+  const std::uint32_t placed = exponent == 31 ? 255 : exponent + 127 - 15;
+  return std::bit_cast<float>(sign | placed << 23 | mantissa << 13);
+}
+
+bool is_widened(const safetensors::Entry& entry, const LoadOptions& options) {
+  return options.widen_f16 && entry.dtype->name == "F16";
+}
+
+/// Reads the halves into the second half of a tensor's memory, and widens them from its front on.
+void read_widened(Input& input, std::uint64_t bytes, Tensor& tensor) {
+  auto* const values = static_cast<std::byte*>(tensor.raw_data());
+  input.read(values + bytes, bytes);
+  for (std::uint64_t i = 0; i < bytes / 2; ++i) {
+    std::uint16_t half = 0;
+    std::memcpy(&half, values + bytes + 2 * i, 2);
+    const float value = widened(half);
+    std::memcpy(values + 4 * i, &value, 4);
+  }
+}
+
 /// Memory for the values, of just their size: the allocator rounds, which a file's size must bound.
-Tensor tensor_for(const safetensors::Entry& entry, const std::string& where) {
+Tensor tensor_for(const safetensors::Entry& entry, const LoadOptions& options, const std::string& where) {
   const std::string name = safetensors::printable(entry.name);
-  SIMCLR_CHECK(entry.dtype->ours, where, name, " is ", entry.dtype->name,
+  const bool widen = is_widened(entry, options);
+  SIMCLR_CHECK(entry.dtype->ours || widen, where, name, " is ", entry.dtype->name,
                ", and this library has only F32, F64, BF16, U8 and I32; convert it or skip it");
   SIMCLR_CHECK(entry.rank <= Shape::max_rank, where, name, " has ", entry.rank, " dimensions, at most ",
                Shape::max_rank, " are supported; reshape it or skip it");
   constexpr std::uint64_t line = 64;
-  const std::uint64_t bytes = entry.end - entry.begin;
+  const std::uint64_t bytes = (entry.end - entry.begin) * (widen ? 2 : 1);
   std::unique_ptr<void, decltype(&std::free)> values(
       std::aligned_alloc(line, std::max(line, (bytes + line - 1) / line * line)), &std::free);
   SIMCLR_CHECK(values, where, "no memory for the ", bytes, " bytes of ", name);
   const std::vector<std::int64_t> sizes(entry.sizes.data(), entry.sizes.data() + entry.rank);
-  const Tensor tensor = Tensor::wrap(values.get(), Shape(sizes), *entry.dtype->ours, {}, &std::free);
+  const Tensor tensor =
+      Tensor::wrap(values.get(), Shape(sizes), entry.dtype->ours.value_or(DType::f32), {}, &std::free);
   values.release();
   return tensor;
 }
@@ -212,8 +243,8 @@ TensorFile load_tensors(const std::filesystem::path& path, const LoadOptions& op
       input.pass(bytes);
       continue;
     }
-    Tensor tensor = tensor_for(entry, input.where());
-    input.read(tensor.raw_data(), bytes);
+    Tensor tensor = tensor_for(entry, options, input.where());
+    is_widened(entry, options) ? read_widened(input, bytes, tensor) : input.read(tensor.raw_data(), bytes);
     result.tensors.push_back({std::move(entry.name), std::move(tensor)});
   }
   if (has_digest) {

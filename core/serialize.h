@@ -35,6 +35,8 @@ struct LoadOptions {
   std::function<bool(const std::string& name)> skip = {};
   /// Refuse a file without digest, as other programs write them: for files that save_tensors is known to have written.
   bool require_digest = false;
+  /// Read F16, which this library lacks, as f32. Such a tensor takes twice its bytes in the file.
+  bool widen_f16 = false;
 };
 
 /// Reads such a file into CPU tensors, whoever wrote it. A digest is checked, and left out of the metadata. Files of

@@ -2,6 +2,7 @@
 #include "common/command_line.h"
 #include "common/encoder_file.h"
 
+#include <simclr/data/image_io.h>
 #include <simclr/simclr.h>
 
 #include <algorithm>
@@ -16,7 +17,7 @@ constexpr std::int64_t torchvision_width = 64;
 
 struct Options {
   bool exporting = false;
-  std::string from, to;
+  std::string from, to, prefix;
   int size = 224;
   std::vector<float> mean = {0.485f, 0.456f, 0.406f}, stddev = {0.229f, 0.224f, 0.225f};  // ImageNet's
 };
@@ -30,8 +31,11 @@ bool parse_options(int argc, char** argv, Options& o) {
   to->add_option("run", o.from, "A run's folder, a checkpoint or a weights file")->required();
   to->add_option("out", o.to, "The file to write, for load_state_dict()")->required();
   CLI::App* from = app.add_subcommand("import", "Writes torchvision's weights as a file that the other programs take");
-  from->add_option("file", o.from, "The state_dict of a resnet18, resnet34 or resnet50")->required();
+  from->add_option("file", o.from, "The state_dict of a resnet18, resnet34 or resnet50, half precision too")
+      ->required();
   from->add_option("out", o.to, "The file to write")->required();
+  from->add_option("--prefix", o.prefix,
+                   "What stands before its names, as module.encoder_q. for MoCo; the rest is left out");
   from->add_option("--size", o.size, "Side of the pictures that the network is for, in pixels");
   from->add_option("--mean", o.mean, "What is subtracted from pixels in [0,1], a channel each")->delimiter(',');
   from->add_option("--stddev", o.stddev, "What they are divided by then, a channel each")->delimiter(',');
@@ -42,21 +46,26 @@ bool parse_options(int argc, char** argv, Options& o) {
 
 /// The lines that make torchvision's network the one that was trained.
 std::string python(const nn::ResNetKind& kind) {
-  const bool cifar = kind.options.stem == nn::Stem::cifar;
+  const bool cifar = kind.options.stem == nn::Stem::cifar, narrow = kind.options.width != torchvision_width;
+  const std::string width = std::to_string(kind.options.width);
   std::string code = "  model = torchvision.models." + kind.name + "()\n  model.fc = torch.nn.Identity()\n";
-  if (cifar || kind.options.channels != 3) {
-    code += "  model.conv1 = torch.nn.Conv2d(" + std::to_string(kind.options.channels) + ", 64, " +
+  if (cifar || narrow || kind.options.channels != 3) {
+    code += "  model.conv1 = torch.nn.Conv2d(" + std::to_string(kind.options.channels) + ", " + width + ", " +
             (cifar ? "3, padding=1" : "7, stride=2, padding=3") + ", bias=False)\n";
   }
   if (cifar) code += "  model.maxpool = torch.nn.Identity()\n";
+  if (narrow) {  // torchvision's constructor knows 64 alone (width_per_group is the bottlenecks' inner width)
+    code += "  model.bn1, model.inplanes = torch.nn.BatchNorm2d(" + width + "), " + width + "\n" +
+            "  for i in range(4):\n"
+            "      block, depth = type(model.layer1[0]), len(getattr(model, f\"layer{i + 1}\"))\n"
+            "      setattr(model, f\"layer{i + 1}\", model._make_layer(block, " +
+            width + " << i, depth, min(i, 1) + 1))\n";
+  }
   return code;
 }
 
 void export_weights(const Options& o) {
   const EncoderFile file = open_encoder(o.from);
-  SIMCLR_CHECK(file.kind.options.width == torchvision_width, file.path, ": its ResNet has width ",
-               file.kind.options.width, ", torchvision's have ", torchvision_width, "; train one with --width ",
-               torchvision_width);
   simclr::save_tensors(o.to, nn::to_torchvision(file.encoder->state()),
                        {{"format", "pt"}, {"config", file.config.dump()}});
   std::printf("%s\nwritten to %s; in Python:\n\n%s  model.load_state_dict(safetensors.torch.load_file(\"%s\"))\n",
@@ -74,9 +83,51 @@ data::Augmentation preprocessing(const Options& o, const nn::ResNetKind& kind) {
   return policy;
 }
 
+/// Throws simclr::Error, naming what there is, where no ResNet's names begin with `prefix`.
+void check_prefix(const Options& o, const std::string& prefix, const std::vector<std::string>& names) {
+  if (std::find(names.begin(), names.end(), prefix + "conv1.weight") != names.end()) return;
+  std::string found;
+  for (const std::string& other : nn::resnet_prefixes(names)) {
+    const std::string option = other.empty() ? "no --prefix" : "--prefix " + data::printable(other);
+    found += (found.empty() ? "; found " : ", or ") + data::printable(other) + "conv1.weight: " + option;
+  }
+  if (found.empty() && !names.empty()) {
+    found = "; the first of its " + std::to_string(names.size()) + " tensors is " + data::printable(names.front());
+  }
+  simclr::fail(o.from, ": not torchvision's resnet18, resnet34 or resnet50: there is no ", data::printable(prefix),
+               "conv1.weight", found);
+}
+
+/// The ResNet's tensors with torchvision's names; says what else is left out.
+std::vector<simclr::NamedTensor> read_torchvision(const Options& o) {
+  std::vector<std::string> names;
+  const simclr::TensorFile header = simclr::load_tensors(o.from, {.skip = [&names](const std::string& name) {
+                                                           names.push_back(name);
+                                                           return true;
+                                                         }});
+  const auto format = header.metadata.find("format");
+  SIMCLR_CHECK(format == header.metadata.end() || format->second != "simclr", o.from,
+               ": these are weights of libsimclr; the other programs take them as they are");
+  const std::string prefix = o.prefix.empty() || o.prefix.ends_with('.') ? o.prefix : o.prefix + ".";
+  check_prefix(o, prefix, names);
+  std::int64_t outside = 0;
+  simclr::TensorFile file =
+      simclr::load_tensors(o.from, {.skip =
+                                        [&](const std::string& name) {
+                                          const bool other = !name.starts_with(prefix);
+                                          outside += other ? 1 : 0;
+                                          return other || nn::only_in_torchvision(name.substr(prefix.size()));
+                                        },
+                                    .widen_f16 = true});
+  if (outside > 0) {
+    std::printf("%lld tensors outside %s left out\n", static_cast<long long>(outside), data::printable(prefix).c_str());
+  }
+  for (simclr::NamedTensor& tensor : file.tensors) tensor.name.erase(0, prefix.size());
+  return file.tensors;
+}
+
 void import_weights(const Options& o) {
-  const simclr::TensorFile file = simclr::load_tensors(o.from, {.skip = nn::only_in_torchvision});
-  std::vector<simclr::NamedTensor> state = nn::from_torchvision(file.tensors);
+  std::vector<simclr::NamedTensor> state = nn::from_torchvision(read_torchvision(o));
   nn::ResNetKind kind;
   try {
     kind = nn::resnet_kind(state);

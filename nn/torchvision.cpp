@@ -3,7 +3,9 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstring>
+#include <string_view>
 #include <unordered_map>
+#include <unordered_set>
 
 namespace simclr::nn {
 namespace {
@@ -75,6 +77,21 @@ std::vector<NamedTensor> from_torchvision(const std::vector<NamedTensor>& tensor
     result.push_back({tensor.name, value});
   }
   return result;
+}
+
+std::vector<std::string> resnet_prefixes(const std::vector<std::string>& names) {
+  constexpr std::string_view first = "conv1.weight";
+  const std::unordered_set<std::string> all(names.begin(), names.end());
+  std::vector<std::string> prefixes;
+  for (const std::string& name : names) {
+    if (!name.ends_with(first)) continue;
+    const std::string prefix = name.substr(0, name.size() - first.size());
+    if (!prefix.empty() && !prefix.ends_with('.')) continue;
+    if (all.contains(prefix + "bn1.weight") && all.contains(prefix + "layer1.0.conv1.weight")) {
+      prefixes.push_back(prefix);
+    }
+  }
+  return prefixes;
 }
 
 ResNetKind resnet_kind(const std::vector<NamedTensor>& state) {

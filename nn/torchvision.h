@@ -17,7 +17,8 @@
 namespace simclr::nn {
 
 /// A ResNet's state() in torchvision's layout, on the CPU. torchvision.models.resnet18, 34 and 50, with `fc` replaced
-/// by Identity, load it with strict=True where it has the ImageNet stem, width 64 and 3 channels.
+/// by Identity, load it with strict=True where it has the ImageNet stem, width 64 and 3 channels; for others
+/// `torchvision_weights export` prints the lines that make their network.
 SIMCLR_API std::vector<NamedTensor> to_torchvision(const std::vector<NamedTensor>& state);
 
 /// Whether our networks have no such tensor: the classifier (fc.*) and the num_batches_tracked counters.
@@ -25,6 +26,11 @@ SIMCLR_API bool only_in_torchvision(const std::string& name);
 
 /// The reverse: what ResNet::load_state() takes, without what is only in torchvision.
 SIMCLR_API std::vector<NamedTensor> from_torchvision(const std::vector<NamedTensor>& tensors);
+
+/// What stands before a ResNet's names in `names`, in their order: "" for torchvision's own weights,
+/// "module.encoder_q." and the like where the network was a part of something. Such a state_dict gives a ResNet's state
+/// when the prefix is taken off and everything else left out.
+SIMCLR_API std::vector<std::string> resnet_prefixes(const std::vector<std::string>& names);
 
 /// What make_resnet() is told for a network.
 struct ResNetKind {

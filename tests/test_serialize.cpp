@@ -7,6 +7,9 @@
 
 #include <sys/stat.h>
 
+#include <cmath>
+#include <fstream>
+
 using namespace simclr;
 using test::read_text;
 using test::sample_tensors;
@@ -36,6 +39,36 @@ TEST_CASE("all dtypes, empty tensors and scalars come back as they were") {
 
   save_tensors(path, {});
   CHECK(load_tensors(path).tensors.empty());
+}
+
+TEST_CASE("halves are widened where that is asked for, every one exactly") {
+  const test::TempDir folder;
+  const std::string header = R"({"half":{"dtype":"F16","shape":[2,32768],"data_offsets":[0,131072]}})";
+  std::string values;
+  for (int bits = 0; bits < 65536; ++bits) {
+    values += static_cast<char>(bits & 0xff);
+    values += static_cast<char>(bits >> 8);
+  }
+  std::ofstream(folder.path("half"), std::ios::binary) << with_length(header, values);
+  CHECK_THROWS_WITH(load_tensors(folder.path("half")), Catch::Contains("half is F16"));
+  const TensorFile file = load_tensors(folder.path("half"), {.widen_f16 = true});
+  REQUIRE(file.tensors.size() == 1);
+  const Tensor& wide = file.tensors[0].value;
+  REQUIRE((wide.dtype() == DType::f32 && wide.shape() == Shape{2, 32768}));
+  int wrong = 0;
+  for (int bits = 0; bits < 65536; ++bits) {
+    const int exponent = bits >> 10 & 31, mantissa = bits & 1023;
+    double expected = exponent == 0   ? std::ldexp(mantissa, -24)
+                      : exponent < 31 ? std::ldexp(1024 + mantissa, exponent - 25)
+                      : mantissa == 0 ? std::numeric_limits<double>::infinity()
+                                      : std::numeric_limits<double>::quiet_NaN();
+    if (bits >= 32768) expected = -expected;
+    const float found = wide.data<const float>()[bits];
+    const bool same =
+        std::isnan(expected) ? std::isnan(found) : double{found} == expected && std::signbit(found) == (bits >= 32768);
+    wrong += same ? 0 : 1;
+  }
+  CHECK(wrong == 0);
 }
 
 TEST_CASE("the bytes are the format's, aligned, and the same every time") {

@@ -137,6 +137,46 @@ class BothWays(Base):
         self.check_both_ways("resnet50", ".pth")
 
 
+class Others(Base):
+    """State dicts that are not torchvision's to the letter: parts of something, and halves."""
+
+    def test_prefixes(self):
+        model = network("resnet18", 5)
+        for prefix in ("module.", "backbone.", "module.encoder_q."):
+            with self.subTest(prefix=prefix):
+                path, out = self.folder / f"{prefix}safetensors", self.folder / "out"
+                state = {prefix + name: tensor for name, tensor in model.state_dict().items()}
+                state |= {f"other.{name}": tensor + 1 for name, tensor in model.state_dict().items()}
+                state["queue_ptr"] = torch.zeros(1, dtype=torch.int64)
+                safetensors.torch.save_file(state, path)
+                printed = self.run_program("torchvision_weights", "import", path, out, "--size", "64", "--prefix", prefix)
+                self.assertIn(f"123 tensors outside {prefix} left out\n", printed)
+                model.fc = torch.nn.Identity()
+                self.check_features(out, model, 64, [0.485, 0.456, 0.406], [0.229, 0.224, 0.225])
+                model = network("resnet18", 5)
+
+    def test_half_precision(self):
+        model, path, out = network("resnet18", 6), self.folder / "half.safetensors", self.folder / "half"
+        state = model.half().state_dict()
+        state["layer1.0.conv1.weight"].view(-1)[:3] = torch.tensor([6e-8, -3e-6, 0.0])  # subnormal halves
+        safetensors.torch.save_file(state, path)
+        self.run_program("torchvision_weights", "import", path, out, "--size", "64")
+        model = model.float()
+        model.fc = torch.nn.Identity()
+        self.check_features(out, model, 64, [0.485, 0.456, 0.406], [0.229, 0.224, 0.225])
+        with safetensors.safe_open(out, "pt") as file:
+            ours = file.get_tensor("encoder.layer1.0.conv1.weight")
+        self.assertTrue(same_bits(ours, state["layer1.0.conv1.weight"].float().permute(0, 2, 3, 1).contiguous()))
+
+    def test_script(self):
+        """A checkpoint's own state_dict, its prefix, in half precision."""
+        state = {"module.encoder_q." + name: tensor.half() for name, tensor in network("resnet18", 7).state_dict().items()}
+        path, out = self.folder / "checkpoint.pth.tar", self.folder / "ours"
+        torch.save({"epoch": 3, "state_dict": state}, path)
+        printed = self.script("import", path, out, "--size", "64", "--prefix", "module.encoder_q.")
+        self.assertRegex(printed, r"features of 4 pictures, up to [\d.]+: they differ by at most \d")
+
+
 class Trained(Base):
     def test_imagenet_stem(self):
         """What train_cifar made, exported by the program alone, in torchvision's own network."""
@@ -160,8 +200,26 @@ class Trained(Base):
         self.check_features(run, names["model"].eval(), 16, [0, 0, 0], [1, 1, 1])
         self.script("export", run, out)  # which compares the features itself
         self.refused("torchvision_weights", "import", run / "model.safetensors", self.folder / "no",
-                     words=("conv1.weight",))
+                     words=("these are weights of libsimclr",))
 
+
+    def test_any_width(self):
+        """The printed lines make torchvision's network in this width, and it loads every tensor."""
+        for arch, width, stem, size in (("resnet18", "4", "imagenet", "32"), ("resnet34", "20", "cifar", "8"),
+                                        ("resnet50", "8", "imagenet", "32"), ("resnet50", "72", "cifar", "8")):
+            with self.subTest(arch=arch, width=width, stem=stem):
+                run, out = self.folder / f"{arch}-{width}", self.folder / f"{arch}-{width}.safetensors"
+                self.train(run, "--arch", arch, "--width", width, "--stem", stem, "--size", size, "--batch-size", "4",
+                           "--limit", "8")
+                printed = self.run_program("torchvision_weights", "export", run, out)
+                names = {"torch": torch, "torchvision": torchvision, "safetensors": safetensors}
+                exec("\n".join(line[2:] for line in printed.split("in Python:\n\n")[1].splitlines()), names)
+                self.check_features(run, names["model"].eval(), int(size), [0, 0, 0], [1, 1, 1])
+                self.assertEqual(sum(t.numel() for t in names["model"].state_dict().values() if t.dim()),
+                                 sum(t.numel() for t in safetensors.torch.load_file(out).values()))
+                back = self.folder / f"{arch}-{width}-back"
+                self.run_program("torchvision_weights", "import", out, back, "--size", size)
+                self.script("export", run, out)
 
     def test_grey_pictures(self):
         for stem, size in (("cifar", "8"), ("imagenet", "32")):
@@ -180,12 +238,12 @@ class Refused(Base):
         super().setUpClass()
         cls.state = network("resnet18", 1).state_dict()
 
-    def check_import(self, change, *words, size="64"):
+    def check_import(self, change, *words, size="64", options=()):
         state = {name: tensor.clone() for name, tensor in self.state.items()}
         change(state)
         path, out = self.folder / "changed.safetensors", self.folder / "out"
         safetensors.torch.save_file(state, path)
-        self.refused("torchvision_weights", "import", path, out, "--size", size, words=words)
+        self.refused("torchvision_weights", "import", path, out, "--size", size, *options, words=words)
         self.assertFalse(out.exists())
 
     def test_other_networks(self):
@@ -203,14 +261,24 @@ class Refused(Base):
         for name, value in (("layer2.0.conv1.weight", math.nan), ("bn1.running_var", math.inf)):
             self.check_import(lambda s: s[name].view(-1)[5].fill_(value), "changed.safetensors", f"{name}: 1 of", "NaN or Inf")
 
-    def test_half_precision(self):
-        self.check_import(lambda s: s.update({name: t.half() for name, t in s.items()}), "F16")
-
-    def test_narrow_network(self):
-        run = self.folder / "narrow"
-        self.train(run, "--width", "4", "--size", "8", "--batch-size", "4", "--limit", "8")
-        self.refused("torchvision_weights", "export", run, self.folder / "out", words=("width 4", "--width 64"))
-        self.assertFalse((self.folder / "out").exists())
+    def test_prefix(self):
+        def under(*prefixes):
+            def change(state):
+                whole = dict(state)
+                state.clear()
+                state.update({prefix + name: t.clone() for prefix in prefixes for name, t in whole.items()})
+                state["module.queue_ptr"] = torch.zeros(1, dtype=torch.int64)
+            return change
+        for prefix in ("module.", "backbone.", "module.encoder_q."):
+            self.check_import(under(prefix), f"there is no conv1.weight; found {prefix}conv1.weight: --prefix {prefix}\n")
+        self.check_import(under("m.encoder_k.", "m.encoder_q."), "found m.encoder_k.conv1.weight: --prefix m.encoder_k., "
+                          "or m.encoder_q.conv1.weight: --prefix m.encoder_q.\n")
+        self.check_import(under("a."), "there is no b.conv1.weight; found a.conv1.weight: --prefix a.\n",
+                          options=("--prefix", "b."))
+        self.check_import(lambda s: None, "found conv1.weight: no --prefix", options=("--prefix", "b"))
+        self.check_import(under("0."), "there is no conv1.weight; found 0.conv1.weight")
+        self.check_import(lambda s: [s.pop(name) for name in list(s) if "conv1" in name],
+                          "there is no conv1.weight; the first of its 113 tensors is")
 
     def test_torchvision_file_as_encoder(self):
         path = self.folder / "theirs.safetensors"
