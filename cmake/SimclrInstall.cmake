@@ -35,3 +35,4 @@ write_basic_package_version_file(${PROJECT_BINARY_DIR}/simclrConfigVersion.cmake
 install(FILES ${PROJECT_BINARY_DIR}/simclrConfig.cmake ${PROJECT_BINARY_DIR}/simclrConfigVersion.cmake
               ${PROJECT_SOURCE_DIR}/cmake/FindCUDNN.cmake ${PROJECT_SOURCE_DIR}/cmake/FindOneDNN.cmake
         DESTINATION ${package_folder})
+include(SimclrPkgConfig)
