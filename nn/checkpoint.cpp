@@ -37,39 +37,93 @@ std::string name_of(std::int64_t step) {
 
 }  // namespace
 
-void save_checkpoint(const fs::path& path, const Module& model, const Optimizer& optimizer, const Metadata& metadata) {
+namespace {
+
+/// What opens the names of an optimizer's tensors.
+template <class O>
+using Prefixed = std::vector<std::pair<std::string, O*>>;
+
+void save(const fs::path& path, const Module& model, const Prefixed<const Optimizer>& optimizers,
+          const Metadata& metadata) {
   std::vector<NamedTensor> tensors = model.state();
   for (const NamedTensor& tensor : tensors) {
     SIMCLR_CHECK(!tensor.name.starts_with(optimizer_prefix), "save_checkpoint: the model has a tensor called ",
                  tensor.name, "; rename it, the optimizer's state is kept under that name");
   }
   check_finite("save_checkpoint", tensors, ", so nothing is saved; go back to an earlier checkpoint");
-  for (NamedTensor& tensor : optimizer.state()) {
-    tensors.push_back({std::string(optimizer_prefix) + tensor.name, tensor.value});
+  for (const auto& [prefix, optimizer] : optimizers) {
+    for (NamedTensor& tensor : optimizer->state()) tensors.push_back({prefix + tensor.name, tensor.value});
   }
   save_tensors(path, tensors, metadata);
 }
 
-Metadata load_checkpoint(const fs::path& path, Module& model, Optimizer& optimizer) {
+/// Takes out of `states` those whose names begin with `prefix`, which is left off.
+std::vector<NamedTensor> take(std::vector<NamedTensor>& states, const std::string& prefix) {
+  std::vector<NamedTensor> taken;
+  std::erase_if(states, [&](const NamedTensor& tensor) {
+    if (!tensor.name.starts_with(prefix)) return false;
+    taken.push_back({tensor.name.substr(prefix.size()), tensor.value});
+    return true;
+  });
+  return taken;
+}
+
+Metadata load(const fs::path& path, Module& model, const Prefixed<Optimizer>& optimizers) {
   TensorFile file = load_tensors(path, {.require_digest = true});
   std::vector<NamedTensor> weights, states;
   for (NamedTensor& tensor : file.tensors) {
-    if (tensor.name.starts_with(optimizer_prefix)) {
-      states.push_back({tensor.name.substr(optimizer_prefix.size()), tensor.value});
-    } else {
-      weights.push_back(std::move(tensor));
-    }
+    (tensor.name.starts_with(optimizer_prefix) ? states : weights).push_back(std::move(tensor));
   }
-  SIMCLR_CHECK(!states.empty(), "load_checkpoint ", path.string(),
-               ": it holds weights only, so training cannot go on from it");
-  check_finite("load_checkpoint " + path.string(), weights, "; use an earlier checkpoint");
+  const std::string where = "load_checkpoint " + path.string();
+  SIMCLR_CHECK(!states.empty(), where, ": it holds weights only, so training cannot go on from it");
+  check_finite(where, weights, "; use an earlier checkpoint");
+  std::vector<std::vector<NamedTensor>> taken;
+  for (const auto& [prefix, optimizer] : optimizers) {
+    taken.push_back(take(states, prefix));
+    SIMCLR_CHECK(!taken.back().empty(), where, ": it holds no state of ", prefix, "; its first is ",
+                 states.empty() ? "another's" : states.front().name);
+  }
+  SIMCLR_CHECK(states.empty(), where, ": it holds ", states.front().name, " and ", states.size() - 1,
+               " more of an optimizer that is not given");
   try {
-    optimizer.load_state(states);
+    for (std::size_t i = 0; i < optimizers.size(); ++i) optimizers[i].second->load_state(taken[i]);
     model.load_state(weights);
   } catch (const Error& error) {
-    fail("load_checkpoint ", path.string(), ": ", error.what());
+    fail(where, ": ", error.what());
   }
   return std::move(file.metadata);
+}
+
+template <class O>
+Prefixed<O> prefixed(const char* who, const Optimizers& optimizers) {
+  SIMCLR_CHECK(!optimizers.empty(), who, ": no optimizers are given");
+  Prefixed<O> out;
+  for (const auto& [name, optimizer] : optimizers) {
+    SIMCLR_CHECK(!name.empty() && name.find('.') == std::string::npos, who, ": an optimizer is called '", name,
+                 "'; its name must not be empty and have no dot");
+    SIMCLR_CHECK(optimizer != nullptr, who, ": optimizer ", name, " is null");
+    out.emplace_back(std::string(optimizer_prefix) + name + ".", optimizer);
+  }
+  return out;
+}
+
+}  // namespace
+
+void save_checkpoint(const fs::path& path, const Module& model, const Optimizer& optimizer, const Metadata& metadata) {
+  save(path, model, {{std::string(optimizer_prefix), &optimizer}}, metadata);
+}
+
+Metadata load_checkpoint(const fs::path& path, Module& model, Optimizer& optimizer) {
+  return load(path, model, {{std::string(optimizer_prefix), &optimizer}});
+}
+
+void save_checkpoint(const fs::path& path, const Module& model, const Optimizers& optimizers,
+                     const Metadata& metadata) {
+  save(path, model, prefixed<const Optimizer>("save_checkpoint", optimizers), metadata);
+}
+
+Metadata load_checkpoint(const fs::path& path, Module& model, const Optimizers& optimizers) {
+  return load(path, model, prefixed<Optimizer>("load_checkpoint", optimizers));
 }
 
 CheckpointFolder::CheckpointFolder(fs::path folder, int keep) : folder_(std::move(folder)), keep_(keep) {

@@ -25,6 +25,16 @@ SIMCLR_API void save_checkpoint(const std::filesystem::path& path, const Module&
 /// damaged, does not fit or has NaN or Inf among the model's tensors; the model may then be changed.
 SIMCLR_API Metadata load_checkpoint(const std::filesystem::path& path, Module& model, Optimizer& optimizer);
 
+/// Optimizers by name, as of an encoder and a head with learning rates of their own.
+using Optimizers = std::map<std::string, Optimizer*>;
+
+/// The same with several optimizers, whose tensors begin with "optimizer.NAME.":
+/// save_checkpoint(path, model, {{"encoder", &first}, {"head", &second}}). Names are not empty and have no dot.
+SIMCLR_API void save_checkpoint(const std::filesystem::path& path, const Module& model, const Optimizers& optimizers,
+                                const Metadata& metadata = {});
+/// Reads that back. Throws Error, too, where the file holds other optimizers than these.
+SIMCLR_API Metadata load_checkpoint(const std::filesystem::path& path, Module& model, const Optimizers& optimizers);
+
 /// A folder of checkpoints: step-00001234.safetensors and so on, the last few, and best.safetensors.
 class SIMCLR_API CheckpointFolder {
  public:

@@ -102,6 +102,70 @@ TEST_CASE("Weights with NaN or Inf are not loaded, whoever wrote them") {
   CHECK(values_of(run) == before);
 }
 
+namespace {
+
+/// An encoder and a head with optimizers of their own, of two kinds.
+struct TwoOptimizers {
+  explicit TwoOptimizers(std::uint64_t seed)
+      : model({.encoder = nn::resnet18({.width = 4, .seed = seed}), .head = {.out = 8, .seed = seed}}),
+        encoder(model.encoder().parameters(), nn::SgdOptions{}, nn::constant(0.05)),
+        head(model.head().parameters(), nn::AdamWOptions{}, nn::constant(0.01)) {}
+
+  void step(int number) {
+    const Tensor x = test::random_tensor({8, 8, 8, 3}, static_cast<std::uint64_t>(number), DType::f32);
+    nn::nt_xent(model(x)).backward();
+    encoder.step();
+    head.step();
+  }
+  nn::Optimizers both() { return {{"encoder", &encoder}, {"head", &head}}; }
+  std::vector<std::vector<float>> values() const {
+    std::vector<std::vector<float>> out;
+    for (const auto& state : {model.state(), encoder.state(), head.state()}) {
+      for (const NamedTensor& t : state) out.push_back(t.value.to(DType::f32).to_vector<float>());
+    }
+    return out;
+  }
+
+  nn::SimCLR model;
+  nn::Sgd encoder;
+  nn::AdamW head;
+};
+
+}  // namespace
+
+TEST_CASE("A checkpoint of several optimizers goes on to the same bits") {
+  const test::TempDir dir;
+  const std::string path = dir.path("two.safetensors"), one = dir.path("one.safetensors");
+  TwoOptimizers whole(1), resumed(2);
+  for (int i = 0; i < 2; ++i) whole.step(i);
+  nn::save_checkpoint(path, whole.model, whole.both(), {{"epoch", "2"}});
+  CHECK(nn::load_checkpoint(path, resumed.model, resumed.both()).at("epoch") == "2");
+  CHECK(resumed.values() == whole.values());
+  whole.step(2);
+  resumed.step(2);
+  CHECK(resumed.values() == whole.values());
+
+  const auto refused = [&](const std::string& file, const nn::Optimizers& optimizers) {
+    return test::message_of([&] { nn::load_checkpoint(file, resumed.model, optimizers); });
+  };
+  CHECK_THAT(refused(path, {{"encoder", &resumed.encoder}}),
+             Contains("it holds optimizer.head.") && Contains("an optimizer that is not given"));
+  CHECK_THAT(refused(path, {{"encoder", &resumed.encoder}, {"other", &resumed.head}}),
+             Contains("it holds no state of optimizer.other.; its first is optimizer.head."));
+  CHECK_THAT(refused(path, {{"encoder", &resumed.head}, {"head", &resumed.encoder}}), Contains(path + ": optimizer: "));
+  CHECK_THAT(refused(path, {{"a.b", &resumed.head}}), Contains("called 'a.b'"));
+  CHECK_THAT(refused(path, {}), Contains("no optimizers are given"));
+  CHECK_THAT(test::message_of([&] {
+               nn::save_checkpoint(one, whole.model, {{"", &whole.head}});
+             }),
+             Contains("called ''"));
+  CHECK_THAT(test::message_of([&] { nn::load_checkpoint(path, resumed.model, resumed.encoder); }),
+             Contains("optimizer: load_state"));
+  nn::save_checkpoint(one, whole.model, whole.encoder);
+  CHECK_THAT(refused(one, resumed.both()), Contains("it holds no state of optimizer.encoder."));
+  CHECK(resumed.values() == whole.values());
+}
+
 TEST_CASE("The folder keeps the last checkpoints and the best") {
   const test::TempDir dir;
   const fs::path folder = dir.path("checkpoints");
