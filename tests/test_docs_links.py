@@ -15,7 +15,7 @@ from support.docs_folder import ROOT
 
 PROGRAMS = pathlib.Path(os.environ.get("DOCS_PROGRAMS", ""))
 FOLDERS = ("docs", "benchmarks", "tests", "examples")  # where documents may lie, besides the top
-FOREIGN = {"--logdir"}  # TensorBoard's
+FOREIGN = {"--logdir", "--cflags", "--libs"}  # TensorBoard's and pkg-config's
 
 
 def documents():
