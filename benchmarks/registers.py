@@ -33,8 +33,8 @@ def target(entry, arch):
     return HOPPER if arch == "sm_90" else None
 
 
-def compiled(entry, arch):
-    """What ptxas said of a compile command's file, for its target."""
+def assembling(entry, arch):
+    """The command that has ptxas report on a compile command's file, for its target."""
     words = shlex.split(entry["command"])
     while words[0].endswith("ccache"):
         words.pop(0)
@@ -46,8 +46,14 @@ def compiled(entry, arch):
             skip = word != "-c"
         elif word != "-MD" and not word.startswith("--generate-code"):
             kept.append(word)
-    result = subprocess.run([*kept, f"-arch={target(entry, arch)}", "-cubin", "-Xptxas", "-v", "-o", "/dev/null"],
-                            cwd=entry["directory"], capture_output=True, text=True)
+    # As the build says it: -arch=sm_90a means other things to other releases of nvcc.
+    number = target(entry, arch).removeprefix("sm_")
+    return [*kept, f"-gencode=arch=compute_{number},code=sm_{number}", "-cubin", "-Xptxas", "-v", "-o", "/dev/null"]
+
+
+def compiled(entry, arch):
+    """What ptxas said of a compile command's file."""
+    result = subprocess.run(assembling(entry, arch), cwd=entry["directory"], capture_output=True, text=True)
     if result.returncode != 0:
         sys.exit(f"registers: {entry['file']}: {result.stderr.strip()[-300:]}")
     return result.stderr
