@@ -28,14 +28,16 @@ CachingAllocator::~CachingAllocator() {
 void* CachingAllocator::allocate(std::size_t bytes) {
   const std::size_t size = rounded(bytes);
   const std::lock_guard lock(mutex_);
+  const auto open = open_.find(std::this_thread::get_id());
+  const std::uint64_t pool = open == open_.end() ? 0 : open->second;
   void* block = nullptr;
-  auto& free = free_[open_][size];
+  auto& free = free_[pool][size];
   if (!free.empty()) {
     block = free.back();
     free.pop_back();
   } else {
     block = source_->take(size);
-    if (block == nullptr) {
+    if (block == nullptr && open_.empty()) {
       trim_locked();
       block = source_->take(size);
     }
@@ -44,7 +46,7 @@ void* CachingAllocator::allocate(std::size_t bytes) {
                         " bytes in use; lower the batch size or the model's width");
     }
     stats_.reserved += size;
-    if (open_ != 0) private_pool_.emplace(block, open_);
+    if (pool != 0) private_pool_.emplace(block, pool);
   }
   stats_.in_use += size;
   stats_.peak = std::max(stats_.peak, stats_.in_use);
@@ -56,13 +58,21 @@ void CachingAllocator::release(void* block, std::size_t bytes) noexcept {
   const std::lock_guard lock(mutex_);
   stats_.in_use -= size;
   const auto found = private_pool_.find(block);
+  const std::uint64_t pool = found == private_pool_.end() ? 0 : found->second;
+  if (!keep_free(pool, block, size) && pool != 0) private_pool_.erase(found);
+}
+
+/// False where there was no room to remember the block, so that it went back to the source.
+bool CachingAllocator::keep_free(std::uint64_t pool, void* block, std::size_t size) noexcept {
   try {
-    free_[found == private_pool_.end() ? 0 : found->second][size].push_back(block);
+    free_[pool][size].push_back(block);
   } catch (const std::bad_alloc&) {
-    if (found != private_pool_.end()) private_pool_.erase(found);
+    if (!open_.empty()) return true;  // lost: nothing may go back now
     source_->give_back(block);
     stats_.reserved -= size;
+    return false;
   }
+  return true;
 }
 
 MemoryStats CachingAllocator::stats() const {
@@ -77,7 +87,11 @@ void CachingAllocator::reset_peak() {
 
 void CachingAllocator::trim() noexcept {
   const std::lock_guard lock(mutex_);
-  trim_locked();
+  if (open_.empty()) {
+    trim_locked();
+  } else {
+    trim_at_close_ = true;
+  }
 }
 
 void CachingAllocator::trim_locked() noexcept {
@@ -94,13 +108,20 @@ void CachingAllocator::trim_locked() noexcept {
 
 std::uint64_t CachingAllocator::open_pool() {
   const std::lock_guard lock(mutex_);
-  SIMCLR_CHECK(open_ == 0, "allocator: a private pool is open already; close it first");
-  return open_ = ++last_pool_;
+  const auto thread = std::this_thread::get_id();
+  SIMCLR_CHECK(!open_.contains(thread), "allocator: a private pool is open already; close it first");
+  if (open_.empty()) trim_locked();
+  open_.emplace(thread, last_pool_ + 1);
+  return ++last_pool_;
 }
 
-void CachingAllocator::close_pool() {
+void CachingAllocator::close_pool() noexcept {
   const std::lock_guard lock(mutex_);
-  open_ = 0;
+  open_.erase(std::this_thread::get_id());
+  if (trim_at_close_ && open_.empty()) {
+    trim_locked();
+    trim_at_close_ = false;
+  }
 }
 
 void CachingAllocator::drop_pool(std::uint64_t pool) noexcept {
@@ -108,14 +129,7 @@ void CachingAllocator::drop_pool(std::uint64_t pool) noexcept {
   const auto found = free_.find(pool);
   if (found != free_.end()) {
     for (auto& [size, blocks] : found->second) {
-      for (void* block : blocks) {  // no room to keep it: the system takes it
-        try {
-          free_[0][size].push_back(block);
-        } catch (const std::bad_alloc&) {
-          source_->give_back(block);
-          stats_.reserved -= size;
-        }
-      }
+      for (void* block : blocks) keep_free(0, block, size);
     }
     free_.erase(pool);
   }

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <mutex>
 #include <string>
+#include <thread>
 #include <unordered_map>
 #include <vector>
 
@@ -33,26 +34,34 @@ class SIMCLR_API CachingAllocator final : public Allocator {
   void release(void* block, std::size_t bytes) noexcept override;
   MemoryStats stats() const override;
   void reset_peak() override;
+  /// While a pool is open, the blocks stay until the last one is closed.
   void trim() noexcept override;
 
-  /// From now on blocks come from a new private pool, and return to it: a captured graph replays into them, so nobody
-  /// else may have them. Pools do not nest.
+  /// From now on this thread's blocks come from a new private pool, and return to it: a captured graph replays into
+  /// them, so nobody else may have them. Other threads go on with the common pool. A thread's pools do not nest.
+  ///
+  /// The common pool's free blocks go back to the source first, or a step that ran before it is captured would take its
+  /// memory twice. Until the pool is closed nothing goes back, since freeing ends a capture: where memory runs out,
+  /// allocate() throws, whatever the common pool holds.
   std::uint64_t open_pool();
-  /// Blocks come from the common pool again; what the private one holds stays in it.
-  void close_pool();
+  /// This thread's blocks come from the common pool again; what the private one holds stays in it.
+  void close_pool() noexcept;
   /// Gives the pool's blocks to the common one, those still in use when they are released.
   void drop_pool(std::uint64_t pool) noexcept;
 
  private:
   using FreeBlocks = std::unordered_map<std::size_t, std::vector<void*>>;  // by rounded size
 
+  bool keep_free(std::uint64_t pool, void* block, std::size_t size) noexcept;
   void trim_locked() noexcept;
 
   std::unique_ptr<MemorySource> source_;
   mutable std::mutex mutex_;
-  std::unordered_map<std::uint64_t, FreeBlocks> free_;     // by pool; 0 is the common one
-  std::unordered_map<void*, std::uint64_t> private_pool_;  // of blocks that are not of the common pool
-  std::uint64_t open_ = 0, last_pool_ = 0;
+  std::unordered_map<std::uint64_t, FreeBlocks> free_;       // by pool; 0 is the common one
+  std::unordered_map<void*, std::uint64_t> private_pool_;    // of blocks that are not of the common pool
+  std::unordered_map<std::thread::id, std::uint64_t> open_;  // by the thread that opened it
+  std::uint64_t last_pool_ = 0;
+  bool trim_at_close_ = false;
   MemoryStats stats_;
 };
 

@@ -190,6 +190,7 @@ class CudaGraph final : public CapturedStep::Graph {
       if (capturing(stream)) cudaStreamEndCapture(stream, &graph);
       if (graph != nullptr) cudaGraphDestroy(graph);
       cudaGetLastError();
+      state_.allocator->close_pool();
       release();
       throw;
     }
@@ -198,7 +199,7 @@ class CudaGraph final : public CapturedStep::Graph {
   }
 
   ~CudaGraph() override {
-    cudaStreamSynchronize(state_.stream);
+    if (!capturing(state_.stream)) cudaStreamSynchronize(state_.stream);
     release();
   }
 
@@ -210,7 +211,6 @@ class CudaGraph final : public CapturedStep::Graph {
  private:
   void release() noexcept {
     if (graph_ != nullptr) cudaGraphExecDestroy(graph_);
-    state_.allocator->close_pool();
     state_.allocator->drop_pool(pool_);
   }
 

@@ -3,8 +3,12 @@
 #include "support/catch.h"
 #include "support/message_of.h"
 
+#include <algorithm>
 #include <cstdlib>
+#include <cstring>
+#include <latch>
 #include <set>
+#include <thread>
 
 using namespace simclr;
 
@@ -78,9 +82,9 @@ TEST_CASE("an open pool takes blocks of its own and gives none away") {
   Toy toy;
   CachingAllocator& allocator = toy.allocator;
   void* common = allocator.allocate(1000);
-  allocator.release(common, 1000);
 
   const std::uint64_t pool = allocator.open_pool();
+  allocator.release(common, 1000);
   void* first = allocator.allocate(1000);
   CHECK(first != common);  // though one was free
   allocator.release(first, 1000);
@@ -168,6 +172,115 @@ TEST_CASE("pools do not nest") {
   toy.allocator.close_pool();
   toy.allocator.drop_pool(pool);
   CHECK_NOTHROW(toy.allocator.open_pool());
+}
+
+TEST_CASE("a captured step does not take the memory of the step before it once more") {
+  Toy toy;
+  toy.counts.capacity = 100'000;  // of a step that wants 60,000
+  CachingAllocator& allocator = toy.allocator;
+  const auto step = [&] {
+    void* blocks[] = {allocator.allocate(20'000), allocator.allocate(20'000), allocator.allocate(20'000)};
+    for (void* block : blocks) allocator.release(block, 20'000);
+  };
+  step();
+  const std::size_t one_step = toy.counts.held;
+  const std::uint64_t first = allocator.open_pool();
+  CHECK(toy.counts.held == 0);  // before the capture, not in it
+  const int returned = toy.counts.returned;
+  step();
+  allocator.close_pool();
+  CHECK(toy.counts.held == one_step);
+  CHECK(toy.counts.returned == returned);
+  CHECK(toy.counts.refused == 0);
+
+  allocator.drop_pool(first);  // and a second capture, after the first one's end
+  const std::uint64_t second = allocator.open_pool();
+  step();
+  allocator.close_pool();
+  CHECK(toy.counts.held == one_step);
+  CHECK(toy.counts.refused == 0);
+  allocator.drop_pool(second);
+}
+
+TEST_CASE("nothing goes back to the system while a pool is open, whoever asks") {
+  Toy toy;
+  toy.counts.capacity = 100'000;
+  CachingAllocator& allocator = toy.allocator;
+  void* block = allocator.allocate(60'000);
+  const std::uint64_t pool = allocator.open_pool();
+  allocator.release(block, 60'000);  // common, and free
+  CHECK_THROWS_AS(allocator.allocate(50'000), OutOfMemory);
+  std::thread([&] { CHECK_THROWS_AS(allocator.allocate(90'000), OutOfMemory); }).join();
+  CHECK(toy.counts.returned == 0);
+  allocator.trim();
+  CHECK(toy.counts.returned == 0);
+  void* small = allocator.allocate(30'000);  // what fits is served
+  allocator.close_pool();
+  CHECK(toy.counts.returned == 1);  // the trim that was put off
+  allocator.release(small, 30'000);
+  allocator.drop_pool(pool);
+  allocator.release(allocator.allocate(90'000), 90'000);
+}
+
+TEST_CASE("an open pool is its thread's: others share the common pool, or open one of their own") {
+  Toy toy;
+  CachingAllocator& allocator = toy.allocator;
+  const std::uint64_t pool = allocator.open_pool();
+  void* own = allocator.allocate(1000);
+  void *common = nullptr, *others = nullptr;
+  std::thread([&] {
+    common = allocator.allocate(1000);
+    allocator.close_pool();  // of no pool: the other thread's stays open
+    const std::uint64_t second = allocator.open_pool();
+    CHECK(second != pool);
+    others = allocator.allocate(1000);
+    allocator.release(own, 1000);  // returns to its pool, whoever releases it
+    CHECK(allocator.allocate(1000) != own);
+    allocator.close_pool();
+    allocator.release(common, 1000);
+  }).join();
+  CHECK(allocator.allocate(1000) == own);
+  allocator.close_pool();
+  CHECK(allocator.allocate(1000) == common);
+  CHECK(std::set<void*>{own, common, others}.size() == 3);
+}
+
+TEST_CASE("threads that allocate beside a capture get none of its blocks") {
+  Toy toy;
+  CachingAllocator& allocator = toy.allocator;
+  constexpr int rounds = 300;
+  const std::uint64_t pool = allocator.open_pool();  // from now on no address comes twice by way of the system
+  std::vector<std::set<void*>> seen(3);
+  std::latch all_begun(3);
+  std::vector<std::thread> threads;
+  for (std::set<void*>& blocks : seen) {
+    threads.emplace_back([&allocator, &all_begun, &blocks] {
+      for (int i = 0; i < rounds; ++i) {
+        void* block = allocator.allocate(1000);
+        blocks.insert(block);
+        std::memset(block, i, 1000);
+        allocator.release(block, 1000);
+        if (i == 0) all_begun.count_down();
+      }
+    });
+  }
+  all_begun.wait();
+  std::set<void*> own;
+  std::vector<void*> held;
+  for (int i = 0; i < rounds; ++i) {
+    held.push_back(allocator.allocate(1000));
+    own.insert(held.back());
+    std::memset(held.back(), i, 1000);
+  }
+  for (std::thread& thread : threads) thread.join();
+  allocator.close_pool();
+  CHECK(own.size() == rounds);
+  for (const std::set<void*>& blocks : seen) {
+    CHECK(std::ranges::none_of(blocks, [&](void* block) { return own.contains(block); }));
+  }
+  for (void* block : held) allocator.release(block, 1000);
+  allocator.drop_pool(pool);
+  CHECK(allocator.stats().in_use == 0);
 }
 
 TEST_CASE("where memory runs out, free blocks are given back first") {
