@@ -20,7 +20,7 @@ class Plans {
     const Device device = x.device();
     const Conv2dSizes sizes(x.shape(), w.shape(), geometry);
     const std::lock_guard lock(mutex_);
-    const cudnnHandle_t handle = cuda::cudnn(device);
+    const auto handle = cuda::cudnn(device);
     const cuda::ConvolutionPlan& plan = find(sizes, direction, x.dtype(), device, handle);
     Tensor workspace;
     if (plan.workspace_bytes() > 0) workspace = Tensor::empty({plan.workspace_bytes()}, DType::u8, device);

@@ -22,7 +22,7 @@ void scale_gpu(cublasHandle_t handle, Tensor& c, float beta) {
 void gemm_gpu(const Tensor& a, const Tensor& b, Tensor& c, const GemmOptions& options) {
   const std::int64_t m = c.dim(0), n = c.dim(1), k = a.dim(options.transpose_a ? 0 : 1);
   if (m == 0 || n == 0) return;
-  const cublasHandle_t handle = cuda::cublas(c.device());
+  const auto handle = cuda::cublas(c.device());
   const float alpha = static_cast<float>(options.alpha), beta = static_cast<float>(options.beta);
   if (k == 0) return scale_gpu(handle, c, beta);
 

@@ -5,6 +5,7 @@
 #include <simclr/core/runtime.h>
 #include <simclr/kernels/cuda/problem.h>
 #include <simclr/kernels/cuda/runtime.h>
+#include <simclr/kernels/cuda/shared_memory.h>
 
 #include <nvtx3/nvToolsExt.h>
 
@@ -98,8 +99,7 @@ struct DeviceState {
     cudaDeviceProp properties;
     check(cudaGetDeviceProperties(&properties, index), "cudaGetDeviceProperties");
     capability = 10 * properties.major + properties.minor;
-    const std::string unfit =
-        describe_architecture(properties.name, capability, SIMCLR_CUDA_ARCHITECTURES);
+    const std::string unfit = describe_architecture(properties.name, capability, SIMCLR_CUDA_ARCHITECTURES);
     SIMCLR_CHECK(unfit.empty(), "cuda:", index, ": ", unfit);
     multiprocessors = properties.multiProcessorCount;
     check(cudaStreamCreateWithFlags(&stream, cudaStreamNonBlocking), "cudaStreamCreate");
@@ -112,8 +112,8 @@ struct DeviceState {
   int multiprocessors = 0, capability = 0;
   std::shared_ptr<CachingAllocator> allocator;
   std::unique_ptr<Context> context;
-  cublasHandle_t cublas = nullptr;
-  cudnnHandle_t cudnn = nullptr;
+  LockedHandle<cublasHandle_t> cublas;
+  LockedHandle<cudnnHandle_t> cudnn;
 };
 
 DriverState driver_state() {
@@ -317,11 +317,11 @@ cudaStream_t use(Device device) {
 
 cudaStream_t begin_launch(const char* kernel_name, Device device, const void* kernel, std::size_t dynamic_shared) {
   const cudaStream_t stream = use(device);
-  constexpr std::size_t without_asking = 48 << 10;
-  if (dynamic_shared > without_asking) {
-    check(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, static_cast<int>(dynamic_shared)),
+  static auto* const limits = new SharedMemoryLimits;
+  limits->reserve(device.index, kernel, dynamic_shared, [&](std::size_t bytes) {
+    check(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, static_cast<int>(bytes)),
           kernel_name);
-  }
+  });
   nvtxRangePushA(kernel_name);
   return stream;
 }
@@ -354,26 +354,27 @@ int capability(Device device) {
   return state_of(device).capability;
 }
 
-cublasHandle_t cublas(Device device) {
+HandleUse<cublasHandle_t> cublas(Device device) {
   const cudaStream_t stream = use(device);
   DeviceState& state = state_of(device);
-  if (state.cublas == nullptr) {
-    check(cublasCreate(&state.cublas), "cublasCreate");
+  return state.cublas.use([&] {
+    cublasHandle_t handle = nullptr;
+    check(cublasCreate(&handle), "cublasCreate");
     constexpr std::size_t workspace = std::size_t{32} << 20;  // NVIDIA's advice for Hopper
-    check(cublasSetStream(state.cublas, stream), "cublasSetStream");
-    check(cublasSetWorkspace(state.cublas, state.allocator->allocate(workspace), workspace), "cublasSetWorkspace");
-  }
-  return state.cublas;
+    check(cublasSetStream(handle, stream), "cublasSetStream");
+    check(cublasSetWorkspace(handle, state.allocator->allocate(workspace), workspace), "cublasSetWorkspace");
+    return handle;
+  });
 }
 
-cudnnHandle_t cudnn(Device device) {
+HandleUse<cudnnHandle_t> cudnn(Device device) {
   const cudaStream_t stream = use(device);
-  DeviceState& state = state_of(device);
-  if (state.cudnn == nullptr) {
-    check(cudnnCreate(&state.cudnn), "cudnnCreate");
-    check(cudnnSetStream(state.cudnn, stream), "cudnnSetStream");
-  }
-  return state.cudnn;
+  return state_of(device).cudnn.use([&] {
+    cudnnHandle_t handle = nullptr;
+    check(cudnnCreate(&handle), "cudnnCreate");
+    check(cudnnSetStream(handle, stream), "cudnnSetStream");
+    return handle;
+  });
 }
 
 }  // namespace cuda

@@ -3,6 +3,7 @@
 // CUDA's side of a device: its stream, and what every launch, copy and library call goes through. nvcc only.
 
 #include <simclr/core/context.h>
+#include <simclr/kernels/cuda/handle.h>
 
 #include <cublas_v2.h>
 #include <cuda_runtime.h>
@@ -31,9 +32,10 @@ int multiprocessors(Device device);
 /// 90 for compute capability 9.0.
 int capability(Device device);
 
-/// The libraries' handles, bound to the device's stream. cuBLAS has a workspace of its own, since one that it allocates
+/// The libraries' handles, bound to the device's stream, the calling thread's until the result goes: between two calls
+/// of a library no other thread changes a setting. cuBLAS has a workspace of its own, since one that it allocates
 /// itself cannot be captured.
-cublasHandle_t cublas(Device device);
-cudnnHandle_t cudnn(Device device);
+HandleUse<cublasHandle_t> cublas(Device device);
+HandleUse<cudnnHandle_t> cudnn(Device device);
 
 }  // namespace simclr::cuda
