@@ -160,11 +160,11 @@ Tensor Tensor::shadow() const {
 void Tensor::copy_from(const Tensor& source) {
   SIMCLR_CHECK(shape() == source.shape(), "copy: ", describe(source), " into ", describe(*this));
   // A value crosses devices in its own dtype and is converted where it already is.
-  const Device target = is_host_memory(device()) ? source.device() : device();
+  const Device target = device() == Device{} ? source.device() : device();
   const auto& kernels = primitives_slot.on(target);
   if (dtype() == source.dtype()) {
     kernels.copy(source, *this);
-  } else if (device() == source.device() || (is_host_memory(device()) && is_host_memory(source.device()))) {
+  } else if (device() == source.device()) {
     kernels.cast(source, *this);
   } else {
     Tensor converted = source.to(dtype());

@@ -109,8 +109,7 @@ void add_gpu(const Tensor& a, const Tensor& b, Tensor& y) {
 }
 
 void copy_gpu(const Tensor& x, Tensor& y) {
-  const Device device = is_host_memory(y.device()) ? x.device() : y.device();
-  copy_bytes(device, y.raw_data(), x.raw_data(), y.bytes(), is_host_memory(y.device()));
+  copy_bytes(y.device(), y.raw_data(), x.device(), x.raw_data(), y.bytes());
 }
 
 void cast_gpu(const Tensor& x, Tensor& y) {

@@ -3,6 +3,7 @@
 #include <simclr/core/caching_allocator.h>
 #include <simclr/core/error.h>
 #include <simclr/core/runtime.h>
+#include <simclr/kernels/cuda/captured_copy.h>
 #include <simclr/kernels/cuda/problem.h>
 #include <simclr/kernels/cuda/runtime.h>
 #include <simclr/kernels/cuda/shared_memory.h>
@@ -336,8 +337,10 @@ void end_launch(const char* kernel_name, cudaStream_t stream) {
   }
 }
 
-void copy(Device device, void* to, const void* from, std::size_t bytes, bool to_host) {
-  const cudaStream_t stream = use(device);
+void copy(Device to_device, void* to, Device from_device, const void* from, std::size_t bytes) {
+  const bool to_host = is_host_memory(to_device);
+  const cudaStream_t stream = use(to_host ? from_device : to_device);
+  if (capturing(stream)) gpu::check_captured_copy(to_device, from_device);
   check(cudaMemcpyAsync(to, from, bytes, cudaMemcpyDefault, stream), "copy");
   if (to_host) wait(stream, "a copy to the host");
 }

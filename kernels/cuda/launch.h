@@ -5,6 +5,7 @@
 #include <simclr/core/context.h>
 #include <simclr/core/error.h>
 #include <simclr/core/tensor.h>
+#include <simclr/kernels/cuda/captured_copy.h>
 #include <simclr/kernels/cuda/language.h>
 
 #ifndef SIMCLR_EMU
@@ -38,7 +39,7 @@ void launch(const char* name, Device device, const LaunchShape& shape, void (*ke
 #ifdef SIMCLR_EMU
   static_cast<void>(device);
   emu::launch({name, shape.grid, dim3(shape.threads), shape.dynamic_shared},
-              [&] { kernel(static_cast<Parameters>(arguments)...); });
+              [kernel, ... values = static_cast<Parameters>(arguments)] { kernel(values...); });
 #else
   const cudaStream_t stream =
       cuda::begin_launch(name, device, reinterpret_cast<const void*>(kernel), shape.dynamic_shared);
@@ -48,13 +49,13 @@ void launch(const char* name, Device device, const LaunchShape& shape, void (*ke
 }
 
 /// Queues a copy; either side may be host memory. Waits for the copy where it ends in host memory.
-inline void copy_bytes(Device device, void* to, const void* from, std::size_t bytes, [[maybe_unused]] bool to_host) {
+inline void copy_bytes(Device to_device, void* to, Device from_device, const void* from, std::size_t bytes) {
   if (bytes == 0) return;
 #ifdef SIMCLR_EMU
-  static_cast<void>(device);
-  std::memmove(to, from, bytes);
+  if (emu::capturing()) check_captured_copy(to_device, from_device);
+  emu::queue([to, from, bytes] { std::memmove(to, from, bytes); });
 #else
-  cuda::copy(device, to, from, bytes, to_host);
+  cuda::copy(to_device, to, from_device, from, bytes);
 #endif
 }
 
@@ -63,7 +64,7 @@ inline void fill_bytes(Device device, void* to, unsigned char value, std::size_t
   if (bytes == 0) return;
 #ifdef SIMCLR_EMU
   static_cast<void>(device);
-  std::memset(to, value, bytes);
+  emu::queue([to, value, bytes] { std::memset(to, value, bytes); });
 #else
   cuda::fill(device, to, value, bytes);
 #endif

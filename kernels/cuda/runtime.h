@@ -26,7 +26,8 @@ cudaStream_t use(Device device);
 cudaStream_t begin_launch(const char* kernel_name, Device device, const void* kernel, std::size_t dynamic_shared);
 void end_launch(const char* kernel_name, cudaStream_t stream);
 
-void copy(Device device, void* to, const void* from, std::size_t bytes, bool to_host);
+/// Either side may be host memory. Throws Error for what a captured step must not copy.
+void copy(Device to_device, void* to, Device from_device, const void* from, std::size_t bytes);
 void fill(Device device, void* to, unsigned char value, std::size_t bytes);
 int multiprocessors(Device device);
 /// 90 for compute capability 9.0.

@@ -441,13 +441,14 @@ void pause() {
 }
 
 void launch(const LaunchShape& shape, const std::function<void()>& kernel) {
-  static std::mutex one_at_a_time;
-  const std::lock_guard lock(one_at_a_time);
   const std::uint64_t threads = std::uint64_t{shape.block.x} * shape.block.y * shape.block.z;
   SIMCLR_CHECK(threads >= 1 && threads <= thread_limit && shape.grid.x >= 1 && shape.grid.y >= 1 && shape.grid.z >= 1 &&
                    shape.grid.y < 65536 && shape.grid.z < 65536,
                "emu: ", shape.kernel, ": ", shape.grid.x, " x ", shape.grid.y, " x ", shape.grid.z, " blocks of ",
                threads, " threads cannot be launched");
+  if (capturing()) return queue([shape, kernel] { launch(shape, kernel); });
+  static std::mutex one_at_a_time;
+  const std::lock_guard lock(one_at_a_time);
   ++launches;
   constexpr std::byte nan_fill{0xff}, other_fill{0x3e};
   if (level == Checks::once) {

@@ -5,6 +5,7 @@
 // warp has no lockstep, shared memory starts as garbage. Faults end the launch with an Error that names the kernel.
 
 #include <simclr/core/context.h>
+#include <simclr/core/graph.h>
 
 #include <cstddef>
 #include <cstdint>
@@ -93,9 +94,18 @@ struct LaunchShape {
 };
 SIMCLR_API void launch(const LaunchShape& shape, const std::function<void()>& kernel);
 
+// Captured steps.
+
+/// Whether this thread captures a step.
+SIMCLR_API bool capturing();
+/// Runs `work`, or keeps it for the replays of the step that is captured. It must own what it needs but device memory.
+SIMCLR_API void queue(std::function<void()> work);
+SIMCLR_API std::unique_ptr<CapturedStep::Graph> capture(const std::function<void()>& step);
+
 // Memory.
 
-/// Blocks stand between guard zones and start as NaN. Every launch checks the guards of all blocks.
+/// Blocks stand between guard zones and start as NaN, those of a captured step at each replay. Every launch checks the
+/// guards of all blocks.
 SIMCLR_API std::shared_ptr<Allocator> make_allocator();
 
 }  // namespace simclr::emu

@@ -12,6 +12,11 @@ inline Tensor on_host(const Tensor& x) {
   return x.to(DType::f32).to(Device{});
 }
 
+/// The same memory, which the caller keeps alive: what a captured step holds of a tensor.
+inline Tensor memory_of(const Tensor& x) {
+  return Tensor::wrap(x.raw_data(), x.shape(), x.dtype(), x.device());
+}
+
 /// Rounds values into a tensor of the emulated device; nothing to do where `values` views it.
 inline void back_to(Tensor& y, const Tensor& values) {
   if (y.raw_data() != values.raw_data()) y.copy_from(values);

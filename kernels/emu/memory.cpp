@@ -27,9 +27,15 @@ std::size_t capacity() {
   return bytes;
 }
 
+struct Block {
+  std::size_t bytes = 0;
+  std::uint64_t graph = 0;  // the captured step that writes into it
+  bool released = false;
+};
+
 struct Blocks {
   std::mutex mutex;
-  std::map<std::byte*, std::size_t> sizes;
+  std::map<std::byte*, Block> blocks;
   MemoryStats stats;
 };
 
@@ -37,6 +43,15 @@ struct Blocks {
 Blocks& blocks() {
   static auto* all = new Blocks;
   return *all;
+}
+
+std::map<std::byte*, Block>::iterator free_block(Blocks& all, std::map<std::byte*, Block>::iterator found) {
+  const auto [block, what] = *found;
+  all.stats.reserved -= what.bytes;
+  clear_guard(block - guard_bytes);
+  clear_guard(block + what.bytes);
+  std::free(block - guard_bytes);
+  return all.blocks.erase(found);
 }
 
 class GuardedAllocator final : public Allocator {
@@ -56,9 +71,11 @@ class GuardedAllocator final : public Allocator {
     std::memset(block, 0xff, bytes);  // NaN in every floating dtype
     set_guard(memory);
     set_guard(block + bytes);
+    const std::uint64_t graph = captured_graph();
+    if (graph != 0) queue([block, bytes] { std::memset(block, 0xff, bytes); });
     Blocks& all = blocks();
     const std::lock_guard lock(all.mutex);
-    all.sizes.emplace(block, bytes);
+    all.blocks.emplace(block, Block{.bytes = bytes, .graph = graph});
     all.stats.in_use += bytes;
     all.stats.reserved += bytes;
     all.stats.peak = std::max(all.stats.peak, all.stats.in_use);
@@ -69,12 +86,13 @@ class GuardedAllocator final : public Allocator {
     auto* block = static_cast<std::byte*>(address);
     Blocks& all = blocks();
     const std::lock_guard lock(all.mutex);
-    all.sizes.erase(block);
     all.stats.in_use -= bytes;
-    all.stats.reserved -= bytes;
-    clear_guard(block - guard_bytes);
-    clear_guard(block + bytes);
-    std::free(block - guard_bytes);
+    const auto found = all.blocks.find(block);
+    if (found->second.graph != 0) {
+      found->second.released = true;
+      return;
+    }
+    free_block(all, found);
   }
 
   MemoryStats stats() const override {
@@ -96,6 +114,16 @@ class GuardedAllocator final : public Allocator {
 
 std::shared_ptr<Allocator> make_allocator() {
   return std::make_shared<GuardedAllocator>();
+}
+
+void end_graph(std::uint64_t graph) noexcept {
+  Blocks& all = blocks();
+  const std::lock_guard lock(all.mutex);
+  for (auto at = all.blocks.begin(); at != all.blocks.end();) {
+    const bool own = at->second.graph == graph;
+    if (own) at->second.graph = 0;
+    at = own && at->second.released ? free_block(all, at) : std::next(at);
+  }
 }
 
 void clear_guard([[maybe_unused]] std::byte* zone, [[maybe_unused]] std::size_t bytes) {
@@ -125,7 +153,8 @@ std::string damaged_block() {
   Blocks& all = blocks();
   const std::lock_guard lock(all.mutex);
   std::string message;
-  for (const auto& [block, bytes] : all.sizes) {
+  for (const auto& [block, what] : all.blocks) {
+    const std::size_t bytes = what.bytes;
     for (std::byte* zone : {block - guard_bytes, block + bytes}) {
       const std::ptrdiff_t at = broken_guard(zone);
       if (at < 0) continue;
@@ -142,7 +171,7 @@ std::string damaged_block() {
 Snapshot::Snapshot() {
   Blocks& all = blocks();
   const std::lock_guard lock(all.mutex);
-  for (const auto& [block, bytes] : all.sizes) copies_.push_back({block, {block, block + bytes}});
+  for (const auto& [block, what] : all.blocks) copies_.push_back({block, {block, block + what.bytes}});
 }
 
 void Snapshot::restore() const {

@@ -21,6 +21,12 @@ void clear_guard(std::byte* zone, std::size_t bytes = guard_bytes);
 /// One line about the first block whose guards a kernel wrote to, and the guards mended; empty where there is none.
 std::string damaged_block();
 
+/// The step that this thread captures; 0 where it captures none.
+std::uint64_t captured_graph();
+/// What was allocated during its capture is memory like any other from now on. Before, a released block stays: replays
+/// write into it.
+void end_graph(std::uint64_t graph) noexcept;
+
 /// The contents of all blocks of the emulated device.
 class Snapshot {
  public:

@@ -39,7 +39,9 @@ DEVICE_TEST_CASE("a captured step reads what device memory holds at each replay"
   Tensor total = Tensor::zeros({}, DType::f32, test::device());
   const auto step = [&] { total.copy_from(kernels::sum(kernels::scale(x, 0.5))); };
   step();
+  x.fill(3);
   CapturedStep captured(test::device(), step);
+  CHECK(total.item() == 50);  // nothing ran
   for (const double value : {2.0, -4.0}) {
     x.fill(value);
     captured.replay();
@@ -71,11 +73,52 @@ DEVICE_TEST_CASE("an upload brings the values that there were when it started") 
 }
 
 DEVICE_TEST_CASE("a captured step that waits for the device is refused, and the device goes on") {
-  if (test::device().type != DeviceType::cuda) return;
   const Tensor x = Tensor::full({4}, 1.0, DType::f32, test::device());
   CHECK_THAT(test::message_of([&] { CapturedStep(test::device(), [&] { kernels::sum(x).item(); }); }),
              Contains("which a captured step must not"));
+  CHECK_THAT(
+      test::message_of([&] { CapturedStep(test::device(), [&] { Context::of(test::device()).synchronize(); }); }),
+      Contains("which a captured step must not"));
   CHECK(kernels::sum(x).item() == 4);
+}
+
+DEVICE_TEST_CASE("a captured step that copies from the host is refused, and the device goes on") {
+  Tensor x = Tensor::full({4}, 1.0, DType::f32, test::device());
+  for (const DType dtype : {DType::f32, DType::f64}) {  // f64 is converted first
+    const Tensor host = Tensor::full({4}, 2.0, dtype);
+    const auto step = [&] { x.copy_from(host); };
+    const std::string message = test::message_of([&] { CapturedStep(test::device(), step); });
+    CHECK_THAT(message, Contains("must not read host memory") && Contains("before the capture"));
+  }
+  const std::vector<std::int32_t> labels = {1, 2};
+  const auto step = [&] { Tensor::from(labels, {2}).to(test::device()); };
+  CHECK_THAT(test::message_of([&] { CapturedStep(test::device(), step); }), Contains("must not read host memory"));
+  CHECK(kernels::sum(x).item() == 4);  // neither when captured nor later
+
+  CapturedStep captured(test::device(), [&] { x.copy_from(kernels::scale(x, 3.0)); });
+  x.copy_from(Tensor::full({4}, 2.0));  // beside a capture the host is free to
+  captured.replay();
+  CHECK(kernels::sum(x).item() == 24);
+}
+
+DEVICE_TEST_CASE("a captured step keeps what it allocated until it goes, and its results outlive it") {
+  const Tensor x = Tensor::full({100}, 1.0, DType::f32, test::device());
+  Tensor total;
+  const auto step = [&] { total = kernels::sum(kernels::scale(x, 2.0)); };
+  step();
+  Allocator& allocator = Context::of(test::device()).allocator();
+  const std::size_t in_use = allocator.stats().in_use;
+  {
+    CapturedStep captured(test::device(), step);
+    std::vector<Tensor> others;
+    for (int i = 0; i < 10; ++i) others.push_back(Tensor::full({100}, i, DType::f32, test::device()));
+    captured.replay();
+    CHECK(total.item() == 200);
+    for (int i = 0; i < 10; ++i) CHECK(kernels::sum(others[static_cast<std::size_t>(i)]).item() == 100 * i);
+  }
+  const Tensor other = Tensor::full({}, 7.0, DType::f32, test::device());
+  CHECK(total.item() == 200);
+  CHECK(allocator.stats().in_use <= in_use + other.bytes() + 256);
 }
 
 // Ends the process's use of the GPU, so it is a test of its own.
