@@ -21,8 +21,8 @@ struct RuntimeKernels {
   void (*synchronize)(const Context& context);
   /// Captures what `step` queues. Null: this device has no graphs.
   std::unique_ptr<CapturedStep::Graph> (*capture)(Context& context, const std::function<void()>& step);
-  /// Starts a copy from host memory, which may change when the call returns. Null: this device has no copy stream.
-  std::unique_ptr<Upload::Transfer> (*upload)(Context& context, const void* from, void* to, std::size_t bytes);
+  /// What copies host memory to a block of the device's. Null: this device has no stream for it.
+  std::unique_ptr<Upload::Transfer> (*upload)(Context& context, void* to, std::size_t bytes);
 };
 
 SIMCLR_API extern const Slot<RuntimeKernels> runtime_slot;

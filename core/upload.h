@@ -6,37 +6,54 @@
 
 namespace simclr {
 
-/// A copy from the host to a device that runs beside the device's work: on CUDA through pinned memory, in a stream of
-/// its own. Start the next batch's before the current batch's step is queued:
+/// Copies from the host to a device that run beside the device's work: on CUDA from pinned memory, in a stream of their
+/// own, into one of two tensors in turn. So the next batch travels while the steps on this one are still queued:
 ///
-///   Upload next(values, device);      // returns at once; `values` may change afterwards
-///   ... queue a step ...
-///   step_input.copy_from(next.wait());
+///   Upload upload(device);
+///   upload.start(first);
+///   while (...) {
+///     upload.finish(step_input);
+///     ... queue a step that reads step_input ...
+///     upload.start(next);             // returns at once; `next` may change afterwards
+///   }
 ///
-/// Where a device has no such stream, the values are copied at once.
+/// The host waits only where it is two batches ahead of the copies. Where a device has no such stream, the values are
+/// copied at once.
 class SIMCLR_API Upload {
  public:
-  /// Starts the copy of `values`, a CPU tensor.
-  Upload(const Tensor& values, Device device);
+  explicit Upload(Device device);
+  /// Gives up what is under way; the host does not wait for it.
   ~Upload();
   Upload(Upload&&) noexcept;
   Upload& operator=(Upload&&) noexcept;
 
-  /// The values on the device: work that is queued from now on runs after their arrival. The host does not wait.
-  const Tensor& wait();
+  /// Starts the copy of `values`, a CPU tensor. Throws Error where two are under way.
+  void start(const Tensor& values);
+  /// Writes the values that were started first to `to`, a tensor of their shape on the device. Work that is queued from
+  /// now on sees them. Throws Error where none are under way.
+  void finish(Tensor& to);
+  /// How many were started and not finished: 0 to 2.
+  int under_way() const;
 
   class Transfer;  // a device's own
 
  private:
-  Tensor values_;
-  std::unique_ptr<Transfer> transfer_;
+  struct State;
+  std::unique_ptr<State> state_;
 };
 
-/// What a device with a copy stream implements. Its end waits for the copy.
+/// What a device with a copy stream implements, for one block of its memory (kernels/cuda/streams.h). Its end does not
+/// wait; work that is queued afterwards may use the block.
 class Upload::Transfer {
  public:
   virtual ~Transfer() = default;
-  virtual void wait() = 0;
+  /// Starts the copy of host memory to the block, which may change when the call returns; it runs after the last
+  /// read().
+  virtual void start(const void* from) = 0;
+  /// Work that is queued from now on runs after the copy.
+  virtual void arrive() = 0;
+  /// Work that was queued until now has read the block.
+  virtual void read() = 0;
 };
 
 }  // namespace simclr

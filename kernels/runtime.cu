@@ -4,94 +4,22 @@
 #include <simclr/core/error.h>
 #include <simclr/core/runtime.h>
 #include <simclr/kernels/cuda/captured_copy.h>
+#include <simclr/kernels/cuda/memory.h>
 #include <simclr/kernels/cuda/problem.h>
 #include <simclr/kernels/cuda/runtime.h>
 #include <simclr/kernels/cuda/shared_memory.h>
+#include <simclr/kernels/cuda/staged_transfer.h>
 
 #include <nvtx3/nvToolsExt.h>
 
 #include <cstdlib>
-#include <cstring>
 #include <mutex>
+#include <utility>
 #include <vector>
 
 namespace simclr {
 namespace cuda {
 namespace {
-
-std::string size_text(std::size_t bytes) {
-  char text[32];
-  std::snprintf(text, sizeof text, "%.1f GiB", static_cast<double>(bytes) / (1 << 30));
-  return text;
-}
-
-/// While one lives, this thread may allocate though it captures: the new block is the graph's own.
-class AllocationScope {
- public:
-  AllocationScope() { cudaThreadExchangeStreamCaptureMode(&mode_); }
-  ~AllocationScope() { cudaThreadExchangeStreamCaptureMode(&mode_); }
-  AllocationScope(const AllocationScope&) = delete;
-  AllocationScope& operator=(const AllocationScope&) = delete;
-
- private:
-  cudaStreamCaptureMode mode_ = cudaStreamCaptureModeRelaxed;
-};
-
-class DeviceMemory final : public MemorySource {
- public:
-  explicit DeviceMemory(int device) : device_(device) {}
-
-  void* take(std::size_t bytes) override {
-    const AllocationScope scope;
-    check(cudaSetDevice(device_), "cudaSetDevice");
-    void* block = nullptr;
-    const cudaError_t status = cudaMalloc(&block, bytes);
-    if (status == cudaErrorMemoryAllocation) {
-      cudaGetLastError();  // or the next launch would report it
-      return nullptr;
-    }
-    check(status, "cudaMalloc");
-    return block;
-  }
-
-  void give_back(void* block) noexcept override {
-    const AllocationScope scope;
-    cudaSetDevice(device_);
-    cudaFree(block);
-  }
-
-  std::string describe() const override {
-    std::size_t free = 0, total = 0;
-    cudaSetDevice(device_);
-    cudaMemGetInfo(&free, &total);
-    return "on cuda:" + std::to_string(device_) + " (" + size_text(free) + " free of " + size_text(total) + ")";
-  }
-
- private:
-  int device_;
-};
-
-/// Host memory that the device can read by itself.
-class PinnedMemory final : public MemorySource {
- public:
-  void* take(std::size_t bytes) override {
-    const AllocationScope scope;
-    void* block = nullptr;
-    if (cudaHostAlloc(&block, bytes, cudaHostAllocPortable) == cudaSuccess) return block;
-    cudaGetLastError();
-    return nullptr;
-  }
-  void give_back(void* block) noexcept override {
-    const AllocationScope scope;
-    cudaFreeHost(block);
-  }
-  std::string describe() const override { return "in pinned host memory"; }
-};
-
-CachingAllocator& pinned_memory() {
-  static auto* const memory = new CachingAllocator(std::make_unique<PinnedMemory>());
-  return *memory;
-}
 
 /// One device's streams, memory and handles.
 struct DeviceState {
@@ -225,46 +153,70 @@ std::unique_ptr<CapturedStep::Graph> capture(Context& context, const std::functi
   return std::make_unique<CudaGraph>(context.device(), step);
 }
 
-/// A copy in the copy stream, from a pinned block that it keeps until the copy is done.
-class CudaUpload final : public Upload::Transfer {
+/// An event of a device's, without times.
+class Event {
  public:
-  CudaUpload(Device device, const void* from, void* to, std::size_t bytes) : state_(state_of(device)), bytes_(bytes) {
-    const cudaStream_t stream = use(device);
-    SIMCLR_CHECK(!capturing(stream), "upload: a captured step cannot start one");
-    pinned_ = pinned_memory().allocate(bytes);
-    try {
-      check(cudaEventCreateWithFlags(&event_, cudaEventDisableTiming), "cudaEventCreate");
-      std::memcpy(pinned_, from, bytes);
-      // Work that is queued already may still use the memory that `to` is now.
-      check(cudaEventRecord(event_, stream), "cudaEventRecord");
-      check(cudaStreamWaitEvent(state_.copy_stream, event_, 0), "cudaStreamWaitEvent");
-      check(cudaMemcpyAsync(to, pinned_, bytes, cudaMemcpyHostToDevice, state_.copy_stream), "upload");
-      check(cudaEventRecord(event_, state_.copy_stream), "cudaEventRecord");
-    } catch (...) {
-      release();
-      throw;
-    }
+  explicit Event(Device device) {
+    use(device);
+    check(cudaEventCreateWithFlags(&event_, cudaEventDisableTiming), "cudaEventCreate");
   }
-
-  ~CudaUpload() override { release(); }
-
-  void wait() override { check(cudaStreamWaitEvent(state_.stream, event_, 0), "cudaStreamWaitEvent"); }
+  Event(Event&& other) noexcept : event_(std::exchange(other.event_, nullptr)) {}
+  Event& operator=(Event&& other) noexcept {
+    std::swap(event_, other.event_);
+    return *this;
+  }
+  ~Event() {
+    if (event_ != nullptr) cudaEventDestroy(event_);
+  }
+  operator cudaEvent_t() const { return event_; }
 
  private:
-  void release() noexcept {
-    cudaStreamSynchronize(state_.copy_stream);  // done long ago, where a step lies between start and end
-    if (event_ != nullptr) cudaEventDestroy(event_);
-    pinned_memory().release(pinned_, bytes_);
-  }
-
-  DeviceState& state_;
-  std::size_t bytes_;
-  void* pinned_ = nullptr;
   cudaEvent_t event_ = nullptr;
 };
 
-std::unique_ptr<Upload::Transfer> upload(Context& context, const void* from, void* to, std::size_t bytes) {
-  return std::make_unique<CudaUpload>(context.device(), from, to, bytes);
+/// What kernels/cuda/streams.h asks of a runtime.
+struct Streams {
+  struct Stream {
+    Device device;
+    cudaStream_t stream;
+  };
+  using Event = cuda::Event;
+
+  Device device;  // of compute() and uploads()
+
+  static BlocksInFlight<Event>& pinned() {
+    static auto* const blocks = new BlocksInFlight<Event>;
+    return *blocks;
+  }
+
+  bool capturing() const { return cuda::capturing(state_of(device).stream); }
+  Stream compute() const { return {device, state_of(device).stream}; }
+  Stream uploads() const { return {device, state_of(device).copy_stream}; }
+  Event event(const Stream& stream) { return Event(stream.device); }
+  void record(Event& event, const Stream& stream) { check(cudaEventRecord(event, stream.stream), "cudaEventRecord"); }
+  void wait(const Stream& stream, const Event& event) {
+    check(cudaStreamWaitEvent(stream.stream, event, 0), "cudaStreamWaitEvent");
+  }
+  void host_wait(const Event& event) { check(cudaEventSynchronize(event), "cudaEventSynchronize"); }
+  void copy(const Stream& stream, void* to, const void* from, std::size_t bytes) {
+    check(cudaMemcpyAsync(to, from, bytes, cudaMemcpyDefault, stream.stream), "copy");
+  }
+  void* take_pinned(std::size_t bytes) {
+    const auto passed = [](const Event& event) {
+      if (cudaEventQuery(event) == cudaSuccess) return true;
+      cudaGetLastError();  // or the next launch would report that it is not ready
+      return false;
+    };
+    pinned().collect(passed, [](void* block, std::size_t size) { pinned_memory().release(block, size); });
+    return pinned_memory().allocate(bytes);
+  }
+  void keep_pinned(void* block, std::size_t bytes, Event event) noexcept {
+    pinned().keep(block, bytes, std::move(event));
+  }
+};
+
+std::unique_ptr<Upload::Transfer> upload(Context& context, void* to, std::size_t bytes) {
+  return std::make_unique<StagedTransfer<Streams>>(Streams{context.device()}, to, bytes);
 }
 
 bool synchronous() {
@@ -340,7 +292,14 @@ void end_launch(const char* kernel_name, cudaStream_t stream) {
 void copy(Device to_device, void* to, Device from_device, const void* from, std::size_t bytes) {
   const bool to_host = is_host_memory(to_device);
   const cudaStream_t stream = use(to_host ? from_device : to_device);
-  if (capturing(stream)) gpu::check_captured_copy(to_device, from_device);
+  const bool between = to_device != from_device && to_device.type == from_device.type;
+  if (capturing(stream) || (between && capturing(state_of(from_device).stream))) {
+    gpu::check_captured_copy(to_device, from_device);
+  }
+  if (between) {
+    Streams streams{to_device};
+    return copy_between(streams, streams.compute(), to, Streams{from_device}.compute(), from, bytes);
+  }
   check(cudaMemcpyAsync(to, from, bytes, cudaMemcpyDefault, stream), "copy");
   if (to_host) wait(stream, "a copy to the host");
 }

@@ -17,14 +17,14 @@ namespace {
 class HostViews final : public ViewSource {
  public:
   HostViews(data::Loader loader, Device device, DType dtype)
-      : loader_(std::move(loader)), device_(device), dtype_(dtype) {}
+      : loader_(std::move(loader)), device_(device), dtype_(dtype), upload_(device) {}
 
   std::int64_t batches() const override { return loader_.batches(); }
 
   void begin(std::uint32_t epoch, std::int64_t first_batch) override {
     run_.emplace(loader_.epoch(epoch, first_batch));
     batch_.reset();
-    ahead_.reset();
+    if (upload_.under_way() > 0) upload_ = simclr::Upload(device_);
   }
 
   bool next() override {
@@ -35,11 +35,9 @@ class HostViews final : public ViewSource {
       return true;
     }
     fetch();
-    if (!ahead_) return false;
-    const Tensor& arrived = ahead_->wait();
-    if (!views_.defined()) views_ = Tensor::empty_like(arrived);
-    views_.copy_from(arrived);  // always to one place, which a captured step reads again and again
-    ahead_.reset();
+    if (upload_.under_way() == 0) return false;
+    if (!views_.defined()) views_ = Tensor::empty((*batch_)->views.shape(), dtype_, device_);
+    upload_.finish(views_);  // always to one place, which a captured step reads again and again
     return true;
   }
 
@@ -66,7 +64,7 @@ class HostViews final : public ViewSource {
 
   /// Sees to it that the next batch is under way, if there is one. Waits for the loader, not for the device.
   void fetch() {
-    if (!ahead_ && advance()) ahead_.emplace((*batch_)->views.to(dtype_), device_);
+    if (upload_.under_way() == 0 && advance()) upload_.start((*batch_)->views.to(dtype_));
   }
 
   data::Loader loader_;
@@ -74,7 +72,7 @@ class HostViews final : public ViewSource {
   DType dtype_;
   std::optional<data::Epoch> run_;
   std::optional<data::Epoch::Iterator> batch_;
-  std::optional<simclr::Upload> ahead_;
+  simclr::Upload upload_;
   Tensor views_;
 };
 

@@ -57,19 +57,76 @@ DEVICE_TEST_CASE("an upload brings the values that there were when it started") 
   for (const std::int64_t n : {1, 1003, 1 << 20}) {
     Tensor values = test::random_tensor({n}, 5, DType::f32);
     const Tensor copy = values.clone();
-    Upload upload(values, test::device());
+    Upload upload(test::device());
+    upload.start(values);
     values.fill(-1);
     Tensor there = Tensor::zeros({n}, DType::f32, test::device());
-    there.copy_from(upload.wait());
+    upload.finish(there);
     CHECK(test::same_bits(there.to(Device{}), copy));
-    Upload second(values, test::device());  // two at once; the first one's memory may be used again
-    upload = Upload(copy, test::device());
-    CHECK(test::same_bits(second.wait().to(Device{}), values));
-    CHECK(test::same_bits(upload.wait().to(Device{}), copy));
+    upload.start(values);  // two at once
+    upload.start(copy);
+    CHECK(upload.under_way() == 2);
+    upload.finish(there);
+    CHECK(test::same_bits(there.to(Device{}), values));
+    upload.finish(there);
+    CHECK(test::same_bits(there.to(Device{}), copy));
+    upload.start(values);  // given up: its memory may be used again
+    upload = Upload(test::device());
+    CHECK(upload.under_way() == 0);
   }
-  CHECK(Upload(Tensor::zeros({0, 3}), test::device()).wait().shape() == Shape{0, 3});
-  const Tensor there = Tensor::zeros({2}, DType::f32, test::device());
-  CHECK_THAT(test::message_of([&] { Upload(there, test::device()); }), Contains("values come from the CPU"));
+  Upload upload(test::device());
+  Tensor none = Tensor::zeros({0, 3}, DType::f32, test::device());
+  upload.start(Tensor::zeros({0, 3}));
+  upload.finish(none);
+}
+
+DEVICE_TEST_CASE("uploads run ahead of the steps, and each step gets its batch") {
+  Upload upload(test::device());
+  Tensor input = Tensor::zeros({3, 50}, DType::f32, test::device());
+  Tensor total = Tensor::zeros({}, DType::f32, test::device());
+  const auto step = [&] { total.copy_from(kernels::sum(kernels::scale(input, 2.0))); };
+  step();
+  CapturedStep captured(test::device(), step);
+  const auto start = [&](std::int64_t rows, int batch) {
+    Tensor values = Tensor::full({rows, 50}, batch);
+    upload.start(values);
+    values.fill(-1);
+  };
+  start(3, 0);
+  for (int batch = 0; batch < 8; ++batch) {
+    upload.finish(input);
+    captured.replay();
+    start(3, batch + 1);
+    CHECK(total.item() == 300 * batch);
+  }
+  upload.finish(input);
+  Tensor few = Tensor::zeros({1, 50}, DType::f32, test::device());  // other sizes between
+  start(1, 20);
+  start(3, 21);
+  upload.finish(few);
+  upload.finish(input);
+  CHECK(kernels::sum(few).item() == 1000);
+  captured.replay();
+  CHECK(total.item() == 300 * 21);
+}
+
+DEVICE_TEST_CASE("an upload that cannot be is refused in a line") {
+  Upload upload(test::device());
+  Tensor there = Tensor::zeros({2}, DType::f32, test::device());
+  const Tensor values = Tensor::zeros({2});
+  CHECK_THAT(test::message_of([&] { upload.start(there); }), Contains("values come from the CPU"));
+  CHECK(test::message_of([&] { upload.finish(there); }) == "upload: none is under way; call start() first");
+  upload.start(values);
+  upload.start(values);
+  CHECK(test::message_of([&] { upload.start(values); }) == "upload: two are under way; call finish() first");
+  Tensor other = Tensor::zeros({3}, DType::f32, test::device());
+  CHECK_THAT(test::message_of([&] { upload.finish(other); }), Contains("f32 [3]") && Contains("for f32 [2]"));
+  CHECK_THAT(test::message_of([&] { CapturedStep(test::device(), [&] { upload.finish(there); }); }),
+             Contains("upload: a captured step must neither start nor finish one"));
+  upload.finish(there);
+  CHECK_THAT(test::message_of([&] { CapturedStep(test::device(), [&] { upload.start(values); }); }),
+             Contains("upload: a captured step must neither start nor finish one"));
+  upload.finish(there);
 }
 
 DEVICE_TEST_CASE("a captured step that waits for the device is refused, and the device goes on") {
