@@ -7,6 +7,10 @@ namespace simclr::data {
 
 Dataset::~Dataset() = default;
 
+std::string Dataset::file(std::int64_t) const {
+  return {};
+}
+
 const char* name(Split split) {
   return split == Split::train ? "train" : "test";
 }

@@ -6,6 +6,7 @@
 #include <memory>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 /// Data sets, and what turns them into batches of views. A sample is bytes and a shape: pictures today.
@@ -23,6 +24,7 @@ struct Sample {
   Shape shape;
   std::int32_t label = -1;            // index into Dataset::classes(); -1: none
   std::shared_ptr<const void> owner;  // keeps `bytes` alive where they were decoded for this call; else null
+  std::string_view warning = {};      // of a sample that can be used, but not without a word; lives as long as `bytes`
 };
 
 /// A fixed, ordered set of samples. Every member is safe to call from several threads at once.
@@ -38,6 +40,8 @@ class SIMCLR_API Dataset {
   virtual std::int32_t label(std::int64_t i) const = 0;
   /// The names of the classes; empty for an unlabelled set.
   virtual const std::vector<std::string>& classes() const = 0;
+  /// The file that sample `i` alone is read from; empty where there is none.
+  virtual std::string file(std::int64_t i) const;
   /// One line: what it is, how many samples, from where.
   virtual std::string describe() const = 0;
 };

@@ -75,6 +75,9 @@ std::int32_t DecodedCache::label(std::int64_t i) const {
 const std::vector<std::string>& DecodedCache::classes() const {
   return samples_->classes();
 }
+std::string DecodedCache::file(std::int64_t i) const {
+  return samples_->file(i);
+}
 std::string DecodedCache::describe() const {
   return samples_->describe();
 }

@@ -18,7 +18,7 @@ constexpr std::int64_t chunk = 1024;  // samples that are decoded side by side
 struct Pictures {
   std::vector<std::uint8_t> bytes;
   std::vector<kernels::ImageRef> refs;  // one a sample; empty pictures where it could not be read
-  std::vector<std::string> failures;
+  std::vector<std::string> failures, warnings;
 };
 
 kernels::ImageRef ref_of(const Sample& sample, std::int64_t index, std::size_t offset) {
@@ -60,6 +60,7 @@ Pictures read_all(const Dataset& dataset, std::size_t most_bytes) {
         pictures.failures.push_back(failures[k]);
         continue;
       }
+      if (!samples[k]->warning.empty()) pictures.warnings.emplace_back(samples[k]->warning);
       pictures.refs[static_cast<std::size_t>(first + i)] = ref_of(*samples[k], first + i, pictures.bytes.size());
       pictures.bytes.insert(pictures.bytes.end(), samples[k]->bytes.begin(), samples[k]->bytes.end());
       SIMCLR_CHECK(most_bytes == 0 || pictures.bytes.size() <= most_bytes,
@@ -87,8 +88,9 @@ DeviceLoader::DeviceLoader(const Dataset& dataset, const kernels::AugmentPolicy&
 
   const Pictures pictures = read_all(dataset, options.most_bytes);
   skipped_ = static_cast<std::int64_t>(pictures.failures.size());
-  for (const std::string& failure : pictures.failures) {
-    const std::string message = failure + " (sample skipped)";
+  std::vector<std::string> warnings = pictures.warnings;
+  for (const std::string& failure : pictures.failures) warnings.push_back(failure + " (sample skipped)");
+  for (const std::string& message : warnings) {
     if (options.on_warning) {
       options.on_warning(message);
     } else {

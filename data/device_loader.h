@@ -19,7 +19,8 @@ struct DeviceLoaderOptions {
   std::uint64_t seed = 0;      // of the order and of the views
   DType dtype = DType::f32;    // of the views; bf16 on a GPU
   std::size_t most_bytes = 0;  // that the pictures may take on the device; 0: as many as they are
-  /// Is told of each unreadable sample, while the pictures are loaded. Default: a line to std::cerr.
+  /// Is told of each sample that cannot be read or has a warning, while the pictures are loaded. Default: a line to
+  /// std::cerr.
   std::function<void(const std::string& message)> on_warning = {};
 };
 

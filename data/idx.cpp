@@ -9,6 +9,7 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <iterator>
 #include <sstream>
 #include <utility>
 
@@ -151,15 +152,21 @@ std::unique_ptr<Dataset> read_pair(const std::string& title, const std::string& 
   return memory_dataset(std::move(data));
 }
 
+/// Of a split, in the names of files.
+std::string part_name(Split split) {
+  return split == Split::train ? "train" : "t10k";
+}
+
 /// DIR/NAME or DIR/NAME.gz, whichever is there.
-std::string find_file(const std::string& dir, const std::string& file) {
+std::string find_file(const std::string& dir, const std::string& file, const std::string& who = "idx_files") {
   namespace fs = std::filesystem;
   const std::string path = (fs::path(dir) / file).string();
   std::error_code ignored;
   for (const char* ending : {"", ".gz"}) {
     if (fs::exists(path + ending, ignored)) return path + ending;
   }
-  fail("fashion_mnist: there is no ", path, " or ", path, ".gz; install dataset-fashion-mnist or give their folder");
+  fail(who, ": there is no ", path, " or ", path, ".gz; ",
+       who == std::string("fashion_mnist") ? "install dataset-fashion-mnist or " : "", "give their folder");
 }
 
 }  // namespace
@@ -170,10 +177,23 @@ std::unique_ptr<Dataset> idx(const std::string& images, const std::string& label
   return read_pair("idx", images, labels, classes.empty() ? digits : classes);
 }
 
+std::unique_ptr<Dataset> idx_files(const std::string& dir, Split split) {
+  const std::string part = part_name(split);
+  return idx(find_file(dir, part + "-images-idx3-ubyte"), find_file(dir, part + "-labels-idx1-ubyte"));
+}
+
+bool is_fashion_mnist(const std::string& dir) {
+  constexpr std::uint8_t first_labels[] = {9, 0, 0, 3, 0, 2, 7, 2, 5, 5};
+  std::vector<std::int64_t> sizes;
+  const Bytes labels = read_idx(find_file(dir, "train-labels-idx1-ubyte"), 1, sizes);
+  return labels.size() >= std::size(first_labels) &&
+         std::equal(std::begin(first_labels), std::end(first_labels), labels.begin());
+}
+
 std::unique_ptr<Dataset> fashion_mnist(const std::string& dir, Split split) {
-  const std::string part = split == Split::train ? "train" : "t10k";
-  const std::string images = find_file(dir, part + "-images-idx3-ubyte");
-  const std::string labels = find_file(dir, part + "-labels-idx1-ubyte");
+  const std::string part = part_name(split);
+  const std::string images = find_file(dir, part + "-images-idx3-ubyte", "fashion_mnist");
+  const std::string labels = find_file(dir, part + "-labels-idx1-ubyte", "fashion_mnist");
   return read_pair(
       std::string("Fashion-MNIST ") + name(split), images, labels,
       {"T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot"});

@@ -25,4 +25,12 @@ inline constexpr const char* fashion_mnist_dir = "/usr/share/datasets/fashion-mn
 /// taken where both are there). Samples are u8 [28,28,1] of ten classes. Throws Error as idx() does.
 SIMCLR_API std::unique_ptr<Dataset> fashion_mnist(const std::string& dir, Split split);
 
+/// Whether the training labels in `dir` begin as Fashion-MNIST's do. The files of MNIST and of others have the same
+/// names.
+SIMCLR_API bool is_fashion_mnist(const std::string& dir);
+
+/// Any set of the MNIST family, by the same four names of files: its classes are the digits "0" to "9". Samples are u8
+/// [height,width,1]. Throws Error as idx() does.
+SIMCLR_API std::unique_ptr<Dataset> idx_files(const std::string& dir, Split split);
+
 }  // namespace simclr::data

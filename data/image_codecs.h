@@ -13,6 +13,9 @@ std::vector<std::uint8_t> encode_png(const Picture& picture, const std::string& 
 /// Of a JPEG with four components: the inks may be stored either way.
 inline constexpr const char* unknown_cmyk = "CMYK colours that do not say how they are stored; convert it to RGB";
 
+/// What a picture without its end marker says of itself.
+inline constexpr const char* no_end_marker = ": the picture is whole, but its end marker is missing; a damaged copy?";
+
 /// Throws Error for a picture above the limits, then takes its memory.
 void allocate(Picture& picture, std::int64_t height, std::int64_t width, int channels, const std::string& name);
 

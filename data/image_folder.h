@@ -1,6 +1,7 @@
 #pragma once
 
 #include <simclr/data/dataset.h>
+#include <simclr/data/picture_list.h>
 
 #include <memory>
 #include <string>
@@ -10,14 +11,17 @@ namespace simclr::data {
 /// A folder of pictures, each decoded when it is asked for (see image_io.h for formats and limits): samples are u8
 /// [height,width,channels] of any size with 1, 3 or 4 channels.
 ///
-/// Where sub-folders of `dir` hold pictures, each of these is a class, in order of their names; else the pictures in
-/// `dir` itself are an unlabelled set. Files count as pictures by name, .jpg, .jpeg and .png in any case, and are
-/// decoded by content. Ignored, and counted in describe(): other files, names that start with a dot, sub-folders
-/// without pictures, whatever lies deeper, and links back to `dir` or a folder above it. Pictures are ordered by class,
-/// then name.
+/// The pictures are those of list_pictures(). Where they lie in sub-folders of `dir`, each of these is a class, in
+/// order of their names, and what lies deeper belongs to the class above; else they are an unlabelled set. With
+/// `classes_at` N the first N folders of a picture's path are its class, or all where it lies less deep: with 2,
+/// a/arch/1.png is of class "a/arch"; with 0 there are no classes. Pictures are ordered by class, then by path. What is
+/// left out is counted in describe().
 ///
 /// Throws Error where there is no such folder, no picture in it, or pictures both in `dir` and in its sub-folders. A
 /// picture that cannot be decoded throws from sample().
-SIMCLR_API std::unique_ptr<Dataset> image_folder(const std::string& dir);
+SIMCLR_API std::unique_ptr<Dataset> image_folder(const std::string& dir, int classes_at = 1);
+
+/// The same of pictures that are listed already.
+SIMCLR_API std::unique_ptr<Dataset> image_folder(PictureList pictures, int classes_at = 1);
 
 }  // namespace simclr::data

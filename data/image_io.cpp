@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <cctype>
 #include <filesystem>
+#include <string_view>
 
 namespace simclr::data {
 
@@ -22,23 +23,55 @@ void allocate(Picture& picture, std::int64_t height, std::int64_t width, int cha
   picture.pixels.resize(static_cast<std::size_t>(height * width * channels));
 }
 
-Picture decode_picture(std::span<const std::uint8_t> bytes, const std::string& name) {
-  constexpr std::uint8_t jpeg[] = {0xff, 0xd8, 0xff};
-  constexpr std::uint8_t png[] = {0x89, 'P', 'N', 'G', '\r', '\n', 0x1a, '\n'};
-  const auto starts_with = [&](std::span<const std::uint8_t> magic) {
-    return bytes.size() >= magic.size() && std::equal(magic.begin(), magic.end(), bytes.begin());
-  };
-  SIMCLR_CHECK(!bytes.empty(), name, ": the file is empty");
-  if (starts_with(jpeg)) return decode_jpeg(bytes, name);
-  if (starts_with(png)) return decode_png(bytes, name);
-  fail(name, ": neither a JPEG nor a PNG picture by its content; convert it");
-}
-
-bool is_picture_name(const std::string& path) {
+std::string ending_of(const std::string& path) {
   std::string ending = std::filesystem::path(path).extension().string();
   std::transform(ending.begin(), ending.end(), ending.begin(),
                  [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
-  return ending == ".jpg" || ending == ".jpeg" || ending == ".png";
+  return ending;
+}
+
+bool is_picture_name(const std::string& path) {
+  const std::string ending = ending_of(path);
+  return ending == ".jpg" || ending == ".jpeg" || ending == ".png" || ending == ".jpe" || ending == ".jfif" ||
+         ending == ".jif";
+}
+
+std::string picture_kind(std::span<const std::uint8_t> bytes) {
+  const std::string_view text(reinterpret_cast<const char*>(bytes.data()), bytes.size());
+  const auto at = [&](std::size_t offset, std::string_view magic) {
+    return text.size() > offset && text.substr(offset).starts_with(magic);
+  };
+  using namespace std::string_view_literals;
+  if (at(0, "\xff\xd8\xff"sv)) return ".jpg";
+  if (at(0, "\x89PNG\r\n\x1a\n"sv)) return ".png";
+  if (at(0, "RIFF"sv) && at(8, "WEBP"sv)) return ".webp";
+  if (at(0, "GIF8"sv)) return ".gif";
+  if (at(0, "II*\0"sv) || at(0, "MM\0*"sv) || at(0, "II+\0"sv) || at(0, "MM\0+"sv)) return ".tif";
+  if (at(4, "ftypavif"sv) || at(4, "ftypavis"sv)) return ".avif";
+  if (at(4, "ftyphei"sv) || at(4, "ftyphev"sv) || at(4, "ftypmif1"sv) || at(4, "ftypmsf1"sv)) return ".heic";
+  if (at(4, "JXL \r\n\x87\n"sv) || at(0, "\xff\x0a"sv)) return ".jxl";
+  if (at(4, "jP  \r\n\x87\n"sv)) return ".jp2";
+  if (at(0, "8BPS"sv)) return ".psd";
+  if (at(0, "\x76\x2f\x31\x01"sv)) return ".exr";
+  if (at(0, "qoif"sv)) return ".qoi";
+  // Two letters could begin any text: so of a bitmap the size of its second header, too, and of a portable one the
+  // white space behind them.
+  if (at(0, "BM"sv) && bytes.size() > 17 && (bytes[14] == 12 || (bytes[14] >= 40 && bytes[14] <= 124)) &&
+      bytes[15] == 0 && bytes[16] == 0 && bytes[17] == 0) {
+    return ".bmp";
+  }
+  if (bytes.size() > 3 && bytes[0] == 'P' && bytes[1] >= '1' && bytes[1] <= '7' && std::isspace(bytes[2]) != 0) {
+    return ".pnm";
+  }
+  return {};
+}
+
+Picture decode_picture(std::span<const std::uint8_t> bytes, const std::string& name) {
+  SIMCLR_CHECK(!bytes.empty(), name, ": the file is empty");
+  const std::string kind = picture_kind(bytes);
+  if (kind == ".jpg") return decode_jpeg(bytes, name);
+  if (kind == ".png") return decode_png(bytes, name);
+  fail(name, ": neither a JPEG nor a PNG picture by its content", kind.empty() ? "" : " but " + kind, "; convert it");
 }
 
 std::string printable(std::string text) {
@@ -50,7 +83,9 @@ std::string printable(std::string text) {
 
 Picture read_picture(const std::string& path) {
   try {
-    return decode_picture(read_file(path, "picture", max_picture_file), path);
+    Picture picture = decode_picture(read_file(path, "picture", max_picture_file), path);
+    picture.warning = printable(std::move(picture.warning));
+    return picture;
   } catch (const Error& error) {
     throw Error(printable(error.what()));
   }

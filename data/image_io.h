@@ -12,7 +12,8 @@ namespace simclr::data {
 /// A picture in memory: u8 [height,width,channels], channels interleaved: 1 grey, 3 RGB, 4 RGB with alpha.
 struct Picture {
   std::int32_t height = 0, width = 0, channels = 0;
-  std::vector<std::uint8_t> pixels;
+  std::vector<std::uint8_t> pixels = {};
+  std::string warning = {};  // of a picture that is whole although its file is not: one line, opened by its name
 };
 
 /// The largest picture that is read: pixels a side, pixels, and bytes of its file.
@@ -24,12 +25,20 @@ inline constexpr std::int64_t max_picture_file = std::int64_t{1} << 30;
 /// becomes 3, and whatever has transparency 4. 16-bit samples keep their upper 8 bits, palettes are expanded, and
 /// grey with alpha becomes RGB with alpha; Adobe's CMYK and YCCK become RGB as if each ink took away its share of the
 /// light. Colours are taken as they are: gamma and colour profiles are ignored. The EXIF orientation is not applied.
-/// Throws Error for any other format, CMYK that has no marker of Adobe's, damaged or truncated data, and a picture
-/// above the limits (before memory is taken for it). Thread-safe.
+/// A file that ends, or goes on with something else, behind the last pixel and before its end marker gives the picture
+/// with a warning. Throws Error for any other format, CMYK that has no marker of Adobe's, damaged or truncated data,
+/// and a picture above the limits (before memory is taken for it). Thread-safe.
 SIMCLR_API Picture decode_picture(std::span<const std::uint8_t> bytes, const std::string& name);
 
-/// Whether a file counts as a picture by its name: .jpg, .jpeg or .png, in any case.
+/// Whether a file counts as a picture by its name: .jpg, .jpeg, .jpe, .jfif, .jif or .png, in any case.
 SIMCLR_API bool is_picture_name(const std::string& path);
+
+/// The ending of a file's name in lower case, ".jpg"; empty where it has none.
+SIMCLR_API std::string ending_of(const std::string& path);
+
+/// What kind of picture begins with these bytes (32 are enough), as an ending: ".jpg" and ".png", which are read,
+/// ".webp", ".gif", ".bmp", ".tif", ".heic", ".avif", ".jxl", ".jp2", ".psd", ".exr", ".qoi" or ".pnm"; empty: none.
+SIMCLR_API std::string picture_kind(std::span<const std::uint8_t> bytes);
 
 /// `text` for a terminal: control characters, as the name of somebody's file may hold, become '?'.
 SIMCLR_API std::string printable(std::string text);

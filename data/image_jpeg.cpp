@@ -23,6 +23,8 @@ struct Decoder {
   jpeg_error_mgr errors{};
   jpeg_progress_mgr progress{};
   std::jmp_buf escape;
+  bool all_rows = false;  // are decoded
+  bool ended = true;      // no: the file ends before its end marker, or goes on with something else
   char message[JMSG_LENGTH_MAX] = {};
   const char* complaint = nullptr;  // ours, where libjpeg itself has none
 
@@ -45,8 +47,9 @@ void on_message(j_common_ptr info, int level) {
   switch (info->err->msg_code) {
     case JWRN_HIT_MARKER:
     case JWRN_HUFF_BAD_CODE:
-    case JWRN_JPEG_EOF:
     case JWRN_MUST_RESYNC: give_up(info);
+    // The reader looks ahead, so this is no damage yet. Where pixels are missing, JWRN_HIT_MARKER follows.
+    case JWRN_JPEG_EOF: decoder_of(info).ended = false; return;
     default: return;
   }
 }
@@ -65,6 +68,27 @@ void convert_cmyk(const JSAMPLE* cmyk, JSAMPLE* rgb, JDIMENSION width) {
   }
 }
 
+/// Of a file without an end marker whose last row was decoded: whether all pixels are its own. libjpeg complains where
+/// a scan's Huffman data are too few, but not where a scan is missing.
+bool is_whole(const jpeg_decompress_struct& info) {
+  if (info.arith_code) return false;  // such data never run out: zeros follow
+  for (int c = 0; c < info.num_components; ++c) {
+    if (info.comp_info[c].quant_table == nullptr) return false;  // no scan had this component
+    for (int k = 0; info.progressive_mode && k < DCTSIZE2; ++k) {
+      if (info.coef_bits[c][k] != 0) return false;  // bits of this coefficient were still to come
+    }
+  }
+  return true;
+}
+
+/// Without the zeros at the end, which a disk's rescue leaves in the place of lost blocks: they decode as pixels.
+std::span<const std::uint8_t> without_zeros(std::span<const std::uint8_t> bytes) {
+  std::size_t size = bytes.size();
+  while (size > 0 && bytes[size - 1] == 0) --size;
+  if (size > 0 && size < bytes.size() && bytes[size - 1] == 0xff) ++size;  // ff 00 is a byte of data
+  return bytes.first(size);
+}
+
 /// Decodes into `picture`; false after an error. Nothing with a destructor lives in this frame, which longjmp leaves.
 bool decode(Decoder& decoder, std::span<const std::uint8_t> bytes, Picture& picture, const std::string& name) {
   jpeg_decompress_struct& info = decoder.info;
@@ -72,7 +96,10 @@ bool decode(Decoder& decoder, std::span<const std::uint8_t> bytes, Picture& pict
   info.client_data = &decoder;
   decoder.errors.error_exit = give_up;
   decoder.errors.emit_message = on_message;
-  if (setjmp(decoder.escape)) return false;
+  if (setjmp(decoder.escape)) {
+    decoder.ended = false;  // what comes behind the last row cannot spoil the picture
+    return decoder.all_rows && is_whole(info);
+  }
   jpeg_create_decompress(&info);
   decoder.progress.progress_monitor = on_progress;
   info.progress = &decoder.progress;
@@ -95,7 +122,12 @@ bool decode(Decoder& decoder, std::span<const std::uint8_t> bytes, Picture& pict
     jpeg_read_scanlines(&info, cmyk ? &inks : &row, 1);
     if (cmyk) convert_cmyk(inks, row, info.output_width);
   }
+  decoder.all_rows = true;
   jpeg_finish_decompress(&info);
+  if (!decoder.ended && !is_whole(info)) {
+    decoder.complaint = "the file is truncated";
+    return false;
+  }
   return true;
 }
 
@@ -104,9 +136,10 @@ bool decode(Decoder& decoder, std::span<const std::uint8_t> bytes, Picture& pict
 Picture decode_jpeg(std::span<const std::uint8_t> bytes, const std::string& name) {
   Decoder decoder;
   Picture picture;
-  if (!decode(decoder, bytes, picture, name)) {
+  if (!decode(decoder, without_zeros(bytes), picture, name)) {
     fail(name, ": damaged or unsupported JPEG: ", decoder.complaint ? decoder.complaint : decoder.message);
   }
+  if (!decoder.ended) picture.warning = name + no_end_marker;
   return picture;
 }
 

@@ -21,6 +21,8 @@ struct Codec {
   std::span<const std::uint8_t> input;
   std::vector<std::uint8_t> output;
   std::vector<png_bytep> rows;
+  bool whole = false;      // all rows were read
+  bool truncated = false;  // the file ended before the picture's end marker
   char message[128] = {};
 
   ~Codec() {
@@ -42,7 +44,10 @@ void on_warning(png_structp, png_const_charp) {}
 
 void read_input(png_structp png, png_bytep out, png_size_t count) {
   Codec& codec = *static_cast<Codec*>(png_get_io_ptr(png));
-  if (codec.input.size() < count) png_error(png, "the file is truncated");
+  if (codec.input.size() < count) {
+    codec.truncated = true;
+    png_error(png, "the file is truncated");
+  }
   std::memcpy(out, codec.input.data(), count);
   codec.input = codec.input.subspan(count);
 }
@@ -64,7 +69,7 @@ void point_rows(Codec& codec, const Picture& picture) {
 
 /// Decodes into `picture`; false after an error. Nothing with a destructor lives in this frame, which longjmp leaves.
 bool read(Codec& codec, Picture& picture, const std::string& name) {
-  if (setjmp(png_jmpbuf(codec.png))) return false;
+  if (setjmp(png_jmpbuf(codec.png))) return codec.whole && codec.truncated;
   png_structp png = codec.png;
   png_set_read_fn(png, &codec, read_input);
   png_set_user_limits(png, max_picture_side, max_picture_side);
@@ -90,6 +95,7 @@ bool read(Codec& codec, Picture& picture, const std::string& name) {
   }
   point_rows(codec, picture);
   png_read_image(png, codec.rows.data());
+  codec.whole = true;
   png_read_end(png, nullptr);
   return true;
 }
@@ -119,6 +125,7 @@ Picture decode_png(std::span<const std::uint8_t> bytes, const std::string& name)
   SIMCLR_CHECK(codec.info, name, ": no memory for libpng");
   Picture picture;
   SIMCLR_CHECK(read(codec, picture, name), name, ": damaged PNG: ", codec.message);
+  if (codec.truncated) picture.warning = name + no_end_marker;
   return picture;
 }
 

@@ -9,6 +9,7 @@
 #include <cstddef>
 #include <cstdlib>
 #include <cstring>
+#include <iterator>
 #include <memory>
 
 #ifdef SIMCLR_HAVE_STB
@@ -154,9 +155,11 @@ std::uint32_t big_endian(const std::uint8_t* bytes) {
   return std::uint32_t{bytes[0]} << 24 | std::uint32_t{bytes[1]} << 16 | std::uint32_t{bytes[2]} << 8 | bytes[3];
 }
 
-/// stb looks at no checksum. Throws Error for a chunk whose CRC-32 is wrong and where the last chunk is missing.
-void check_png(std::span<const std::uint8_t> bytes, const std::string& name) {
-  for (std::size_t at = 8; at + 12 <= bytes.size();) {
+/// stb looks at no checksum. Throws Error for a chunk whose CRC-32 is wrong. Returns where the last
+/// chunk begins; where it is missing: where it should.
+std::size_t check_png(std::span<const std::uint8_t> bytes, const std::string& name) {
+  std::size_t at = 8;
+  while (at + 12 <= bytes.size()) {
     const std::size_t length = big_endian(&bytes[at]);
     if (length > bytes.size() - at - 12) break;
     std::uint32_t crc = 0xffffffffu;
@@ -165,10 +168,10 @@ void check_png(std::span<const std::uint8_t> bytes, const std::string& name) {
       for (int bit = 0; bit < 8; ++bit) crc = (crc >> 1) ^ (crc & 1u ? 0xedb88320u : 0u);
     }
     SIMCLR_CHECK(~crc == big_endian(&bytes[at + 8 + length]), name, ": damaged PNG: a wrong checksum");
-    if (std::memcmp(&bytes[at + 4], "IEND", 4) == 0) return;
+    if (std::memcmp(&bytes[at + 4], "IEND", 4) == 0) break;
     at += 12 + length;
   }
-  fail(name, ": damaged PNG: the file is truncated");
+  return at;
 }
 #endif
 
@@ -196,8 +199,16 @@ Picture decode_jpeg(std::span<const std::uint8_t> bytes, const std::string& name
 #ifndef SIMCLR_HAVE_PNG
 Picture decode_png(std::span<const std::uint8_t> bytes, const std::string& name) {
 #ifdef SIMCLR_HAVE_STB
-  check_png(bytes, name);
-  return decode(bytes, name, "PNG");
+  constexpr std::uint8_t last_chunk[] = {0, 0, 0, 0, 'I', 'E', 'N', 'D', 0xae, 0x42, 0x60, 0x82};
+  const std::size_t end = check_png(bytes, name);
+  if (end + sizeof last_chunk <= bytes.size() && std::memcmp(&bytes[end], last_chunk, sizeof last_chunk) == 0) {
+    return decode(bytes, name, "PNG");
+  }
+  std::vector<std::uint8_t> mended(bytes.begin(), bytes.begin() + static_cast<std::ptrdiff_t>(end));
+  mended.insert(mended.end(), std::begin(last_chunk), std::end(last_chunk));
+  Picture picture = decode(mended, name, "PNG");  // stb complains where pixels are missing
+  picture.warning = name + no_end_marker;
+  return picture;
 #else
   no_decoder(name, "PNG");
 #endif

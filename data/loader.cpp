@@ -12,6 +12,8 @@
 #include <mutex>
 #include <numeric>
 #include <optional>
+#include <set>
+#include <string_view>
 #include <system_error>
 #include <thread>
 #include <utility>
@@ -30,6 +32,7 @@ struct LoaderState {
   std::int64_t skipped = 0;
   std::vector<std::string> messages;  // the first ten
   std::vector<std::string> warnings;  // not yet delivered
+  std::set<std::int64_t> noted;       // samples with a warning of their own
 
   std::int64_t batches() const {
     const std::int64_t size = dataset->size();
@@ -42,6 +45,12 @@ struct LoaderState {
     ++skipped;
     if (messages.size() < 10) messages.push_back(message);
     warnings.push_back(message + " (sample skipped)");
+  }
+
+  /// Of a sample that is used all the same.
+  void note(std::int64_t index, std::string_view message) {
+    const std::lock_guard lock(mutex);
+    if (noted.insert(index).second) warnings.emplace_back(message);
   }
 
   /// While at most half is unreadable, a search through all of it ends.
@@ -200,7 +209,9 @@ class EpochRun {
   std::optional<Sample> try_sample(std::int64_t index) const {
     if (!state_->unreadable[static_cast<std::size_t>(index)]) {
       try {
-        return state_->dataset->sample(index);
+        Sample sample = state_->dataset->sample(index);
+        if (!sample.warning.empty()) state_->note(index, sample.warning);
+        return sample;
       } catch (const Error& error) {
         state_->mark_unreadable(index, error.what());
       }

@@ -41,7 +41,8 @@ struct LoaderOptions {
   /// many as compute threads, where the step leaves the host's cores idle, as on a GPU.
   int workers = 0;
   int prefetch = 2;  // batches made ahead, at least 1; each costs its views' memory
-  /// Is told of each unreadable sample once, in the thread that takes the batches. Default: a line to std::cerr.
+  /// Is told of each sample that cannot be read or has a warning once, in the thread that takes the batches. Default: a
+  /// line to std::cerr.
   std::function<void(const std::string& message)> on_warning = {};
 };
 

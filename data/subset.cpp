@@ -20,6 +20,7 @@ class Subset final : public Dataset {
   Sample sample(std::int64_t i) const override { return whole_->sample(index(i)); }
   std::int32_t label(std::int64_t i) const override { return whole_->label(index(i)); }
   const std::vector<std::string>& classes() const override { return whole_->classes(); }
+  std::string file(std::int64_t i) const override { return whole_->file(index(i)); }
   std::string describe() const override { return std::to_string(size()) + " samples of " + whole_->describe(); }
 
  private:

@@ -38,6 +38,7 @@ void embed(Options o) {
   write_embedding(o.out, embedding);
   progress.message("features of " + counted(std::ssize(embedding.files), "picture") + ", " +
                    std::to_string(embedding.features.dim(1)) + " each, in " + o.out);
+  if (!embedding.left_out.empty()) progress.message("left out: " + embedding.left_out);
   if (embedding.unreadable > 0) {
     progress.message(counted(embedding.unreadable, "picture") + " could not be read: left out");
   }

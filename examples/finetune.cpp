@@ -27,6 +27,7 @@ using Clock = std::chrono::steady_clock;
 struct Options {
   std::string weights, out;
   std::string dataset = "auto", data_dir;
+  int classes_at = 1;
   std::vector<double> percents = {1, 10, 100};
   bool from_scratch = false, overwrite = false;
   int epochs = 0;  // 0: as epochs_for() says
@@ -41,7 +42,7 @@ bool parse_options(int argc, char** argv, Options& o) {
   CLI::App app("Trains a pre-trained encoder with a linear classifier on few or all labels of a data set.", "finetune");
   app.option_defaults()->always_capture_default();
   app.add_option("weights", o.weights, "A run's folder, a checkpoint or a weights file")->required();
-  add_dataset_options(app, o.dataset, o.data_dir, "what the weights were trained on");
+  add_dataset_options(app, o.dataset, o.data_dir, o.classes_at, "what the weights were trained on");
   app.add_option("--labels", o.percents, "Percents of each class's labels, parted by commas")->delimiter(',');
   app.add_flag("--from-scratch", o.from_scratch, "Train the same network from random weights, too, to compare");
   app.add_option("--epochs", o.epochs, "0: 100 / sqrt(percent): 100 with 1 % of the labels, 10 with all");
@@ -242,8 +243,8 @@ void run(Options o) {
   SIMCLR_CHECK(o.crop_min > 0 && o.crop_min <= 1, "--crop-min ", o.crop_min, ": must be above 0 and at most 1");
   const simclr::Device device = open_device(o.compute);
   const EncoderFile file = open_encoder(o.weights);
-  prefer_data_set_of(file.config, o.dataset, o.data_dir);
-  Datasets sets = open_labelled(o.dataset, o.data_dir);
+  prefer_data_set_of(file.config, o.dataset, o.data_dir, o.classes_at);
+  Datasets sets = open_labelled(o.dataset, o.data_dir, o.classes_at);
   cache_decoded(sets, -1, "");
   Progress progress;
   sets.test = readable_part(sets.test, [&progress](const std::string& message) { progress.warn(message); });
@@ -256,6 +257,7 @@ void run(Options o) {
   folder.write("config.json", to_json(o, file, sets));
   if (!sets.note.empty()) std::printf("%s\n", sets.note.c_str());
   std::printf("%s\n%s\nfiles in %s\n", file.describe().c_str(), sets.train->describe().c_str(), folder.path().c_str());
+  for (const std::string& warning : sets.warnings) progress.warn(warning);
   const Session session{o, file, sets, device, folder, progress};
 
   std::string table =

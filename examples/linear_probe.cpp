@@ -18,6 +18,7 @@ namespace {
 struct Options {
   std::string weights, json;
   std::string dataset = "auto", data_dir;
+  int classes_at = 1;
   std::vector<double> percents = {1, 10, 100};
   int epochs = 100;
   int k = 200;
@@ -30,7 +31,7 @@ bool parse_options(int argc, char** argv, Options& o) {
                "linear_probe");
   app.option_defaults()->always_capture_default();
   app.add_option("weights", o.weights, "A run's folder, a checkpoint or a weights file")->required();
-  add_dataset_options(app, o.dataset, o.data_dir, "what the weights were trained on");
+  add_dataset_options(app, o.dataset, o.data_dir, o.classes_at, "what the weights were trained on");
   app.add_option("--labels", o.percents, "Percents of each class's labels, parted by commas")->delimiter(',');
   app.add_option("--epochs", o.epochs, "Of the linear probe");
   app.add_option("--knn-k", o.k, "Neighbours that vote, at most as many as a class has labels");
@@ -60,13 +61,14 @@ void run(Options o) {
   SIMCLR_CHECK(o.epochs >= 1 && o.k >= 1, "--epochs ", o.epochs, ", --knn-k ", o.k, ": both must be at least 1");
   const simclr::Device device = open_device(o.compute);
   const EncoderFile file = open_encoder(o.weights);
-  prefer_data_set_of(file.config, o.dataset, o.data_dir);
-  const Datasets sets = open_labelled(o.dataset, o.data_dir);
+  prefer_data_set_of(file.config, o.dataset, o.data_dir, o.classes_at);
+  const Datasets sets = open_labelled(o.dataset, o.data_dir, o.classes_at);
   if (!sets.note.empty()) std::printf("%s\n", sets.note.c_str());
   std::printf("%s\n%s\n", file.describe().c_str(), sets.train->describe().c_str());
   file.encoder->to(device);
 
   Progress progress;
+  for (const std::string& warning : sets.warnings) progress.warn(warning);
   EvaluationOptions options;
   options.batch_size = o.compute.batch_size;
   options.workers = o.compute.workers;

@@ -75,6 +75,7 @@ void find_nearest(Options o) {
   std::stable_sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) { return cosine[a] > cosine[b]; });
   order.resize(std::min(order.size(), static_cast<std::size_t>(o.k)));
   for (const std::size_t i : order) check_there(o, embedding.files[i]);
+  if (!embedding.left_out.empty()) progress.message("left out: " + embedding.left_out);
   progress.message("cosine  file");
   std::vector<std::string> drawn = {o.picture};
   for (const std::size_t i : order) {

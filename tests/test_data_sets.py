@@ -30,6 +30,15 @@ class DataSets(Base):
         self.assertEqual(config["optimizer"], "lars")
         self.assertEqual(load_safetensors(self.out / "model.safetensors")[1]["encoder.conv1.weight"][1].count(1), 1)
 
+    def test_files_of_mnist(self):
+        """They have the names of Fashion-MNIST's: their classes are the digits."""
+        folder = write_fashion_mnist(self.folder / "mnist", begins=())
+        output = self.train(kind="auto", data=folder)
+        self.assertIn("auto: idx files found in ", output)
+        self.assertIn("40 pictures [28,28,1], 10 classes", output)
+        self.assertRegex(output, r"\n  7 +\d+\.\d\d")
+        self.assertNotIn("Sneaker", output)
+
     def test_labelled_folder_with_a_corrupt_picture(self):
         folder = self.folder / "labelled"
         for label, name in enumerate(("cats", "dogs", "owls")):
@@ -109,13 +118,15 @@ class AutomaticDataSet(Base):
         for name, count in (("train.bin", 40), ("test.bin", 12)):
             (cifar100 / name).write_bytes(records(count, 2, name))
         for kind, folder in (("cifar10", self.cifar10), ("cifar100", cifar100.parent),
-                             ("fashion-mnist", write_fashion_mnist(self.folder / "fashion"))):
+                             ("fashion-mnist", write_fashion_mnist(self.folder / "fashion")),
+                             ("idx", write_fashion_mnist(self.folder / "digits", begins=(5, 0, 4, 1, 9)))):
             with self.subTest(kind=kind):
                 self.train("--no-evaluation", "--overwrite", data=folder, kind="auto")
                 self.assertEqual(json.loads((self.out / "config.json").read_text())["dataset"], kind)
         self.out = self.folder / "refused"
         pictures = write_pictures(self.folder / "photos" / "cats", 2).parent
         self.refused(data=pictures, kind="auto", words=(f"--data {pictures}: ", "--dataset folder"))
+        self.refused(data=pictures / "cats" / "00.png", kind="auto", words=("00.png: is not a folder but a file",))
         self.refused(data=self.folder / "nowhere", kind="auto", words=("nowhere: no such folder",))
 
 

@@ -56,7 +56,7 @@ class Mixed(Base):
         done = self.run_on(self.pictures, "folder", "--epochs", "2", "--knn-every", "1", "--batch-size", "7")
         self.assertEqual(done.returncode, 0, done.stderr)
         self.assertIn(f"{self.good + self.bad} pictures in {self.pictures}, unlabelled "
-                      "(ignored: 2 other files and folders)\n", done.stdout)
+                      "(left out: 1 .txt file)\n", done.stdout)
         self.assertIn("samples could not be read, and others were taken instead", done.stdout)
         warnings = done.stderr.splitlines()
         self.assertEqual(len(warnings), self.bad, warnings)

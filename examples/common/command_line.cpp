@@ -82,13 +82,18 @@ CLI::Option* add_seed_option(CLI::App& app, std::uint64_t& seed, const std::stri
   return app.add_option("--seed", seed, help)->check(CLI::Validator(check, ""));
 }
 
-void add_dataset_options(CLI::App& app, std::string& dataset, std::string& dir, const std::string& without_data) {
+void add_dataset_options(CLI::App& app, std::string& dataset, std::string& dir, int& classes_at,
+                         const std::string& without_data) {
   const char* group = "Data";
-  app.add_option("--dataset", dataset,
-                 "auto, cifar10, cifar100, fashion-mnist or folder. auto takes what is found in --data; without it " +
-                     without_data)
+  app.add_option(
+         "--dataset", dataset,
+         "auto, cifar10, cifar100, fashion-mnist, idx or folder. auto takes what is found in --data; without it " +
+             without_data)
       ->group(group);
   app.add_option("--data", dir, "Where the data set lies. Unset: data-cache, where scripts/download puts it")
+      ->group(group);
+  app.add_option("--classes-at", classes_at,
+                 "Of a folder: how many folders of a picture's path name its class; 0: no classes")
       ->group(group);
 }
 

@@ -29,8 +29,9 @@ void add_compute_options(CLI::App& app, ComputeOptions& options);
 /// --seed: 0 to 2^64-1. The parser alone would take -1 for the last of these.
 CLI::Option* add_seed_option(CLI::App& app, std::uint64_t& seed, const std::string& help);
 
-/// --dataset and --data, as open_datasets() takes them. `without_data`: what `auto` takes where --data is not given.
-void add_dataset_options(CLI::App& app, std::string& dataset, std::string& dir,
+/// --dataset, --data and --classes-at, as open_datasets() takes them. `without_data`: what `auto` takes where --data is
+/// not given.
+void add_dataset_options(CLI::App& app, std::string& dataset, std::string& dir, int& classes_at,
                          const std::string& without_data = "CIFAR-10, else Fashion-MNIST");
 
 /// Applies --threads, opens --device, and settles how many workers there are. Throws simclr::Error where the device

@@ -1,5 +1,6 @@
 #include "common/datasets.h"
 
+#include "common/picture_parts.h"
 #include "common/test_part.h"
 
 #include <simclr/core/error.h>
@@ -7,11 +8,15 @@
 #include <simclr/data/free_memory.h>
 #include <simclr/data/idx.h>
 #include <simclr/data/image_folder.h>
+#include <simclr/data/image_io.h>
 
 #include <algorithm>
 #include <array>
 #include <cstdio>
 #include <filesystem>
+#include <map>
+#include <set>
+#include <utility>
 
 namespace data = simclr::data;
 namespace fs = std::filesystem;
@@ -29,12 +34,14 @@ struct KnownSet {
 constexpr KnownSet known_sets[] = {
     {"cifar10", "CIFAR-10", {"data_batch_1.bin", "cifar-10-batches-bin/data_batch_1.bin"}},
     {"cifar100", "CIFAR-100", {"train.bin", "cifar-100-binary/train.bin"}},
-    {"fashion-mnist", "Fashion-MNIST", {"train-images-idx3-ubyte.gz", "train-images-idx3-ubyte"}}};
+    {"fashion-mnist", "Fashion-MNIST", {"train-images-idx3-ubyte.gz", "train-images-idx3-ubyte"}},
+    {"idx", "idx files", {"train-images-idx3-ubyte.gz", "train-images-idx3-ubyte"}}};
 
 bool holds(const std::string& dir, const KnownSet& set) {
   std::error_code error;
   return std::any_of(set.files.begin(), set.files.end(),
-                     [&](const char* file) { return fs::exists(fs::path(dir) / file, error); });
+                     [&](const char* file) { return fs::exists(fs::path(dir) / file, error); }) &&
+         (set.kind != std::string("fashion-mnist") || data::is_fashion_mnist(dir));
 }
 
 /// A data set that is published in two parts.
@@ -58,17 +65,119 @@ Datasets fashion_mnist(const std::string& dir) {
   return published("fashion-mnist", dir, data::fashion_mnist, 28, 1);
 }
 
-Datasets folder(const std::string& dir) {
-  Datasets sets{"folder", nullptr, nullptr, 32, 3, ""};
-  const std::string train = (fs::path(dir) / "train").string(), test = (fs::path(dir) / "test").string();
-  if (fs::is_directory(train) && fs::is_directory(test)) {
-    sets.train = data::image_folder(train);
-    open_test_part(
-        sets, [&] { return data::image_folder(test); }, train, test);
-  } else {
-    sets.train = data::image_folder(dir);
-    keep_fifth(sets, dir);
+Datasets idx(const std::string& dir) {
+  return published("idx", dir, data::idx_files, 28, 1);
+}
+
+void add_line(std::string& text, const std::string& line) {
+  if (!line.empty()) text += (text.empty() ? "" : "\n") + line;
+}
+
+std::string pictures(std::int64_t count) {
+  return std::to_string(count) + (count == 1 ? " picture" : " pictures");
+}
+
+/// Where a class holds several folders of pictures they may be meant as the classes: how to say so, or nothing.
+std::string deeper_classes(const data::PictureList& list, int classes_at) {
+  if (classes_at == 0) return {};
+  std::map<std::string, std::set<std::string>> below;  // of each class
+  for (const std::string& file : list.files) {
+    std::size_t end = 0;
+    for (int depth = 0; depth < classes_at && end != std::string::npos; ++depth) end = file.find('/', end + 1);
+    if (end == std::string::npos) continue;  // it lies less deep
+    const std::size_t next = file.find('/', end + 1);
+    if (next != std::string::npos) below[file.substr(0, end)].insert(file.substr(end + 1, next - end - 1));
   }
+  const auto several =
+      std::find_if(below.begin(), below.end(), [](const auto& each) { return each.second.size() > 1; });
+  if (several == below.end()) return {};
+  const std::string name = data::printable(several->first);
+  return "what lies deeper belongs to the class above, so the " + std::to_string(several->second.size()) +
+         " folders in " + data::printable(several->first) + " are one class (to make each a class: --classes-at " +
+         std::to_string(classes_at + 1) + ")";
+}
+
+/// Opens the parts of a folder, and says in the note which are used and which are not.
+class PartsReader {
+ public:
+  PartsReader(PictureParts parts, std::string dir, int classes_at)
+      : parts_(std::move(parts)), dir_(std::move(dir)), classes_at_(classes_at) {}
+
+  Datasets read() {
+    sets_.labelled = sets_.train = open(parts_.train.front(), classes_at_);
+    add_line(sets_.note, deeper_);
+    const bool labels = sets_.labelled->classes().size() >= 2;
+    std::string line = "train: " + path(parts_.train.front().name);
+    take_unlabelled(labels, line);
+    for (PictureParts::Part& part : parts_.test) take_test(part, line);
+    for (std::size_t i = 1; i < parts_.train.size(); ++i) leave_out(parts_.train[i], "");
+    for (const PictureParts::Part& part : parts_.others) leave_out(part, "");
+    add_line(sets_.note, line);
+    for (const std::string& part : unused_) add_line(sets_.note, "not used: " + part);
+    if (parts_.test.empty()) keep_fifth(sets_, dir_);
+    return std::move(sets_);
+  }
+
+ private:
+  std::string path(const std::string& name) const { return (fs::path(dir_) / name).string(); }
+
+  std::shared_ptr<const data::Dataset> open(PictureParts::Part& part, int classes_at) {
+    for (const std::string& warning : part.pictures.warnings) sets_.warnings.push_back(warning);
+    deeper_ = deeper_classes(part.pictures, classes_at);
+    return data::image_folder(part.pictures, classes_at);
+  }
+
+  void leave_out(const PictureParts::Part& part, const std::string& why) {
+    const std::string left_out = part.pictures.left_out.text();
+    unused_.push_back(path(part.name) + " (" + pictures(std::ssize(part.pictures.files)) +
+                      (left_out.empty() ? "" : ", and " + left_out) + (why.empty() ? "" : "; " + why) + ")");
+  }
+
+  void take_unlabelled(bool labels, std::string& line) {
+    for (PictureParts::Part& part : parts_.unlabelled) {
+      if (!labels || sets_.train != sets_.labelled || part.pictures.files.empty()) {
+        leave_out(part, labels ? "" : path(parts_.train.front().name) + " has no labels either");
+        continue;
+      }
+      sets_.train = open(part, 0);
+      line = "train: " + path(part.name) + "; labels for the evaluation: " + path(parts_.train.front().name);
+    }
+  }
+
+  void take_test(PictureParts::Part& part, std::string& line) {
+    if (!sets_.test) {
+      open_test_part(
+          sets_, [&] { return open(part, classes_at_); }, path(parts_.train.front().name), path(part.name));
+      if (sets_.test) {
+        sets_.no_test.clear();
+        line += "; test: " + path(part.name);
+        return;
+      }
+    }
+    leave_out(part, "");
+  }
+
+  PictureParts parts_;
+  const std::string dir_;
+  const int classes_at_;
+  Datasets sets_{"folder", nullptr, nullptr, 32, 3, ""};
+  std::vector<std::string> unused_;
+  std::string deeper_;  // of the part that was opened last
+};
+
+Datasets folder(const std::string& dir, int classes_at) {
+  PictureParts parts = find_parts(dir);
+  if (!parts.train.empty()) return PartsReader(std::move(parts), dir, classes_at).read();
+  data::PictureList list = data::list_pictures(dir);
+  Datasets sets{"folder", nullptr, nullptr, 32, 3, ""};
+  sets.warnings = list.warnings;
+  sets.note = deeper_classes(list, classes_at);
+  sets.labelled = sets.train = data::image_folder(std::move(list), classes_at);
+  if (sets.train->classes().size() == 1 && !sets.note.empty()) {
+    const std::string only = (fs::path(dir) / sets.train->classes().front()).string();
+    sets.note = "all pictures lie in " + only + "; to take its folders for what they are, give --data " + only;
+  }
+  keep_fifth(sets, dir);
   return sets;
 }
 
@@ -77,26 +186,32 @@ void put_before(std::string& text, const std::string& line) {
   text = line + (text.empty() ? "" : "\n") + text;
 }
 
-Datasets open(const std::string& kind, const std::string& dir) {
+Datasets open_known(const std::string& kind, const std::string& dir, int classes_at) {
   const std::string place = dir.empty() ? download_folder : dir;
   if (kind == "cifar10") return cifar10(place);
   if (kind == "cifar100") return cifar100(place);
   if (kind == "fashion-mnist") return fashion_mnist(dir.empty() ? fashion_folder : dir);
-  if (kind == "folder") {
-    SIMCLR_CHECK(!dir.empty(), "--dataset folder needs --data DIR, a folder of JPEG or PNG files");
-    return folder(dir);
-  }
-  SIMCLR_CHECK(kind == "auto", "--dataset \"", kind,
-               "\" is not known; use auto, cifar10, cifar100, fashion-mnist or folder");
+  if (kind == "idx") return idx(place);
+  SIMCLR_CHECK(kind == "folder", "--dataset \"", kind,
+               "\" is not known; use auto, cifar10, cifar100, fashion-mnist, idx or folder");
+  SIMCLR_CHECK(!dir.empty(), "--dataset folder needs --data DIR, a folder of JPEG or PNG files");
+  return folder(dir, classes_at);
+}
+
+/// What lies in `dir`, or without one in the usual places.
+Datasets open_found(const std::string& dir) {
+  const std::string place = dir.empty() ? download_folder : dir;
   for (const KnownSet& set : known_sets) {
     if ((dir.empty() && set.kind != std::string("cifar10")) || !holds(place, set)) continue;
-    Datasets sets = open(set.kind, place);
+    Datasets sets = open_known(set.kind, place, 1);
     put_before(sets.note,
                "auto: " + std::string(set.name) + " found in " + place + " (to choose another set: --dataset)");
     return sets;
   }
   std::error_code error;
-  SIMCLR_CHECK(dir.empty() || fs::is_directory(dir, error), "--data ", dir, ": no such folder");
+  SIMCLR_CHECK(dir.empty() || fs::exists(dir, error), "--data ", dir, ": no such folder");
+  SIMCLR_CHECK(dir.empty() || fs::is_directory(dir, error), "--data ", dir,
+               ": is not a folder but a file; give the folder that holds it");
   SIMCLR_CHECK(dir.empty(), "--data ", dir,
                ": holds neither CIFAR-10, CIFAR-100 nor Fashion-MNIST; add --dataset folder if it holds pictures");
   SIMCLR_CHECK(fs::is_directory(fashion_folder, error), "auto: no CIFAR-10 in ", place, " and no Fashion-MNIST in ",
@@ -109,20 +224,22 @@ Datasets open(const std::string& kind, const std::string& dir) {
 
 }  // namespace
 
-Datasets open_datasets(const std::string& kind, const std::string& dir) {
-  Datasets sets = open(kind, dir);
-  sets.labelled = sets.train;
+Datasets open_datasets(const std::string& kind, const std::string& dir, int classes_at) {
+  SIMCLR_CHECK(classes_at >= 0 && classes_at <= 100, "--classes-at ", classes_at, ": must be 0 (no classes) to 100");
+  Datasets sets = kind == "auto" ? open_found(dir) : open_known(kind, dir, classes_at);
+  if (!sets.labelled) sets.labelled = sets.train;
   return sets;
 }
 
-Datasets open_labelled(const std::string& kind, const std::string& dir) {
-  Datasets sets = open_datasets(kind, dir);
+Datasets open_labelled(const std::string& kind, const std::string& dir, int classes_at) {
+  Datasets sets = open_datasets(kind, dir, classes_at);
+  sets.train = sets.labelled;
   SIMCLR_CHECK(sets.test != nullptr, "--data ", dir.empty() ? download_folder : dir, ": ", sets.no_test,
                sets.train->classes().size() < 2 ? "; put each class's pictures into a folder of their own" : "");
   return sets;
 }
 
-void prefer_data_set_of(const nlohmann::ordered_json& config, std::string& kind, std::string& dir) {
+void prefer_data_set_of(const nlohmann::ordered_json& config, std::string& kind, std::string& dir, int& classes_at) {
   if (kind != "auto" || !dir.empty() || !config.is_object()) return;
   const auto text = [&config](const char* key) {
     const auto found = config.find(key);
@@ -131,6 +248,7 @@ void prefer_data_set_of(const nlohmann::ordered_json& config, std::string& kind,
   if (text("dataset").empty()) return;
   kind = text("dataset");
   dir = text("data");
+  classes_at = config.value("classes_at", classes_at);
 }
 
 void cache_decoded(Datasets& sets, double cache_gb, const std::string& cache_dir) {

@@ -8,10 +8,12 @@
 #include <simclr/data/image_io.h>
 #include <simclr/nn/inspect.h>
 
+#include <algorithm>
 #include <filesystem>
 #include <fstream>
 #include <utility>
 
+namespace data = simclr::data;
 namespace fs = std::filesystem;
 namespace nn = simclr::nn;
 using simclr::Tensor;
@@ -36,9 +38,12 @@ constexpr const char* retrain = "the encoder diverged: use an earlier checkpoint
 }  // namespace
 
 Embedding embed_pictures(const EncoderFile& file, const std::string& dir, const EvaluationOptions& options) {
-  const auto pictures = picture_files(dir);
+  data::PictureList list = data::list_pictures(dir);
+  if (options.on_warning) std::for_each(list.warnings.begin(), list.warnings.end(), options.on_warning);
+  const std::string left_out = list.left_out.text();
+  const auto pictures = picture_files(std::move(list));
   const nn::Features features = features_of(*file.encoder, *pictures, file.preprocessing, options);
-  Embedding result{{}, features.values, pictures->size() - features.values.dim(0)};
+  Embedding result{{}, features.values, pictures->size() - features.values.dim(0), left_out};
   for (const std::int32_t label : features.labels) {
     result.files.push_back(pictures->classes()[static_cast<std::size_t>(label)]);
   }

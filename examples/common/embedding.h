@@ -12,10 +12,11 @@
 struct Embedding {
   std::vector<std::string> files;  // [N], paths from the folder
   simclr::Tensor features;         // [N,F] f32 on the CPU
-  std::int64_t unreadable = 0;     // pictures left out
+  std::int64_t unreadable = 0;     // pictures that could not be decoded
+  std::string left_out;            // what else the folder holds, in words; empty: nothing
 };
 
-/// Runs the encoder, on its own device, over all pictures in `dir` and below. Unreadable ones are reported through
+/// Runs the encoder, on its own device, over all pictures of list_pictures(dir). Unreadable ones are reported through
 /// `options` and left out; throws simclr::Error where more than half are, where there is no picture, and where a
 /// feature is NaN or Inf.
 Embedding embed_pictures(const EncoderFile& file, const std::string& dir, const EvaluationOptions& options);

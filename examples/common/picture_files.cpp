@@ -4,7 +4,6 @@
 #include <simclr/data/image_io.h>
 #include <simclr/data/views.h>
 
-#include <algorithm>
 #include <filesystem>
 #include <utility>
 
@@ -18,7 +17,8 @@ data::Sample read_sample(const std::string& path, std::int32_t label) {
   return {.bytes = picture->pixels,
           .shape = {picture->height, picture->width, picture->channels},
           .label = label,
-          .owner = picture};
+          .owner = picture,
+          .warning = picture->warning};
 }
 
 class PictureFiles final : public data::Dataset {
@@ -28,11 +28,11 @@ class PictureFiles final : public data::Dataset {
   std::int64_t size() const override { return static_cast<std::int64_t>(files_.size()); }
 
   data::Sample sample(std::int64_t i) const override {
-    const std::string& file = files_[static_cast<std::size_t>(label(i))];
-    if (file.find('\n') != std::string::npos) {  // files.txt has one path a line
-      simclr::fail(data::printable(file), ": the name holds a line break; rename the file");
+    const std::string& name = files_[static_cast<std::size_t>(label(i))];
+    if (name.find('\n') != std::string::npos) {  // files.txt has one path a line
+      simclr::fail(data::printable(name), ": the name holds a line break; rename the file");
     }
-    return read_sample((fs::path(dir_) / file).string(), label(i));
+    return read_sample(file(i), label(i));
   }
 
   std::int32_t label(std::int64_t i) const override {
@@ -41,6 +41,9 @@ class PictureFiles final : public data::Dataset {
   }
 
   const std::vector<std::string>& classes() const override { return files_; }
+  std::string file(std::int64_t i) const override {
+    return (fs::path(dir_) / files_[static_cast<std::size_t>(i)]).string();
+  }
   std::string describe() const override { return std::to_string(size()) + " pictures in " + dir_; }
 
  private:
@@ -50,23 +53,12 @@ class PictureFiles final : public data::Dataset {
 
 }  // namespace
 
-std::shared_ptr<const data::Dataset> picture_files(const std::string& dir) {
-  std::error_code error;
-  SIMCLR_CHECK(fs::is_directory(dir, error), dir, ": there is no such folder; give a folder of pictures");
-  std::vector<std::string> files;
-  fs::recursive_directory_iterator entry(dir, error), end;
-  for (; !error && entry != end; entry.increment(error)) {
-    std::error_code unknown;
-    if (entry->path().filename().string().starts_with('.')) {
-      entry.disable_recursion_pending();
-    } else if (!entry->is_directory(unknown) && data::is_picture_name(entry->path().string())) {
-      files.push_back(entry->path().lexically_relative(dir).string());
-    }
-  }
-  SIMCLR_CHECK(!error, dir, ": cannot be listed: ", error.message());
-  SIMCLR_CHECK(!files.empty(), dir, ": holds no .jpg, .jpeg or .png pictures, nor do the folders below it");
-  std::sort(files.begin(), files.end());
-  return std::make_shared<PictureFiles>(dir, std::move(files));
+std::shared_ptr<const data::Dataset> picture_files(data::PictureList pictures) {
+  const std::string left_out = pictures.left_out.text();
+  SIMCLR_CHECK(!pictures.files.empty(), data::printable(pictures.dir),
+               ": holds no .jpg, .jpeg or .png pictures, nor do the folders below it",
+               left_out.empty() ? "" : " (left out: " + left_out + ")");
+  return std::make_shared<PictureFiles>(std::move(pictures.dir), std::move(pictures.files));
 }
 
 simclr::Tensor view_of_picture(const std::string& path, const data::Augmentation& policy) {

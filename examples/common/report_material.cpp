@@ -155,12 +155,12 @@ ReportMaterial gather_report_material(nn::Module& encoder, const Datasets& sets,
                                       const MaterialOptions& options) {
   ReportMaterial material;
   material.data = sets.train->describe();
-  material.classes = sets.train->classes();
+  material.classes = sets.labelled->classes();
   material.viewed = make_views(*sets.train, policy, seed, options.viewed);
 
   const bool own = !sets.test;  // the pictures are asked among themselves
   const Described asked = describe_some(encoder, own ? sets.train : sets.test, options.map_points, policy, evaluation);
-  const Described known = own ? asked : describe_some(encoder, sets.train, options.compared, policy, evaluation);
+  const Described known = own ? asked : describe_some(encoder, sets.labelled, options.compared, policy, evaluation);
   const simclr::Tensor& features = asked.features.values;
   if (!all_finite(features) || !all_finite(known.features.values)) {
     material.notes.push_back("The features hold NaN or Inf: training diverged, so there are no maps and neighbours.");
@@ -174,7 +174,7 @@ ReportMaterial gather_report_material(nn::Module& encoder, const Datasets& sets,
     material.tsne = tsne_map(features, {.seed = seed});
   }
   material.query_pictures = kind;
-  material.compared_pictures = some_of(known.samples->size(), sets.train->size(), "training pictures");
+  material.compared_pictures = some_of(known.samples->size(), sets.labelled->size(), "training pictures");
   for (const std::int64_t row : choose_queries(asked.features.labels, options.queries)) {
     material.queries.push_back(
         {labelled_picture(asked.samples->sample(row)), nearest(asked, row, known, own ? row : -1, options.neighbours)});

@@ -37,6 +37,7 @@ class Relabelled final : public data::Dataset {
     return own < 0 ? -1 : labels_[static_cast<std::size_t>(own)];
   }
   const Names& classes() const override { return classes_; }
+  std::string file(std::int64_t i) const override { return samples_->file(i); }
   std::string describe() const override { return samples_->describe(); }
 
  private:
@@ -57,6 +58,11 @@ std::string listed(const Names& names) {
 
 void add_line(std::string& text, const std::string& line) {
   text += (text.empty() ? "" : "\n") + line;
+}
+
+/// What the evaluation learns from; while the sets are opened, the training part where nothing else is chosen.
+std::shared_ptr<const data::Dataset> labelled(const Datasets& sets) {
+  return sets.labelled ? sets.labelled : sets.train;
 }
 
 std::int32_t index_of(const Names& names, const std::string& name) {
@@ -113,7 +119,7 @@ std::string class_differences(const Names& train_classes, const Names& test_clas
 
 void take_test_part(Datasets& sets, std::shared_ptr<const data::Dataset> test, const std::string& train_name,
                     const std::string& test_name) {
-  const Names names = sets.train->classes(), test_names = test->classes();
+  const Names names = labelled(sets)->classes(), test_names = test->classes();
   const std::int64_t size = test->size();
   if (names.size() < 2) return cannot_test(sets, test_name, train_name + no_labels(names));
   if (test_names.empty()) return cannot_test(sets, test_name, "it has no labels (" + test->describe() + ")");
@@ -145,7 +151,7 @@ void open_test_part(Datasets& sets, const std::function<std::shared_ptr<const da
 }
 
 void keep_fifth(Datasets& sets, const std::string& dir) {
-  const std::shared_ptr<const data::Dataset> all = sets.train;
+  const std::shared_ptr<const data::Dataset> all = labelled(sets);
   const Names& names = all->classes();
   if (names.size() < 2) {
     sets.no_test = names.empty() ? "no labels" : "a single class";
@@ -169,7 +175,8 @@ void keep_fifth(Datasets& sets, const std::string& dir) {
            "test in " +
                dir + ")" +
                (unmeasured.empty() ? "" : "; not measured, for want of pictures to keep: " + listed(unmeasured)));
-  sets.train = data::subset(all, std::move(kept));
+  sets.labelled = data::subset(all, std::move(kept));
+  if (sets.train == all) sets.train = sets.labelled;
   sets.test = data::subset(all, std::move(held));
 }
 

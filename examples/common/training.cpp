@@ -61,9 +61,10 @@ Training make_training(const TrainingOptions& options, const std::function<void(
   t.compute = choose_compute(options);
   if (options.threads > 0) simclr::set_threads(options.threads);
   t.options.workers = workers_for(t.compute.device, options.workers);
-  t.sets = open_datasets(options.dataset, options.data_dir);
+  t.sets = open_datasets(options.dataset, options.data_dir, options.classes_at);
   t.options.dataset = t.sets.kind;  // not auto: a run that goes on or is repeated finds the same set
   if (!t.sets.note.empty()) std::printf("%s\n", t.sets.note.c_str());
+  for (const std::string& warning : t.sets.warnings) on_warning(warning);
   if (options.hold_out > 0) {
     hold_out(t.sets, options.hold_out, options.seed);
     std::printf("%s held out, to choose the best checkpoint on\n", counted(t.sets.held_out->size(), "image").c_str());

@@ -38,6 +38,7 @@ void visit(Fields& f, TrainingOptions& o) {
   f("preset", r.name);
   f("dataset", o.dataset);
   f("data", o.data_dir);
+  f("classes_at", o.classes_at);
   f("limit", o.limit);
   f("cache_gb", o.cache_gb);
   f("cache_dir", o.cache_dir);

@@ -150,7 +150,7 @@ bool parse_command_line(int argc, char** argv, TrainingOptions& o) {
   app.add_option("--config", config, "A run's config.json, to repeat it; the other options change it");
 
   const char* group = "Data";
-  add_dataset_options(app, o.dataset, o.data_dir);
+  add_dataset_options(app, o.dataset, o.data_dir, o.classes_at);
   app.add_option("--limit", o.limit, "Train on so many images, spread over the set; 0: all")->group(group);
   app.add_option("--cache-gb", o.cache_gb,
                  "Memory for a folder's decoded pictures; -1: half of what is free, 0: decode in every epoch")

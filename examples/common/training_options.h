@@ -10,6 +10,7 @@ struct TrainingOptions {
 
   std::string dataset = "auto";
   std::string data_dir;
+  int classes_at = 1;      // how many folders of a picture's path name its class; 0: no classes
   std::int64_t limit = 0;  // train on so many pictures, spread over the set; 0: all
   double cache_gb = -1;    // of a folder's decoded pictures in memory; negative: half of what is free
   std::string cache_dir;   // where those that do not fit are kept in a temporary file; empty: nowhere
