@@ -8,6 +8,7 @@ namespace simclr::data {
 
 Picture decode_jpeg(std::span<const std::uint8_t> bytes, const std::string& name);
 Picture decode_png(std::span<const std::uint8_t> bytes, const std::string& name);
+std::vector<std::uint16_t> decode_png_16_bits(std::span<const std::uint8_t> bytes, const std::string& name);
 std::vector<std::uint8_t> encode_png(const Picture& picture, const std::string& name);
 
 /// Of a JPEG with four components: the inks may be stored either way.

@@ -74,6 +74,12 @@ Picture decode_picture(std::span<const std::uint8_t> bytes, const std::string& n
   fail(name, ": neither a JPEG nor a PNG picture by its content", kind.empty() ? "" : " but " + kind, "; convert it");
 }
 
+std::vector<std::uint16_t> samples_of_16_bits(std::span<const std::uint8_t> bytes, const std::string& name) {
+  constexpr std::size_t depth = 24;  // where every PNG says how many bits a sample has
+  if (picture_kind(bytes) != ".png" || bytes.size() <= depth || bytes[depth] != 16) return {};
+  return decode_png_16_bits(bytes, name);
+}
+
 std::string printable(std::string text) {
   for (char& c : text) {
     if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f) c = '?';

@@ -40,6 +40,10 @@ SIMCLR_API std::string ending_of(const std::string& path);
 /// ".webp", ".gif", ".bmp", ".tif", ".heic", ".avif", ".jxl", ".jp2", ".psd", ".exr", ".qoi" or ".pnm"; empty: none.
 SIMCLR_API std::string picture_kind(std::span<const std::uint8_t> bytes);
 
+/// Of a 16-bit PNG all 16 bits of its samples, row by row, channels interleaved as in the file; empty for other
+/// pictures. Throws Error as decode_picture() does.
+SIMCLR_API std::vector<std::uint16_t> samples_of_16_bits(std::span<const std::uint8_t> bytes, const std::string& name);
+
 /// `text` for a terminal: control characters, as the name of somebody's file may hold, become '?'.
 SIMCLR_API std::string printable(std::string text);
 

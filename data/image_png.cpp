@@ -67,20 +67,52 @@ void point_rows(Codec& codec, const Picture& picture) {
   }
 }
 
+void open(Codec& codec, std::span<const std::uint8_t> bytes, const std::string& name) {
+  codec.input = bytes;
+  codec.png = png_create_read_struct(PNG_LIBPNG_VER_STRING, &codec, on_error, on_warning);
+  if (codec.png) codec.info = png_create_info_struct(codec.png);
+  SIMCLR_CHECK(codec.info, name, ": no memory for libpng");
+}
+
+/// Reads what comes before the rows; false where they cannot follow.
+bool read_header(Codec& codec) {
+  png_set_read_fn(codec.png, &codec, read_input);
+  png_set_user_limits(codec.png, max_picture_side, max_picture_side);
+  png_read_info(codec.png, codec.info);
+  const png_uint_32 height = png_get_image_height(codec.png, codec.info);
+  const png_uint_32 width = png_get_image_width(codec.png, codec.info);
+  // DEFLATE shrinks at most 1032 times: a header that promises more is wrong, whatever follows.
+  if (png_get_rowbytes(codec.png, codec.info) / 1032 * height <= codec.input.size()) return true;
+  std::snprintf(codec.message, sizeof(codec.message), "too few data for %u x %u pixels", height, width);
+  return false;
+}
+
+/// Decodes into `samples` [height,width,channels of the file]; false after an error.
+bool read_16_bits(Codec& codec, std::vector<std::uint16_t>& samples, Picture& picture, const std::string& name) {
+  if (setjmp(png_jmpbuf(codec.png))) return codec.whole && codec.truncated;
+  if (!read_header(codec)) return false;
+  png_set_swap(codec.png);  // to little-endian
+  png_set_interlace_handling(codec.png);
+  png_read_update_info(codec.png, codec.info);
+  const int channels = png_get_channels(codec.png, codec.info);
+  allocate(picture, png_get_image_height(codec.png, codec.info), png_get_image_width(codec.png, codec.info), 1, name);
+  samples.resize(picture.pixels.size() * std::size_t(channels));
+  codec.rows.resize(std::size_t(picture.height));
+  for (std::size_t y = 0; y < codec.rows.size(); ++y) {
+    codec.rows[y] = reinterpret_cast<png_bytep>(samples.data() + y * samples.size() / codec.rows.size());
+  }
+  png_read_image(codec.png, codec.rows.data());
+  codec.whole = true;
+  return true;
+}
+
 /// Decodes into `picture`; false after an error. Nothing with a destructor lives in this frame, which longjmp leaves.
 bool read(Codec& codec, Picture& picture, const std::string& name) {
   if (setjmp(png_jmpbuf(codec.png))) return codec.whole && codec.truncated;
   png_structp png = codec.png;
-  png_set_read_fn(png, &codec, read_input);
-  png_set_user_limits(png, max_picture_side, max_picture_side);
-  png_read_info(png, codec.info);
+  if (!read_header(codec)) return false;
   const png_uint_32 height = png_get_image_height(png, codec.info);
   const png_uint_32 width = png_get_image_width(png, codec.info);
-  // DEFLATE shrinks at most 1032 times: a header that promises more is wrong, whatever follows.
-  if (png_get_rowbytes(png, codec.info) / 1032 * height > codec.input.size()) {
-    std::snprintf(codec.message, sizeof(codec.message), "too few data for %u x %u pixels", height, width);
-    return false;
-  }
   const int type = png_get_color_type(png, codec.info);
   const bool alpha = (type & PNG_COLOR_MASK_ALPHA) != 0 || png_get_valid(png, codec.info, PNG_INFO_tRNS) != 0;
   const bool colour = (type & PNG_COLOR_MASK_COLOR) != 0;
@@ -117,12 +149,18 @@ bool write(Codec& codec, const Picture& picture) {
 
 }  // namespace
 
+std::vector<std::uint16_t> decode_png_16_bits(std::span<const std::uint8_t> bytes, const std::string& name) {
+  Codec codec;
+  open(codec, bytes, name);
+  std::vector<std::uint16_t> samples;
+  Picture size;
+  SIMCLR_CHECK(read_16_bits(codec, samples, size, name), name, ": damaged PNG: ", codec.message);
+  return samples;
+}
+
 Picture decode_png(std::span<const std::uint8_t> bytes, const std::string& name) {
   Codec codec;
-  codec.input = bytes;
-  codec.png = png_create_read_struct(PNG_LIBPNG_VER_STRING, &codec, on_error, on_warning);
-  if (codec.png) codec.info = png_create_info_struct(codec.png);
-  SIMCLR_CHECK(codec.info, name, ": no memory for libpng");
+  open(codec, bytes, name);
   Picture picture;
   SIMCLR_CHECK(read(codec, picture, name), name, ": damaged PNG: ", codec.message);
   if (codec.truncated) picture.warning = name + no_end_marker;

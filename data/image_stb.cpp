@@ -214,6 +214,21 @@ Picture decode_png(std::span<const std::uint8_t> bytes, const std::string& name)
 #endif
 }
 
+std::vector<std::uint16_t> decode_png_16_bits(std::span<const std::uint8_t> bytes, const std::string& name) {
+#ifdef SIMCLR_HAVE_STB
+  check_png(bytes, name);
+  decode(bytes, name, "PNG");  // its limits and its errors
+  int width = 0, height = 0, channels = 0;
+  const std::unique_ptr<stbi_us, decltype(&std::free)> decoded(
+      stbi_load_16_from_memory(bytes.data(), static_cast<int>(bytes.size()), &width, &height, &channels, 0),
+      &std::free);
+  SIMCLR_CHECK(decoded, name, ": damaged PNG: ", stbi_failure_reason());
+  return {decoded.get(), decoded.get() + std::ptrdiff_t{height} * width * channels};
+#else
+  no_decoder(name, "PNG");
+#endif
+}
+
 std::vector<std::uint8_t> encode_png(const Picture& picture, const std::string& name) {
 #ifdef SIMCLR_HAVE_STB
   std::vector<std::uint8_t> output;

@@ -2,13 +2,16 @@
 #include "common/command_line.h"
 #include "common/embedding.h"
 #include "common/progress.h"
+#include "common/run_folder.h"
 
 #include <cstdio>
 
 namespace {
 
+constexpr const char* default_out = "embedding";
+
 struct Options {
-  std::string weights, folder, out = "embedding";
+  std::string weights, folder, out = default_out;
   ComputeOptions compute;
 };
 
@@ -35,6 +38,7 @@ void embed(Options o) {
   options.on_warning = [&progress](const std::string& message) { progress.warn(message); };
   options.on_progress = PassProgress(progress, "embedding");
   const Embedding embedding = embed_pictures(file, o.folder, options);
+  if (o.out == default_out) o.out = beside_data(o.out, o.folder);
   write_embedding(o.out, embedding);
   progress.message("features of " + counted(std::ssize(embedding.files), "picture") + ", " +
                    std::to_string(embedding.features.dim(1)) + " each, in " + o.out);

@@ -249,7 +249,7 @@ void run(Options o) {
   Progress progress;
   sets.test = readable_part(sets.test, [&progress](const std::string& message) { progress.warn(message); });
   SIMCLR_CHECK(sets.test->size() > 0, "--data ", o.data_dir, ": none of the test pictures can be read");
-  RunFolder folder(o.out, "finetune-" + sets.kind);
+  RunFolder folder(o.out, "finetune-" + sets.kind, o.data_dir);
   SIMCLR_CHECK(!folder.used() || o.overwrite, "--out ", folder.path(),
                " already holds a run; choose another folder, or add --overwrite");
   folder.clear();

@@ -3,6 +3,7 @@
 #include "common/contact_sheet.h"
 #include "common/embedding.h"
 #include "common/progress.h"
+#include "common/run_folder.h"
 
 #include <simclr/data/image_io.h>
 #include <simclr/simclr.h>
@@ -58,6 +59,8 @@ void check_there(const Options& o, const std::string& file) {
 
 void find_nearest(Options o) {
   SIMCLR_CHECK(o.k >= 1, "--k ", o.k, ": at least 1 is needed");
+  SIMCLR_CHECK(o.sheet.empty() || !lies_in(o.sheet, o.folder), "--sheet ", o.sheet, ": lies in ", o.folder,
+               ", where it becomes one of the pictures; choose another place");
   const simclr::Device device = open_device(o.compute);
   const EncoderFile file = open_encoder(o.weights);
   file.encoder->to(device);

@@ -250,7 +250,7 @@ int run_training(const TrainingOptions& options) {
   if (options.check) return check_run(options, warn);
   Training t = make_training(options, warn);
   const TrainingOptions& o = t.options;
-  RunFolder run(o.out, t.sets.kind + "-" + o.recipe.name);
+  RunFolder run(o.out, t.sets.kind + "-" + o.recipe.name, o.data_dir);
   RunCheckpoints checkpoints(t, run);
   RunState state = begin(t, checkpoints, run, warn);
 

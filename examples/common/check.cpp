@@ -106,11 +106,15 @@ void print_cost(const CostFigures& c, const Training& t) {
 
 int check_run(const TrainingOptions& options, const std::function<void(const std::string&)>& on_warning) {
   using Clock = std::chrono::steady_clock;
+  SIMCLR_CHECK(options.out.empty() || !lies_in(options.out, options.data_dir), "--out ", options.out,
+               ": lies in the data's folder, and a picture that is written there becomes data; choose another");
   if (!options.out.empty()) make_folder(options.out);
   Training t = make_training(options, on_warning);
   const Recipe& r = t.options.recipe;
   std::printf("checking %s\n", t.sets.train->describe().c_str());
-  const std::string sheet = write_views((options.out.empty() ? "" : options.out + "/") + "check-views.png", t);
+  const std::string path = options.out.empty() ? "check-views.png" : options.out + "/check-views.png";
+  const std::string sheet = lies_in(path, options.data_dir) ? "they are not drawn among the data: --out DIR says where"
+                                                            : write_views(path, t);
 
   CheckFigures figures;
   figures.pictures = look_at_pictures(t);

@@ -25,7 +25,7 @@ struct CheckFigures {
 /// What looks wrong in the options and in what was measured with them.
 std::vector<Finding> findings_of(const Training& training, const CheckFigures& figures);
 
-/// Measures, prints, and writes check-views.png into --out, else into the current folder. Takes about a minute on a
-/// CPU. Returns the exit code: 0 where it looks fine, 1 where something looks wrong. Throws simclr::Error where the run
-/// could not begin at all.
+/// Measures, prints, and writes check-views.png into --out, else into the current folder, but not among the data. Takes
+/// about a minute on a CPU. Returns the exit code: 0 where it looks fine, 1 where something looks wrong. Throws
+/// simclr::Error where the run could not begin at all.
 int check_run(const TrainingOptions& options, const std::function<void(const std::string&)>& on_warning);

@@ -1,12 +1,16 @@
 #include "common/check_figures.h"
 
 #include <simclr/data/free_memory.h>
+#include <simclr/data/image_io.h>
 
 #include <algorithm>
 #include <chrono>
 #include <cmath>
+#include <fstream>
 #include <functional>
+#include <iterator>
 #include <set>
+#include <span>
 #include <string_view>
 
 using simclr::Device;
@@ -74,6 +78,33 @@ Cost cost_of(Training& t, const Tensor& views) {
   return {fastest, static_cast<double>(allocator.stats().peak)};
 }
 
+/// What the values of 16-bit pictures fill of their range.
+class Range {
+ public:
+  void add(const std::vector<std::uint16_t>& samples) {
+    for (const std::uint16_t value : samples) ++counts_[value];
+    all_ += std::ssize(samples);
+  }
+
+  void tell(PictureFigures& figures) const {
+    if (all_ == 0) return;
+    const std::int64_t outside = all_ / 1000;
+    std::int64_t below = counts_.front(), above = counts_.back();
+    for (figures.low = 0; below <= outside; below += counts_[static_cast<std::size_t>(figures.low)]) ++figures.low;
+    for (figures.high = 65535; above <= outside; above += counts_[static_cast<std::size_t>(figures.high)])
+      --figures.high;
+  }
+
+ private:
+  std::vector<std::int64_t> counts_ = std::vector<std::int64_t>(65536);
+  std::int64_t all_ = 0;
+};
+
+std::vector<std::uint8_t> bytes_of(const std::string& path) {
+  std::ifstream file(path, std::ios::binary);
+  return {std::istreambuf_iterator<char>(file), {}};
+}
+
 }  // namespace
 
 PictureFigures look_at_pictures(const Training& t) {
@@ -82,17 +113,23 @@ PictureFigures look_at_pictures(const Training& t) {
   PictureFigures figures;
   std::vector<double> sides;
   std::set<std::size_t> seen;
+  Range range;
   for (std::int64_t k = 0; k < count; ++k) {
     try {
       const auto sample = pictures.sample(k * pictures.size() / count);
       sides.push_back(static_cast<double>(std::min(sample.shape[0], sample.shape[1])));
-      const std::string_view bytes(reinterpret_cast<const char*>(sample.bytes.data()), sample.bytes.size());
-      if (!seen.insert(std::hash<std::string_view>()(bytes)).second) ++figures.repeated;
+      const std::string path = pictures.file(k * pictures.size() / count);
+      const std::vector<std::uint8_t> file = path.empty() ? std::vector<std::uint8_t>() : bytes_of(path);
+      const std::span<const std::uint8_t> bytes = path.empty() ? sample.bytes : std::span(file);
+      const std::string_view text(reinterpret_cast<const char*>(bytes.data()), bytes.size());
+      if (!seen.insert(std::hash<std::string_view>()(text)).second) ++figures.repeated;
+      range.add(simclr::data::samples_of_16_bits(file, path));
       figures.grey = figures.grey && is_grey(sample);
       ++figures.looked_at;
     } catch (const simclr::Error&) {  // whoever reads it for training reports it
     }
   }
+  range.tell(figures);
   std::sort(sides.begin(), sides.end());
   if (!sides.empty()) figures.short_side = sides[sides.size() / 2];
   return figures;

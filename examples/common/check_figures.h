@@ -15,9 +15,10 @@
 /// Of some of the training pictures.
 struct PictureFigures {
   std::int64_t looked_at = 0;
-  std::int64_t repeated = 0;  // same bytes as one before
+  std::int64_t repeated = 0;  // the file, or where a set has no files the picture, has the same bytes as one before
   double short_side = 0;      // the median's, in pixels
   bool grey = true;           // all of them
+  int low = 0, high = 65535;  // of the 16-bit ones' values all but a thousandth on either side; without any: all
 };
 PictureFigures look_at_pictures(const Training& training);
 

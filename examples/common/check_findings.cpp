@@ -70,6 +70,20 @@ struct Judge {
     }
   }
 
+  /// Whether what the pictures show survives their reading.
+  bool range() {
+    const int low = f.pictures.low, high = f.pictures.high;
+    const double share = (high - low) / 65535.0;
+    if (share >= 0.3) return true;  // of the upper 8 bits more than six are in use
+    say("range",
+        "the 16-bit pictures fill " + number(100 * share, 1) + " % of their range, " + std::to_string(low) + " to " +
+            std::to_string(high) +
+            " of 65535, and of 16 bits the upper 8 are read: nearly the same grey is left of all",
+        "stretch them over the whole range first: (value - " + std::to_string(low) + ") * 65535 / " +
+            std::to_string(std::max(1, high - low)));
+    return false;
+  }
+
   void views() {
     for (std::size_t c = 0; c < f.views.mean.size(); ++c) {
       const double mean = f.views.mean[c], stddev = f.views.stddev[c];
@@ -204,7 +218,7 @@ std::vector<Finding> findings_of(const Training& training, const CheckFigures& f
   judge.stem();
   judge.pictures();
   const std::size_t before = judge.found.size();
-  judge.views();
+  if (judge.range()) judge.views();
   const bool views_are_usable = judge.found.size() == before;
   judge.loss();
   if (views_are_usable) judge.learning_rate();  // else it would be blamed for them

@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <chrono>
 #include <ctime>
@@ -45,6 +46,21 @@ std::string shell_quoted(const std::string& path) {
   return out + "'";
 }
 
+bool lies_in(const std::string& path, const std::string& folder) {
+  if (folder.empty()) return false;
+  std::error_code error;
+  const fs::path inner = fs::weakly_canonical(fs::absolute(path, error), error);
+  const fs::path outer = fs::weakly_canonical(fs::absolute(folder, error), error);
+  return !error && std::mismatch(outer.begin(), outer.end(), inner.begin(), inner.end()).first == outer.end();
+}
+
+std::string beside_data(const std::string& path, const std::string& data) {
+  if (!lies_in(path, data)) return path;
+  std::error_code error;
+  const fs::path beside = fs::canonical(data, error).parent_path() / path;
+  return error ? path : fs::relative(beside, error).string();
+}
+
 void make_folder(const std::string& path) {
   std::error_code error;
   fs::create_directories(path, error);
@@ -52,8 +68,8 @@ void make_folder(const std::string& path) {
                error ? ": " + error.message() : "");
 }
 
-RunFolder::RunFolder(const std::string& dir, const std::string& name)
-    : path_(dir.empty() ? "runs/" + name + "-" + time_stamp() : dir) {
+RunFolder::RunFolder(const std::string& dir, const std::string& name, const std::string& data)
+    : path_(dir.empty() ? beside_data("runs/" + name + "-" + time_stamp(), data) : dir) {
   make_folder(path_);
   const int log = open(file(log_name).c_str(), O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
   SIMCLR_CHECK(log >= 0, file(log_name), ": cannot be written (", error_text(), "); check the folder's permissions");

@@ -14,6 +14,13 @@ inline constexpr const char* checkpoint_folder = "checkpoints";
 /// A path as one word of a shell's command line.
 std::string shell_quoted(const std::string& path);
 
+/// Whether `path`, which need not exist, is `folder` or lies in it, links followed; no where `folder` is empty.
+bool lies_in(const std::string& path, const std::string& folder);
+
+/// `path`, or where that lies in the folder of the data its like beside that folder: nothing is written into the data
+/// unless it was asked for by name.
+std::string beside_data(const std::string& path, const std::string& data);
+
 /// Makes the folder of --out, and those above it. Throws simclr::Error where it cannot.
 void make_folder(const std::string& path);
 
@@ -21,9 +28,9 @@ void make_folder(const std::string& path);
 /// checkpoints, the weights and the report. Only one process writes to it at a time.
 class RunFolder {
  public:
-  /// Makes the folder; empty `dir`: runs/<name>-<date>-<time>. Throws simclr::Error when it cannot be made or written,
-  /// and when another process writes to it.
-  RunFolder(const std::string& dir, const std::string& name);
+  /// Makes the folder; empty `dir`: runs/<name>-<date>-<time>, beside `data` where that is the current folder. Throws
+  /// simclr::Error when it cannot be made or written, and when another process writes to it.
+  RunFolder(const std::string& dir, const std::string& name, const std::string& data = "");
   ~RunFolder();
   RunFolder(const RunFolder&) = delete;
   RunFolder& operator=(const RunFolder&) = delete;
