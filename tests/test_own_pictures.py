@@ -147,6 +147,68 @@ class Layouts(Base):
         for line, name in zip(table, (os.fsdecode(b"caf\xe9??[31m a name of man"), "cats", "日本語" * 8)):
             self.assertRegex(line, rf"\A  {re.escape(name.ljust(24))} +\d+\.\d\d +\d+\.\d\d +\d+\.\d\d   ")
 
+    def parts(self, name, **folders):
+        """A folder of folders: their pictures, [cats, dogs] or a number of unlabelled ones."""
+        for part, counts in folders.items():
+            for label, count in enumerate(counts if isinstance(counts, list) else [counts]):
+                where = self.folder / name / part
+                write_pictures(where / ("cats", "dogs")[label] if isinstance(counts, list) else where, count, 9 * label)
+        return self.folder / name
+
+    def test_parts_by_other_names(self):
+        for train, test in (("Training", "Validation"), ("train2017", "val2017"), ("train_set", "eval-images")):
+            folder = self.parts(train, **{train: [10, 10], test: [4, 4]})
+            output = self.train("--overwrite", kind="folder", data=folder)
+            self.assertIn(f"train: {folder}/{train}; test: {folder}/{test}\n20 pictures in {folder}/{train}, 2 ", output)
+            self.assertIn("on 8 test images", output)
+
+    def test_parts_that_are_not_used(self):
+        folder = self.parts("unused", train=[10, 10], test=[4, 4], val=[3, 3], pictures_of_us=5)
+        output = self.train(kind="folder", data=folder)
+        self.assertIn("on 8 test images", output)
+        self.assertIn(f"not used: {folder}/val (6 pictures)\nnot used: {folder}/pictures_of_us (5 pictures)\n", output)
+
+    def test_parts_without_labels(self):
+        folder = self.parts("kaggle", train=[10, 10], test=7)
+        output = self.train(kind="folder", data=folder)
+        self.assertIn(f"not used: {folder}/test (7 pictures)\n20 pictures in {folder}/train, 2 classes\n", output)
+        self.assertIn("it has no labels", output)
+        folder = self.parts("flat", train=20, val=6)
+        output = self.train("--overwrite", kind="folder", data=folder)
+        self.assertIn(f"20 pictures in {folder}/train, unlabelled", output)
+        self.assertIn(f"not used: {folder}/val (6 pictures)\n", output)
+        self.assertRegex(output, "has no labels.*, so no accuracy")
+
+    def test_a_class_called_train(self):
+        folder = self.parts("vehicles", train=10, bus=10)
+        self.assertIn(f"20 pictures in {folder}, 2 classes", self.train(kind="folder", data=folder))
+
+    def test_unlabelled_beside_train_and_test(self):
+        """A class's folder in the unlabelled part is none; the others' labels serve the kNN during training, too."""
+        folder = self.parts("stl", unlabeled=24, train=[8, 8], test=[4, 4])
+        (folder / "unlabeled" / "dogs").mkdir()
+        (folder / "unlabeled" / "23.png").rename(folder / "unlabeled" / "dogs" / "23.png")
+        output = self.train("--knn-every", "1", "--limit", "20", kind="folder", data=folder)
+        self.assertIn("20 samples of 24 pictures in ", output)
+        self.assertRegex(output, r"epoch 1: kNN \d+\.\d\d % on 8 samples")
+        self.assertIn("on 8 test images", output)
+
+    def test_classes_at(self):
+        folder = self.folder / "places"
+        for label, name in enumerate(("a/arch", "a/attic", "b/barn")):
+            write_pictures(folder / name, 10, 9 * label)
+        output = self.train(kind="folder", data=folder)
+        self.assertIn("so the 2 folders in a are one class (to make each a class: --classes-at 2)", output)
+        self.assertIn(f"of 30 pictures in {folder}, 2 classes", output)
+        self.assertIn("3 classes", self.train("--classes-at", "2", "--overwrite", kind="folder", data=folder))
+        self.assertIn("3 classes", self.train("--config", self.out / "config.json", "--overwrite", kind="folder", data=folder))
+        self.assertIn("unlabelled", self.train("--classes-at", "0", "--overwrite", kind="folder", data=folder))
+        output = self.train("--overwrite", kind="folder", data=write_pictures(self.folder / "around/all/a", 9).parent.parent)
+        self.assertNotIn("give --data", output)
+        write_pictures(self.folder / "around/all/b", 9)
+        output = self.train("--overwrite", kind="folder", data=self.folder / "around")
+        self.assertIn(f"give --data {self.folder}/around/all\n", output)
+
     def test_a_single_class(self):
         write_pictures(self.folder / "one" / "pictures", 20)
         output = self.train(kind="folder", data=self.folder / "one")
@@ -162,6 +224,7 @@ class Layouts(Base):
         self.assertIn("20 pictures in ", output)
         self.assertIn("on 6 test images", output)
         self.assertNotIn("every fifth", output)
+        self.assertIn(f"train: {folder}/train; test: {folder}/test\n", output)
 
 
 if __name__ == "__main__":
