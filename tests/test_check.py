@@ -5,13 +5,14 @@ import os
 import pathlib
 import random
 import re
+import shutil
 import struct
 import subprocess
 import sys
 import tempfile
 import unittest
 
-from support.tiny_data import FILES
+from support.tiny_data import FILES, png_file, write_pictures
 
 PROGRAM = os.environ.get("TRAIN_CIFAR", "")
 ENVIRONMENT = os.environ | {"OMP_WAIT_POLICY": "PASSIVE"}
@@ -45,10 +46,10 @@ class Check(unittest.TestCase):
         cls.folder = pathlib.Path(folder.name)
         cls.data = write_set(cls.folder / "data", gradient)
 
-    def check(self, *options, data=None, stderr=""):
+    def check(self, *options, data=None, stderr="", cwd=None):
         chosen = SMALL | {"--data": str(data or self.data)} | dict(zip(options[::2], options[1::2]))
         done = subprocess.run([PROGRAM, "--check", *(part for pair in chosen.items() for part in pair)],
-                              stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=300, cwd=self.folder,
+                              stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=300, cwd=cwd or self.folder,
                               env=ENVIRONMENT)
         self.assertEqual(done.stderr, stderr)
         return done
@@ -144,6 +145,33 @@ class Check(unittest.TestCase):
         black = write_set(self.folder / "black", lambda source: bytes(3073))
         self.finds({"gradients": (r"gradient of encoder\.conv1\.weight vanishes", "normalisation"),
                     "normalisation": ("mean 0 and deviation 0,", "mean")}, data=black, only=False)
+
+    def test_deep_pictures(self):
+        """16 bits of which few are in use: named as such, and not taken for copies although 8 bits are the same."""
+        folder = self.folder / "deep"
+        folder.mkdir()
+        for i in range(64):
+            source = random.Random(i)
+            rows = b"".join(b"\0" + b"".join(struct.pack(">H", source.randrange(1000, 1200)) for _ in range(20))
+                            for _ in range(20))
+            (folder / f"{i:02}.png").write_bytes(png_file(20, 20, 16, 0, rows))
+        self.finds({"range": (r"the 16-bit pictures fill 0\.3 % of their range, 1000 to 1199 of 65535",
+                              r"stretch them .*: \(value - 1000\) \* 65535 / 199")}, "--dataset", "folder", data=folder)
+        for i in range(8):
+            shutil.copy(folder / "00.png", folder / f"copy{i}.png")
+        self.finds({"range": ("fill", "stretch"), "duplicates": ("8 of 72 pictures occur more than once", "remove")},
+                   "--dataset", "folder", data=folder)
+
+    def test_nothing_is_drawn_among_the_data(self):
+        pictures = write_pictures(self.folder / "flat" / "pictures", 70)
+        before = sorted(pictures.rglob("*"))
+        done = self.check("--dataset", "folder", "--size", "16", data=".", cwd=pictures)
+        self.assertRegex(done.stdout, r"\nviews: .*; they are not drawn among the data: --out DIR says where\n")
+        done = self.check("--dataset", "folder", "--out", str(pictures / "new"), data=pictures,
+                          stderr=f"train_cifar: --out {pictures}/new: lies in the data's folder, and a picture that is "
+                                 "written there becomes data; choose another\n")
+        self.assertEqual(done.returncode, 1)
+        self.assertEqual(sorted(pictures.rglob("*")), before)
 
     def test_other_data_and_optimizers(self):
         for options in (("--optimizer", "lars", "--lr", "1"), ("--optimizer", "adamw", "--lr", "0.0003")):

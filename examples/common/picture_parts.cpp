@@ -7,6 +7,7 @@
 #include <cctype>
 #include <filesystem>
 #include <string_view>
+#include <system_error>
 
 namespace data = simclr::data;
 namespace fs = std::filesystem;
@@ -64,6 +65,19 @@ void sort_by_likelihood(std::vector<PictureParts::Part>& parts, const std::array
   std::stable_sort(parts.begin(), parts.end(), [&](const auto& a, const auto& b) { return rank(a) < rank(b); });
 }
 
+/// Of the folder itself, not of those in it.
+data::PictureList pictures_in(const std::string& dir) {
+  data::PictureList list;
+  list.dir = dir;
+  for (const auto& entry : fs::directory_iterator(dir)) {
+    const std::string name = entry.path().filename().string();
+    std::error_code unknown;
+    if (!name.starts_with('.') && data::is_picture_name(name) && !entry.is_directory(unknown))
+      list.files.push_back(name);
+  }
+  return list;
+}
+
 }  // namespace
 
 PartRole part_role(const std::string& folder) {
@@ -92,6 +106,11 @@ PictureParts find_parts(const std::string& dir) {
   PictureParts parts;
   if (count(PartRole::train) == 0) return parts;
   const bool several = count(PartRole::test) + count(PartRole::unlabelled) > 0;
+  PictureParts::Part beside{"", pictures_in(dir)};
+  if (!beside.pictures.files.empty()) {
+    if (!several) return parts;
+    parts.others.push_back(std::move(beside));
+  }
   for (const std::string& name : folders) {
     PictureParts::Part part{name, data::list_pictures((fs::path(dir) / name).string())};
     switch (part_role(name)) {

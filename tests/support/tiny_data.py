@@ -42,13 +42,17 @@ def write_fashion_mnist(folder, train=40, test=12, begins=FASHION_BEGINS):
     return folder
 
 
-def png(label, source, side=20):
-    """A colour PNG file."""
+def png_file(height, width, bits, colour_type, rows):
+    """Of rows that begin with their filter's number."""
     def chunk(kind, data):
         return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
-    rows = b"".join(b"\0" + pixels(label, 3 * side, source) for _ in range(side))
-    return (b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", struct.pack(">IIBBBBB", side, side, 8, 2, 0, 0, 0)) +
+    return (b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, bits, colour_type, 0, 0, 0)) +
             chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b""))
+
+
+def png(label, source, side=20):
+    """A colour PNG file."""
+    return png_file(side, side, 8, 2, b"".join(b"\0" + pixels(label, 3 * side, source) for _ in range(side)))
 
 
 def write_pictures(folder, count, label=0):
