@@ -23,8 +23,8 @@ struct Decoder {
   jpeg_error_mgr errors{};
   jpeg_progress_mgr progress{};
   std::jmp_buf escape;
-  bool all_rows = false;  // are decoded
-  bool ended = true;      // no: the file ends before its end marker, or goes on with something else
+  bool whole = false;  // all pixels are decoded
+  bool ended = true;   // no: the file ends before its end marker, or goes on with something else
   char message[JMSG_LENGTH_MAX] = {};
   const char* complaint = nullptr;  // ours, where libjpeg itself has none
 
@@ -98,7 +98,7 @@ bool decode(Decoder& decoder, std::span<const std::uint8_t> bytes, Picture& pict
   decoder.errors.emit_message = on_message;
   if (setjmp(decoder.escape)) {
     decoder.ended = false;  // what comes behind the last row cannot spoil the picture
-    return decoder.all_rows && is_whole(info);
+    return decoder.whole;
   }
   jpeg_create_decompress(&info);
   decoder.progress.progress_monitor = on_progress;
@@ -122,9 +122,9 @@ bool decode(Decoder& decoder, std::span<const std::uint8_t> bytes, Picture& pict
     jpeg_read_scanlines(&info, cmyk ? &inks : &row, 1);
     if (cmyk) convert_cmyk(inks, row, info.output_width);
   }
-  decoder.all_rows = true;
-  jpeg_finish_decompress(&info);
-  if (!decoder.ended && !is_whole(info)) {
+  decoder.whole = is_whole(info);
+  jpeg_finish_decompress(&info);  // frees what is_whole() looks at
+  if (!decoder.ended && !decoder.whole) {
     decoder.complaint = "the file is truncated";
     return false;
   }

@@ -179,6 +179,24 @@ class Layouts(Base):
         self.assertIn(f"not used: {folder}/val (6 pictures)\n", output)
         self.assertRegex(output, "has no labels.*, so no accuracy")
 
+    def test_a_folder_that_cannot_be_listed(self):
+        """For root there is none: then another user runs the programs."""
+        folder, out = self.parts("disk", cats=10, dogs=10), self.folder / "of another user"
+        closed = write_pictures(folder / "cats" / "lost+found", 1)
+        user = {"user": 65534, "group": 65534} if os.getuid() == 0 else {}
+        out.mkdir(mode=0o777)
+        out.chmod(0o777)
+        self.folder.chmod(0o755)
+        closed.chmod(0o700 if user else 0)
+        self.addCleanup(closed.chmod, 0o755)
+        done = subprocess.run([PROGRAM, *arguments(*SMALL, "--dataset", "folder", "--data", folder, "--out", out)],
+                              stdin=subprocess.DEVNULL, capture_output=True, text=True, cwd=self.folder, env=ENVIRONMENT,
+                              **user)
+        self.assertEqual((done.returncode, done.stderr), (0, f"warning: {closed} cannot be listed (Permission denied), so "
+                                                             "what it holds is left out\n"))
+        self.assertIn(f"of 20 pictures in {folder}, 2 classes (left out: the folder that cannot be listed, "
+                      "cats/lost+found)\n", done.stdout)
+
     def test_a_class_called_train(self):
         folder = self.parts("vehicles", train=10, bus=10)
         self.assertIn(f"20 pictures in {folder}, 2 classes", self.train(kind="folder", data=folder))

@@ -38,6 +38,7 @@ void images(Bytes bytes) {
             std::size_t(picture.height) * std::size_t(picture.width) * std::size_t(picture.channels)) {
           finding("pixels that are not the picture's size");
         }
+        (void)data::samples_of_16_bits(bytes, "picture");
       },
       message);
 }
