@@ -3,6 +3,7 @@
 // place, so every thread count gives the same bits. LARS reads the arenas once before that, for the norms.
 #include <simclr/core/parallel.h>
 #include <simclr/kernels/check.h>
+#include <simclr/kernels/lars_ratio.h>
 #include <simclr/kernels/optimizer_step.h>
 
 #include <algorithm>
@@ -133,7 +134,7 @@ void sgd_cpu(OptimizerArena& arena, Tensor& momentum, const SgdOptions& options)
   ++step;
 }
 
-/// Sums of squares of w and of g + decay w.
+/// Sums of squares of w and of g + decay w; LarsRule::bolts: of w and of g.
 struct Squares {
   double w = 0;
   double g = 0;
@@ -151,14 +152,20 @@ Squares squares_block(const T* w, const T* g, std::int64_t n, T decay) {
   return {ww, gg};
 }
 
+/// `inner`: what a gradient is multiplied with on its way into v; `outer`: what v is on its way into w.
 template <class T>
-void lars_block(T* __restrict w, const T* __restrict g, T* __restrict v, std::int64_t n, T rate, T momentum, T decay,
-                bool nesterov) {
+struct LarsFactors {
+  T inner, outer, decay;
+};
+
+template <class T>
+void lars_block(T* __restrict w, const T* __restrict g, T* __restrict v, std::int64_t n, const LarsFactors<T>& f,
+                T momentum, bool nesterov) {
   for (std::int64_t i = 0; i < n; ++i) {
-    const T d = rate * (g[i] + decay * w[i]);
+    const T d = f.inner * (g[i] + f.decay * w[i]);
     const T m = momentum * v[i] + d;
     v[i] = m;
-    w[i] -= nesterov ? momentum * m + d : m;
+    w[i] -= f.outer * (nesterov ? momentum * m + d : m);
   }
 }
 
@@ -171,15 +178,16 @@ void lars_cpu(OptimizerArena& arena, Tensor& momentum, const LarsOptions& option
     T *w = arena.values.data<T>(), *v = momentum.data<T>();
     const T* g = arena.gradients.data<const T>();
     const double lr = learning_rate(arena, step);
-    const auto decay = [&](const Segment& s) {
-      return static_cast<T>((s.flags & segment_decay) != 0 ? options.weight_decay : 0.0);
-    };
+    const bool bolts = options.rule == LarsRule::bolts;
+    const auto decay = [&](const Segment& s) { return (s.flags & segment_decay) != 0 ? options.weight_decay : 0.0; };
 
     std::vector<Squares> partial(blocks.size());
     for_blocks(blocks, [&](std::size_t i) {
       const auto [begin, count, index] = blocks[i];
       const Segment s = segment(arena, index);
-      if ((s.flags & segment_adapt) != 0) partial[i] = squares_block(w + begin, g + begin, count, decay(s));
+      if ((s.flags & segment_adapt) != 0) {
+        partial[i] = squares_block(w + begin, g + begin, count, static_cast<T>(bolts ? 0.0 : decay(s)));
+      }
     });
     std::vector<Squares> total(static_cast<std::size_t>(segment_count(arena)));
     for (std::size_t i = 0; i < blocks.size(); ++i) {  // in the blocks' order
@@ -187,16 +195,16 @@ void lars_cpu(OptimizerArena& arena, Tensor& momentum, const LarsOptions& option
       sum.w += partial[i].w;
       sum.g += partial[i].g;
     }
-    const auto ratio = [&](const Squares& sum) {  // segments without adaptation have sums of 0
-      if (sum.w == 0 || sum.g == 0) return 1.0;
-      return options.trust_coefficient * std::sqrt(sum.w) / std::sqrt(sum.g);
-    };
 
     for_blocks(blocks, [&](std::size_t i) {
       const auto [begin, count, index] = blocks[i];
+      const Segment s = segment(arena, index);
+      const Squares& sum = total[static_cast<std::size_t>(index)];
+      const LarsRatio ratio = lars_ratio(options, (s.flags & segment_adapt) != 0, sum.w, sum.g, decay(s), lr);
       lars_block(w + begin, g + begin, v + begin, count,
-                 static_cast<T>(lr * ratio(total[static_cast<std::size_t>(index)])), static_cast<T>(options.momentum),
-                 decay(segment(arena, index)), options.nesterov);
+                 LarsFactors<T>{static_cast<T>(bolts ? ratio.ratio : lr * ratio.ratio),
+                                static_cast<T>(bolts ? lr : 1.0), static_cast<T>(ratio.decay)},
+                 static_cast<T>(options.momentum), options.nesterov);
       write_shadow(arena, w, blocks[i]);
     });
   });
@@ -299,6 +307,8 @@ void check_options(const SgdOptions& options) {
 void check_options(const LarsOptions& options) {
   check_momentum("lars", options.momentum, options.weight_decay, options.nesterov);
   check_at_least_zero("lars", "trust_coefficient", options.trust_coefficient);
+  SIMCLR_CHECK(options.rule == LarsRule::simclr || options.rule == LarsRule::bolts, "lars: rule is ",
+               static_cast<int>(options.rule), ", there are simclr and bolts");
 }
 
 void check_options(const AdamwOptions& options) {

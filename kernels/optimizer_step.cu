@@ -2,7 +2,7 @@
 // warps in runs; a warp finds its first segment by bisection while its values are on their way, and walks on from
 // there, so one launch serves all parameters. Nothing that changes from step to step comes from the host:
 //   LARS: norms_kernel   sums of squares of every piece (a block's part of a segment), in f64; the last block of a
-//                        segment adds them up, in their order, to the segment's rate
+//                        segment adds them up, in their order, to the segment's factors
 //   update_kernel        the update, 16 bytes at a time; the last block to read the step advances it. Nothing where
 //                        bad_step is set, which note_nonfinite does before it in a pass of its own
 // "The last" is found by counting in integers, which no order of the blocks can change. Blocks and segments both
@@ -11,6 +11,7 @@
 #include <simclr/kernels/cuda/map.h>
 #include <simclr/kernels/cuda/vector.h>
 #include <simclr/kernels/cuda/warp.h>
+#include <simclr/kernels/lars_ratio.h>
 #include <simclr/kernels/optimizer_step.h>
 
 #include <cmath>
@@ -96,15 +97,20 @@ struct Timetable {
   }
 };
 
-/// Sums of squares of w and of g + decay w over a piece.
+/// Sums of squares of w and of g + decay w over a piece; LarsRule::bolts: of w and of g.
 struct Squares {
   double w, g;
 };
 
+/// What the update multiplies a segment's g + decay w with.
+struct LarsFactors {
+  float rate, decay;
+};
+
 template <int width>
 __global__ void __launch_bounds__(update_threads)
-    norms_kernel(const float* w, const float* g, std::int64_t n, Segments segments, float weight_decay, double trust,
-                 Timetable timetable, Squares* pieces, unsigned* arrived, float* rates) {
+    norms_kernel(const float* w, const float* g, std::int64_t n, Segments segments, LarsOptions options,
+                 Timetable timetable, Squares* pieces, unsigned* arrived, LarsFactors* factors) {
   constexpr std::int64_t size = block_size<width>;
   const std::int64_t begin = blockIdx.x * size, end = begin + size < n ? begin + size : n;
   Pack<width> values[lane_vectors], gradients[lane_vectors];
@@ -127,7 +133,9 @@ __global__ void __launch_bounds__(update_threads)
     const Segment segment = segments.list[s];
     if (segment.begin >= end) break;
     if ((segment.flags & segment_adapt) == 0) continue;
-    const float decay = (segment.flags & segment_decay) != 0 ? weight_decay : 0.0f;
+    const bool bolts = options.rule == LarsRule::bolts;
+    const double weight_decay = (segment.flags & segment_decay) != 0 ? options.weight_decay : 0.0;
+    const float decay = bolts ? 0.0f : static_cast<float>(weight_decay);
     Squares sum = {0, 0};
 #pragma unroll
     for (int j = 0; j < lane_vectors; ++j) {
@@ -157,8 +165,9 @@ __global__ void __launch_bounds__(update_threads)
     }
     sum = {block_sum<update_threads>(sum.w), block_sum<update_threads>(sum.g)};
     if (threadIdx.x == 0) {
-      const double ratio = sum.w == 0 || sum.g == 0 ? 1.0 : trust * sqrt(sum.w) / sqrt(sum.g);
-      rates[s] = static_cast<float>(timetable.rate(*timetable.step) * ratio);
+      const double lr = timetable.rate(*timetable.step);
+      const LarsRatio ratio = lars_ratio(options, true, sum.w, sum.g, weight_decay, lr);
+      factors[s] = {static_cast<float>(bolts ? ratio.ratio : lr * ratio.ratio), static_cast<float>(ratio.decay)};
     }
   }
 }
@@ -177,14 +186,17 @@ struct MomentumOperands {
   Pack<N> w, g, v;
 };
 
-template <bool lars>
+enum class MomentumRule { sgd, lars, bolts };
+
+template <MomentumRule rule>
 struct Momentum {
   using Factors = float;  // the learning rate
   template <int N>
   using Operands = MomentumOperands<N>;
 
   float *w, *v;
-  const float *g, *rates;  // rates: of LARS, for segments that adapt
+  const float* g;
+  const LarsFactors* adapted;  // of LARS, for segments that adapt
   BFloat16* shadow;
   float momentum, weight_decay;
   bool nesterov;
@@ -199,17 +211,21 @@ struct Momentum {
   }
 
   template <int N>
-  __device__ void update(std::int64_t i, MomentumOperands<N> x, float rate, std::int32_t flags, int segment) const {
-    const float decay = (flags & segment_decay) != 0 ? weight_decay : 0.0f;
-    if (lars && (flags & segment_adapt) != 0) rate = rates[segment];
+  __device__ void update(std::int64_t i, MomentumOperands<N> x, float lr, std::int32_t flags, int segment) const {
+    float decay = (flags & segment_decay) != 0 ? weight_decay : 0.0f;
+    float rate = rule == MomentumRule::bolts ? 1.0f : lr;
+    if (rule != MomentumRule::sgd && (flags & segment_adapt) != 0) {
+      rate = adapted[segment].rate;
+      decay = adapted[segment].decay;
+    }
 #pragma unroll
     for (int k = 0; k < N; ++k) {
       const float gradient = x.g[k] + decay * x.w[k];
-      const float d = lars ? rate * gradient : gradient;
+      const float d = rule == MomentumRule::sgd ? gradient : rate * gradient;
       const float m = momentum * x.v[k] + d;
       const float move = nesterov ? d + momentum * m : m;
       x.v[k] = m;
-      x.w[k] -= lars ? move : rate * move;
+      x.w[k] -= rule == MomentumRule::lars ? move : lr * move;
     }
     store<N>(v + i, x.v);
     write_values(w, shadow, i, x.w);
@@ -366,41 +382,47 @@ void update(OptimizerArena& arena, const Rule& rule) {
          update_kernel<width, Rule>, rule, segments_of(arena), arena.values.numel(), timetable_of(arena));
 }
 
-template <bool lars>
-void momentum_step(OptimizerArena& arena, Tensor& momentum, float factor, double weight_decay, bool nesterov,
-                   double trust) {
+/// `options` are those of LARS; SGD's are among them.
+template <MomentumRule kind>
+void momentum_step(OptimizerArena& arena, Tensor& momentum, const LarsOptions& options) {
+  constexpr bool lars = kind != MomentumRule::sgd;
   const Device device = arena.values.device();
   const Segments segments = segments_of(arena);
-  const Tensor rates = lars ? Tensor::empty({segments.count}, DType::f32, device) : Tensor();
-  const Momentum<lars> rule = {arena.values.data<float>(),
+  const Tensor adapted = lars ? Tensor::empty({segments.count, 2}, DType::f32, device) : Tensor();
+  auto* const factors = lars ? static_cast<LarsFactors*>(adapted.raw_data()) : nullptr;
+  const Momentum<kind> rule = {arena.values.data<float>(),
                                momentum.data<float>(),
                                arena.gradients.data<float>(),
-                               lars ? rates.data<float>() : nullptr,
+                               factors,
                                shadow_of(arena),
-                               factor,
-                               static_cast<float>(weight_decay),
-                               nesterov};
+                               static_cast<float>(options.momentum),
+                               static_cast<float>(options.weight_decay),
+                               options.nesterov};
   dispatch_width(aligned16(rule.w, rule.v, rule.g, rule.shadow), [&](auto width_constant) {
     constexpr int width = width_constant;
     if constexpr (lars) {
       const unsigned blocks = blocks_of<width>(arena);
       const Tensor pieces = Tensor::empty({std::int64_t{blocks} + segments.count, 2}, DType::f64, device);
       launch("norms_kernel", device, {blocks, update_threads}, norms_kernel<width>, rule.w, rule.g,
-             arena.values.numel(), segments, rule.weight_decay, trust, timetable_of(arena),
-             static_cast<Squares*>(pieces.raw_data()), counters_of(arena) + 1, rates.data<float>());
+             arena.values.numel(), segments, options, timetable_of(arena), static_cast<Squares*>(pieces.raw_data()),
+             counters_of(arena) + 1, factors);
     }
     update<width>(arena, rule);
   });
 }
 
 void sgd_gpu(OptimizerArena& arena, Tensor& momentum, const SgdOptions& options) {
-  momentum_step<false>(arena, momentum, static_cast<float>(options.momentum), options.weight_decay, options.nesterov,
-                       1.0);
+  momentum_step<MomentumRule::sgd>(
+      arena, momentum,
+      {.momentum = options.momentum, .weight_decay = options.weight_decay, .nesterov = options.nesterov});
 }
 
 void lars_gpu(OptimizerArena& arena, Tensor& momentum, const LarsOptions& options) {
-  momentum_step<true>(arena, momentum, static_cast<float>(options.momentum), options.weight_decay, options.nesterov,
-                      options.trust_coefficient);
+  if (options.rule == LarsRule::bolts) {
+    momentum_step<MomentumRule::bolts>(arena, momentum, options);
+  } else {
+    momentum_step<MomentumRule::lars>(arena, momentum, options);
+  }
 }
 
 void adamw_gpu(OptimizerArena& arena, Tensor& m, Tensor& v, const AdamwOptions& options) {

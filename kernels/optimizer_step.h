@@ -45,15 +45,24 @@ struct SgdOptions {
 /// `momentum` holds v [n].
 SIMCLR_API void sgd_step(OptimizerArena& arena, Tensor& momentum, const SgdOptions& options);
 
+/// Which LARS: google-research/simclr's, or that of PyTorch Lightning Bolts, which solo-learn has too.
+enum class LarsRule : std::int32_t { simclr = 0, bolts = 1 };
+
 struct LarsOptions {
   double momentum = 0.9;
   double weight_decay = 1e-6;
   double trust_coefficient = 0.001;
   bool nesterov = false;
+  bool clip = false;  // a layer's rate becomes min(trust_coefficient |w| / |g|, lr) instead of lr times the first
+  LarsRule rule = LarsRule::simclr;
 };
-/// LARS (You et al., arXiv 1708.03888) as SimCLR uses it: g += weight_decay w;
-/// ratio = trust_coefficient |w| / |g|, 1 where either norm is 0 and for segments without segment_adapt;
-/// v = momentum v + lr ratio g; w -= (nesterov ? momentum v + lr ratio g : v).
+/// LARS (You et al., arXiv 1708.03888), for d = g + weight_decay w.
+/// simclr: ratio = trust_coefficient |w| / |d|, 1 where either norm is 0 and for segments without segment_adapt;
+///         v = momentum v + lr ratio d; w -= (nesterov ? momentum v + lr ratio d : v).
+/// bolts:  ratio = trust_coefficient |w| / (|g| + weight_decay |w| + 1e-8), 1 for segments without segment_adapt and,
+///         with d = g, where |w| or |g| is 0; v = momentum v + ratio d; w -= lr (nesterov ? ratio d + momentum v : v).
+///         Since lr stays outside of v, what v holds moves by the learning rate of today.
+/// clip:   ratio = min(ratio / lr, 1) where it is not 1 already.
 SIMCLR_API void lars_step(OptimizerArena& arena, Tensor& momentum, const LarsOptions& options);
 
 struct AdamwOptions {

@@ -129,6 +129,66 @@ TEST_CASE("lars is its equation") {
   }
 }
 
+/// The layers of `make_case` have |w| near |g|, so that a trust coefficient of 0.05 is below the learning rates and one
+/// of 2 is above: clipped.
+TEST_CASE("lars clips as it says, and bolts keeps the learning rate out of its momentum") {
+  for (const LarsRule rule : {LarsRule::simclr, LarsRule::bolts}) {
+    for (const bool clip : {false, true}) {
+      for (const double trust : {0.05, 2.0}) {
+        for (const bool nesterov : {false, true}) {
+          if (!clip && trust > 1) continue;  // which grows without bound
+          CAPTURE(static_cast<int>(rule), clip, trust, nesterov);
+          run_all(
+              [&](Case& c) {
+                lars_step(c.arena, c.first,
+                          {.momentum = 0.9,
+                           .weight_decay = 0.03,
+                           .trust_coefficient = trust,
+                           .nesterov = nesterov,
+                           .clip = clip,
+                           .rule = rule});
+              },
+              [&](const Span& s) {
+                const double decay = s.decay ? 0.03 : 0.0;
+                const bool bolts = rule == LarsRule::bolts;
+                double ww = 0, gg = 0, dd = 0;
+                for (std::int64_t i = 0; i < s.n; ++i) {
+                  const double d = s.g[i] + decay * s.w[i];
+                  ww += s.w[i] * s.w[i];
+                  gg += s.g[i] * s.g[i];
+                  dd += d * d;
+                }
+                const double w = std::sqrt(ww);
+                const double local = bolts ? trust * w / (std::sqrt(gg) + decay * w + 1e-8) : trust * w / std::sqrt(dd);
+                // The layer's whole rate, and how much of it momentum is told.
+                double rate = s.lr;
+                if (s.adapt && ww > 0) rate = clip ? std::min(local, s.lr) : s.lr * local;
+                const double inner = bolts ? rate / s.lr : rate, outer = bolts ? s.lr : 1.0;
+                for (std::int64_t i = 0; i < s.n; ++i) {
+                  const double d = inner * (s.g[i] + decay * s.w[i]);
+                  s.first[i] = 0.9 * s.first[i] + d;
+                  s.w[i] -= outer * (nesterov ? d + 0.9 * s.first[i] : s.first[i]);
+                }
+              });
+        }
+      }
+    }
+  }
+}
+
+TEST_CASE("bolts' lars leaves weight decay out where a norm is zero") {
+  Case c = make_case(33, DType::f64);
+  c.arena.gradients.fill(0.0);
+  const auto before = c.arena.values.to_vector<double>();
+  lars_step(c.arena, c.first, {.momentum = 0.0, .weight_decay = 0.1, .rule = LarsRule::bolts});
+  const auto w = c.arena.values.to_vector<double>();
+  for (std::size_t flags = 0; flags < 4; ++flags) {
+    const double keep = flags == 1 ? 1 - 0.5 * 0.1 : 1;  // a segment that decays and does not adapt
+    for (std::size_t i = flags * 38 + 5; i < flags * 38 + 38; ++i)
+      CHECK(w[i] == Approx(keep * before[i]).epsilon(1e-14));
+  }
+}
+
 TEST_CASE("adamw is PyTorch's rule") {
   const AdamwOptions options = {.beta1 = 0.8, .beta2 = 0.95, .eps = 1e-6, .weight_decay = 0.1};
   run_all([&](Case& c) { adamw_step(c.arena, c.first, c.second, options); },
@@ -324,6 +384,7 @@ TEST_CASE("optimizer steps refuse what does not fit") {
   CHECK_THROWS_WITH(sgd_step(c.arena, c.first, {.weight_decay = NAN}), Catch::Contains("weight_decay is nan"));
   CHECK_THROWS_WITH(sgd_step(c.arena, c.first, {.momentum = 0, .nesterov = true}), Catch::Contains("nesterov needs"));
   CHECK_THROWS_WITH(lars_step(c.arena, c.first, {.trust_coefficient = -1}), Catch::Contains("trust_coefficient is -1"));
+  CHECK_THROWS_WITH(lars_step(c.arena, c.first, {.rule = static_cast<LarsRule>(7)}), Catch::Contains("rule is 7"));
   CHECK_THROWS_WITH(adamw_step(c.arena, c.first, c.second, {.beta1 = 1}), Catch::Contains("a beta is 1"));
   CHECK_THROWS_WITH(adamw_step(c.arena, c.first, c.second, {.eps = -1}), Catch::Contains("eps is -1"));
   CHECK(c.arena.step.item() == 0);

@@ -70,6 +70,18 @@ const std::vector<std::pair<const char*, Update>> updates = {
        lars_step(c.arena, c.first,
                  {.momentum = 0.8, .weight_decay = 0.03, .trust_coefficient = 0.05, .nesterov = true});
      }},
+    {"lars, clipped",
+     [](Case& c) { lars_step(c.arena, c.first, {.weight_decay = 0.03, .trust_coefficient = 0.5, .clip = true}); }},
+    {"lars, bolts",
+     [](Case& c) {
+       lars_step(c.arena, c.first, {.weight_decay = 0.03, .trust_coefficient = 0.05, .rule = LarsRule::bolts});
+     }},
+    {"lars, bolts, nesterov, clipped",
+     [](Case& c) {
+       lars_step(
+           c.arena, c.first,
+           {.weight_decay = 0.03, .trust_coefficient = 0.2, .nesterov = true, .clip = true, .rule = LarsRule::bolts});
+     }},
     {"adamw",
      [](Case& c) {
        adamw_step(c.arena, c.first, c.second, {.beta1 = 0.8, .beta2 = 0.95, .eps = 1e-6, .weight_decay = 0.1});
@@ -162,6 +174,18 @@ DEVICE_TEST_CASE("lars adds up the norm of a segment that has more blocks than a
     return std::sqrt(sum);
   };
   CHECK(norm(to_cpu(there.first)) == Approx(0.5 * norm(exact.arena.values)).epsilon(1e-6));
+}
+
+DEVICE_TEST_CASE("bolts' lars leaves weight decay out where a norm is zero") {
+  const Layout layout({40, 50, 60, 70}, 1);
+  Case there = make_case(layout.segments, layout.n, DType::f32, test::device());
+  Case exact = make_case(layout.segments, layout.n, DType::f64, Device{});
+  for (Case* c : {&there, &exact}) {
+    c->arena.gradients.fill(0.0);
+    c->first.fill(0.0);
+    lars_step(c->arena, c->first, {.momentum = 0.0, .weight_decay = 0.1, .rule = LarsRule::bolts});
+  }
+  CHECK(relative_error(to_cpu(there.arena.values), exact.arena.values) < limit);
 }
 
 DEVICE_TEST_CASE("lars takes ratio 1 where a norm is zero, and keeps a NaN in its own segment") {
