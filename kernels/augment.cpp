@@ -240,7 +240,7 @@ void jitter(const View& view, const AugmentParameters& p) {
 }
 
 /// Gaussian blur, down the columns into a padded row and then along it.
-void blur(View& view, std::int32_t radius, float sigma) {
+void blur(View& view, std::int32_t radius, float sigma, bool repeated) {
   const std::int32_t size = view.size;
   float* weights = scratch.kernel.get(radius + 1);
   float total = 0;
@@ -258,15 +258,15 @@ void blur(View& view, std::int32_t radius, float sigma) {
 #pragma omp simd
       for (std::int32_t x = 0; x < size; ++x) row[x] = weights[0] * middle[x];
       for (std::int32_t d = 1; d <= radius; ++d) {
-        const float* above = from + std::int64_t{reflect(y - d, size)} * size;
-        const float* below = from + std::int64_t{reflect(y + d, size)} * size;
+        const float* above = from + std::int64_t{blur_source(y - d, size, repeated)} * size;
+        const float* below = from + std::int64_t{blur_source(y + d, size, repeated)} * size;
         const float w = weights[d];
 #pragma omp simd
         for (std::int32_t x = 0; x < size; ++x) row[x] += w * (above[x] + below[x]);
       }
       for (std::int32_t d = 1; d <= radius; ++d) {
-        row[-d] = row[reflect(-d, size)];
-        row[size - 1 + d] = row[reflect(size - 1 + d, size)];
+        row[-d] = row[blur_source(-d, size, repeated)];
+        row[size - 1 + d] = row[blur_source(size - 1 + d, size, repeated)];
       }
       float* out = view.spare + c * view.pixels() + std::int64_t{y} * size;
 #pragma omp simd
@@ -325,7 +325,7 @@ void augment_picture(const std::uint8_t* pixels, const ImageRef& picture, const 
   if (p.grayscale && view.channels == 3) {
     each_rgb(view, [](Rgb x) { return Rgb{grey(x), grey(x), grey(x)}; });
   }
-  if (p.blur) blur(view, blur_radius(policy, p.sigma), p.sigma);
+  if (p.blur) blur(view, blur_radius(policy, p.sigma), p.sigma, policy.blur_kernel == whole_kernel);
   normalise(view, policy, out);
 }
 

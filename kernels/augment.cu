@@ -345,10 +345,11 @@ __global__ void __launch_bounds__(block_threads<resident>, resident ? 4 : 2) aug
       view.change(end_jitter);
       float total = kernel[0];
       for (std::int32_t d = 1; d <= radius; ++d) total += 2 * kernel[d];
+      const bool repeated = task.policy.blur_kernel == whole_kernel;
       for (int axis = 0; axis < 2; ++axis) {
         view.gather([&](std::int32_t chunk) {
           view.each(chunk, [&](std::int32_t row, std::int32_t column, const Pixel<C>&) {
-            return blurred<C>(view.planes, size, kernel, radius, 1.0f / total, axis == 0, row, column);
+            return blurred<C>(view.planes, size, kernel, radius, 1.0f / total, repeated, axis == 0, row, column);
           });
         });
       }

@@ -44,8 +44,10 @@ void check(const AugmentPolicy& policy) {
   check_probability("grayscale_probability", policy.grayscale_probability);
   check_probability("blur_probability", policy.blur_probability);
   check_range("blur_sigma", policy.blur_sigma_min, policy.blur_sigma_max, 1e-3f, 1000);
-  SIMCLR_CHECK(policy.blur_kernel == 0 || (policy.blur_kernel > 0 && policy.blur_kernel % 2 == 1),
-               "augment: blur_kernel is ", policy.blur_kernel, ", it must be odd, or 0 for a tenth of the view");
+  SIMCLR_CHECK(policy.blur_kernel == 0 || policy.blur_kernel == whole_kernel ||
+                   (policy.blur_kernel > 0 && policy.blur_kernel % 2 == 1),
+               "augment: blur_kernel is ", policy.blur_kernel,
+               ", it must be odd, 0 for a tenth of the view, or -1 for the whole kernel");
   SIMCLR_CHECK(policy.blur_kernel <= policy.size, "augment: blur_kernel is ", policy.blur_kernel,
                ", wider than the view of ", policy.size, " pixels");
   for (int c = 0; c < policy.channels; ++c) {

@@ -147,7 +147,10 @@ struct Rotation {
 
 /// Radius in pixels of a view's blur: the policy's, less where further taps would weigh under 2e-8 of the middle.
 SIMCLR_HOST_DEVICE inline std::int32_t blur_radius(const AugmentPolicy& policy, float sigma) {
-  const std::int32_t full = (policy.blur_kernel > 0 ? policy.blur_kernel : policy.size / 10) / 2;
+  const std::int32_t taps = policy.blur_kernel == whole_kernel ? policy.size
+                            : policy.blur_kernel > 0           ? policy.blur_kernel
+                                                               : policy.size / 10;
+  const std::int32_t full = taps / 2;
   const auto useful = static_cast<std::int32_t>(ceilf(6.0f * sigma));
   return useful < full ? useful : full;
 }
@@ -158,8 +161,10 @@ SIMCLR_HOST_DEVICE inline float blur_weight(std::int32_t distance, float sigma) 
   return expf(-0.5f * x * x);
 }
 
-/// Mirrors an index about the first and the last pixel, which are not repeated; valid within n - 1 of either.
-SIMCLR_HOST_DEVICE inline std::int32_t reflect(std::int32_t i, std::int32_t n) {
+/// Which pixel a blur reads for index i of n. Repeated: the first or the last one. Else mirrored about these, which are
+/// not repeated; valid within n - 1 of either.
+SIMCLR_HOST_DEVICE inline std::int32_t blur_source(std::int32_t i, std::int32_t n, bool repeated) {
+  if (repeated) return i < 0 ? 0 : i < n ? i : n - 1;
   i = i < 0 ? -i : i;
   return i < n ? i : 2 * (n - 1) - i;
 }

@@ -329,6 +329,7 @@ TEST_CASE("impossible policies are refused by field") {
   refused("grayscale_probability", [](P& p) { p.grayscale_probability = 2; });
   refused("blur_probability", [](P& p) { p.blur_probability = 2; });
   refused("blur_sigma", [](P& p) { p.blur_sigma_min = 0; });
+  refused("blur_kernel is -2, it must be odd", [](P& p) { p.blur_kernel = -2; });
   refused("blur_kernel is 4, it must be odd", [](P& p) { p.blur_kernel = 4; });
   refused("blur_kernel is 33, wider than the view of 32 pixels", [](P& p) { p.blur_kernel = 33; });
   refused("mean[2] is", [](P& p) { p.mean[2] = INFINITY; });

@@ -143,11 +143,12 @@ __device__ Pixel<C> rotated(const float* planes, std::int32_t size, const Rotati
 /// Gaussian blur along one axis, at one pixel; weights sum to 1 / `scale`.
 template <int C>
 __device__ Pixel<C> blurred(const float* planes, std::int32_t size, const float* kernel, std::int32_t radius,
-                            float scale, bool down, std::int32_t row, std::int32_t column) {
+                            float scale, bool repeated, bool down, std::int32_t row, std::int32_t column) {
   Pixel<C> sum = {};
   for (std::int32_t d = -radius; d <= radius; ++d) {
     const float w = kernel[d < 0 ? -d : d];
-    const std::int32_t at = down ? reflect(row + d, size) * size + column : row * size + reflect(column + d, size);
+    const std::int32_t at = down ? blur_source(row + d, size, repeated) * size + column
+                                 : row * size + blur_source(column + d, size, repeated);
 #pragma unroll
     for (int c = 0; c < C; ++c) sum.channel[c] += w * planes[c * size * size + at];
   }

@@ -150,6 +150,9 @@ DEVICE_TEST_CASE("views of odd sizes agree with the CPU, all transforms and chan
       compare(arena, policy, {.seed = 5, .epoch = 7});
       policy.interpolation = Interpolation::bicubic;
       compare(arena, policy, {.seed = 6, .epoch = 7});
+      policy.blur_kernel = whole_kernel;
+      policy.blur_probability = 1;
+      compare(arena, policy, {.seed = 7, .epoch = 7});
     }
     compare(arena, Augmentation::evaluation(size, 3), {.views = 1});
   }
@@ -193,7 +196,9 @@ DEVICE_TEST_CASE("large views agree with the CPU, in shared and in global memory
   for (const auto& [size, channels] : {std::pair{48, 3}, {120, 3}, {127, 1}, {129, 3}, {150, 1}}) {
     Augmentation policy = all_transforms(size, channels);
     policy.blur_kernel = 0;
-    compare(arena, policy, {.seed = 9, .views = 3});            // more views than blocks
+    compare(arena, policy, {.seed = 9, .views = 3});  // more views than blocks
+    policy.blur_kernel = whole_kernel;
+    compare(arena, policy, {.seed = 9, .views = 1});
     policy.rotation_probability = policy.blur_probability = 0;  // one set of planes
     policy.interpolation = Interpolation::bicubic;
     compare(arena, policy, {.seed = 10, .views = 1});
