@@ -9,9 +9,12 @@ Conv2d::Conv2d(const Conv2dOptions& options) : geometry_{options.stride, options
   SIMCLR_CHECK(options.in > 0 && options.out > 0 && options.kernel > 0 && options.stride > 0 && options.padding >= 0,
                "Conv2d: in ", options.in, ", out ", options.out, ", kernel ", options.kernel, ", stride ",
                options.stride, ", padding ", options.padding, "; all but padding must be positive");
-  const double fan_out = static_cast<double>(options.out * options.kernel * options.kernel);
-  weight_ = add_parameter("weight", {options.out, options.kernel, options.kernel, options.in}, Role::weight,
-                          {Initializer::Kind::normal, std::sqrt(2.0 / fan_out)});
+  const double area = static_cast<double>(options.kernel * options.kernel);
+  const bool he = options.init == ConvInit::he;
+  weight_ = add_parameter(
+      "weight", {options.out, options.kernel, options.kernel, options.in}, Role::weight,
+      he ? Initializer{Initializer::Kind::normal, std::sqrt(2.0 / (static_cast<double>(options.out) * area))}
+         : Initializer{Initializer::Kind::uniform, 1.0 / std::sqrt(static_cast<double>(options.in) * area)});
   if (options.bias) bias_ = add_parameter("bias", {options.out}, Role::bias, {});
 }
 
@@ -32,10 +35,12 @@ Tensor Linear::forward(const Tensor& x) {
   return linear(x, weight_, bias_);
 }
 
-BatchNorm::BatchNorm(std::int64_t channels) {
+BatchNorm::BatchNorm(const BatchNormLayerOptions& options) {
+  const std::int64_t channels = options.channels;
   SIMCLR_CHECK(channels > 0, "BatchNorm: ", channels, " channels; at least one is needed");
-  weight_ = add_parameter("weight", {channels}, Role::norm, {Initializer::Kind::constant, 1.0});
-  bias_ = add_parameter("bias", {channels}, Role::norm, {Initializer::Kind::constant, 0.0});
+  weight_ = add_parameter("weight", {channels}, Role::norm, {Initializer::Kind::constant, options.gamma});
+  bias_ = options.shift ? add_parameter("bias", {channels}, Role::norm, {Initializer::Kind::constant, 0.0})
+                        : add_buffer("bias", {channels}, 0.0);
   running_mean_ = add_buffer("running_mean", {channels}, 0.0);
   running_var_ = add_buffer("running_var", {channels}, 1.0);
 }

@@ -8,6 +8,11 @@
 /// The layers that models are built of. Options are filled by name: Conv2d({.in = 3, .out = 64, .kernel = 3}).
 namespace simclr::nn {
 
+/// How a convolution's weights [out,kernel,kernel,in] start. `he`: normal with variance 2 / (out kernel^2) (He et al.,
+/// arXiv 1502.01852, fan out), as torchvision's ResNet does. `uniform`: in +-1/sqrt(in kernel^2), as a bare Conv2d of
+/// PyTorch does.
+enum class ConvInit { he, uniform };
+
 struct Conv2dOptions {
   std::int64_t in = 0;
   std::int64_t out = 0;
@@ -15,10 +20,10 @@ struct Conv2dOptions {
   int stride = 1;
   int padding = 0;
   bool bias = false;
+  ConvInit init = ConvInit::he;
 };
 
-/// [N,H,W,in] -> [N,H',W',out]. Weights [out,kernel,kernel,in] start normal with variance 2 / (out kernel^2)
-/// (He et al., arXiv 1502.01852, fan out), as torchvision's ResNet does.
+/// [N,H,W,in] -> [N,H',W',out].
 class SIMCLR_API Conv2d : public Module {
  public:
   explicit Conv2d(const Conv2dOptions& options);
@@ -46,10 +51,17 @@ class SIMCLR_API Linear : public Module {
   Tensor weight_, bias_;
 };
 
+struct BatchNormLayerOptions {
+  std::int64_t channels = 0;
+  double gamma = 1.0;  // where the scale starts
+  bool shift = true;   // false: scale only; the shift stays 0 and is a buffer
+};
+
 /// Batch normalisation over the last dimension of [...,C], fused with what follows it.
 class SIMCLR_API BatchNorm : public Module {
  public:
-  explicit BatchNorm(std::int64_t channels);
+  explicit BatchNorm(std::int64_t channels) : BatchNorm(BatchNormLayerOptions{.channels = channels}) {}
+  explicit BatchNorm(const BatchNormLayerOptions& options);
   Tensor forward(const Tensor& x) override { return apply(x, {}, false); }
   /// relu(batchnorm(x))
   Tensor relu(const Tensor& x) { return apply(x, {}, true); }

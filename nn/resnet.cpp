@@ -3,16 +3,27 @@
 namespace simclr::nn {
 namespace {
 
-std::shared_ptr<Conv2d> conv(std::int64_t in, std::int64_t out, int kernel, int stride = 1) {
-  return std::make_shared<Conv2d>(
-      Conv2dOptions{.in = in, .out = out, .kernel = kernel, .stride = stride, .padding = kernel / 2});
+std::shared_ptr<Conv2d> conv(std::int64_t in, std::int64_t out, int kernel, ConvInit init, int stride = 1,
+                             int padding = -1) {
+  return std::make_shared<Conv2d>(Conv2dOptions{.in = in,
+                                                .out = out,
+                                                .kernel = kernel,
+                                                .stride = stride,
+                                                .padding = padding < 0 ? kernel / 2 : padding,
+                                                .init = init});
+}
+
+std::shared_ptr<BatchNorm> last_norm(std::int64_t channels, const ResNetOptions& options) {
+  return std::make_shared<BatchNorm>(
+      BatchNormLayerOptions{.channels = channels, .gamma = options.zero_last_gamma ? 0.0 : 1.0});
 }
 
 /// The shortcut's projection, where a block changes the shape: torchvision's Sequential "0" and "1".
 class Downsample : public Module {
  public:
-  Downsample(std::int64_t in, std::int64_t out, int stride)
-      : conv_(add_module("0", conv(in, out, 1, stride))), bn_(add_module("1", std::make_shared<BatchNorm>(out))) {}
+  Downsample(std::int64_t in, std::int64_t out, int stride, ConvInit init)
+      : conv_(add_module("0", conv(in, out, 1, init, stride))),
+        bn_(add_module("1", std::make_shared<BatchNorm>(out))) {}
   Tensor forward(const Tensor& x) override { return (*bn_)((*conv_)(x)); }
 
  private:
@@ -24,13 +35,13 @@ class BasicBlock : public Module {
  public:
   static constexpr std::int64_t expansion = 1;
 
-  BasicBlock(std::int64_t in, std::int64_t width, int stride)
-      : conv1_(add_module("conv1", conv(in, width, 3, stride))),
+  BasicBlock(std::int64_t in, std::int64_t width, int stride, const ResNetOptions& options)
+      : conv1_(add_module("conv1", conv(in, width, 3, options.init, stride))),
         bn1_(add_module("bn1", std::make_shared<BatchNorm>(width))),
-        conv2_(add_module("conv2", conv(width, width, 3))),
-        bn2_(add_module("bn2", std::make_shared<BatchNorm>(width))) {
+        conv2_(add_module("conv2", conv(width, width, 3, options.init))),
+        bn2_(add_module("bn2", last_norm(width, options))) {
     if (stride != 1 || in != width) {
-      downsample_ = add_module("downsample", std::make_shared<Downsample>(in, width, stride));
+      downsample_ = add_module("downsample", std::make_shared<Downsample>(in, width, stride, options.init));
     }
   }
 
@@ -53,15 +64,15 @@ class Bottleneck : public Module {
  public:
   static constexpr std::int64_t expansion = 4;
 
-  Bottleneck(std::int64_t in, std::int64_t width, int stride)
-      : conv1_(add_module("conv1", conv(in, width, 1))),
+  Bottleneck(std::int64_t in, std::int64_t width, int stride, const ResNetOptions& options)
+      : conv1_(add_module("conv1", conv(in, width, 1, options.init))),
         bn1_(add_module("bn1", std::make_shared<BatchNorm>(width))),
-        conv2_(add_module("conv2", conv(width, width, 3, stride))),
+        conv2_(add_module("conv2", conv(width, width, 3, options.init, stride))),
         bn2_(add_module("bn2", std::make_shared<BatchNorm>(width))),
-        conv3_(add_module("conv3", conv(width, width * expansion, 1))),
-        bn3_(add_module("bn3", std::make_shared<BatchNorm>(width * expansion))) {
+        conv3_(add_module("conv3", conv(width, width * expansion, 1, options.init))),
+        bn3_(add_module("bn3", last_norm(width * expansion, options))) {
     if (stride != 1 || in != width * expansion) {
-      downsample_ = add_module("downsample", std::make_shared<Downsample>(in, width * expansion, stride));
+      downsample_ = add_module("downsample", std::make_shared<Downsample>(in, width * expansion, stride, options.init));
     }
   }
 
@@ -87,11 +98,12 @@ class Bottleneck : public Module {
 class Stage : public Module {
  public:
   template <class B>
-  static std::shared_ptr<Stage> make(std::int64_t in, std::int64_t width, int depth, int stride) {
+  static std::shared_ptr<Stage> make(std::int64_t in, std::int64_t width, int depth, int stride,
+                                     const ResNetOptions& options) {
     auto stage = std::make_shared<Stage>();
     for (int i = 0; i < depth; ++i) {
       stage->blocks_.push_back(
-          stage->add_module(std::to_string(i), std::make_shared<B>(in, width, i == 0 ? stride : 1)));
+          stage->add_module(std::to_string(i), std::make_shared<B>(in, width, i == 0 ? stride : 1, options)));
       in = width * B::expansion;
     }
     return stage;
@@ -114,15 +126,16 @@ ResNet::ResNet(Block block, const std::vector<int>& depths, const ResNetOptions&
                " input channels; both must be positive");
   std::int64_t channels = options.width;
   const bool cifar = stem_ == Stem::cifar;
-  conv1_ = add_module("conv1", conv(options.channels, channels, cifar ? 3 : 7, cifar ? 1 : 2));
+  conv1_ = add_module(
+      "conv1", conv(options.channels, channels, cifar ? 3 : 7, options.stem_init, cifar ? 1 : 2, options.stem_padding));
   bn1_ = add_module("bn1", std::make_shared<BatchNorm>(channels));
   for (std::size_t i = 0; i < depths.size(); ++i) {
     const std::int64_t width = options.width << i;
     const int stride = i == 0 ? 1 : 2;
     const bool basic = block == Block::basic;
     blocks_.push_back(add_module("layer" + std::to_string(i + 1),
-                                 basic ? Stage::make<BasicBlock>(channels, width, depths[i], stride)
-                                       : Stage::make<Bottleneck>(channels, width, depths[i], stride)));
+                                 basic ? Stage::make<BasicBlock>(channels, width, depths[i], stride, options)
+                                       : Stage::make<Bottleneck>(channels, width, depths[i], stride, options)));
     channels = width * (basic ? BasicBlock::expansion : Bottleneck::expansion);
   }
   features_ = channels;

@@ -19,6 +19,11 @@ struct ResNetOptions {
   std::int64_t width = 64;    // channels of the first stage
   std::int64_t channels = 3;  // of the input
   std::uint64_t seed = 0;     // of the initial weights
+
+  int stem_padding = -1;  // of the first convolution; -1: half its kernel, which keeps the picture's size
+  ConvInit init = ConvInit::he, stem_init = ConvInit::he;  // of the convolutions; of the first one
+  bool zero_last_gamma =
+      false;  // each block's last batch norm starts at scale 0, so that a block starts as its shortcut
 };
 
 class SIMCLR_API ResNet : public Module {

@@ -14,6 +14,16 @@ void check_rate(const char* what, double rate) {
                ", it must be finite and at least 0");
 }
 
+double warmup_rate(const WarmupCosineOptions& o, std::int64_t step) {
+  const double w = static_cast<double>(o.warmup_steps), s = static_cast<double>(step);
+  switch (o.warmup) {
+    case Warmup::above_zero: return o.peak * (s + 1) / w;
+    case Warmup::from_zero: return o.peak * s / w;
+    case Warmup::from_start: break;
+  }
+  return o.warmup_steps == 1 ? o.peak : o.start + (o.peak - o.start) * s / (w - 1);
+}
+
 }  // namespace
 
 float Schedule::at(std::int64_t step) const {
@@ -23,19 +33,22 @@ float Schedule::at(std::int64_t step) const {
 }
 
 Schedule warmup_cosine(const WarmupCosineOptions& options) {
-  const auto [peak, steps, warmup, final] = options;
+  const auto& [peak, steps, warmup, final, rule, start, hold] = options;
   check_rate("the peak", peak);
   check_rate("the final rate", final);
+  check_rate("the first rate of the warm-up", start);
+  SIMCLR_CHECK(hold >= 1, "schedule: a rate held for ", hold, " steps; at least 1 is needed");
   SIMCLR_CHECK(steps >= 1 && steps <= std::numeric_limits<std::int32_t>::max(), "schedule: a run of ", steps,
                " steps; it must have 1 to 2147483647");
   SIMCLR_CHECK(warmup >= 0 && warmup <= steps, "schedule: ", warmup, " warm-up steps in a run of ", steps,
                "; shorten the warm-up or train longer");
   Schedule schedule;
   schedule.rates.reserve(static_cast<std::size_t>(steps));
-  for (std::int64_t step = 0; step < steps; ++step) {
+  for (std::int64_t each = 0; each < steps; ++each) {
+    const std::int64_t step = each - each % hold;
     double rate = 0;
     if (step < warmup) {
-      rate = peak * static_cast<double>(step + 1) / static_cast<double>(warmup);
+      rate = warmup_rate(options, step);
     } else {
       const double progress = static_cast<double>(step - warmup) / static_cast<double>(steps - warmup);
       rate = final + (peak - final) * (1 + std::cos(std::numbers::pi * progress)) / 2;

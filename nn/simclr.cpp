@@ -17,7 +17,9 @@ ProjectionHead::ProjectionHead(const ProjectionHeadOptions& options) {
     const std::string number = std::to_string(i + 1);
     linear_.push_back(
         add_module("linear" + number, std::make_shared<Linear>(LinearOptions{.in = in, .out = out, .bias = bias})));
-    norm_.push_back(norm ? add_module("bn" + number, std::make_shared<BatchNorm>(out)) : nullptr);
+    norm_.push_back(norm ? add_module("bn" + number, std::make_shared<BatchNorm>(BatchNormLayerOptions{
+                                                         .channels = out, .shift = !last || options.last_shift}))
+                         : nullptr);
     in = out;
   }
   initialize(options.seed);
@@ -37,13 +39,30 @@ Tensor ProjectionHead::forward(const Tensor& x) {
   return y;
 }
 
-SimCLR::SimCLR(const SimCLROptions& options) : encoder_(options.encoder) {
+SimCLR::SimCLR(const SimCLROptions& options) : encoder_(options.encoder), views_apart_(options.views_apart) {
   SIMCLR_CHECK(encoder_ != nullptr, "SimCLR: an encoder is needed");
   ProjectionHeadOptions head = options.head;
   if (head.in == 0) head.in = encoder_->output_features();
   SIMCLR_CHECK(head.in > 0, "SimCLR: the encoder does not say how many features it gives; set head.in");
   add_module("encoder", encoder_);
   head_ = add_module("head", std::make_shared<ProjectionHead>(head));
+}
+
+Tensor SimCLR::forward(const Tensor& views) {
+  if (!views_apart_ || !training()) return (*head_)((*encoder_)(views));
+  SIMCLR_CHECK(views.rank() > 0 && views.dim(0) % 2 == 0, "SimCLR: wants two views of each image, [2N,...], got ",
+               describe(views));
+  const std::int64_t half = views.dim(0) / 2;
+  const Tensor first = (*head_)((*encoder_)(views.narrow(0, half)));
+  const Tensor second = (*head_)((*encoder_)(views.narrow(half, half)));
+  Tensor z = Tensor::empty(first.shape().with_first(2 * half), first.dtype(), first.device());
+  z.narrow(0, half).copy_from(first.detach());
+  z.narrow(half, half).copy_from(second.detach());
+  return record("views apart", {first, second}, z, [half](Backward& bw) {
+    for (int i = 0; i < 2; ++i) {
+      if (bw.needs(i)) bw.set(i, bw.dy().narrow(i * half, half));
+    }
+  });
 }
 
 }  // namespace simclr::nn

@@ -14,6 +14,7 @@ struct ProjectionHeadOptions {
   int layers = 2;               // 2 (SimCLR) or 3 (SimCLRv2)
   bool batchnorm = true;        // behind every hidden layer, which then has no bias
   bool last_batchnorm = false;  // behind the last layer
+  bool last_shift = true;       // whether that batch norm shifts, or scales only
   bool last_bias = false;
   std::uint64_t seed = 0;
 };
@@ -33,15 +34,17 @@ class SIMCLR_API ProjectionHead : public Module {
 struct SimCLROptions {
   std::shared_ptr<Module> encoder;
   ProjectionHeadOptions head = {};  // `in` 0: as the encoder says
+  bool views_apart = false;  // in training the first N rows of [2N,...] go through by themselves, then the others
 };
 
 /// Encoder f and projection head g: views -> h = f(views) -> z = g(h). Evaluation uses h. All views of a batch go
-/// through in one pass, so that batch norm sees them together. The encoder is any Module.
+/// through in one pass, so that batch norm sees them together, as in google-research/simclr; or with `views_apart` two
+/// views one after the other, as in solo-learn and lightly. The encoder is any Module.
 class SIMCLR_API SimCLR : public Module {
  public:
   explicit SimCLR(const SimCLROptions& options);
-  /// z [V N,D] of views [V N,...], row by row
-  Tensor forward(const Tensor& views) override { return (*head_)((*encoder_)(views)); }
+  /// z [V N,D] of views [V N,...], row by row. Throws Error for an odd number of rows that are to go apart.
+  Tensor forward(const Tensor& views) override;
 
   Module& encoder() { return *encoder_; }
   Module& head() { return *head_; }
@@ -49,6 +52,7 @@ class SIMCLR_API SimCLR : public Module {
  private:
   std::shared_ptr<Module> encoder_;
   std::shared_ptr<ProjectionHead> head_;
+  bool views_apart_;
 };
 
 }  // namespace simclr::nn

@@ -197,6 +197,8 @@ TEST_CASE("projection heads: two and three layers, with and without batch norm")
   CHECK(names({.in = 8, .batchnorm = false}) == "linear1.weight linear1.bias linear2.weight ");
   CHECK(names({.in = 8, .layers = 3, .last_batchnorm = true}) ==
         "linear1.weight bn1.weight bn1.bias linear2.weight bn2.weight bn2.bias linear3.weight bn3.weight bn3.bias ");
+  CHECK(names({.in = 8, .last_batchnorm = true, .last_shift = false}) ==
+        "linear1.weight bn1.weight bn1.bias linear2.weight bn2.weight ");
   for (const int layers : {2, 3}) {
     for (const bool norm : {false, true}) {
       nn::ProjectionHead head(
@@ -239,4 +241,47 @@ TEST_CASE("parameters move into one arena and keep their handles") {
   }
   tower(random_tensor({2, 5}, 1, DType::f32)).backward(Tensor::full({2, 3}, 1.0));
   CHECK(arena.gradients.narrow(arena.offsets.back(), 1).item() != 0);
+}
+
+TEST_CASE("views that go apart meet no statistics of each other's") {
+  const auto make = [](bool apart) {
+    nn::SimCLROptions options{.encoder = nn::resnet18({.width = 4}), .head = {.out = 8}, .views_apart = apart};
+    options.head.last_batchnorm = true;
+    options.head.last_shift = false;
+    return std::make_unique<nn::SimCLR>(options);
+  };
+  const auto apart = make(true), each = make(true), together = make(false);
+  const Tensor x = random_tensor({8, 8, 8, 3}, 1, DType::f32), dz = random_tensor({8, 8}, 2, DType::f32);
+  const Tensor z = (*apart)(x);
+  z.backward(dz);
+  // The same by hand: two batches of 4, one after the other.
+  std::vector<float> by_hand;
+  for (int view = 0; view < 2; ++view) {
+    const Tensor part = each->head()(each->encoder()(x.narrow(4 * view, 4)));
+    for (const float value : part.to_vector<float>()) by_hand.push_back(value);
+    part.backward(dz.narrow(4 * view, 4));
+  }
+  CHECK(z.to_vector<float>() == by_hand);
+  CHECK((*together)(x).to_vector<float>() != by_hand);
+  const auto a = apart->parameters(), b = each->parameters();
+  for (std::size_t i = 0; i < a.size(); ++i) {
+    INFO(a[i].name);
+    CHECK(test::relative_error(a[i].value.grad(), b[i].value.grad()) < 1e-5);
+  }
+  const auto s = apart->state(), t = each->state();  // running statistics moved twice
+  for (std::size_t i = 0; i < s.size(); ++i) CHECK(test::same_bits(s[i].value, t[i].value));
+  // The shift that there is not: a buffer of zeros.
+  bool found = false;
+  for (const auto& tensor : s) {
+    if (tensor.name != "head.bn2.bias") continue;
+    found = tensor.value.to_vector<float>() == std::vector<float>(8, 0.0f);
+  }
+  CHECK(found);
+
+  apart->eval();
+  together->eval();
+  together->load_state(s);
+  CHECK((*apart)(x).to_vector<float>() == (*together)(x).to_vector<float>());
+  apart->train();
+  CHECK_THAT(message_of([&] { (*apart)(x.narrow(0, 7)); }), Catch::Contains("[2N,...]"));
 }

@@ -69,8 +69,51 @@ TEST_CASE("warm-up and cosine are the stated formula") {
   CHECK(nn::constant(0.3).at(12345) == 0.3f);
 }
 
+TEST_CASE("a warm-up starts where it is told to") {
+  const nn::WarmupCosineOptions run{.peak = 0.4, .steps = 50, .warmup_steps = 10};
+  auto options = run;
+  options.warmup = nn::Warmup::from_zero;
+  const auto zero = nn::warmup_cosine(options);
+  for (int step = 0; step < 10; ++step) CHECK(zero.at(step) == static_cast<float>(0.4 * step / 10.0));
+  CHECK(zero.at(10) == 0.4f);
+
+  // PyTorch Lightning Bolts' chain: each rate from the one before.
+  options.warmup = nn::Warmup::from_start;
+  options.start = 3e-5;
+  const auto bolts = nn::warmup_cosine(options);
+  double rate = 0;
+  for (int step = 0; step < 50; ++step) {
+    if (step == 0) {
+      rate = 3e-5;
+    } else if (step < 10) {
+      rate += (0.4 - 3e-5) / 9;
+    } else if (step == 10) {
+      rate = 0.4;
+    } else {
+      const double pi = std::numbers::pi;
+      rate *= (1 + std::cos(pi * (step - 10) / 40.0)) / (1 + std::cos(pi * (step - 11) / 40.0));
+    }
+    CHECK(bolts.at(step) == Approx(rate).epsilon(1e-6));
+  }
+  options.warmup_steps = 1;
+  CHECK(nn::warmup_cosine(options).at(0) == 0.4f);
+
+  for (int step = 10; step < 50; ++step) CHECK(zero.at(step) == nn::warmup_cosine(run).at(step));
+}
+
+TEST_CASE("a schedule that moves once an epoch holds each epoch's first rate") {
+  const auto each = nn::warmup_cosine({.peak = 0.24, .steps = 28});
+  const auto held = nn::warmup_cosine({.peak = 0.24, .steps = 28, .hold = 7});
+  for (int step = 0; step < 28; ++step) {
+    CHECK(held.at(step) == each.at(step / 7 * 7));
+    CHECK(held.at(step) == Approx(0.24 * (1 + std::cos(std::numbers::pi * (step / 7) / 4.0)) / 2).epsilon(1e-6));
+  }
+}
+
 TEST_CASE("impossible schedules are refused") {
   using Catch::Contains;
+  CHECK_THROWS_WITH(nn::warmup_cosine({.peak = 1, .steps = 5, .start = -1}), Contains("of the warm-up is -1"));
+  CHECK_THROWS_WITH(nn::warmup_cosine({.peak = 1, .steps = 5, .hold = 0}), Contains("held for 0 steps"));
   CHECK_THROWS_WITH(nn::warmup_cosine({.peak = 1, .steps = 5, .warmup_steps = 6}), Contains("6 warm-up steps"));
   CHECK_THROWS_WITH(nn::warmup_cosine({.peak = 1, .steps = 5, .warmup_steps = -1}), Contains("-1 warm-up steps"));
   CHECK_THROWS_WITH(nn::warmup_cosine({.peak = 1, .steps = 0}), Contains("a run of 0 steps"));

@@ -167,3 +167,45 @@ TEST_CASE("ResNet-18 in f32 is within three times PyTorch's own f32 error") {
     CHECK(std::abs(trace.losses[i] - expected) <= 3 * fixture()["torch_f32_loss_error"].get<double>() * expected);
   }
 }
+
+TEST_CASE("options of a ResNet's beginning do what they say") {
+  const Tensor x = test::random_tensor({2, 16, 16, 3}, 3, DType::f32);
+  // Padding 2 keeps 18 x 18 cells, so that the stages see 18, 9, 5 and 3.
+  nn::Conv2d conv({.in = 3, .out = 4, .kernel = 3, .padding = 2});
+  CHECK(conv(x).shape() == Shape{2, 18, 18, 4});
+  const auto value = [](const nn::ResNetOptions& options, const std::string& name) {
+    for (const auto& p : nn::resnet18(options)->parameters()) {
+      if (p.name == name) return p.value.to_vector<double>();
+    }
+    return std::vector<double>();
+  };
+  const auto wide = nn::resnet18({.width = 4, .stem_padding = 2}), usual = nn::resnet18({.width = 4});
+  wide->eval();
+  usual->eval();
+  CHECK((*wide)(x).shape() == Shape{2, 32});
+  CHECK((*wide)(x).to_vector<float>() != (*usual)(x).to_vector<float>());
+
+  // A block whose last scale is 0 is relu(shortcut): the network is its stem and its projections.
+  CHECK(value({.width = 4, .zero_last_gamma = true}, "layer2.0.bn2.weight") == std::vector<double>(8, 0.0));
+  CHECK(value({.width = 4, .zero_last_gamma = true}, "layer2.0.bn1.weight") == std::vector<double>(8, 1.0));
+  CHECK(value({.width = 4, .zero_last_gamma = true}, "layer2.0.downsample.1.weight") == std::vector<double>(8, 1.0));
+  CHECK(value({.width = 4}, "layer2.0.bn2.weight") == std::vector<double>(8, 1.0));
+
+  // Uniform in +-1/sqrt(in kernel^2): a deviation of bound / sqrt(3), and no value beyond.
+  for (const auto& [name, fan_in, stem] :
+       {std::tuple{"conv1.weight", 27.0, true}, {"layer4.1.conv2.weight", 1152.0, false}}) {
+    const auto w = value({.width = 16,
+                          .init = stem ? nn::ConvInit::he : nn::ConvInit::uniform,
+                          .stem_init = stem ? nn::ConvInit::uniform : nn::ConvInit::he},
+                         name);
+    double square = 0, largest = 0;
+    for (const double each : w) {
+      square += each * each;
+      largest = std::max(largest, std::abs(each));
+    }
+    CAPTURE(name, w.size());
+    CHECK(largest <= 1 / std::sqrt(fan_in));
+    CHECK(std::sqrt(square / static_cast<double>(w.size())) == Approx(1 / std::sqrt(3 * fan_in)).epsilon(0.08));
+    CHECK(value({.width = 16}, name) != w);
+  }
+}
