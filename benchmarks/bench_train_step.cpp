@@ -72,7 +72,14 @@ int main(int argc, char** argv) {
     return 0;
   }
   nn::SimCLR model({.encoder = nn::make_resnet(r.arch, {.stem = r.stem, .width = r.width}),
-                    .head = {.hidden = r.head_hidden, .out = r.head_out, .batchnorm = r.head_batchnorm}});
+                    .head = {.hidden = r.head_hidden,
+                             .out = r.head_out,
+                             .layers = r.head_layers,
+                             .batchnorm = r.head_batchnorm,
+                             .last_batchnorm = r.head_last_batchnorm,
+                             .last_shift = r.head_last_shift,
+                             .last_bias = r.head_last_bias},
+                    .views_apart = r.views_apart});
   model.to(bench.device);
   nn::Sgd optimizer(model.parameters(), {.momentum = 0.9, .weight_decay = 5e-4}, nn::constant(0.01f));
   const Tensor x = bench.random({views, size, size, 3}, 7);

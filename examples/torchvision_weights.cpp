@@ -47,11 +47,13 @@ bool parse_options(int argc, char** argv, Options& o) {
 /// The lines that make torchvision's network the one that was trained.
 std::string python(const nn::ResNetKind& kind) {
   const bool cifar = kind.options.stem == nn::Stem::cifar, narrow = kind.options.width != torchvision_width;
+  const int given = kind.options.stem_padding;
   const std::string width = std::to_string(kind.options.width);
+  const std::string padding = std::to_string(given >= 0 ? given : cifar ? 1 : 3);
   std::string code = "  model = torchvision.models." + kind.name + "()\n  model.fc = torch.nn.Identity()\n";
-  if (cifar || narrow || kind.options.channels != 3) {
+  if (cifar || narrow || given >= 0 || kind.options.channels != 3) {
     code += "  model.conv1 = torch.nn.Conv2d(" + std::to_string(kind.options.channels) + ", " + width + ", " +
-            (cifar ? "3, padding=1" : "7, stride=2, padding=3") + ", bias=False)\n";
+            (cifar ? "3, padding=" : "7, stride=2, padding=") + padding + ", bias=False)\n";
   }
   if (cifar) code += "  model.maxpool = torch.nn.Identity()\n";
   if (narrow) {  // torchvision's constructor knows 64 alone (width_per_group is the bottlenecks' inner width)

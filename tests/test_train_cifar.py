@@ -265,7 +265,10 @@ class BadOptions(Base):
                 ("--head-hidden", "-1"), ("--head-layers", "4"), ("--warmup-epochs", "2"), ("--limit", "-1"),
                 ("--knn-samples", "1"), ("--knn-every", "-1"), ("--hold-out", "-0.1"), ("--hold-out", "1"), ("--knn-k", "0"), ("--probe-epochs", "0"),
                 ("--threads", "-1"), ("--workers", "1025", "0 to 1024"), ("--workers", "-2", "0 to 1024"), ("--arch", "resnet999", "resnet18"),
-                ("--stem", "nothing", "imagenet"),
+                ("--stem", "nothing", "imagenet"), ("--stem-padding", "17", "0 to 16"),
+                ("--interpolation", "nothing", "bicubic"), ("--lars-rule", "nothing", "bolts"),
+                ("--lars-trust", "0", "must be positive"), ("--warmup", "nothing", "from-zero"),
+                ("--warmup-start", "-1", "cannot be negative"), ("--conv-init", "nothing", "uniform"),
                 ("--optimizer", "nothing", "lars"), ("--preset", "nothing", "solo-learn"),
                 ("--dataset", "nothing", "fashion-mnist")):
             with self.subTest(option=option, value=value):
@@ -300,7 +303,10 @@ class BadOptions(Base):
                 found[name] = line[option.end():].strip()
             elif line.startswith(" " * 20):
                 found[name] += line.strip()
-        for option in ("preset dataset data limit size arch width stem head-hidden head-out head-layers epochs "
+        for option in ("preset dataset data limit size arch width stem head-hidden head-out head-layers "
+                       "stem-padding stem-init conv-init zero-last-gamma head-batchnorm head-last-batchnorm "
+                       "head-last-shift head-last-bias views-apart lars-trust lars-clip lars-rule warmup warmup-start "
+                       "schedule-by-epoch interpolation blur-kernel mean stddev epochs "
                        "batch-size temperature optimizer lr momentum weight-decay warmup-epochs seed hold-out knn-every "
                        "knn-samples knn-k knn-temperature probe-epochs evaluation graph config resume checkpoint-minutes keep-checkpoints out overwrite "
                        "threads workers "
@@ -337,7 +343,7 @@ class Output(Base):
         self.assertEqual((self.out / "notes.txt").read_text(), "mine")
 
     def test_full_disk(self):
-        for limit, name in ((100, "config.json"), (1500, "log.jsonl"), (100_000, "step-00000021.safetensors")):
+        for limit, name in ((100, "config.json"), (2500, "log.jsonl"), (100_000, "step-00000021.safetensors")):
             with self.subTest(file=name):
                 done = self.run_on(self.cifar10, "cifar10", "--epochs", "3", "--overwrite", limit=limit)
                 self.check_failed(done, name)

@@ -97,8 +97,6 @@ EncoderFile open_encoder(const std::string& run_or_file) {
                ": has no configuration (\"config\" in its metadata), so how its pictures are prepared is not known");
   try {
     result.kind = nn::resnet_kind(state);
-    result.encoder = nn::make_resnet(result.kind.name, result.kind.options);
-    result.encoder->load_state(state);
   } catch (const simclr::Error& error) {
     simclr::fail(result.path, ": its encoder cannot be built: ", error.what());
   }
@@ -106,8 +104,15 @@ EncoderFile open_encoder(const std::string& run_or_file) {
   try {
     result.config = nlohmann::ordered_json::parse(config->second);
     result.preprocessing = preprocessing_of(result.config, result.kind.options.channels);
+    result.kind.options.stem_padding = result.config.value("stem_padding", -1);  // which the weights do not show
   } catch (const std::exception& error) {
     simclr::fail(result.path, ": its configuration cannot be used: ", error.what(), other_version(result.config));
+  }
+  try {
+    result.encoder = nn::make_resnet(result.kind.name, result.kind.options);
+    result.encoder->load_state(state);
+  } catch (const simclr::Error& error) {
+    simclr::fail(result.path, ": its encoder cannot be built: ", error.what());
   }
   return result;
 }
@@ -117,6 +122,7 @@ nlohmann::ordered_json encoder_config(const nn::ResNetKind& kind, const data::Au
           {"arch", kind.name},
           {"width", kind.options.width},
           {"stem", kind.options.stem == nn::Stem::cifar ? "cifar" : "imagenet"},
+          {"stem_padding", kind.options.stem_padding},
           {"augmentation",
            {{"size", preprocessing.size},
             {"channels", preprocessing.channels},

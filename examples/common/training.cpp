@@ -12,20 +12,24 @@ using simclr::Tensor;
 namespace data = simclr::data;
 namespace nn = simclr::nn;
 
-namespace {
-
 nn::Schedule make_schedule(const Recipe& r, std::int64_t steps_per_epoch) {
   return nn::warmup_cosine({.peak = static_cast<float>(r.lr * static_cast<double>(r.batch_size) / 256.0),
                             .steps = r.epochs * steps_per_epoch,
-                            .warmup_steps = r.warmup_epochs * steps_per_epoch});
+                            .warmup_steps = r.warmup_epochs * steps_per_epoch,
+                            .warmup = r.warmup,
+                            .start = r.warmup_start,
+                            .hold = r.schedule_by_epoch ? steps_per_epoch : 1});
 }
-
-}  // namespace
 
 std::unique_ptr<nn::Optimizer> make_optimizer(const Recipe& r, const nn::Module& model, const nn::Schedule& schedule) {
   if (r.optimizer == "lars") {
-    return std::make_unique<nn::Lars>(
-        model.parameters(), nn::LarsOptions{.momentum = r.momentum, .weight_decay = r.weight_decay}, schedule);
+    return std::make_unique<nn::Lars>(model.parameters(),
+                                      nn::LarsOptions{.momentum = r.momentum,
+                                                      .weight_decay = r.weight_decay,
+                                                      .trust_coefficient = r.lars_trust,
+                                                      .clip = r.lars_clip,
+                                                      .rule = r.lars_rule},
+                                      schedule);
   }
   if (r.optimizer == "adamw") {
     return std::make_unique<nn::AdamW>(
@@ -46,8 +50,28 @@ Compute choose_compute(const TrainingOptions& o) {
 
 std::shared_ptr<nn::ResNet> make_encoder(const TrainingOptions& o) {
   const Recipe& r = o.recipe;
-  return nn::make_resnet(r.arch,
-                         {.stem = r.stem, .width = r.width, .channels = r.augmentation.channels, .seed = o.seed});
+  return nn::make_resnet(r.arch, {.stem = r.stem,
+                                  .width = r.width,
+                                  .channels = r.augmentation.channels,
+                                  .seed = o.seed,
+                                  .stem_padding = r.stem_padding,
+                                  .init = r.conv_init,
+                                  .stem_init = r.stem_init,
+                                  .zero_last_gamma = r.zero_last_gamma});
+}
+
+std::unique_ptr<nn::SimCLR> make_model(const TrainingOptions& o) {
+  const Recipe& r = o.recipe;
+  const nn::ProjectionHeadOptions head{.hidden = r.head_hidden,
+                                       .out = r.head_out,
+                                       .layers = r.head_layers,
+                                       .batchnorm = r.head_batchnorm,
+                                       .last_batchnorm = r.head_last_batchnorm,
+                                       .last_shift = r.head_last_shift,
+                                       .last_bias = r.head_last_bias,
+                                       .seed = o.seed};
+  return std::make_unique<nn::SimCLR>(
+      nn::SimCLROptions{.encoder = make_encoder(o), .head = head, .views_apart = r.views_apart});
 }
 
 Tensor Training::loss_of(const Tensor& views) const {
@@ -85,12 +109,7 @@ Training make_training(const TrainingOptions& options, const std::function<void(
   r.augmentation.size = r.size > 0 ? r.size : t.sets.size;
   r.augmentation.channels = t.sets.channels;
 
-  const nn::ProjectionHeadOptions head{.hidden = r.head_hidden,
-                                       .out = r.head_out,
-                                       .layers = r.head_layers,
-                                       .batchnorm = r.head_batchnorm,
-                                       .seed = options.seed};
-  t.model = std::make_unique<nn::SimCLR>(nn::SimCLROptions{.encoder = make_encoder(t.options), .head = head});
+  t.model = make_model(t.options);
   t.model->to(t.compute.device);
   t.source = make_view_source(t.sets.train, t.options, t.compute.device, t.compute.dtype, on_warning);
   t.schedule = make_schedule(r, t.source->batches());

@@ -23,6 +23,12 @@ Compute choose_compute(const TrainingOptions& options);
 /// The options' encoder with its initial weights, on the CPU.
 std::shared_ptr<simclr::nn::ResNet> make_encoder(const TrainingOptions& options);
 
+/// The options' encoder and projection head with their initial weights, on the CPU.
+std::unique_ptr<simclr::nn::SimCLR> make_model(const TrainingOptions& options);
+
+/// The recipe's learning rates.
+simclr::nn::Schedule make_schedule(const Recipe& recipe, std::int64_t steps_per_epoch);
+
 /// The recipe's optimizer, at this schedule's learning rates.
 std::unique_ptr<simclr::nn::Optimizer> make_optimizer(const Recipe& recipe, const simclr::nn::Module& model,
                                                       const simclr::nn::Schedule& schedule);

@@ -19,7 +19,10 @@
 
 using nlohmann::ordered_json;
 using simclr::kernels::Interpolation;
+using simclr::kernels::LarsRule;
+using simclr::nn::ConvInit;
 using simclr::nn::Stem;
+using simclr::nn::Warmup;
 
 namespace {
 
@@ -27,6 +30,10 @@ template <class T>
 using Names = std::vector<std::pair<const char*, T>>;
 
 const Names<Stem> stems = {{"cifar", Stem::cifar}, {"imagenet", Stem::imagenet}};
+const Names<ConvInit> inits = {{"he", ConvInit::he}, {"uniform", ConvInit::uniform}};
+const Names<LarsRule> lars_rules = {{"simclr", LarsRule::simclr}, {"bolts", LarsRule::bolts}};
+const Names<Warmup> warmups = {
+    {"above-zero", Warmup::above_zero}, {"from-zero", Warmup::from_zero}, {"from-start", Warmup::from_start}};
 const Names<Interpolation> interpolations = {{"bilinear", Interpolation::bilinear},
                                              {"bicubic", Interpolation::bicubic}};
 
@@ -46,10 +53,18 @@ void visit(Fields& f, TrainingOptions& o) {
   f("arch", r.arch);
   f("width", r.width);
   f("stem", r.stem, stems);
+  f("stem_padding", r.stem_padding);
+  f("conv_init", r.conv_init, inits);
+  f("stem_init", r.stem_init, inits);
+  f("zero_last_gamma", r.zero_last_gamma);
   f("head_hidden", r.head_hidden);
   f("head_out", r.head_out);
   f("head_layers", r.head_layers);
   f("head_batchnorm", r.head_batchnorm);
+  f("head_last_batchnorm", r.head_last_batchnorm);
+  f("head_last_shift", r.head_last_shift);
+  f("head_last_bias", r.head_last_bias);
+  f("views_apart", r.views_apart);
   f("epochs", r.epochs);
   f("batch_size", r.batch_size);
   f("micro_batch", o.micro_batch);
@@ -58,7 +73,13 @@ void visit(Fields& f, TrainingOptions& o) {
   f("lr", r.lr);
   f("momentum", r.momentum);
   f("weight_decay", r.weight_decay);
+  f("lars_trust", r.lars_trust);
+  f("lars_clip", r.lars_clip);
+  f("lars_rule", r.lars_rule, lars_rules);
   f("warmup_epochs", r.warmup_epochs);
+  f("warmup", r.warmup, warmups);
+  f("warmup_start", r.warmup_start);
+  f("schedule_by_epoch", r.schedule_by_epoch);
   f("seed", o.seed);
   f("device", o.device);
   f("dtype", o.dtype);
@@ -92,6 +113,7 @@ void visit(Fields& f, TrainingOptions& o) {
     g("grayscale_probability", a.grayscale_probability);
     g("blur_probability", a.blur_probability);
     g("blur_sigma", a.blur_sigma_min, a.blur_sigma_max);
+    g("blur_kernel", a.blur_kernel);
     g("mean", a.mean[0], a.mean[1], a.mean[2]);
     g("stddev", a.stddev[0], a.stddev[1], a.stddev[2]);
   });

@@ -1,6 +1,7 @@
 #include "common/training_options.h"
 
 #include "common/command_line.h"
+#include "common/named_options.h"
 #include "common/training_config.h"
 
 #include <simclr/core/error.h>
@@ -12,14 +13,25 @@
 #include <cstdio>
 #include <filesystem>
 #include <map>
+#include <sstream>
 #include <string_view>
 #include <vector>
 
+using simclr::kernels::Interpolation;
+using simclr::kernels::LarsRule;
+using simclr::nn::ConvInit;
 using simclr::nn::Stem;
+using simclr::nn::Warmup;
 
 namespace {
 
 const std::map<std::string, Stem> stems = {{"cifar", Stem::cifar}, {"imagenet", Stem::imagenet}};
+const std::map<std::string, ConvInit> inits = {{"he", ConvInit::he}, {"uniform", ConvInit::uniform}};
+const std::map<std::string, LarsRule> lars_rules = {{"simclr", LarsRule::simclr}, {"bolts", LarsRule::bolts}};
+const std::map<std::string, Warmup> warmups = {
+    {"above-zero", Warmup::above_zero}, {"from-zero", Warmup::from_zero}, {"from-start", Warmup::from_start}};
+const std::map<std::string, Interpolation> interpolations = {{"bilinear", Interpolation::bilinear},
+                                                             {"bicubic", Interpolation::bicubic}};
 
 const std::vector<std::string> data_sets = {"auto", "cifar10", "cifar100", "fashion-mnist", "folder"};
 const std::vector<std::string> architectures = {"resnet18", "resnet34", "resnet50"};
@@ -28,10 +40,6 @@ const std::vector<std::string> dtypes = {"auto", "f32", "bf16"};
 const std::vector<std::string> image_places = {"auto", "host", "device"};
 
 constexpr std::int64_t widest_head = 65536;
-
-std::string stem_name(Stem stem) {
-  return stem == Stem::cifar ? "cifar" : "imagenet";
-}
 
 /// The value of an option that must be known before the others are read; empty: not given.
 std::string value_of(std::string_view option, int argc, char** argv) {
@@ -73,6 +81,22 @@ void check_choice(const char* option, const std::string& value, const std::vecto
                ": must be one of ", all);
 }
 
+/// What a preset is, for --help: lines of at most 120 characters.
+std::string preset_text(const Recipe& r) {
+  std::string text = r.description;
+  if (!r.published.empty()) text += ": " + r.published + " published";
+  if (!r.differs.empty()) text += ". Its source differs: " + r.differs;
+  const std::string indent(14, ' ');
+  std::string line = "  " + r.name + std::string(12 - r.name.size(), ' '), out;
+  std::istringstream words(text);
+  for (std::string word; words >> word; line += word + " ") {
+    if (line.size() + word.size() <= 120) continue;
+    out += line.substr(0, line.size() - 1) + "\n";
+    line = indent;
+  }
+  return out + line.substr(0, line.size() - 1) + "\n";
+}
+
 bool positive(double value) {
   return value > 0 && std::isfinite(value);
 }
@@ -107,6 +131,11 @@ void check(const TrainingOptions& o) {
                ": must be positive or 0");
   SIMCLR_CHECK(r.warmup_epochs >= 0 && r.warmup_epochs <= r.epochs, "--warmup-epochs ", r.warmup_epochs,
                ": must be between 0 and --epochs ", r.epochs);
+  SIMCLR_CHECK(r.warmup_start >= 0 && std::isfinite(r.warmup_start), "--warmup-start ", r.warmup_start,
+               ": cannot be negative");
+  SIMCLR_CHECK(positive(r.lars_trust), "--lars-trust ", r.lars_trust, ": must be positive; 0.001 to 0.02 is usual");
+  SIMCLR_CHECK(r.stem_padding >= -1 && r.stem_padding <= 16, "--stem-padding ", r.stem_padding,
+               ": must be 0 to 16, or -1 (half the kernel)");
   SIMCLR_CHECK(r.width >= 1 && r.width <= 1024, "--width ", r.width, ": must be 1 to 1024");
   SIMCLR_CHECK(r.head_hidden >= 0 && r.head_hidden <= widest_head, "--head-hidden ", r.head_hidden,
                ": must be 0 (as the features) to ", widest_head);
@@ -135,9 +164,10 @@ bool parse_command_line(int argc, char** argv, TrainingOptions& o) {
   o = base_options(argc, argv);
   Recipe& r = o.recipe;
   std::string names, list;
+  NamedOptions named;
   for (const Recipe& each : recipes()) {
     names += (names.empty() ? "" : ", ") + each.name;
-    list += "  " + each.name + std::string(12 - each.name.size(), ' ') + each.description + "\n";
+    list += preset_text(each);
   }
 
   CLI::App app("Pre-trains an image encoder with SimCLR, without labels, then measures what it learned.",
@@ -163,13 +193,31 @@ bool parse_command_line(int argc, char** argv, TrainingOptions& o) {
   group = "Model";
   app.add_option("--arch", r.arch, "resnet18, resnet34 or resnet50")->group(group);
   app.add_option("--width", r.width, "Channels of the first stage; 64 is the published network")->group(group);
-  std::string stem = stem_name(r.stem);
-  app.add_option("--stem", stem, "cifar (3x3, no pooling; up to 64 pixels) or imagenet (7x7 stride 2, max-pooling)")
-      ->check(CLI::IsMember({"cifar", "imagenet"}))
+  named.add(app, "--stem", r.stem, stems,
+            "cifar (3x3, no pooling; up to 64 pixels) or imagenet (7x7 stride 2, max-pooling)", group);
+  app.add_option("--stem-padding", r.stem_padding, "Of the first convolution; -1: half its kernel")->group(group);
+  named.add(app, "--stem-init", r.stem_init, inits, "As --conv-init, of the first convolution", group);
+  named.add(app, "--conv-init", r.conv_init, inits,
+            "How convolutions start: he (normal, as torchvision's ResNets) or uniform (as a bare one of PyTorch)",
+            group);
+  app.add_flag("--zero-last-gamma,!--no-zero-last-gamma", r.zero_last_gamma,
+               "The last batch norm of each block starts at scale 0")
       ->group(group);
   app.add_option("--head-hidden", r.head_hidden, "Width of the projection head; 0: as the features")->group(group);
   app.add_option("--head-out", r.head_out, "Dimensions of the projection that the loss sees")->group(group);
   app.add_option("--head-layers", r.head_layers, "2 (SimCLR) or 3 (SimCLRv2)")->group(group);
+  app.add_flag("--head-batchnorm,!--no-head-batchnorm", r.head_batchnorm,
+               "Batch norm behind the head's hidden layers, which then have no bias")
+      ->group(group);
+  app.add_flag("--head-last-batchnorm,!--no-head-last-batchnorm", r.head_last_batchnorm,
+               "Batch norm behind the head's last layer")
+      ->group(group);
+  app.add_flag("--head-last-shift,!--no-head-last-shift", r.head_last_shift, "It shifts, or scales only")->group(group);
+  app.add_flag("--head-last-bias,!--no-head-last-bias", r.head_last_bias, "The head's last layer has a bias")
+      ->group(group);
+  app.add_flag("--views-apart,!--views-together", r.views_apart,
+               "In training batch norm sees the two views of a batch apart, or together")
+      ->group(group);
 
   group = "Training";
   app.add_option("--epochs", r.epochs, "Passes over the training images; more is better, up to about 1000")
@@ -187,13 +235,27 @@ bool parse_command_line(int argc, char** argv, TrainingOptions& o) {
   app.add_option("--lr", r.lr, "Learning rate at 256 images a batch; the peak is lr x batch size / 256")->group(group);
   app.add_option("--momentum", r.momentum, "Of sgd and lars")->group(group);
   app.add_option("--weight-decay", r.weight_decay, "lars and adamw leave batch norm and biases out")->group(group);
+  app.add_option("--lars-trust", r.lars_trust, "LARS's trust coefficient, eta: a layer's step is eta |w| / |g| x lr")
+      ->group(group);
+  app.add_flag("--lars-clip,!--no-lars-clip", r.lars_clip, "That step is the smaller of eta |w| / |g| and lr")
+      ->group(group);
+  named.add(app, "--lars-rule", r.lars_rule, lars_rules,
+            "simclr (google-research's) or bolts (PyTorch Lightning Bolts' and solo-learn's: lr outside the momentum)",
+            group);
   app.add_option("--warmup-epochs", r.warmup_epochs, "The learning rate rises linearly, then falls as a cosine to 0")
+      ->group(group);
+  named.add(app, "--warmup", r.warmup, warmups, "It rises above-zero from the first step, from-zero or from-start",
+            group);
+  app.add_option("--warmup-start", r.warmup_start, "The first learning rate of from-start")->group(group);
+  app.add_flag("--schedule-by-epoch,!--schedule-by-step", r.schedule_by_epoch,
+               "The learning rate moves once an epoch, or at each step")
       ->group(group);
   add_seed_option(app, o.seed, "Of weights, order and views: the same seed gives the same bits")->group(group);
 
   group = "Augmentation";
   auto& a = r.augmentation;
   app.add_option("--crop-min", a.crop_area_min, "Smallest crop, as a share of the picture's area")->group(group);
+  named.add(app, "--interpolation", a.interpolation, interpolations, "Of resized crops: bilinear or bicubic", group);
   app.add_option("--flip-probability", a.flip_probability, "Of a horizontal flip")->group(group);
   app.add_option("--jitter-probability", a.jitter_probability, "Of colour jitter, its four operations in random order")
       ->group(group);
@@ -203,9 +265,14 @@ bool parse_command_line(int argc, char** argv, TrainingOptions& o) {
   app.add_option("--hue", a.hue, "Shifts from -x to x of the colour circle, at most 0.5")->group(group);
   app.add_option("--grayscale-probability", a.grayscale_probability, "Of a view without colour")->group(group);
   app.add_option("--blur-probability", a.blur_probability, "Of a Gaussian blur; for large pictures")->group(group);
+  app.add_option("--blur-kernel", a.blur_kernel,
+                 "Its taps, odd; 0: a tenth of the view; -1: the whole kernel, as Pillow's")
+      ->group(group);
   app.add_option("--rotation-probability", a.rotation_probability, "Of a rotation, which SimCLR does not use")
       ->group(group);
   app.add_option("--rotation-degrees", a.rotation_degrees, "Angles from -x to x")->group(group);
+  ChannelOption mean(app, "--mean", a.mean, "Taken from each channel of pixels in [0,1]", group);
+  ChannelOption stddev(app, "--stddev", a.stddev, "What each channel is then divided by", group);
 
   group = "Evaluation";
   app.add_option(
@@ -260,7 +327,9 @@ bool parse_command_line(int argc, char** argv, TrainingOptions& o) {
       ->group(group);
 
   if (!parse(app, argc, argv)) return false;
-  r.stem = stems.at(stem);
+  named.take();
+  mean.take();
+  stddev.take();
   check(o);
   return true;
 }
