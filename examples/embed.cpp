@@ -12,6 +12,7 @@ constexpr const char* default_out = "embedding";
 
 struct Options {
   std::string weights, folder, out = default_out;
+  bool overwrite = false;
   ComputeOptions compute;
 };
 
@@ -22,11 +23,14 @@ bool parse_options(int argc, char** argv, Options& o) {
   app.add_option("weights", o.weights, "A run's folder, a checkpoint or a weights file")->required();
   app.add_option("folder", o.folder, "JPEG and PNG files, in it and in the folders below it")->required();
   app.add_option("--out", o.out, "Folder for features.npy and files.txt");
+  add_overwrite_option(app, o.overwrite);
   add_compute_options(app, o.compute);
   return parse(app, argc, argv);
 }
 
 void embed(Options o) {
+  if (o.out == default_out) o.out = beside_data(o.out, o.folder);
+  for (const std::string& file : embedding_files(o.out)) refuse_to_replace(file, o.overwrite);
   const simclr::Device device = open_device(o.compute);
   const EncoderFile file = open_encoder(o.weights);
   std::printf("%s\n", file.describe().c_str());
@@ -38,7 +42,6 @@ void embed(Options o) {
   options.on_warning = [&progress](const std::string& message) { progress.warn(message); };
   options.on_progress = PassProgress(progress, "embedding");
   const Embedding embedding = embed_pictures(file, o.folder, options);
-  if (o.out == default_out) o.out = beside_data(o.out, o.folder);
   write_embedding(o.out, embedding);
   progress.message("features of " + counted(std::ssize(embedding.files), "picture") + ", " +
                    std::to_string(embedding.features.dim(1)) + " each, in " + o.out);

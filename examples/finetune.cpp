@@ -14,7 +14,6 @@
 #include <chrono>
 #include <cmath>
 #include <cstdio>
-#include <filesystem>
 
 namespace data = simclr::data;
 namespace nn = simclr::nn;
@@ -51,7 +50,7 @@ bool parse_options(int argc, char** argv, Options& o) {
   app.add_option("--crop-min", o.crop_min, "Smallest random crop, as a share of the picture's area");
   add_seed_option(app, o.seed, "Of the choice of labels, new weights, order and views");
   app.add_option("--out", o.out, "Folder for config.json, log.jsonl and weights. Unset: runs/finetune-<data>-<time>");
-  app.add_flag("--overwrite", o.overwrite, "Use the folder even if it holds a run");
+  app.add_flag("--overwrite", o.overwrite, "Use the folder even if it holds a run, which is lost");
   add_compute_options(app, o.compute);
   return parse(app, argc, argv);
 }
@@ -223,16 +222,6 @@ nlohmann::ordered_json to_json(const Options& o, const EncoderFile& file, const 
           {"seed", o.seed}};
 }
 
-/// Weights of another run must not stand beside this one's log.
-void remove_weights(const std::string& folder) {
-  std::vector<std::filesystem::path> found;
-  for (const auto& entry : std::filesystem::directory_iterator(folder)) {
-    const std::string name = entry.path().filename().string();
-    if (name.starts_with("labels-") && name.ends_with(".safetensors")) found.push_back(entry.path());
-  }
-  for (const auto& path : found) std::filesystem::remove(path);
-}
-
 void run(Options o) {
   check_percents(o.percents);
   SIMCLR_CHECK(o.epochs >= 0, "--epochs ", o.epochs, ": cannot be negative");
@@ -252,9 +241,8 @@ void run(Options o) {
   RunFolder folder(o.out, "finetune-" + sets.kind, o.data_dir);
   SIMCLR_CHECK(!folder.used() || o.overwrite, "--out ", folder.path(),
                " already holds a run; choose another folder, or add --overwrite");
-  folder.clear();
-  remove_weights(folder.path());
-  folder.write("config.json", to_json(o, file, sets));
+  if (o.overwrite) folder.clear();
+  folder.write_config(to_json(o, file, sets));
   if (!sets.note.empty()) std::printf("%s\n", sets.note.c_str());
   std::printf("%s\n%s\nfiles in %s\n", file.describe().c_str(), sets.train->describe().c_str(), folder.path().c_str());
   for (const std::string& warning : sets.warnings) progress.warn(warning);

@@ -23,6 +23,7 @@ struct Options {
   int epochs = 100;
   int k = 200;
   std::uint64_t seed = 0;
+  bool overwrite = false;
   ComputeOptions compute;
 };
 
@@ -37,6 +38,7 @@ bool parse_options(int argc, char** argv, Options& o) {
   app.add_option("--knn-k", o.k, "Neighbours that vote, at most as many as a class has labels");
   add_seed_option(app, o.seed, "Of the choice of labels and of the probe's order");
   app.add_option("--json", o.json, "A file for all figures");
+  add_overwrite_option(app, o.overwrite);
   add_compute_options(app, o.compute);
   return parse(app, argc, argv);
 }
@@ -59,6 +61,7 @@ nlohmann::ordered_json measure(const Options& o, const nn::Features& train, cons
 void run(Options o) {
   check_percents(o.percents);
   SIMCLR_CHECK(o.epochs >= 1 && o.k >= 1, "--epochs ", o.epochs, ", --knn-k ", o.k, ": both must be at least 1");
+  refuse_to_replace(o.json, o.overwrite);
   const simclr::Device device = open_device(o.compute);
   const EncoderFile file = open_encoder(o.weights);
   prefer_data_set_of(file.config, o.dataset, o.data_dir, o.classes_at);

@@ -22,6 +22,7 @@ namespace {
 struct Options {
   std::string weights, picture, folder, features, sheet;
   int k = 10;
+  bool overwrite = false;
   ComputeOptions compute;
 };
 
@@ -35,6 +36,7 @@ bool parse_options(int argc, char** argv, Options& o) {
   app.add_option("--k", o.k, "How many neighbours");
   app.add_option("--features", o.features, "What embed has made of the folder with the same weights; unset: made now");
   app.add_option("--sheet", o.sheet, "A PNG file to draw: the picture, framed, then its neighbours");
+  add_overwrite_option(app, o.overwrite);
   add_compute_options(app, o.compute);
   return parse(app, argc, argv);
 }
@@ -61,6 +63,7 @@ void find_nearest(Options o) {
   SIMCLR_CHECK(o.k >= 1, "--k ", o.k, ": at least 1 is needed");
   SIMCLR_CHECK(o.sheet.empty() || !lies_in(o.sheet, o.folder), "--sheet ", o.sheet, ": lies in ", o.folder,
                ", where it becomes one of the pictures; choose another place");
+  refuse_to_replace(o.sheet, o.overwrite);
   const simclr::Device device = open_device(o.compute);
   const EncoderFile file = open_encoder(o.weights);
   file.encoder->to(device);

@@ -16,7 +16,7 @@ namespace {
 constexpr std::int64_t torchvision_width = 64;
 
 struct Options {
-  bool exporting = false;
+  bool exporting = false, overwrite = false;
   std::string from, to, prefix;
   int size = 224;
   std::vector<float> mean = {0.485f, 0.456f, 0.406f}, stddev = {0.229f, 0.224f, 0.225f};  // ImageNet's
@@ -30,6 +30,7 @@ bool parse_options(int argc, char** argv, Options& o) {
   CLI::App* to = app.add_subcommand("export", "Writes the encoder of a run as torchvision names and orders weights");
   to->add_option("run", o.from, "A run's folder, a checkpoint or a weights file")->required();
   to->add_option("out", o.to, "The file to write, for load_state_dict()")->required();
+  add_overwrite_option(*to, o.overwrite);
   CLI::App* from = app.add_subcommand("import", "Writes torchvision's weights as a file that the other programs take");
   from->add_option("file", o.from, "The state_dict of a resnet18, resnet34 or resnet50, half precision too")
       ->required();
@@ -39,6 +40,7 @@ bool parse_options(int argc, char** argv, Options& o) {
   from->add_option("--size", o.size, "Side of the pictures that the network is for, in pixels");
   from->add_option("--mean", o.mean, "What is subtracted from pixels in [0,1], a channel each")->delimiter(',');
   from->add_option("--stddev", o.stddev, "What they are divided by then, a channel each")->delimiter(',');
+  add_overwrite_option(*from, o.overwrite);
   if (!parse(app, argc, argv)) return false;
   o.exporting = to->parsed();
   return true;
@@ -150,6 +152,7 @@ int main(int argc, char** argv) {
   return run_program("torchvision_weights", [&] {
     Options options;
     if (!parse_options(argc, argv, options)) return;
+    refuse_to_replace(options.to, options.overwrite);
     if (options.exporting) {
       export_weights(options);
     } else {

@@ -56,10 +56,12 @@ void train(Training& t, RunState& state, RunCheckpoints& checkpoints, const Eval
                         .steps = t.steps_per_epoch(),
                         .chance = nn::nt_xent_chance(r.batch_size),
                         .bound = nn::nt_xent_bound(r.batch_size, r.temperature)};
+  bool known = false;  // the loss: not where a run goes on behind the last step of an epoch
   auto mark = Clock::now();
   const auto record = [&] {
     const std::int64_t bad_step = t.optimizer->bad_step();  // none: -1
-    for (const float loss : step.take_losses()) {
+    const std::vector<float> losses = step.take_losses();
+    for (const float loss : losses) {
       const std::int64_t update = state.epoch * shown.steps + state.step;
       if (update == bad_step) break;
       shown.learning_rate = t.schedule.at(update);
@@ -81,7 +83,8 @@ void train(Training& t, RunState& state, RunCheckpoints& checkpoints, const Eval
     const auto done = static_cast<double>(state.epoch * shown.steps + state.step);
     shown.images_per_second = done * static_cast<double>(r.batch_size) / state.seconds;
     shown.seconds_left = state.seconds / done * (static_cast<double>(t.steps()) - done);
-    progress.show(shown);
+    known = known || !losses.empty();
+    if (known) progress.show(shown);
   };
 
   std::optional<simclr::Profile> profile;
@@ -108,7 +111,7 @@ void train(Training& t, RunState& state, RunCheckpoints& checkpoints, const Eval
       if (profile) profile->end_step();
     }
     record();
-    progress.show(shown, true);
+    if (known) progress.show(shown, true);
     const double loss = state.loss_sum / static_cast<double>(shown.steps);
     run.log({{"event", "epoch"},
              {"epoch", shown.epoch},
@@ -221,16 +224,22 @@ void finish(const Training& t, const RunState& state, const EvaluationOptions& e
   leave_report(t, shown, evaluation, run, {}, {});
 }
 
-/// Where the run begins: at the start, or with --resume at its last checkpoint.
-RunState begin(const Training& t, RunCheckpoints& checkpoints, RunFolder& run,
-               const std::function<void(const std::string&)>& warn) {
+/// Where the run begins: at the start, or with --resume at its last checkpoint; empty: it is finished.
+std::optional<RunState> begin(const Training& t, RunCheckpoints& checkpoints, RunFolder& run,
+                              const std::function<void(const std::string&)>& warn) {
   const TrainingOptions& o = t.options;
   SIMCLR_CHECK(!run.used() || o.overwrite || o.resume, "--out ", run.path(),
                " already holds a run; go on with it by --resume, choose another folder, or add --overwrite");
+  if (o.resume && checkpoints.finished()) {
+    std::printf(
+        "the run in %s is finished: %s are its weights. To train further, begin another run with another --out\n",
+        run.path().c_str(), run.file(weights_file).c_str());
+    return std::nullopt;
+  }
   std::optional<RunState> found;
   if (o.resume) found = checkpoints.resume(warn);
-  if (!found) run.clear();
-  run.write("config.json", to_json(o));
+  if (o.overwrite) run.clear();
+  run.write_config(to_json(o));
   run.open_events();
   describe(t, run);
   if (found) {
@@ -252,7 +261,9 @@ int run_training(const TrainingOptions& options) {
   const TrainingOptions& o = t.options;
   RunFolder run(o.out, t.sets.kind + "-" + o.recipe.name, o.data_dir);
   RunCheckpoints checkpoints(t, run);
-  RunState state = begin(t, checkpoints, run, warn);
+  const auto beginning = begin(t, checkpoints, run, warn);
+  if (!beginning) return 0;
+  RunState state = *beginning;
 
   EvaluationOptions evaluation;
   evaluation.knn = {.k = o.knn_k, .temperature = o.knn_temperature, .device = t.compute.device};
@@ -262,8 +273,10 @@ int run_training(const TrainingOptions& options) {
   const StopRequest stop_request;
   try {
     train(t, state, checkpoints, evaluation, run, progress);
-    simclr::save_tensors(run.file(weights_file), t.model->state(),
-                         {{"format", "simclr"}, {"config", to_json(o).dump()}});
+    if (!run.has(weights_file)) {  // it is there where the evaluation was interrupted
+      simclr::save_tensors(run.file(weights_file), t.model->state(),
+                           {{"format", "simclr"}, {"config", to_json(o).dump()}});
+    }
     finish(t, state, evaluation, run, progress);
   } catch (const Stopped&) {
     const int signal = StopRequest::take();

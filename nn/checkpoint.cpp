@@ -2,7 +2,11 @@
 #include <simclr/nn/checkpoint.h>
 #include <simclr/nn/inspect.h>
 
+#include <fcntl.h>
+#include <unistd.h>
+
 #include <algorithm>
+#include <cerrno>
 #include <charconv>
 #include <cstdio>
 #include <system_error>
@@ -17,7 +21,9 @@ constexpr std::string_view optimizer_prefix = "optimizer.";
 constexpr std::string_view file_prefix = "step-";
 constexpr std::string_view file_suffix = ".safetensors";
 constexpr std::string_view half_written = ".safetensors.simclr-tmp";  // of a save that was killed (see AtomicFile)
+constexpr std::string_view unreadable_prefix = "unreadable-";
 constexpr const char* best_name = "best.safetensors";
+constexpr const char* unproven_name = "unproven.safetensors";  // until it has been read back
 
 /// The step in a checkpoint's file name; -1: not one of ours.
 std::int64_t step_of(const std::string& name) {
@@ -33,6 +39,21 @@ std::string name_of(std::int64_t step) {
   char text[64];
   std::snprintf(text, sizeof text, "step-%08lld.safetensors", static_cast<long long>(step));
   return text;
+}
+
+/// Renames within a folder, and makes sure that the new name is on the disk before anything older goes.
+void rename_and_flush(const fs::path& from, const fs::path& to) {
+  const auto check = [&to](bool good, const char* doing) {
+    SIMCLR_CHECK(good, "checkpoints: ", to.string(), ": ", doing, ": ", std::generic_category().message(errno));
+  };
+  check(::rename(from.c_str(), to.c_str()) == 0, "cannot be given its name");
+  const int folder = ::open(to.parent_path().c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  check(folder >= 0, "its folder cannot be opened to flush it");
+  const bool flushed = fsync(folder) == 0 || errno == EINVAL;  // some network file systems cannot
+  const int error = errno;
+  ::close(folder);
+  errno = error;
+  check(flushed, "flushing its folder failed");
 }
 
 }  // namespace
@@ -126,6 +147,10 @@ Metadata load_checkpoint(const fs::path& path, Module& model, const Optimizers& 
   return load(path, model, prefixed<Optimizer>("load_checkpoint", optimizers));
 }
 
+Metadata read_checkpoint_metadata(const fs::path& path) {
+  return load_tensors(path, {.skip = [](const std::string&) { return true; }, .require_digest = true}).metadata;
+}
+
 CheckpointFolder::CheckpointFolder(fs::path folder, int keep) : folder_(std::move(folder)), keep_(keep) {
   SIMCLR_CHECK(keep_ >= 1, "checkpoints: keep ", keep_, ", at least 1 must be kept");
 }
@@ -143,21 +168,52 @@ std::vector<CheckpointFolder::File> CheckpointFolder::list() const {
   return files;
 }
 
+void CheckpointFolder::save_proven(const fs::path& path, const Module& model, const Optimizer& optimizer,
+                                   const Metadata& metadata) const {
+  const fs::path unproven = folder_ / unproven_name;
+  save_checkpoint(unproven, model, optimizer, metadata);
+  try {
+    read_checkpoint_metadata(unproven);
+  } catch (const Error& error) {
+    std::error_code ignored;
+    fs::remove(unproven, ignored);
+    fail("checkpoints: what was just saved does not read back, and nothing older was removed; check the disk: ",
+         error.what());
+  }
+  rename_and_flush(unproven, path);
+}
+
+void CheckpointFolder::put_unreadable_aside() {
+  for (const fs::path& path : unreadable_) {
+    std::error_code error;
+    fs::path aside = folder_ / (std::string(unreadable_prefix) + path.filename().string());
+    for (int n = 2; fs::exists(fs::symlink_status(aside, error)); ++n) {
+      aside = folder_ / (std::string(unreadable_prefix) + std::to_string(n) + "-" + path.filename().string());
+    }
+    fs::rename(path, aside, error);
+    SIMCLR_CHECK(!error || error == std::errc::no_such_file_or_directory, "checkpoints: ", path.string(),
+                 ": cannot be renamed: ", error.message());
+  }
+  unreadable_.clear();
+}
+
 void CheckpointFolder::save(const Module& model, const Optimizer& optimizer, const Metadata& metadata, bool best) {
   std::error_code error;
   fs::create_directories(folder_, error);
   SIMCLR_CHECK(!error, "checkpoints: cannot make the folder ", folder_.string(), ": ", error.message());
+  put_unreadable_aside();
   const fs::path path = folder_ / name_of(optimizer.steps());
-  save_checkpoint(path, model, optimizer, metadata);
+  save_proven(path, model, optimizer, metadata);
   if (best) {
     // A second name for the same bytes; where the file system has no links, a second file.
     const fs::path linked = folder_ / (std::string(best_name) + ".link");
     fs::remove(linked, error);
     fs::create_hard_link(path, linked, error);
     if (!error) fs::rename(linked, folder_ / best_name, error);
-    if (error) save_checkpoint(folder_ / best_name, model, optimizer, metadata);
+    if (error) save_proven(folder_ / best_name, model, optimizer, metadata);
   }
-  const std::vector<File> files = list();
+  std::vector<File> files = list();
+  std::erase_if(files, [&optimizer](const File& file) { return file.step > optimizer.steps(); });
   for (std::size_t i = static_cast<std::size_t>(keep_); i < files.size(); ++i) {
     fs::remove(files[i].path, error);  // one that stays does no harm
   }
@@ -168,14 +224,47 @@ void CheckpointFolder::save(const Module& model, const Optimizer& optimizer, con
   }
 }
 
+void CheckpointFolder::clear() const {
+  std::vector<fs::path> found;
+  std::error_code error;
+  for (fs::directory_iterator entry(folder_, error), end; !error && entry != end; entry.increment(error)) {
+    const std::string name = entry->path().filename().string();
+    const bool ours = step_of(name) >= 0 || name == best_name || name == unproven_name ||
+                      name == std::string(best_name) + ".link" || name.find(half_written) != std::string::npos ||
+                      (name.starts_with(unreadable_prefix) && name.ends_with(file_suffix));
+    if (ours) found.push_back(entry->path());
+  }
+  for (const fs::path& path : found) {
+    fs::remove(path, error);
+    SIMCLR_CHECK(!error, path.string(), ": cannot be removed: ", error.message());
+  }
+  fs::remove(folder_, error);  // fails where something of the user's is in it
+}
+
+void CheckpointFolder::look_at_best(const std::function<void(const std::string&)>& on_warning) {
+  const fs::path best = folder_ / best_name;
+  std::error_code error;
+  if (!fs::exists(best, error)) return;
+  try {
+    read_checkpoint_metadata(best);
+  } catch (const Error& problem) {
+    unreadable_.push_back(best);
+    if (on_warning) on_warning(std::string(problem.what()) + "; going on without it");
+  }
+}
+
 std::optional<Metadata> CheckpointFolder::load_newest(Module& model, Optimizer& optimizer,
-                                                      const std::function<void(const std::string&)>& on_warning) const {
+                                                      const std::function<void(const std::string&)>& on_warning) {
   const std::vector<File> files = list();
   std::string first_problem;
+  unreadable_.clear();
   for (const File& file : files) {
     try {
-      return load_checkpoint(file.path, model, optimizer);
+      Metadata metadata = load_checkpoint(file.path, model, optimizer);
+      look_at_best(on_warning);
+      return metadata;
     } catch (const Error& error) {
+      unreadable_.push_back(file.path);
       if (first_problem.empty()) first_problem = error.what();
       if (on_warning) on_warning(std::string(error.what()) + "; trying the one before");
     }

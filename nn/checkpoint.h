@@ -35,6 +35,9 @@ SIMCLR_API void save_checkpoint(const std::filesystem::path& path, const Module&
 /// Reads that back. Throws Error, too, where the file holds other optimizers than these.
 SIMCLR_API Metadata load_checkpoint(const std::filesystem::path& path, Module& model, const Optimizers& optimizers);
 
+/// A checkpoint's metadata, without its values. Throws Error for a file that is damaged: all of it is read.
+SIMCLR_API Metadata read_checkpoint_metadata(const std::filesystem::path& path);
+
 /// A folder of checkpoints: step-00001234.safetensors and so on, the last few, and best.safetensors.
 class SIMCLR_API CheckpointFolder {
  public:
@@ -50,17 +53,29 @@ class SIMCLR_API CheckpointFolder {
   std::vector<File> list() const;
 
   /// Saves under the optimizer's step, then removes what is older than the last `keep`. `best`: also becomes
-  /// best.safetensors. Throws Error as save_checkpoint does; what was there before is then still there.
+  /// best.safetensors. Nothing is replaced or removed before the new file has been read back and its digest is right.
+  /// What load_newest() could not read is renamed to unreadable-..., and later steps, of another run, stay. Throws
+  /// Error as save_checkpoint does, and where the file does not read back; what was there before is then still there.
   void save(const Module& model, const Optimizer& optimizer, const Metadata& metadata, bool best = false);
 
   /// Loads the newest one that can be read, and says of each that cannot; empty where there is no file. Throws Error
-  /// where there are some, but none can be read.
+  /// where there are some, but none can be read. Changes no file.
   std::optional<Metadata> load_newest(Module& model, Optimizer& optimizer,
-                                      const std::function<void(const std::string&)>& on_warning = {}) const;
+                                      const std::function<void(const std::string&)>& on_warning = {});
+
+  /// Removes the folder's own files: checkpoints, the best one, unreadable ones and what a killed save left. Others
+  /// stay, and the folder with them. Throws Error where one cannot be removed.
+  void clear() const;
 
  private:
+  void save_proven(const std::filesystem::path& path, const Module& model, const Optimizer& optimizer,
+                   const Metadata& metadata) const;
+  void put_unreadable_aside();
+  void look_at_best(const std::function<void(const std::string&)>& on_warning);
+
   std::filesystem::path folder_;
   int keep_;
+  std::vector<std::filesystem::path> unreadable_;  // found by load_newest()
 };
 
 }  // namespace simclr::nn

@@ -247,6 +247,52 @@ TEST_CASE("Whatever call fails in a save, the checkpoint before or the new one l
   CHECK(failures > 8);
 }
 
+TEST_CASE("A checkpoint that does not read back replaces and removes nothing") {
+  const test::TempDir dir;
+  nn::CheckpointFolder checkpoints(dir.path(), 1);
+  Run run, other(2);
+  run.step(0);
+  checkpoints.save(run.model, run.optimizer, {{"number", "old"}}, true);
+  for (const bool same_step : {true, false}) {
+    if (!same_step) run.step(1);
+    test::disk = {.watch = true, .kind = "flip", .failing = 3};
+    const std::string message = test::message_of([&] {
+      checkpoints.save(run.model, run.optimizer, {{"number", "new"}}, true);
+    });
+    test::disk.watch = false;
+    CHECK_THAT(message, Contains("does not read back") && Contains("digest differs") && !Contains("\n"));
+    CHECK(checkpoints.load_newest(other.model, other.optimizer)->at("number") == "old");
+    CHECK(nn::load_checkpoint(dir.path("best.safetensors"), other.model, other.optimizer).at("number") == "old");
+    CHECK(std::distance(fs::directory_iterator(dir.path()), fs::directory_iterator()) == 2);
+  }
+}
+
+TEST_CASE("Unreadable checkpoints are kept under another name, and later ones of another run stay") {
+  const test::TempDir dir;
+  nn::CheckpointFolder checkpoints(dir.path(), 1);
+  Run run;
+  run.step(0);
+  checkpoints.save(run.model, run.optimizer, {});
+  std::ofstream(dir.path("step-00000002.safetensors")) << "half";
+  CHECK(checkpoints.load_newest(run.model, run.optimizer));
+  run.step(1);
+  checkpoints.save(run.model, run.optimizer, {});
+  CHECK(fs::exists(dir.path("unreadable-step-00000002.safetensors")));
+  REQUIRE(checkpoints.list().size() == 1);
+  CHECK(checkpoints.list().front().step == 2);
+
+  std::ofstream(dir.path("step-00000009.safetensors")) << "another run's";
+  run.step(2);
+  checkpoints.save(run.model, run.optimizer, {});
+  CHECK(fs::exists(dir.path("step-00000003.safetensors")));
+  CHECK(fs::exists(dir.path("step-00000009.safetensors")));
+
+  std::ofstream(dir.path("mine.txt")) << "a user's";
+  checkpoints.clear();
+  CHECK(std::distance(fs::directory_iterator(dir.path()), fs::directory_iterator()) == 1);
+  CHECK(fs::exists(dir.path("mine.txt")));
+}
+
 TEST_CASE("A damaged checkpoint is passed over, and said") {
   const test::TempDir dir;
   nn::CheckpointFolder checkpoints(dir.path());

@@ -23,7 +23,7 @@ class LinearProbe(Labels):
     def probe(self, *options, data=None):
         figures = self.folder / "figures.json"
         printed = self.run_program("linear_probe", self.weights, *(data or self.from_folder), "--json", figures,
-                                   *options)
+                                   "--overwrite", *options)
         return printed, json.loads(figures.read_text())
 
     def test_separable_classes(self):

@@ -170,6 +170,7 @@ class Resume(Base):
         names = {path.name for path in (self.out / "checkpoints").iterdir()}
         self.assertEqual(names, {"step-00000020.safetensors", "step-00000021.safetensors"})
         (self.out / "checkpoints" / "step-00000021.safetensors").unlink()
+        (self.out / "model.safetensors").unlink()  # with it, the run is finished
         self.assertIn("going on after 20 of 21 steps", self.good("--resume", "--out", self.out))
         self.assertNotIn("best", self.newest(self.out))
         self.same_as_whole_weights()
@@ -216,6 +217,7 @@ class Resume(Base):
         self.same_as_whole_weights()
         for path in self.out.glob("checkpoints/step-*"):
             os.truncate(path, 5000)
+        (self.out / "model.safetensors").unlink()  # with it, the run is finished
         done = self.run_program("--resume", "--out", self.out)
         self.assertEqual((done.returncode, done.stderr.count("trying the one before")), (1, 3), done.stderr)
         self.assertRegex(done.stderr, r"\ntrain_cifar: checkpoints: none of the 3 in [^\n]+ can be used[^\n]+\n\Z")
@@ -241,6 +243,7 @@ class Resume(Base):
 
     def test_another_machine_is_said(self):
         shutil.copytree(self.whole, self.out)
+        (self.out / "model.safetensors").unlink()  # with it, the run is finished
         done = self.run_program("--resume", "--out", self.out, "--threads", "2")
         self.assertEqual(done.returncode, 0, done.stderr)
         self.assertIn("went on with threads 1 so far, and now 2", done.stderr)

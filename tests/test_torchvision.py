@@ -92,7 +92,7 @@ class Base(unittest.TestCase):
             pictures.mkdir()
             for i, picture in enumerate(pixels):
                 torchvision.io.write_png(torch.from_numpy(picture).permute(2, 0, 1), f"{pictures}/{i}.png")
-        self.run_program("embed", weights, pictures, "--out", out, "--device", "cpu")
+        self.run_program("embed", weights, pictures, "--out", out, "--overwrite", "--device", "cpu")
         ours = numpy.load(out / "features.npy")
         inputs = torch.stack([torchvision.io.read_image(f"{pictures}/{i}.png") / 255 for i in range(3)])
         with torch.no_grad():
@@ -198,7 +198,7 @@ class Trained(Base):
         names = {"torch": torch, "torchvision": torchvision, "safetensors": safetensors}
         exec("\n".join(lines), names)
         self.check_features(run, names["model"].eval(), 16, [0, 0, 0], [1, 1, 1])
-        self.script("export", run, out)  # which compares the features itself
+        self.script("export", run, out, "--overwrite")  # which compares the features itself
         self.refused("torchvision_weights", "import", run / "model.safetensors", self.folder / "no",
                      words=("these are weights of libsimclr",))
 
@@ -298,7 +298,8 @@ class Refused(Base):
         for arguments, words in ((("import", SCRIPT, "out", "--programs", PROGRAMS), "cannot be read"),
                                  (("import", listed, "out", "--programs", PROGRAMS), "not a state_dict"),
                                  (("import", theirs, "out", "--size", "32", "--programs", programs), "features differ"),
-                                 (("export", "run", "out", "--programs", self.folder), "--programs")):
+                                 (("export", "run", "other", "--programs", self.folder), "--programs"),
+                                 (("export", "run", listed, "--programs", programs), "exists already")):
             done = self.launch(sys.executable, SCRIPT, *arguments)
             self.assertEqual(done.returncode, 1)
             self.assertRegex(done.stderr, r"\Atorchvision: [^\n]+\n\Z")

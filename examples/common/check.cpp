@@ -114,7 +114,7 @@ int check_run(const TrainingOptions& options, const std::function<void(const std
   std::printf("checking %s\n", t.sets.train->describe().c_str());
   const std::string path = options.out.empty() ? "check-views.png" : options.out + "/check-views.png";
   const std::string sheet = lies_in(path, options.data_dir) ? "they are not drawn among the data: --out DIR says where"
-                                                            : write_views(path, t);
+                                                            : write_views(free_name(path), t);
 
   CheckFigures figures;
   figures.pictures = look_at_pictures(t);

@@ -14,7 +14,9 @@
 #include <charconv>
 #include <cstdio>
 #include <exception>
+#include <filesystem>
 #include <limits>
+#include <system_error>
 
 using simclr::Device;
 using simclr::DeviceType;
@@ -95,6 +97,16 @@ void add_dataset_options(CLI::App& app, std::string& dataset, std::string& dir, 
   app.add_option("--classes-at", classes_at,
                  "Of a folder: how many folders of a picture's path name its class; 0: no classes")
       ->group(group);
+}
+
+void add_overwrite_option(CLI::App& app, bool& overwrite) {
+  app.add_flag("--overwrite", overwrite, "Replace what is there under the name of the output");
+}
+
+void refuse_to_replace(const std::string& path, bool overwrite) {
+  std::error_code error;
+  SIMCLR_CHECK(path.empty() || overwrite || !std::filesystem::exists(std::filesystem::symlink_status(path, error)),
+               path, ": exists already and would be lost; choose another name, or add --overwrite");
 }
 
 void add_compute_options(CLI::App& app, ComputeOptions& o) {

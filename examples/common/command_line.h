@@ -34,6 +34,13 @@ CLI::Option* add_seed_option(CLI::App& app, std::uint64_t& seed, const std::stri
 void add_dataset_options(CLI::App& app, std::string& dataset, std::string& dir, int& classes_at,
                          const std::string& without_data = "CIFAR-10, else Fashion-MNIST");
 
+/// --overwrite, for a program whose output is a file that the user names.
+void add_overwrite_option(CLI::App& app, bool& overwrite);
+
+/// Throws simclr::Error where `path` exists and --overwrite was not given. To be asked before the work begins; an empty
+/// path is no file.
+void refuse_to_replace(const std::string& path, bool overwrite);
+
 /// Applies --threads, opens --device, and settles how many workers there are. Throws simclr::Error where the device
 /// cannot be used, and for impossible options.
 simclr::Device open_device(ComputeOptions& options);

@@ -187,10 +187,10 @@ void put_before(std::string& text, const std::string& line) {
 }
 
 Datasets open_known(const std::string& kind, const std::string& dir, int classes_at) {
-  const std::string place = dir.empty() ? download_folder : dir;
+  const std::string place = data_place(kind, dir);
   if (kind == "cifar10") return cifar10(place);
   if (kind == "cifar100") return cifar100(place);
-  if (kind == "fashion-mnist") return fashion_mnist(dir.empty() ? fashion_folder : dir);
+  if (kind == "fashion-mnist") return fashion_mnist(place);
   if (kind == "idx") return idx(place);
   SIMCLR_CHECK(kind == "folder", "--dataset \"", kind,
                "\" is not known; use auto, cifar10, cifar100, fashion-mnist, idx or folder");
@@ -223,6 +223,11 @@ Datasets open_found(const std::string& dir) {
 }
 
 }  // namespace
+
+std::string data_place(const std::string& kind, const std::string& dir) {
+  if (!dir.empty()) return dir;
+  return kind == "fashion-mnist" ? fashion_folder : download_folder;
+}
 
 Datasets open_datasets(const std::string& kind, const std::string& dir, int classes_at) {
   SIMCLR_CHECK(classes_at >= 0 && classes_at <= 100, "--classes-at ", classes_at, ": must be 0 (no classes) to 100");

@@ -36,6 +36,9 @@ Datasets open_datasets(const std::string& kind, const std::string& dir, int clas
 /// simclr::Error where there are none.
 Datasets open_labelled(const std::string& kind, const std::string& dir, int classes_at = 1);
 
+/// The folder that open_datasets() looks into for this kind (not auto); `dir` where it is given.
+std::string data_place(const std::string& kind, const std::string& dir);
+
 /// Where `kind` is auto and `dir` empty, puts what a run with this configuration trained on in their place; leaves them
 /// where it names no data set.
 void prefer_data_set_of(const nlohmann::ordered_json& config, std::string& kind, std::string& dir, int& classes_at);

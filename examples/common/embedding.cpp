@@ -63,6 +63,10 @@ Tensor embed_picture(const EncoderFile& file, const std::string& path) {
   return features;
 }
 
+std::vector<std::string> embedding_files(const std::string& out) {
+  return {(fs::path(out) / features_name).string(), (fs::path(out) / files_name).string()};
+}
+
 void write_embedding(const std::string& out, const Embedding& embedding) {
   std::error_code error;
   fs::create_directories(out, error);

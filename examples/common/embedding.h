@@ -24,6 +24,8 @@ Embedding embed_pictures(const EncoderFile& file, const std::string& dir, const 
 /// The features [1,F] of one picture. Throws simclr::Error where it cannot be read, and for NaN or Inf.
 simclr::Tensor embed_picture(const EncoderFile& file, const std::string& picture);
 
+/// The files that write_embedding() writes.
+std::vector<std::string> embedding_files(const std::string& out);
 /// features.npy and files.txt, one path a line, in the folder `out`, which is made.
 void write_embedding(const std::string& out, const Embedding& embedding);
 /// Reads them back. Throws simclr::Error where they are missing or do not fit each other, and for NaN or Inf.

@@ -94,7 +94,7 @@ void append_entry(std::string& out, const LogEntry& entry, std::int64_t& steps) 
 std::string event_file_in(const std::string& folder) {
   for (const auto& file : fs::directory_iterator(folder)) {
     const std::string name = file.path().filename().string();
-    if (name.starts_with(name_begin) && name.ends_with(name_end)) return file.path().string();
+    if (is_event_file(name)) return file.path().string();
   }
   return folder + "/" + name_begin + std::to_string(std::time(nullptr)) + name_end;
 }
@@ -112,6 +112,10 @@ void add_all(std::vector<Scalar>& scalars, const nlohmann::ordered_json& object,
 }
 
 }  // namespace
+
+bool is_event_file(const std::string& name) {
+  return name.starts_with(name_begin) && name.ends_with(name_end);
+}
 
 std::uint32_t crc32c(std::string_view bytes) {
   static constexpr auto table = make_crc_table();

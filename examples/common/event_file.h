@@ -30,6 +30,9 @@ class EventFile {
   std::int64_t steps_ = 0;  // training steps so far: TensorBoard's horizontal axis
 };
 
+/// Whether a file's name is what an EventFile has.
+bool is_event_file(const std::string& name);
+
 /// Writes a whole event file with the scalars of `entries`, atomically. Returns how many training steps they hold.
 std::int64_t write_event_file(const std::string& path, const std::vector<LogEntry>& entries);
 

@@ -2,6 +2,7 @@
 
 #include <simclr/core/error.h>
 #include <simclr/core/file.h>
+#include <simclr/nn/checkpoint.h>
 
 #include <fcntl.h>
 #include <sys/file.h>
@@ -13,6 +14,10 @@
 #include <chrono>
 #include <ctime>
 #include <filesystem>
+#include <fstream>
+#include <iterator>
+#include <sstream>
+#include <string_view>
 #include <system_error>
 
 namespace fs = std::filesystem;
@@ -34,6 +39,37 @@ std::string time_stamp() {
 
 std::string error_text() {
   return std::generic_category().message(errno);
+}
+
+bool exists(const std::string& path) {
+  std::error_code error;
+  return fs::exists(fs::symlink_status(path, error));
+}
+
+/// The first of BEGIN1END, BEGIN2END, ... that is free.
+std::string numbered(const std::string& begin, const std::string& end) {
+  for (int n = 1;; ++n) {
+    std::string path = begin + std::to_string(n) + end;
+    if (!exists(path)) return path;
+  }
+}
+
+void rename_file(const std::string& from, const std::string& to) {
+  std::error_code error;
+  fs::rename(from, to, error);
+  SIMCLR_CHECK(!error, from, ": cannot be renamed to ", to, ": ", error.message());
+}
+
+bool begins_and_ends(const std::string& name, std::string_view begin, std::string_view end) {
+  return name.size() >= begin.size() + end.size() && name.starts_with(begin) && name.ends_with(end);
+}
+
+/// Whether train_cifar or finetune gives a file this name.
+bool runs_name(const std::string& name) {
+  return name == checkpoint_folder || name == weights_file || name == config_name || name == report_name ||
+         is_event_file(name) || begins_and_ends(name, "labels-", ".safetensors") ||
+         begins_and_ends(name, "log.cut-", ".jsonl") || begins_and_ends(name, "config.before-", ".json") ||
+         begins_and_ends(name, "report.before-", ".html") || name.starts_with("events.before-");
 }
 
 }  // namespace
@@ -68,10 +104,26 @@ void make_folder(const std::string& path) {
                error ? ": " + error.message() : "");
 }
 
+std::string free_name(const std::string& path) {
+  std::error_code error;
+  if (!exists(path) || fs::is_directory(path, error)) return path;  // what writes there says that it is a folder
+  const fs::path whole = path;
+  const std::string stem = (whole.parent_path() / whole.stem()).string(), extension = whole.extension().string();
+  for (int n = 2;; ++n) {
+    std::string other = stem + "-" + std::to_string(n) + extension;
+    if (!exists(other)) return other;
+  }
+}
+
 RunFolder::RunFolder(const std::string& dir, const std::string& name, const std::string& data)
     : path_(dir.empty() ? beside_data("runs/" + name + "-" + time_stamp(), data) : dir) {
   make_folder(path_);
-  const int log = open(file(log_name).c_str(), O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
+  const int flags = O_RDWR | O_APPEND | O_CLOEXEC;
+  int log = open(file(log_name).c_str(), flags);
+  if (log < 0 && errno == ENOENT) {
+    log = open(file(log_name).c_str(), flags | O_CREAT | O_EXCL, 0666);
+    made_log_ = log >= 0;
+  }
   SIMCLR_CHECK(log >= 0, file(log_name), ": cannot be written (", error_text(), "); check the folder's permissions");
   if (flock(log, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK) {
     close(log);
@@ -83,29 +135,67 @@ RunFolder::RunFolder(const std::string& dir, const std::string& name, const std:
 }
 
 RunFolder::~RunFolder() {
+  if (made_log_ && log_bytes_ == 0) unlink(file(log_name).c_str());  // while it is locked
   close(log_);
 }
 
-bool RunFolder::used() const {
-  return fs::exists(file(config_name)) || log_bytes_ > 0 || fs::exists(file(weights_file)) ||
-         fs::exists(file(checkpoint_folder));
+bool RunFolder::has(const std::string& name) const {
+  return exists(file(name));
+}
+
+std::vector<std::string> RunFolder::runs_files() const {
+  std::vector<std::string> found;
+  std::error_code error;
+  for (fs::directory_iterator entry(path_, error), end; !error && entry != end; entry.increment(error)) {
+    const std::string name = entry->path().filename().string();
+    if (runs_name(name) || (name == log_name && log_bytes_ > 0)) found.push_back(name);
+  }
+  SIMCLR_CHECK(!error, path_, ": cannot be listed: ", error.message());
+  return found;
 }
 
 void RunFolder::clear() {
-  std::error_code error;
-  for (const char* name : {checkpoint_folder, weights_file, config_name, report_name}) {
-    fs::remove_all(file(name), error);
-    SIMCLR_CHECK(!error, file(name), ": cannot be removed: ", error.message());
+  for (const std::string& name : runs_files()) {
+    if (name == log_name) continue;
+    std::error_code error;
+    if (name == checkpoint_folder && fs::is_directory(file(name), error)) {
+      simclr::nn::CheckpointFolder(file(name)).clear();
+    } else {
+      fs::remove(file(name), error);
+      SIMCLR_CHECK(!error, file(name), ": cannot be removed: ", error.message());
+    }
   }
-  cut_log(0);
+  truncate_log(0);
 }
 
-void RunFolder::write(const std::string& name, const nlohmann::ordered_json& json) const {
-  simclr::write_file_atomically(file(name), json.dump(2) + "\n");
+void RunFolder::write_config(const nlohmann::ordered_json& config) const {
+  const std::string text = config.dump(2) + "\n";
+  std::ifstream there(file(config_name), std::ios::binary);
+  std::ostringstream was;
+  was << there.rdbuf();
+  if (there.good() && was.str() == text) return;
+  set_aside(config_name);
+  simclr::write_file_atomically(file(config_name), text);
+}
+
+void RunFolder::set_aside(const std::string& name) const {
+  if (!has(name)) return;
+  const fs::path parts = name;
+  rename_file(file(name), numbered(file(parts.stem().string()) + ".before-", parts.extension().string()));
+}
+
+void RunFolder::set_events_aside() const {
+  for (const std::string& name : runs_files()) {
+    if (is_event_file(name)) rename_file(file(name), numbered(file("events.before-"), ""));
+  }
 }
 
 void RunFolder::open_events() {
-  events_.emplace(path_, read_run_log(file(log_name)));
+  events_.emplace(path_, entries());
+}
+
+std::vector<LogEntry> RunFolder::entries() const {
+  return read_run_log(file(log_name));
 }
 
 void RunFolder::log(nlohmann::ordered_json entry) {
@@ -115,7 +205,7 @@ void RunFolder::log(nlohmann::ordered_json entry) {
   const ssize_t written = ::write(log_, line.data(), line.size());
   if (written != static_cast<ssize_t>(line.size())) {
     const std::string why = written < 0 ? error_text() : "the disk is full";
-    cut_log(log_bytes_);  // no half line stays
+    truncate_log(log_bytes_);  // no half line stays
     simclr::fail(file(log_name), ": cannot be written: ", why, "; make room, then go on with --resume");
   }
   log_bytes_ += written;
@@ -127,9 +217,24 @@ void RunFolder::flush_log() {
 }
 
 bool RunFolder::cut_log(std::int64_t bytes) {
-  struct stat status {};
-  if (fstat(log_, &status) != 0 || status.st_size < bytes) return false;
+  std::ifstream in(file(log_name), std::ios::binary);
+  const std::string all{std::istreambuf_iterator<char>(in), {}};
+  SIMCLR_CHECK(in.good() || in.eof(), file(log_name), ": cannot be read");
+  const auto length = static_cast<std::size_t>(bytes);
+  if (all.size() < length || (length > 0 && all[length - 1] != '\n')) {
+    if (!all.empty() && all.back() != '\n') {  // the next line begins anew
+      SIMCLR_CHECK(::write(log_, "\n", 1) == 1, file(log_name), ": cannot be written: ", error_text());
+      ++log_bytes_;
+    }
+    return false;
+  }
+  if (all.size() == length) return true;
+  simclr::write_file_atomically(numbered(file("log.cut-"), ".jsonl"), std::string_view(all).substr(length));
+  truncate_log(bytes);
+  return true;
+}
+
+void RunFolder::truncate_log(std::int64_t bytes) {
   SIMCLR_CHECK(ftruncate(log_, bytes) == 0, file(log_name), ": cannot be shortened: ", error_text());
   log_bytes_ = bytes;
-  return true;
 }

@@ -24,8 +24,14 @@ class RunCheckpoints {
  public:
   RunCheckpoints(Training& training, RunFolder& run);
 
+  /// Whether the run has come to its end, so that there is nothing to go on with: its weights are there, and no
+  /// evaluation is outstanding. Changes no file. Throws simclr::Error where the weights cannot be read or are not of
+  /// these options.
+  bool finished() const;
+
   /// Loads the newest checkpoint that can be read and cuts the log back to it; empty where there is none. Throws
-  /// simclr::Error where the options or the data are not those of the run.
+  /// simclr::Error where the options or the data are not those of the run, and where starting afresh would lose
+  /// something; no file is changed then.
   std::optional<RunState> resume(const std::function<void(const std::string&)>& on_warning);
 
   /// Whether --checkpoint-minutes have passed since the last one.
@@ -33,8 +39,14 @@ class RunCheckpoints {
   void save(const RunState& state, bool best = false);
 
  private:
+  void check_same_run(const simclr::nn::Metadata& metadata) const;
+  void refuse_to_start_over() const;
+  std::optional<double> best_saved() const;
+  std::string data_differ(const simclr::nn::Metadata& metadata) const;  // empty: they do not
+
   Training& training_;
   RunFolder& run_;
   simclr::nn::CheckpointFolder folder_;
+  nlohmann::ordered_json data_;  // list_data_files() of what is trained on
   std::chrono::steady_clock::time_point last_ = std::chrono::steady_clock::now();
 };

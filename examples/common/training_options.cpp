@@ -2,6 +2,7 @@
 
 #include "common/command_line.h"
 #include "common/named_options.h"
+#include "common/run_folder.h"
 #include "common/training_config.h"
 
 #include <simclr/core/error.h>
@@ -13,6 +14,7 @@
 #include <cstdio>
 #include <filesystem>
 #include <map>
+#include <optional>
 #include <sstream>
 #include <string_view>
 #include <vector>
@@ -54,20 +56,51 @@ std::string value_of(std::string_view option, int argc, char** argv) {
   return value;
 }
 
+/// The options of the run in a folder: those of its config.json; where that is missing, of its newest checkpoint that
+/// can be read, or of its weights. Empty: there is no run.
+std::optional<TrainingOptions> options_of_run(const std::filesystem::path& folder) {
+  if (folder.empty()) return std::nullopt;  // check() refuses it
+  const std::filesystem::path written = folder / "config.json";
+  std::error_code error;
+  if (std::filesystem::exists(std::filesystem::symlink_status(written, error))) {
+    try {
+      return read_config(written.string());
+    } catch (const simclr::Error& problem) {
+      simclr::fail(problem.what(), "; mend it, or move it away and let --resume read the options from a checkpoint");
+    }
+  }
+  std::vector<std::filesystem::path> files;
+  for (const auto& file : simclr::nn::CheckpointFolder(folder / checkpoint_folder).list()) files.push_back(file.path);
+  files.push_back(folder / checkpoint_folder / "best.safetensors");
+  files.push_back(folder / weights_file);
+  for (const auto& file : files) {
+    simclr::nn::Metadata metadata;
+    try {
+      metadata = simclr::nn::read_checkpoint_metadata(file);
+    } catch (const simclr::Error&) {
+      continue;
+    }
+    if (metadata.contains("config")) return options_from_json(metadata["config"], file.string());
+  }
+  return std::nullopt;
+}
+
 /// What the command line changes: a preset, a configuration, or that of the run that goes on. --help shows its values.
 TrainingOptions base_options(int argc, char** argv) {
-  const std::string preset = value_of("--preset", argc, argv);
-  std::string config = value_of("--config", argc, argv);
+  const std::string preset = value_of("--preset", argc, argv), config = value_of("--config", argc, argv);
   SIMCLR_CHECK(preset.empty() || config.empty(), "--preset and --config: give one of them; a configuration is whole");
-  if (config.empty() && std::find(argv, argv + argc, std::string_view("--resume")) != argv + argc) {
-    const std::string written = value_of("--out", argc, argv) + "/config.json";
-    if (std::filesystem::exists(written)) config = written;
-  }
   TrainingOptions o;
+  std::optional<TrainingOptions> written;
   if (!config.empty()) {
-    o = read_config(config);
-    SIMCLR_CHECK(preset.empty() || preset == o.recipe.name, "--preset ", preset, ": ", config, " is of a run with ",
-                 o.recipe.name, "; leave --preset out, or choose another --out");
+    written = read_config(config);
+  } else if (std::find(argv, argv + argc, std::string_view("--resume")) != argv + argc) {
+    written = options_of_run(value_of("--out", argc, argv));
+  }
+  if (written) {
+    o = *written;
+    SIMCLR_CHECK(preset.empty() || preset == o.recipe.name, "--preset ", preset, ": ",
+                 config.empty() ? value_of("--out", argc, argv) : config, " is of a run with ", o.recipe.name,
+                 "; leave --preset out, or choose another --out");
   } else {
     o.recipe = recipe(preset.empty() ? "quick" : preset);
   }

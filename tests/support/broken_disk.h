@@ -19,7 +19,7 @@ struct BrokenDisk {
   bool watch = false;                   // off: nothing is seen or broken
   std::vector<std::string> calls = {};  // what was called, repetitions of write left out
   int count = 0;                        // of calls of `kind`
-  std::string kind = {};                // "open", "write", "fsync", "close" or "rename"
+  std::string kind = {};                // "open", "write", "fsync", "close" or "rename"; "flip": see below
   int failing = 0;                      // the number of the call of that kind that fails, from 1; 0: none
   bool lasting = false;                 // all later ones of the kind fail, too
   int error = 0;                        // what it fails with; EINTR only once
@@ -71,6 +71,11 @@ ssize_t write(int file, const void* data, size_t bytes) {
   if (!disk.watch) return next(file, data, bytes);
   if (disk.fails("write")) return -1;
   disk.call("write");
+  if (disk.fails("flip") && bytes > 0) {  // one bit of it reaches the disk changed, and nobody is told
+    std::string changed(static_cast<const char*>(data), bytes);
+    changed.back() = static_cast<char>(changed.back() ^ 1);
+    return next(file, changed.data(), bytes);
+  }
   return next(file, data, bytes < disk.most ? bytes : disk.most);
 }
 

@@ -61,7 +61,8 @@ class Base(unittest.TestCase):
     def embed(self, pictures, *options, out=None, weights=None, stderr=""):
         """{file: features} of a folder, and what embed printed."""
         out = out or self.out
-        printed = self.run_program("embed", weights or self.weights, pictures, "--out", out, *options, stderr=stderr)
+        printed = self.run_program("embed", weights or self.weights, pictures, "--out", out, "--overwrite", *options,
+                                   stderr=stderr)
         files = (out / "files.txt").read_text().splitlines()
         rows = read_npy(out / "features.npy")
         self.assertEqual(len(rows), len(files))
