@@ -241,12 +241,23 @@ class Resume(Base):
         self.bad("--resume", "--out", self.out, "--overwrite", words=("give one of them",))
         self.assertEqual({path: path.read_bytes() for path in self.out.rglob("*") if path.is_file()}, before)
 
-    def test_another_machine_is_said(self):
+    def test_another_device_is_said(self):
         shutil.copytree(self.whole, self.out)
         (self.out / "model.safetensors").unlink()  # with it, the run is finished
-        done = self.run_program("--resume", "--out", self.out, "--threads", "2")
+        done = self.run_program("--resume", "--out", self.out, "--device", "emu", "--dtype", "f32", "--no-evaluation")
+        if "no emu support" in done.stderr:
+            self.skipTest("this build has no emulated device")
         self.assertEqual(done.returncode, 0, done.stderr)
-        self.assertIn("went on with threads 1 so far, and now 2", done.stderr)
+        self.assertIn("went on with device \"cpu\" so far, and now \"emu\"", done.stderr)
+
+    def test_threads_change_nothing(self):
+        weights = []
+        for threads in ("1", "3"):  # at sizes that are cut into pieces
+            out = self.out / threads
+            self.good(*self.changed("--width", "16", "--size", "16", "--batch-size", "30", "--epochs", "1", "--threads",
+                                    threads), "--no-evaluation", "--out", out)
+            weights.append(load_safetensors(out / "model.safetensors")[1])
+        self.assertEqual(*weights)
 
     def test_two_processes_do_not_share_a_run(self):
         import fcntl

@@ -17,7 +17,6 @@ ordered_json compute_json(const Training& t) {
   return {{"version", SIMCLR_VERSION},
           {"device", to_string(t.compute.device)},
           {"dtype", name(t.compute.dtype)},
-          {"threads", simclr::threads()},
           {"algorithms", "heuristic"}};  // never chosen by timing: the same machine takes the same ones
 }
 
