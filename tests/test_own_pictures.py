@@ -208,7 +208,7 @@ class Layouts(Base):
         (folder / "unlabeled" / "23.png").rename(folder / "unlabeled" / "dogs" / "23.png")
         output = self.train("--knn-every", "1", "--limit", "20", kind="folder", data=folder)
         self.assertIn("20 samples of 24 pictures in ", output)
-        self.assertRegex(output, r"epoch 1: kNN \d+\.\d\d % on 8 samples")
+        self.assertRegex(output, r"epoch 1: kNN \d+\.\d\d % on 4 training samples by 12 others")
         self.assertIn("on 8 test images", output)
 
     def test_classes_at(self):
