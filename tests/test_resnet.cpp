@@ -172,6 +172,7 @@ TEST_CASE("options of a ResNet's beginning do what they say") {
   const Tensor x = test::random_tensor({2, 16, 16, 3}, 3, DType::f32);
   // Padding 2 keeps 18 x 18 cells, so that the stages see 18, 9, 5 and 3.
   nn::Conv2d conv({.in = 3, .out = 4, .kernel = 3, .padding = 2});
+  conv.initialize(0);
   CHECK(conv(x).shape() == Shape{2, 18, 18, 4});
   const auto value = [](const nn::ResNetOptions& options, const std::string& name) {
     for (const auto& p : nn::resnet18(options)->parameters()) {
