@@ -19,7 +19,7 @@ namespace {
 const std::set<std::string> of_the_run = {
     "version", "preset", "dataset", "data", "limit", "cache_gb", "cache_dir", "seed", "device", "dtype", "images",
     "graph", "threads", "workers", "knn_every", "knn_samples", "knn_k", "evaluate", "checkpoint_minutes",
-    "keep_checkpoints", "hold_out", "micro_batch", "probe_epochs", "knn_temperature",
+    "keep_checkpoints", "hold_out", "classes_at", "micro_batch", "probe_epochs", "knn_temperature",
     // Operations that no source has: rotation is off in all of them.
     "augmentation.rotation_degrees",
     // Filled in from the data: CIFAR's 32 x 32 pixels in colour, the default.
