@@ -76,11 +76,12 @@ EncoderFile open_encoder(const std::string& run_or_file) {
   EncoderFile result;
   result.path = weights_of(run_or_file).string();
   bool torchvision = false;
-  const simclr::TensorFile file =
-      simclr::load_tensors(result.path, {.skip = [&torchvision](const std::string& name) {
-                             torchvision |= name == "conv1.weight" || name.ends_with(".layer1.0.conv1.weight");
-                             return !name.starts_with(encoder_prefix);
-                           }});
+  const simclr::TensorFile file = simclr::load_tensors(
+      result.path, {.skip = [&torchvision](const std::string& name) {
+        const bool named_as_ours = name.starts_with(encoder_prefix);
+        torchvision |= !named_as_ours && (name == "conv1.weight" || name.ends_with(".layer1.0.conv1.weight"));
+        return !named_as_ours;
+      }});
   const auto format = file.metadata.find("format");
   const bool ours = format != file.metadata.end() && format->second == "simclr";
   SIMCLR_CHECK(ours || !torchvision, result.path,
