@@ -333,11 +333,18 @@ TEST_CASE("Unless workers are asked for, a batch is made when it is taken") {
 
 TEST_CASE("Workers compute serially") {
   const auto probes = std::make_shared<Probes>();
-  std::atomic<int> pieces = 0;
-  probes->on_view = [&](std::uint32_t) { parallel_for(64, 1, [&](std::int64_t, std::int64_t) { ++pieces; }); };
+  std::atomic<int> pieces = 0, elsewhere = 0;
+  probes->on_view = [&](std::uint32_t) {
+    const std::thread::id worker = std::this_thread::get_id();
+    parallel_for(64, 1, [&](std::int64_t, std::int64_t) {
+      ++pieces;
+      if (std::this_thread::get_id() != worker) ++elsewhere;
+    });
+  };
   const Loader loader(std::make_shared<Numbers>(16), probes, {.batch_size = 16, .workers = 2});
   served(loader, 0);
-  CHECK(pieces == 32);  // one range a view
+  CHECK(pieces == 32 * 64);  // of 32 views
+  CHECK(elsewhere == 0);
 }
 
 TEST_CASE("An epoch is run once") {

@@ -343,7 +343,7 @@ class Output(Base):
         self.assertEqual((self.out / "notes.txt").read_text(), "mine")
 
     def test_full_disk(self):
-        for limit, name in ((100, "config.json"), (2500, "log.jsonl"), (100_000, "step-00000021.safetensors")):
+        for limit, name in ((100, "config.json"), (2500, "log.jsonl"), (100_000, "checkpoints/unproven.safetensors")):
             with self.subTest(file=name):
                 done = self.run_on(self.cifar10, "cifar10", "--epochs", "3", "--overwrite", limit=limit)
                 self.check_failed(done, name)

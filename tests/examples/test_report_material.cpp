@@ -63,7 +63,9 @@ class MeanGrey final : public nn::Module {
 };
 
 Datasets sets_of(std::shared_ptr<const data::Dataset> train, std::shared_ptr<const data::Dataset> test) {
-  return {"folder", std::move(train), std::move(test), 8, 3, ""};
+  Datasets sets{"folder", train, std::move(test), 8, 3, ""};
+  sets.labelled = std::move(train);  // as open_datasets() has it
+  return sets;
 }
 
 data::Augmentation policy() {
