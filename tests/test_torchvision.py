@@ -149,7 +149,8 @@ class Others(Base):
                 state |= {f"other.{name}": tensor + 1 for name, tensor in model.state_dict().items()}
                 state["queue_ptr"] = torch.zeros(1, dtype=torch.int64)
                 safetensors.torch.save_file(state, path)
-                printed = self.run_program("torchvision_weights", "import", path, out, "--size", "64", "--prefix", prefix)
+                printed = self.run_program("torchvision_weights", "import", path, out, "--size", "64", "--prefix", prefix,
+                                           "--overwrite")
                 self.assertIn(f"123 tensors outside {prefix} left out\n", printed)
                 model.fc = torch.nn.Identity()
                 self.check_features(out, model, 64, [0.485, 0.456, 0.406], [0.229, 0.224, 0.225])
@@ -219,7 +220,7 @@ class Trained(Base):
                                  sum(t.numel() for t in safetensors.torch.load_file(out).values()))
                 back = self.folder / f"{arch}-{width}-back"
                 self.run_program("torchvision_weights", "import", out, back, "--size", size)
-                self.script("export", run, out)
+                self.script("export", run, out, "--overwrite")
 
     def test_grey_pictures(self):
         for stem, size in (("cifar", "8"), ("imagenet", "32")):

@@ -145,7 +145,7 @@ std::optional<RunState> RunCheckpoints::resume(const std::function<void(const st
     simclr::fail("--resume: the checkpoints in ", run_.path(), " are not of train_cifar");
   }
   const std::string differs = data_differ(*metadata);
-  if (!differs.empty()) on_warning("the data are not those that the run began with: " + differs);
+  if (!differs.empty()) on_warning("the files of the data differ from those that the run began with: " + differs);
   const ordered_json now = compute_json(training_);
   for (const auto& [key, value] : now.items()) {
     if (compute.value(key, ordered_json()) != value) {
