@@ -4,7 +4,9 @@
 #include "common/progress.h"
 #include "common/run_folder.h"
 
+#include <algorithm>
 #include <cstdio>
+#include <filesystem>
 
 namespace {
 
@@ -22,14 +24,26 @@ bool parse_options(int argc, char** argv, Options& o) {
   app.option_defaults()->always_capture_default();
   app.add_option("weights", o.weights, "A run's folder, a checkpoint or a weights file")->required();
   app.add_option("folder", o.folder, "JPEG and PNG files, in it and in the folders below it")->required();
-  app.add_option("--out", o.out, "Folder for features.npy and files.txt");
+  app.add_option("--out", o.out, "Folder for features.npy and files.txt. Unset: embedding, or embedding-2 and so on");
   add_overwrite_option(app, o.overwrite);
   add_compute_options(app, o.compute);
   return parse(app, argc, argv);
 }
 
+bool holds_embedding(const std::string& folder) {
+  const auto files = embedding_files(folder);
+  return std::any_of(files.begin(), files.end(), [](const std::string& file) {
+    std::error_code error;
+    return std::filesystem::exists(std::filesystem::symlink_status(file, error));
+  });
+}
+
 void embed(Options o) {
-  if (o.out == default_out) o.out = beside_data(o.out, o.folder);
+  if (o.out == default_out) {  // nobody named it, so the next one gets a number
+    const std::string first = beside_data(o.out, o.folder);
+    o.out = first;
+    for (int n = 2; !o.overwrite && holds_embedding(o.out); ++n) o.out = first + "-" + std::to_string(n);
+  }
   for (const std::string& file : embedding_files(o.out)) refuse_to_replace(file, o.overwrite);
   const simclr::Device device = open_device(o.compute);
   const EncoderFile file = open_encoder(o.weights);

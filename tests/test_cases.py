@@ -78,7 +78,7 @@ class Cases(unittest.TestCase):
     def embed(self, data, **more):
         """The files, and what is printed."""
         out = self.folder / "features" / self.id().rsplit(".", 1)[1]
-        done = self.call("embed", self.encoder, data, "--out", out, "--threads", "1", **more)
+        done = self.call("embed", self.encoder, data, "--out", out, "--overwrite", "--threads", "1", **more)
         self.assertEqual(done.returncode, 0, done.stderr)
         return (out / "files.txt").read_text().splitlines(), done.stdout + done.stderr
 

@@ -238,10 +238,10 @@ class OtherFiles(Base):
         pictures.mkdir()
         for i in range(4):
             (pictures / f"{i}.png").write_bytes(png(i, random.Random(i), side=10))
-        (self.folder / "embedding").mkdir()
+        (self.folder / "features").mkdir()
         common = ["--device", "cpu"]
-        cases = {"embedding/features.npy": ["embed", self.whole, pictures, *common],
-                 "embedding/files.txt": ["embed", self.whole, pictures, *common],
+        cases = {"features/features.npy": ["embed", self.whole, pictures, "--out", "features", *common],
+                 "features/files.txt": ["embed", self.whole, pictures, "--out", "features", *common],
                  "figures.json": ["linear_probe", self.whole, "--json", "figures.json", "--epochs", "1", "--labels", "100",
                                   *common],
                  "sheet.png": ["nearest", self.whole, pictures / "0.png", pictures, "--sheet", "sheet.png", *common]}
@@ -262,6 +262,8 @@ class OtherFiles(Base):
             done = self.launch("torchvision_weights", direction, self.whole, out)
             self.assertEqual((done.returncode, out.read_text()), (1, "mine"))
             self.assertIn("exists already", done.stderr)
+        for folder in ("embedding", "embedding-2"):  # a name that nobody gave
+            self.assertIn(f"in {folder}\n", self.launch("embed", self.whole, pictures, *common).stdout)
         (self.folder / "check-views.png").write_text("mine")
         done = self.launch("train_cifar", *self.run_options, "--check")
         self.assertIn("check-views-2.png", done.stdout)
