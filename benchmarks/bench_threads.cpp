@@ -7,6 +7,7 @@
 #include <simclr/kernels/gemm.h>
 #include <simclr/simclr.h>
 
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -35,7 +36,9 @@ constexpr Product products[] = {{32, 32, 32},    {64, 64, 64},    {128, 64, 64},
 class BusyProcess {
  public:
   BusyProcess() : id_(fork()) {
+    SIMCLR_CHECK(id_ >= 0, "a busy process cannot be started");
     if (id_ == 0) {
+      prctl(PR_SET_PDEATHSIG, SIGKILL);  // whatever ends this program ends it too
       for (std::atomic<bool> on = true; on;) {
       }
     }

@@ -11,8 +11,8 @@ namespace simclr {
 /// them one by one would take longer than they run. `step` may read and write tensors that were there before, and must
 /// do the same work each time: shapes, options and host values are frozen, so what changes from step to step (images,
 /// learning rate, epoch) lives in device memory. Run it twice before, so that buffers and library plans exist. It must
-/// not wait for the device: no item(), no copy to the host; nor read host memory, which may hold other values at a replay:
-/// no copy from the host.
+/// not wait for the device: no item(), no copy to the host; nor read host memory, which may hold other values at a
+/// replay: no copy from the host.
 ///
 /// On devices without graphs, the CPU, replay() calls `step`.
 class SIMCLR_API CapturedStep {

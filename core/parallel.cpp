@@ -18,7 +18,6 @@
 #include <ctime>
 #include <exception>
 #include <mutex>
-#include <system_error>
 #include <thread>
 #include <utility>
 
@@ -119,17 +118,19 @@ class Pool {
     std::atomic<pid_t> id{0};
     clockid_t clock{};  // of its processor time
     std::atomic<bool> inside = false;
+    std::atomic<bool> fetched = false;  // bound to the processor of a caller that waited
   };
 
   void grow(int workers) {
     while (started_ < workers) {
-      sigset_t all, before;  // signals are for the program's own threads
+      sigset_t all, before;  // signals are for the program's own threads, but for faults of the thread itself
       sigfillset(&all);
+      for (const int fault : {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGSYS, SIGPROF}) sigdelset(&all, fault);
       pthread_sigmask(SIG_SETMASK, &all, &before);
       try {
         std::thread([this, number = started_ + 1] { live(number); }).detach();
         ++started_;
-      } catch (const std::system_error&) {
+      } catch (const std::exception&) {
         workers = started_;  // those there are do all of it
       }
       pthread_sigmask(SIG_SETMASK, &before, nullptr);
@@ -148,7 +149,7 @@ class Pool {
         --sleepers_;
       }
       seen = generation_.load(std::memory_order_acquire);
-      make_room_for_caller();
+      make_room_for_caller(self);
       if (!enter()) continue;
       self.inside.store(true, std::memory_order_release);
       if (number < participants_) work(number);
@@ -157,17 +158,17 @@ class Pool {
         const std::lock_guard lock(left_mutex_);
         left_.notify_one();
       }
-      make_room_for_caller();
+      make_room_for_caller(self);
     }
   }
 
   /// On the caller's processor a thread of the pool only takes time from it, and the system leaves it there where no
-  /// processor is idle.
-  void make_room_for_caller() const {
+  /// processor is idle. A thread that was fetched there is bound to it until now.
+  void make_room_for_caller(Worker& self) const {
     const int taken = caller_processor_.load(std::memory_order_relaxed);
-    if (taken < 0 || sched_getcpu() != taken) return;
+    if (!self.fetched.exchange(false) && (taken < 0 || sched_getcpu() != taken)) return;
     cpu_set_t others = allowed_;
-    CPU_CLR(static_cast<std::size_t>(taken), &others);
+    CPU_CLR(static_cast<std::size_t>(std::max(taken, 0)), &others);
     if (CPU_COUNT(&others) > 0) sched_setaffinity(0, sizeof others, &others);
   }
 
@@ -184,7 +185,7 @@ class Pool {
 
   /// Takes the threads whose clocks have stood still since `before`, put aside in the middle of a piece, to this
   /// thread's processor, which has nothing else to do.
-  void fetch_put_aside(const Clocks& before) const {
+  void fetch_put_aside(const Clocks& before) {
     Clocks now;
     read(now);
     cpu_set_t here;
@@ -195,6 +196,7 @@ class Pool {
       constexpr std::int64_t reading = 1000;  // ns, which may pass between two threads' readings
       if (before[k] < 0 || now[k] < 0 || now[k] - before[k] > reading) continue;
       sched_setaffinity(workers_[k].id, sizeof here, &here);
+      workers_[k].fetched = true;  // last: a thread that is through by now sees it in the next loop
     }
   }
 
@@ -211,7 +213,9 @@ class Pool {
     inside_.store(opened, std::memory_order_release);
     ++generation_;
     if (pieces < worth_waking) return;
-    const std::int64_t asleep = std::min<std::int64_t>(sleepers_.load(), pieces - 1);
+    // Where there are more threads than this loop may have, any of them might be woken: wake them all.
+    const std::int64_t wanted = started_ < participants_ ? pieces - 1 : started_;
+    const std::int64_t asleep = std::min<std::int64_t>(sleepers_.load(), wanted);
     for (std::int64_t i = 0; i < asleep; ++i) generation_.notify_one();
   }
 

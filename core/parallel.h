@@ -69,12 +69,12 @@ SIMCLR_API void parallel_for(std::int64_t n, std::int64_t grain, RangeFunction r
 }  // namespace detail
 
 /// Calls body(begin, end), or body(begin, end, thread), for the pieces [0, grain), [grain, 2 grain), ... of [0, n), on
-/// several threads where there are several pieces. The pieces are the same for any number of threads, and so are the
-/// results of a body that keeps to its piece. Make a piece worth the handing over, some 20 us (items_a_piece), but no
-/// larger: a thread that the system puts aside delays the loop by what is left of its piece. `thread` is below
-/// most_threads and belongs to one running thread at a time. Inside a piece parallel_for runs serially, over the same
-/// pieces. What a piece throws is rethrown to the caller, that of the first piece where several do; pieces that have
-/// not begun by then are left out.
+/// several threads where there are several pieces; for two or three no sleeping thread is woken. The pieces are the
+/// same for any number of threads, and so are the results of a body that keeps to its piece. Make a piece worth the
+/// handing over, some 20 us (items_a_piece), but no larger: a thread that the system puts aside delays the loop by what
+/// is left of its piece. `thread` is below most_threads and belongs to one running thread at a time. Inside a piece
+/// parallel_for runs serially, over the same pieces. What a piece throws is rethrown to the caller, that of the first
+/// piece where several do; pieces that have not begun by then are left out.
 template <class Body>
 void parallel_for(std::int64_t n, std::int64_t grain, Body&& body) {
   using Plain = std::remove_reference_t<Body>;

@@ -45,7 +45,7 @@ struct AugmentPolicy {
 
   float blur_probability = 0.0f;
   float blur_sigma_min = 0.1f, blur_sigma_max = 2.0f;
-  std::int32_t blur_kernel = 0;  // taps, odd; 0: a tenth of S, made odd; whole_kernel: see below
+  std::int32_t blur_kernel = 0;  // taps, odd; 0: a tenth of S, made odd; whole_kernel: see above
 
   float mean[3] = {0, 0, 0};  // y = (x - mean) / stddev, x in [0,1]
   float stddev[3] = {1, 1, 1};

@@ -54,7 +54,7 @@ struct Cut {
     const std::int64_t columns = std::min(n, widest);
     const std::int64_t rows = divided_up(std::max(outputs / columns, 4 * f.rows), f.rows) * f.rows;
     if (rows < m) return {rows, columns};
-    return {m, std::min(n, divided_up(outputs / m, widest) * widest)};
+    return {m, std::min(n, divided_up(std::max<std::int64_t>(outputs / m, 1), widest) * widest)};
   }
 };
 

@@ -26,7 +26,7 @@ Standardisation standardisation(const Tensor& values) {
                          std::vector<double>(static_cast<std::size_t>(dimensions))};
   double* mean = result.mean.data();
   double* factor = result.factor.data();
-  parallel_for(dimensions, 64, [&](std::int64_t begin, std::int64_t end) {
+  parallel_for(dimensions, 16, [&](std::int64_t begin, std::int64_t end) {
     for (std::int64_t i = 0; i < n; ++i) {
       for (std::int64_t d = begin; d < end; ++d) mean[d] += double{x[i * dimensions + d]};
     }

@@ -126,6 +126,14 @@ class AutomaticDataSet(Base):
             with self.subTest(kind=kind):
                 self.train("--no-evaluation", "--overwrite", data=folder, kind="auto")
                 self.assertEqual(json.loads((self.out / "config.json").read_text())["dataset"], kind)
+                weights = (self.out / "model.safetensors").read_bytes()
+                (self.out / "model.safetensors").unlink()  # with it, the run is finished
+                again = self.folder / f"again-{kind}"
+                for options in (("--resume", "--out", self.out), ("--config", self.out / "config.json", "--out", again)):
+                    done = self.launch(*options)
+                    self.assertEqual((done.returncode, done.stderr), (0, ""))
+                for run in (self.out, again):
+                    self.assertEqual((run / "model.safetensors").read_bytes(), weights)
         self.out = self.folder / "refused"
         pictures = write_pictures(self.folder / "photos" / "cats", 2).parent
         self.refused(data=pictures, kind="auto", words=(f"--data {pictures}: ", "--dataset folder"))

@@ -76,9 +76,11 @@ def main():
             begun = log.exists() and '"step"' in log.read_text()
             saving = any(out.glob("checkpoints/*.simclr-tmp*"))
             phases["save" if saving else "step" if begun else "loading"] += 1
+            done = (out / "model.safetensors").exists()  # killed over the report
             text = finish(data, out)
-            if ("going on after" in text) != saved:
-                sys.exit(f"a checkpoint was there: {saved}; but it said: {text}")
+            said = "is finished" if done else "going on after" if saved else "no checkpoint"
+            if said not in text:
+                sys.exit(f"{said!r} was expected, but it said: {text}")
             if (out / "model.safetensors").read_bytes() != expected:
                 sys.exit(f"kill {killed}: the weights differ from those of the run that was not killed")
             if any(out.glob("**/*.simclr-tmp*")):

@@ -213,7 +213,7 @@ Datasets open_found(const std::string& dir) {
   SIMCLR_CHECK(dir.empty() || fs::is_directory(dir, error), "--data ", dir,
                ": is not a folder but a file; give the folder that holds it");
   SIMCLR_CHECK(dir.empty(), "--data ", dir,
-               ": holds neither CIFAR-10, CIFAR-100 nor Fashion-MNIST; add --dataset folder if it holds pictures");
+               ": holds neither CIFAR-10, CIFAR-100, Fashion-MNIST nor other idx files; add --dataset folder if it holds pictures");
   SIMCLR_CHECK(fs::is_directory(fashion_folder, error), "auto: no CIFAR-10 in ", place, " and no Fashion-MNIST in ",
                fashion_folder, "; run scripts/download cifar10, or apt-get install dataset-fashion-mnist");
   Datasets sets = fashion_mnist(fashion_folder);

@@ -35,7 +35,7 @@ const std::map<std::string, Warmup> warmups = {
 const std::map<std::string, Interpolation> interpolations = {{"bilinear", Interpolation::bilinear},
                                                              {"bicubic", Interpolation::bicubic}};
 
-const std::vector<std::string> data_sets = {"auto", "cifar10", "cifar100", "fashion-mnist", "folder"};
+const std::vector<std::string> data_sets = {"auto", "cifar10", "cifar100", "fashion-mnist", "idx", "folder"};
 const std::vector<std::string> architectures = {"resnet18", "resnet34", "resnet50"};
 const std::vector<std::string> optimizers = {"sgd", "lars", "adamw"};
 const std::vector<std::string> dtypes = {"auto", "f32", "bf16"};
