@@ -5,12 +5,11 @@
 #include "common/progress.h"
 
 #include <simclr/core/crc64.h>
+#include <simclr/data/picture_list.h>
 
 #include <sys/stat.h>
 
-#include <algorithm>
 #include <array>
-#include <cctype>
 #include <cstdint>
 #include <cstdio>
 #include <filesystem>
@@ -42,6 +41,12 @@ struct Listing {
   std::int64_t bytes = 0;
   std::map<std::string, Files> folders;
   std::set<std::pair<dev_t, ino_t>> seen = {};  // folders: a link may lead back
+
+  void add(const std::string& folder, std::uint64_t digest, std::uintmax_t size) {
+    all.add(digest);
+    folders[folder].add(digest);
+    bytes += static_cast<std::int64_t>(size);
+  }
 };
 
 std::string text_of(std::uint64_t digest) {
@@ -57,17 +62,12 @@ std::uint64_t digest_of(const std::string& name, std::uintmax_t bytes) {
   return digest.value();
 }
 
-/// Whether a file is data of this kind. What --check draws is none.
+/// Whether a file is data of a kind that is known by its files' names.
 bool is_data(const std::string& kind, const std::string& name) {
   if (kind == "cifar10")
     return name.ends_with("_batch.bin") || (name.starts_with("data_batch_") && name.ends_with(".bin"));
   if (kind == "cifar100") return name == "train.bin" || name == "test.bin";
-  if (kind == "fashion-mnist" || kind == "idx") return name.find("-ubyte") != std::string::npos;
-  static const std::set<std::string> endings = {".jpg", ".jpeg", ".jpe", ".jfif", ".png",  ".webp",
-                                                ".bmp", ".gif",  ".tif", ".tiff", ".avif", ".heic"};
-  std::string ending = fs::path(name).extension().string();
-  std::transform(ending.begin(), ending.end(), ending.begin(), [](unsigned char c) { return std::tolower(c); });
-  return endings.contains(ending) && !name.starts_with('.') && !name.starts_with("check-views");
+  return name.find("-ubyte") != std::string::npos;
 }
 
 /// What cannot be listed is left out: opening the data set says so.
@@ -82,11 +82,17 @@ void list(const std::string& kind, const fs::path& folder, const std::string& na
       if (!each.starts_with('.')) list(kind, entry->path(), name.empty() ? each : name + "/" + each, out);
     } else if (is_data(kind, each) && entry->is_regular_file(ignored)) {
       const std::uintmax_t bytes = entry->file_size(ignored);
-      const std::uint64_t digest = digest_of(each, bytes);
-      out.all.add(digest);
-      out.folders[name].add(digest);
-      out.bytes += static_cast<std::int64_t>(bytes);
+      out.add(name, digest_of(each, bytes), bytes);
     }
+  }
+}
+
+/// The pictures that the programs read.
+void list_folder(const std::string& dir, Listing& out) {
+  for (const fs::path file : simclr::data::list_pictures(dir).files) {
+    std::error_code error;
+    const std::uintmax_t bytes = fs::file_size(dir / file, error);  // an error: a dead link, which reading tells
+    out.add(file.parent_path().string(), digest_of(file.filename().string(), error ? 0 : bytes), error ? 0 : bytes);
   }
 }
 
@@ -94,7 +100,11 @@ void list(const std::string& kind, const fs::path& folder, const std::string& na
 
 ordered_json list_data_files(const std::string& kind, const std::string& dir) {
   Listing found;
-  list(kind, data_place(kind, dir), "", found);
+  if (kind == "folder") {
+    list_folder(data_place(kind, dir), found);
+  } else {
+    list(kind, data_place(kind, dir), "", found);
+  }
   ordered_json folders = ordered_json::object();
   for (const auto& [name, files] : found.folders) folders[utf8(name)] = {files.count, text_of(files.digest)};
   return {
