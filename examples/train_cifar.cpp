@@ -237,7 +237,9 @@ std::optional<RunState> begin(const Training& t, RunCheckpoints& checkpoints, Ru
     return std::nullopt;
   }
   std::optional<RunState> found;
+  const bool no_log = run.log_bytes() == 0;
   if (o.resume) found = checkpoints.resume(warn);
+  if (o.resume && !found && no_log) run.set_events_aside();  // they are all that tells of the steps before
   if (o.overwrite) run.clear();
   run.write_config(to_json(o));
   run.open_events();
@@ -279,8 +281,8 @@ int run_training(const TrainingOptions& options) {
     }
     finish(t, state, evaluation, run, progress);
   } catch (const Stopped&) {
-    const int signal = StopRequest::take();
     checkpoints.save(state);
+    const int signal = StopRequest::take();
     const std::string done = "stopped; " + std::to_string(t.optimizer->steps()) + " of " + std::to_string(t.steps()) +
                              " steps are done. Go on with: train_cifar --resume --out " + shell_quoted(run.path());
     progress.message(done + "\nwriting the report; another Ctrl-C leaves it out");

@@ -253,6 +253,19 @@ void CheckpointFolder::look_at_best(const std::function<void(const std::string&)
   }
 }
 
+void CheckpointFolder::set_aside_beyond(std::int64_t step, const std::vector<File>& files,
+                                        const std::function<void(const std::string&)>& on_warning) {
+  for (const File& file : files) {
+    if (file.step <= step || std::find(unreadable_.begin(), unreadable_.end(), file.path) != unreadable_.end())
+      continue;
+    unreadable_.push_back(file.path);
+    if (on_warning) {
+      on_warning("checkpoints: going on from step " + std::to_string(step) + ", so " + file.path.string() +
+                 " is kept under another name");
+    }
+  }
+}
+
 std::optional<Metadata> CheckpointFolder::load_newest(Module& model, Optimizer& optimizer,
                                                       const std::function<void(const std::string&)>& on_warning) {
   const std::vector<File> files = list();
@@ -262,6 +275,7 @@ std::optional<Metadata> CheckpointFolder::load_newest(Module& model, Optimizer& 
     try {
       Metadata metadata = load_checkpoint(file.path, model, optimizer);
       look_at_best(on_warning);
+      set_aside_beyond(optimizer.steps(), files, on_warning);
       return metadata;
     } catch (const Error& error) {
       unreadable_.push_back(file.path);

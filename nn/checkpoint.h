@@ -54,7 +54,7 @@ class SIMCLR_API CheckpointFolder {
 
   /// Saves under the optimizer's step, then removes what is older than the last `keep`. `best`: also becomes
   /// best.safetensors. Nothing is replaced or removed before the new file has been read back and its digest is right.
-  /// What load_newest() could not read is renamed to unreadable-..., and later steps, of another run, stay. Throws
+  /// What load_newest() could not read, or found under the name of a later step, is renamed to unreadable-.... Throws
   /// Error as save_checkpoint does, and where the file does not read back; what was there before is then still there.
   void save(const Module& model, const Optimizer& optimizer, const Metadata& metadata, bool best = false);
 
@@ -72,6 +72,8 @@ class SIMCLR_API CheckpointFolder {
                    const Metadata& metadata) const;
   void put_unreadable_aside();
   void look_at_best(const std::function<void(const std::string&)>& on_warning);
+  void set_aside_beyond(std::int64_t step, const std::vector<File>& files,
+                        const std::function<void(const std::string&)>& on_warning);
 
   std::filesystem::path folder_;
   int keep_;

@@ -130,6 +130,31 @@ class Base(unittest.TestCase):
 
 
 class Resume(Base):
+    def test_event_file_whose_log_is_gone(self):
+        """It is no function of a log that is not there."""
+        run = self.copy()
+        remove("checkpoints", "model.safetensors", "report.html", "log.jsonl")(run)
+        events, = run.glob("events.out.*")
+        content = events.read_bytes()
+        done = self.launch("train_cifar", "--resume", "--out", run)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertEqual((run / "events.before-1").read_bytes(), content)
+
+    def test_checkpoints_under_other_names(self):
+        """A copy of an older one has the highest name; later ones are in the way of steps that are done again."""
+        run = self.copy()
+        first, *later = sorted((run / "checkpoints").glob("step-*"))
+        self.assertTrue(later)
+        shutil.copy(first, run / "checkpoints/step-99999999.safetensors")
+        (run / "model.safetensors").unlink()
+        before = sums(run / "checkpoints")
+        done = self.launch("train_cifar", "--resume", "--out", run)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertEqual(done.stderr.count("is kept under another name"), len(later) + 1)
+        after = sums(run / "checkpoints")
+        for path in (*later, run / "checkpoints/step-99999999.safetensors"):
+            self.assertEqual(after["unreadable-" + path.name], before[path.name])
+
     def test_whatever_is_missing_or_damaged(self):
         for damage, do in DAMAGES.items():
             for name, options in OPTIONS.items():

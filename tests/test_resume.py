@@ -69,14 +69,16 @@ class Base(unittest.TestCase):
         for word in words:
             self.assertIn(str(word), done.stderr)
 
-    def stop(self, number, *options, after):
+    def stop(self, number, *options, after, times=1):
         """Sends a signal once `after`() is true; the output."""
         process = subprocess.Popen([PROGRAM, *map(str, options)], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                                    stderr=subprocess.PIPE, text=True, env=ENVIRONMENT)
         deadline = time.monotonic() + 60
         while not after() and process.poll() is None and time.monotonic() < deadline:
             time.sleep(0.002)
-        process.send_signal(number)
+        for _ in range(times):
+            process.send_signal(number)
+            time.sleep(0.0005)
         out, error = process.communicate(timeout=120)
         self.assertEqual((process.returncode, error), (128 + number, ""), out)
         return out
@@ -249,6 +251,13 @@ class Resume(Base):
             self.skipTest("this build has no emulated device")
         self.assertEqual(done.returncode, 0, done.stderr)
         self.assertIn("went on with device \"cpu\" so far, and now \"emu\"", done.stderr)
+
+    def test_a_second_signal_does_not_cut_the_checkpoint(self):
+        """As `timeout` sends it: to the program, and to its group."""
+        text = self.stop(signal.SIGINT, *self.changed("--epochs", "2000"), "--out", self.out,
+                         after=lambda: self.steps() >= 4, times=2)
+        self.assertIn("stopped; ", text)
+        self.newest(self.out)
 
     def test_threads_change_nothing(self):
         weights = []

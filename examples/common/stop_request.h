@@ -1,6 +1,7 @@
 #pragma once
 
-/// Ctrl-C and the like, noticed between two steps so that nothing is lost. A second Ctrl-C ends the program at once.
+/// Ctrl-C and the like, noticed between two steps so that nothing is lost. Until it is taken a third Ctrl-C ends the
+/// program, from then on the next one.
 class StopRequest {
  public:
   /// Takes SIGINT, SIGTERM and SIGHUP over. One at a time.
@@ -10,7 +11,7 @@ class StopRequest {
   StopRequest& operator=(const StopRequest&) = delete;
 
   static bool requested();
-  /// The signal that arrived, which counts as seen to from now on; 0: none.
+  /// The signal that arrived, which counts as seen to from now on; 0: none. Save first what must not be lost.
   static int take();
 };
 
