@@ -155,8 +155,9 @@ std::uint32_t big_endian(const std::uint8_t* bytes) {
   return std::uint32_t{bytes[0]} << 24 | std::uint32_t{bytes[1]} << 16 | std::uint32_t{bytes[2]} << 8 | bytes[3];
 }
 
-/// stb looks at no checksum. Throws Error for a chunk whose CRC-32 is wrong. Returns where the last
-/// chunk begins; where it is missing: where it should.
+/// stb looks at no checksum. Throws Error for a chunk whose CRC-32 is wrong, but for those that no pixel depends on, as
+/// libpng does: their names begin with a small letter. Returns where the last chunk begins; where it is missing: where
+/// it should.
 std::size_t check_png(std::span<const std::uint8_t> bytes, const std::string& name) {
   std::size_t at = 8;
   while (at + 12 <= bytes.size()) {
@@ -167,7 +168,8 @@ std::size_t check_png(std::span<const std::uint8_t> bytes, const std::string& na
       crc ^= byte;
       for (int bit = 0; bit < 8; ++bit) crc = (crc >> 1) ^ (crc & 1u ? 0xedb88320u : 0u);
     }
-    SIMCLR_CHECK(~crc == big_endian(&bytes[at + 8 + length]), name, ": damaged PNG: a wrong checksum");
+    const bool critical = (bytes[at + 4] & 0x20) == 0;
+    SIMCLR_CHECK(!critical || ~crc == big_endian(&bytes[at + 8 + length]), name, ": damaged PNG: a wrong checksum");
     if (std::memcmp(&bytes[at + 4], "IEND", 4) == 0) break;
     at += 12 + length;
   }
