@@ -1,6 +1,6 @@
 // Times augmentation: two views of each of some pictures in the device's memory.
 #include "common.h"
-#include "common/recipes.h"
+#include "recipes/recipes.h"
 
 #include <cstring>
 

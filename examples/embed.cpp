@@ -1,8 +1,8 @@
 // Turns a folder of pictures into features: a NumPy matrix, one row a picture, and the list of the files.
-#include "common/command_line.h"
-#include "common/embedding.h"
-#include "common/progress.h"
-#include "common/run_folder.h"
+#include "modalities/embedding.h"
+#include "run/command_line.h"
+#include "run/progress.h"
+#include "run/run_folder.h"
 
 #include <algorithm>
 #include <cstdio>

@@ -1,12 +1,12 @@
 // Trains a pre-trained encoder and a linear classifier on 1, 10 and 100 % of a data set's labels; with --from-scratch
 // also the same network from random weights, which shows what the pre-training is worth.
-#include "common/command_line.h"
-#include "common/encoder_file.h"
-#include "common/evaluation.h"
-#include "common/labelled_part.h"
-#include "common/progress.h"
-#include "common/run_folder.h"
-#include "common/test_part.h"
+#include "run/command_line.h"
+#include "run/progress.h"
+#include "run/run_folder.h"
+#include "train/encoder_file.h"
+#include "train/evaluation.h"
+#include "train/labelled_part.h"
+#include "train/test_part.h"
 
 #include <simclr/simclr.h>
 

@@ -1,9 +1,9 @@
 // What the features of a trained encoder are worth with few labels: kNN and a linear probe on 1, 10 and 100 % of them.
-#include "common/command_line.h"
-#include "common/encoder_file.h"
-#include "common/evaluation.h"
-#include "common/labelled_part.h"
-#include "common/progress.h"
+#include "run/command_line.h"
+#include "run/progress.h"
+#include "train/encoder_file.h"
+#include "train/evaluation.h"
+#include "train/labelled_part.h"
 
 #include <simclr/simclr.h>
 

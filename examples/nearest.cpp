@@ -1,9 +1,9 @@
 // Finds the pictures of a folder that an encoder takes for most like a given one.
-#include "common/command_line.h"
-#include "common/contact_sheet.h"
-#include "common/embedding.h"
-#include "common/progress.h"
-#include "common/run_folder.h"
+#include "modalities/contact_sheet.h"
+#include "modalities/embedding.h"
+#include "run/command_line.h"
+#include "run/progress.h"
+#include "run/run_folder.h"
 
 #include <simclr/data/image_io.h>
 #include <simclr/simclr.h>

@@ -1,6 +1,6 @@
 // Carries encoder weights to torchvision (PyTorch) and back. scripts/torchvision shows both, and checks the features.
-#include "common/command_line.h"
-#include "common/encoder_file.h"
+#include "run/command_line.h"
+#include "train/encoder_file.h"
 
 #include <simclr/data/image_io.h>
 #include <simclr/simclr.h>

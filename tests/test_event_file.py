@@ -1,4 +1,4 @@
-"""TensorBoard reads what examples/common/event_file.cpp writes. REPORT_TOOL names the built tests/support/report_tool."""
+"""TensorBoard reads what examples/run/event_file.cpp writes. REPORT_TOOL names the built tests/support/report_tool."""
 import json
 import os
 import pathlib

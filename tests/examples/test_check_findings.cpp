@@ -1,5 +1,5 @@
 // What --check makes of figures that no small run gives: test_check.py runs the program on really wrong options.
-#include "common/check.h"
+#include "check/check.h"
 #include "support/catch.h"
 
 using namespace simclr;

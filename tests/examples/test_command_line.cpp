@@ -1,4 +1,4 @@
-#include "common/command_line.h"
+#include "run/command_line.h"
 
 #include "support/catch.h"
 

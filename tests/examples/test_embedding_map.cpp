@@ -1,4 +1,4 @@
-#include "common/embedding_map.h"
+#include "train/embedding_map.h"
 
 #include <simclr/core/parallel.h>
 

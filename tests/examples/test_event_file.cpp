@@ -1,4 +1,4 @@
-#include "common/event_file.h"
+#include "run/event_file.h"
 
 #include "support/catch.h"
 #include "support/message_of.h"

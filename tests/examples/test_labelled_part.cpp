@@ -1,4 +1,4 @@
-#include "common/labelled_part.h"
+#include "train/labelled_part.h"
 
 #include "support/catch.h"
 #include "support/message_of.h"

@@ -1,5 +1,5 @@
 // Parts of a folder of pictures, by the names that people give them.
-#include "common/picture_parts.h"
+#include "modalities/picture_parts.h"
 
 #include "support/catch.h"
 #include "support/temp_dir.h"

@@ -1,11 +1,11 @@
 // Each published recipe beside its source, field by field: what a run's config.json says, what the source has, and
 // where it stands there. A key that config.json gains has to be looked up in each source.
-#include "common/encoder_file.h"
-#include "common/training.h"
-#include "common/training_config.h"
 #include "support/catch.h"
 #include "support/temp_dir.h"
 #include "support/tensors.h"
+#include "train/encoder_file.h"
+#include "train/training.h"
+#include "train/training_config.h"
 
 #include <cmath>
 #include <set>

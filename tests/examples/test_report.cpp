@@ -1,6 +1,6 @@
-#include "common/report.h"
-#include "common/report_charts.h"
-#include "common/report_html.h"
+#include "report/charts.h"
+#include "report/html.h"
+#include "report/report.h"
 
 #include "support/catch.h"
 #include "support/message_of.h"

@@ -1,4 +1,4 @@
-#include "common/report_material.h"
+#include "train/report_material.h"
 
 #include <simclr/core/error.h>
 #include <simclr/simclr.h>

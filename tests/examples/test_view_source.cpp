@@ -1,4 +1,4 @@
-#include "common/view_source.h"
+#include "train/view_source.h"
 
 #include "support/catch.h"
 #include "support/tensors.h"

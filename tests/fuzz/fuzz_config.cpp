@@ -1,5 +1,5 @@
-#include "common/training_config.h"
 #include "targets.h"
+#include "train/training_config.h"
 
 namespace simclr::fuzz {
 

@@ -2,8 +2,8 @@
 //   report_tool report FOLDER KIND        from its config.json and log.jsonl; KIND: labelled, unlabelled, hostile,
 //                                         many (classes), large (pictures) or none
 //   report_tool events FOLDER COUNT       from log.jsonl, the first COUNT entries at once, the others one by one
-#include "common/event_file.h"
-#include "common/report.h"
+#include "report/report.h"
+#include "run/event_file.h"
 
 #include <simclr/core/random.h>
 

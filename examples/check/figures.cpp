@@ -1,0 +1,247 @@
+#include "check/figures.h"
+
+#include <simclr/data/free_memory.h>
+#include <simclr/data/image_io.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+#include <fstream>
+#include <functional>
+#include <iterator>
+#include <set>
+#include <span>
+#include <string_view>
+
+using simclr::Device;
+using simclr::DType;
+using simclr::Tensor;
+namespace nn = simclr::nn;
+
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+double seconds_since(Clock::time_point start) {
+  return std::chrono::duration<double>(Clock::now() - start).count();
+}
+
+bool is_grey(const simclr::data::Sample& sample) {
+  const std::int64_t channels = sample.shape[2];
+  if (channels < 3) return true;
+  for (std::size_t i = 0; i + 2 < sample.bytes.size(); i += static_cast<std::size_t>(channels)) {
+    if (sample.bytes[i] != sample.bytes[i + 1] || sample.bytes[i] != sample.bytes[i + 2]) return false;
+  }
+  return true;
+}
+
+Similarities similarities_of(const Tensor& z) {
+  const std::int64_t rows = z.dim(0), images = rows / 2, width = z.dim(1);
+  const auto u = nn::normalize(z.to(Device{}).to(DType::f32)).to_vector<float>();
+  const auto cosine = [&](std::int64_t i, std::int64_t j) {
+    double sum = 0;
+    for (std::int64_t k = 0; k < width; ++k)
+      sum += double{u[static_cast<std::size_t>(i * width + k)]} * double{u[static_cast<std::size_t>(j * width + k)]};
+    return sum;
+  };
+  double positive = 0, negative = 0;
+  for (std::int64_t i = 0; i < rows; ++i) {
+    for (std::int64_t j = 0; j < i; ++j) (i - j == images ? positive : negative) += cosine(i, j);
+  }
+  const double pairs = static_cast<double>(rows * (rows - 1) / 2 - images);
+  return {positive / static_cast<double>(images), pairs > 0 ? negative / pairs : 0};
+}
+
+struct Cost {
+  double seconds = 0, bytes = 0;
+};
+
+/// Of a step on these views, without the update. The first one, which allocates, does not count; of a few short ones
+/// the fastest does, as other programs run too.
+Cost cost_of(Training& t, const Tensor& views) {
+  auto& allocator = simclr::Context::of(t.compute.device).allocator();
+  const auto step = [&] {
+    const Tensor loss = t.loss_of(views);
+    loss.backward();
+    t.optimizer->zero_grad();
+    return loss.item();  // waits
+  };
+  step();
+  allocator.reset_peak();
+  double fastest = HUGE_VAL;
+  const auto begin = Clock::now();
+  for (int i = 0; i < 5 && (i == 0 || seconds_since(begin) < 3); ++i) {
+    const auto start = Clock::now();
+    step();
+    fastest = std::min(fastest, seconds_since(start));
+  }
+  return {fastest, static_cast<double>(allocator.stats().peak)};
+}
+
+/// What the values of 16-bit pictures fill of their range.
+class Range {
+ public:
+  void add(const std::vector<std::uint16_t>& samples) {
+    for (const std::uint16_t value : samples) ++counts_[value];
+    all_ += std::ssize(samples);
+  }
+
+  void tell(PictureFigures& figures) const {
+    if (all_ == 0) return;
+    const std::int64_t outside = all_ / 1000;
+    std::int64_t below = counts_.front(), above = counts_.back();
+    for (figures.low = 0; below <= outside; below += counts_[static_cast<std::size_t>(figures.low)]) ++figures.low;
+    for (figures.high = 65535; above <= outside; above += counts_[static_cast<std::size_t>(figures.high)])
+      --figures.high;
+  }
+
+ private:
+  std::vector<std::int64_t> counts_ = std::vector<std::int64_t>(65536);
+  std::int64_t all_ = 0;
+};
+
+std::vector<std::uint8_t> bytes_of(const std::string& path) {
+  std::ifstream file(path, std::ios::binary);
+  return {std::istreambuf_iterator<char>(file), {}};
+}
+
+}  // namespace
+
+PictureFigures look_at_pictures(const Training& t) {
+  const auto& pictures = *t.sets.train;
+  const std::int64_t count = std::min<std::int64_t>(pictures.size(), t.sets.kind == "folder" ? 300 : 2000);
+  PictureFigures figures;
+  std::vector<double> sides;
+  std::set<std::size_t> seen;
+  Range range;
+  for (std::int64_t k = 0; k < count; ++k) {
+    try {
+      const auto sample = pictures.sample(k * pictures.size() / count);
+      sides.push_back(static_cast<double>(std::min(sample.shape[0], sample.shape[1])));
+      const std::string path = pictures.file(k * pictures.size() / count);
+      const std::vector<std::uint8_t> file = path.empty() ? std::vector<std::uint8_t>() : bytes_of(path);
+      const std::span<const std::uint8_t> bytes = path.empty() ? sample.bytes : std::span(file);
+      const std::string_view text(reinterpret_cast<const char*>(bytes.data()), bytes.size());
+      if (!seen.insert(std::hash<std::string_view>()(text)).second) ++figures.repeated;
+      range.add(simclr::data::samples_of_16_bits(file, path));
+      figures.grey = figures.grey && is_grey(sample);
+      ++figures.looked_at;
+    } catch (const simclr::Error&) {  // whoever reads it for training reports it
+    }
+  }
+  range.tell(figures);
+  std::sort(sides.begin(), sides.end());
+  if (!sides.empty()) figures.short_side = sides[sides.size() / 2];
+  return figures;
+}
+
+ViewFigures look_at_views(const Tensor& views, std::int64_t images) {
+  const auto x = views.to_vector<float>();
+  const auto channels = static_cast<std::size_t>(views.dim(3));
+  const std::size_t view = x.size() / static_cast<std::size_t>(2 * images), pixels = x.size() / channels;
+  std::vector<double> sum(channels), squares(channels);
+  for (std::size_t i = 0; i < x.size(); ++i) {
+    sum[i % channels] += double{x[i]};
+    squares[i % channels] += double{x[i]} * double{x[i]};
+  }
+  ViewFigures figures;
+  for (std::size_t c = 0; c < channels; ++c) {
+    const double mean = sum[c] / static_cast<double>(pixels);
+    figures.mean.push_back(mean);
+    figures.stddev.push_back(std::sqrt(std::max(squares[c] / static_cast<double>(pixels) - mean * mean, 0.0)));
+  }
+  const auto n = static_cast<std::size_t>(images);
+  const auto distance = [&](std::size_t a, std::size_t b) {
+    double total = 0;
+    for (std::size_t i = 0; i < view; ++i) total += std::pow(double{x[a * view + i]} - double{x[b * view + i]}, 2);
+    return total;
+  };
+  double same = 0, different = 0;
+  for (std::size_t i = 0; i < n; ++i) {
+    same += distance(i, n + i);
+    different += distance(i, n + (i + 1) % n);
+  }
+  figures.difference = different > 0 ? same / different : 0;
+  return figures;
+}
+
+std::int64_t images_within(Training& t, const Tensor& views, std::int64_t most, double seconds) {
+  const std::int64_t few = std::min<std::int64_t>(most, 8);
+  const double each = cost_of(t, nn::rows_of_images(views, 0, few)).seconds / static_cast<double>(few);
+  std::int64_t images = few;
+  while (2 * images <= most && each * static_cast<double>(2 * images) <= seconds) images *= 2;
+  return each * static_cast<double>(most) <= seconds ? most : images;
+}
+
+OverfitFigures overfit(Training& t, const Tensor& views, double seconds) {
+  constexpr int least_steps = 10, most_steps = 50, rising = 5;
+  OverfitFigures figures;
+  figures.images = views.dim(0) / 2;
+  nn::Schedule schedule;
+  const float peak = *std::max_element(t.schedule.rates.begin(), t.schedule.rates.end());
+  for (int i = 1; i <= rising; ++i) schedule.rates.push_back(peak * static_cast<float>(i) / rising);
+  t.optimizer.reset();  // its memory serves the next one
+  t.optimizer = make_optimizer(t.options.recipe, *t.model, schedule);
+
+  const auto features = [&] {
+    const simclr::NoGrad no_grad;
+    return t.model->encoder()(views);
+  };
+  const auto similarities = [&] {
+    const simclr::NoGrad no_grad;
+    return similarities_of(t.model->head()(features()));
+  };
+  const auto first = nn::inspect(*t.model, [&] { return t.loss_of(views); });
+  figures.gradients = first.parameters;
+  figures.nonfinite = first.nonfinite;
+  if (!figures.nonfinite.empty()) return figures;
+  figures.before = similarities();
+  const auto start = Clock::now();
+  for (int step = 0; step < most_steps && (step < least_steps || seconds_since(start) < seconds); ++step) {
+    const Tensor loss = t.loss_of(views);
+    loss.backward();
+    t.optimizer->step(loss);
+    if (t.optimizer->bad_step() >= 0) {
+      figures.nonfinite = nn::inspect(*t.model, [&] { return t.loss_of(views); }).nonfinite;
+      return figures;
+    }
+    figures.losses.push_back(loss.item());
+  }
+  figures.after = similarities();
+  figures.collapse = nn::check_collapse(features().to(Device{}).to(DType::f32));
+  return figures;
+}
+
+CostFigures measure_cost(Training& t, const Tensor& views, double views_seconds) {
+  constexpr double most_seconds = 5;  // for a whole step
+  const std::int64_t images = views.dim(0) / 2;
+  CostFigures figures;
+  figures.views_seconds = views_seconds;
+  if (t.compute.device.type == simclr::DeviceType::cpu) {
+    figures.free_bytes = static_cast<double>(simclr::data::free_memory());
+  }
+  try {
+    const std::int64_t part = images_within(t, views, images, most_seconds);
+    const Cost cost = cost_of(t, nn::rows_of_images(views, 0, part));
+    figures.step_seconds = cost.seconds;
+    figures.peak_bytes = cost.bytes;
+    if (part < images) {  // both are a constant and a part that grows with the batch, memory up to the micro-batch
+      const std::int64_t half = std::max<std::int64_t>(part / 2, 2), micro = t.options.micro_batch;
+      const Cost less = cost_of(t, nn::rows_of_images(views, 0, half));
+      const auto grown = [&](double from, double to, std::int64_t more) {
+        return to + std::max(to - from, 0.0) * static_cast<double>(more) /
+                        static_cast<double>(std::max<std::int64_t>(part - half, 1));
+      };
+      figures.step_seconds = grown(less.seconds, cost.seconds, images - part);
+      if (part <= micro) figures.step_seconds *= 4.0 / 3;  // these ran forward once
+      figures.peak_bytes = grown(less.bytes, cost.bytes, (micro > 0 ? std::max(micro, part) : images) - part);
+      figures.measured = false;
+    }
+  } catch (const simclr::OutOfMemory& error) {
+    figures.failed = error.what();
+    figures.fitting = find_micro_batch(t);
+  } catch (const simclr::Error& error) {
+    figures.failed = error.what();
+  }
+  return figures;
+}

@@ -1,5 +1,0 @@
-#pragma once
-
-/// The report's style sheet and script, from examples/common/report/.
-extern const char* const report_css;
-extern const char* const report_js;

@@ -1,0 +1,145 @@
+#include "modalities/data_files.h"
+
+#include "modalities/datasets.h"
+#include "run/command_line.h"
+#include "run/progress.h"
+
+#include <simclr/core/crc64.h>
+#include <simclr/data/picture_list.h>
+
+#include <sys/stat.h>
+
+#include <array>
+#include <cstdint>
+#include <cstdio>
+#include <filesystem>
+#include <map>
+#include <set>
+#include <string_view>
+#include <utility>
+
+namespace fs = std::filesystem;
+using nlohmann::ordered_json;
+
+namespace {
+
+constexpr std::size_t most_named = 6;  // folders in a line
+
+/// Of files in any order: the sum of each one's own digest.
+struct Files {
+  std::int64_t count = 0;
+  std::uint64_t digest = 0;
+
+  void add(std::uint64_t each) {
+    ++count;
+    digest += each;
+  }
+};
+
+struct Listing {
+  Files all;
+  std::int64_t bytes = 0;
+  std::map<std::string, Files> folders;
+  std::set<std::pair<dev_t, ino_t>> seen = {};  // folders: a link may lead back
+
+  void add(const std::string& folder, std::uint64_t digest, std::uintmax_t size) {
+    all.add(digest);
+    folders[folder].add(digest);
+    bytes += static_cast<std::int64_t>(size);
+  }
+};
+
+std::string text_of(std::uint64_t digest) {
+  std::array<char, 17> text{};
+  std::snprintf(text.data(), text.size(), "%016llx", static_cast<unsigned long long>(digest));
+  return text.data();
+}
+
+std::uint64_t digest_of(const std::string& name, std::uintmax_t bytes) {
+  simclr::Crc64 digest;
+  digest.update(name.data(), name.size());
+  digest.update(&bytes, sizeof bytes);
+  return digest.value();
+}
+
+/// Whether a file is data of a kind that is known by its files' names.
+bool is_data(const std::string& kind, const std::string& name) {
+  if (kind == "cifar10")
+    return name.ends_with("_batch.bin") || (name.starts_with("data_batch_") && name.ends_with(".bin"));
+  if (kind == "cifar100") return name == "train.bin" || name == "test.bin";
+  return name.find("-ubyte") != std::string::npos;
+}
+
+/// What cannot be listed is left out: opening the data set says so.
+void list(const std::string& kind, const fs::path& folder, const std::string& name, Listing& out) {
+  struct stat status {};
+  if (stat(folder.c_str(), &status) != 0 || !out.seen.emplace(status.st_dev, status.st_ino).second) return;
+  std::error_code error;
+  for (fs::directory_iterator entry(folder, error), end; !error && entry != end; entry.increment(error)) {
+    const std::string each = entry->path().filename().string();
+    std::error_code ignored;
+    if (entry->is_directory(ignored)) {
+      if (!each.starts_with('.')) list(kind, entry->path(), name.empty() ? each : name + "/" + each, out);
+    } else if (is_data(kind, each) && entry->is_regular_file(ignored)) {
+      const std::uintmax_t bytes = entry->file_size(ignored);
+      out.add(name, digest_of(each, bytes), bytes);
+    }
+  }
+}
+
+/// The pictures that the programs read.
+void list_folder(const std::string& dir, Listing& out) {
+  for (const fs::path file : simclr::data::list_pictures(dir).files) {
+    std::error_code error;
+    const std::uintmax_t bytes = fs::file_size(dir / file, error);  // an error: a dead link, which reading tells
+    out.add(file.parent_path().string(), digest_of(file.filename().string(), error ? 0 : bytes), error ? 0 : bytes);
+  }
+}
+
+}  // namespace
+
+ordered_json list_data_files(const std::string& kind, const std::string& dir) {
+  Listing found;
+  if (kind == "folder") {
+    list_folder(data_place(kind, dir), found);
+  } else {
+    list(kind, data_place(kind, dir), "", found);
+  }
+  ordered_json folders = ordered_json::object();
+  for (const auto& [name, files] : found.folders) folders[utf8(name)] = {files.count, text_of(files.digest)};
+  return {
+      {"files", found.all.count}, {"bytes", found.bytes}, {"content", text_of(found.all.digest)}, {"folders", folders}};
+}
+
+std::string data_files_differ(const ordered_json& before, const ordered_json& now) {
+  if (before == now) return "";
+  const auto folders_of = [](const ordered_json& listing) { return listing.value("folders", ordered_json::object()); };
+  const auto count_of = [](const ordered_json& folder) {
+    return folder.is_array() && !folder.empty() && folder[0].is_number_integer() ? folder[0].get<std::int64_t>() : 0;
+  };
+  const ordered_json was = folders_of(before), is = folders_of(now);
+  std::set<std::string> names;
+  for (const auto* each : {&was, &is}) {
+    for (const auto& [name, files] : each->items()) names.insert(name);
+  }
+  std::string line;
+  std::size_t named = 0;
+  for (const std::string& name : names) {
+    const ordered_json none, &a = was.contains(name) ? was[name] : none, &b = is.contains(name) ? is[name] : none;
+    if (a == b || ++named > most_named) continue;
+    line += (line.empty() ? "" : ", ") + (name.empty() ? "the folder itself" : name);
+    if (b.is_null()) {
+      line += " is gone (" + counted(count_of(a), "file") + ")";
+    } else if (a.is_null()) {
+      line += " is new (" + counted(count_of(b), "file") + ")";
+    } else if (count_of(a) != count_of(b)) {
+      line += " " + std::to_string(count_of(a)) + " -> " + counted(count_of(b), "file");
+    } else {
+      line += " has other names or sizes";
+    }
+  }
+  if (named > most_named) line += " and " + counted(static_cast<std::int64_t>(named - most_named), "folder") + " more";
+  if (before.value("content", "") == now.value("content", "")) return line + "; the same files in other folders";
+  return line + "; " + std::to_string(before.value("files", std::int64_t{0})) + " -> " +
+         counted(now.value("files", std::int64_t{0}), "file") + " in all";
+}

@@ -1,0 +1,307 @@
+#include "modalities/datasets.h"
+
+#include "modalities/picture_parts.h"
+#include "train/test_part.h"
+
+#include <simclr/core/error.h>
+#include <simclr/data/cifar.h>
+#include <simclr/data/free_memory.h>
+#include <simclr/data/idx.h>
+#include <simclr/data/image_folder.h>
+#include <simclr/data/image_io.h>
+
+#include <algorithm>
+#include <array>
+#include <cstdio>
+#include <filesystem>
+#include <map>
+#include <set>
+#include <utility>
+
+namespace data = simclr::data;
+namespace fs = std::filesystem;
+
+namespace {
+
+constexpr const char* download_folder = "data-cache";  // where scripts/download puts things
+constexpr const char* fashion_folder = "/usr/share/datasets/fashion-mnist";
+
+/// A data set that is known by its files; one of them is there.
+struct KnownSet {
+  const char *kind, *name;
+  std::array<const char*, 2> files;
+};
+constexpr KnownSet known_sets[] = {
+    {"cifar10", "CIFAR-10", {"data_batch_1.bin", "cifar-10-batches-bin/data_batch_1.bin"}},
+    {"cifar100", "CIFAR-100", {"train.bin", "cifar-100-binary/train.bin"}},
+    {"fashion-mnist", "Fashion-MNIST", {"train-images-idx3-ubyte.gz", "train-images-idx3-ubyte"}},
+    {"idx", "idx files", {"train-images-idx3-ubyte.gz", "train-images-idx3-ubyte"}}};
+
+bool holds(const std::string& dir, const KnownSet& set) {
+  std::error_code error;
+  return std::any_of(set.files.begin(), set.files.end(),
+                     [&](const char* file) { return fs::exists(fs::path(dir) / file, error); }) &&
+         (set.kind != std::string("fashion-mnist") || data::is_fashion_mnist(dir));
+}
+
+/// A data set that is published in two parts.
+template <class Open>
+Datasets published(const std::string& kind, const std::string& dir, Open open, int size, int channels) {
+  Datasets sets{kind, open(dir, data::Split::train), nullptr, size, channels, ""};
+  open_test_part(
+      sets, [&] { return open(dir, data::Split::test); }, "the training part", "the test part");
+  return sets;
+}
+
+Datasets cifar10(const std::string& dir) {
+  return published("cifar10", dir, data::cifar10, 32, 3);
+}
+
+Datasets cifar100(const std::string& dir) {
+  return published("cifar100", dir, data::cifar100, 32, 3);
+}
+
+Datasets fashion_mnist(const std::string& dir) {
+  return published("fashion-mnist", dir, data::fashion_mnist, 28, 1);
+}
+
+Datasets idx(const std::string& dir) {
+  return published("idx", dir, data::idx_files, 28, 1);
+}
+
+void add_line(std::string& text, const std::string& line) {
+  if (!line.empty()) text += (text.empty() ? "" : "\n") + line;
+}
+
+std::string pictures(std::int64_t count) {
+  return std::to_string(count) + (count == 1 ? " picture" : " pictures");
+}
+
+/// Where a class holds several folders of pictures they may be meant as the classes: how to say so, or nothing.
+std::string deeper_classes(const data::PictureList& list, int classes_at) {
+  if (classes_at == 0) return {};
+  std::map<std::string, std::set<std::string>> below;  // of each class
+  for (const std::string& file : list.files) {
+    std::size_t end = 0;
+    for (int depth = 0; depth < classes_at && end != std::string::npos; ++depth) end = file.find('/', end + 1);
+    if (end == std::string::npos) continue;  // it lies less deep
+    const std::size_t next = file.find('/', end + 1);
+    if (next != std::string::npos) below[file.substr(0, end)].insert(file.substr(end + 1, next - end - 1));
+  }
+  const auto several =
+      std::find_if(below.begin(), below.end(), [](const auto& each) { return each.second.size() > 1; });
+  if (several == below.end()) return {};
+  const std::string name = data::printable(several->first);
+  return "what lies deeper belongs to the class above, so the " + std::to_string(several->second.size()) +
+         " folders in " + data::printable(several->first) + " are one class (to make each a class: --classes-at " +
+         std::to_string(classes_at + 1) + ")";
+}
+
+/// Opens the parts of a folder, and says in the note which are used and which are not.
+class PartsReader {
+ public:
+  PartsReader(PictureParts parts, std::string dir, int classes_at)
+      : parts_(std::move(parts)), dir_(std::move(dir)), classes_at_(classes_at) {}
+
+  Datasets read() {
+    sets_.labelled = sets_.train = open(parts_.train.front(), classes_at_);
+    add_line(sets_.note, deeper_);
+    const bool labels = sets_.labelled->classes().size() >= 2;
+    std::string line = "train: " + path(parts_.train.front().name);
+    take_unlabelled(labels, line);
+    for (PictureParts::Part& part : parts_.test) take_test(part, line);
+    for (std::size_t i = 1; i < parts_.train.size(); ++i) leave_out(parts_.train[i], "");
+    for (const PictureParts::Part& part : parts_.others) leave_out(part, "");
+    add_line(sets_.note, line);
+    for (const std::string& part : unused_) add_line(sets_.note, "not used: " + part);
+    if (parts_.test.empty()) keep_fifth(sets_, dir_);
+    return std::move(sets_);
+  }
+
+ private:
+  std::string path(const std::string& name) const { return (fs::path(dir_) / name).string(); }
+
+  std::shared_ptr<const data::Dataset> open(PictureParts::Part& part, int classes_at) {
+    for (const std::string& warning : part.pictures.warnings) sets_.warnings.push_back(warning);
+    deeper_ = deeper_classes(part.pictures, classes_at);
+    return data::image_folder(part.pictures, classes_at);
+  }
+
+  void leave_out(const PictureParts::Part& part, const std::string& why) {
+    const std::string left_out = part.pictures.left_out.text();
+    unused_.push_back(path(part.name) + " (" + pictures(std::ssize(part.pictures.files)) +
+                      (left_out.empty() ? "" : ", and " + left_out) + (why.empty() ? "" : "; " + why) + ")");
+  }
+
+  void take_unlabelled(bool labels, std::string& line) {
+    for (PictureParts::Part& part : parts_.unlabelled) {
+      if (!labels || sets_.train != sets_.labelled || part.pictures.files.empty()) {
+        leave_out(part, labels ? "" : path(parts_.train.front().name) + " has no labels either");
+        continue;
+      }
+      sets_.train = open(part, 0);
+      line = "train: " + path(part.name) + "; labels for the evaluation: " + path(parts_.train.front().name);
+    }
+  }
+
+  void take_test(PictureParts::Part& part, std::string& line) {
+    if (!sets_.test) {
+      open_test_part(
+          sets_, [&] { return open(part, classes_at_); }, path(parts_.train.front().name), path(part.name));
+      if (sets_.test) {
+        sets_.no_test.clear();
+        line += "; test: " + path(part.name);
+        return;
+      }
+    }
+    leave_out(part, "");
+  }
+
+  PictureParts parts_;
+  const std::string dir_;
+  const int classes_at_;
+  Datasets sets_{"folder", nullptr, nullptr, 32, 3, ""};
+  std::vector<std::string> unused_;
+  std::string deeper_;  // of the part that was opened last
+};
+
+Datasets folder(const std::string& dir, int classes_at) {
+  PictureParts parts = find_parts(dir);
+  if (!parts.train.empty()) return PartsReader(std::move(parts), dir, classes_at).read();
+  data::PictureList list = data::list_pictures(dir);
+  Datasets sets{"folder", nullptr, nullptr, 32, 3, ""};
+  sets.warnings = list.warnings;
+  sets.note = deeper_classes(list, classes_at);
+  sets.labelled = sets.train = data::image_folder(std::move(list), classes_at);
+  if (sets.train->classes().size() == 1 && !sets.note.empty()) {
+    const std::string only = (fs::path(dir) / sets.train->classes().front()).string();
+    sets.note = "all pictures lie in " + only + "; to take its folders for what they are, give --data " + only;
+  }
+  keep_fifth(sets, dir);
+  return sets;
+}
+
+/// Puts a line before those of `text`.
+void put_before(std::string& text, const std::string& line) {
+  text = line + (text.empty() ? "" : "\n") + text;
+}
+
+Datasets open_known(const std::string& kind, const std::string& dir, int classes_at) {
+  const std::string place = data_place(kind, dir);
+  if (kind == "cifar10") return cifar10(place);
+  if (kind == "cifar100") return cifar100(place);
+  if (kind == "fashion-mnist") return fashion_mnist(place);
+  if (kind == "idx") return idx(place);
+  SIMCLR_CHECK(kind == "folder", "--dataset \"", kind,
+               "\" is not known; use auto, cifar10, cifar100, fashion-mnist, idx or folder");
+  SIMCLR_CHECK(!dir.empty(), "--dataset folder needs --data DIR, a folder of JPEG or PNG files");
+  return folder(dir, classes_at);
+}
+
+/// What lies in `dir`, or without one in the usual places.
+Datasets open_found(const std::string& dir) {
+  const std::string place = dir.empty() ? download_folder : dir;
+  for (const KnownSet& set : known_sets) {
+    if ((dir.empty() && set.kind != std::string("cifar10")) || !holds(place, set)) continue;
+    Datasets sets = open_known(set.kind, place, 1);
+    put_before(sets.note,
+               "auto: " + std::string(set.name) + " found in " + place + " (to choose another set: --dataset)");
+    return sets;
+  }
+  std::error_code error;
+  SIMCLR_CHECK(dir.empty() || fs::exists(dir, error), "--data ", dir, ": no such folder");
+  SIMCLR_CHECK(dir.empty() || fs::is_directory(dir, error), "--data ", dir,
+               ": is not a folder but a file; give the folder that holds it");
+  SIMCLR_CHECK(dir.empty(), "--data ", dir,
+               ": holds neither CIFAR-10, CIFAR-100, Fashion-MNIST nor other idx files; add --dataset folder if it "
+               "holds pictures");
+  SIMCLR_CHECK(fs::is_directory(fashion_folder, error), "auto: no CIFAR-10 in ", place, " and no Fashion-MNIST in ",
+               fashion_folder, "; run scripts/download cifar10, or apt-get install dataset-fashion-mnist");
+  Datasets sets = fashion_mnist(fashion_folder);
+  put_before(sets.note, "auto: no CIFAR-10 in " + place + ", so Fashion-MNIST from " + fashion_folder +
+                            " (CIFAR-10: run scripts/download cifar10)");
+  return sets;
+}
+
+}  // namespace
+
+std::string data_place(const std::string& kind, const std::string& dir) {
+  if (!dir.empty()) return dir;
+  return kind == "fashion-mnist" ? fashion_folder : download_folder;
+}
+
+Datasets open_datasets(const std::string& kind, const std::string& dir, int classes_at) {
+  SIMCLR_CHECK(classes_at >= 0 && classes_at <= 100, "--classes-at ", classes_at, ": must be 0 (no classes) to 100");
+  Datasets sets = kind == "auto" ? open_found(dir) : open_known(kind, dir, classes_at);
+  if (!sets.labelled) sets.labelled = sets.train;
+  return sets;
+}
+
+Datasets open_labelled(const std::string& kind, const std::string& dir, int classes_at) {
+  Datasets sets = open_datasets(kind, dir, classes_at);
+  sets.train = sets.labelled;
+  SIMCLR_CHECK(sets.test != nullptr, "--data ", dir.empty() ? download_folder : dir, ": ", sets.no_test,
+               sets.train->classes().size() < 2 ? "; put each class's pictures into a folder of their own" : "");
+  return sets;
+}
+
+void prefer_data_set_of(const nlohmann::ordered_json& config, std::string& kind, std::string& dir, int& classes_at) {
+  if (kind != "auto" || !dir.empty() || !config.is_object()) return;
+  const auto text = [&config](const char* key) {
+    const auto found = config.find(key);
+    return found != config.end() && found->is_string() ? found->get<std::string>() : std::string();
+  };
+  if (text("dataset").empty()) return;
+  kind = text("dataset");
+  dir = text("data");
+  classes_at = config.value("classes_at", classes_at);
+}
+
+void cache_decoded(Datasets& sets, double cache_gb, const std::string& cache_dir) {
+  if (sets.kind != "folder" || (cache_gb == 0 && cache_dir.empty())) return;
+  const double memory = cache_gb < 0 ? static_cast<double>(simclr::data::free_memory()) / 2 : cache_gb * 1e9;
+  const bool apart = sets.labelled != sets.train;
+  std::vector<std::shared_ptr<const data::Dataset>*> parts;
+  double pictures = 0;
+  for (auto* set : {&sets.train, &sets.test, &sets.held_out, apart ? &sets.labelled : nullptr}) {
+    if (!set || !*set) continue;
+    parts.push_back(set);
+    pictures += static_cast<double>((*set)->size());
+  }
+  for (auto* set : parts) {
+    const double share = memory * static_cast<double>((*set)->size()) / pictures;
+    sets.caches.push_back(std::make_shared<data::DecodedCache>(
+        *set, data::DecodedCacheOptions{.memory_bytes = static_cast<std::int64_t>(share), .spill_folder = cache_dir}));
+    *set = sets.caches.back();
+  }
+  if (!apart) sets.labelled = sets.train;
+}
+
+std::string cache_line(const Datasets& sets) {
+  data::DecodedCache::State sum;
+  for (const auto& cache : sets.caches) {
+    const data::DecodedCache::State state = cache->state();
+    sum.in_memory += state.in_memory;
+    sum.memory_bytes += state.memory_bytes;
+    sum.in_file += state.in_file;
+    sum.file_bytes += state.file_bytes;
+    sum.full = sum.full || state.full;
+    if (sum.file_problem.empty()) sum.file_problem = state.file_problem;
+  }
+  if (sum.in_memory + sum.in_file == 0) return "";
+  const auto part = [](std::int64_t count, std::int64_t bytes, const char* where) {
+    const double unit = bytes >= 1'000'000'000 ? 1e9 : bytes >= 1'000'000 ? 1e6 : 1e3;
+    char text[96];
+    std::snprintf(text, sizeof text, "%lld in %s (%.1f %s)", static_cast<long long>(count), where,
+                  static_cast<double>(bytes) / unit,
+                  unit == 1e9   ? "GB"
+                  : unit == 1e6 ? "MB"
+                                : "kB");
+    return std::string(text);
+  };
+  std::string line = "decoded pictures are kept: " + part(sum.in_memory, sum.memory_bytes, "memory");
+  if (sum.in_file > 0) line += ", " + part(sum.in_file, sum.file_bytes, "a temporary file");
+  if (!sum.file_problem.empty()) line += "; the file takes no more: " + sum.file_problem;
+  if (sum.full) line += "; the others are decoded in every epoch, --cache-gb and --cache-dir keep more";
+  return line;
+}

@@ -1,0 +1,109 @@
+#include "run/progress.h"
+
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstdio>
+#include <iostream>
+#include <string>
+#include <utility>
+
+namespace {
+
+constexpr auto terminal_interval = std::chrono::milliseconds(200);
+constexpr auto plain_interval = std::chrono::seconds(10);
+
+template <class... Parts>
+std::string format(const char* pattern, Parts... parts) {
+  char text[256];
+  std::snprintf(text, sizeof text, pattern, parts...);
+  return text;
+}
+
+/// A longer line would wrap, and only its last part would be redrawn.
+std::size_t terminal_room() {
+  winsize window{};
+  const bool known = ioctl(STDOUT_FILENO, TIOCGWINSZ, &window) == 0 && window.ws_col > 1;
+  return known ? window.ws_col - std::size_t{1} : std::string::npos;
+}
+
+}  // namespace
+
+std::string duration_text(double seconds) {
+  const auto total = static_cast<long>(std::lround(std::fmax(0.0, seconds)));
+  if (total >= 3600) return format("%ld h %02ld min", total / 3600, total % 3600 / 60);
+  if (total >= 60) return format("%ld min %02ld s", total / 60, total % 60);
+  return format("%ld s", total);
+}
+
+std::string counted(std::int64_t count, const char* what) {
+  return std::to_string(count) + " " + what + (count == 1 ? "" : "s");
+}
+
+Progress::Progress() : terminal_(isatty(STDOUT_FILENO) != 0) {}
+
+bool Progress::due(bool now) {
+  const auto time = std::chrono::steady_clock::now();
+  if (!now && time < next_) return false;
+  next_ = time + (terminal_ ? std::chrono::steady_clock::duration(terminal_interval) : plain_interval);
+  return true;
+}
+
+void Progress::draw(std::string line) {
+  if (terminal_) {
+    line.resize(std::min(line.size(), terminal_room()));
+    std::printf("\r%s\033[K", line.c_str());
+    drawn_ = true;
+  } else {
+    std::printf("%s\n", line.c_str());
+  }
+  std::fflush(stdout);
+}
+
+void Progress::show(const State& s, bool now) {
+  const std::pair step(s.epoch, s.step);
+  if (step == shown_ || !due(now)) return;
+  shown_ = step;
+  const std::string loss = format("epoch %d/%d  step %lld/%lld  loss %.3f", s.epoch, s.epochs,
+                                  static_cast<long long>(s.step), static_cast<long long>(s.steps), s.loss);
+  const std::string speed = format("  lr %.4f  %.0f images/s  %s left", s.learning_rate, s.images_per_second,
+                                   duration_text(s.seconds_left).c_str());
+  const std::string line = loss + format(" (chance %.2f, bound %.2f)", s.chance, s.bound) + speed;
+  draw(terminal_ && line.size() > terminal_room() ? loss + speed : line);
+}
+
+void Progress::show(const std::string& line, bool now) {
+  if (due(now)) draw(line);
+}
+
+void Progress::message(const std::string& line) {
+  leave_drawn_line();
+  std::printf("%s\n", line.c_str());
+  std::fflush(stdout);
+}
+
+void Progress::warn(const std::string& text) {
+  if (!warned_.insert(text).second) return;
+  leave_drawn_line();
+  std::fflush(stdout);
+  std::cerr << "warning: " + text + "\n";
+}
+
+void Progress::leave_drawn_line() {
+  if (drawn_) std::printf("\n");
+  drawn_ = false;
+}
+
+PassProgress::PassProgress(Progress& progress, std::string label)
+    : progress_(&progress), label_(std::move(label)), start_(std::chrono::steady_clock::now()) {}
+
+void PassProgress::operator()(std::int64_t done, std::int64_t total) const {
+  const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start_).count();
+  const double rate = static_cast<double>(done) / seconds;
+  progress_->show(label_ + format(": %lld of %lld pictures, %.0f a second, %s left", static_cast<long long>(done),
+                                  static_cast<long long>(total), rate,
+                                  duration_text(static_cast<double>(total - done) / rate).c_str()),
+                  done == total);
+}

@@ -1,0 +1,133 @@
+#include "train/encoder_file.h"
+
+#include "run/run_folder.h"
+
+#include <simclr/core/error.h>
+#include <simclr/core/serialize.h>
+#include <simclr/simclr.h>
+
+#include <algorithm>
+#include <filesystem>
+
+namespace data = simclr::data;
+namespace fs = std::filesystem;
+namespace nn = simclr::nn;
+using simclr::NamedTensor;
+
+namespace {
+
+constexpr std::string_view encoder_prefix = "encoder.";
+
+fs::path weights_of(const std::string& run_or_file) {
+  std::error_code error;
+  const fs::path path = run_or_file;
+  SIMCLR_CHECK(fs::exists(path, error), run_or_file,
+               ": there is no such file or folder; give a run's folder or a .safetensors file");
+  if (!fs::is_directory(path, error)) return path;
+  if (fs::exists(path / weights_file, error)) return path / weights_file;
+  const auto checkpoints = nn::CheckpointFolder(path / checkpoint_folder).list();
+  if (!checkpoints.empty()) return checkpoints.front().path;
+  std::vector<std::string> others;  // such as finetune's
+  for (const auto& entry : fs::directory_iterator(path, error)) {
+    if (entry.path().extension() == ".safetensors") others.push_back(entry.path().string());
+  }
+  SIMCLR_CHECK(others.empty(), run_or_file, ": holds no ", weights_file, "; give one of its files, such as ",
+               *std::min_element(others.begin(), others.end()));
+  SIMCLR_CHECK(!fs::exists(path / "config.json", error), run_or_file,
+               ": this run has no weights yet; wait for its first checkpoint, or train it again");
+  simclr::fail(run_or_file, ": holds no run: there is neither ", weights_file, " nor a checkpoint in it");
+}
+
+const char* interpolation_name(simclr::kernels::Interpolation interpolation) {
+  return interpolation == simclr::kernels::Interpolation::bicubic ? "bicubic" : "bilinear";
+}
+
+/// Size, mean and deviation of the views; throws what nlohmann does where the configuration has none.
+data::Augmentation preprocessing_of(const nlohmann::ordered_json& config, std::int64_t channels) {
+  const auto& from = config.at("augmentation");
+  data::Augmentation policy = data::Augmentation::evaluation(from.at("size").get<int>(), static_cast<int>(channels));
+  const auto interpolation = from.at("interpolation").get<std::string>();
+  SIMCLR_CHECK(interpolation == "bilinear" || interpolation == "bicubic", "interpolation is ", interpolation);
+  if (interpolation == "bicubic") policy.interpolation = simclr::kernels::Interpolation::bicubic;
+  from.at("mean").get_to(policy.mean);
+  from.at("stddev").get_to(policy.stddev);
+  check(policy);
+  return policy;
+}
+
+/// Whose configuration it is, where that may be why it cannot be used.
+std::string other_version(const nlohmann::ordered_json& config) {
+  const auto version = config.is_object() ? config.find("version") : config.end();
+  if (version == config.end() || !version->is_string() || *version == SIMCLR_VERSION) return "";
+  return "; it is of version " + version->get<std::string>() + ", this program of " SIMCLR_VERSION;
+}
+
+}  // namespace
+
+std::string EncoderFile::describe() const {
+  std::ostringstream line;
+  line << kind.name << ", width " << kind.options.width << ", " << encoder->output_features() << " features, from "
+       << path << "; pictures become " << preprocessing.size << "x" << preprocessing.size << " pixels"
+       << (preprocessing.channels == 1 ? ", grey" : "");
+  return line.str();
+}
+
+EncoderFile open_encoder(const std::string& run_or_file) {
+  EncoderFile result;
+  result.path = weights_of(run_or_file).string();
+  bool torchvision = false;
+  const simclr::TensorFile file = simclr::load_tensors(
+      result.path, {.skip = [&torchvision](const std::string& name) {
+        const bool named_as_ours = name.starts_with(encoder_prefix);
+        torchvision |= !named_as_ours && (name == "conv1.weight" || name.ends_with(".layer1.0.conv1.weight"));
+        return !named_as_ours;
+      }});
+  const auto format = file.metadata.find("format");
+  const bool ours = format != file.metadata.end() && format->second == "simclr";
+  SIMCLR_CHECK(ours || !torchvision, result.path,
+               ": these are torchvision's weights; first run torchvision_weights import ", result.path,
+               " OUT.safetensors");
+  SIMCLR_CHECK(ours, result.path, ": not weights of libsimclr: its metadata does not say \"format\": \"simclr\"");
+
+  std::vector<NamedTensor> state;
+  for (const NamedTensor& tensor : file.tensors) {
+    state.push_back({tensor.name.substr(encoder_prefix.size()), tensor.value});
+  }
+  const auto config = file.metadata.find("config");
+  SIMCLR_CHECK(config != file.metadata.end(), result.path,
+               ": has no configuration (\"config\" in its metadata), so how its pictures are prepared is not known");
+  try {
+    result.kind = nn::resnet_kind(state);
+  } catch (const simclr::Error& error) {
+    simclr::fail(result.path, ": its encoder cannot be built: ", error.what());
+  }
+  nn::check_finite(result.path, file.tensors, "; use an earlier checkpoint, or train it again");
+  try {
+    result.config = nlohmann::ordered_json::parse(config->second);
+    result.preprocessing = preprocessing_of(result.config, result.kind.options.channels);
+    result.kind.options.stem_padding = result.config.value("stem_padding", -1);  // which the weights do not show
+  } catch (const std::exception& error) {
+    simclr::fail(result.path, ": its configuration cannot be used: ", error.what(), other_version(result.config));
+  }
+  try {
+    result.encoder = nn::make_resnet(result.kind.name, result.kind.options);
+    result.encoder->load_state(state);
+  } catch (const simclr::Error& error) {
+    simclr::fail(result.path, ": its encoder cannot be built: ", error.what());
+  }
+  return result;
+}
+
+nlohmann::ordered_json encoder_config(const nn::ResNetKind& kind, const data::Augmentation& preprocessing) {
+  return {{"version", SIMCLR_VERSION},
+          {"arch", kind.name},
+          {"width", kind.options.width},
+          {"stem", kind.options.stem == nn::Stem::cifar ? "cifar" : "imagenet"},
+          {"stem_padding", kind.options.stem_padding},
+          {"augmentation",
+           {{"size", preprocessing.size},
+            {"channels", preprocessing.channels},
+            {"interpolation", interpolation_name(preprocessing.interpolation)},
+            {"mean", preprocessing.mean},
+            {"stddev", preprocessing.stddev}}}};
+}

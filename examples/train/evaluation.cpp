@@ -1,0 +1,183 @@
+#include "train/evaluation.h"
+
+#include "run/stop_request.h"
+
+#include <simclr/data/loader.h>
+#include <simclr/data/subset.h>
+
+#include <algorithm>
+#include <cstdio>
+#include <memory>
+
+namespace data = simclr::data;
+namespace nn = simclr::nn;
+using simclr::Tensor;
+
+namespace {
+
+/// Borrows a data set that outlives the loader.
+std::shared_ptr<const data::Dataset> borrowed(const data::Dataset& samples) {
+  return {std::shared_ptr<void>(), &samples};
+}
+
+nn::NextBatch batches(std::shared_ptr<const data::Dataset> samples, const data::Augmentation& policy,
+                      const EvaluationOptions& options, std::uint64_t seed = 0) {
+  const std::int64_t total = samples->size();
+  auto next = data::one_pass(
+      std::move(samples), std::make_shared<data::PictureViews>(policy),
+      {.batch_size = options.batch_size, .seed = seed, .workers = options.workers, .on_warning = options.on_warning});
+  return [next = std::move(next), total, done = std::int64_t{0}, report = options.on_progress](
+             Tensor& inputs, std::vector<std::int32_t>& labels) mutable {
+    if (StopRequest::requested()) throw Stopped{};
+    if (report && done > 0) report(done, total);  // now that what was asked for last has been used
+    const bool more = next(inputs, labels);
+    if (more) done += inputs.dim(0);
+    return more;
+  };
+}
+
+std::string row(const char* label, double trained, double untrained) {
+  char text[96];
+  std::snprintf(text, sizeof text, "  %-24s %8.2f %10.2f %+9.2f\n", label, 100 * trained, 100 * untrained,
+                100 * (trained - untrained));
+  return text;
+}
+
+/// At most so much of a class's name, without what a terminal takes for a command; UTF-8 is cut between characters.
+std::string shown(const std::string& name, std::size_t columns, bool padded) {
+  std::string text;
+  std::size_t used = 0;
+  for (const char c : name) {
+    const auto byte = static_cast<unsigned char>(c);
+    const bool begins = (byte & 0xc0) != 0x80;
+    if (begins && ++used > columns) break;
+    text += byte < 0x20 || byte == 0x7f ? '?' : c;
+  }
+  if (padded && used < columns) text.append(columns - used, ' ');
+  return text;
+}
+
+std::string confusion_matrix(const nn::Metrics& m, const std::vector<std::string>& classes) {
+  std::string out = "\n  linear probe: rows are the true class, columns the predicted one, in the same order\n";
+  const std::size_t n = classes.size();
+  for (std::size_t c = 0; c < n; ++c) {
+    out += "  " + shown(classes[c], 12, true);
+    for (std::size_t k = 0; k < n; ++k) {
+      char text[32];
+      std::snprintf(text, sizeof text, " %5lld", static_cast<long long>(m.confusion[c * n + k]));
+      out += text;
+    }
+    out += '\n';
+  }
+  return out;
+}
+
+std::string per_class(const nn::Metrics& m, const std::vector<std::string>& classes) {
+  std::string out = "\n  class (linear probe)      precision   recall       F1   most often taken for\n";
+  const std::size_t n = classes.size();
+  for (std::size_t c = 0; c < n; ++c) {
+    std::size_t other = c == 0 ? (n > 1 ? 1 : 0) : 0;
+    for (std::size_t k = 0; k < n; ++k) {
+      if (k != c && m.confusion[c * n + k] > m.confusion[c * n + other]) other = k;
+    }
+    const auto mistaken = static_cast<long long>(m.confusion[c * n + other]);
+    char text[64];
+    std::snprintf(text, sizeof text, " %10.2f %8.2f %8.2f   ", 100 * m.precision[c], 100 * m.recall[c], 100 * m.f1[c]);
+    out += "  " + shown(classes[c], 24, true);
+    const auto row = m.confusion.begin() + static_cast<std::ptrdiff_t>(c * n);
+    if (std::all_of(row, row + static_cast<std::ptrdiff_t>(n), [](std::int64_t count) { return count == 0; })) {
+      out += "    not measured: no test images\n";
+      continue;
+    }
+    out += text;
+    out += other == c || mistaken == 0 ? "-\n"
+                                       : shown(classes[other], 24, false) + " (" + std::to_string(mistaken) + ")\n";
+  }
+  return out;
+}
+
+}  // namespace
+
+nn::Features features_of(nn::Module& encoder, const data::Dataset& samples, const data::Augmentation& policy,
+                         const EvaluationOptions& options, std::int64_t limit) {
+  std::shared_ptr<const data::Dataset> chosen = borrowed(samples);
+  if (limit > 0) chosen = data::spread(std::move(chosen), limit);
+  return nn::extract_features(encoder, batches(std::move(chosen), policy.evaluation(), options));
+}
+
+nn::Features rows_of(const nn::Features& all, const std::vector<std::int64_t>& rows) {
+  nn::Features part;
+  part.values = Tensor::empty({static_cast<std::int64_t>(rows.size()), all.values.dim(1)});
+  for (std::size_t i = 0; i < rows.size(); ++i) {
+    part.values.narrow(static_cast<std::int64_t>(i), 1).copy_from(all.values.narrow(rows[i], 1));
+    part.labels.push_back(all.labels[static_cast<std::size_t>(rows[i])]);
+  }
+  return part;
+}
+
+ViewsOnSphere views_on_sphere(nn::Module& encoder, const data::Dataset& samples, const data::Augmentation& policy,
+                              const EvaluationOptions& options, std::int64_t limit) {
+  const auto chosen = data::spread(borrowed(samples), limit);
+  // Unreadable samples are left out of both.
+  const Tensor a = nn::extract_features(encoder, batches(chosen, policy, options, 1)).values;
+  const Tensor b = nn::extract_features(encoder, batches(chosen, policy, options, 2)).values;
+  return {.alignment = nn::alignment(a, b), .uniformity = (nn::uniformity(a) + nn::uniformity(b)) / 2};
+}
+
+Evaluation evaluate(nn::Module& encoder, const Datasets& sets, const data::Augmentation& policy,
+                    const EvaluationOptions& options) {
+  const nn::Features train = features_of(encoder, *sets.labelled, policy, options);
+  const nn::Features test = features_of(encoder, *sets.test, policy, options);
+  const auto classes = static_cast<std::int64_t>(sets.labelled->classes().size());
+  return {nn::compute_metrics(nn::knn_scores(train, test.values, classes, options.knn), test.labels),
+          nn::compute_metrics(nn::linear_probe_scores(train, test.values, classes, options.probe), test.labels),
+          nn::check_collapse((test.values.dim(0) >= 2 ? test : train).values)};
+}
+
+Evaluation evaluate_untrained(nn::Module& encoder, const Datasets& sets, const data::Augmentation& policy,
+                              const EvaluationOptions& options) {
+  nn::calibrate_batchnorm(encoder, batches(borrowed(*sets.train), policy.evaluation(), options));
+  return evaluate(encoder, sets, policy, options);
+}
+
+std::string evaluation_table(const Evaluation& trained, const Evaluation& untrained,
+                             const std::vector<std::string>& classes) {
+  std::string out = "  %                         trained  untrained      gain\n";
+  out += row("kNN top-1", trained.knn.top1, untrained.knn.top1);
+  out += row("kNN top-5", trained.knn.top5, untrained.knn.top5);
+  out += row("kNN macro precision", trained.knn.macro_precision, untrained.knn.macro_precision);
+  out += row("kNN macro recall", trained.knn.macro_recall, untrained.knn.macro_recall);
+  out += row("kNN macro F1", trained.knn.macro_f1, untrained.knn.macro_f1);
+  out += row("linear top-1", trained.probe.top1, untrained.probe.top1);
+  out += row("linear top-5", trained.probe.top5, untrained.probe.top5);
+  out += row("linear macro precision", trained.probe.macro_precision, untrained.probe.macro_precision);
+  out += row("linear macro recall", trained.probe.macro_recall, untrained.probe.macro_recall);
+  out += row("linear macro F1", trained.probe.macro_f1, untrained.probe.macro_f1);
+  constexpr std::size_t most_classes = 20;  // CIFAR-100's hundred rows stand in log.jsonl only
+  if (classes.size() <= most_classes) {
+    out += per_class(trained.probe, classes);
+    out += confusion_matrix(trained.probe, classes);
+  }
+  return out;
+}
+
+nlohmann::ordered_json to_json(const nn::Metrics& m) {
+  return {{"top1", m.top1},
+          {"top5", m.top5},
+          {"precision", m.precision},
+          {"recall", m.recall},
+          {"f1", m.f1},
+          {"macro_precision", m.macro_precision},
+          {"macro_recall", m.macro_recall},
+          {"macro_f1", m.macro_f1},
+          {"confusion", m.confusion},
+          {"count", m.count}};
+}
+
+nlohmann::ordered_json to_json(const Evaluation& evaluation) {
+  return {{"knn", to_json(evaluation.knn)},
+          {"linear", to_json(evaluation.probe)},
+          {"effective_rank", evaluation.collapse.effective_rank},
+          {"mean_std", evaluation.collapse.mean_std},
+          {"collapsed", evaluation.collapse.collapsed}};
+}

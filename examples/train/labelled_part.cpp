@@ -1,0 +1,84 @@
+#include "train/labelled_part.h"
+
+#include <simclr/core/error.h>
+#include <simclr/data/loader.h>
+
+#include <algorithm>
+#include <cmath>
+#include <map>
+#include <sstream>
+
+namespace {
+
+using Indices = std::vector<std::int64_t>;
+
+/// The samples of each class, in ascending order.
+std::map<std::int32_t, Indices> by_class(const std::vector<std::int32_t>& labels) {
+  std::map<std::int32_t, Indices> classes;
+  for (std::size_t i = 0; i < labels.size(); ++i) {
+    if (labels[i] >= 0) classes[labels[i]].push_back(static_cast<std::int64_t>(i));
+  }
+  return classes;
+}
+
+/// `count_of(n)` of each class's n samples, as the seed says.
+template <class CountOf>
+Indices chosen(const std::vector<std::int32_t>& labels, std::uint64_t seed, CountOf count_of) {
+  Indices part;
+  for (const auto& [label, samples] : by_class(labels)) {
+    const auto all = std::ssize(samples);
+    const Indices order = simclr::data::shuffled_order(all, seed, static_cast<std::uint32_t>(label));
+    for (std::int64_t k = 0; k < count_of(all); ++k) {
+      part.push_back(samples[static_cast<std::size_t>(order[static_cast<std::size_t>(k)])]);
+    }
+  }
+  std::sort(part.begin(), part.end());
+  return part;
+}
+
+std::int64_t rounded(double value) {
+  return static_cast<std::int64_t>(std::lround(value));
+}
+
+}  // namespace
+
+Indices labelled_part(const std::vector<std::int32_t>& labels, double percent, std::uint64_t seed) {
+  return chosen(labels, seed, [percent](std::int64_t all) {
+    return std::max(std::int64_t{1}, rounded(percent / 100 * static_cast<double>(all)));
+  });
+}
+
+Indices every_fifth(const std::vector<std::int32_t>& labels) {
+  Indices part;
+  for (const auto& [label, samples] : by_class(labels)) {
+    const std::int64_t all = std::ssize(samples), count = rounded(static_cast<double>(all) / 5);
+    for (std::int64_t k = 0; k < count; ++k) part.push_back(samples[static_cast<std::size_t>(k * all / count)]);
+  }
+  std::sort(part.begin(), part.end());
+  return part;
+}
+
+Indices held_out_part(const std::vector<std::int32_t>& labels, double share, std::uint64_t seed) {
+  return chosen(labels, seed, [share](std::int64_t all) {
+    const std::int64_t count = std::max(std::int64_t{1}, rounded(share * static_cast<double>(all)));
+    return std::min(count, all - 1);
+  });
+}
+
+std::vector<std::int32_t> labels_of(const simclr::data::Dataset& samples) {
+  std::vector<std::int32_t> labels(static_cast<std::size_t>(samples.size()));
+  for (std::int64_t i = 0; i < samples.size(); ++i) labels[static_cast<std::size_t>(i)] = samples.label(i);
+  return labels;
+}
+
+void check_percents(const std::vector<double>& percents) {
+  for (const double percent : percents) {
+    SIMCLR_CHECK(percent > 0 && percent <= 100, "--labels ", percent, ": percents must be above 0 and at most 100");
+  }
+}
+
+std::string percent_text(double percent) {
+  std::ostringstream text;
+  text << percent;
+  return text.str();
+}

@@ -1,0 +1,94 @@
+#include "train/monitor.h"
+
+#include "train/labelled_part.h"
+
+#include <algorithm>
+#include <cstdio>
+
+namespace nn = simclr::nn;
+
+namespace {
+
+constexpr std::int64_t most_view_pictures = 1000;  // each is seen twice
+
+/// Who is asked, and among whom the neighbours are looked for. None of them is a test picture.
+struct Questions {
+  nn::Features asked, known;
+  const char* of = "";  // what the asked ones are
+};
+
+/// On what --hold-out keeps; without it the labelled training samples are split, class by class.
+std::optional<Questions> questions(const Training& t, const nn::Features& train, const EvaluationOptions& evaluation) {
+  const Datasets& sets = t.sets;
+  const auto features = [&](const simclr::data::Dataset& samples) {
+    return features_of(t.model->encoder(), samples, t.options.recipe.augmentation, evaluation, t.options.knn_samples);
+  };
+  if (sets.labelled->classes().size() < 2) return std::nullopt;
+  const nn::Features all = sets.labelled == sets.train ? train : features(*sets.labelled);
+  std::vector<std::int64_t> asked, known;
+  if (!sets.held_out) asked = every_fifth(all.labels);
+  for (std::int64_t i = 0; i < std::ssize(all.labels); ++i) {
+    const bool labelled = all.labels[static_cast<std::size_t>(i)] >= 0;
+    if (labelled && !std::binary_search(asked.begin(), asked.end(), i)) known.push_back(i);
+  }
+  if (known.empty() || (!sets.held_out && asked.empty())) return std::nullopt;
+  if (sets.held_out) return Questions{features(*sets.held_out), rows_of(all, known), "held-out"};
+  return Questions{rows_of(all, asked), rows_of(all, known), "training"};
+}
+
+struct Measured {
+  nlohmann::ordered_json entry;  // of the log
+  std::string line, warning;
+  std::optional<double> top1;
+};
+
+Measured measure(const Training& t, const EvaluationOptions& evaluation, int epoch) {
+  const TrainingOptions& o = t.options;
+  const auto train = features_of(t.model->encoder(), *t.sets.train, o.recipe.augmentation, evaluation, o.knn_samples);
+  const nn::CollapseReport collapse = nn::check_collapse(train.values);
+  const ViewsOnSphere views = views_on_sphere(t.model->encoder(), *t.sets.train, o.recipe.augmentation, evaluation,
+                                              std::min(o.knn_samples, most_view_pictures));
+  Measured m;
+  m.entry = {{"event", "knn"},
+             {"epoch", epoch},
+             {"effective_rank", collapse.effective_rank},
+             {"mean_std", collapse.mean_std},
+             {"collapsed", collapse.collapsed},
+             {"alignment", views.alignment},
+             {"uniformity", views.uniformity}};
+  if (collapse.collapsed) m.warning = collapse.message;
+  char text[160];
+  if (const auto q = questions(t, train, evaluation)) {
+    const auto classes = static_cast<std::int64_t>(t.sets.labelled->classes().size());
+    const auto scores = nn::knn_scores(q->known, q->asked.values, classes, evaluation.knn);
+    m.top1 = nn::compute_metrics(scores, q->asked.labels).top1;
+    m.entry["top1"] = *m.top1;
+    m.entry["samples"] = q->of;
+    std::snprintf(text, sizeof text, "kNN %.2f %% on %zu %s samples by %zu others, ", 100 * *m.top1,
+                  q->asked.labels.size(), q->of, q->known.labels.size());
+    m.line = text;
+  }
+  std::snprintf(text, sizeof text, "effective rank %.1f of %lld, spread %.2f, alignment %.2f, uniformity %.2f",
+                collapse.effective_rank, static_cast<long long>(train.values.dim(1)), collapse.mean_std,
+                views.alignment, views.uniformity);
+  m.line += text;
+  return m;
+}
+
+}  // namespace
+
+std::optional<double> monitor(const Training& t, const EvaluationOptions& evaluation, int epoch, RunFolder& run,
+                              Progress& progress) {
+  const std::string opening = "epoch " + std::to_string(epoch) + ": ";
+  Measured m;
+  try {
+    m = measure(t, evaluation, epoch);
+  } catch (const simclr::Error& error) {  // the training is none the worse
+    progress.warn(opening + "not measured: " + error.what());
+    return std::nullopt;
+  }
+  progress.message(opening + m.line);
+  if (!m.warning.empty()) progress.message("warning: " + m.warning);
+  run.log(m.entry);
+  return m.top1;
+}

@@ -1,0 +1,62 @@
+#include "train/out_of_memory.h"
+
+#include "train/training_step.h"
+
+#include <bit>
+#include <cstdio>
+
+using simclr::Tensor;
+
+namespace {
+
+/// The most bytes in use while steps run as the run's would, captured or not; 0 where they do not fit.
+double peak_of_steps(Training& t) {
+  auto& allocator = simclr::Context::of(t.compute.device).allocator();
+  t.optimizer->zero_grad();
+  allocator.trim();
+  allocator.reset_peak();
+  try {
+    TrainingStep step(t.compute.device, t.options.graph, [&t] {
+      const Tensor loss = t.loss();
+      loss.backward();
+      t.optimizer->zero_grad();
+      return loss;
+    });
+    const bool captures = t.options.graph && t.compute.device.type != simclr::DeviceType::cpu;
+    for (int i = 0; i < (captures ? TrainingStep::eager_steps + 1 : 1); ++i) step.run();
+    step.take_losses();
+  } catch (const simclr::OutOfMemory&) {
+    return 0;
+  }
+  return static_cast<double>(allocator.stats().peak);
+}
+
+}  // namespace
+
+std::string Fitting::remedy() const {
+  if (images == 0) return "a smaller --width or --size: not even --micro-batch 2 fits";
+  char text[100];
+  std::snprintf(text, sizeof text, "--micro-batch %lld: a step of the whole batch fits so, in %.3g GB (measured)",
+                static_cast<long long>(images), peak_bytes / 1e9);
+  return text;
+}
+
+Fitting find_micro_batch(Training& t) {
+  const std::int64_t asked = t.options.micro_batch;
+  const std::int64_t failed = asked > 0 ? asked : t.options.recipe.batch_size;
+  Fitting found;
+  for (auto images = std::bit_floor(static_cast<std::uint64_t>(failed - 1)); images >= 2 && found.images == 0;
+       images /= 2) {
+    t.options.micro_batch = static_cast<std::int64_t>(images);
+    const double peak = peak_of_steps(t);
+    if (peak > 0) found = {t.options.micro_batch, peak};
+  }
+  t.options.micro_batch = asked;
+  return found;
+}
+
+void explain_out_of_memory(Training& t, const simclr::OutOfMemory& error) {
+  std::printf("out of memory; trying smaller micro-batches\n");
+  std::fflush(stdout);
+  simclr::fail(error.what(), ". Try ", find_micro_batch(t).remedy());
+}

@@ -1,0 +1,183 @@
+#include "train/report_material.h"
+
+#include "report/html.h"
+
+#include <simclr/core/error.h>
+#include <simclr/data/subset.h>
+#include <simclr/data/views.h>
+
+#include <algorithm>
+#include <cmath>
+#include <numeric>
+#include <optional>
+#include <set>
+
+namespace data = simclr::data;
+namespace nn = simclr::nn;
+
+namespace {
+
+data::Picture picture_of(const data::Sample& sample) {
+  return {.height = static_cast<std::int32_t>(sample.shape[0]),
+          .width = static_cast<std::int32_t>(sample.shape[1]),
+          .channels = static_cast<std::int32_t>(sample.shape[2]),
+          .pixels = {sample.bytes.begin(), sample.bytes.end()}};
+}
+
+LabelledPicture labelled_picture(const data::Sample& sample) {
+  return {picture_of(sample), sample.label};
+}
+
+/// A view [S,S,C], its normalisation undone.
+data::Picture picture_of_view(const std::vector<float>& view, const data::Augmentation& policy) {
+  data::Picture picture{.height = policy.size, .width = policy.size, .channels = policy.channels, .pixels = {}};
+  for (std::size_t i = 0; i < view.size(); ++i) {
+    const std::size_t c = i % static_cast<std::size_t>(policy.channels);
+    const float value = view[i] * policy.stddev[c] + policy.mean[c];
+    picture.pixels.push_back(static_cast<std::uint8_t>(std::lround(255 * std::clamp(value, 0.0f, 1.0f))));
+  }
+  return picture;
+}
+
+/// The sample; none where it cannot be read, which the training has warned of.
+std::optional<data::Sample> readable(const data::Dataset& samples, std::int64_t i) {
+  try {
+    return samples.sample(i);
+  } catch (const simclr::Error&) {
+    return std::nullopt;
+  }
+}
+
+/// Some of a data set, and the encoder's features of it: row r is of sample r.
+struct Described {
+  std::shared_ptr<const data::Dataset> samples;
+  nn::Features features;
+};
+
+Described describe_some(nn::Module& encoder, const std::shared_ptr<const data::Dataset>& all, std::int64_t count,
+                        const data::Augmentation& policy, const EvaluationOptions& evaluation) {
+  Described some{data::spread(all, count), {}};
+  some.features = features_of(encoder, *some.samples, policy, evaluation);
+  if (some.features.values.dim(0) == some.samples->size()) return some;
+  std::vector<std::int64_t> left;  // features_of() leaves out what cannot be read
+  for (std::int64_t i = 0; i < some.samples->size(); ++i) {
+    if (readable(*some.samples, i)) left.push_back(i);
+  }
+  some.samples = data::subset(some.samples, left);
+  SIMCLR_CHECK(some.features.values.dim(0) == some.samples->size(), "report: pictures changed while they were read");
+  return some;
+}
+
+bool all_finite(const simclr::Tensor& values) {
+  const float* x = values.data<const float>();
+  return std::all_of(x, x + values.numel(), [](float v) { return std::isfinite(v); });
+}
+
+/// Rows of as many classes as possible, in their order; where there are no labels, rows spread over all.
+std::vector<std::int64_t> choose_queries(const std::vector<std::int32_t>& labels, std::int64_t count) {
+  const auto n = static_cast<std::int64_t>(labels.size());
+  count = std::min(count, n);
+  std::vector<std::int64_t> chosen;
+  std::set<std::int32_t> seen;
+  for (std::int64_t i = 0; i < n && std::ssize(chosen) < count; ++i) {
+    const std::int32_t label = labels[static_cast<std::size_t>(i)];
+    if (label >= 0 && seen.insert(label).second) chosen.push_back(i);
+  }
+  for (std::int64_t k = 0; std::ssize(chosen) < count; ++k) {
+    const std::int64_t i = k < count ? k * n / count : k - count;
+    if (std::find(chosen.begin(), chosen.end(), i) == chosen.end()) chosen.push_back(i);
+  }
+  std::sort(chosen.begin(), chosen.end(), [&](std::int64_t a, std::int64_t b) {
+    return std::pair(labels[static_cast<std::size_t>(a)], a) < std::pair(labels[static_cast<std::size_t>(b)], b);
+  });
+  return chosen;
+}
+
+double cosine(const float* a, const float* b, std::int64_t dimensions) {
+  double dot = 0, aa = 0, bb = 0;
+  for (std::int64_t d = 0; d < dimensions; ++d) {
+    dot += double{a[d]} * b[d];
+    aa += double{a[d]} * a[d];
+    bb += double{b[d]} * b[d];
+  }
+  return aa > 0 && bb > 0 ? dot / std::sqrt(aa * bb) : 0;
+}
+
+/// The rows of `known` most like the given row of `asked`; `left_out`: a row that is the asked picture itself, or -1.
+std::vector<ReportMaterial::Neighbour> nearest(const Described& asked, std::int64_t row, const Described& known,
+                                               std::int64_t left_out, std::int64_t count) {
+  const std::int64_t dimensions = known.features.values.dim(1);
+  const float* query = asked.features.values.data<const float>() + row * dimensions;
+  std::vector<std::pair<double, std::int64_t>> order;  // negative similarities: the highest first, then the lower row
+  for (std::int64_t i = 0; i < known.samples->size(); ++i) {
+    if (i == left_out) continue;
+    const float* candidate = known.features.values.data<const float>() + i * dimensions;
+    order.emplace_back(-cosine(query, candidate, dimensions), i);
+  }
+  count = std::min(count, std::ssize(order));
+  std::partial_sort(order.begin(), order.begin() + count, order.end());
+  std::vector<ReportMaterial::Neighbour> found;
+  for (std::int64_t k = 0; k < count; ++k) {
+    const auto [negative, i] = order[static_cast<std::size_t>(k)];
+    found.push_back({labelled_picture(known.samples->sample(i)), -negative});
+  }
+  return found;
+}
+
+std::string some_of(std::int64_t count, std::int64_t all, const std::string& what) {
+  return (count < all ? grouped(count) + " of " + grouped(all) : grouped(all)) + " " + what;
+}
+
+}  // namespace
+
+std::vector<ReportMaterial::Viewed> make_views(const data::Dataset& samples, const data::Augmentation& policy,
+                                               std::uint64_t seed, std::int64_t count) {
+  const data::PictureViews maker(policy);
+  std::vector<float> view(static_cast<std::size_t>(maker.view_shape().numel()));
+  std::vector<ReportMaterial::Viewed> all;
+  count = std::min(count, samples.size());
+  for (std::int64_t k = 0; k < count; ++k) {
+    const std::int64_t i = k * samples.size() / count;
+    const auto sample = readable(samples, i);
+    if (!sample) continue;
+    ReportMaterial::Viewed viewed{labelled_picture(*sample), {}};
+    for (std::uint32_t v = 0; v < viewed.views.size(); ++v) {
+      maker.make_view(*sample, seed, static_cast<std::uint32_t>(i), 0, v, view.data());
+      viewed.views[v] = picture_of_view(view, policy);
+    }
+    all.push_back(std::move(viewed));
+  }
+  return all;
+}
+
+ReportMaterial gather_report_material(nn::Module& encoder, const Datasets& sets, const data::Augmentation& policy,
+                                      std::uint64_t seed, const EvaluationOptions& evaluation,
+                                      const MaterialOptions& options) {
+  ReportMaterial material;
+  material.data = sets.train->describe();
+  material.classes = sets.labelled->classes();
+  material.viewed = make_views(*sets.train, policy, seed, options.viewed);
+
+  const bool own = !sets.test;  // the pictures are asked among themselves
+  const Described asked = describe_some(encoder, own ? sets.train : sets.test, options.map_points, policy, evaluation);
+  const Described known = own ? asked : describe_some(encoder, sets.labelled, options.compared, policy, evaluation);
+  const simclr::Tensor& features = asked.features.values;
+  if (!all_finite(features) || !all_finite(known.features.values)) {
+    material.notes.push_back("The features hold NaN or Inf: training diverged, so there are no maps and neighbours.");
+    return material;
+  }
+  const std::string kind = own ? "training pictures" : "test pictures";
+  material.map_pictures = some_of(asked.samples->size(), own ? sets.train->size() : sets.test->size(), kind);
+  material.map_labels = asked.features.labels;
+  if (features.dim(0) >= 2) {
+    material.pca = pca_map(features);
+    material.tsne = tsne_map(features, {.seed = seed});
+  }
+  material.query_pictures = kind;
+  material.compared_pictures = some_of(known.samples->size(), sets.labelled->size(), "training pictures");
+  for (const std::int64_t row : choose_queries(asked.features.labels, options.queries)) {
+    material.queries.push_back(
+        {labelled_picture(asked.samples->sample(row)), nearest(asked, row, known, own ? row : -1, options.neighbours)});
+  }
+  return material;
+}

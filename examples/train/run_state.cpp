@@ -1,0 +1,182 @@
+#include "train/run_state.h"
+
+#include "modalities/data_files.h"
+#include "run/run_log.h"
+#include "train/training_config.h"
+
+#include <algorithm>
+#include <filesystem>
+
+using nlohmann::ordered_json;
+namespace nn = simclr::nn;
+
+namespace {
+
+/// Where and how a run computes: elsewhere it goes on as well, but not to the same bits.
+ordered_json compute_json(const Training& t) {
+  return {{"version", SIMCLR_VERSION},
+          {"device", to_string(t.compute.device)},
+          {"dtype", name(t.compute.dtype)},
+          {"algorithms", "heuristic"}};  // never chosen by timing: the same machine takes the same ones
+}
+
+ordered_json state_json(const Training& t, const RunState& s) {
+  ordered_json json = {{"samples", t.sets.train->size()}, {"epoch", s.epoch},     {"step", s.step},
+                       {"loss_sum", s.loss_sum},          {"seconds", s.seconds}, {"log_bytes", s.log_bytes}};
+  if (s.best) json["best"] = *s.best;
+  return json;
+}
+
+RunState state_from(const ordered_json& json) {
+  RunState s{.epoch = json.at("epoch").get<int>(),
+             .step = json.at("step").get<std::int64_t>(),
+             .loss_sum = json.at("loss_sum").get<double>(),
+             .seconds = json.at("seconds").get<double>(),
+             .log_bytes = json.at("log_bytes").get<std::int64_t>()};
+  if (json.contains("best")) s.best = json["best"].get<double>();
+  return s;
+}
+
+}  // namespace
+
+RunCheckpoints::RunCheckpoints(Training& training, RunFolder& run)
+    : training_(training),
+      run_(run),
+      folder_(run.file(checkpoint_folder), training.options.keep_checkpoints),
+      data_(list_data_files(training.options.dataset, training.options.data_dir)) {}
+
+bool RunCheckpoints::finished() const {
+  if (!run_.has(weights_file)) return false;
+  const auto metadata_of = [](const std::filesystem::path& path) -> std::optional<nn::Metadata> {
+    try {
+      return nn::read_checkpoint_metadata(path);
+    } catch (const simclr::Error&) {
+      return std::nullopt;
+    }
+  };
+  const auto weights = metadata_of(run_.file(weights_file));
+  SIMCLR_CHECK(weights, "--resume: ", run_.file(weights_file), ": these final weights cannot be read, or are not of ",
+               "train_cifar; nothing was changed. Move the file away, and --resume goes on from the last checkpoint");
+  check_same_run(*weights);
+  const auto steps = folder_.list();
+  if (!steps.empty()) {  // the weights do not say how many samples there were
+    const auto last = metadata_of(steps.front().path);
+    if (last) check_same_run(*last);
+  }
+  const TrainingOptions& o = training_.options;
+  bool trained = false, evaluated = !o.evaluate || !training_.sets.test;
+  for (const LogEntry& entry : run_.entries()) {
+    trained |= event_of(entry) == "epoch" && number_of(entry, "epoch") == o.recipe.epochs;
+    evaluated |= event_of(entry) == "evaluation";
+  }
+  // Without its log, or without its last checkpoint, there is nothing to evaluate with that would lose nothing.
+  return evaluated || !trained || steps.empty() || steps.front().step != training_.steps();
+}
+
+void RunCheckpoints::check_same_run(const nn::Metadata& metadata) const {
+  ordered_json config, progress = ordered_json::object();
+  try {
+    config = ordered_json::parse(metadata.at("config"));
+    if (metadata.contains("run")) progress = ordered_json::parse(metadata.at("run"));
+  } catch (const std::exception&) {
+    simclr::fail("--resume: the checkpoints in ", run_.path(), " are not of train_cifar");
+  }
+  for (const Difference& d : differences(config, to_json(training_.options))) {
+    simclr::fail("--resume: \"", d.key, "\" is ", d.before, " in ", run_.path(), ", and now ", d.after,
+                 "; leave it as it was, or begin another run");
+  }
+  const std::int64_t now = training_.sets.train->size(), samples = progress.value("samples", now);
+  if (samples == now) return;
+  const std::string differs = data_differ(metadata);
+  simclr::fail("--resume: the run began with ", samples, " training images, and now there are ", now,
+               differs.empty() ? "" : " (" + differs + ")", "; give it the data it had");
+}
+
+std::string RunCheckpoints::data_differ(const nn::Metadata& metadata) const {
+  const auto data = metadata.find("data");
+  if (data == metadata.end()) return "";
+  const ordered_json before = ordered_json::parse(data->second, nullptr, false);
+  return before.is_object() ? data_files_differ(before, data_) : "";
+}
+
+void RunCheckpoints::refuse_to_start_over() const {
+  std::string lost;
+  const auto add = [&lost](const std::string& what) { lost += (lost.empty() ? "" : ", ") + what; };
+  if (run_.has(std::string(checkpoint_folder) + "/best.safetensors")) add("checkpoints/best.safetensors");
+  if (run_.has(weights_file)) add(weights_file);
+  if (run_.has("report.html")) add("report.html");
+  for (const LogEntry& entry : run_.entries()) {
+    if (event_of(entry) != "evaluation") continue;
+    add("log.jsonl of a finished run");
+    break;
+  }
+  SIMCLR_CHECK(lost.empty(), "--resume: ", run_.path(),
+               " has no checkpoint step-*.safetensors to go on from, and to start ", "afresh would replace ", lost,
+               "; put a checkpoint back (a copy of the best one, say), or choose another --out");
+}
+
+/// The best score that a checkpoint was saved with, where the file can be read: it may be of later steps than those
+/// that the run goes on from, and gives way only to a better one.
+std::optional<double> RunCheckpoints::best_saved() const {
+  try {
+    const auto metadata = nn::read_checkpoint_metadata(run_.file(checkpoint_folder) + "/best.safetensors");
+    return state_from(ordered_json::parse(metadata.at("run"))).best;
+  } catch (const std::exception&) {
+    return std::nullopt;
+  }
+}
+
+std::optional<RunState> RunCheckpoints::resume(const std::function<void(const std::string&)>& on_warning) {
+  const auto metadata = folder_.load_newest(*training_.model, *training_.optimizer, on_warning);
+  if (!metadata) {
+    refuse_to_start_over();
+    run_.cut_log(0);
+    return std::nullopt;
+  }
+  check_same_run(*metadata);
+  RunState state;
+  ordered_json compute, progress;
+  try {
+    compute = ordered_json::parse(metadata->at("compute"));
+    progress = ordered_json::parse(metadata->at("run"));
+    state = state_from(progress);
+    state.best = std::max(state.best, best_saved());  // none is less than any
+  } catch (const std::exception&) {
+    simclr::fail("--resume: the checkpoints in ", run_.path(), " are not of train_cifar");
+  }
+  const std::string differs = data_differ(*metadata);
+  if (!differs.empty()) on_warning("the files of the data differ from those that the run began with: " + differs);
+  const ordered_json now = compute_json(training_);
+  for (const auto& [key, value] : now.items()) {
+    if (compute.value(key, ordered_json()) != value) {
+      on_warning("the run went on with " + key + " " + compute.value(key, ordered_json()).dump() + " so far, and now " +
+                 value.dump() + ": the results will differ slightly from those of an uninterrupted run");
+    }
+  }
+  if (!run_.cut_log(state.log_bytes)) {
+    on_warning(
+        run_.file("log.jsonl") +
+        " is not all that the checkpoint knows; its curves will have a gap. Report and event file of before are kept "
+        "under other names");
+    run_.set_aside("report.html");
+    run_.set_events_aside();
+  }
+  return state;
+}
+
+bool RunCheckpoints::due() const {
+  const std::chrono::duration<double> passed = std::chrono::steady_clock::now() - last_;
+  return passed.count() >= 60 * training_.options.checkpoint_minutes;
+}
+
+void RunCheckpoints::save(const RunState& state, bool best) {
+  run_.flush_log();
+  folder_.save(*training_.model, *training_.optimizer,
+               {{"format", "simclr"},
+                {"config", to_json(training_.options).dump()},
+                {"compute", compute_json(training_).dump()},
+                {"data", data_.dump()},
+                {"run", state_json(training_, state).dump()}},
+               best);
+  last_ = std::chrono::steady_clock::now();
+}

@@ -1,0 +1,219 @@
+#include "train/test_part.h"
+
+#include "run/progress.h"
+#include "train/labelled_part.h"
+
+#include <simclr/core/error.h>
+#include <simclr/core/parallel.h>
+#include <simclr/data/image_io.h>
+#include <simclr/data/subset.h>
+
+#include <algorithm>
+#include <utility>
+#include <vector>
+
+namespace data = simclr::data;
+
+namespace {
+
+using Names = std::vector<std::string>;
+using Indices = std::vector<std::int64_t>;
+
+/// A data set whose labels are those of other classes.
+class Relabelled final : public data::Dataset {
+ public:
+  /// `labels`: of each class of `samples` the index in `classes`, or -1.
+  Relabelled(std::shared_ptr<const data::Dataset> samples, std::vector<std::int32_t> labels, Names classes)
+      : samples_(std::move(samples)), labels_(std::move(labels)), classes_(std::move(classes)) {}
+
+  std::int64_t size() const override { return samples_->size(); }
+  data::Sample sample(std::int64_t i) const override {
+    data::Sample sample = samples_->sample(i);
+    sample.label = label(i);
+    return sample;
+  }
+  std::int32_t label(std::int64_t i) const override {
+    const std::int32_t own = samples_->label(i);
+    return own < 0 ? -1 : labels_[static_cast<std::size_t>(own)];
+  }
+  const Names& classes() const override { return classes_; }
+  std::string file(std::int64_t i) const override { return samples_->file(i); }
+  std::string describe() const override { return samples_->describe(); }
+
+ private:
+  std::shared_ptr<const data::Dataset> samples_;
+  std::vector<std::int32_t> labels_;
+  Names classes_;
+};
+
+/// "a, b, c and 7 more".
+std::string listed(const Names& names) {
+  constexpr std::size_t most = 5;
+  std::string text;
+  for (std::size_t i = 0; i < std::min(names.size(), most); ++i) {
+    text += (i == 0 ? "" : ", ") + data::printable(names[i]);
+  }
+  return names.size() > most ? text + " and " + std::to_string(names.size() - most) + " more" : text;
+}
+
+void add_line(std::string& text, const std::string& line) {
+  text += (text.empty() ? "" : "\n") + line;
+}
+
+/// What the evaluation learns from; while the sets are opened, the training part where nothing else is chosen.
+std::shared_ptr<const data::Dataset> labelled(const Datasets& sets) {
+  return sets.labelled ? sets.labelled : sets.train;
+}
+
+std::int32_t index_of(const Names& names, const std::string& name) {
+  const auto found = std::find(names.begin(), names.end(), name);
+  return found == names.end() ? -1 : static_cast<std::int32_t>(found - names.begin());
+}
+
+Names missing(const Names& wanted, const Names& there) {
+  Names names;
+  std::copy_if(wanted.begin(), wanted.end(), std::back_inserter(names),
+               [&](const std::string& name) { return index_of(there, name) < 0; });
+  return names;
+}
+
+/// All of 0 .. size-1 that are not in `taken`, which is sorted.
+Indices others(std::int64_t size, const Indices& taken) {
+  Indices rest;
+  for (std::int64_t i = 0; i < size; ++i) {
+    if (!std::binary_search(taken.begin(), taken.end(), i)) rest.push_back(i);
+  }
+  return rest;
+}
+
+void cannot_test(Datasets& sets, const std::string& test_name, const std::string& why) {
+  sets.no_test = "nothing to test on in " + test_name + ": " + why;
+  add_line(sets.note, "no evaluation on " + test_name + ": " + why);
+}
+
+std::string no_labels(const Names& classes) {
+  return classes.empty() ? " has no labels" : " has a single class";
+}
+
+/// Which side lacks what, in one line; empty: neither lacks anything.
+std::string class_differences(const Names& train_classes, const Names& test_classes, std::int64_t left_out,
+                              const std::string& train_name, const std::string& test_name) {
+  const Names test_lacks = missing(train_classes, test_classes), train_lacks = missing(test_classes, train_classes);
+  Names parts;
+  if (!test_lacks.empty()) {
+    parts.push_back(test_name + " lacks " + listed(test_lacks) + ": the figures are over the other " +
+                    std::to_string(train_classes.size() - test_lacks.size()) + " of " +
+                    std::to_string(train_classes.size()) + " classes");
+  }
+  if (!train_lacks.empty()) parts.push_back(train_name + " lacks " + listed(train_lacks));
+  if (left_out > 0) {
+    parts.push_back(counted(left_out, "picture") + " of " + test_name + " without a class of " + train_name +
+                    (left_out == 1 ? " is" : " are") + " left out");
+  }
+  std::string line;
+  for (const std::string& part : parts) line += (line.empty() ? "" : "; ") + part;
+  return line;
+}
+
+}  // namespace
+
+void take_test_part(Datasets& sets, std::shared_ptr<const data::Dataset> test, const std::string& train_name,
+                    const std::string& test_name) {
+  const Names names = labelled(sets)->classes(), test_names = test->classes();
+  const std::int64_t size = test->size();
+  if (names.size() < 2) return cannot_test(sets, test_name, train_name + no_labels(names));
+  if (test_names.empty()) return cannot_test(sets, test_name, "it has no labels (" + test->describe() + ")");
+  if (names != test_names) {
+    std::vector<std::int32_t> labels;
+    for (const std::string& name : test_names) labels.push_back(index_of(names, name));
+    test = std::make_shared<Relabelled>(std::move(test), std::move(labels), names);
+  }
+  Indices known;
+  for (std::int64_t i = 0; i < size; ++i) {
+    if (test->label(i) >= 0) known.push_back(i);
+  }
+  if (known.empty()) return cannot_test(sets, test_name, "it has no class of " + train_name);
+  const std::int64_t left_out = size - std::ssize(known);
+  const std::string line = class_differences(names, test_names, left_out, train_name, test_name);
+  if (!line.empty()) add_line(sets.note, line);
+  sets.test = left_out > 0 ? data::subset(std::move(test), std::move(known)) : std::move(test);
+}
+
+void open_test_part(Datasets& sets, const std::function<std::shared_ptr<const data::Dataset>()>& open,
+                    const std::string& train_name, const std::string& test_name) {
+  std::shared_ptr<const data::Dataset> test;
+  try {
+    test = open();
+  } catch (const simclr::Error& error) {
+    return cannot_test(sets, test_name, "it cannot be read (" + std::string(error.what()) + ")");
+  }
+  take_test_part(sets, std::move(test), train_name, test_name);
+}
+
+void keep_fifth(Datasets& sets, const std::string& dir) {
+  const std::shared_ptr<const data::Dataset> all = labelled(sets);
+  const Names& names = all->classes();
+  if (names.size() < 2) {
+    sets.no_test = names.empty() ? "no labels" : "a single class";
+    return;
+  }
+  const std::vector<std::int32_t> labels = labels_of(*all);
+  Indices held = every_fifth(labels), kept = others(all->size(), held);
+  if (held.size() < 2) {
+    sets.no_test = "too few pictures to hold some out";
+    add_line(sets.note, "all pictures are trained on: the classes have too few to keep some back for an evaluation");
+    return;
+  }
+  std::vector<bool> measured(names.size());
+  for (const std::int64_t i : held) measured[static_cast<std::size_t>(labels[static_cast<std::size_t>(i)])] = true;
+  Names unmeasured;
+  for (std::size_t c = 0; c < names.size(); ++c) {
+    if (!measured[c]) unmeasured.push_back(names[c]);
+  }
+  add_line(sets.note,
+           "every fifth picture is kept for the evaluation, class by class (to choose them, make the folders train and "
+           "test in " +
+               dir + ")" +
+               (unmeasured.empty() ? "" : "; not measured, for want of pictures to keep: " + listed(unmeasured)));
+  sets.labelled = data::subset(all, std::move(kept));
+  if (sets.train == all) sets.train = sets.labelled;
+  sets.test = data::subset(all, std::move(held));
+}
+
+void hold_out(Datasets& sets, double share, std::uint64_t seed) {
+  const std::shared_ptr<const data::Dataset> all = sets.labelled;
+  SIMCLR_CHECK(all->classes().size() >= 2, "--hold-out ", share,
+               ": the best checkpoint is chosen by labels, and there are ",
+               all->classes().empty() ? "none" : "those of a single class", "; leave it out");
+  Indices held = held_out_part(labels_of(*all), share, seed), kept = others(all->size(), held);
+  SIMCLR_CHECK(!held.empty(), "--hold-out ", share,
+               ": of so few pictures it is none; give a larger share, or leave it out");
+  const bool apart = sets.labelled != sets.train;
+  sets.held_out = data::subset(all, std::move(held));
+  sets.labelled = data::subset(all, std::move(kept));
+  if (!apart) sets.train = sets.labelled;
+}
+
+std::shared_ptr<const data::Dataset> readable_part(std::shared_ptr<const data::Dataset> samples,
+                                                   const std::function<void(const std::string&)>& on_warning) {
+  std::vector<std::string> problems(static_cast<std::size_t>(samples->size()));
+  simclr::parallel_for(samples->size(), 1, [&](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t i = begin; i < end; ++i) {
+      try {
+        samples->sample(i);
+      } catch (const simclr::Error& error) {
+        problems[static_cast<std::size_t>(i)] = error.what();
+      }
+    }
+  });
+  Indices readable;
+  for (std::int64_t i = 0; i < samples->size(); ++i) {
+    const std::string& problem = problems[static_cast<std::size_t>(i)];
+    if (problem.empty()) {
+      readable.push_back(i);
+    } else if (on_warning) {
+      on_warning(problem + " (sample skipped)");
+    }
+  }
+  return std::ssize(readable) == samples->size() ? samples : data::subset(std::move(samples), std::move(readable));
+}

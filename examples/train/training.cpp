@@ -1,0 +1,118 @@
+#include "train/training.h"
+
+#include "run/command_line.h"
+#include "run/progress.h"
+#include "train/test_part.h"
+
+#include <cstdio>
+
+using simclr::DeviceType;
+using simclr::DType;
+using simclr::Tensor;
+namespace data = simclr::data;
+namespace nn = simclr::nn;
+
+nn::Schedule make_schedule(const Recipe& r, std::int64_t steps_per_epoch) {
+  return nn::warmup_cosine({.peak = static_cast<float>(r.lr * static_cast<double>(r.batch_size) / 256.0),
+                            .steps = r.epochs * steps_per_epoch,
+                            .warmup_steps = r.warmup_epochs * steps_per_epoch,
+                            .warmup = r.warmup,
+                            .start = r.warmup_start,
+                            .hold = r.schedule_by_epoch ? steps_per_epoch : 1});
+}
+
+std::unique_ptr<nn::Optimizer> make_optimizer(const Recipe& r, const nn::Module& model, const nn::Schedule& schedule) {
+  if (r.optimizer == "lars") {
+    return std::make_unique<nn::Lars>(model.parameters(),
+                                      nn::LarsOptions{.momentum = r.momentum,
+                                                      .weight_decay = r.weight_decay,
+                                                      .trust_coefficient = r.lars_trust,
+                                                      .clip = r.lars_clip,
+                                                      .rule = r.lars_rule},
+                                      schedule);
+  }
+  if (r.optimizer == "adamw") {
+    return std::make_unique<nn::AdamW>(
+        model.parameters(), nn::AdamWOptions{.weight_decay = r.weight_decay, .decay_norm_and_bias = false}, schedule);
+  }
+  return std::make_unique<nn::Sgd>(model.parameters(),
+                                   nn::SgdOptions{.momentum = r.momentum, .weight_decay = r.weight_decay}, schedule);
+}
+
+Compute choose_compute(const TrainingOptions& o) {
+  Compute c;
+  c.device = choose_device(o.device, "training");
+  const bool gpu = c.device.type != DeviceType::cpu;
+  SIMCLR_CHECK(gpu || o.dtype != "bf16", "--dtype bf16: only a GPU computes with it, and this run is on the CPU");
+  c.dtype = o.dtype == "bf16" || (o.dtype == "auto" && c.device.type == DeviceType::cuda) ? DType::bf16 : DType::f32;
+  return c;
+}
+
+std::shared_ptr<nn::ResNet> make_encoder(const TrainingOptions& o) {
+  const Recipe& r = o.recipe;
+  return nn::make_resnet(r.arch, {.stem = r.stem,
+                                  .width = r.width,
+                                  .channels = r.augmentation.channels,
+                                  .seed = o.seed,
+                                  .stem_padding = r.stem_padding,
+                                  .init = r.conv_init,
+                                  .stem_init = r.stem_init,
+                                  .zero_last_gamma = r.zero_last_gamma});
+}
+
+std::unique_ptr<nn::SimCLR> make_model(const TrainingOptions& o) {
+  const Recipe& r = o.recipe;
+  const nn::ProjectionHeadOptions head{.hidden = r.head_hidden,
+                                       .out = r.head_out,
+                                       .layers = r.head_layers,
+                                       .batchnorm = r.head_batchnorm,
+                                       .last_batchnorm = r.head_last_batchnorm,
+                                       .last_shift = r.head_last_shift,
+                                       .last_bias = r.head_last_bias,
+                                       .seed = o.seed};
+  return std::make_unique<nn::SimCLR>(
+      nn::SimCLROptions{.encoder = make_encoder(o), .head = head, .views_apart = r.views_apart});
+}
+
+Tensor Training::loss_of(const Tensor& views) const {
+  const std::int64_t images = options.micro_batch > 0 ? options.micro_batch : options.recipe.batch_size;
+  return nn::nt_xent(nn::in_micro_batches(*model, views, images), {.temperature = options.recipe.temperature});
+}
+
+Training make_training(const TrainingOptions& options, const std::function<void(const std::string&)>& on_warning) {
+  Training t;
+  t.options = options;
+  t.compute = choose_compute(options);
+  if (options.threads > 0) simclr::set_threads(options.threads);
+  t.options.workers = workers_for(t.compute.device, options.workers);
+  t.sets = open_datasets(options.dataset, options.data_dir, options.classes_at);
+  t.options.dataset = t.sets.kind;  // not auto: a run that goes on or is repeated finds the same set
+  if (!t.sets.note.empty()) std::printf("%s\n", t.sets.note.c_str());
+  for (const std::string& warning : t.sets.warnings) on_warning(warning);
+  if (options.hold_out > 0) {
+    hold_out(t.sets, options.hold_out, options.seed);
+    std::printf("%s held out, to choose the best checkpoint on\n", counted(t.sets.held_out->size(), "image").c_str());
+  }
+  if (options.limit > 0) {
+    const bool apart = t.sets.labelled != t.sets.train;
+    t.sets.train = data::spread(t.sets.train, options.limit);
+    if (!apart) t.sets.labelled = t.sets.train;
+  }
+  cache_decoded(t.sets, options.cache_gb, options.cache_dir);
+  if (t.sets.held_out) {
+    t.sets.held_out = readable_part(t.sets.held_out, on_warning);
+    SIMCLR_CHECK(t.sets.held_out->size() > 0, "--hold-out ", options.hold_out, ": none of the images can be read");
+  }
+  Recipe& r = t.options.recipe;
+  SIMCLR_CHECK(t.sets.train->size() >= r.batch_size, "--batch-size ", r.batch_size, " is more than the ",
+               t.sets.train->size(), " training images; lower it");
+  r.augmentation.size = r.size > 0 ? r.size : t.sets.size;
+  r.augmentation.channels = t.sets.channels;
+
+  t.model = make_model(t.options);
+  t.model->to(t.compute.device);
+  t.source = make_view_source(t.sets.train, t.options, t.compute.device, t.compute.dtype, on_warning);
+  t.schedule = make_schedule(r, t.source->batches());
+  t.optimizer = make_optimizer(r, *t.model, t.schedule);
+  return t;
+}

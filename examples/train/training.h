@@ -1,0 +1,57 @@
+#pragma once
+
+#include "modalities/datasets.h"
+#include "train/training_options.h"
+#include "train/view_source.h"
+
+#include <simclr/simclr.h>
+
+#include <functional>
+#include <memory>
+#include <string>
+
+/// Where a run computes.
+struct Compute {
+  simclr::Device device;
+  simclr::DType dtype = simclr::DType::f32;  // of activations; parameters are f32
+};
+
+/// As --device and --dtype say. Where `auto` falls back to the CPU, a line says why. Throws simclr::Error where the
+/// device cannot be used.
+Compute choose_compute(const TrainingOptions& options);
+
+/// The options' encoder with its initial weights, on the CPU.
+std::shared_ptr<simclr::nn::ResNet> make_encoder(const TrainingOptions& options);
+
+/// The options' encoder and projection head with their initial weights, on the CPU.
+std::unique_ptr<simclr::nn::SimCLR> make_model(const TrainingOptions& options);
+
+/// The recipe's learning rates.
+simclr::nn::Schedule make_schedule(const Recipe& recipe, std::int64_t steps_per_epoch);
+
+/// The recipe's optimizer, at this schedule's learning rates.
+std::unique_ptr<simclr::nn::Optimizer> make_optimizer(const Recipe& recipe, const simclr::nn::Module& model,
+                                                      const simclr::nn::Schedule& schedule);
+
+/// Everything that a training step needs, ready to begin.
+struct Training {
+  TrainingOptions options;  // the data set, the workers, the view's size and its channels filled in
+  Compute compute;
+  Datasets sets;
+  std::unique_ptr<simclr::nn::SimCLR> model;
+  std::unique_ptr<ViewSource> source;
+  simclr::nn::Schedule schedule;
+  std::unique_ptr<simclr::nn::Optimizer> optimizer;
+
+  std::int64_t steps_per_epoch() const { return source->batches(); }
+  std::int64_t steps() const { return options.recipe.epochs * steps_per_epoch(); }
+
+  /// The loss of the current batch, recorded for backward().
+  simclr::Tensor loss() const { return loss_of(source->views()); }
+  /// The loss of these views [2N,S,S,C], in the run's micro-batches.
+  simclr::Tensor loss_of(const simclr::Tensor& views) const;
+};
+
+/// Opens the data, makes the model and all around it. `on_warning` is told of unreadable samples. Throws simclr::Error
+/// for data that is missing and options that do not fit it.
+Training make_training(const TrainingOptions& options, const std::function<void(const std::string&)>& on_warning);

@@ -1,0 +1,47 @@
+#pragma once
+
+#include "recipes/recipes.h"
+
+#include <string>
+
+/// Everything that `train_cifar` can be told.
+struct TrainingOptions {
+  Recipe recipe;
+
+  std::string dataset = "auto";
+  std::string data_dir;
+  int classes_at = 1;      // how many folders of a picture's path name its class; 0: no classes
+  std::int64_t limit = 0;  // train on so many pictures, spread over the set; 0: all
+  double cache_gb = -1;    // of a folder's decoded pictures in memory; negative: half of what is free
+  std::string cache_dir;   // where those that do not fit are kept in a temporary file; empty: nowhere
+
+  std::string device = "auto";   // auto: the first GPU, else the CPU
+  std::string dtype = "auto";    // f32, bf16 or auto: bf16 on a GPU
+  std::string images = "auto";   // where they are kept and turned into views: auto, host or device
+  bool graph = true;             // capture a step and replay it, on a GPU
+  std::int64_t micro_batch = 0;  // images that the network computes at a time; 0: the whole batch
+
+  std::uint64_t seed = 0;
+  int threads = 0;   // 0: one a processor
+  int workers = -1;  // threads that make views ahead of the step; -1: as workers_for() says
+
+  bool profile = false;  // say where the time of the steps went
+  bool check = false;    // see whether a run would work, and end
+  std::string out;
+  bool overwrite = false;
+  bool resume = false;             // go on with the run in `out`
+  double checkpoint_minutes = 10;  // between checkpoints; 0: one after each step
+  int keep_checkpoints = 3;        // of the last; with hold_out the best one stays too
+
+  double hold_out = 0;              // share of the labelled training pictures to choose the best checkpoint on
+  int knn_every = 5;                // epochs; 0: never
+  std::int64_t knn_samples = 5000;  // training pictures that the kNN during training compares with
+  int knn_k = 200;
+  double knn_temperature = 0.1;
+  int probe_epochs = 100;
+  bool evaluate = true;
+};
+
+/// Reads the command line; on --help or --version prints and returns false. Throws simclr::Error, one line, for a
+/// command line that cannot be read or asks for the impossible.
+bool parse_command_line(int argc, char** argv, TrainingOptions& options);

@@ -1,0 +1,37 @@
+#pragma once
+
+#include "train/training_options.h"
+
+#include <simclr/core/tensor.h>
+#include <simclr/data/dataset.h>
+
+#include <functional>
+#include <memory>
+#include <string>
+
+/// Where a training run's views come from: made on the host, or on the device by the step itself.
+/// Both give the same views for the same seed.
+class ViewSource {
+ public:
+  virtual ~ViewSource() = default;
+  /// Batches in one epoch.
+  virtual std::int64_t batches() const = 0;
+  /// Starts the pass number `epoch`, from batch number `first_batch` on.
+  virtual void begin(std::uint32_t epoch, std::int64_t first_batch) = 0;
+  /// Goes to the next batch; false at the end of the epoch.
+  virtual bool next() = 0;
+  /// Starts to fetch the batch after that. To be called once the step on the current one is queued: the host may have
+  /// to wait for the next views, and meanwhile the device has work.
+  virtual void prefetch() {}
+  /// The current batch's views on the device, [2B,S,S,C]. Part of a step that may be captured.
+  virtual simclr::Tensor views() = 0;
+  /// Samples that could not be read.
+  virtual std::int64_t skipped() const = 0;
+  /// "on cuda:0" or "on the host", for messages.
+  virtual std::string where() const = 0;
+};
+
+/// As --images says; auto: on a GPU, pictures that fit there are kept there. `dtype` is that of the views.
+std::unique_ptr<ViewSource> make_view_source(std::shared_ptr<const simclr::data::Dataset> pictures,
+                                             const TrainingOptions& options, simclr::Device device, simclr::DType dtype,
+                                             const std::function<void(const std::string&)>& on_warning);
