@@ -3,7 +3,7 @@
 
 usage: benchmarks/registers.py [OP ...] [--build build/cuda] [--arch sm_90] [--out benchmarks/results]
 
-Needs nvcc and a configured build with CUDA (cmake --preset cuda), no GPU. Each kernels/*.cu is compiled once more with
+Needs nvcc and a configured build with CUDA (cmake --preset cuda), no GPU. Each .cu of kernels/ is compiled once more with
 the build's own options; what the build compiles for sm_90a alone belongs to --arch sm_90. Writes <date>-registers-<arch>.md and .json into --out.
 """
 import argparse
@@ -89,7 +89,7 @@ def short(demangled):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("ops", nargs="*", metavar="OP", help="of kernels/OP.cu; as it is: all")
+    parser.add_argument("ops", nargs="*", metavar="OP", help="of OP.cu in kernels/; as it is: all")
     parser.add_argument("--build", type=pathlib.Path, default=ROOT / "build" / "cuda")
     parser.add_argument("--arch", default="sm_90")
     parser.add_argument("--out", type=pathlib.Path, default=ROOT / "benchmarks" / "results")
@@ -98,12 +98,12 @@ def main():
     if not commands.exists():
         sys.exit(f"registers: no {commands}; run cmake --preset cuda, or name the build by --build")
     files = [entry for entry in json.loads(commands.read_text())
-             if entry["file"].endswith(".cu") and pathlib.Path(entry["file"]).resolve().parent == ROOT / "kernels"]
+             if entry["file"].endswith(".cu") and ROOT / "kernels" in pathlib.Path(entry["file"]).resolve().parents]
     if not files:
-        sys.exit(f"registers: {args.build} compiles no kernels/*.cu; it was configured without CUDA")
+        sys.exit(f"registers: {args.build} compiles no kernels; it was configured without CUDA")
     known = {pathlib.Path(entry["file"]).stem for entry in files}
     if unknown := sorted(set(args.ops) - known):
-        sys.exit(f"registers: no kernels/{unknown[0]}.cu; there are {', '.join(sorted(known))}")
+        sys.exit(f"registers: no kernels are in {unknown[0]}.cu; there are {', '.join(sorted(known))}")
     files = [entry for entry in files
              if target(entry, args.arch) and (not args.ops or pathlib.Path(entry["file"]).stem in args.ops)]
 

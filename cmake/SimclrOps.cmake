@@ -78,10 +78,10 @@ endfunction()
 
 # simclr_add_sm90a_kernels(X)
 #
-# Compiles kernels/X.cu for sm_90a alone, since no other processor has its instructions, and for the emulated device.
+# Compiles kernels/cuda/X.cu for sm_90a alone, since no other processor has its instructions, and for the emulated device.
 # CUDA's only where the build is for sm_90; SIMCLR_HAVE_SM90A is defined then.
 function(simclr_add_sm90a_kernels name)
-  set(source ${PROJECT_SOURCE_DIR}/kernels/${name}.cu)
+  set(source ${PROJECT_SOURCE_DIR}/kernels/cuda/${name}.cu)
   if(SIMCLR_EMU)
     simclr_emulate(${source} emu_source)
     target_sources(simclr PRIVATE ${emu_source})

@@ -1,10 +1,10 @@
 // Augmentation on the CPU: one view at a time, in float planes [C][S][S] that stay in a thread's scratch.
 //   u8 crop -> resize rows, then columns (flip folded into the columns) -> rotate -> jitter -> grey -> blur
 //   -> normalise into [S,S,C]
-// Each step is a loop over pixels that vectorises; the arithmetic is in augment_pixels.h.
+// Each step is a loop over pixels that vectorises; the arithmetic is in shared/augment_pixels.h.
 #include <simclr/core/parallel.h>
-#include <simclr/kernels/augment_pixels.h>
-#include <simclr/kernels/check.h>
+#include <simclr/kernels/shared/augment_pixels.h>
+#include <simclr/kernels/shared/check.h>
 
 #include <algorithm>
 #include <array>

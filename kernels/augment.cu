@@ -1,6 +1,6 @@
 // Augmentation on a GPU: a block a view, from the picture's bytes to one store of the normalised view [S,S,C]; all
-// views of a batch in one launch, after one that draws their transforms (augment_parameters.cu). The arithmetic of a
-// pixel is the CPU's (augment_pixels.h). What does not look at neighbours is done in passing:
+// views of a batch in one launch, after one that draws their transforms (cuda/augment_parameters.cu). The arithmetic
+// of a pixel is the CPU's (shared/augment_pixels.h). What does not look at neighbours is done in passing:
 //   resize, or then rotate -> jitter up to contrast, sum of grey -> the rest of jitter, grey -> blur down, blur along
 //   -> normalise
 // Views of up to 32 x 32 pixels are resident: four pixels a thread stay in registers from the resize to the store, and
@@ -15,7 +15,7 @@
 
 namespace simclr::kernels {
 
-/// In augment_parameters.cu.
+/// In cuda/augment_parameters.cu.
 void SIMCLR_KERNELS(augment_draw)(const Tensor& refs, const Tensor& index, const AugmentPolicy& policy,
                                   const AugmentKey& key, Tensor& parameters);
 

@@ -67,7 +67,7 @@ struct AugmentParameters {
 
 /// Draws a view's transforms for a picture of the given size. Compiled alike for every device, with
 /// contraction off and no library transcendental, so that boxes, orders and flags are identical. The slots are
-/// listed in augment_parameters.h. What does not happen keeps its neutral value (angle 0, factors 1, sigma 0).
+/// listed in shared/augment_parameters.h. What does not happen keeps its neutral value (angle 0, factors 1, sigma 0).
 SIMCLR_API AugmentParameters draw_augment_parameters(const AugmentPolicy& policy, std::int32_t height,
                                                      std::int32_t width, std::uint64_t seed, std::uint32_t sample,
                                                      std::uint32_t epoch, std::uint32_t view);

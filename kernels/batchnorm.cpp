@@ -8,7 +8,7 @@
 // count alone, and the blocks' sums are added in order, so bits do not depend on the thread count.
 #include <simclr/core/parallel.h>
 #include <simclr/kernels/batchnorm.h>
-#include <simclr/kernels/check.h>
+#include <simclr/kernels/shared/check.h>
 
 #include "cpu/batchnorm.h"
 

@@ -1,6 +1,6 @@
 // conv2d: checks, and the CPU's choice between Winograd's way, oneDNN and im2col.
-#include <simclr/kernels/check.h>
-#include <simclr/kernels/conv2d_cpu.h>
+#include <simclr/kernels/cpu/conv2d.h>
+#include <simclr/kernels/shared/check.h>
 
 namespace simclr::kernels {
 namespace {

@@ -1,8 +1,8 @@
 // Elementwise functions on the CPU: one pass at the memory's speed; the maths is in the header.
 #include <simclr/core/primitives.h>
-#include <simclr/kernels/check.h>
+#include <simclr/kernels/cpu/rows.h>
 #include <simclr/kernels/elementwise.h>
-#include <simclr/kernels/rows.h>
+#include <simclr/kernels/shared/check.h>
 
 #include <cmath>
 #include <vector>

@@ -1,7 +1,7 @@
 // Matrix product on the CPU: where c is large, b is packed once and c is cut into parts; the loops are in cpu/gemm.cpp.
 #include <simclr/core/parallel.h>
-#include <simclr/kernels/check.h>
 #include <simclr/kernels/gemm.h>
+#include <simclr/kernels/shared/check.h>
 
 #include "cpu/gemm.h"
 

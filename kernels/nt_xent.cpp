@@ -1,13 +1,13 @@
 // NT-Xent on the CPU; the maths is in nt_xent.h. Tiles hold the negatives (cpu/nt_xent.h) and are used up before the
-// next one: scratch is one tile a thread. The positives are added apart (nt_xent_positives.h). A tile adds to the sums
-// of its rows and of its columns. So tiles go in rounds, in which no two share rows or columns; rounds depend on the
-// sizes alone, and bits not on the thread count.
+// next one: scratch is one tile a thread. The positives are added apart (cpu/nt_xent_positives.h). A tile adds to the
+// sums of its rows and of its columns. So tiles go in rounds, in which no two share rows or columns; rounds depend on
+// the sizes alone, and bits not on the thread count.
 #include <simclr/core/parallel.h>
 #include <simclr/kernels/nt_xent.h>
 
-#include "check.h"
 #include "cpu/nt_xent.h"
-#include "nt_xent_positives.h"
+#include "cpu/nt_xent_positives.h"
+#include "shared/check.h"
 
 namespace simclr::kernels {
 namespace {

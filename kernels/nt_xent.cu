@@ -6,10 +6,10 @@
 //             du = W u + sum over positives of (their weight) u_pos,  dz = (du - (du.u)u) dloss / (counted tau |z|)
 //             In the square case W is symmetric; a rectangle has one pass for each side, with one half of W.
 // bf16 rows of up to 256 go through the tensor cores: u is scaled by sqrt(log2(e)/tau), so that a product of two rows
-// is x_ik; W is rounded to bf16 in registers and is the next product's left side. nt_xent_sm90.cu does so in Hopper's
-// way, where SIMCLR_WGMMA=1 asks for it. Others go through the f32 cores, from f32 unit vectors. Above a temperature of
-// 0.015 no sum can overflow, and the shift is 0; below it follows the row's maximum. Launches: a block of 128 threads
-// for 64 or 128 rows and a range of columns; a warp for each row elsewhere.
+// is x_ik; W is rounded to bf16 in registers and is the next product's left side. cuda/nt_xent_sm90.cu does so in
+// Hopper's way, where SIMCLR_WGMMA=1 asks for it. Others go through the f32 cores, from f32 unit vectors. Above a
+// temperature of 0.015 no sum can overflow, and the shift is 0; below it follows the row's maximum. Launches: a block
+// of 128 threads for 64 or 128 rows and a range of columns; a warp for each row elsewhere.
 #include <simclr/kernels/cuda/mma_tile.h>
 #include <simclr/kernels/cuda/nt_xent_f32.h>
 #include <simclr/kernels/cuda/nt_xent_rows.h>
@@ -179,7 +179,7 @@ Tiling tiling_of(const Tensor& u) {
       tensor ? Cores::tensor : Cores::f32, u.dim(0), u.dim(1), tensor && u.dim(1) <= 128 ? 128 : 64, tile_size, 3, 2};
 }
 
-/// Whether nt_xent_sm90.cu is to be used. Not by itself: it has run on no GPU yet.
+/// Whether cuda/nt_xent_sm90.cu is to be used. Not by itself: it has run on no GPU yet.
 bool wants_warpgroups([[maybe_unused]] Device device) {
   const char* wish = std::getenv("SIMCLR_WGMMA");
   if (wish == nullptr || std::string_view(wish) != "1") return false;

@@ -2,9 +2,9 @@
 // threads share the blocks, and each block is one loop over memory. What a block computes depends on nothing but its
 // place, so every thread count gives the same bits. LARS reads the arenas once before that, for the norms.
 #include <simclr/core/parallel.h>
-#include <simclr/kernels/check.h>
-#include <simclr/kernels/lars_ratio.h>
 #include <simclr/kernels/optimizer_step.h>
+#include <simclr/kernels/shared/check.h>
+#include <simclr/kernels/shared/lars_ratio.h>
 
 #include <algorithm>
 #include <atomic>

@@ -11,8 +11,8 @@
 #include <simclr/kernels/cuda/map.h>
 #include <simclr/kernels/cuda/vector.h>
 #include <simclr/kernels/cuda/warp.h>
-#include <simclr/kernels/lars_ratio.h>
 #include <simclr/kernels/optimizer_step.h>
+#include <simclr/kernels/shared/lars_ratio.h>
 
 #include <cmath>
 

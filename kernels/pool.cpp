@@ -4,8 +4,8 @@
 // The max's backward pass gathers: each input pixel asks the windows that cover it whether it won, so no
 // two threads write one place.
 #include <simclr/core/parallel.h>
-#include <simclr/kernels/check.h>
 #include <simclr/kernels/pool.h>
+#include <simclr/kernels/shared/check.h>
 
 #include <algorithm>
 #include <limits>

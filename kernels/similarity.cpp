@@ -3,8 +3,8 @@
 #include <simclr/kernels/gemm.h>
 #include <simclr/kernels/similarity.h>
 
-#include "check.h"
-#include "normalize.h"
+#include "cpu/normalize.h"
+#include "shared/check.h"
 
 #include <cmath>
 #include <limits>

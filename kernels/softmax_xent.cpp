@@ -2,7 +2,7 @@
 #include <simclr/core/parallel.h>
 #include <simclr/kernels/softmax_xent.h>
 
-#include "check.h"
+#include "shared/check.h"
 
 #include <algorithm>
 #include <cmath>

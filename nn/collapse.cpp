@@ -2,7 +2,7 @@
 #define EIGEN_DONT_PARALLELIZE  // threads come from parallel_for alone
 #include "unit_rows.h"
 
-#include <simclr/kernels/check.h>
+#include <simclr/kernels/shared/check.h>
 #include <simclr/nn/evaluate.h>
 
 #include <Eigen/Eigenvalues>

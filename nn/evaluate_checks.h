@@ -2,8 +2,8 @@
 
 // Private: checks that the kNN classifier and the linear probe share.
 
-#include <simclr/kernels/check.h>
 #include <simclr/kernels/elementwise.h>
+#include <simclr/kernels/shared/check.h>
 #include <simclr/nn/evaluate.h>
 
 #include <cmath>

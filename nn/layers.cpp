@@ -1,4 +1,4 @@
-#include <simclr/kernels/check.h>
+#include <simclr/kernels/shared/check.h>
 #include <simclr/nn/layers.h>
 
 #include <cmath>

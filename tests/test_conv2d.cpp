@@ -1,5 +1,5 @@
 #include <simclr/core/parallel.h>
-#include <simclr/kernels/conv2d_cpu.h>
+#include <simclr/kernels/cpu/conv2d.h>
 
 #include "support/catch.h"
 #include "support/tensors.h"

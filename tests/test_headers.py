@@ -42,9 +42,9 @@ def main():
         names = [str(header.relative_to(include)) for header in headers]
         for needed in ("simclr/simclr.h", "simclr/core/tensor.h", "simclr/kernels/nt_xent.h", "simclr/data/cifar.h"):
             assert needed in names, f"{needed} is not installed"
-        for private in ("simclr/core/tensor_impl.h", "simclr/kernels/check.h", "simclr/data/file.h"):
+        for private in ("simclr/core/tensor_impl.h", "simclr/kernels/shared/check.h", "simclr/data/file.h"):
             assert private not in names, f"{private} is private, but installed"
-        assert all(len(pathlib.Path(name).parts) <= 3 for name in names), "kernels/cuda or kernels/emu is installed"
+        assert all(len(pathlib.Path(name).parts) <= 3 for name in names), "kernels/cpu, cuda, shared or emu is installed"
 
         for header, name in zip(headers, names):
             assert not re.search(r"^///+ *Private", header.read_text(), re.MULTILINE), f"{name}: say it with // Private"

@@ -2,7 +2,7 @@
 
 // Private: the serial matrix product of the CPU.
 
-#include "../matrix.h"
+#include "matrix.h"
 
 namespace simclr::kernels {
 

@@ -3,8 +3,8 @@
 // Where a pixel of a view comes from, on a GPU: from a crop of a picture in the byte arena, by the taps that resize it,
 // or from other pixels of the view, in planes [C][S * S], by rotation and blur.
 
-#include <simclr/kernels/augment_pixels.h>
 #include <simclr/kernels/cuda/language.h>
+#include <simclr/kernels/shared/augment_pixels.h>
 
 namespace simclr::kernels {
 inline namespace SIMCLR_TARGET {

@@ -4,7 +4,7 @@
 // so that it can be tested anywhere.
 
 #include <simclr/core/error.h>
-#include <simclr/kernels/conv2d_sizes.h>
+#include <simclr/kernels/shared/conv2d_sizes.h>
 
 #include <cudnn.h>
 

@@ -4,9 +4,9 @@
 // Positions are taken tile by tile, so memory does not grow with the batch. Tiles depend on the sizes alone, and sums
 // run over them in order: the results do not depend on the thread count.
 #include <simclr/core/parallel.h>
-#include <simclr/kernels/check.h>
-#include <simclr/kernels/conv2d_cpu.h>
-#include <simclr/kernels/matrix.h>
+#include <simclr/kernels/cpu/conv2d.h>
+#include <simclr/kernels/cpu/matrix.h>
+#include <simclr/kernels/shared/check.h>
 
 #include <algorithm>
 

@@ -1,7 +1,7 @@
 // Draws the transforms of every view on a GPU: a thread a view. In a file of its own, which is compiled without
-// contraction of a * b + c, so that the bits are the CPU's; see augment_parameters.h.
-#include <simclr/kernels/augment_parameters.h>
+// contraction of a * b + c, so that the bits are the CPU's; see shared/augment_parameters.h.
 #include <simclr/kernels/cuda/launch.h>
+#include <simclr/kernels/shared/augment_parameters.h>
 
 namespace simclr::kernels {
 namespace {

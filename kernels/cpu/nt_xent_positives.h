@@ -6,8 +6,8 @@
 
 #include <simclr/kernels/nt_xent.h>
 
-#include "cpu/nt_xent.h"
 #include "normalize.h"
+#include "nt_xent.h"
 
 #include <algorithm>
 #include <cmath>

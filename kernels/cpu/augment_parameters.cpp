@@ -1,6 +1,6 @@
-// Compiled with -ffp-contract=off, see augment_parameters.h.
+// Compiled with -ffp-contract=off, see shared/augment_parameters.h.
 #include <simclr/core/error.h>
-#include <simclr/kernels/augment_parameters.h>
+#include <simclr/kernels/shared/augment_parameters.h>
 
 namespace simclr::kernels {
 namespace {

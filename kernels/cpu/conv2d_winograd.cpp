@@ -4,10 +4,10 @@
 // into slices of tiles; slices are added up in order, and depend on the sizes alone, so bits do not depend on the
 // thread count.
 #include <simclr/core/parallel.h>
-#include <simclr/kernels/check.h>
-#include <simclr/kernels/conv2d_cpu.h>
+#include <simclr/kernels/cpu/conv2d.h>
+#include <simclr/kernels/shared/check.h>
 
-#include "cpu/winograd.h"
+#include "winograd.h"
 
 #include <algorithm>
 

@@ -3,7 +3,7 @@
 // Private: the CPU implementations of conv2d. Arguments are already checked.
 
 #include <simclr/kernels/conv2d.h>
-#include <simclr/kernels/conv2d_sizes.h>
+#include <simclr/kernels/shared/conv2d_sizes.h>
 
 namespace simclr::kernels {
 

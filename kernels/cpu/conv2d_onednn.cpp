@@ -4,7 +4,7 @@
 // for given sizes is a Plan, made once and kept.
 #include <simclr/core/error.h>
 #include <simclr/core/parallel.h>
-#include <simclr/kernels/conv2d_cpu.h>
+#include <simclr/kernels/cpu/conv2d.h>
 
 #include <omp.h>
 
