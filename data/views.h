@@ -1,7 +1,6 @@
 #pragma once
 
 #include <simclr/data/dataset.h>
-#include <simclr/kernels/augment.h>
 
 #include <cstdint>
 
@@ -17,20 +16,6 @@ class SIMCLR_API ViewMaker {
   /// number comes from (seed, sample_id, epoch, view). Throws Error for a sample that it cannot use.
   virtual void make_view(const Sample& sample, std::uint64_t seed, std::uint32_t sample_id, std::uint32_t epoch,
                          std::uint32_t view, float* out) const = 0;
-};
-
-/// Views of pictures, [height,width,channels] with 1, 3 or 4 channels, by SimCLR's augmentation: [S,S,C].
-class SIMCLR_API PictureViews final : public ViewMaker {
- public:
-  /// Throws Error for an impossible policy.
-  explicit PictureViews(const kernels::AugmentPolicy& policy);
-
-  Shape view_shape() const override;
-  void make_view(const Sample& sample, std::uint64_t seed, std::uint32_t sample_id, std::uint32_t epoch,
-                 std::uint32_t view, float* out) const override;
-
- private:
-  kernels::AugmentPolicy policy_;
 };
 
 }  // namespace simclr::data

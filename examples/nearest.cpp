@@ -5,7 +5,7 @@
 #include "run/progress.h"
 #include "run/run_folder.h"
 
-#include <simclr/data/image_io.h>
+#include <simclr/data/pictures/image_io.h>
 #include <simclr/simclr.h>
 
 #include <algorithm>

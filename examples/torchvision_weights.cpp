@@ -2,7 +2,7 @@
 #include "run/command_line.h"
 #include "train/encoder_file.h"
 
-#include <simclr/data/image_io.h>
+#include <simclr/data/pictures/image_io.h>
 #include <simclr/simclr.h>
 
 #include <algorithm>

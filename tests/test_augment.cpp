@@ -4,7 +4,7 @@
 #include "support/tensors.h"
 
 #include <simclr/core/parallel.h>
-#include <simclr/data/augmentation.h>
+#include <simclr/data/pictures/augmentation.h>
 
 #include <nlohmann/json.hpp>
 

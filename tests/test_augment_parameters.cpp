@@ -3,7 +3,7 @@
 #include "support/catch.h"
 
 #include <simclr/core/random.h>
-#include <simclr/data/augmentation.h>
+#include <simclr/data/pictures/augmentation.h>
 
 #include <algorithm>
 #include <array>

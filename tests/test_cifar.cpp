@@ -1,7 +1,7 @@
 // CIFAR's published files, whole and damaged.
 
 #include <simclr/core/error.h>
-#include <simclr/data/cifar.h>
+#include <simclr/data/pictures/cifar.h>
 
 #include "support/catch.h"
 #include "support/message_of.h"

@@ -2,7 +2,7 @@
 
 #include <simclr/core/error.h>
 #include <simclr/data/dataset.h>
-#include <simclr/data/idx.h>
+#include <simclr/data/pictures/idx.h>
 #include <simclr/data/subset.h>
 
 #include "support/catch.h"

@@ -1,6 +1,6 @@
 // The files of Debian's package, where it is installed. A program of its own, because a skip counts for all of one.
 
-#include <simclr/data/idx.h>
+#include <simclr/data/pictures/idx.h>
 
 #include "support/catch.h"
 

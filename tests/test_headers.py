@@ -40,11 +40,13 @@ def main():
         include = folder / "installed" / "include"
         headers = sorted(include.rglob("*.h"))
         names = [str(header.relative_to(include)) for header in headers]
-        for needed in ("simclr/simclr.h", "simclr/core/tensor.h", "simclr/kernels/nt_xent.h", "simclr/data/cifar.h"):
+        for needed in ("simclr/simclr.h", "simclr/core/tensor.h", "simclr/kernels/nt_xent.h",
+                       "simclr/data/pictures/cifar.h"):
             assert needed in names, f"{needed} is not installed"
         for private in ("simclr/core/tensor_impl.h", "simclr/kernels/shared/check.h", "simclr/data/file.h"):
             assert private not in names, f"{private} is private, but installed"
-        assert all(len(pathlib.Path(name).parts) <= 3 for name in names), "kernels/cpu, cuda, shared or emu is installed"
+        folders = {"/".join(pathlib.Path(name).parts[1:-1]) for name in names}
+        assert folders == {"", "core", "kernels", "nn", "data", "data/pictures"}, f"installed are {folders}"
 
         for header, name in zip(headers, names):
             assert not re.search(r"^///+ *Private", header.read_text(), re.MULTILINE), f"{name}: say it with // Private"

@@ -1,9 +1,9 @@
 // Folders of pictures, and the JPEG and PNG decoders behind them, whole and damaged.
 
 #include <simclr/core/error.h>
-#include <simclr/data/image_folder.h>
-#include <simclr/data/image_io.h>
 #include <simclr/data/loader.h>
+#include <simclr/data/pictures/image_folder.h>
+#include <simclr/data/pictures/image_io.h>
 
 #include "support/catch.h"
 #include "support/message_of.h"

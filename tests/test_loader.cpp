@@ -4,6 +4,7 @@
 #include <simclr/core/parallel.h>
 #include <simclr/core/random.h>
 #include <simclr/data/loader.h>
+#include <simclr/data/pictures/picture_views.h>
 
 #include "support/catch.h"
 #include "support/message_of.h"

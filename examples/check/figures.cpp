@@ -1,7 +1,7 @@
 #include "check/figures.h"
 
 #include <simclr/data/free_memory.h>
-#include <simclr/data/image_io.h>
+#include <simclr/data/pictures/image_io.h>
 
 #include <algorithm>
 #include <chrono>

@@ -2,7 +2,7 @@
 
 #include "modalities/picture_files.h"
 
-#include <simclr/data/image_io.h>
+#include <simclr/data/pictures/image_io.h>
 
 #include <algorithm>
 #include <cmath>

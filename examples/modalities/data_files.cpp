@@ -5,7 +5,7 @@
 #include "run/progress.h"
 
 #include <simclr/core/crc64.h>
-#include <simclr/data/picture_list.h>
+#include <simclr/data/pictures/picture_list.h>
 
 #include <sys/stat.h>
 

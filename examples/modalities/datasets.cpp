@@ -4,11 +4,11 @@
 #include "train/test_part.h"
 
 #include <simclr/core/error.h>
-#include <simclr/data/cifar.h>
 #include <simclr/data/free_memory.h>
-#include <simclr/data/idx.h>
-#include <simclr/data/image_folder.h>
-#include <simclr/data/image_io.h>
+#include <simclr/data/pictures/cifar.h>
+#include <simclr/data/pictures/idx.h>
+#include <simclr/data/pictures/image_folder.h>
+#include <simclr/data/pictures/image_io.h>
 
 #include <algorithm>
 #include <array>

@@ -1,8 +1,8 @@
 #include "modalities/picture_files.h"
 
 #include <simclr/core/error.h>
-#include <simclr/data/image_io.h>
-#include <simclr/data/views.h>
+#include <simclr/data/pictures/image_io.h>
+#include <simclr/data/pictures/picture_views.h>
 
 #include <filesystem>
 #include <utility>

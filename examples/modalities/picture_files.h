@@ -1,9 +1,9 @@
 #pragma once
 
 #include <simclr/core/tensor.h>
-#include <simclr/data/augmentation.h>
 #include <simclr/data/dataset.h>
-#include <simclr/data/picture_list.h>
+#include <simclr/data/pictures/augmentation.h>
+#include <simclr/data/pictures/picture_list.h>
 
 #include <memory>
 #include <string>

@@ -1,6 +1,6 @@
 #include "modalities/picture_parts.h"
 
-#include <simclr/data/image_io.h>
+#include <simclr/data/pictures/image_io.h>
 
 #include <algorithm>
 #include <array>

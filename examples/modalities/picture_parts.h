@@ -1,6 +1,6 @@
 #pragma once
 
-#include <simclr/data/picture_list.h>
+#include <simclr/data/pictures/picture_list.h>
 
 #include <string>
 #include <vector>

@@ -1,6 +1,6 @@
 #pragma once
 
-#include <simclr/data/image_io.h>
+#include <simclr/data/pictures/image_io.h>
 
 #include <nlohmann/json.hpp>
 

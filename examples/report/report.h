@@ -2,7 +2,7 @@
 
 #include "train/embedding_map.h"
 
-#include <simclr/data/image_io.h>
+#include <simclr/data/pictures/image_io.h>
 
 #include <array>
 #include <cstdint>

@@ -6,7 +6,7 @@
 #include <simclr/core/error.h>
 #include <simclr/core/parallel.h>
 #include <simclr/core/runtime.h>
-#include <simclr/data/image_io.h>
+#include <simclr/data/pictures/image_io.h>
 #include <simclr/simclr.h>
 #include <nlohmann/json.hpp>
 

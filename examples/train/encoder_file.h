@@ -1,6 +1,6 @@
 #pragma once
 
-#include <simclr/data/augmentation.h>
+#include <simclr/data/pictures/augmentation.h>
 #include <simclr/nn/torchvision.h>
 
 #include <nlohmann/json.hpp>

@@ -3,6 +3,7 @@
 #include "run/stop_request.h"
 
 #include <simclr/data/loader.h>
+#include <simclr/data/pictures/picture_views.h>
 #include <simclr/data/subset.h>
 
 #include <algorithm>

@@ -2,7 +2,7 @@
 
 #include "modalities/datasets.h"
 
-#include <simclr/data/augmentation.h>
+#include <simclr/data/pictures/augmentation.h>
 #include <simclr/nn/evaluate.h>
 
 #include <nlohmann/json.hpp>

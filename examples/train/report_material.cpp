@@ -3,8 +3,8 @@
 #include "report/html.h"
 
 #include <simclr/core/error.h>
+#include <simclr/data/pictures/picture_views.h>
 #include <simclr/data/subset.h>
-#include <simclr/data/views.h>
 
 #include <algorithm>
 #include <cmath>

@@ -4,7 +4,7 @@
 #include "report/report.h"
 #include "train/evaluation.h"
 
-#include <simclr/data/augmentation.h>
+#include <simclr/data/pictures/augmentation.h>
 
 #include <cstdint>
 

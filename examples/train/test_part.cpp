@@ -5,7 +5,7 @@
 
 #include <simclr/core/error.h>
 #include <simclr/core/parallel.h>
-#include <simclr/data/image_io.h>
+#include <simclr/data/pictures/image_io.h>
 #include <simclr/data/subset.h>
 
 #include <algorithm>

@@ -1,7 +1,7 @@
 // Views made on the device against the CPU's, which the unit tests compare with torchvision and with plain loops.
 #include "support/device.h"
 
-#include <simclr/data/augmentation.h>
+#include <simclr/data/pictures/augmentation.h>
 
 #include <cstring>
 #include <limits>

@@ -1,6 +1,6 @@
 #include "targets.h"
 
-#include <simclr/data/cifar.h>
+#include <simclr/data/pictures/cifar.h>
 
 #include <cstdlib>
 #include <filesystem>

@@ -1,6 +1,6 @@
 #include "targets.h"
 
-#include <simclr/data/idx.h>
+#include <simclr/data/pictures/idx.h>
 
 #include <algorithm>
 

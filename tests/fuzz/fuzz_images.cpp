@@ -1,6 +1,6 @@
 #include "targets.h"
 
-#include <simclr/data/image_io.h>
+#include <simclr/data/pictures/image_io.h>
 
 namespace simclr::fuzz {
 namespace {

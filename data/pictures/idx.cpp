@@ -1,7 +1,7 @@
-#include "file.h"
+#include "../file.h"
 
 #include <simclr/core/error.h>
-#include <simclr/data/idx.h>
+#include <simclr/data/pictures/idx.h>
 
 #ifdef SIMCLR_HAVE_ZLIB
 #include <zlib.h>

@@ -1,4 +1,4 @@
-#include <simclr/data/augmentation.h>
+#include <simclr/data/pictures/augmentation.h>
 
 namespace simclr::data {
 namespace {

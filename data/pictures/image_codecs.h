@@ -2,7 +2,7 @@
 
 // Private: what image_io.h is made of, the decoders that the build found. Each throws Error, opened by `name`.
 
-#include <simclr/data/image_io.h>
+#include <simclr/data/pictures/image_io.h>
 
 namespace simclr::data {
 

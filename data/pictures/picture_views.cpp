@@ -1,5 +1,5 @@
 #include <simclr/core/error.h>
-#include <simclr/data/views.h>
+#include <simclr/data/pictures/picture_views.h>
 
 namespace simclr::data {
 

@@ -1,6 +1,6 @@
 #include <simclr/core/error.h>
-#include <simclr/data/image_io.h>
-#include <simclr/data/picture_list.h>
+#include <simclr/data/pictures/image_io.h>
+#include <simclr/data/pictures/picture_list.h>
 
 #include <algorithm>
 #include <array>

@@ -1,9 +1,9 @@
-#include "file.h"
+#include "../file.h"
 #include "image_codecs.h"
 
 #include <simclr/core/error.h>
 #include <simclr/core/file.h>
-#include <simclr/data/image_io.h>
+#include <simclr/data/pictures/image_io.h>
 
 #include <algorithm>
 #include <cctype>

@@ -1,8 +1,8 @@
-#include "file.h"
+#include "../file.h"
 
 #include <simclr/core/error.h>
 #include <simclr/core/parallel.h>
-#include <simclr/data/cifar.h>
+#include <simclr/data/pictures/cifar.h>
 
 #include <algorithm>
 #include <array>

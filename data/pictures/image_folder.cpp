@@ -1,6 +1,6 @@
 #include <simclr/core/error.h>
-#include <simclr/data/image_folder.h>
-#include <simclr/data/image_io.h>
+#include <simclr/data/pictures/image_folder.h>
+#include <simclr/data/pictures/image_io.h>
 
 #include <algorithm>
 #include <filesystem>

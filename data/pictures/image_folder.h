@@ -1,7 +1,7 @@
 #pragma once
 
 #include <simclr/data/dataset.h>
-#include <simclr/data/picture_list.h>
+#include <simclr/data/pictures/picture_list.h>
 
 #include <memory>
 #include <string>

@@ -1,7 +1,7 @@
 #include <simclr/core/error.h>
 #include <simclr/core/parallel.h>
-#include <simclr/data/device_loader.h>
 #include <simclr/data/loader.h>
+#include <simclr/data/pictures/device_loader.h>
 
 #include <algorithm>
 #include <cstring>

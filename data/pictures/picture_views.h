@@ -1,0 +1,24 @@
+#pragma once
+
+#include <simclr/data/views.h>
+#include <simclr/kernels/augment.h>
+
+#include <cstdint>
+
+namespace simclr::data {
+
+/// Views of pictures, [height,width,channels] with 1, 3 or 4 channels, by SimCLR's augmentation: [S,S,C].
+class SIMCLR_API PictureViews final : public ViewMaker {
+ public:
+  /// Throws Error for an impossible policy.
+  explicit PictureViews(const kernels::AugmentPolicy& policy);
+
+  Shape view_shape() const override;
+  void make_view(const Sample& sample, std::uint64_t seed, std::uint32_t sample_id, std::uint32_t epoch,
+                 std::uint32_t view, float* out) const override;
+
+ private:
+  kernels::AugmentPolicy policy_;
+};
+
+}  // namespace simclr::data
