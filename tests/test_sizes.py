@@ -1,0 +1,132 @@
+#!/usr/bin/env python3
+"""No function is longer than 60 lines, and no file than 400.
+
+usage: tests/test_sizes.py
+
+From a function's first line to its last brace, comments and blank lines too. What was longer when this test was written
+stands in LONG, with its lines then: it may shrink, and when it is short enough it must leave the list. Nothing new goes
+into the list but tables and code that a script writes, with a comment that says so.
+"""
+import pathlib
+import unittest
+
+from support.cpp_functions import functions_of
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+FOLDERS = ("core", "kernels", "nn", "data", "examples")
+MOST_IN_A_FUNCTION, MOST_IN_A_FILE = 60, 400
+
+# By file name, so that a move changes nothing here.
+LONG = {
+    "augment.cpp": 443,
+    "augment.cu": 429,
+    "augment.cu: augment_kernel": 157,
+    "device.cpp": 472,
+    "loader.cpp": 405,
+    "nt_xent.cu: gradient_of": 61,
+    "nt_xent.cu: nt_xent_weights_kernel": 79,
+    "nt_xent_sm90.cu: nt_xent_weights_sm90_kernel": 62,
+    "optimizer_step.cu": 451,
+    "optimizer_step.cu: norms_kernel": 64,
+    "similarity.cu: similarity_kernel": 68,
+    "train_cifar.cpp: train": 96,
+    "training_config.cpp: visit": 80,
+    "training_options.cpp: parse_command_line": 173,
+}
+
+SAMPLE = r'''
+#include <string>
+namespace a::b {
+extern "C" {
+int plain(int x) { return x; }
+}
+struct Point { int x = {1}, y{2}; };
+constexpr int table[] = {
+  1, 2,
+};
+enum class Kind : int { one, two };
+template <class T, int N = 4>
+__device__ inline auto long_one(std::vector<T> x, Shape s = {}) -> std::pair<int, T>
+{
+  // } in a comment, "}" in a text
+  const char brace = '}', *text = "}\"}", *raw = R"-(}" )" }-)";
+  const auto twice = [&](int y) { struct Local { int z() { return 1'000; } }; return 2 * y; };
+  if (x) { return {}; }
+}
+class Both : public Base<void(int)> {
+ public:
+  explicit Both(int a)
+      : Base{a}, a_{a} {
+    go();
+  }
+  ~Both() override { stop(); }
+  bool operator()(int i) const noexcept(true) { return i < 3 && a_ > 2; }
+  bool operator<(const Both& other) const { return a_ < other.a_; }
+  explicit operator bool() const { return true; }
+
+ private:
+  std::function<void(int)> f_{};
+  int a_ = 0;
+};
+#define TWO_LINES(x) \
+  void x() { {
+#ifdef ONE
+void either() {
+  if (true) {
+#else
+void either(int) {
+  {
+    int more;
+#endif
+  }
+}
+#if TWO
+/// A comment.
+#else
+void here() {}
+#endif
+const auto global = [](int x) {
+  return x;
+};
+}
+'''
+
+
+def sources():
+    found = [path for folder in FOLDERS for path in (ROOT / folder).rglob("*") if path.suffix in (".h", ".cpp", ".cu")]
+    assert len(found) > 100, "hardly a source was found"
+    return sorted(found)
+
+
+class Sizes(unittest.TestCase):
+    maxDiff = None
+
+    def test_functions_are_found_with_their_lines(self):
+        self.assertEqual([(f.name, f.lines) for f in functions_of(SAMPLE)],
+                         [("plain", 1), ("long_one", 8), ("Both", 4), ("~Both", 1), ("operator()", 1), ("operator<", 1),
+                          ("operator bool", 1), ("either", 6), ("here", 1), ("global", 3)])
+        for broken in ("void f() {", "}", "#if X\nvoid f() {}"):
+            self.assertRaises(ValueError, functions_of, broken)
+
+    def test_no_function_and_no_file_is_long(self):
+        wrong, seen, functions = [], set(), 0
+        for path in sources():
+            text = path.read_text()
+            found = functions_of(text)
+            functions += len(found)
+            sizes = [(path.name, text.count("\n"), MOST_IN_A_FILE, f"{path.relative_to(ROOT)}")]
+            sizes += [(f"{path.name}: {name}", lines, MOST_IN_A_FUNCTION, f"{path.relative_to(ROOT)}:{line}: {name}")
+                      for name, line, lines in found]
+            for key, lines, most, where in sizes:
+                if lines > most:
+                    seen.add(key)
+                    if lines > LONG.get(key, most):
+                        wrong.append(f"{where} has {lines} lines, more than {LONG.get(key, most)}; split it")
+        self.assertGreater(functions, 1000)
+        wrong += [f"{key} is short enough by now; take it out of LONG" for key in sorted(LONG.keys() - seen)]
+        if wrong:
+            self.fail("\n" + "\n".join(wrong))
+
+
+if __name__ == "__main__":
+    unittest.main()
