@@ -254,21 +254,10 @@ const Tensor& Tensor::grad() const {
   return impl_ ? impl_->grad : none;
 }
 
-void Tensor::set_grad(const Tensor& grad) {
-  SIMCLR_CHECK(grad.shape() == shape() && grad.dtype() == dtype() && grad.device() == device(),
-               "set_grad: ", describe(grad), " for ", describe(*this));
-  impl_->grad = grad;
-  impl_->grad_is_zero = false;
-}
-
 void Tensor::zero_grad() {
   if (!grad().defined()) return;
   impl_->grad.fill(0.0);
   impl_->grad_is_zero = true;
-}
-
-void Tensor::assume_zero_grad() {
-  if (grad().defined()) impl_->grad_is_zero = true;
 }
 
 void Tensor::retain_grad() {

@@ -56,7 +56,7 @@ using BackwardFunction = std::function<void(Backward&)>;
 /// Records `output` (or `outputs`) as computed from `inputs`; does nothing when no input requires a
 /// gradient or recording is off. Returns the output, for brevity. Undefined inputs are allowed.
 /// `saved`: what `backward` reads of them and of others; undefined ones are passed over. Where the memory of one has
-/// been written since (Tensor::mark_changed), Tensor::backward() throws Error.
+/// been written since (mark_changed), Tensor::backward() throws Error.
 SIMCLR_API Tensor record(const char* name, const std::vector<Tensor>& inputs, Tensor output,
                          const std::vector<Tensor>& saved, BackwardFunction backward);
 SIMCLR_API void record(const char* name, const std::vector<Tensor>& inputs, std::vector<Tensor>& outputs,

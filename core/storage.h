@@ -28,11 +28,12 @@ class SIMCLR_API Storage {
   /// Whether the memory is this one's own, to be given back to an allocator.
   bool owns_memory() const { return allocator_ != nullptr; }
 
-  /// The same values as bf16, element for element, where somebody computes with them so (see Tensor::shadow).
+  /// The same values as bf16, element for element, where somebody computes with them so (see shadow() in
+  /// parameter_memory.h).
   const std::shared_ptr<Storage>& shadow() const { return shadow_; }
   void set_shadow(std::shared_ptr<Storage> shadow) { shadow_ = std::move(shadow); }
 
-  /// How often values were written in place (see Tensor::mark_changed).
+  /// How often values were written in place (see mark_changed() in parameter_memory.h).
   std::uint64_t version() const { return version_; }
   void mark_changed() { ++version_; }
 

@@ -1,3 +1,4 @@
+#include <simclr/core/parameter_memory.h>
 #include <simclr/core/primitives.h>
 #include <simclr/core/tensor_impl.h>
 
@@ -135,28 +136,6 @@ Tensor Tensor::detach() const {
   return defined() ? view(shape(), 0) : Tensor();
 }
 
-Tensor Tensor::existing_shadow() const {
-  const auto& storage = impl_->storage->shadow();
-  if (!storage || impl_->dtype != DType::f32) return {};
-  auto impl = std::make_shared<TensorImpl>();
-  impl->storage = storage;
-  impl->offset = impl_->offset / 2;
-  impl->shape = impl_->shape;
-  impl->dtype = DType::bf16;
-  return Tensor(std::move(impl));
-}
-
-Tensor Tensor::shadow() const {
-  SIMCLR_CHECK(dtype() == DType::f32, "shadow: only f32 has one, this is ", describe(*this));
-  if (!impl_->storage->shadow()) {
-    auto whole = std::make_shared<TensorImpl>();
-    whole->storage = impl_->storage;
-    whole->shape = {static_cast<std::int64_t>(impl_->storage->bytes() / sizeof(float))};
-    impl_->storage->set_shadow(Tensor(std::move(whole)).to(DType::bf16).impl()->storage);
-  }
-  return existing_shadow();
-}
-
 void Tensor::copy_from(const Tensor& source) {
   SIMCLR_CHECK(shape() == source.shape(), "copy: ", describe(source), " into ", describe(*this));
   // A value crosses devices in its own dtype and is converted where it already is.
@@ -170,29 +149,14 @@ void Tensor::copy_from(const Tensor& source) {
     Tensor converted = source.to(dtype());
     kernels.copy(converted, *this);
   }
-  mark_changed();
-  if (Tensor shadow = existing_shadow(); shadow.defined()) shadow.copy_from(*this);
+  mark_changed(*this);
+  if (Tensor shadow = existing_shadow(*this); shadow.defined()) shadow.copy_from(*this);
 }
 
 void Tensor::fill(double value) {
   primitives_slot.on(device()).fill(*this, value);
-  mark_changed();
-  if (Tensor shadow = existing_shadow(); shadow.defined()) shadow.fill(value);
-}
-
-void Tensor::mark_changed() {
-  Storage& storage = *checked(impl_).storage;
-  storage.mark_changed();
-  if (storage.shadow()) storage.shadow()->mark_changed();
-}
-
-void Tensor::rebind(const Tensor& memory) {
-  SIMCLR_CHECK(shape() == memory.shape(), "rebind: ", describe(memory), " for ", describe(*this));
-  SIMCLR_CHECK(!impl_->node, "rebind: ", describe(*this), " was computed; only a leaf can move");
-  impl_->storage = memory.impl_->storage;
-  impl_->offset = memory.impl_->offset;
-  impl_->dtype = memory.impl_->dtype;
-  impl_->grad = Tensor();
+  mark_changed(*this);
+  if (Tensor shadow = existing_shadow(*this); shadow.defined()) shadow.fill(value);
 }
 
 std::string describe(const Tensor& tensor) {

@@ -77,11 +77,6 @@ class SIMCLR_API Tensor {
   Tensor to(Device device) const;
   /// A copy with its own memory, outside the graph.
   Tensor clone() const;
-  /// The same values as bf16, kept beside f32 ones: fill() and copy_from() on any view of them keep both equal, and so
-  /// do the optimizers. Made at the first call, for the whole memory that this tensor views. Values written through a
-  /// pointer do not reach it. What bf16 activations are multiplied with.
-  Tensor shadow() const;
-  bool has_shadow() const { return existing_shadow().defined(); }
   /// The same values, shared, outside the graph.
   Tensor detach() const;
 
@@ -89,12 +84,6 @@ class SIMCLR_API Tensor {
   void copy_from(const Tensor& source);
   /// Overwrites every value. Not recorded.
   void fill(double value);
-  /// Says that the values were written by other means than fill() and copy_from(), a kernel's or data()'s: backward()
-  /// then refuses functions that were to read the old ones (see record()). Optimizers do so themselves.
-  void mark_changed();
-  /// Makes this tensor, through all its handles, live in `memory` (same shape; dtype and device may differ):
-  /// how parameters move into arenas, to a device or to another dtype. Values are memory's. The gradient is dropped.
-  void rebind(const Tensor& memory);
 
   // Autograd; see autograd.h.
 
@@ -102,14 +91,10 @@ class SIMCLR_API Tensor {
   /// Marks a leaf whose gradient backward() accumulates. Floating dtypes only.
   Tensor& set_requires_grad(bool requires_grad = true);
   /// The accumulated gradient; undefined before backward() reached this tensor. For reading: after zero_grad() the next
-  /// gradient overwrites it; set_grad() puts one of your own in its place.
+  /// gradient overwrites it. parameter_memory.h's set_grad() puts one of your own in its place.
   const Tensor& grad() const;
-  /// Uses `grad` (same shape, dtype and device) as the place where gradients accumulate.
-  void set_grad(const Tensor& grad);
   /// Zeroes the gradient if there is one.
   void zero_grad();
-  /// Says that the gradient's memory has just been zeroed by other means (the optimizer's, all at once).
-  void assume_zero_grad();
   /// Keeps this intermediate result's gradient in grad() when backward() passes.
   void retain_grad();
   /// Adds a function that runs each time backward() has added to this leaf's gradient: once for every use of it. For an
@@ -132,7 +117,6 @@ class SIMCLR_API Tensor {
   Tensor view(const Shape& shape, std::int64_t first_element) const;
   void* checked_data(DType dtype) const;
   void copy_to_host(void* values, DType dtype) const;
-  Tensor existing_shadow() const;
 
   std::shared_ptr<detail::TensorImpl> impl_;
 };

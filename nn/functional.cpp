@@ -1,3 +1,4 @@
+#include <simclr/core/parameter_memory.h>
 #include <simclr/kernels/batchnorm.h>
 #include <simclr/kernels/elementwise.h>
 #include <simclr/kernels/gemm.h>
@@ -9,7 +10,7 @@ namespace {
 
 /// A parameter as the kernels want it beside activations x: f32 parameters lend bf16 activations their shadow.
 Tensor beside(const Tensor& x, const Tensor& parameter) {
-  return x.dtype() == DType::bf16 && parameter.dtype() == DType::f32 ? parameter.shadow() : parameter.detach();
+  return x.dtype() == DType::bf16 && parameter.dtype() == DType::f32 ? shadow(parameter) : parameter.detach();
 }
 
 }  // namespace

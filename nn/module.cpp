@@ -1,4 +1,5 @@
 #include <simclr/core/parallel.h>
+#include <simclr/core/parameter_memory.h>
 #include <simclr/core/random.h>
 #include <simclr/nn/inspect.h>
 #include <simclr/nn/module.h>
@@ -164,10 +165,10 @@ void Module::initialize(std::uint64_t seed) {
 
 template <class Where>
 void Module::convert(Where where) {
-  for (Parameter& parameter : parameters()) parameter.value.rebind(parameter.value.to(where));
+  for (Parameter& parameter : parameters()) rebind(parameter.value, parameter.value.to(where));
   std::vector<NamedTensor> buffers;
   collect_buffers("", buffers);
-  for (NamedTensor& buffer : buffers) buffer.value.rebind(buffer.value.to(where));
+  for (NamedTensor& buffer : buffers) rebind(buffer.value, buffer.value.to(where));
 }
 
 void Module::to(DType dtype) {
@@ -227,8 +228,8 @@ ParameterArena make_arena(const std::vector<Parameter>& parameters) {
     };
     Tensor memory = place(arena.values);
     memory.copy_from(value);
-    value.rebind(memory);
-    value.set_grad(place(arena.gradients));
+    rebind(value, memory);
+    set_grad(value, place(arena.gradients));
     value.zero_grad();
   }
   return arena;

@@ -1,3 +1,4 @@
+#include <simclr/core/parameter_memory.h>
 #include <simclr/nn/optim.h>
 
 #include <limits>
@@ -71,11 +72,11 @@ void Optimizer::step(const Tensor& loss) {
                  "optimizer: ", parameters_[i].name, " or its gradient has moved since this optimizer was made ",
                  "(by Module::to, set_grad or another optimizer); make the optimizer after that");
   }
-  if (arena_.values.has_shadow()) arena_.shadow = arena_.values.shadow();
+  arena_.shadow = existing_shadow(arena_.values);
   kernels::note_nonfinite(arena_.gradients, arena_.step, arena_.bad_step);
   if (loss.defined()) kernels::note_nonfinite(loss.detach().reshape({loss.numel()}), arena_.step, arena_.bad_step);
   update();
-  arena_.values.mark_changed();
+  mark_changed(arena_.values);
   zero_grad();
 }
 
@@ -84,7 +85,7 @@ void Optimizer::zero_grad() {
   for (std::size_t i = 0; i < parameters_.size(); ++i) {
     Tensor& value = parameters_[i].value;
     if (lives_at(value.grad(), arena_.gradients, offsets_[i])) {
-      value.assume_zero_grad();
+      assume_zero_grad(value);
     } else {
       value.zero_grad();
     }

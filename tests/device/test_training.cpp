@@ -253,7 +253,7 @@ DEVICE_TEST_CASE("weights keep their bf16 shadow equal, and training updates bot
   const auto equal = [&] {
     for (const nn::Parameter& p : model.parameters()) {
       const Tensor value = p.value.detach();
-      CHECK(test::same_bits(value.shadow().to(Device{}), value.to(Device{}).to(DType::bf16)));
+      CHECK(test::same_bits(shadow(value).to(Device{}), value.to(Device{}).to(DType::bf16)));
     }
   };
   const Tensor first = model.parameters().front().value.detach().to(Device{}).clone();
