@@ -1,12 +1,12 @@
 #include <simclr/core/error.h>
 #include <simclr/core/file.h>
+#include <simclr/core/posix.h>
 
 #include <fcntl.h>
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <algorithm>
 #include <cerrno>
 #include <string>
 #include <system_error>
@@ -14,14 +14,6 @@
 
 namespace simclr {
 namespace {
-
-/// Calls again what a signal interrupted.
-template <class Call>
-auto uninterrupted(const Call& call) {
-  auto result = call();
-  while (result < 0 && errno == EINTR) result = call();
-  return result;
-}
 
 /// Whether `file` could be locked, so that nobody else writes it, and is still what stands at `path`.
 bool own(int file, const std::filesystem::path& path) {
@@ -48,7 +40,7 @@ int open_temporary(const std::filesystem::path& path, std::filesystem::path& tem
     temporary = path;
     temporary += ".simclr-tmp" + (number > 0 ? std::to_string(number) : "");
     const int file =
-        uninterrupted([&] { return open(temporary.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666); });
+        posix::uninterrupted([&] { return open(temporary.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666); });
     if (file >= 0) {
       if (own(file, temporary)) return file;
       close(file);  // somebody took it for a stale one
@@ -63,6 +55,18 @@ int open_temporary(const std::filesystem::path& path, std::filesystem::path& tem
 }
 
 }  // namespace
+
+const char* posix::flush_folder_of(const std::filesystem::path& path) {
+  const std::filesystem::path folder = path.has_parent_path() ? path.parent_path() : ".";
+  const int directory = uninterrupted([&] { return open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC); });
+  if (directory < 0) return "written, but its folder cannot be opened to flush it";
+  const int result = uninterrupted([&] { return fsync(directory); });
+  const int error = errno;
+  close(directory);
+  errno = error;
+  // Some network file systems cannot flush a folder: EINVAL.
+  return result != 0 && error != EINVAL ? "written, but flushing its folder failed" : nullptr;
+}
 
 void AtomicFile::fail_with_errno(const char* doing) const {
   const int error = errno;
@@ -97,33 +101,21 @@ AtomicFile::~AtomicFile() {
 
 void AtomicFile::write(const void* data, std::size_t bytes) {
   SIMCLR_CHECK(file_ >= 0, "write ", path_.string(), ": the file is already committed");
-  constexpr std::size_t most = std::size_t{1} << 30;  // the system writes at most 2 GiB a call
-  const auto* next = static_cast<const char*>(data);
-  while (bytes > 0) {
-    const ssize_t written = uninterrupted([&] { return ::write(file_, next, std::min(bytes, most)); });
-    if (written <= 0) fail_with_errno("writing failed");
-    next += written;
-    bytes -= static_cast<std::size_t>(written);
-  }
+  const auto* begin = static_cast<const char*>(data);
+  const int error =
+      posix::transfer(bytes, [&](std::size_t done, std::size_t count) { return ::write(file_, begin + done, count); });
+  if (error != 0) fail_with_errno("writing failed");
 }
 
 void AtomicFile::commit() {
   SIMCLR_CHECK(file_ >= 0, "write ", path_.string(), ": the file is already committed");
-  if (uninterrupted([&] { return fsync(file_); }) != 0) fail_with_errno("flushing to disk failed");
+  if (posix::uninterrupted([&] { return fsync(file_); }) != 0) fail_with_errno("flushing to disk failed");
   // Linux closes an interrupted descriptor all the same.
   if (close(std::exchange(file_, -1)) != 0 && errno != EINTR) fail_with_errno("closing failed");
   if (rename(temporary_.c_str(), path_.c_str()) != 0) fail_with_errno("renaming failed");
   temporary_.clear();
 
-  // The new name itself must reach the disk. Some network file systems cannot flush a folder: EINVAL.
-  const std::filesystem::path folder = path_.has_parent_path() ? path_.parent_path() : ".";
-  const int directory = uninterrupted([&] { return open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC); });
-  if (directory < 0) fail_with_errno("written, but its folder cannot be opened to flush it");
-  const int result = uninterrupted([&] { return fsync(directory); });
-  const int error = errno;
-  close(directory);
-  errno = error;
-  if (result != 0 && error != EINVAL) fail_with_errno("written, but flushing its folder failed");
+  if (const char* problem = posix::flush_folder_of(path_)) fail_with_errno(problem);
 }
 
 void write_file_atomically(const std::filesystem::path& path, std::string_view bytes) {

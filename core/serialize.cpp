@@ -1,4 +1,5 @@
 #include <simclr/core/crc64.h>
+#include <simclr/core/posix.h>
 #include <simclr/core/safetensors.h>
 #include <simclr/core/serialize.h>
 
@@ -44,17 +45,15 @@ class Input {
   }
 
   void read(void* data, std::uint64_t bytes) {
-    constexpr std::uint64_t most = std::uint64_t{1} << 18;  // so that the digest finds it in the cache
-    auto* next = static_cast<char*>(data);
-    while (bytes > 0) {
-      const ssize_t count = ::read(file_, next, std::min(bytes, most));
-      if (count < 0 && errno == EINTR) continue;
-      if (count < 0) fail(where_, std::generic_category().message(errno));
-      SIMCLR_CHECK(count > 0, where_, "the file shrank while it was read");
-      digest.update(next, static_cast<std::size_t>(count));
-      next += count;
-      bytes -= static_cast<std::uint64_t>(count);
-    }
+    constexpr std::size_t most = std::size_t{1} << 18;  // so that the digest finds it in the cache
+    auto* begin = static_cast<char*>(data);
+    const int error = posix::transfer(bytes, [&](std::size_t done, std::size_t count) {
+      const ssize_t got = ::read(file_, begin + done, std::min(count, most));
+      if (got > 0) digest.update(begin + done, static_cast<std::size_t>(got));
+      return got;
+    });
+    SIMCLR_CHECK(error != posix::end_of_file, where_, "the file shrank while it was read");
+    if (error != 0) fail(where_, std::generic_category().message(error));
   }
 
   /// Reads `bytes` for the digest's sake.

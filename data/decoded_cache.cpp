@@ -1,6 +1,7 @@
 #include "file.h"
 
 #include <simclr/core/error.h>
+#include <simclr/core/posix.h>
 #include <simclr/data/decoded_cache.h>
 #include <simclr/data/free_memory.h>
 
@@ -22,30 +23,6 @@ int temporary_file(const std::string& folder) {
                "; give a folder that exists and is writable");
   ::unlink(path.c_str());
   return file;
-}
-
-/// 0, or errno.
-int write_at(int file, std::int64_t offset, std::span<const std::uint8_t> bytes) {
-  while (!bytes.empty()) {
-    const ssize_t count = ::pwrite(file, bytes.data(), bytes.size(), offset);
-    if (count < 0 && errno == EINTR) continue;
-    if (count <= 0) return count < 0 ? errno : ENOSPC;
-    bytes = bytes.subspan(static_cast<std::size_t>(count));
-    offset += count;
-  }
-  return 0;
-}
-
-/// 0, or errno.
-int read_at(int file, std::int64_t offset, std::span<std::uint8_t> bytes) {
-  while (!bytes.empty()) {
-    const ssize_t count = ::pread(file, bytes.data(), bytes.size(), offset);
-    if (count < 0 && errno == EINTR) continue;
-    if (count <= 0) return count < 0 ? errno : EIO;
-    bytes = bytes.subspan(static_cast<std::size_t>(count));
-    offset += count;
-  }
-  return 0;
 }
 
 }  // namespace
@@ -130,11 +107,13 @@ void DecodedCache::spill(std::int64_t i, const Sample& sample) const {
     offset = file_end_;
     file_end_ += bytes;  // taken, so that threads write side by side
   }
-  const int error = write_at(file_, offset, sample.bytes);
+  const int error = posix::transfer(sample.bytes.size(), [&](std::size_t done, std::size_t count) {
+    return ::pwrite(file_, sample.bytes.data() + done, count, offset + static_cast<off_t>(done));
+  });
   const std::lock_guard lock(mutex_);
   if (error != 0) {
     state_.full = true;
-    state_.file_problem = system_reason(error).substr(2);
+    state_.file_problem = system_reason(error == posix::end_of_file ? ENOSPC : error).substr(2);
     return;
   }
   auto& slot = kept_[static_cast<std::size_t>(i)];
@@ -150,9 +129,12 @@ void DecodedCache::spill(std::int64_t i, const Sample& sample) const {
 /// Fails only where the disk does; the sample is then decoded again.
 bool DecodedCache::read_back(const Kept& kept, Sample& sample) const {
   const auto bytes = std::make_shared<std::vector<std::uint8_t>>(kept.bytes);
-  if (const int error = read_at(file_, kept.offset, *bytes); error != 0) {
+  const int error = posix::transfer(bytes->size(), [&](std::size_t done, std::size_t count) {
+    return ::pread(file_, bytes->data() + done, count, kept.offset + static_cast<off_t>(done));
+  });
+  if (error != 0) {
     const std::lock_guard lock(mutex_);
-    state_.file_problem = system_reason(error).substr(2);
+    state_.file_problem = system_reason(error == posix::end_of_file ? EIO : error).substr(2);
     return false;
   }
   sample = kept.sample;

@@ -1,6 +1,7 @@
 #include "file.h"
 
 #include <simclr/core/error.h>
+#include <simclr/core/posix.h>
 
 #include <fcntl.h>
 #include <sys/stat.h>
@@ -35,15 +36,11 @@ OpenFile::~OpenFile() {
 }
 
 std::string OpenFile::read(std::int64_t offset, std::span<std::uint8_t> bytes) const {
-  while (!bytes.empty()) {
-    const ssize_t got = ::pread(number_, bytes.data(), bytes.size(), static_cast<off_t>(offset));
-    if (got < 0 && errno == EINTR) continue;
-    if (got < 0) return std::generic_category().message(errno);
-    if (got == 0) return "it became shorter after it was opened";
-    bytes = bytes.subspan(static_cast<std::size_t>(got));
-    offset += got;
-  }
-  return {};
+  const int error = posix::transfer(bytes.size(), [&](std::size_t done, std::size_t count) {
+    return ::pread(number_, bytes.data() + done, count, static_cast<off_t>(offset) + static_cast<off_t>(done));
+  });
+  if (error == posix::end_of_file) return "it became shorter after it was opened";
+  return error == 0 ? "" : std::generic_category().message(error);
 }
 
 std::vector<std::uint8_t> read_file(const std::string& path, const char* who, std::int64_t max_bytes) {

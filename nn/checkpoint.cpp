@@ -1,9 +1,7 @@
+#include <simclr/core/posix.h>
 #include <simclr/core/serialize.h>
 #include <simclr/nn/checkpoint.h>
 #include <simclr/nn/inspect.h>
-
-#include <fcntl.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -43,22 +41,12 @@ std::string name_of(std::int64_t step) {
 
 /// Renames within a folder, and makes sure that the new name is on the disk before anything older goes.
 void rename_and_flush(const fs::path& from, const fs::path& to) {
-  const auto check = [&to](bool good, const char* doing) {
-    SIMCLR_CHECK(good, "checkpoints: ", to.string(), ": ", doing, ": ", std::generic_category().message(errno));
-  };
-  check(::rename(from.c_str(), to.c_str()) == 0, "cannot be given its name");
-  const int folder = ::open(to.parent_path().c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  check(folder >= 0, "its folder cannot be opened to flush it");
-  const bool flushed = fsync(folder) == 0 || errno == EINVAL;  // some network file systems cannot
+  const char* problem =
+      ::rename(from.c_str(), to.c_str()) != 0 ? "cannot be given its name" : posix::flush_folder_of(to);
   const int error = errno;
-  ::close(folder);
-  errno = error;
-  check(flushed, "flushing its folder failed");
+  SIMCLR_CHECK(problem == nullptr, "checkpoints: ", to.string(), ": ", problem, ": ",
+               std::generic_category().message(error));
 }
-
-}  // namespace
-
-namespace {
 
 /// What opens the names of an optimizer's tensors.
 template <class O>
