@@ -39,11 +39,6 @@ std::vector<Tensor> copies(const std::vector<NamedTensor>& state) {
   return out;
 }
 
-bool all_same_bits(const std::vector<Tensor>& a, const std::vector<Tensor>& b) {
-  return std::equal(a.begin(), a.end(), b.begin(), b.end(),
-                    [](const Tensor& x, const Tensor& y) { return same_bits(x, y); });
-}
-
 std::vector<Tensor> values_of(const nn::Module& model) {
   std::vector<Tensor> out;
   for (const nn::Parameter& p : model.parameters()) out.push_back(p.value.clone());
@@ -115,14 +110,14 @@ TEST_CASE("a look changes nothing") {
   nn::Sgd optimizer(model.parameters(), {}, nn::constant(0.1)),
       other_optimizer(other.parameters(), {}, nn::constant(0.1));
   nn::inspect(model, [&] { return nn::nt_xent(model(some_views(1))); });
-  CHECK(all_same_bits(copies(model.state()), before));
+  CHECK(same_bits(copies(model.state()), before));
   const auto train = [](nn::SimCLR& m, nn::Optimizer& o) {
     nn::nt_xent(m(some_views(2))).backward();
     o.step();
   };
   train(model, optimizer);
   train(other, other_optimizer);
-  CHECK(all_same_bits(copies(model.state()), copies(other.state())));
+  CHECK(same_bits(copies(model.state()), copies(other.state())));
 }
 
 TEST_CASE("a fault in any layer's output or gradient is caught at its step, named, and updates nothing") {
@@ -164,8 +159,8 @@ TEST_CASE("a fault in any layer's output or gradient is caught at its step, name
           train(3);  // nothing wrong with this one
           CHECK(optimizer.bad_step() == 2);
           CHECK(optimizer.steps() == 2);
-          CHECK(all_same_bits(values_of(model), weights));
-          CHECK(all_same_bits(copies(saved), before));
+          CHECK(same_bits(values_of(model), weights));
+          CHECK(same_bits(copies(saved), before));
           CHECK_THROWS_WITH(optimizer.state(), Contains("NaN or Inf at update 2"));
           optimizer.load_state(kept);
           CHECK(optimizer.bad_step() == -1);
@@ -174,7 +169,7 @@ TEST_CASE("a fault in any layer's output or gradient is caught at its step, name
     }
     train(2);
     CHECK(optimizer.steps() == 3);
-    CHECK_FALSE(all_same_bits(values_of(model), weights));
+    CHECK_FALSE(same_bits(values_of(model), weights));
   }
 }
 

@@ -60,11 +60,6 @@ std::vector<Tensor> one_step(const Forward& forward, DType dtype) {
   return out;
 }
 
-bool all_same_bits(const std::vector<Tensor>& a, const std::vector<Tensor>& b) {
-  return std::equal(a.begin(), a.end(), b.begin(), b.end(),
-                    [](const Tensor& x, const Tensor& y) { return same_bits(x, y); });
-}
-
 }  // namespace
 
 TEST_CASE("micro-batches give the bits of their forward passes joined: z, loss, gradients, statistics") {
@@ -84,8 +79,8 @@ TEST_CASE("micro-batches give the bits of their forward passes joined: z, loss, 
 
 TEST_CASE("a part as large as the batch gives the plain step's bits") {
   const auto expected = one_step(plain, DType::f32);
-  CHECK(all_same_bits(one_step(in_parts_of(batch), DType::f32), expected));
-  CHECK(all_same_bits(one_step(in_parts_of(1000), DType::f32), expected));
+  CHECK(same_bits(one_step(in_parts_of(batch), DType::f32), expected));
+  CHECK(same_bits(one_step(in_parts_of(1000), DType::f32), expected));
 }
 
 TEST_CASE("parts cost one more forward pass, the whole batch none") {
@@ -153,7 +148,7 @@ TEST_CASE("every optimizer trains by micro-batches to the bits of the joined pas
       for (const NamedTensor& tensor : model->state()) out.push_back(tensor.value.clone());
       return out;
     };
-    CHECK(all_same_bits(trained(in_parts_of(4)), trained(joined_fours)));
+    CHECK(same_bits(trained(in_parts_of(4)), trained(joined_fours)));
   }
 }
 
@@ -190,12 +185,12 @@ TEST_CASE("the loss without a backward pass, or without a gradient, moves the st
     return out;
   };
   const auto expected = buffers([](nn::SimCLR& model) { joined_fours(model, some_views(1)); });
-  CHECK(all_same_bits(expected, buffers([](nn::SimCLR& model) { in_parts_of(4)(model, some_views(1)); })));
-  CHECK(all_same_bits(expected, buffers([](nn::SimCLR& model) {
-                        const NoGrad no_grad;
-                        CHECK_FALSE(in_parts_of(4)(model, some_views(1)).requires_grad());
-                      })));
-  CHECK_FALSE(all_same_bits(expected, buffers([](nn::SimCLR&) {})));
+  CHECK(same_bits(expected, buffers([](nn::SimCLR& model) { in_parts_of(4)(model, some_views(1)); })));
+  CHECK(same_bits(expected, buffers([](nn::SimCLR& model) {
+                    const NoGrad no_grad;
+                    CHECK_FALSE(in_parts_of(4)(model, some_views(1)).requires_grad());
+                  })));
+  CHECK_FALSE(same_bits(expected, buffers([](nn::SimCLR&) {})));
 }
 
 TEST_CASE("what cannot be done in micro-batches is refused") {
@@ -241,7 +236,7 @@ TEST_CASE("a fault in any part's layer is caught at its step and named, and a lo
   };
   const auto before = state();
   const auto layers = nn::inspect(*model, compute).layers;
-  CHECK(all_same_bits(state(), before));
+  CHECK(same_bits(state(), before));
   REQUIRE(layers.size() == 2 + 3 * 16);  // z, the loss, and three times the model's
   CHECK((layers[0].name() == "in_micro_batches" && layers[1].name() == "nt_xent"));
   const auto parameters = model->parameters();

@@ -14,6 +14,9 @@
 
 using namespace simclr;
 using kernels::NtXentPairs;
+using test::aligned;
+using test::classes_of;
+using test::one;
 using test::random_tensor;
 using test::relative_error;
 
@@ -119,10 +122,6 @@ Reference reference(const Tensor& anchors, const Tensor& candidates, double temp
   return result;
 }
 
-Tensor one(DType dtype) {
-  return Tensor::full({}, 1.0, dtype);
-}
-
 /// Loss error over max(1, loss), and gradient errors over the largest gradient: the worse.
 double square_error(const Tensor& z, double temperature, const NtXentPairs& pairs = {}) {
   const Reference expected = reference(z, z, temperature, pairs);
@@ -144,24 +143,8 @@ double rectangular_error(const Tensor& anchors, const Tensor& candidates, double
                    relative_error(gradient.dcandidates, expected.dcandidates)});
 }
 
-/// Two views of rows / 2 images that differ by `noise`.
-Tensor aligned(std::int64_t rows, std::int64_t width, double noise, DType dtype, std::uint64_t seed = 5) {
-  const auto base = random_tensor({rows / 2, width}, seed).to_vector<double>();
-  auto z = random_tensor({rows, width}, seed + 1).to_vector<double>();
-  for (std::size_t i = 0; i < z.size(); ++i) z[i] = base[i % base.size()] + noise * z[i];
-  return Tensor::from(z, {rows, width}).to(dtype);
-}
-
 Tensor groups(const std::vector<std::int32_t>& values) {
   return Tensor::from(values, {static_cast<std::int64_t>(values.size())});
-}
-
-/// i % classes for every row.
-Tensor classes_of(std::int64_t rows, std::int64_t classes) {
-  std::vector<std::int32_t> values(static_cast<std::size_t>(rows));
-  for (std::size_t i = 0; i < values.size(); ++i)
-    values[i] = static_cast<std::int32_t>(static_cast<std::int64_t>(i) % classes);
-  return groups(values);
 }
 
 }  // namespace
@@ -180,7 +163,7 @@ TEST_CASE("loss and gradient agree with loops in double") {
                                                                       {66, 16}, {254, 129}, {258, 16}, {1000, 128}};
   for (const auto& [rows, width] : shapes) {
     for (const double noise : {2.0, 0.05}) {
-      const Tensor z = aligned(rows, width, noise, DType::f64);
+      const Tensor z = aligned(rows, width, noise);
       for (const double temperature : {0.02, 0.05, 0.07, 0.5, 1.0}) {
         if (rows == 1000 && temperature != 0.05) continue;  // the loops take their time
         INFO("M " << rows << " D " << width << " noise " << noise << " temperature " << temperature);
@@ -340,7 +323,7 @@ TEST_CASE("the fused op agrees with similarity, a mask and softmax cross-entropy
 
 TEST_CASE("temperatures whose exponentials overflow") {
   for (const double noise : {2.0, 0.1}) {
-    const Tensor z = aligned(258, 16, noise, DType::f64);
+    const Tensor z = aligned(258, 16, noise);
     for (const double temperature : {0.005, 0.001, 0.0003}) {
       INFO("noise " << noise << " temperature " << temperature);
       CHECK(square_error(z, temperature) < 1e-9);
@@ -353,7 +336,7 @@ TEST_CASE("temperatures whose exponentials overflow") {
 
 TEST_CASE("the smallest temperatures are right, and what is below them is refused") {
   for (const double noise : {2.0, 0.1}) {
-    const Tensor z = aligned(66, 16, noise, DType::f64), single = z.to(DType::f32);
+    const Tensor z = aligned(66, 16, noise), single = z.to(DType::f32);
     for (const double temperature : {1e-5, 1e-8, 1e-13}) {
       INFO("noise " << noise << " temperature " << temperature);
       CHECK(square_error(z, temperature) < std::max(1e-9, 1e-15 / temperature));
@@ -441,7 +424,7 @@ TEST_CASE("the bits do not depend on the thread count") {
 
 TEST_CASE("the square and the rectangular path agree on thousands of rows") {
   for (const std::int64_t rows : {2050, 2178}) {  // the largest tiles, in an odd and in an even number of blocks
-    const Tensor z = aligned(rows, 12, 0.3, DType::f32), group = classes_of(rows, rows / 2);
+    const Tensor z = aligned(rows, 12, 0.3).to(DType::f32), group = classes_of(rows, rows / 2);
     const auto square = kernels::nt_xent_forward(z, z, 0.2);
     REQUIRE(square.saved.square);
     const auto apart = kernels::nt_xent_forward(z, z, 0.2, {.anchor_group = group, .candidate_group = group.clone()});

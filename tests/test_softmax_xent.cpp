@@ -13,11 +13,7 @@ using test::relative_error;
 namespace {
 
 Tensor labels_of(std::int64_t rows, std::int64_t classes) {
-  std::vector<std::int32_t> labels(static_cast<std::size_t>(rows));
-  for (std::size_t i = 0; i < labels.size(); ++i) {
-    labels[i] = static_cast<std::int32_t>((static_cast<std::int64_t>(i) * 7 + 3) % classes);
-  }
-  return Tensor::from(labels, {rows});
+  return test::classes_of(rows, classes, 3, 7);
 }
 
 struct Reference {

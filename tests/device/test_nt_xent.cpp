@@ -9,6 +9,8 @@
 using namespace simclr;
 using kernels::NtXentPairs;
 using test::Both;
+using test::classes_of;
+using test::one;
 using test::relative_error;
 
 namespace {
@@ -17,10 +19,6 @@ struct Errors {
   double loss = 0;      // over max(1, loss)
   double gradient = 0;  // f32: the largest, over the largest gradient; bf16: NMSE
 };
-
-Tensor one(DType dtype, Device device = {}) {
-  return Tensor::full({}, 1.0, dtype, device);
-}
 
 NtXentPairs on_device(const NtXentPairs& pairs) {
   if (!pairs.anchor_group.defined()) return pairs;
@@ -64,19 +62,8 @@ Errors errors(const Both& a, const Both& b, double temperature, const NtXentPair
   return found;
 }
 
-/// Two views of rows / 2 images that differ by `noise`.
 Both aligned(std::int64_t rows, std::int64_t width, double noise, DType dtype) {
-  const auto base = test::random_tensor({rows / 2, width}, 5).to_vector<double>();
-  auto z = test::random_tensor({rows, width}, 6).to_vector<double>();
-  for (std::size_t i = 0; i < z.size(); ++i) z[i] = base[i % base.size()] + noise * z[i];
-  return test::both(Tensor::from(z, {rows, width}), dtype);
-}
-
-/// i % classes for every row.
-Tensor classes_of(std::int64_t rows, std::int64_t classes) {
-  std::vector<std::int32_t> values;
-  for (std::int64_t i = 0; i < rows; ++i) values.push_back(static_cast<std::int32_t>(i % classes));
-  return Tensor::from(values, {rows});
+  return test::both(test::aligned(rows, width, noise), dtype);
 }
 
 }  // namespace

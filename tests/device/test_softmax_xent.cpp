@@ -15,11 +15,7 @@ namespace {
 constexpr double f32_limit = 1.2e-7, bf16_limit = 1.6e-5;
 
 Tensor labels_of(std::int64_t rows, std::int64_t classes) {
-  std::vector<std::int32_t> labels(static_cast<std::size_t>(rows));
-  for (std::size_t i = 0; i < labels.size(); ++i) {
-    labels[i] = static_cast<std::int32_t>((static_cast<std::int64_t>(i) * 7 + 3) % classes);
-  }
-  return Tensor::from(labels, {rows});
+  return test::classes_of(rows, classes, 3, 7);
 }
 
 void check_case(const Both& x, const Tensor& labels) {

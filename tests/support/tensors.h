@@ -47,4 +47,31 @@ inline bool same_bits(const Tensor& a, const Tensor& b) {
   return std::equal(x, x + a.bytes(), static_cast<const std::byte*>(b.raw_data()));
 }
 
+inline bool same_bits(const std::vector<Tensor>& a, const std::vector<Tensor>& b) {
+  return std::equal(a.begin(), a.end(), b.begin(), b.end(),
+                    [](const Tensor& x, const Tensor& y) { return same_bits(x, y); });
+}
+
+/// A scalar 1: where a gradient starts.
+inline Tensor one(DType dtype, Device device = {}) {
+  return Tensor::full({}, 1.0, dtype, device);
+}
+
+/// i32 [rows], row i of class (first + i step) % classes.
+inline Tensor classes_of(std::int64_t rows, std::int64_t classes, std::int64_t first = 0, std::int64_t step = 1) {
+  std::vector<std::int32_t> values(static_cast<std::size_t>(rows));
+  for (std::int64_t i = 0; i < rows; ++i) {
+    values[static_cast<std::size_t>(i)] = static_cast<std::int32_t>((first + i * step) % classes);
+  }
+  return Tensor::from(values, {rows});
+}
+
+/// Two views each of rows / 2 samples, [a; b], f64: rows i and i + rows / 2 differ by `noise`.
+inline Tensor aligned(std::int64_t rows, std::int64_t width, double noise, std::uint64_t seed = 5) {
+  const auto base = random_tensor({rows / 2, width}, seed).to_vector<double>();
+  auto z = random_tensor({rows, width}, seed + 1).to_vector<double>();
+  for (std::size_t i = 0; i < z.size(); ++i) z[i] = base[i % base.size()] + noise * z[i];
+  return Tensor::from(z, {rows, width});
+}
+
 }  // namespace simclr::test
