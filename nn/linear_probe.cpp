@@ -7,9 +7,9 @@
 #include <simclr/kernels/gemm.h>
 #include <simclr/kernels/optimizer_step.h>
 #include <simclr/kernels/softmax_xent.h>
+#include <simclr/nn/schedule.h>
 
 #include <algorithm>
-#include <numbers>
 #include <numeric>
 
 namespace simclr::nn {
@@ -82,15 +82,6 @@ void gather(const Tensor& rows, const std::int32_t* order, Tensor& batch) {
   });
 }
 
-Tensor cosine(double peak, std::int64_t steps) {
-  std::vector<float> rates(static_cast<std::size_t>(steps));
-  for (std::size_t i = 0; i < rates.size(); ++i) {
-    const double progress = static_cast<double>(i) / static_cast<double>(steps);
-    rates[i] = static_cast<float>(peak * 0.5 * (1.0 + std::cos(std::numbers::pi * progress)));
-  }
-  return Tensor::from(rates, {steps});
-}
-
 /// The weights [F+1,classes], last row the bias, and what SGD keeps beside them. The bias takes no weight decay.
 struct Classifier {
   Classifier(std::int64_t inputs, std::int64_t classes, Tensor learning_rates)
@@ -127,7 +118,8 @@ Tensor linear_probe_scores(const Features& train, const Tensor& test, std::int64
   const Standardisation by = standardisation(train.values);
   const Tensor rows = standardise(train.values, by);
   const double peak = options.learning_rate * static_cast<double>(batch) / 256.0;
-  Classifier classifier(rows.dim(1), classes, cosine(peak, batches * options.epochs));
+  const std::vector<float> rates = warmup_cosine({.peak = peak, .steps = batches * options.epochs}).rates;
+  Classifier classifier(rows.dim(1), classes, Tensor::from(rates, {std::ssize(rates)}));
   const kernels::SgdOptions sgd{
       .momentum = options.momentum, .weight_decay = options.weight_decay, .nesterov = options.momentum > 0};
 
