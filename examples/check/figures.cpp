@@ -36,17 +36,14 @@ bool is_grey(const simclr::data::Sample& sample) {
 }
 
 Similarities similarities_of(const Tensor& z) {
-  const std::int64_t rows = z.dim(0), images = rows / 2, width = z.dim(1);
-  const auto u = nn::normalize(z.to(Device{}).to(DType::f32)).to_vector<float>();
-  const auto cosine = [&](std::int64_t i, std::int64_t j) {
-    double sum = 0;
-    for (std::int64_t k = 0; k < width; ++k)
-      sum += double{u[static_cast<std::size_t>(i * width + k)]} * double{u[static_cast<std::size_t>(j * width + k)]};
-    return sum;
-  };
+  const std::int64_t rows = z.dim(0), images = rows / 2;
+  const Tensor exact = z.to(Device{}).to(DType::f64);
+  const auto cosine = nn::similarity(exact, exact).to_vector<double>();
   double positive = 0, negative = 0;
   for (std::int64_t i = 0; i < rows; ++i) {
-    for (std::int64_t j = 0; j < i; ++j) (i - j == images ? positive : negative) += cosine(i, j);
+    for (std::int64_t j = 0; j < i; ++j) {
+      (i - j == images ? positive : negative) += cosine[static_cast<std::size_t>(i * rows + j)];
+    }
   }
   const double pairs = static_cast<double>(rows * (rows - 1) / 2 - images);
   return {positive / static_cast<double>(images), pairs > 0 ? negative / pairs : 0};

@@ -5,6 +5,7 @@
 #include <simclr/core/error.h>
 #include <simclr/data/pictures/picture_views.h>
 #include <simclr/data/subset.h>
+#include <simclr/nn/functional.h>
 
 #include <algorithm>
 #include <cmath>
@@ -93,26 +94,15 @@ std::vector<std::int64_t> choose_queries(const std::vector<std::int32_t>& labels
   return chosen;
 }
 
-double cosine(const float* a, const float* b, std::int64_t dimensions) {
-  double dot = 0, aa = 0, bb = 0;
-  for (std::int64_t d = 0; d < dimensions; ++d) {
-    dot += double{a[d]} * b[d];
-    aa += double{a[d]} * a[d];
-    bb += double{b[d]} * b[d];
-  }
-  return aa > 0 && bb > 0 ? dot / std::sqrt(aa * bb) : 0;
-}
-
 /// The rows of `known` most like the given row of `asked`; `left_out`: a row that is the asked picture itself, or -1.
 std::vector<ReportMaterial::Neighbour> nearest(const Described& asked, std::int64_t row, const Described& known,
                                                std::int64_t left_out, std::int64_t count) {
-  const std::int64_t dimensions = known.features.values.dim(1);
-  const float* query = asked.features.values.data<const float>() + row * dimensions;
+  const auto cosine = nn::similarity(asked.features.values.narrow(row, 1).to(simclr::DType::f64),
+                                     known.features.values.to(simclr::DType::f64))
+                          .to_vector<double>();
   std::vector<std::pair<double, std::int64_t>> order;  // negative similarities: the highest first, then the lower row
   for (std::int64_t i = 0; i < known.samples->size(); ++i) {
-    if (i == left_out) continue;
-    const float* candidate = known.features.values.data<const float>() + i * dimensions;
-    order.emplace_back(-cosine(query, candidate, dimensions), i);
+    if (i != left_out) order.emplace_back(-cosine[static_cast<std::size_t>(i)], i);
   }
   count = std::min(count, std::ssize(order));
   std::partial_sort(order.begin(), order.begin() + count, order.end());
