@@ -1,5 +1,6 @@
 #include <simclr/core/error.h>
 #include <simclr/core/safetensors.h>
+#include <simclr/core/text.h>
 
 #include <algorithm>
 #include <limits>
@@ -67,7 +68,7 @@ class Parser {
   Header read() {
     if (peek() != '{') refuse("does not begin with '{'");
     read_object([&](std::string name) {
-      subject_ = name.empty() ? "''" : printable(name);
+      subject_ = name.empty() ? "''" : printable(name, most_shown);
       field_.clear();
       if (name == metadata_key) {
         read_metadata();
@@ -99,7 +100,7 @@ class Parser {
     if (std::exchange(has_metadata_, true)) refuse("occurs twice");
     read_object([&](std::string key) {
       charge(metadata_cost);
-      field_ = printable(key);
+      field_ = printable(key, most_shown);
       if (!header_.metadata.emplace(std::move(key), read_string()).second) refuse("occurs twice");
     });
   }
@@ -111,7 +112,7 @@ class Parser {
     std::uint64_t bits = 1;
     bool has_shape = false, has_offsets = false;
     read_object([&](const std::string& field) {
-      field_ = printable(field);
+      field_ = printable(field, most_shown);
       if (field == "dtype") {
         if (entry.dtype != nullptr) refuse("occurs twice");
         entry.dtype = read_dtype();
@@ -151,7 +152,7 @@ class Parser {
     const std::string text = read_string();
     const auto found = std::find_if(file_dtypes.begin(), file_dtypes.end(),
                                     [&](const FileDType& dtype) { return text == dtype.name; });
-    if (found == file_dtypes.end()) refuse("is '", printable(text), "', which the format does not have");
+    if (found == file_dtypes.end()) refuse("is '", printable(text, most_shown), "', which the format does not have");
     return &*found;
   }
 
@@ -298,28 +299,20 @@ const FileDType& file_dtype(DType dtype) {
   return *std::find_if(file_dtypes.begin(), file_dtypes.end(), [&](const FileDType& one) { return one.ours == dtype; });
 }
 
-std::string printable(std::string_view text) {
-  std::string out(text.substr(0, 100));
-  for (char& c : out) {
-    if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f) c = '?';
-  }
-  return out;
-}
-
 Header parse(std::string_view text, std::uint64_t values, const std::string& where) {
   Header header = Parser(text, values, where).read();
   auto& entries = header.entries;
   std::sort(entries.begin(), entries.end(), [](const Entry& a, const Entry& b) { return a.name < b.name; });
   const auto same = [](const Entry& a, const Entry& b) { return a.name == b.name; };
   const auto twice = std::adjacent_find(entries.begin(), entries.end(), same);
-  if (twice != entries.end()) fail(where, printable(twice->name), " occurs twice");
+  if (twice != entries.end()) fail(where, printable(twice->name, most_shown), " occurs twice");
   std::sort(entries.begin(), entries.end(), [](const Entry& a, const Entry& b) {
     return std::tie(a.begin, a.end, a.name) <
            std::tie(b.begin, b.end, b.name);  // empty ones before what shares their place
   });
   std::uint64_t offset = 0;
   for (const Entry& entry : entries) {
-    SIMCLR_CHECK(entry.begin == offset, where, printable(entry.name), " begins at byte ", entry.begin,
+    SIMCLR_CHECK(entry.begin == offset, where, printable(entry.name, most_shown), " begins at byte ", entry.begin,
                  ", the tensors before it end at ", offset);
     offset = entry.end;
   }

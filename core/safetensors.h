@@ -35,6 +35,9 @@ struct Entry {
   std::uint64_t begin = 0, end = 0;
 };
 
+/// Bytes of a file's own text in an error message: one line, and not a long one.
+inline constexpr std::size_t most_shown = 100;
+
 struct Header {
   std::vector<Entry> entries;  // in the order of their bytes, of which none is left out
   std::map<std::string, std::string> metadata;
@@ -43,8 +46,5 @@ struct Header {
 /// Reads the header's JSON, behind which the file has `values` bytes. What it takes is counted beforehand: at most
 /// `values` + 7/8 MiB. Throws Error, opened by `where`, for anything that the format does not have.
 Header parse(std::string_view text, std::uint64_t values, const std::string& where);
-
-/// A file's own text in an error message: one line, and not a long one.
-std::string printable(std::string_view text);
 
 }  // namespace simclr::safetensors

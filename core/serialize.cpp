@@ -2,6 +2,7 @@
 #include <simclr/core/posix.h>
 #include <simclr/core/safetensors.h>
 #include <simclr/core/serialize.h>
+#include <simclr/core/text.h>
 
 #include <nlohmann/json.hpp>
 
@@ -10,11 +11,9 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <array>
 #include <bit>
 #include <cerrno>
 #include <cstdint>
-#include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <memory>
@@ -92,12 +91,6 @@ Crc64 digest_of(std::string_view header) {
   return digest;
 }
 
-std::string text_of(const Crc64& digest) {
-  std::array<char, digest_digits + 1> digits{};
-  std::snprintf(digits.data(), digits.size(), "%016llx", static_cast<unsigned long long>(digest.value()));
-  return digits.data();
-}
-
 std::string read_header(Input& input, std::uint64_t size) {
   SIMCLR_CHECK(size >= 8, input.where(), "not a safetensors file: ", size, " bytes");
   std::uint64_t length = 0;
@@ -140,7 +133,7 @@ void read_widened(Input& input, std::uint64_t bytes, Tensor& tensor) {
 
 /// Memory for the values, of just their size: the allocator rounds, which a file's size must bound.
 Tensor tensor_for(const safetensors::Entry& entry, const LoadOptions& options, const std::string& where) {
-  const std::string name = safetensors::printable(entry.name);
+  const std::string name = printable(entry.name, safetensors::most_shown);
   const bool widen = is_widened(entry, options);
   SIMCLR_CHECK(entry.dtype->ours || widen, where, name, " is ", entry.dtype->name,
                ", and this library has only F32, F64, BF16, U8 and I32; convert it or skip it");
@@ -207,7 +200,7 @@ void save_tensors(const std::filesystem::path& path, const std::vector<NamedTens
   };
   Crc64 digest = digest_of(header);
   for_each_value([&](const void* data, std::size_t bytes) { digest.update(data, bytes); });
-  header.replace(digest_prefix.size(), digest_digits, text_of(digest));
+  header.replace(digest_prefix.size(), digest_digits, hex(digest.value()));
 
   const std::uint64_t length = header.size();
   AtomicFile file(path);
@@ -247,7 +240,7 @@ TensorFile load_tensors(const std::filesystem::path& path, const LoadOptions& op
     result.tensors.push_back({std::move(entry.name), std::move(tensor)});
   }
   if (has_digest) {
-    SIMCLR_CHECK(result.metadata["digest"] == "crc64xz:" + text_of(input.digest), input.where(),
+    SIMCLR_CHECK(result.metadata["digest"] == "crc64xz:" + hex(input.digest.value()), input.where(),
                  "damaged: its digest differs; use another copy");
     result.metadata.erase("digest");
   }

@@ -5,7 +5,7 @@
 #include "run/progress.h"
 #include "run/run_folder.h"
 
-#include <simclr/data/pictures/image_io.h>
+#include <simclr/core/text.h>
 #include <simclr/simclr.h>
 
 #include <algorithm>
@@ -55,7 +55,7 @@ Embedding embedding_of(const Options& o, const EncoderFile& file, Progress& prog
 void check_there(const Options& o, const std::string& file) {
   std::error_code error;
   if (o.features.empty() || fs::exists(fs::path(o.folder) / file, error)) return;
-  simclr::fail("--features ", o.features, ": lists ", simclr::data::printable(file), ", which is not in ", o.folder,
+  simclr::fail("--features ", o.features, ": lists ", simclr::printable(file), ", which is not in ", o.folder,
                "; name the folder that embed read, or run embed again");
 }
 
@@ -85,7 +85,7 @@ void find_nearest(Options o) {
   progress.message("cosine  file");
   std::vector<std::string> drawn = {o.picture};
   for (const std::size_t i : order) {
-    std::printf("%6.4f  %s\n", static_cast<double>(cosine[i]), simclr::data::printable(embedding.files[i]).c_str());
+    std::printf("%6.4f  %s\n", static_cast<double>(cosine[i]), simclr::printable(embedding.files[i]).c_str());
     drawn.push_back((fs::path(o.folder) / embedding.files[i]).string());
   }
   if (!o.sheet.empty()) write_contact_sheet(o.sheet, drawn);

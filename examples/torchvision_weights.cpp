@@ -2,7 +2,7 @@
 #include "run/command_line.h"
 #include "train/encoder_file.h"
 
-#include <simclr/data/pictures/image_io.h>
+#include <simclr/core/text.h>
 #include <simclr/simclr.h>
 
 #include <algorithm>
@@ -92,13 +92,13 @@ void check_prefix(const Options& o, const std::string& prefix, const std::vector
   if (std::find(names.begin(), names.end(), prefix + "conv1.weight") != names.end()) return;
   std::string found;
   for (const std::string& other : nn::resnet_prefixes(names)) {
-    const std::string option = other.empty() ? "no --prefix" : "--prefix " + data::printable(other);
-    found += (found.empty() ? "; found " : ", or ") + data::printable(other) + "conv1.weight: " + option;
+    const std::string option = other.empty() ? "no --prefix" : "--prefix " + simclr::printable(other);
+    found += (found.empty() ? "; found " : ", or ") + simclr::printable(other) + "conv1.weight: " + option;
   }
   if (found.empty() && !names.empty()) {
-    found = "; the first of its " + std::to_string(names.size()) + " tensors is " + data::printable(names.front());
+    found = "; the first of its " + std::to_string(names.size()) + " tensors is " + simclr::printable(names.front());
   }
-  simclr::fail(o.from, ": not torchvision's resnet18, resnet34 or resnet50: there is no ", data::printable(prefix),
+  simclr::fail(o.from, ": not torchvision's resnet18, resnet34 or resnet50: there is no ", simclr::printable(prefix),
                "conv1.weight", found);
 }
 
@@ -124,7 +124,8 @@ std::vector<simclr::NamedTensor> read_torchvision(const Options& o) {
                                         },
                                     .widen_f16 = true});
   if (outside > 0) {
-    std::printf("%lld tensors outside %s left out\n", static_cast<long long>(outside), data::printable(prefix).c_str());
+    std::printf("%lld tensors outside %s left out\n", static_cast<long long>(outside),
+                simclr::printable(prefix).c_str());
   }
   for (simclr::NamedTensor& tensor : file.tensors) tensor.name.erase(0, prefix.size());
   return file.tensors;

@@ -2,6 +2,7 @@
 #include "support/tensors.h"
 
 #include <simclr/core/context.h>
+#include <simclr/core/text.h>
 
 #include <limits>
 #include <map>
@@ -278,6 +279,22 @@ TEST_CASE("rows move up and down within one tensor") {
     }
     CHECK(equal);
   }
+}
+
+TEST_CASE("texts for messages hold no control characters and no half of a character") {
+  CHECK(printable("a\nb\x7f\x1b[31m \xc3\xa4") == "a?b??[31m \xc3\xa4");
+  CHECK(printable("abc", 3) == "abc");
+  CHECK(printable("abcd", 3) == "abc");
+  CHECK(printable("ab\xe2\x82\xac", 4) == "ab");
+  CHECK(printable("ab\xe2\x82\xac!", 5) == "ab\xe2\x82\xac");
+  CHECK(printable("\xe2\x82\xac", 0).empty());
+  CHECK(counted(0, "file") == "0 files");
+  CHECK(counted(1, "class", "es") == "1 class");
+  CHECK(counted(2, "class", "es") == "2 classes");
+  CHECK(listed({}, 2).empty());
+  CHECK(listed({"a\n", "b"}, 2) == "a?, b");
+  CHECK(listed({"a", "b", "c", "d"}, 2) == "a, b and 2 more");
+  CHECK(hex(0xfeu) == "00000000000000fe");
 }
 
 TEST_CASE("a shape whose bytes could not be counted is refused") {

@@ -1,4 +1,5 @@
 #include <simclr/core/error.h>
+#include <simclr/core/text.h>
 #include <simclr/data/pictures/image_folder.h>
 #include <simclr/data/pictures/image_io.h>
 
@@ -44,11 +45,6 @@ class ImageFolder final : public Dataset {
   std::vector<std::string> class_names;
   std::string description;
 };
-
-/// "1 class" or "3 classes".
-std::string counted(std::size_t count, const std::string& what, const std::string& ending = "s") {
-  return std::to_string(count) + " " + what + (count == 1 ? "" : ending);
-}
 
 /// The first `depth` folders of a path, or all where there are fewer; empty for a file that lies in none.
 std::string folder_of(const std::string& file, int depth) {

@@ -3,6 +3,7 @@
 
 #include <simclr/core/error.h>
 #include <simclr/core/file.h>
+#include <simclr/core/text.h>
 #include <simclr/data/pictures/image_io.h>
 
 #include <algorithm>
@@ -80,17 +81,10 @@ std::vector<std::uint16_t> samples_of_16_bits(std::span<const std::uint8_t> byte
   return decode_png_16_bits(bytes, name);
 }
 
-std::string printable(std::string text) {
-  for (char& c : text) {
-    if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f) c = '?';
-  }
-  return text;
-}
-
 Picture read_picture(const std::string& path) {
   try {
     Picture picture = decode_picture(read_file(path, "picture", max_picture_file), path);
-    picture.warning = printable(std::move(picture.warning));
+    picture.warning = printable(picture.warning);
     return picture;
   } catch (const Error& error) {
     throw Error(printable(error.what()));

@@ -44,9 +44,6 @@ SIMCLR_API std::string picture_kind(std::span<const std::uint8_t> bytes);
 /// pictures. Throws Error as decode_picture() does.
 SIMCLR_API std::vector<std::uint16_t> samples_of_16_bits(std::span<const std::uint8_t> bytes, const std::string& name);
 
-/// `text` for a terminal: control characters, as the name of somebody's file may hold, become '?'.
-SIMCLR_API std::string printable(std::string text);
-
 /// Reads and decodes the file at `path`. Throws Error, naming it as printable() does.
 SIMCLR_API Picture read_picture(const std::string& path);
 

@@ -1,4 +1,5 @@
 #include <simclr/core/error.h>
+#include <simclr/core/text.h>
 #include <simclr/data/pictures/image_io.h>
 #include <simclr/data/pictures/picture_list.h>
 
@@ -148,31 +149,21 @@ void check_folder(const std::string& dir) {
                " is not a folder but a file; give the folder that holds the pictures");
 }
 
-/// "a, b, c and 2 more".
-std::string names(const std::vector<std::string>& all) {
-  constexpr std::size_t most = 3;
-  std::string text;
-  for (std::size_t i = 0; i < std::min(all.size(), most); ++i) text += (i > 0 ? ", " : "") + printable(all[i]);
-  return all.size() > most ? text + " and " + std::to_string(all.size() - most) + " more" : text;
-}
-
-std::string counted(std::int64_t count, const std::string& what) {
-  return std::to_string(count) + " " + what + (count == 1 ? "" : "s");
-}
+constexpr std::size_t most_named = 3;
 
 }  // namespace
 
 std::string LeftOut::text() const {
   std::vector<std::string> parts;
   for (const auto& [kind, count] : pictures) parts.push_back(counted(count, printable(kind) + " picture"));
-  if (hidden > 0) parts.push_back(counted(hidden, "picture") + " in " + names(hidden_folders));
+  if (hidden > 0) parts.push_back(counted(hidden, "picture") + " in " + listed(hidden_folders, most_named));
   for (const auto& [ending, count] : files) {
     parts.push_back(ending.empty() ? counted(count, "file") + " without an ending"
                                    : counted(count, printable(ending) + " file"));
   }
   if (dotted > 0) parts.push_back(counted(dotted, "file") + " that begin" + (dotted == 1 ? "s" : "") + " with a dot");
   const auto named = [&parts](const std::vector<std::string>& all, const std::string& one, const std::string& many) {
-    if (!all.empty()) parts.push_back((all.size() == 1 ? one : many) + " " + names(all));
+    if (!all.empty()) parts.push_back((all.size() == 1 ? one : many) + " " + listed(all, most_named));
   };
   named(links_back, "the link back", "the links back");
   named(dead_links, "the dead link", "the dead links");

@@ -5,13 +5,12 @@
 #include "run/progress.h"
 
 #include <simclr/core/crc64.h>
+#include <simclr/core/text.h>
 #include <simclr/data/pictures/picture_list.h>
 
 #include <sys/stat.h>
 
-#include <array>
 #include <cstdint>
-#include <cstdio>
 #include <filesystem>
 #include <map>
 #include <set>
@@ -48,12 +47,6 @@ struct Listing {
     bytes += static_cast<std::int64_t>(size);
   }
 };
-
-std::string text_of(std::uint64_t digest) {
-  std::array<char, 17> text{};
-  std::snprintf(text.data(), text.size(), "%016llx", static_cast<unsigned long long>(digest));
-  return text.data();
-}
 
 std::uint64_t digest_of(const std::string& name, std::uintmax_t bytes) {
   simclr::Crc64 digest;
@@ -106,9 +99,11 @@ ordered_json list_data_files(const std::string& kind, const std::string& dir) {
     list(kind, data_place(kind, dir), "", found);
   }
   ordered_json folders = ordered_json::object();
-  for (const auto& [name, files] : found.folders) folders[utf8(name)] = {files.count, text_of(files.digest)};
-  return {
-      {"files", found.all.count}, {"bytes", found.bytes}, {"content", text_of(found.all.digest)}, {"folders", folders}};
+  for (const auto& [name, files] : found.folders) folders[utf8(name)] = {files.count, simclr::hex(files.digest)};
+  return {{"files", found.all.count},
+          {"bytes", found.bytes},
+          {"content", simclr::hex(found.all.digest)},
+          {"folders", folders}};
 }
 
 std::string data_files_differ(const ordered_json& before, const ordered_json& now) {

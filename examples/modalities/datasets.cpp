@@ -4,11 +4,11 @@
 #include "train/test_part.h"
 
 #include <simclr/core/error.h>
+#include <simclr/core/text.h>
 #include <simclr/data/free_memory.h>
 #include <simclr/data/pictures/cifar.h>
 #include <simclr/data/pictures/idx.h>
 #include <simclr/data/pictures/image_folder.h>
-#include <simclr/data/pictures/image_io.h>
 
 #include <algorithm>
 #include <array>
@@ -24,7 +24,6 @@ namespace fs = std::filesystem;
 namespace {
 
 constexpr const char* download_folder = "data-cache";  // where scripts/download puts things
-constexpr const char* fashion_folder = "/usr/share/datasets/fashion-mnist";
 
 /// A data set that is known by its files; one of them is there.
 struct KnownSet {
@@ -69,14 +68,6 @@ Datasets idx(const std::string& dir) {
   return published("idx", dir, data::idx_files, 28, 1);
 }
 
-void add_line(std::string& text, const std::string& line) {
-  if (!line.empty()) text += (text.empty() ? "" : "\n") + line;
-}
-
-std::string pictures(std::int64_t count) {
-  return std::to_string(count) + (count == 1 ? " picture" : " pictures");
-}
-
 /// Where a class holds several folders of pictures they may be meant as the classes: how to say so, or nothing.
 std::string deeper_classes(const data::PictureList& list, int classes_at) {
   if (classes_at == 0) return {};
@@ -91,9 +82,9 @@ std::string deeper_classes(const data::PictureList& list, int classes_at) {
   const auto several =
       std::find_if(below.begin(), below.end(), [](const auto& each) { return each.second.size() > 1; });
   if (several == below.end()) return {};
-  const std::string name = data::printable(several->first);
+  const std::string name = simclr::printable(several->first);
   return "what lies deeper belongs to the class above, so the " + std::to_string(several->second.size()) +
-         " folders in " + data::printable(several->first) + " are one class (to make each a class: --classes-at " +
+         " folders in " + simclr::printable(several->first) + " are one class (to make each a class: --classes-at " +
          std::to_string(classes_at + 1) + ")";
 }
 
@@ -105,15 +96,15 @@ class PartsReader {
 
   Datasets read() {
     sets_.labelled = sets_.train = open(parts_.train.front(), classes_at_);
-    add_line(sets_.note, deeper_);
+    sets_.add_note(deeper_);
     const bool labels = sets_.labelled->classes().size() >= 2;
     std::string line = "train: " + path(parts_.train.front().name);
     take_unlabelled(labels, line);
     for (PictureParts::Part& part : parts_.test) take_test(part, line);
     for (std::size_t i = 1; i < parts_.train.size(); ++i) leave_out(parts_.train[i], "");
     for (const PictureParts::Part& part : parts_.others) leave_out(part, "");
-    add_line(sets_.note, line);
-    for (const std::string& part : unused_) add_line(sets_.note, "not used: " + part);
+    sets_.add_note(line);
+    for (const std::string& part : unused_) sets_.add_note("not used: " + part);
     if (parts_.test.empty()) keep_fifth(sets_, dir_);
     return std::move(sets_);
   }
@@ -129,7 +120,7 @@ class PartsReader {
 
   void leave_out(const PictureParts::Part& part, const std::string& why) {
     const std::string left_out = part.pictures.left_out.text();
-    unused_.push_back(path(part.name) + " (" + pictures(std::ssize(part.pictures.files)) +
+    unused_.push_back(path(part.name) + " (" + simclr::counted(std::ssize(part.pictures.files), "picture") +
                       (left_out.empty() ? "" : ", and " + left_out) + (why.empty() ? "" : "; " + why) + ")");
   }
 
@@ -215,19 +206,24 @@ Datasets open_found(const std::string& dir) {
   SIMCLR_CHECK(dir.empty(), "--data ", dir,
                ": holds neither CIFAR-10, CIFAR-100, Fashion-MNIST nor other idx files; add --dataset folder if it "
                "holds pictures");
-  SIMCLR_CHECK(fs::is_directory(fashion_folder, error), "auto: no CIFAR-10 in ", place, " and no Fashion-MNIST in ",
-               fashion_folder, "; run scripts/download cifar10, or apt-get install dataset-fashion-mnist");
-  Datasets sets = fashion_mnist(fashion_folder);
-  put_before(sets.note, "auto: no CIFAR-10 in " + place + ", so Fashion-MNIST from " + fashion_folder +
+  SIMCLR_CHECK(fs::is_directory(data::fashion_mnist_dir, error), "auto: no CIFAR-10 in ", place,
+               " and no Fashion-MNIST in ", data::fashion_mnist_dir,
+               "; run scripts/download cifar10, or apt-get install dataset-fashion-mnist");
+  Datasets sets = fashion_mnist(data::fashion_mnist_dir);
+  put_before(sets.note, "auto: no CIFAR-10 in " + place + ", so Fashion-MNIST from " + data::fashion_mnist_dir +
                             " (CIFAR-10: run scripts/download cifar10)");
   return sets;
 }
 
 }  // namespace
 
+void Datasets::add_note(const std::string& line) {
+  if (!line.empty()) note += (note.empty() ? "" : "\n") + line;
+}
+
 std::string data_place(const std::string& kind, const std::string& dir) {
   if (!dir.empty()) return dir;
-  return kind == "fashion-mnist" ? fashion_folder : download_folder;
+  return kind == "fashion-mnist" ? data::fashion_mnist_dir : download_folder;
 }
 
 Datasets open_datasets(const std::string& kind, const std::string& dir, int classes_at) {

@@ -23,6 +23,9 @@ struct Datasets {
   std::shared_ptr<const simclr::data::Dataset> labelled = nullptr;
   std::shared_ptr<const simclr::data::Dataset> held_out = nullptr;             // by --hold-out; null: nothing was
   std::vector<std::shared_ptr<const simclr::data::DecodedCache>> caches = {};  // of these, where they have one
+
+  /// One more line of `note`; an empty one adds none.
+  void add_note(const std::string& line);
 };
 
 /// `kind`: auto, cifar10, cifar100, fashion-mnist, idx or folder. `dir` is where it lies; empty: the usual places. auto

@@ -5,7 +5,7 @@
 
 #include <simclr/core/error.h>
 #include <simclr/core/file.h>
-#include <simclr/data/pictures/image_io.h>
+#include <simclr/core/text.h>
 #include <simclr/nn/inspect.h>
 
 #include <algorithm>
@@ -29,7 +29,7 @@ void check_finite(const std::string& where, const Tensor& features, const std::v
   for (std::int64_t i = 0; i < features.dim(0); ++i) {
     const nn::ValueStatistics row = nn::statistics_of(features.narrow(i, 1));
     SIMCLR_CHECK(row.nonfinite == 0, where, ": ", row.nonfinite, " of the ", row.count, " features of ",
-                 simclr::data::printable(pictures[static_cast<std::size_t>(i)]), " are NaN or Inf; ", remedy);
+                 simclr::printable(pictures[static_cast<std::size_t>(i)]), " are NaN or Inf; ", remedy);
   }
 }
 

@@ -1,6 +1,7 @@
 #include "modalities/picture_files.h"
 
 #include <simclr/core/error.h>
+#include <simclr/core/text.h>
 #include <simclr/data/pictures/image_io.h>
 #include <simclr/data/pictures/picture_views.h>
 
@@ -30,7 +31,7 @@ class PictureFiles final : public data::Dataset {
   data::Sample sample(std::int64_t i) const override {
     const std::string& name = files_[static_cast<std::size_t>(label(i))];
     if (name.find('\n') != std::string::npos) {  // files.txt has one path a line
-      simclr::fail(data::printable(name), ": the name holds a line break; rename the file");
+      simclr::fail(simclr::printable(name), ": the name holds a line break; rename the file");
     }
     return read_sample(file(i), label(i));
   }
@@ -55,7 +56,7 @@ class PictureFiles final : public data::Dataset {
 
 std::shared_ptr<const data::Dataset> picture_files(data::PictureList pictures) {
   const std::string left_out = pictures.left_out.text();
-  SIMCLR_CHECK(!pictures.files.empty(), data::printable(pictures.dir),
+  SIMCLR_CHECK(!pictures.files.empty(), simclr::printable(pictures.dir),
                ": holds no .jpg, .jpeg or .png pictures, nor do the folders below it",
                left_out.empty() ? "" : " (left out: " + left_out + ")");
   return std::make_shared<PictureFiles>(std::move(pictures.dir), std::move(pictures.files));

@@ -6,7 +6,7 @@
 #include <simclr/core/error.h>
 #include <simclr/core/parallel.h>
 #include <simclr/core/runtime.h>
-#include <simclr/data/pictures/image_io.h>
+#include <simclr/core/text.h>
 #include <simclr/simclr.h>
 #include <nlohmann/json.hpp>
 
@@ -77,7 +77,7 @@ CLI::Option* add_seed_option(CLI::App& app, std::uint64_t& seed, const std::stri
     std::uint64_t value = 0;
     const char* end = text.data() + text.size();
     const auto [stop, error] = std::from_chars(text.data(), end, value);
-    SIMCLR_CHECK(error == std::errc() && stop == end && !text.empty(), "--seed ", simclr::data::printable(text),
+    SIMCLR_CHECK(error == std::errc() && stop == end && !text.empty(), "--seed ", simclr::printable(text),
                  ": must be a whole number from 0 to ", std::numeric_limits<std::uint64_t>::max());
     return std::string();
   };

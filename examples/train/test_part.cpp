@@ -5,7 +5,7 @@
 
 #include <simclr/core/error.h>
 #include <simclr/core/parallel.h>
-#include <simclr/data/pictures/image_io.h>
+#include <simclr/core/text.h>
 #include <simclr/data/subset.h>
 
 #include <algorithm>
@@ -46,19 +46,7 @@ class Relabelled final : public data::Dataset {
   Names classes_;
 };
 
-/// "a, b, c and 7 more".
-std::string listed(const Names& names) {
-  constexpr std::size_t most = 5;
-  std::string text;
-  for (std::size_t i = 0; i < std::min(names.size(), most); ++i) {
-    text += (i == 0 ? "" : ", ") + data::printable(names[i]);
-  }
-  return names.size() > most ? text + " and " + std::to_string(names.size() - most) + " more" : text;
-}
-
-void add_line(std::string& text, const std::string& line) {
-  text += (text.empty() ? "" : "\n") + line;
-}
+constexpr std::size_t most_named = 5;
 
 /// What the evaluation learns from; while the sets are opened, the training part where nothing else is chosen.
 std::shared_ptr<const data::Dataset> labelled(const Datasets& sets) {
@@ -88,7 +76,7 @@ Indices others(std::int64_t size, const Indices& taken) {
 
 void cannot_test(Datasets& sets, const std::string& test_name, const std::string& why) {
   sets.no_test = "nothing to test on in " + test_name + ": " + why;
-  add_line(sets.note, "no evaluation on " + test_name + ": " + why);
+  sets.add_note("no evaluation on " + test_name + ": " + why);
 }
 
 std::string no_labels(const Names& classes) {
@@ -101,11 +89,11 @@ std::string class_differences(const Names& train_classes, const Names& test_clas
   const Names test_lacks = missing(train_classes, test_classes), train_lacks = missing(test_classes, train_classes);
   Names parts;
   if (!test_lacks.empty()) {
-    parts.push_back(test_name + " lacks " + listed(test_lacks) + ": the figures are over the other " +
-                    std::to_string(train_classes.size() - test_lacks.size()) + " of " +
-                    std::to_string(train_classes.size()) + " classes");
+    parts.push_back(test_name + " lacks " + simclr::listed(test_lacks, most_named) +
+                    ": the figures are over the other " + std::to_string(train_classes.size() - test_lacks.size()) +
+                    " of " + std::to_string(train_classes.size()) + " classes");
   }
-  if (!train_lacks.empty()) parts.push_back(train_name + " lacks " + listed(train_lacks));
+  if (!train_lacks.empty()) parts.push_back(train_name + " lacks " + simclr::listed(train_lacks, most_named));
   if (left_out > 0) {
     parts.push_back(counted(left_out, "picture") + " of " + test_name + " without a class of " + train_name +
                     (left_out == 1 ? " is" : " are") + " left out");
@@ -135,7 +123,7 @@ void take_test_part(Datasets& sets, std::shared_ptr<const data::Dataset> test, c
   if (known.empty()) return cannot_test(sets, test_name, "it has no class of " + train_name);
   const std::int64_t left_out = size - std::ssize(known);
   const std::string line = class_differences(names, test_names, left_out, train_name, test_name);
-  if (!line.empty()) add_line(sets.note, line);
+  sets.add_note(line);
   sets.test = left_out > 0 ? data::subset(std::move(test), std::move(known)) : std::move(test);
 }
 
@@ -161,7 +149,7 @@ void keep_fifth(Datasets& sets, const std::string& dir) {
   Indices held = every_fifth(labels), kept = others(all->size(), held);
   if (held.size() < 2) {
     sets.no_test = "too few pictures to hold some out";
-    add_line(sets.note, "all pictures are trained on: the classes have too few to keep some back for an evaluation");
+    sets.add_note("all pictures are trained on: the classes have too few to keep some back for an evaluation");
     return;
   }
   std::vector<bool> measured(names.size());
@@ -170,11 +158,12 @@ void keep_fifth(Datasets& sets, const std::string& dir) {
   for (std::size_t c = 0; c < names.size(); ++c) {
     if (!measured[c]) unmeasured.push_back(names[c]);
   }
-  add_line(sets.note,
-           "every fifth picture is kept for the evaluation, class by class (to choose them, make the folders train and "
-           "test in " +
-               dir + ")" +
-               (unmeasured.empty() ? "" : "; not measured, for want of pictures to keep: " + listed(unmeasured)));
+  sets.add_note(
+      "every fifth picture is kept for the evaluation, class by class (to choose them, make the folders train and "
+      "test in " +
+      dir + ")" +
+      (unmeasured.empty() ? ""
+                          : "; not measured, for want of pictures to keep: " + simclr::listed(unmeasured, most_named)));
   sets.labelled = data::subset(all, std::move(kept));
   if (sets.train == all) sets.train = sets.labelled;
   sets.test = data::subset(all, std::move(held));

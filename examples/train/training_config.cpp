@@ -4,6 +4,7 @@
 #include "run/nearest_name.h"
 
 #include <simclr/core/error.h>
+#include <simclr/core/text.h>
 #include <simclr/simclr.h>
 
 #include <algorithm>
@@ -186,14 +187,7 @@ std::vector<std::string> all_keys(const std::string& group) {
   return keys;
 }
 
-/// A configuration's own text in an error's line.
-std::string printable(std::string text) {
-  if (text.size() > 60) text.resize(60);
-  for (char& c : text) {
-    if (static_cast<unsigned char>(c) < 0x20 || static_cast<unsigned char>(c) >= 0x7f) c = '?';
-  }
-  return text;
-}
+constexpr std::size_t most_shown = 60;  // of a configuration's own text in an error's line
 
 class Reader {
  public:
@@ -257,7 +251,7 @@ class Reader {
         hint = "; did you mean \"" + (here ? near.substr(group_.size()) : near) + "\"" +
                (here ? "" : " outside of this group") + "?";
       }
-      simclr::fail(where_, ": \"", printable(key), "\" is not known", hint);
+      simclr::fail(where_, ": \"", simclr::printable(key, most_shown), "\" is not known", hint);
     }
   }
 
@@ -292,7 +286,7 @@ class Reader {
 
   [[noreturn]] void refuse(const char* key, const ordered_json& j, const std::string& why) const {
     const std::string text = j.dump(-1, ' ', true, nlohmann::json::error_handler_t::replace);
-    simclr::fail(where_, ": \"", key, "\": ", printable(text), " ", why);
+    simclr::fail(where_, ": \"", key, "\": ", simclr::printable(text, most_shown), " ", why);
   }
 
   const ordered_json& in_;
@@ -309,7 +303,8 @@ ordered_json parse(const std::string& text, const std::string& where) {
     if (event == ordered_json::parse_event_t::object_end) keys.pop_back();
     if (event == ordered_json::parse_event_t::key) {
       const auto key = parsed.get<std::string>();
-      if (!keys.back().insert(key).second) simclr::fail(where, ": \"", printable(key), "\" occurs twice");
+      if (!keys.back().insert(key).second)
+        simclr::fail(where, ": \"", simclr::printable(key, most_shown), "\" occurs twice");
     }
     return true;
   };

@@ -1,0 +1,26 @@
+#pragma once
+
+#include <simclr/core/export.h>
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+/// Texts for messages.
+namespace simclr {
+
+/// `text` for a terminal: control characters, as the name of somebody's file may hold, become '?'. Of more than `most`
+/// bytes the whole UTF-8 characters within the first `most`.
+SIMCLR_API std::string printable(std::string_view text, std::size_t most = std::string_view::npos);
+
+/// "1 file" or "3 files"; `ending` is the plural's: "2 class" + "es".
+SIMCLR_API std::string counted(std::int64_t count, std::string_view what, std::string_view ending = "s");
+
+/// "a, b, c and 7 more": the first `most` of them, each printable().
+SIMCLR_API std::string listed(const std::vector<std::string>& all, std::size_t most);
+
+/// 16 hexadecimal digits.
+SIMCLR_API std::string hex(std::uint64_t value);
+
+}  // namespace simclr
