@@ -21,8 +21,6 @@ using simclr::Tensor;
 
 namespace {
 
-using Clock = std::chrono::steady_clock;
-
 struct Options {
   std::string weights, out;
   std::string dataset = "auto", data_dir;
@@ -135,7 +133,7 @@ void train(nn::Module& model, const Session& session, const Task& task, bool pre
   nn::Sgd optimizer(model.parameters(),
                     {.momentum = 0.9, .weight_decay = o.weight_decay, .nesterov = true, .decay_norm_and_bias = false},
                     schedule);
-  const auto start = Clock::now();
+  const auto start = std::chrono::steady_clock::now();
   const std::string opening = percent_text(task.percent) + " % " + start_name(pretrained) + "  ";
   std::int64_t step = 0;
   for (int epoch = 0; epoch < task.epochs; ++epoch) {
@@ -149,7 +147,7 @@ void train(nn::Module& model, const Session& session, const Task& task, bool pre
       const double value = loss.item();
       SIMCLR_CHECK(std::isfinite(value), "the loss is ", value, " at epoch ", epoch + 1, "; lower --lr");
       sum += value * static_cast<double>(batch.size);
-      const double rate = static_cast<double>(step) / std::chrono::duration<double>(Clock::now() - start).count();
+      const double rate = static_cast<double>(step) / seconds_since(start);
       char line[128];
       std::snprintf(line, sizeof line, "epoch %d/%d  loss %.3f  lr %.4f  %.0f images/s  ", epoch + 1, task.epochs,
                     value, static_cast<double>(schedule.at(step - 1)), rate * static_cast<double>(task.batch_size));

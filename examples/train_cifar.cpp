@@ -37,10 +37,6 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-double seconds_since(Clock::time_point start) {
-  return std::chrono::duration<double>(Clock::now() - start).count();
-}
-
 /// Trains from `state` to the end. Throws Stopped, after a checkpoint, where the user ends it.
 void train(Training& t, RunState& state, RunCheckpoints& checkpoints, const EvaluationOptions& evaluation,
            RunFolder& run, Progress& progress) {

@@ -105,7 +105,6 @@ void print_cost(const CostFigures& c, const Training& t) {
 }  // namespace
 
 int check_run(const TrainingOptions& options, const std::function<void(const std::string&)>& on_warning) {
-  using Clock = std::chrono::steady_clock;
   SIMCLR_CHECK(options.out.empty() || !lies_in(options.out, options.data_dir), "--out ", options.out,
                ": lies in the data's folder, and a picture that is written there becomes data; choose another");
   if (!options.out.empty()) make_folder(options.out);
@@ -118,11 +117,11 @@ int check_run(const TrainingOptions& options, const std::function<void(const std
 
   CheckFigures figures;
   figures.pictures = look_at_pictures(t);
-  const auto start = Clock::now();
+  const auto start = std::chrono::steady_clock::now();
   t.source->begin(0, 0);
   SIMCLR_CHECK(t.source->next(), "--batch-size ", r.batch_size, ": there is no batch");
   const Tensor views = t.source->views().clone();
-  const double views_seconds = std::chrono::duration<double>(Clock::now() - start).count();
+  const double views_seconds = seconds_since(start);
   figures.views = look_at_views(nn::rows_of_images(views, 0, std::min(r.batch_size, most_images)),
                                 std::min(r.batch_size, most_images));
   std::string statistics;

@@ -1,5 +1,7 @@
 #include "check/figures.h"
 
+#include "run/progress.h"
+
 #include <simclr/data/free_memory.h>
 #include <simclr/data/pictures/image_io.h>
 
@@ -21,10 +23,6 @@ namespace nn = simclr::nn;
 namespace {
 
 using Clock = std::chrono::steady_clock;
-
-double seconds_since(Clock::time_point start) {
-  return std::chrono::duration<double>(Clock::now() - start).count();
-}
 
 bool is_grey(const simclr::data::Sample& sample) {
   const std::int64_t channels = sample.shape[2];

@@ -15,7 +15,9 @@ using Json = nlohmann::ordered_json;
 
 namespace {
 
-Json read_config(const std::string& path) {
+/// What a run wrote down of its options.
+Json config_of_run(const std::string& folder) {
+  const std::string path = folder + "/config.json";
   std::ifstream file(path);
   SIMCLR_CHECK(file.good(), path, ": cannot be read; is this the folder of a run?");
   const Json config = Json::parse(file, nullptr, false);
@@ -26,7 +28,7 @@ Json read_config(const std::string& path) {
 }  // namespace
 
 void write_report(const std::string& folder, const ReportMaterial& material) {
-  ReportInput in{folder, read_config(folder + "/config.json"), {}, material};
+  ReportInput in{folder, config_of_run(folder), {}, material};
   const auto batch = static_cast<std::int64_t>(number_of(in.config, "batch_size").value_or(0));
   in.history = read_history(read_run_log(folder + "/log.jsonl"), batch);
   Json charts = charts_json(in.history, in.config);

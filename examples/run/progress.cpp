@@ -38,8 +38,8 @@ std::string duration_text(double seconds) {
   return format("%ld s", total);
 }
 
-std::string counted(std::int64_t count, const char* what) {
-  return std::to_string(count) + " " + what + (count == 1 ? "" : "s");
+double seconds_since(std::chrono::steady_clock::time_point start) {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
 }
 
 Progress::Progress() : terminal_(isatty(STDOUT_FILENO) != 0) {}
@@ -100,7 +100,7 @@ PassProgress::PassProgress(Progress& progress, std::string label)
     : progress_(&progress), label_(std::move(label)), start_(std::chrono::steady_clock::now()) {}
 
 void PassProgress::operator()(std::int64_t done, std::int64_t total) const {
-  const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start_).count();
+  const double seconds = seconds_since(start_);
   const double rate = static_cast<double>(done) / seconds;
   progress_->show(label_ + format(": %lld of %lld pictures, %.0f a second, %s left", static_cast<long long>(done),
                                   static_cast<long long>(total), rate,

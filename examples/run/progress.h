@@ -1,5 +1,7 @@
 #pragma once
 
+#include <simclr/core/text.h>
+
 #include <chrono>
 #include <cstdint>
 #include <set>
@@ -61,5 +63,7 @@ class PassProgress {
 /// "1 h 02 min", "3 min 20 s" or "12 s".
 std::string duration_text(double seconds);
 
-/// "1 epoch" or "12 epochs".
-std::string counted(std::int64_t count, const char* what);
+/// Since then.
+double seconds_since(std::chrono::steady_clock::time_point start);
+
+using simclr::counted;  // "1 epoch" or "12 epochs"

@@ -1,6 +1,7 @@
 #include "train/run_state.h"
 
 #include "modalities/data_files.h"
+#include "run/progress.h"
 #include "run/run_log.h"
 #include "train/training_config.h"
 
@@ -165,8 +166,7 @@ std::optional<RunState> RunCheckpoints::resume(const std::function<void(const st
 }
 
 bool RunCheckpoints::due() const {
-  const std::chrono::duration<double> passed = std::chrono::steady_clock::now() - last_;
-  return passed.count() >= 60 * training_.options.checkpoint_minutes;
+  return seconds_since(last_) >= 60 * training_.options.checkpoint_minutes;
 }
 
 void RunCheckpoints::save(const RunState& state, bool best) {
