@@ -1,5 +1,7 @@
 #include "report/html.h"
 
+#include "run/command_line.h"
+
 #include <algorithm>
 #include <cstdio>
 
@@ -61,11 +63,8 @@ Picture shrunk(const Picture& from, int most_side) {
 }  // namespace
 
 std::string escape_html(const std::string& text) {
-  using nlohmann::json;
-  const std::string utf8 =
-      json::parse(json(text).dump(-1, ' ', false, json::error_handler_t::replace)).get<std::string>();
   std::string html;
-  for (const char c : utf8) {
+  for (const char c : utf8(text)) {
     switch (c) {
       case '&': html += "&amp;"; break;
       case '<': html += "&lt;"; break;
