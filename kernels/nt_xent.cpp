@@ -13,7 +13,6 @@ namespace simclr::kernels {
 namespace {
 
 using detail::GroupOrder;
-using detail::PositiveSum;
 using detail::Side;
 
 constexpr std::int64_t no_self = std::numeric_limits<std::int64_t>::min() / 2;
@@ -62,18 +61,11 @@ std::int64_t stride_of(std::int64_t width) {
   return (width + alignment - 1) / alignment * alignment;
 }
 
-/// Whether an e^s could overflow.
-template <class T>
-bool is_shifted(const NtXentSaved& saved) {
-  return std::numbers::log2e / saved.temperature > (std::is_same_v<T, float> ? 96 : 960);
-}
-
 /// Calls body(tile, first row, first column, scratch) for all tiles.
 template <class T, class Body>
 void for_tiles(const NtXentSaved& saved, const Body& body) {
   const Side<T> rows = Side<T>::anchors(saved), columns = Side<T>::candidates(saved);
-  const long double scale = std::numbers::log2e_v<long double> / static_cast<long double>(saved.temperature);
-  const T high = static_cast<T>(scale), low = static_cast<T>(scale - static_cast<long double>(high));
+  const Log2Scale<T> scale(saved.temperature);
   const std::int64_t self = saved.pairs.self_offset < 0 ? no_self : saved.pairs.self_offset;
   const std::int64_t stride = stride_of<T>(rows.width);
   const std::int64_t block = block_of(std::min(rows.count, columns.count));
@@ -88,9 +80,9 @@ void for_tiles(const NtXentSaved& saved, const Body& body) {
                                   .width = rows.width,
                                   .stride = stride,
                                   .self = self + i - j,
-                                  .scale_high = high,
-                                  .scale_low = low,
-                                  .shifted = is_shifted<T>(saved)};
+                                  .scale_high = scale.high,
+                                  .scale_low = scale.low,
+                                  .shifted = needs_shift<T>(saved.temperature)};
       Tensor& memory =
           scratch.get(thread, [stride] { return Tensor::empty({loops<T>().scratch(stride)}, dtype_of<T>); });
       body(tile, i, j, memory.data<T>());
@@ -102,16 +94,10 @@ void for_tiles(const NtXentSaved& saved, const Body& body) {
 template <class T>
 void add_sums(const NtXentSums<T>& tile, std::int64_t count, bool shifted, double* sum, double* shift) {
   for (std::int64_t i = 0; i < count; ++i) {
-    double more = double{tile.sum[i]};
-    if (shifted && more != 0) {
-      const double other = double{tile.shift[i]};
-      if (sum[i] == 0) shift[i] = other;
-      const double common = std::max(shift[i], other);
-      sum[i] *= std::exp2(shift[i] - common);
-      more *= std::exp2(other - common);
-      shift[i] = common;
-    }
-    sum[i] += more;
+    ShiftedSum<double> all = {sum[i], shift[i]};
+    all.add({double{tile.sum[i]}, shifted ? double{tile.shift[i]} : 0.0});
+    sum[i] = all.value;
+    shift[i] = all.shift;
   }
 }
 
@@ -128,7 +114,7 @@ void log_negative_sums(const NtXentSaved& saved, double* log_sums) {
     add_sums(rows, tile.rows.count, tile.shifted, log_sums + i, shift + i);
     if (saved.square && i != j) add_sums(columns, tile.columns.count, tile.shifted, log_sums + j, shift + j);
   });
-  for (std::int64_t i = 0; i < count; ++i) log_sums[i] = std::log(log_sums[i]) + shift[i] * std::numbers::ln2;
+  for (std::int64_t i = 0; i < count; ++i) log_sums[i] = ShiftedSum<double>{log_sums[i], shift[i]}.log();
 }
 
 template <class T>
@@ -149,19 +135,15 @@ void forward_typed(NtXentSaved& saved, const Tensor& anchors, const Tensor& cand
   double* anchor_loss = losses.data<double>();
   parallel_for(count, row_grain, [&](std::int64_t begin, std::int64_t end) {
     for (std::int64_t i = begin; i < end; ++i) {
-      PositiveSum sum;
+      PositiveSum<double> sum;
       for (const std::int64_t p : order.of(rows.group[i])) {
         if (p != self_offset + i) sum.add(similarity(rows, i, columns, p, saved.temperature));
       }
+      const RowLoss<double> row = row_loss(log_sum[i], sum);
       positives[i] = sum.count;
-      anchor_loss[i] = 0;
-      if (sum.count == 0) continue;
-      const double log_positive = sum.highest + std::log(sum.sum);
-      const double margin = log_sum[i] - log_positive;  // log of negatives over positives
-      const double excess = margin > 0 ? margin + std::log1p(std::exp(-margin)) : std::log1p(std::exp(margin));
-      anchor_loss[i] = excess + (log_positive - sum.total / sum.count);
-      negatives[i] = 1 / (1 + std::exp(-margin));
-      log_sum[i] = log_positive + excess;
+      anchor_loss[i] = row.loss;
+      negatives[i] = row.negatives;
+      log_sum[i] = row.log_sum;
     }
   });
 
@@ -181,7 +163,7 @@ template <class T>
 class Anchors {
  public:
   explicit Anchors(std::int64_t count) : terms_(Tensor::zeros({2, count}, dtype_of<T>)) {
-    std::fill_n(terms_.template data<T>(), count, std::numeric_limits<T>::max());  // 2^-shift is 0, never infinite
+    std::fill_n(terms_.template data<T>(), count, no_anchor<T>().shift);
   }
 
   explicit Anchors(const NtXentSaved& saved) : Anchors(saved.log_sum.dim(0)) {
@@ -192,10 +174,9 @@ class Anchors {
     T* out = terms_.template data<T>();
     for (std::int64_t i = 0; i < count; ++i) {
       if (positives_[i] == 0) continue;
-      const double log2_sum = log_sum_[i] * std::numbers::log2e;
-      const double shift = is_shifted<T>(saved) ? std::rint(log2_sum) : 0;
-      out[i] = static_cast<T>(shift);
-      out[count + i] = static_cast<T>(std::exp2(shift - log2_sum));
+      const AnchorTerm<T> term = anchor_term<T>(log_sum_[i], needs_shift<T>(saved.temperature));
+      out[i] = term.shift;
+      out[count + i] = term.share;
     }
   }
 
@@ -204,11 +185,9 @@ class Anchors {
     return {data, data + terms_.dim(1)};
   }
 
-  /// p - 1/|P| of anchor i and a positive at similarity s. With one positive that is minus the share of the
-  /// negatives, free of cancellation.
-  double positive_weight(std::int64_t i, double s) const {
-    if (positives_ == nullptr) return 0;
-    return positives_[i] == 1 ? -negatives_[i] : std::exp(s - log_sum_[i]) - 1.0 / positives_[i];
+  /// Of anchor i and a positive at similarity s; 0 where the rows are no anchors.
+  double positive_weight_of(std::int64_t i, double s) const {
+    return positives_ == nullptr ? 0 : positive_weight(s, log_sum_[i], negatives_[i], positives_[i]);
   }
 
  private:
@@ -231,7 +210,7 @@ void finish_gradient(const Side<T>& rows, const Anchors<T>& own, const Side<T>& 
       for (const std::int64_t p : order.of(rows.group[i])) {
         if (p == self_offset + i || columns.norm[p] == 0) continue;
         const double s = similarity(rows, i, columns, p, temperature);
-        const double weight = (own.positive_weight(i, s) + others.positive_weight(p, s)) / columns.norm[p];
+        const double weight = (own.positive_weight_of(i, s) + others.positive_weight_of(p, s)) / columns.norm[p];
         const T* positive = columns.row(p);
         for (std::int64_t d = 0; d < width; ++d) sum[d] += weight * double{positive[d]};
       }

@@ -31,7 +31,7 @@ template <int depth, bool shifted>
 __global__ void __launch_bounds__(tile_threads, depth <= 128 ? 3 : 2)
     nt_xent_sums_kernel(const BFloat16* rows, const BFloat16* columns, int tiles, int tiles_each, Pairs pairs,
                         PartialSums partial) {
-  using Tile = MmaTile<depth, AnchorTerm>;
+  using Tile = MmaTile<depth, TileTerm>;
   constexpr int parts = Tile::row_parts, column_parts = 4;
   SIMCLR_DYNAMIC_SHARED(BFloat16, memory);
   const int first_row = static_cast<int>(blockIdx.x) * Tile::rows,
@@ -79,7 +79,7 @@ template <int depth, bool shifted>
 __global__ void __launch_bounds__(tile_threads, 2)
     nt_xent_weights_kernel(TileSide<BFloat16> rows, TileSide<BFloat16> columns, int tiles, int tiles_each, Pairs pairs,
                            float* du) {
-  using Tile = MmaTile<depth, AnchorTerm>;
+  using Tile = MmaTile<depth, TileTerm>;
   constexpr int parts = Tile::row_parts, column_parts = 4 / parts;
   SIMCLR_DYNAMIC_SHARED(BFloat16, memory);
   const int first_row = static_cast<int>(blockIdx.x) * Tile::rows,
@@ -87,7 +87,7 @@ __global__ void __launch_bounds__(tile_threads, 2)
   const int row = first_row + fragment_row<parts>(), lane = lane_index();
   Tile own;
   own.load_rows(rows.u + static_cast<std::int64_t>(first_row) * depth);
-  AnchorTerm own_terms[parts][2];
+  TileTerm own_terms[parts][2];
 #pragma unroll
   for (int m = 0; m < parts; ++m) {
 #pragma unroll
@@ -110,7 +110,7 @@ __global__ void __launch_bounds__(tile_threads, 2)
                   for (int n = 0; n < column_parts; ++n) {
 #pragma unroll
                     for (int v = 0; v < 4; ++v) {
-                      const AnchorTerm other = tile_terms.at(column + fragment_column() + 8 * n + v % 2);
+                      const TileTerm other = tile_terms.at(column + fragment_column() + 8 * n + v % 2);
 #pragma unroll
                       for (int m = 0; m < parts; ++m) {
                         x[m][n].value[v] = weight<shifted>(x[m][n].value[v], own_terms[m][v / 2], other);
@@ -194,11 +194,6 @@ bool wants_warpgroups([[maybe_unused]] Device device) {
   return true;
 }
 
-/// No e^s overflows, nor a sum of them: |x| <= log2(e)/tau.
-bool needs_shift(double temperature) {
-  return std::numbers::log2e / temperature > 96;
-}
-
 /// Calls body(depth, shifted), both constants, of the tensor cores' kernels.
 template <class Body>
 void dispatch_depth(std::int64_t depth, bool shifted, Body&& body) {
@@ -259,7 +254,7 @@ void forward_gpu(NtXentSaved& saved, const Tensor& anchors, const Tensor& candid
   saved.candidate_norm = saved.anchor_norm;
   if (!saved.square) saved.candidate_u = tile_rows_of(candidates, temperature, saved.candidate_norm);
 
-  const bool shifted = needs_shift(temperature);
+  const bool shifted = needs_shift<float>(temperature);
   const Tiling tiling = tiling_of(saved.anchor_u);
   const std::int64_t count = anchors.dim(0), all_rows = tiling.all_rows, depth = tiling.depth;
   const int tiles = tiles_of(candidates.dim(0), tiling.columns), row_tiles = tiles_of(count, tiling.rows);
@@ -277,7 +272,7 @@ void forward_gpu(NtXentSaved& saved, const Tensor& anchors, const Tensor& candid
     }
   } else if (tiling.cores == Cores::tensor) {
     dispatch_depth(depth, shifted, [&](auto constant, auto with_shift) {
-      launch("nt_xent_sums_kernel", device, {grid, tile_threads, MmaTile<constant(), AnchorTerm>::shared},
+      launch("nt_xent_sums_kernel", device, {grid, tile_threads, MmaTile<constant(), TileTerm>::shared},
              nt_xent_sums_kernel<constant(), with_shift()>, saved.anchor_u.data<BFloat16>(),
              saved.candidate_u.data<BFloat16>(), tiles, split.tiles_each, pairs, partial);
     });
@@ -285,7 +280,7 @@ void forward_gpu(NtXentSaved& saved, const Tensor& anchors, const Tensor& candid
     launch("nt_xent_sums_f32_kernel", device, {grid, tile_threads, sums_f32_shared},
            shifted ? nt_xent_sums_f32_kernel<true> : nt_xent_sums_f32_kernel<false>, saved.anchor_u.data<float>(),
            saved.candidate_u.data<float>(), static_cast<int>(depth), tiles, split.tiles_each, pairs,
-           Log2Scale(temperature), partial);
+           Log2Scale<float>(temperature), partial);
   }
 
   const Tensor losses = Tensor::empty({count}, DType::f64, device);
@@ -295,7 +290,7 @@ void forward_gpu(NtXentSaved& saved, const Tensor& anchors, const Tensor& candid
     using T = decltype(zero);
     launch("nt_xent_loss_kernel", device, {blocks_for(all_rows, row_threads / 32), row_threads}, nt_xent_loss_kernel<T>,
            partial, embeddings_of<T>(anchors, saved.anchor_norm), embeddings_of<T>(candidates, saved.candidate_norm),
-           pairs, temperature, shifted, values_of(saved), reinterpret_cast<AnchorTerm*>(saved.device_terms.raw_data()),
+           pairs, temperature, shifted, values_of(saved), reinterpret_cast<TileTerm*>(saved.device_terms.raw_data()),
            losses.data<double>());
   });
   launch("nt_xent_mean_kernel", device, {1, mean_threads}, nt_xent_mean_kernel, losses.data<double>(),
@@ -313,7 +308,7 @@ struct Gradient {
 void gradient_of(const NtXentSaved& saved, const Gradient& rows, const Gradient& columns, const Pairs& pairs,
                  const Tensor& dloss, Tensor& dz) {
   const Device device = dz.device();
-  const bool shifted = needs_shift(saved.temperature);
+  const bool shifted = needs_shift<float>(saved.temperature);
   const Tiling tiling = tiling_of(rows.u);
   const std::int64_t count = rows.z.dim(0), width = rows.z.dim(1), depth = tiling.depth;
   const int tiles = tiles_of(columns.z.dim(0), tiling.columns), row_tiles = tiles_of(count, tiling.rows);
@@ -324,7 +319,7 @@ void gradient_of(const NtXentSaved& saved, const Gradient& rows, const Gradient&
   const Tensor du = Tensor::empty({split.splits, split_rows, depth}, DType::f32, device);
   const dim3 grid(static_cast<unsigned>(row_tiles), static_cast<unsigned>(split.splits), static_cast<unsigned>(slices));
   const auto terms_of = [&](const Gradient& s) {
-    const auto* terms = reinterpret_cast<const AnchorTerm*>(saved.device_terms.raw_data());
+    const auto* terms = reinterpret_cast<const TileTerm*>(saved.device_terms.raw_data());
     return AnchorTerms{s.anchors ? terms : nullptr};
   };
   const auto side = [&](const Gradient& s, auto zero) {
@@ -338,15 +333,15 @@ void gradient_of(const NtXentSaved& saved, const Gradient& rows, const Gradient&
   } else if (tiling.cores == Cores::tensor) {
     const auto row_side = side(rows, BFloat16{}), column_side = side(columns, BFloat16{});
     dispatch_depth(depth, shifted, [&](auto constant, auto with_shift) {
-      launch("nt_xent_weights_kernel", device, {grid, tile_threads, MmaTile<constant(), AnchorTerm>::shared},
+      launch("nt_xent_weights_kernel", device, {grid, tile_threads, MmaTile<constant(), TileTerm>::shared},
              nt_xent_weights_kernel<constant(), with_shift()>, row_side, column_side, tiles, split.tiles_each, pairs,
              du.data<float>());
     });
   } else {
     const auto run = [&](std::size_t bytes, auto kernel) {
       launch("nt_xent_weights_f32_kernel", device, {grid, tile_threads, bytes}, kernel, side(rows, 0.0f),
-             side(columns, 0.0f), static_cast<int>(depth), tiles, split.tiles_each, pairs, Log2Scale(saved.temperature),
-             du.data<float>());
+             side(columns, 0.0f), static_cast<int>(depth), tiles, split.tiles_each, pairs,
+             Log2Scale<float>(saved.temperature), du.data<float>());
     };
     if (parts == 1) {
       run(weights_f32_shared<1>, shifted ? nt_xent_weights_f32_kernel<1, true> : nt_xent_weights_f32_kernel<1, false>);

@@ -1,13 +1,11 @@
 #pragma once
 
-// Private: rows on the unit sphere, u = z/|z|, and the way back, for similarity.cpp and nt_xent.cpp.
-// |z| = 0 gives u = 0 and a zero gradient. Norms are taken in double: an f32 norm would move every
-// similarity of its row by the same relative error, which a small temperature then multiplies.
+// Private: rows on the unit sphere, and the way back, for similarity.cpp and nt_xent.cpp.
 
 #include <simclr/core/parallel.h>
 #include <simclr/core/tensor.h>
+#include <simclr/kernels/shared/unit_row.h>
 
-#include <algorithm>
 #include <array>
 #include <cmath>
 
@@ -40,13 +38,11 @@ Tensor row_norms(const Tensor& z) {
   return norm;
 }
 
-/// One row of dz = (du - (du.u)u) scale / |z|, all of it in double: du is often nearly parallel to u. dz may
-/// be du.
+/// One row of dz = (du - (du.u)u) scale / |z|, all of it in double. dz may be du.
 template <class Gradient, class T>
 void normalize_backward(const Gradient* du, const T* z, double norm, double scale, std::int64_t width, T* dz) {
-  const double factor = norm == 0 ? 0 : scale / norm;
-  const double along = norm == 0 ? 0 : dot(du, z, width) / (norm * norm);
-  for (std::int64_t d = 0; d < width; ++d) dz[d] = static_cast<T>((double{du[d]} - along * double{z[d]}) * factor);
+  const NormBackward<double> back(dot(du, z, width), norm, scale);
+  for (std::int64_t d = 0; d < width; ++d) dz[d] = static_cast<T>(back(double{du[d]}, double{z[d]}));
 }
 
 }  // namespace simclr::kernels

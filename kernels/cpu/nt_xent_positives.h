@@ -1,17 +1,14 @@
 #pragma once
 
-// Private to nt_xent.cpp: both sides of NT-Xent, and its positives. They are few and taken in double from z: in
-// well-aligned pairs 1 - p, log(1/p), and the part of the positive that is perpendicular to u are small differences of
-// large numbers, and a sum over all candidates would round them away.
+// Private to nt_xent.cpp: both sides of NT-Xent, and who is whose positive.
 
 #include <simclr/kernels/nt_xent.h>
+#include <simclr/kernels/shared/nt_xent_row.h>
 
 #include "normalize.h"
 #include "nt_xent.h"
 
 #include <algorithm>
-#include <cmath>
-#include <limits>
 #include <numeric>
 #include <span>
 
@@ -75,26 +72,7 @@ class GroupOrder {
 /// s of row i and row k of two sides, in double.
 template <class T>
 double similarity(const Side<T>& a, std::int64_t i, const Side<T>& b, std::int64_t k, double temperature) {
-  const double norms = a.norm[i] * b.norm[k];
-  return norms == 0 ? 0.0 : dot(a.row(i), b.row(k), a.width) / (norms * temperature);
+  return scaled_cosine(dot(a.row(i), b.row(k), a.width), a.norm[i], b.norm[k], temperature);
 }
-
-/// The similarities of one anchor to its positives, met one by one.
-struct PositiveSum {
-  double highest = -std::numeric_limits<double>::infinity();
-  double sum = 0;  // of e^{s - highest}
-  double total = 0;
-  std::int32_t count = 0;
-
-  void add(double s) {
-    if (s > highest) {
-      sum *= std::exp(highest - s);
-      highest = s;
-    }
-    sum += std::exp(s - highest);
-    total += s;
-    ++count;
-  }
-};
 
 }  // namespace simclr::kernels::detail

@@ -9,26 +9,19 @@ inline namespace SIMCLR_TARGET {
 
 inline constexpr std::size_t sums_f32_shared = 2 * simt_stage * sizeof(float);
 
-/// log2(e)/tau in two parts: rounded to one f32, an argument of 20 would cost 1e-6 of the exponential.
-struct Log2Scale {
-  float high, low;
+using kernels::Log2Scale;
 
-  explicit Log2Scale(double temperature)
-      : high(static_cast<float>(std::numbers::log2e / temperature)),
-        low(static_cast<float>(std::numbers::log2e / temperature - static_cast<double>(high))) {}
-
-  /// 2^{dot scale} = 2^x factor.
-  __device__ float argument(float dot, float& factor) const {
-    const float x = __fmul_rn(dot, high);  // no part of a multiply-add: `factor` makes up for its rounding
-    factor = fmaf(fmaf(dot, low, fmaf(dot, high, -x)), 0.693147181f, 1.0f);
-    return x;
-  }
-};
+/// 2^{dot scale} = 2^x factor.
+__device__ inline float scaled_argument(const Log2Scale<float>& scale, float dot, float& factor) {
+  const float x = __fmul_rn(dot, scale.high);  // no part of a multiply-add: `factor` makes up for its rounding
+  factor = fmaf(fmaf(dot, scale.low, fmaf(dot, scale.high, -x)), 0.693147181f, 1.0f);
+  return x;
+}
 
 template <bool shifted>
 __global__ void __launch_bounds__(tile_threads)
     nt_xent_sums_f32_kernel(const float* rows, const float* columns, int depth, int tiles, int tiles_each, Pairs pairs,
-                            Log2Scale scale, PartialSums partial) {
+                            Log2Scale<float> scale, PartialSums partial) {
   SIMCLR_DYNAMIC_SHARED(float, stage);
   const int first_row = static_cast<int>(blockIdx.x) * tile_size,
             first_tile = static_cast<int>(blockIdx.y) * tiles_each;
@@ -44,7 +37,7 @@ __global__ void __launch_bounds__(tile_threads)
                  float x[4], factor[4];
 #pragma unroll
                  for (int j = 0; j < 4; ++j) {
-                   x[j] = scale.argument(dots[i][j], factor[j]);
+                   x[j] = scaled_argument(scale, dots[i][j], factor[j]);
                    if (masked && pairs.exclude(row + 8 * i, first_column + column + 16 * j)) x[j] = -INFINITY;
                  }
                  sums[i].rise(x);
@@ -70,7 +63,7 @@ constexpr std::size_t weights_f32_shared = (2 * simt_stage +
 template <int parts, bool shifted>
 __global__ void __launch_bounds__(tile_threads)
     nt_xent_weights_f32_kernel(TileSide<float> rows, TileSide<float> columns, int depth, int tiles, int tiles_each,
-                               Pairs pairs, Log2Scale scale, float* du) {
+                               Pairs pairs, Log2Scale<float> scale, float* du) {
   SIMCLR_DYNAMIC_SHARED(float, stage);
   float* const square = stage + 2 * simt_stage;
   float* const slice = square + tile_size * simt_square_pitch;
@@ -79,7 +72,7 @@ __global__ void __launch_bounds__(tile_threads)
   const int thread_row = static_cast<int>(threadIdx.x) / 16, thread_column = static_cast<int>(threadIdx.x) % 16;
   const int first_depth = static_cast<int>(blockIdx.z) * tile_size * parts;
   const float* const other_u = columns.u + static_cast<std::int64_t>(first_tile) * tile_size * depth;
-  AnchorTerm own[8];
+  TileTerm own[8];
 #pragma unroll
   for (int i = 0; i < 8; ++i) own[i] = rows.terms.at(first_row + thread_row + 8 * i);
   float sum[8][4 * parts] = {};
@@ -92,11 +85,11 @@ __global__ void __launch_bounds__(tile_threads)
 #pragma unroll
                for (int j = 0; j < 4; ++j) {
                  const int column = thread_column + 16 * j;
-                 const AnchorTerm other = columns.terms.at(first_column + column);
+                 const TileTerm other = columns.terms.at(first_column + column);
 #pragma unroll
                  for (int i = 0; i < 8; ++i) {
                    const int row = thread_row + 8 * i;
-                   float factor, x = scale.argument(dots[i][j], factor);
+                   float factor, x = scaled_argument(scale, dots[i][j], factor);
                    if (masked && pairs.exclude(first_row + row, first_column + column)) x = -INFINITY;
                    square[row * simt_square_pitch + column] = weight<shifted>(x, own[i], other) * factor;
                  }

@@ -3,6 +3,7 @@
 // Private to nt_xent.cu: the kernels that take a warp for each row, in f64.
 
 #include <simclr/kernels/cuda/nt_xent_terms.h>
+#include <simclr/kernels/shared/nt_xent_row.h>
 
 namespace simclr::gpu {
 inline namespace SIMCLR_TARGET {
@@ -20,38 +21,17 @@ struct Embeddings {
 /// s of two rows, in every lane.
 template <class T>
 __device__ double pair_similarity(const Embeddings<T>& a, int i, const Embeddings<T>& b, int k, double temperature) {
-  const double dot = warp_dot(a.row(i), b.row(k), a.width), norms = a.norm[i] * b.norm[k];
-  return norms == 0 ? 0.0 : dot / (norms * temperature);
+  return kernels::scaled_cosine(warp_dot(a.row(i), b.row(k), a.width), a.norm[i], b.norm[k], temperature);
 }
-
-/// The similarities of one anchor to its positives, met one by one.
-struct PositiveSum {
-  double highest = -std::numeric_limits<double>::infinity();
-  double sum = 0;  // of e^{s - highest}
-  double total = 0;
-  int count = 0;
-
-  __device__ void add(double s) {
-    if (s > highest) {
-      sum *= exp(highest - s);
-      highest = s;
-    }
-    sum += exp(s - highest);
-    total += s;
-    ++count;
-  }
-};
 
 /// Saved values of the anchors; null for rows that are none.
 struct AnchorValues {
   double *log_sum, *negatives;
   std::int32_t* positives;
 
-  /// p - 1/|P| of anchor i and a positive at similarity s. With one positive that is minus the share of the negatives,
-  /// free of cancellation.
-  __device__ double positive_weight(int i, double s) const {
-    if (positives == nullptr) return 0;
-    return positives[i] == 1 ? -negatives[i] : exp(s - log_sum[i]) - 1.0 / positives[i];
+  /// Of anchor i and a positive at similarity s; 0 where the rows are no anchors.
+  __device__ double positive_weight_of(int i, double s) const {
+    return positives == nullptr ? 0.0 : kernels::positive_weight(s, log_sum[i], negatives[i], positives[i]);
   }
 };
 
@@ -59,27 +39,22 @@ struct AnchorValues {
 template <class T>
 __global__ void __launch_bounds__(row_threads)
     nt_xent_loss_kernel(PartialSums partial, Embeddings<T> anchors, Embeddings<T> candidates, Pairs pairs,
-                        double temperature, bool shifted, AnchorValues values, AnchorTerm* terms, double* loss) {
+                        double temperature, bool shifted, AnchorValues values, TileTerm* terms, double* loss) {
   const int i = static_cast<int>(blockIdx.x * (row_threads / 32) + threadIdx.x / 32);
-  AnchorTerm term = {std::numeric_limits<float>::max(), 0.0f};
+  TileTerm term = kernels::no_anchor<float>();
   if (i < pairs.rows) {
-    PositiveSum positive;
-    pairs.each_positive(i, [&](int k) { positive.add(pair_similarity(anchors, i, candidates, k, temperature)); });
-    const double log_negative = partial.log_of(i), log_positive = positive.highest + log(positive.sum);
-    const double margin = log_negative - log_positive;  // log of negatives over positives
-    const double excess = margin > 0 ? margin + log1p(exp(-margin)) : log1p(exp(margin));
-    const double log_sum = log_positive + excess;
-    if (positive.count != 0) {
-      const double log2_sum = log_sum * std::numbers::log2e;
-      term.shift = shifted ? static_cast<float>(rint(log2_sum)) : 0.0f;
-      term.share = static_cast<float>(exp2(static_cast<double>(term.shift) - log2_sum));
-    }
+    // 1 the positives' similarities, from z in f64
+    kernels::PositiveSum<double> positives;
+    pairs.each_positive(i, [&](int k) { positives.add(pair_similarity(anchors, i, candidates, k, temperature)); });
+    // 2 the splits' sums over the negatives
+    const kernels::RowLoss<double> row = kernels::row_loss(partial.log_of(i), positives);
+    if (positives.count != 0) term = kernels::anchor_term<float>(row.log_sum, shifted);
+    // 3 what backward needs, and the loss
     if (lane_index() == 0) {
-      const bool counts = positive.count != 0;
-      values.positives[i] = positive.count;
-      values.negatives[i] = counts ? 1 / (1 + exp(-margin)) : 0.0;
-      values.log_sum[i] = counts ? log_sum : log_negative;
-      loss[i] = counts ? excess + (log_positive - positive.total / positive.count) : 0.0;
+      values.positives[i] = positives.count;
+      values.negatives[i] = row.negatives;
+      values.log_sum[i] = row.log_sum;
+      loss[i] = row.loss;
     }
   }
   if (lane_index() == 0) terms[i] = term;
@@ -126,7 +101,7 @@ __global__ void __launch_bounds__(row_threads)
   pairs.each_positive(i, [&](int p) {
     const double norm = columns.norm[p];
     const double s = pair_similarity(rows, i, columns, p, temperature);
-    const double each = norm == 0 ? 0 : (own.positive_weight(i, s) + others.positive_weight(p, s)) / norm;
+    const double each = norm == 0 ? 0 : (own.positive_weight_of(i, s) + others.positive_weight_of(p, s)) / norm;
     for (int d = lane_index(); d < width; d += 32) du[d] += each * static_cast<double>(widen(columns.row(p)[d]));
   });
   __syncwarp();  // so far a lane had every 32nd value, now it has four in a row

@@ -42,10 +42,10 @@ struct Ring {
   static constexpr int panels = depth / panel_width, columns = sm90_columns(depth);
   static constexpr int own_values = sm90_rows * depth, tile_values = columns * depth;
   static constexpr std::size_t bytes = panel_alignment + (own_values + stages * tile_values) * sizeof(BFloat16) +
-                                       stages * columns * sizeof(AnchorTerm) + (2 * stages + 1) * sizeof(CopyBarrier);
+                                       stages * columns * sizeof(TileTerm) + (2 * stages + 1) * sizeof(CopyBarrier);
 
   BFloat16 *own, *tiles;
-  AnchorTerm* terms;
+  TileTerm* terms;
   CopyBarrier *own_there, *there, *free;
   int first_row, first_column, count;  // of the block's rows and tiles
 
@@ -57,7 +57,7 @@ struct Ring {
         (panel_alignment - reinterpret_cast<std::uintptr_t>(memory) % panel_alignment) % panel_alignment;
     own = reinterpret_cast<BFloat16*>(memory + skip);
     tiles = own + own_values;
-    terms = reinterpret_cast<AnchorTerm*>(tiles + stages * tile_values);
+    terms = reinterpret_cast<TileTerm*>(tiles + stages * tile_values);
     own_there = reinterpret_cast<CopyBarrier*>(terms + stages * columns);
     there = own_there + 1;
     free = there + stages;
@@ -74,7 +74,7 @@ struct Ring {
 
   __device__ int column_of(int t) const { return first_column + t * columns; }
   __device__ BFloat16* tile(int t) const { return tiles + t % stages * tile_values; }
-  __device__ const AnchorTerm* tile_terms(int t) const { return terms + t % stages * columns; }
+  __device__ const TileTerm* tile_terms(int t) const { return terms + t % stages * columns; }
 
   /// Parts the block: false in the warpgroup that copies, when it has started all copies.
   __device__ bool computes(const Panels& rows, const Panels& others) const {
@@ -99,12 +99,12 @@ struct Ring {
       const int column = column_of(t);
       CopyBarrier& arrival = there[t % stages];
       barrier_wait(free[t % stages], (t / stages + 1) % 2);
-      barrier_expect(arrival, tile_values * sizeof(BFloat16) + (with_terms ? columns * sizeof(AnchorTerm) : 0));
+      barrier_expect(arrival, tile_values * sizeof(BFloat16) + (with_terms ? columns * sizeof(TileTerm) : 0));
       for (int p = 0; p < panels; ++p) {
         copy_bulk(tile(t) + p * columns * panel_width, others.rows_from(p, column), columns * panel_row_bytes, arrival);
       }
       if (with_terms) {
-        copy_bulk(terms + t % stages * columns, others.terms.term + column, columns * sizeof(AnchorTerm), arrival);
+        copy_bulk(terms + t % stages * columns, others.terms.term + column, columns * sizeof(TileTerm), arrival);
       }
     }
   }
@@ -191,7 +191,7 @@ __global__ void __launch_bounds__(sm90_threads, 1)
   const Block block(memory, tiles, tiles_each);
   if (!block.computes(rows, columns)) return;
   const int row = block.first_row + warpgroup_row();
-  const AnchorTerm own_terms[2] = {rows.terms.at(row), rows.terms.at(row + 8)};
+  const TileTerm own_terms[2] = {rows.terms.at(row), rows.terms.at(row + 8)};
   FragmentC x[1][parts];
   FragmentA w[parts / 2];
   FragmentC sum[widths][width / 8] = {};
@@ -203,7 +203,7 @@ __global__ void __launch_bounds__(sm90_threads, 1)
     const AnchorTerms others = {columns.terms.term == nullptr ? nullptr : block.tile_terms(t) + warpgroup_column()};
 #pragma unroll
     for (int n = 0; n < parts; ++n) {
-      const AnchorTerm pair[2] = {others.at(8 * n), others.at(8 * n + 1)};
+      const TileTerm pair[2] = {others.at(8 * n), others.at(8 * n + 1)};
 #pragma unroll
       for (int v = 0; v < 4; ++v) {
         x[0][n].value[v] = weight<shifted>(x[0][n].value[v], own_terms[v / 2], pair[v % 2]);

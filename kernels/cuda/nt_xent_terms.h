@@ -4,10 +4,7 @@
 
 #include <simclr/kernels/cuda/mma.h>
 #include <simclr/kernels/cuda/tiles.h>
-
-#include <cmath>
-#include <limits>
-#include <numbers>
+#include <simclr/kernels/shared/nt_xent_row.h>
 
 namespace simclr::gpu {
 inline namespace SIMCLR_TARGET {
@@ -57,24 +54,19 @@ struct Pairs {
   }
 };
 
-/// What a tile needs of a row as an anchor: 2^{x - shift} share = e / sum of its row.
-struct AnchorTerm {
-  float shift, share;
-};
+using TileTerm = kernels::AnchorTerm<float>;
 
 /// Of all rows of a side; null where they are no anchors.
 struct AnchorTerms {
-  const AnchorTerm* term;
+  const TileTerm* term;
 
-  __device__ AnchorTerm at(int row) const {
-    return term == nullptr ? AnchorTerm{std::numeric_limits<float>::max(), 0.0f} : term[row];
-  }
+  __device__ TileTerm at(int row) const { return term == nullptr ? kernels::no_anchor<float>() : term[row]; }
 };
 
 /// What a pair of rows contributes to the gradient, each as an anchor of the other. Where no shift is needed all are 0,
 /// or the share is.
 template <bool shifted>
-__device__ float weight(float x, const AnchorTerm& a, const AnchorTerm& b) {
+__device__ float weight(float x, const TileTerm& a, const TileTerm& b) {
   if constexpr (shifted) return fast_exp2(x - a.shift) * a.share + fast_exp2(x - b.shift) * b.share;
   return fast_exp2(x) * (a.share + b.share);
 }
@@ -128,17 +120,16 @@ struct PartialSums {
 
   /// The log of a row's whole sum, in every lane.
   __device__ double log_of(int row) const {
-    float highest = top == nullptr ? 0.0f : -std::numeric_limits<float>::max();
-    for (int s = lane_index(); top != nullptr && s < splits; s += 32) {
-      highest = fmaxf(highest, top[static_cast<std::int64_t>(s) * all_rows + row]);
-    }
-    highest = warp_max(highest);
-    double total = 0;
+    kernels::ShiftedSum<double> total;
     for (int s = lane_index(); s < splits; s += 32) {
       const std::int64_t at = static_cast<std::int64_t>(s) * all_rows + row;
-      total += top == nullptr ? sum[at] : sum[at] * exp2(static_cast<double>(top[at] - highest));
+      total.add({sum[at], top == nullptr ? 0.0 : static_cast<double>(top[at])});
     }
-    return log(warp_sum(total)) + static_cast<double>(highest) * std::numbers::ln2;
+#pragma unroll
+    for (int step = 16; step > 0; step /= 2) {
+      total.add({__shfl_xor_sync(all_lanes, total.value, step), __shfl_xor_sync(all_lanes, total.shift, step)});
+    }
+    return total.log();
   }
 };
 

@@ -8,6 +8,7 @@
 #include <simclr/kernels/cuda/panel.h>
 #include <simclr/kernels/cuda/vector.h>
 #include <simclr/kernels/cuda/warp.h>
+#include <simclr/kernels/shared/unit_row.h>
 
 namespace simclr::gpu {
 inline namespace SIMCLR_TARGET {
@@ -62,9 +63,9 @@ template <class Gradient, class T>
 __device__ void unit_row_backward(const Gradient* du, const T* z, double norm, double scale, int width, T* dz) {
   double dot = 0;
   for (int d = lane_index(); d < width; d += 32) dot += static_cast<double>(du[d]) * static_cast<double>(widen(z[d]));
-  const double along = norm == 0 ? 0 : warp_sum(dot) / (norm * norm), factor = norm == 0 ? 0 : scale / norm;
+  const kernels::NormBackward<double> back(warp_sum(dot), norm, scale);
   for (int d = lane_index(); d < width; d += 32) {
-    const double value = (static_cast<double>(du[d]) - along * static_cast<double>(widen(z[d]))) * factor;
+    const double value = back(static_cast<double>(du[d]), static_cast<double>(widen(z[d])));
     dz[d] = narrow_to<T>(norm == 0 ? 0.0f : static_cast<float>(value));
   }
 }

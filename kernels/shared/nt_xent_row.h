@@ -1,0 +1,129 @@
+#pragma once
+
+// Private: NT-Xent's maths of one row, an anchor's, written once for the CPU and for GPUs; the symbols are nt_xent.h's.
+// With S+ and S- the sums of e^s over the row's positives and over its negatives:
+//   margin   m = log S- - log S+
+//   log_sum  log(S+ + S-) = log S+ + log(1 + e^m)
+//   loss     log_sum - the mean of s over the positives
+//   weights  e^s / (S+ + S-) of a negative, the same less 1/|P| of a positive
+// Tiles add up S-, as powers of two. The positives are few and taken apart, in Real (double on both sides) and from z
+// itself: in well-aligned pairs 1 - p, log(1/p), and the part of the positive that is perpendicular to u are small
+// differences of large numbers, and a sum over all candidates would round them away.
+
+#include <simclr/kernels/shared/unit_row.h>
+
+#include <cmath>
+#include <cstdint>
+#include <limits>
+#include <numbers>
+#include <type_traits>
+
+namespace simclr::kernels {
+inline namespace SIMCLR_TARGET {
+
+/// Whether an e^s = 2^x, or a sum of them, could overflow the tiles' type T: |x| <= log2(e)/tau. Tiles then keep each
+/// 2^x relative to a whole power of two of its row.
+template <class T>
+bool needs_shift(double temperature) {
+  return std::numbers::log2e / temperature > (std::is_same_v<T, float> ? 96 : 960);
+}
+
+/// log2(e)/tau in two parts: rounded to one f32, an argument of 20 would cost 1e-6 of the exponential.
+template <class T>
+struct Log2Scale {
+  T high, low;
+
+  explicit Log2Scale(double temperature) {
+    const long double scale = std::numbers::log2e_v<long double> / static_cast<long double>(temperature);
+    high = static_cast<T>(scale);
+    low = static_cast<T>(scale - static_cast<long double>(high));
+  }
+};
+
+/// value 2^shift: a sum of powers of two which need not fit. The shift is whole, so that it costs no accuracy.
+template <class Real>
+struct ShiftedSum {
+  Real value = 0, shift = 0;
+
+  SIMCLR_HOST_DEVICE void add(ShiftedSum other) {
+    if (other.value == 0) return;
+    if (value == 0) shift = other.shift;
+    if (shift < other.shift) {
+      value *= std::exp2(shift - other.shift);
+      shift = other.shift;
+    } else if (shift > other.shift) {
+      other.value *= std::exp2(other.shift - shift);
+    }
+    value += other.value;
+  }
+
+  SIMCLR_HOST_DEVICE Real log() const { return std::log(value) + shift * std::numbers::ln2_v<Real>; }
+};
+
+/// The similarities of one anchor to its positives, met one by one.
+template <class Real>
+struct PositiveSum {
+  Real highest = -std::numeric_limits<Real>::infinity();
+  Real sum = 0;  // of e^{s - highest}
+  Real total = 0;
+  std::int32_t count = 0;
+
+  SIMCLR_HOST_DEVICE void add(Real s) {
+    if (s > highest) {
+      sum *= std::exp(highest - s);
+      highest = s;
+    }
+    sum += std::exp(s - highest);
+    total += s;
+    ++count;
+  }
+};
+
+/// What an anchor's row comes to.
+template <class Real>
+struct RowLoss {
+  Real loss;
+  Real log_sum;    // log(S+ + S-)
+  Real negatives;  // S- / (S+ + S-)
+};
+
+/// Of an anchor without a positive the loss is 0, which counts as nothing.
+template <class Real>
+SIMCLR_HOST_DEVICE inline RowLoss<Real> row_loss(Real log_negatives, const PositiveSum<Real>& positives) {
+  if (positives.count == 0) return {0, log_negatives, 0};
+  const Real log_positives = positives.highest + std::log(positives.sum);
+  const Real margin = log_negatives - log_positives;
+  const Real excess = margin > 0 ? margin + std::log1p(std::exp(-margin)) : std::log1p(std::exp(margin));
+  return {excess + (log_positives - positives.total / positives.count), log_positives + excess,
+          1 / (1 + std::exp(-margin))};
+}
+
+/// p - 1/|P| of an anchor and a positive at similarity s. With one positive that is minus the share of the negatives,
+/// free of cancellation.
+template <class Real>
+SIMCLR_HOST_DEVICE inline Real positive_weight(Real s, Real log_sum, Real negatives, std::int32_t positives) {
+  return positives == 1 ? -negatives : std::exp(s - log_sum) - Real{1} / positives;
+}
+
+/// What tiles need of a row as an anchor: e^s over its row's sum is 2^{x - shift} share.
+template <class T>
+struct AnchorTerm {
+  T shift, share;
+};
+
+/// `shifted`: as needs_shift() says.
+template <class T, class Real>
+SIMCLR_HOST_DEVICE inline AnchorTerm<T> anchor_term(Real log_sum, bool shifted) {
+  const Real log2_sum = log_sum * std::numbers::log2e_v<Real>;
+  const Real shift = shifted ? std::rint(log2_sum) : Real{0};
+  return {static_cast<T>(shift), static_cast<T>(std::exp2(shift - log2_sum))};
+}
+
+/// The term of rows that are no anchors, or have no positive: 2^{x - shift} is 0, and never infinite.
+template <class T>
+SIMCLR_HOST_DEVICE constexpr AnchorTerm<T> no_anchor() {
+  return {std::numeric_limits<T>::max(), T{0}};
+}
+
+}  // namespace SIMCLR_TARGET
+}  // namespace simclr::kernels
