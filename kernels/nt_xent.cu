@@ -37,41 +37,32 @@ __global__ void __launch_bounds__(tile_threads, depth <= 128 ? 3 : 2)
   const int first_row = static_cast<int>(blockIdx.x) * Tile::rows,
             first_tile = static_cast<int>(blockIdx.y) * tiles_each;
   const int row = first_row + fragment_row<parts>();
+  // 1 own rows' u, into registers
   Tile own;
   own.load_rows(rows + static_cast<std::int64_t>(first_row) * depth);
-  RowSum<shifted> sums[parts][2];
+  RowSum<shifted> sums[2 * parts];
+  // 2 sweep the columns of this split
   Tile::sweep(columns + static_cast<std::int64_t>(first_tile) * tile_size * depth, nullptr,
               min(tiles_each, tiles - first_tile), memory, [&](int tile, const BFloat16* u) {
                 const int first_column = (first_tile + tile) * tile_size;
                 const bool masked = pairs.touch(first_row, Tile::rows, first_column, tile_size);
 #pragma unroll 1
                 for (int column = 0; column < tile_size; column += 8 * column_parts) {
+                  // 3 x of 32 columns
                   FragmentC x[parts][column_parts];
                   own.products(u, column, x);
+                  // 4 mask: self and positives
                   if (masked) exclude_pairs(pairs, row, first_column + column + fragment_column(), x);
-#pragma unroll
-                  for (int m = 0; m < parts; ++m) {
-#pragma unroll
-                    for (int half = 0; half < 2; ++half) {
-                      float values[2 * column_parts];
-#pragma unroll
-                      for (int n = 0; n < 2 * column_parts; ++n) values[n] = x[m][n / 2].value[2 * half + n % 2];
-                      sums[m][half].rise(values);
-                      float sum = 0;
-#pragma unroll
-                      for (int n = 0; n < 2 * column_parts; ++n) sum += fast_exp2(values[n] - sums[m][half].top);
-                      sums[m][half].sum += static_cast<double>(sum);
-                    }
-                  }
+                  // 5 add up 2^x, row by row
+                  for_each_row(x,
+                               [&](const float(&values)[2 * column_parts], int r) { sums[r].template add<1>(values); });
                 }
               });
+  // 6 four lanes' sums are one row's
 #pragma unroll
-  for (int m = 0; m < parts; ++m) {
-#pragma unroll
-    for (int half = 0; half < 2; ++half) {
-      sums[m][half].template merge_lanes<4>();
-      if (lane_index() % 4 == 0) partial.write(blockIdx.y, row + 16 * m + 8 * half, sums[m][half]);
-    }
+  for (int r = 0; r < 2 * parts; ++r) {
+    sums[r].template merge_lanes<4>();
+    if (lane_index() % 4 == 0) partial.write(blockIdx.y, row + row_offset(r), sums[r]);
   }
 }
 
@@ -84,75 +75,43 @@ __global__ void __launch_bounds__(tile_threads, 2)
   SIMCLR_DYNAMIC_SHARED(BFloat16, memory);
   const int first_row = static_cast<int>(blockIdx.x) * Tile::rows,
             first_tile = static_cast<int>(blockIdx.y) * tiles_each;
-  const int row = first_row + fragment_row<parts>(), lane = lane_index();
+  const int row = first_row + fragment_row<parts>();
+  const std::int64_t start = static_cast<std::int64_t>(first_tile) * tile_size;
+  // 1 own rows' u and terms, into registers
   Tile own;
   own.load_rows(rows.u + static_cast<std::int64_t>(first_row) * depth);
-  TileTerm own_terms[parts][2];
+  TileTerm own_terms[2 * parts];
 #pragma unroll
-  for (int m = 0; m < parts; ++m) {
-#pragma unroll
-    for (int half = 0; half < 2; ++half) own_terms[m][half] = rows.terms.at(row + 16 * m + 8 * half);
-  }
+  for (int r = 0; r < 2 * parts; ++r) own_terms[r] = rows.terms.at(row + row_offset(r));
   FragmentC sum[parts][depth / 8] = {};
-  const AnchorTerms others = columns.terms;
-  const std::int64_t start = static_cast<std::int64_t>(first_tile) * tile_size;
-  Tile::sweep(columns.u + start * depth, others.term == nullptr ? nullptr : others.term + start,
-              min(tiles_each, tiles - first_tile), memory, [&](int tile, const BFloat16* u) {
-                const AnchorTerms tile_terms = {others.term == nullptr ? nullptr : Tile::extras_of(u)};
+  // 2 sweep the columns of this split; their terms come with them
+  Tile::sweep(columns.u + start * depth, columns.terms.from(start).term, min(tiles_each, tiles - first_tile), memory,
+              [&](int tile, const BFloat16* u) {
+                const AnchorTerms others = {columns.terms.term == nullptr ? nullptr : Tile::extras_of(u)};
                 const int first_column = (first_tile + tile) * tile_size;
                 const bool masked = pairs.touch(first_row, Tile::rows, first_column, tile_size);
 #pragma unroll 1
                 for (int column = 0; column < tile_size; column += 8 * column_parts) {
+                  // 3 x of 16 or 32 columns
                   FragmentC x[parts][column_parts];
                   own.products(u, column, x);
+                  // 4 mask: self and positives
                   if (masked) exclude_pairs(pairs, row, first_column + column + fragment_column(), x);
-#pragma unroll
-                  for (int n = 0; n < column_parts; ++n) {
-#pragma unroll
-                    for (int v = 0; v < 4; ++v) {
-                      const TileTerm other = tile_terms.at(column + fragment_column() + 8 * n + v % 2);
-#pragma unroll
-                      for (int m = 0; m < parts; ++m) {
-                        x[m][n].value[v] = weight<shifted>(x[m][n].value[v], own_terms[m][v / 2], other);
-                      }
-                    }
-                  }
-      // The weights of 16 columns are one left side; the columns' u, by transposed loads, the right one.
+                  // 5 x becomes W
+                  weigh<shifted>(own_terms, others.from(column + fragment_column()), x);
+      // 6 du += W u: 16 columns' weights are a left side, the same columns' u the right one
 #pragma unroll
                   for (int n = 0; n < column_parts; n += 2) {
                     FragmentA w[parts];
-#pragma unroll
-                    for (int m = 0; m < parts; ++m) {
-                      const float *left = x[m][n].value, *right = x[m][n + 1].value;
-                      w[m] = {{pack_bf16(left[0], left[1]), pack_bf16(left[2], left[3]), pack_bf16(right[0], right[1]),
-                               pack_bf16(right[2], right[3])}};
-                    }
-                    const BFloat16* from = u + (column + 8 * n + lane % 16) * Tile::pitch + lane / 16 * 8;
-#pragma unroll
-                    for (int d = 0; d < depth / 8; d += 2) {
-                      std::uint32_t words[4];
-                      load_matrices_transposed(words, from + 8 * d);
-#pragma unroll
-                      for (int m = 0; m < parts; ++m) {
-                        mma(sum[m][d], w[m], {words[0], words[1]});
-                        mma(sum[m][d + 1], w[m], {words[2], words[3]});
-                      }
-                    }
+                    round_left(w, x, n);
+                    multiply_columns(sum, w, u + (column + 8 * n) * Tile::pitch, Tile::pitch);
                   }
                 }
               });
+  // 7 this split's du
   const std::int64_t all_rows = static_cast<std::int64_t>(gridDim.x) * Tile::rows;
-#pragma unroll
-  for (int m = 0; m < parts; ++m) {
-#pragma unroll
-    for (int half = 0; half < 2; ++half) {
-      float* const to = du + (blockIdx.y * all_rows + row + 16 * m + 8 * half) * depth + fragment_column();
-#pragma unroll
-      for (int d = 0; d < depth / 8; ++d) {
-        store<2>(to + 8 * d, Pack<2>{{sum[m][d].value[2 * half], sum[m][d].value[2 * half + 1]}});
-      }
-    }
-  }
+  float* const to = du + (blockIdx.y * all_rows + row) * depth + fragment_column();
+  for_each_row(sum, [&](const float(&values)[depth / 4], int r) { store_row(values, to + row_offset(r) * depth); });
 }
 
 // Launchers.

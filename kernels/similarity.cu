@@ -5,6 +5,7 @@
 //   backward  du = ds v / tau, dv = ds^T u / tau in f32, a block for 64 rows and 64 or 128 columns of the gradient,
 //   then
 //             dz = (du - (du.u)u)/|z| by a warp a row. Nothing is kept from the forward pass.
+#include <simclr/kernels/cuda/fragments.h>
 #include <simclr/kernels/cuda/tiles.h>
 #include <simclr/kernels/similarity.h>
 
@@ -41,74 +42,68 @@ constexpr int mma_depth = 64,
 constexpr int mma_stage = (mma_rows + mma_columns) * mma_pitch;
 constexpr std::size_t mma_shared = 2 * mma_stage * sizeof(BFloat16);
 
+/// Starts copying columns [start, start + 64) of the tile's rows, which lie behind each other in `to`.
+__device__ void fetch_chunk(const BFloat16* a, const BFloat16* b, int depth, int start, BFloat16* to) {
+  constexpr int vectors = mma_depth / 8, rows_at_once = tile_threads / vectors;
+  const int row = static_cast<int>(threadIdx.x) / vectors, column = static_cast<int>(threadIdx.x) % vectors * 8;
+  const std::int64_t from = static_cast<std::int64_t>(row) * depth + start + column;
+  to += row * mma_pitch + column;
+#pragma unroll
+  for (int r = 0; r < mma_rows; r += rows_at_once) copy_async16(to + r * mma_pitch, a + from + std::int64_t{r} * depth);
+#pragma unroll
+  for (int r = 0; r < mma_columns; r += rows_at_once) {
+    copy_async16(to + (mma_rows + r) * mma_pitch, b + from + std::int64_t{r} * depth);
+  }
+  copy_async_commit();
+}
+
+/// Writes what of a row lies within s [rows,columns]; the values start at `column`.
+template <int count>
+__device__ void store_within(const float (&values)[count], float* to, int column, int columns) {
+#pragma unroll
+  for (int c = 0; c < count; c += 2) {
+    const int at = column + column_offset(c);
+    if (columns % 2 == 0 && at < columns) {
+      store<2>(to + at, Pack<2>{{values[c], values[c + 1]}});
+    } else {
+      if (at < columns) to[at] = values[c];
+      if (at + 1 < columns) to[at + 1] = values[c + 1];
+    }
+  }
+}
+
 /// Each of the four warps has 32 rows and all 64 columns of the tile.
 __global__ void __launch_bounds__(tile_threads)
     similarity_kernel(const BFloat16* a, const BFloat16* b, int depth, int rows, int columns, float scale, float* s) {
   SIMCLR_DYNAMIC_SHARED(BFloat16, memory);
   const int first_row = static_cast<int>(blockIdx.y) * mma_rows;
   const int first_column = static_cast<int>(blockIdx.x) * mma_columns;
-  const int lane = lane_index(), warp_row = static_cast<int>(threadIdx.x) / 32 * 32;
-  constexpr int vectors = mma_depth / 8, rows_at_once = tile_threads / vectors;
-  const int copy_row = static_cast<int>(threadIdx.x) / vectors,
-            copy_column = static_cast<int>(threadIdx.x) % vectors * 8;
-  const auto fetch = [&](int start, BFloat16* to) {
-    to += copy_row * mma_pitch + copy_column;
-    const BFloat16* const from_a = a + static_cast<std::int64_t>(first_row + copy_row) * depth + start + copy_column;
-    const BFloat16* const from_b = b + static_cast<std::int64_t>(first_column + copy_row) * depth + start + copy_column;
-#pragma unroll
-    for (int r = 0; r < mma_rows; r += rows_at_once) copy_async16(to + r * mma_pitch, from_a + std::int64_t{r} * depth);
-#pragma unroll
-    for (int r = 0; r < mma_columns; r += rows_at_once) {
-      copy_async16(to + (mma_rows + r) * mma_pitch, from_b + std::int64_t{r} * depth);
-    }
-    copy_async_commit();
-  };
-  FragmentC sum[2][8] = {};
-  fetch(0, memory);
+  const int warp_row = static_cast<int>(threadIdx.x) / 32 * 32;
+  a += static_cast<std::int64_t>(first_row) * depth;
+  b += static_cast<std::int64_t>(first_column) * depth;
+  FragmentC sum[2][mma_columns / 8] = {};
+  // 1 sweep the depth: a chunk of 64 is copied while the other one is used
+  fetch_chunk(a, b, depth, 0, memory);
   for (int start = 0, buffer = 0; start < depth; start += mma_depth, buffer ^= 1) {
     copy_async_wait<0>();
     __syncthreads();  // the chunk is there, and nobody reads the other one
-    if (start + mma_depth < depth) fetch(start + mma_depth, memory + (buffer ^ 1) * mma_stage);
-    const BFloat16* const own = memory + buffer * mma_stage + (warp_row + lane % 16) * mma_pitch + lane / 16 * 8;
-    const BFloat16* const other =
-        memory + buffer * mma_stage + (mma_rows + lane % 8 + lane / 16 * 8) * mma_pitch + lane / 8 % 2 * 8;
+    if (start + mma_depth < depth) fetch_chunk(a, b, depth, start + mma_depth, memory + (buffer ^ 1) * mma_stage);
+    // 2 products of the chunk
+    const BFloat16* const chunk = memory + buffer * mma_stage;
 #pragma unroll
     for (int k = 0; k < mma_depth; k += 16) {
       FragmentA x[2];
-#pragma unroll
-      for (int m = 0; m < 2; ++m) load_matrices(x[m].word, own + 16 * m * mma_pitch + k);
-#pragma unroll
-      for (int n = 0; n < 8; n += 2) {
-        std::uint32_t words[4];
-        load_matrices(words, other + 8 * n * mma_pitch + k);
-#pragma unroll
-        for (int m = 0; m < 2; ++m) {
-          mma(sum[m][n], x[m], {words[0], words[1]});
-          mma(sum[m][n + 1], x[m], {words[2], words[3]});
-        }
-      }
+      load_left(x, chunk + warp_row * mma_pitch + k, mma_pitch);
+      multiply_rows(sum, x, chunk + mma_rows * mma_pitch + k, mma_pitch);
     }
   }
-#pragma unroll
-  for (int m = 0; m < 2; ++m) {
-#pragma unroll
-    for (int half = 0; half < 2; ++half) {
-      const int row = first_row + warp_row + 16 * m + 8 * half + lane / 4;
-      if (row >= rows) continue;
-      float* const to = s + static_cast<std::int64_t>(row) * columns;
-#pragma unroll
-      for (int n = 0; n < 8; ++n) {
-        const int column = first_column + 8 * n + lane % 4 * 2;
-        const Pack<2> pair = {{sum[m][n].value[2 * half] * scale, sum[m][n].value[2 * half + 1] * scale}};
-        if (columns % 2 == 0 && column < columns) {
-          store<2>(to + column, pair);
-        } else {
-          if (column < columns) to[column] = pair[0];
-          if (column + 1 < columns) to[column + 1] = pair[1];
-        }
-      }
-    }
-  }
+  // 3 over the temperature, into s
+  for_each_value(sum, [&](float& value, int, int) { value *= scale; });
+  for_each_row(sum, [&](const float(&values)[mma_columns / 4], int r) {
+    const int row = first_row + fragment_row<2>() + row_offset(r);
+    if (row >= rows) return;
+    store_within(values, s + static_cast<std::int64_t>(row) * columns, first_column + fragment_column(), columns);
+  });
 }
 
 template <int parts>

@@ -3,6 +3,7 @@
 // Products of bf16 rows on the tensor cores, 128 threads: four warps of 16 or 32 rows each, whose values stay in
 // registers; tiles of 64 columns pass through shared memory, one being copied while the other is used.
 
+#include <simclr/kernels/cuda/fragments.h>
 #include <simclr/kernels/cuda/tiles.h>
 
 namespace simclr::gpu {
@@ -17,23 +18,13 @@ struct MmaTile {
   static constexpr int stage = tile_size * pitch + tile_size * static_cast<int>(sizeof(Extra) / sizeof(BFloat16));
   static constexpr std::size_t shared = 2 * stage * sizeof(BFloat16);
 
-  FragmentA u[row_parts][steps];
+  FragmentA u[steps][row_parts];
 
-  /// This warp's rows, of a block that starts at `rows`. Lane l has rows l / 4 and l / 4 + 8 of every 16.
+  /// This warp's rows, of a block that starts at `block_rows`.
   __device__ void load_rows(const BFloat16* block_rows) {
-    const int lane = lane_index(), warp = static_cast<int>(threadIdx.x) / 32;
-    const BFloat16* from = block_rows + (warp * 16 * row_parts + lane / 4) * depth + lane % 4 * 2;
+    const BFloat16* from = block_rows + fragment_row<row_parts>() * depth + fragment_column();
 #pragma unroll
-    for (int m = 0; m < row_parts; ++m) {
-#pragma unroll
-      for (int k = 0; k < steps; ++k) {
-#pragma unroll
-        for (int w = 0; w < 4; ++w) {
-          u[m][k].word[w] =
-              *reinterpret_cast<const std::uint32_t*>(from + (16 * m + w % 2 * 8) * depth + 16 * k + w / 2 * 8);
-        }
-      }
-    }
+    for (int k = 0; k < steps; ++k) read_left(u[k], from + 16 * k, depth);
   }
 
   /// Starts copying 64 columns and, where there are any, their extras; they lie in this order.
@@ -57,26 +48,9 @@ struct MmaTile {
   /// x of this warp's rows and columns [column, column + 8 column_parts) of a tile.
   template <int column_parts>
   __device__ void products(const BFloat16* tile, int column, FragmentC (&x)[row_parts][column_parts]) const {
-    const int lane = lane_index();
-    const BFloat16* from = tile + (column + lane % 8 + lane / 16 * 8) * pitch + lane / 8 % 2 * 8;
+    for_each_value(x, [](float& value, int, int) { value = 0; });
 #pragma unroll
-    for (int m = 0; m < row_parts; ++m) {
-#pragma unroll
-      for (int n = 0; n < column_parts; ++n) x[m][n] = {};
-    }
-#pragma unroll
-    for (int k = 0; k < steps; ++k) {
-#pragma unroll
-      for (int n = 0; n < column_parts; n += 2) {
-        std::uint32_t words[4];
-        load_matrices(words, from + n * 8 * pitch + 16 * k);
-#pragma unroll
-        for (int m = 0; m < row_parts; ++m) {
-          mma(x[m][n], u[m][k], {words[0], words[1]});
-          mma(x[m][n + 1], u[m][k], {words[2], words[3]});
-        }
-      }
-    }
+    for (int k = 0; k < steps; ++k) multiply_rows(x, u[k], tile + column * pitch + 16 * k, pitch);
   }
 
   /// Calls use(tile, its columns' memory) for tiles [0, tiles), with a barrier between two calls.
@@ -96,15 +70,6 @@ struct MmaTile {
     }
   }
 };
-
-/// The row and the column of value v of fragment [m][n]: 16 m + 8 (v / 2) and 8 n + v % 2 from these.
-template <int row_parts>
-__device__ int fragment_row() {
-  return static_cast<int>(threadIdx.x) / 32 * 16 * row_parts + lane_index() / 4;
-}
-__device__ inline int fragment_column() {
-  return lane_index() % 4 * 2;
-}
 
 }  // namespace SIMCLR_TARGET
 }  // namespace simclr::gpu

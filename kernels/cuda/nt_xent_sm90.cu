@@ -28,14 +28,6 @@ struct Panels {
   }
 };
 
-/// The first row of this thread's fragments within its block.
-__device__ int warpgroup_row() {
-  return static_cast<int>(threadIdx.x) / 32 * 16 + lane_index() / 4;
-}
-__device__ int warpgroup_column() {
-  return lane_index() % 4 * 2;
-}
-
 /// What a block shares, and how its warpgroups pass tiles on.
 template <int depth>
 struct Ring {
@@ -134,7 +126,7 @@ struct Ring {
   /// x = -infinity for the pairs of tile t that are no negatives.
   __device__ void exclude(const Pairs& pairs, int row, int t, FragmentC (&x)[1][columns / 8]) const {
     if (pairs.touch(first_row, sm90_rows, column_of(t), columns)) {
-      exclude_pairs(pairs, row, column_of(t) + warpgroup_column(), x);
+      exclude_pairs(pairs, row, column_of(t) + fragment_column(), x);
     }
   }
 
@@ -151,33 +143,29 @@ __global__ void __launch_bounds__(sm90_threads, 1)
   SIMCLR_DYNAMIC_SHARED(unsigned char, memory);
   using Block = Ring<depth>;
   constexpr int parts = Block::columns / 8;
+  // 1 part the block: one warpgroup copies own rows and the columns' tiles, two compute
   const Block block(memory, tiles, tiles_each);
   if (!block.computes(rows, columns)) return;
-  const int row = block.first_row + warpgroup_row();
+  const int row = block.first_row + fragment_row<1>();
   RowSum<shifted> sums[2];
   FragmentC x[1][parts];
+  // 2 sweep the columns of this split
   for (int t = 0; t < block.count; ++t) {
+    // 3 x of a tile, whose place can be filled anew then
     block.products(x, t);
     warpgroup_wait<0>();
     settle(x[0]);
     block.release(t);
+    // 4 mask: self and positives
     block.exclude(pairs, row, t, x);
-#pragma unroll
-    for (int half = 0; half < 2; ++half) {
-      float values[2 * parts];
-#pragma unroll
-      for (int n = 0; n < 2 * parts; ++n) values[n] = x[0][n / 2].value[2 * half + n % 2];
-      sums[half].rise(values);
-      float sum[4] = {};  // chains that do not wait for each other
-#pragma unroll
-      for (int n = 0; n < 2 * parts; ++n) sum[n % 4] += fast_exp2(values[n] - sums[half].top);
-      sums[half].sum += static_cast<double>((sum[0] + sum[1]) + (sum[2] + sum[3]));
-    }
+    // 5 add up 2^x, row by row
+    for_each_row(x, [&](const float(&values)[2 * parts], int r) { sums[r].template add<4>(values); });
   }
+  // 6 four lanes' sums are one row's
 #pragma unroll
-  for (int half = 0; half < 2; ++half) {
-    sums[half].template merge_lanes<4>();
-    if (lane_index() % 4 == 0) partial.write(blockIdx.y, row + 8 * half, sums[half]);
+  for (int r = 0; r < 2; ++r) {
+    sums[r].template merge_lanes<4>();
+    if (lane_index() % 4 == 0) partial.write(blockIdx.y, row + row_offset(r), sums[r]);
   }
 }
 
@@ -188,40 +176,35 @@ __global__ void __launch_bounds__(sm90_threads, 1)
   using Block = Ring<depth>;
   constexpr int parts = Block::columns / 8;
   constexpr int width = depth < 128 ? depth : 128, widths = depth / width;  // of du, in one product
+  // 1 part the block: one warpgroup copies own rows and the columns' tiles, two compute
   const Block block(memory, tiles, tiles_each);
   if (!block.computes(rows, columns)) return;
-  const int row = block.first_row + warpgroup_row();
-  const TileTerm own_terms[2] = {rows.terms.at(row), rows.terms.at(row + 8)};
+  const int row = block.first_row + fragment_row<1>();
+  const TileTerm own_terms[2] = {rows.terms.at(row), rows.terms.at(row + row_offset(1))};
   FragmentC x[1][parts];
-  FragmentA w[parts / 2];
-  FragmentC sum[widths][width / 8] = {};
+  FragmentA w[parts / 2][1];
+  FragmentC sum[widths][1][width / 8] = {};
+  // 2 sweep the columns of this split
   for (int t = 0; t < block.count; ++t) {
+    // 3 x of a tile
     block.products(x, t);
     warpgroup_wait<0>();
     settle(x[0]);
+    // 4 mask: self and positives
     block.exclude(pairs, row, t, x);
-    const AnchorTerms others = {columns.terms.term == nullptr ? nullptr : block.tile_terms(t) + warpgroup_column()};
+    // 5 x becomes W, and W the next product's left side
+    const AnchorTerms others = {columns.terms.term == nullptr ? nullptr : block.tile_terms(t) + fragment_column()};
+    weigh<shifted>(own_terms, others, x);
 #pragma unroll
-    for (int n = 0; n < parts; ++n) {
-      const TileTerm pair[2] = {others.at(8 * n), others.at(8 * n + 1)};
-#pragma unroll
-      for (int v = 0; v < 4; ++v) {
-        x[0][n].value[v] = weight<shifted>(x[0][n].value[v], own_terms[v / 2], pair[v % 2]);
-      }
-    }
-#pragma unroll
-    for (int n = 0; n < parts; n += 2) {
-      const float *left = x[0][n].value, *right = x[0][n + 1].value;
-      w[n / 2] = {{pack_bf16(left[0], left[1]), pack_bf16(left[2], left[3]), pack_bf16(right[0], right[1]),
-                   pack_bf16(right[2], right[3])}};
-    }
+    for (int n = 0; n < parts; n += 2) round_left(w[n / 2], x, n);
+    // 6 du += W u, and the tile's place can be filled anew
     const SharedMatrix right = SharedMatrix::of_columns(block.tile(t), Block::columns * panel_row_bytes);
     warpgroup_fence();
 #pragma unroll
     for (int c = 0; c < Block::columns; c += 16) {
 #pragma unroll
       for (int part = 0; part < widths; ++part) {
-        warpgroup_multiply(sum[part], w[c / 16], right.at(part * width * Block::columns + c * panel_width));
+        warpgroup_multiply(sum[part][0], w[c / 16][0], right.at(part * width * Block::columns + c * panel_width));
       }
     }
     warpgroup_commit();
@@ -229,18 +212,15 @@ __global__ void __launch_bounds__(sm90_threads, 1)
     loads_before_copies();
     block.release(t);
   }
-#pragma unroll
-  for (int part = 0; part < widths; ++part) settle(sum[part]);
-
+  // 7 this split's du
   const std::int64_t all_rows = static_cast<std::int64_t>(gridDim.x) * sm90_rows;
+  float* const to = du + (blockIdx.y * all_rows + row) * depth + fragment_column();
 #pragma unroll
-  for (int half = 0; half < 2; ++half) {
-    float* const to = du + (blockIdx.y * all_rows + row + 8 * half) * depth + warpgroup_column();
-#pragma unroll
-    for (int d = 0; d < depth / 8; ++d) {
-      const float* value = sum[d * 8 / width][d % (width / 8)].value + 2 * half;
-      store<2>(to + 8 * d, Pack<2>{{value[0], value[1]}});
-    }
+  for (int part = 0; part < widths; ++part) {
+    settle(sum[part][0]);
+    for_each_row(sum[part], [&](const float(&values)[width / 4], int r) {
+      store_row(values, to + row_offset(r) * depth + part * width);
+    });
   }
 }
 

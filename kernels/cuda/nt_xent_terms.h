@@ -2,7 +2,7 @@
 
 // Private to NT-Xent's kernels: who is a pair, what a pair adds to a sum of powers and to a gradient.
 
-#include <simclr/kernels/cuda/mma.h>
+#include <simclr/kernels/cuda/fragments.h>
 #include <simclr/kernels/cuda/tiles.h>
 #include <simclr/kernels/shared/nt_xent_row.h>
 
@@ -61,6 +61,8 @@ struct AnchorTerms {
   const TileTerm* term;
 
   __device__ TileTerm at(int row) const { return term == nullptr ? kernels::no_anchor<float>() : term[row]; }
+  /// Those of the rows from `row` on.
+  __device__ AnchorTerms from(std::int64_t row) const { return {term == nullptr ? nullptr : term + row}; }
 };
 
 /// What a pair of rows contributes to the gradient, each as an anchor of the other. Where no shift is needed all are 0,
@@ -76,6 +78,18 @@ template <bool shifted>
 struct RowSum {
   double sum = 0;
   float top = shifted ? -1e30f : 0.0f;
+
+  /// Adds all 2^x, in `chains` sums that do not wait for each other.
+  template <int chains, int count>
+  __device__ void add(const float (&x)[count]) {
+    rise(x);
+    float part[chains] = {};
+#pragma unroll
+    for (int i = 0; i < count; ++i) part[i % chains] += fast_exp2(x[i] - top);
+#pragma unroll
+    for (int i = 1; i < chains; ++i) part[0] += part[i];
+    sum += static_cast<double>(part[0]);
+  }
 
   /// Makes room for 2^x.
   template <int count>
@@ -143,16 +157,17 @@ struct TileSide {
 /// x = -infinity for the pairs that are no negatives, of fragments that start at `row` and `column`.
 template <int row_parts, int column_parts>
 __device__ void exclude_pairs(const Pairs& pairs, int row, int column, FragmentC (&x)[row_parts][column_parts]) {
-#pragma unroll
-  for (int m = 0; m < row_parts; ++m) {
-#pragma unroll
-    for (int n = 0; n < column_parts; ++n) {
-#pragma unroll
-      for (int v = 0; v < 4; ++v) {
-        if (pairs.exclude(row + 16 * m + v / 2 * 8, column + 8 * n + v % 2)) x[m][n].value[v] = -INFINITY;
-      }
-    }
-  }
+  for_each_value(x, [&](float& value, int r, int c) {
+    if (pairs.exclude(row + row_offset(r), column + column_offset(c))) value = -INFINITY;
+  });
+}
+
+/// x becomes W: each pair's weight, of the lane's own rows and of the columns that `others` starts with.
+template <bool shifted, int row_parts, int column_parts>
+__device__ void weigh(const TileTerm (&own)[2 * row_parts], const AnchorTerms& others,
+                      FragmentC (&x)[row_parts][column_parts]) {
+  for_each_value(
+      x, [&](float& value, int r, int c) { value = weight<shifted>(value, own[r], others.at(column_offset(c))); });
 }
 
 }  // namespace SIMCLR_TARGET

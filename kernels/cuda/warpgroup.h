@@ -135,10 +135,7 @@ __device__ void warpgroup_wait() {
 template <int count>
 __device__ void settle(FragmentC (&d)[count]) {
 #pragma unroll
-  for (int n = 0; n < count; ++n) {
-#pragma unroll
-    for (int v = 0; v < 4; ++v) asm volatile("" : "+f"(d[n].value[v])::"memory");
-  }
+  for (int i = 0; i < 4 * count; ++i) asm volatile("" : "+f"(d[i / 4].value[i % 4])::"memory");
 }
 
 // clang-format off
