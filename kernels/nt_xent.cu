@@ -1,15 +1,21 @@
-// NT-Xent on a GPU; the maths is in nt_xent.h. With x_ik = s_ik log2(e), e_ik = 2^{x_ik - shift}:
-//   forward   L-_i = sum over negatives of e_ik, in tiles of rows x columns, each block a range of columns
-//             loss_i = log1p(L-_i / e_pos) in the log domain: L- is kept apart from the positives, which are few and
-//             taken in f64 from z itself, because well-aligned pairs leave small differences of large numbers
-//   backward  W_ik = e_ik (1/L_i + 1/L_k), 0 for self and positives, recomputed in the same tiles;
-//             du = W u + sum over positives of (their weight) u_pos,  dz = (du - (du.u)u) dloss / (counted tau |z|)
-//             In the square case W is symmetric; a rectangle has one pass for each side, with one half of W.
+// NT-Xent on a GPU. With u = z/|z| of anchors and v of candidates, and x_ik = u_i.v_k log2(e)/tau:
+//   S-_i = sum of 2^{x_ik} over anchor i's negatives, S+_i over its positives, S_i = S-_i + S+_i
+//   loss_i = log1p(S-_i / S+_i) + log S+_i - mean of s over the positives; loss = their mean
+//   W_ik = 2^{x_ik} (1/S_i + 1/S_k), 0 for self and positives; a rectangle has a pass a side, with one term of it
+//   du = W v + sum over positives of (their weight) v_p
+//   dz = (du - (du.u)u) dloss / (counted tau |z|)
+// Shapes: anchors [A,D], candidates [M,D], u and v padded to whole tiles and a depth; nothing of A x M is stored.
+// Backward needs u, v, |z|, and of each anchor log S, S-/S, |P| and its term (shared/nt_xent_row.h); x it takes anew.
+// Launch: for sums and weights a block of 128 threads for 64 or 128 rows and a split of the columns, and the splits are
+// added up in order; elsewhere a warp a row (cuda/nt_xent_rows.h), since positives are few and taken in f64.
+// Test: tests/device/test_nt_xent.cpp, against the CPU in f64, which tests/test_nt_xent.cpp compares with the plain
+// loops of its reference().
+//
 // bf16 rows of up to 256 go through the tensor cores: u is scaled by sqrt(log2(e)/tau), so that a product of two rows
 // is x_ik; W is rounded to bf16 in registers and is the next product's left side. cuda/nt_xent_sm90.cu does so in
-// Hopper's way, where SIMCLR_WGMMA=1 asks for it. Others go through the f32 cores, from f32 unit vectors. Above a
-// temperature of 0.015 no sum can overflow, and the shift is 0; below it follows the row's maximum. Launches: a block
-// of 128 threads for 64 or 128 rows and a range of columns; a warp for each row elsewhere.
+// Hopper's way, where SIMCLR_WGMMA=1 asks for it. Others go through the f32 cores, from f32 unit vectors
+// (cuda/nt_xent_f32.h). Above a temperature of 0.015 no sum can overflow, and each 2^x is taken as it is; below it
+// relative to its row's maximum.
 #include <simclr/kernels/cuda/mma_tile.h>
 #include <simclr/kernels/cuda/nt_xent_f32.h>
 #include <simclr/kernels/cuda/nt_xent_rows.h>
@@ -99,9 +105,9 @@ __global__ void __launch_bounds__(tile_threads, 2)
                   if (masked) exclude_pairs(pairs, row, first_column + column + fragment_column(), x);
                   // 5 x becomes W
                   weigh<shifted>(own_terms, others.from(column + fragment_column()), x);
-      // 6 du += W u: 16 columns' weights are a left side, the same columns' u the right one
 #pragma unroll
                   for (int n = 0; n < column_parts; n += 2) {
+                    // 6 du += W u: 16 columns' weights are a left side, the same columns' u the right one
                     FragmentA w[parts];
                     round_left(w, x, n);
                     multiply_columns(sum, w, u + (column + 8 * n) * Tile::pitch, Tile::pitch);
@@ -126,6 +132,12 @@ struct Tiling {
   std::int64_t all_rows, depth;  // of u, padded
   int rows, columns;
   int forward_blocks, backward_blocks;  // that a multiprocessor holds at a time
+
+  /// Of 64 columns of du, those that a block of the f32 cores computes; the tensor cores compute all.
+  int slice_parts() const { return depth <= tile_size ? 1 : 2; }
+  int slices() const {
+    return cores == Cores::f32 ? static_cast<int>(blocks_for(depth, tile_size * slice_parts())) : 1;
+  }
 };
 
 Tiling tiling_of(const Tensor& u) {
@@ -153,33 +165,19 @@ bool wants_warpgroups([[maybe_unused]] Device device) {
   return true;
 }
 
-/// Calls body(depth, shifted), both constants, of the tensor cores' kernels.
-template <class Body>
-void dispatch_depth(std::int64_t depth, bool shifted, Body&& body) {
-  const auto with = [&](auto constant) {
-    shifted ? body(constant, std::true_type{}) : body(constant, std::false_type{});
-  };
-  if (depth == 64) {
-    with(std::integral_constant<int, 64>{});
-  } else if (depth == 128) {
-    with(std::integral_constant<int, 128>{});
-  } else {
-    with(std::integral_constant<int, 256>{});
-  }
+/// Of u for the tensor cores: products are arguments of 2^x then.
+double tensor_core_scale(double temperature) {
+  return std::sqrt(std::numbers::log2e / temperature);
 }
 
-int tiles_of(std::int64_t rows, int size) {
-  return static_cast<int>((rows + size - 1) / size);
-}
-
-/// Unit vectors for the tiles: bf16 for the tensor cores, scaled so that products are arguments of 2^x, else f32.
+/// Unit vectors for the tiles: bf16 for the tensor cores, scaled, else f32.
 Tensor tile_rows_of(const Tensor& z, double temperature, Tensor& norm) {
   const std::int64_t width = z.dim(1);
   if (z.dtype() != DType::bf16 || width > tensor_core_width) {
     return unit_rows<float>(z, padded(width, simt_depth), 1.0, norm);
   }
   const std::int64_t depth = width <= 64 ? 64 : width <= 128 ? 128 : 256;
-  const double scale = std::sqrt(std::numbers::log2e / temperature);
+  const double scale = tensor_core_scale(temperature);
   if (wants_warpgroups(z.device())) return unit_rows<BFloat16, RowLayout::panels>(z, depth, scale, norm);
   return unit_rows<BFloat16>(z, depth, scale, norm);
 }
@@ -196,6 +194,21 @@ Pairs pairs_of(const NtXentSaved& saved, bool anchors_are_rows) {
   return {candidate_group, anchor_group, others, count, 0, offset, others / 2};
 }
 
+/// A pass over all pairs by kernels of which a multiprocessor holds `resident` blocks at a time. A block computes du in
+/// one of `slices` of its columns.
+TileLaunch plan_tiles(const NtXentSaved& saved, const Tiling& tiling, const Pairs& pairs, int resident, int slices) {
+  const auto tiles_of = [](int rows, int size) { return (rows + size - 1) / size; };
+  const Device device = saved.anchors.device();
+  const int tiles = tiles_of(pairs.columns, tiling.columns), row_tiles = tiles_of(pairs.rows, tiling.rows);
+  const Split split = split_columns(row_tiles * slices, tiles, resident * multiprocessors(device));
+  return {device,
+          dim3(static_cast<unsigned>(row_tiles), static_cast<unsigned>(split.splits), static_cast<unsigned>(slices)),
+          tiles,
+          split.tiles_each,
+          pairs,
+          needs_shift<float>(saved.temperature)};
+}
+
 template <class T>
 Embeddings<T> embeddings_of(const Tensor& z, const Tensor& norm) {
   return {z.data<const T>(), norm.data<const double>(), static_cast<int>(z.dim(1))};
@@ -205,43 +218,46 @@ AnchorValues values_of(const NtXentSaved& saved) {
   return {saved.log_sum.data<double>(), saved.negatives.data<double>(), saved.positives.data<std::int32_t>()};
 }
 
+/// Sums of e^s over the negatives of the anchors, into `partial`.
+void launch_sums(const TileLaunch& shape, const Tiling& tiling, const NtXentSaved& saved, const PartialSums& partial) {
+  const Tensor &rows = saved.anchor_u, &columns = saved.candidate_u;
+  if (tiling.cores == Cores::warpgroups) {
+    if constexpr (sm90_built) launch_sums_sm90(shape, {rows}, {columns}, partial);
+  } else if (tiling.cores == Cores::tensor) {
+    dispatch_depth(tiling.depth, shape.shifted, [&](auto depth, auto shifted) {
+      launch("nt_xent_sums_kernel", shape.device, {shape.grid, tile_threads, MmaTile<depth(), TileTerm>::shared},
+             nt_xent_sums_kernel<depth(), shifted()>, rows.data<BFloat16>(), columns.data<BFloat16>(), shape.tiles,
+             shape.tiles_each, shape.pairs, partial);
+    });
+  } else {
+    launch("nt_xent_sums_f32_kernel", shape.device, {shape.grid, tile_threads, sums_f32_shared},
+           shape.shifted ? nt_xent_sums_f32_kernel<true> : nt_xent_sums_f32_kernel<false>, rows.data<float>(),
+           columns.data<float>(), static_cast<int>(tiling.depth), shape.tiles, shape.tiles_each, shape.pairs,
+           Log2Scale<float>(saved.temperature), partial);
+  }
+}
+
 void forward_gpu(NtXentSaved& saved, const Tensor& anchors, const Tensor& candidates, Tensor& loss) {
   const Device device = anchors.device();
   const double temperature = saved.temperature;
+  // 1 unit rows
   saved.anchor_u = tile_rows_of(anchors, temperature, saved.anchor_norm);
   saved.candidate_u = saved.anchor_u;
   saved.candidate_norm = saved.anchor_norm;
   if (!saved.square) saved.candidate_u = tile_rows_of(candidates, temperature, saved.candidate_norm);
 
-  const bool shifted = needs_shift<float>(temperature);
+  // 2 sums over the negatives, in tiles, a partial one for each split of the columns
   const Tiling tiling = tiling_of(saved.anchor_u);
-  const std::int64_t count = anchors.dim(0), all_rows = tiling.all_rows, depth = tiling.depth;
-  const int tiles = tiles_of(candidates.dim(0), tiling.columns), row_tiles = tiles_of(count, tiling.rows);
-  const Split split = split_columns(row_tiles, tiles, tiling.forward_blocks * multiprocessors(device));
   const Pairs pairs = pairs_of(saved, true);
-  const Tensor sums = Tensor::empty({split.splits, all_rows}, DType::f64, device);
-  const Tensor tops = shifted ? Tensor::empty({split.splits, all_rows}, DType::f32, device) : Tensor();
-  const PartialSums partial = {sums.data<double>(), shifted ? tops.data<float>() : nullptr, split.splits,
-                               static_cast<int>(all_rows)};
-  const dim3 grid(static_cast<unsigned>(row_tiles), static_cast<unsigned>(split.splits));
-  if (tiling.cores == Cores::warpgroups) {
-    if constexpr (sm90_built) {
-      launch_sums_sm90({device, grid, tiles, split.tiles_each, pairs, shifted}, {saved.anchor_u}, {saved.candidate_u},
-                       partial);
-    }
-  } else if (tiling.cores == Cores::tensor) {
-    dispatch_depth(depth, shifted, [&](auto constant, auto with_shift) {
-      launch("nt_xent_sums_kernel", device, {grid, tile_threads, MmaTile<constant(), TileTerm>::shared},
-             nt_xent_sums_kernel<constant(), with_shift()>, saved.anchor_u.data<BFloat16>(),
-             saved.candidate_u.data<BFloat16>(), tiles, split.tiles_each, pairs, partial);
-    });
-  } else {
-    launch("nt_xent_sums_f32_kernel", device, {grid, tile_threads, sums_f32_shared},
-           shifted ? nt_xent_sums_f32_kernel<true> : nt_xent_sums_f32_kernel<false>, saved.anchor_u.data<float>(),
-           saved.candidate_u.data<float>(), static_cast<int>(depth), tiles, split.tiles_each, pairs,
-           Log2Scale<float>(temperature), partial);
-  }
+  const TileLaunch shape = plan_tiles(saved, tiling, pairs, tiling.forward_blocks, 1);
+  const std::int64_t count = anchors.dim(0), all_rows = tiling.all_rows, splits = shape.grid.y;
+  const Tensor sums = Tensor::empty({splits, all_rows}, DType::f64, device);
+  const Tensor tops = shape.shifted ? Tensor::empty({splits, all_rows}, DType::f32, device) : Tensor();
+  const PartialSums partial = {sums.data<double>(), shape.shifted ? tops.data<float>() : nullptr,
+                               static_cast<int>(splits), static_cast<int>(all_rows)};
+  launch_sums(shape, tiling, saved, partial);
 
+  // 3 the anchors' losses, with their positives, and what the tiles of backward need
   const Tensor losses = Tensor::empty({count}, DType::f64, device);
   saved.device_terms = Tensor::empty({all_rows, 2}, DType::f32, device);
   saved.device_counted = Tensor::empty({}, DType::f64, device);
@@ -249,9 +265,11 @@ void forward_gpu(NtXentSaved& saved, const Tensor& anchors, const Tensor& candid
     using T = decltype(zero);
     launch("nt_xent_loss_kernel", device, {blocks_for(all_rows, row_threads / 32), row_threads}, nt_xent_loss_kernel<T>,
            partial, embeddings_of<T>(anchors, saved.anchor_norm), embeddings_of<T>(candidates, saved.candidate_norm),
-           pairs, temperature, shifted, values_of(saved), reinterpret_cast<TileTerm*>(saved.device_terms.raw_data()),
-           losses.data<double>());
+           pairs, temperature, shape.shifted, values_of(saved),
+           reinterpret_cast<TileTerm*>(saved.device_terms.raw_data()), losses.data<double>());
   });
+
+  // 4 their mean
   launch("nt_xent_mean_kernel", device, {1, mean_threads}, nt_xent_mean_kernel, losses.data<double>(),
          saved.positives.data<std::int32_t>(), static_cast<int>(count), loss.data<float>(),
          saved.device_counted.data<double>());
@@ -261,63 +279,68 @@ void forward_gpu(NtXentSaved& saved, const Tensor& anchors, const Tensor& candid
 struct Gradient {
   const Tensor &z, &u, &norm;
   bool anchors;
+  AnchorTerms terms;  // none where these rows are no anchors
+
+  Gradient(const NtXentSaved& saved, bool are_anchors)
+      : z(are_anchors ? saved.anchors : saved.candidates),
+        u(are_anchors ? saved.anchor_u : saved.candidate_u),
+        norm(are_anchors ? saved.anchor_norm : saved.candidate_norm),
+        anchors(are_anchors),
+        terms{are_anchors ? reinterpret_cast<const TileTerm*>(saved.device_terms.raw_data()) : nullptr} {}
+
+  template <class U>
+  TileSide<U> side() const {
+    return {u.data<U>(), terms};
+  }
 };
 
-/// dz of `rows` over all `columns`.
-void gradient_of(const NtXentSaved& saved, const Gradient& rows, const Gradient& columns, const Pairs& pairs,
-                 const Tensor& dloss, Tensor& dz) {
-  const Device device = dz.device();
-  const bool shifted = needs_shift<float>(saved.temperature);
-  const Tiling tiling = tiling_of(rows.u);
-  const std::int64_t count = rows.z.dim(0), width = rows.z.dim(1), depth = tiling.depth;
-  const int tiles = tiles_of(columns.z.dim(0), tiling.columns), row_tiles = tiles_of(count, tiling.rows);
-  const int parts = depth <= tile_size ? 1 : 2;  // of 64 columns of du, in a block of f32
-  const int slices = tiling.cores == Cores::f32 ? tiles_of(depth, tile_size * parts) : 1;
-  const Split split = split_columns(row_tiles * slices, tiles, tiling.backward_blocks * multiprocessors(device));
-  const std::int64_t split_rows = std::int64_t{row_tiles} * tiling.rows;
-  const Tensor du = Tensor::empty({split.splits, split_rows, depth}, DType::f32, device);
-  const dim3 grid(static_cast<unsigned>(row_tiles), static_cast<unsigned>(split.splits), static_cast<unsigned>(slices));
-  const auto terms_of = [&](const Gradient& s) {
-    const auto* terms = reinterpret_cast<const TileTerm*>(saved.device_terms.raw_data());
-    return AnchorTerms{s.anchors ? terms : nullptr};
-  };
-  const auto side = [&](const Gradient& s, auto zero) {
-    return TileSide<decltype(zero)>{s.u.template data<decltype(zero)>(), terms_of(s)};
-  };
+/// du of `rows` over all `columns`, a part for each split.
+void launch_weights(const TileLaunch& shape, const Tiling& tiling, const Gradient& rows, const Gradient& columns,
+                    double temperature, float* du) {
   if (tiling.cores == Cores::warpgroups) {
-    if constexpr (sm90_built) {
-      launch_weights_sm90({device, grid, tiles, split.tiles_each, pairs, shifted}, {rows.u, terms_of(rows)},
-                          {columns.u, terms_of(columns)}, du.data<float>());
-    }
+    if constexpr (sm90_built) launch_weights_sm90(shape, {rows.u, rows.terms}, {columns.u, columns.terms}, du);
   } else if (tiling.cores == Cores::tensor) {
-    const auto row_side = side(rows, BFloat16{}), column_side = side(columns, BFloat16{});
-    dispatch_depth(depth, shifted, [&](auto constant, auto with_shift) {
-      launch("nt_xent_weights_kernel", device, {grid, tile_threads, MmaTile<constant(), TileTerm>::shared},
-             nt_xent_weights_kernel<constant(), with_shift()>, row_side, column_side, tiles, split.tiles_each, pairs,
-             du.data<float>());
+    dispatch_depth(tiling.depth, shape.shifted, [&](auto depth, auto shifted) {
+      launch("nt_xent_weights_kernel", shape.device, {shape.grid, tile_threads, MmaTile<depth(), TileTerm>::shared},
+             nt_xent_weights_kernel<depth(), shifted()>, rows.side<BFloat16>(), columns.side<BFloat16>(), shape.tiles,
+             shape.tiles_each, shape.pairs, du);
     });
   } else {
     const auto run = [&](std::size_t bytes, auto kernel) {
-      launch("nt_xent_weights_f32_kernel", device, {grid, tile_threads, bytes}, kernel, side(rows, 0.0f),
-             side(columns, 0.0f), static_cast<int>(depth), tiles, split.tiles_each, pairs,
-             Log2Scale<float>(saved.temperature), du.data<float>());
+      launch("nt_xent_weights_f32_kernel", shape.device, {shape.grid, tile_threads, bytes}, kernel, rows.side<float>(),
+             columns.side<float>(), static_cast<int>(tiling.depth), shape.tiles, shape.tiles_each, shape.pairs,
+             Log2Scale<float>(temperature), du);
     };
-    if (parts == 1) {
+    const bool shifted = shape.shifted;
+    if (tiling.slice_parts() == 1) {
       run(weights_f32_shared<1>, shifted ? nt_xent_weights_f32_kernel<1, true> : nt_xent_weights_f32_kernel<1, false>);
     } else {
       run(weights_f32_shared<2>, shifted ? nt_xent_weights_f32_kernel<2, true> : nt_xent_weights_f32_kernel<2, false>);
     }
   }
+}
 
-  const PartialGradient partial = {
-      du.data<float>(), split.splits, static_cast<int>(depth), split_rows * depth,
-      tiling.cores == Cores::f32 ? 1.0 : std::sqrt(std::numbers::log2e / saved.temperature)};
+/// dz of `rows` over all `columns`.
+void gradient_of(const NtXentSaved& saved, const Gradient& rows, const Gradient& columns, const Tensor& dloss,
+                 Tensor& dz) {
+  // 1 the negatives' part of du, in tiles
+  const Tiling tiling = tiling_of(rows.u);
+  const Pairs pairs = pairs_of(saved, rows.anchors);
+  const TileLaunch shape = plan_tiles(saved, tiling, pairs, tiling.backward_blocks, tiling.slices());
+  const std::int64_t split_rows = std::int64_t{shape.grid.x} * tiling.rows, width = rows.z.dim(1);
+  const Tensor du = Tensor::empty({shape.grid.y, split_rows, tiling.depth}, DType::f32, dz.device());
+  launch_weights(shape, tiling, rows, columns, saved.temperature, du.data<float>());
+
+  // 2 the positives' part, and back through the normalisation
+  const PartialGradient partial = {du.data<float>(), static_cast<int>(shape.grid.y), static_cast<int>(tiling.depth),
+                                   split_rows * tiling.depth,
+                                   tiling.cores == Cores::f32 ? 1.0 : tensor_core_scale(saved.temperature)};
   const AnchorValues values = values_of(saved);
   const int threads = width <= 2048 ? row_threads : 32;  // `width` doubles of shared memory a warp
   dispatch_float(dz.dtype(), [&](auto zero) {
     using T = decltype(zero);
-    launch("nt_xent_gradient_kernel", device,
-           {blocks_for(count, threads / 32), static_cast<unsigned>(threads),
+    launch("nt_xent_gradient_kernel", dz.device(),
+           {blocks_for(pairs.rows, threads / 32), static_cast<unsigned>(threads),
             static_cast<std::size_t>(threads / 32 * width) * sizeof(double)},
            nt_xent_gradient_kernel<T>, partial, embeddings_of<T>(rows.z, rows.norm),
            rows.anchors ? values : AnchorValues{}, embeddings_of<T>(columns.z, columns.norm),
@@ -327,11 +350,11 @@ void gradient_of(const NtXentSaved& saved, const Gradient& rows, const Gradient&
 }
 
 void backward_gpu(const NtXentSaved& saved, const Tensor& dloss, NtXentGradient& gradient) {
-  const Gradient anchors = {saved.anchors, saved.anchor_u, saved.anchor_norm, true};
-  if (saved.square) return gradient_of(saved, anchors, anchors, pairs_of(saved, true), dloss, gradient.danchors);
-  const Gradient candidates = {saved.candidates, saved.candidate_u, saved.candidate_norm, false};
-  gradient_of(saved, anchors, candidates, pairs_of(saved, true), dloss, gradient.danchors);
-  gradient_of(saved, candidates, anchors, pairs_of(saved, false), dloss, gradient.dcandidates);
+  const Gradient anchors(saved, true);
+  if (saved.square) return gradient_of(saved, anchors, anchors, dloss, gradient.danchors);
+  const Gradient candidates(saved, false);
+  gradient_of(saved, anchors, candidates, dloss, gradient.danchors);
+  gradient_of(saved, candidates, anchors, dloss, gradient.dcandidates);
 }
 
 }  // namespace

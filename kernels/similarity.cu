@@ -1,10 +1,13 @@
-// Cosine similarity on a GPU: s_ij = u_i.v_j / tau with unit rows u, v.
-//   forward   unit rows by a warp each, then a block for each tile of the product: 128 x 64 of bf16 on the tensor
-//   cores,
-//             64 x 64 of f32 on the f32 cores; a and b of any width pass through shared memory in chunks
-//   backward  du = ds v / tau, dv = ds^T u / tau in f32, a block for 64 rows and 64 or 128 columns of the gradient,
-//   then
-//             dz = (du - (du.u)u)/|z| by a warp a row. Nothing is kept from the forward pass.
+// Cosine similarity on a GPU. With unit rows u = a/|a|, v = b/|b|:
+//   s_ij = u_i.v_j / tau
+//   du = ds v / tau, dv = ds^T u / tau
+//   da = (du - (du.u)u)/|a|, db alike
+// Shapes: a [A,D], b [M,D], s and ds [A,M] f32; u and v are padded to whole tiles. Backward needs a and b alone.
+// Launch: unit rows and the way back through them by a warp a row; a block of 128 threads for each tile of s, 128 x 64
+// of bf16 on the tensor cores, 64 x 64 of f32 on the f32 cores, in chunks of the depth; and for 64 rows and 64 or 128
+// columns of du, in f32.
+// Test: tests/device/test_similarity.cpp, against the CPU in f64, for which tests/test_similarity.cpp has the plain
+// loops.
 #include <simclr/kernels/cuda/fragments.h>
 #include <simclr/kernels/cuda/tiles.h>
 #include <simclr/kernels/similarity.h>
@@ -119,8 +122,10 @@ __global__ void __launch_bounds__(tile_threads)
   const int first_row = static_cast<int>(blockIdx.x) * tile_size;
   const int first_depth = static_cast<int>(blockIdx.y) * tile_size * parts;
   float sum[8][4 * parts] = {};
+  // 1 sweep the columns of ds, 64 at a time
   for (int first_column = 0; first_column < columns; first_column += tile_size) {
     __syncthreads();  // nobody reads the last tile any more
+    // 2 a slice of v, and a square of ds
     simt_fetch_slice<parts>(v + static_cast<std::int64_t>(first_column) * depth, depth, first_depth, slice);
 #pragma unroll 8
     for (int n = static_cast<int>(threadIdx.x); n < tile_size * tile_size; n += tile_threads) {
@@ -132,8 +137,10 @@ __global__ void __launch_bounds__(tile_threads)
     }
     copy_async_wait<0>();
     __syncthreads();
+    // 3 du += ds v
     simt_multiply<parts>(square, slice, sum);
   }
+  // 4 du
   simt_store<parts>(sum, du + static_cast<std::int64_t>(first_row) * depth, depth, first_depth);
 }
 

@@ -1,6 +1,7 @@
 #pragma once
 
-// Private to nt_xent.cu: the tiles of f32 unit vectors, for the f32 cores.
+// Private to nt_xent.cu, whose head has the maths: the tiles of f32 unit vectors, for the f32 cores. A product of two
+// rows is u.v, which Log2Scale makes x of; a thread holds 8 x 4 of a tile's pairs (tiles.h).
 
 #include <simclr/kernels/cuda/nt_xent_terms.h>
 
@@ -27,6 +28,7 @@ __global__ void __launch_bounds__(tile_threads)
             first_tile = static_cast<int>(blockIdx.y) * tiles_each;
   const int row = first_row + static_cast<int>(threadIdx.x) / 16, column = static_cast<int>(threadIdx.x) % 16;
   RowSum<shifted> sums[8];
+  // 1 sweep the columns of this split; dots = u.v of a tile
   simt_sweep(rows + static_cast<std::int64_t>(first_row) * depth,
              columns + static_cast<std::int64_t>(first_tile) * tile_size * depth, depth,
              min(tiles_each, tiles - first_tile), stage, [&](int tile, const SimtDots& dots) {
@@ -34,12 +36,14 @@ __global__ void __launch_bounds__(tile_threads)
                const bool masked = pairs.touch(first_row, tile_size, first_column, tile_size);
 #pragma unroll
                for (int i = 0; i < 8; ++i) {
+                 // 2 x of four columns; mask: self and positives
                  float x[4], factor[4];
 #pragma unroll
                  for (int j = 0; j < 4; ++j) {
                    x[j] = scaled_argument(scale, dots[i][j], factor[j]);
                    if (masked && pairs.exclude(row + 8 * i, first_column + column + 16 * j)) x[j] = -INFINITY;
                  }
+                 // 3 add up 2^x
                  sums[i].rise(x);
                  float sum = 0;
 #pragma unroll
@@ -47,6 +51,7 @@ __global__ void __launch_bounds__(tile_threads)
                  sums[i].sum += static_cast<double>(sum);
                }
              });
+  // 4 sixteen lanes' sums are one row's
 #pragma unroll
   for (int i = 0; i < 8; ++i) {
     sums[i].template merge_lanes<16>();
@@ -72,18 +77,22 @@ __global__ void __launch_bounds__(tile_threads)
   const int thread_row = static_cast<int>(threadIdx.x) / 16, thread_column = static_cast<int>(threadIdx.x) % 16;
   const int first_depth = static_cast<int>(blockIdx.z) * tile_size * parts;
   const float* const other_u = columns.u + static_cast<std::int64_t>(first_tile) * tile_size * depth;
+  // 1 own rows' terms, into registers
   TileTerm own[8];
 #pragma unroll
   for (int i = 0; i < 8; ++i) own[i] = rows.terms.at(first_row + thread_row + 8 * i);
   float sum[8][4 * parts] = {};
+  // 2 sweep the columns of this split; dots = u.v of a tile
   simt_sweep(rows.u + static_cast<std::int64_t>(first_row) * depth, other_u, depth, min(tiles_each, tiles - first_tile),
              stage, [&](int tile, const SimtDots& dots) {
                const int first_column = (first_tile + tile) * tile_size;
                const bool masked = pairs.touch(first_row, tile_size, first_column, tile_size);
+               // 3 of the columns' u the slice that meets W
                simt_fetch_slice<parts>(other_u + static_cast<std::int64_t>(tile) * tile_size * depth, depth,
                                        first_depth, slice);
 #pragma unroll
                for (int j = 0; j < 4; ++j) {
+                 // 4 x; mask: self and positives; x becomes W, in shared memory
                  const int column = thread_column + 16 * j;
                  const TileTerm other = columns.terms.at(first_column + column);
 #pragma unroll
@@ -96,8 +105,10 @@ __global__ void __launch_bounds__(tile_threads)
                }
                copy_async_wait<0>();
                __syncthreads();  // the square and the slice are there; the sweep's barrier follows their use
+               // 5 du += W u
                simt_multiply<parts>(square, slice, sum);
              });
+  // 6 this split's du
   const std::int64_t all_rows = static_cast<std::int64_t>(gridDim.x) * tile_size;
   simt_store<parts>(sum, du + (blockIdx.y * all_rows + first_row) * depth, depth, first_depth);
 }

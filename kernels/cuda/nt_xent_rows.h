@@ -1,6 +1,7 @@
 #pragma once
 
-// Private to nt_xent.cu: the kernels that take a warp for each row, in f64.
+// Private to nt_xent.cu, whose head has the maths: the kernels that take a warp for each row, in f64. The maths of a
+// row is in shared/nt_xent_row.h.
 
 #include <simclr/kernels/cuda/nt_xent_terms.h>
 #include <simclr/kernels/shared/nt_xent_row.h>
@@ -65,11 +66,13 @@ inline constexpr int mean_threads = 1024;
 /// The mean over the anchors that have a positive, by one block.
 __global__ void __launch_bounds__(mean_threads) nt_xent_mean_kernel(const double* losses, const std::int32_t* positives,
                                                                     int anchors, float* loss, double* counted) {
+  // 1 each thread every 1024th anchor
   double sum = 0, count = 0;
   for (int i = static_cast<int>(threadIdx.x); i < anchors; i += mean_threads) {
     sum += losses[i];
     count += positives[i] != 0 ? 1.0 : 0.0;
   }
+  // 2 the block, in a fixed order
   sum = block_sum<mean_threads>(sum);
   count = block_sum<mean_threads>(count);
   if (threadIdx.x == 0) {
@@ -97,6 +100,7 @@ __global__ void __launch_bounds__(row_threads)
   const int i = static_cast<int>((blockIdx.x * blockDim.x + threadIdx.x) / 32), width = rows.width;
   if (i >= pairs.rows) return;
   double* const du = buffer + threadIdx.x / 32 * width;
+  // 1 du = the positives, each by its weights as this row's and as its own
   for (int d = lane_index(); d < width; d += 32) du[d] = 0;
   pairs.each_positive(i, [&](int p) {
     const double norm = columns.norm[p];
@@ -104,6 +108,7 @@ __global__ void __launch_bounds__(row_threads)
     const double each = norm == 0 ? 0 : (own.positive_weight_of(i, s) + others.positive_weight_of(p, s)) / norm;
     for (int d = lane_index(); d < width; d += 32) du[d] += each * static_cast<double>(widen(columns.row(p)[d]));
   });
+  // 2 du += the tiles' sums, split by split
   __syncwarp();  // so far a lane had every 32nd value, now it has four in a row
   const float* const from = partial.du + static_cast<std::int64_t>(i) * partial.depth;
   for (int d = 4 * lane_index(); d < width; d += 128) {  // depth is a multiple of 4, width need not be
@@ -119,6 +124,7 @@ __global__ void __launch_bounds__(row_threads)
     }
   }
   __syncwarp();
+  // 3 back through the norm
   const double scale = static_cast<double>(*dloss) / (*counted * temperature);
   unit_row_backward(du, rows.row(i), rows.norm[i], scale, width, dz + static_cast<std::int64_t>(i) * width);
 }

@@ -1,6 +1,8 @@
-// NT-Xent's tiles as Hopper wants them (sm_90a); the maths is in nt_xent.h, the plan in nt_xent.cu, whose kernels for
-// mma.sync compute the same. u comes in panels (panel.h), so that a tile is a few plain copies:
-//   block     128 rows, whose u stays in shared memory, and a range of columns in tiles of 128, or 64 at a depth of 256
+// NT-Xent's tiles as Hopper wants them (sm_90a). They compute what the kernels for mma.sync in nt_xent.cu do, whose
+// head has the maths, and pass the same tests (emu_nt_xent_sm90). u comes in panels (panel.h), so that a tile is a few
+// plain copies:
+//   block     128 rows, whose u stays in shared memory, and a split of the columns in tiles of 128, or of 64 where the
+//             depth is 256
 //   warps     one thread starts the bulk copies of four tiles ahead; two warpgroups compute, 64 rows each
 //   forward   one warpgroup's powers can be taken while the other one's x is multiplied
 //   backward  the same with W u of a tile and x of the next one. W goes from the accumulators' registers to the next
@@ -230,30 +232,19 @@ Panels panels_of(const PanelSide& side) {
   return {side.u.data<const BFloat16>(), static_cast<int>(side.u.dim(1)), side.terms};
 }
 
-/// Calls body(depth, shifted), both constants.
-template <class Body>
-void dispatch(const PanelSide& rows, bool shifted, Body&& body) {
-  const auto with = [&](auto depth) { shifted ? body(depth, std::true_type{}) : body(depth, std::false_type{}); };
-  switch (rows.u.dim(0)) {
-    case 1: return with(std::integral_constant<int, 64>{});
-    case 2: return with(std::integral_constant<int, 128>{});
-    default: return with(std::integral_constant<int, 256>{});
-  }
-}
-
 }  // namespace
 
-void launch_sums_sm90(const Sm90Launch& shape, const PanelSide& rows, const PanelSide& columns,
+void launch_sums_sm90(const TileLaunch& shape, const PanelSide& rows, const PanelSide& columns,
                       const PartialSums& partial) {
-  dispatch(rows, shape.shifted, [&](auto depth, auto shifted) {
+  dispatch_depth(rows.u.dim(0) * panel_width, shape.shifted, [&](auto depth, auto shifted) {
     launch("nt_xent_sums_sm90_kernel", shape.device, {shape.grid, sm90_threads, Ring<depth()>::bytes},
            nt_xent_sums_sm90_kernel<depth(), shifted()>, panels_of(rows), panels_of(columns), shape.tiles,
            shape.tiles_each, shape.pairs, partial);
   });
 }
 
-void launch_weights_sm90(const Sm90Launch& shape, const PanelSide& rows, const PanelSide& columns, float* du) {
-  dispatch(rows, shape.shifted, [&](auto depth, auto shifted) {
+void launch_weights_sm90(const TileLaunch& shape, const PanelSide& rows, const PanelSide& columns, float* du) {
+  dispatch_depth(rows.u.dim(0) * panel_width, shape.shifted, [&](auto depth, auto shifted) {
     launch("nt_xent_weights_sm90_kernel", shape.device, {shape.grid, sm90_threads, Ring<depth()>::bytes},
            nt_xent_weights_sm90_kernel<depth(), shifted()>, panels_of(rows), panels_of(columns), shape.tiles,
            shape.tiles_each, shape.pairs, du);

@@ -26,18 +26,10 @@ struct PanelSide {
   AnchorTerms terms = {nullptr};
 };
 
-struct Sm90Launch {
-  Device device;
-  dim3 grid;  // row tiles x splits of the columns
-  int tiles, tiles_each;
-  Pairs pairs;
-  bool shifted;
-};
-
 /// What nt_xent_sums_kernel and nt_xent_weights_kernel compute.
-void launch_sums_sm90(const Sm90Launch& shape, const PanelSide& rows, const PanelSide& columns,
+void launch_sums_sm90(const TileLaunch& shape, const PanelSide& rows, const PanelSide& columns,
                       const PartialSums& partial);
-void launch_weights_sm90(const Sm90Launch& shape, const PanelSide& rows, const PanelSide& columns, float* du);
+void launch_weights_sm90(const TileLaunch& shape, const PanelSide& rows, const PanelSide& columns, float* du);
 
 }  // namespace SIMCLR_TARGET
 }  // namespace simclr::gpu

@@ -154,6 +154,28 @@ struct TileSide {
   AnchorTerms terms;
 };
 
+/// A pass over all pairs, in tiles.
+struct TileLaunch {
+  Device device;
+  dim3 grid;              // row tiles x splits of the columns x slices of du
+  int tiles, tiles_each;  // of the columns, and of those the ones of a split
+  Pairs pairs;
+  bool shifted;
+};
+
+/// Calls body(depth, shifted), both constants, for the kernels of the tensor cores.
+template <class Body>
+void dispatch_depth(std::int64_t depth, bool shifted, Body&& body) {
+  const auto with = [&](auto constant) {
+    shifted ? body(constant, std::true_type{}) : body(constant, std::false_type{});
+  };
+  switch (depth) {
+    case 64: return with(std::integral_constant<int, 64>{});
+    case 128: return with(std::integral_constant<int, 128>{});
+    default: return with(std::integral_constant<int, 256>{});
+  }
+}
+
 /// x = -infinity for the pairs that are no negatives, of fragments that start at `row` and `column`.
 template <int row_parts, int column_parts>
 __device__ void exclude_pairs(const Pairs& pairs, int row, int column, FragmentC (&x)[row_parts][column_parts]) {
