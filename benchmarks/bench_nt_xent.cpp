@@ -12,9 +12,11 @@ int main(int argc, char** argv) {
   bench::Bench bench("Times NT-Xent over z [M,D], every combination of M, D and tau.");
   std::vector<std::int64_t> sizes, widths = {128};
   std::vector<double> temperatures = {0.5};
+  bool wgmma = false;
   bench.app.add_option("--m", sizes, "Views, 2N; as it is: 1024 to 131072 on cuda, 2048 and 8192 on cpu");
   bench.app.add_option("--d", widths, "Dimensions of z");
   bench.app.add_option("--tau", temperatures, "Temperatures");
+  bench.app.add_flag("--wgmma", wgmma, "By the tiles for Hopper's tensor cores, which must be asked for");
   bench.parse(argc, argv);
   if (sizes.empty()) {
     sizes = bench.by_device<std::vector<std::int64_t>>({1024, 4096, 8192, 32768, 65536, 131072}, {2048, 8192}, {64});
@@ -35,21 +37,21 @@ int main(int argc, char** argv) {
                                     .exps = forward_cost.exps + backward_cost.exps};
 
         bench.measure(std::string("nt_xent forward") + figures, forward_cost, [&]() -> bench::Call {
-          return [z = z.clone(), tau, result = kernels::NtXentResult()]() mutable {
-            result = kernels::nt_xent_forward(z, z, tau);
+          return [z = z.clone(), tau, wgmma, result = kernels::NtXentResult()]() mutable {
+            result = kernels::nt_xent_forward(z, z, tau, {}, wgmma);
           };
         });
         bench.measure(std::string("nt_xent backward") + figures, backward_cost, [&]() -> bench::Call {
           const Tensor own = z.clone();
-          const kernels::NtXentResult forward = kernels::nt_xent_forward(own, own, tau);
+          const kernels::NtXentResult forward = kernels::nt_xent_forward(own, own, tau, {}, wgmma);
           const Tensor dloss = Tensor::full({}, 1.0, forward.loss.dtype(), bench.device);
           return [saved = forward.saved, dloss, gradient = kernels::NtXentGradient()]() mutable {
             gradient = kernels::nt_xent_backward(saved, dloss);
           };
         });
         const auto both = [&]() -> bench::Call {
-          return [z = z.clone(), tau, gradient = kernels::NtXentGradient()]() mutable {
-            const kernels::NtXentResult forward = kernels::nt_xent_forward(z, z, tau);
+          return [z = z.clone(), tau, wgmma, gradient = kernels::NtXentGradient()]() mutable {
+            const kernels::NtXentResult forward = kernels::nt_xent_forward(z, z, tau, {}, wgmma);
             const Tensor dloss = Tensor::full({}, 1.0, forward.loss.dtype(), z.device());
             gradient = kernels::nt_xent_backward(forward.saved, dloss);
           };

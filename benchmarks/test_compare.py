@@ -14,11 +14,11 @@ sys.path.insert(0, str(BENCHMARKS))
 from comparison import programs, record, runs  # noqa: E402
 
 # A program that prints what its name, or that of the script it is told to run, has in `answers`; the first that fits.
-# Where its exit code is null, it and what it started never end. A variable SIMCLR_WGMMA is as if it were told.
+# Where its exit code is null, it and what it started never end.
 STUB = """#!{python}
 import json, os, pathlib, subprocess, sys, time
 answers = json.loads({answers!r})
-told = " ".join([pathlib.Path(sys.argv[0]).name, *sys.argv[1:], *[k for k in ("SIMCLR_WGMMA",) if k in os.environ]])
+told = " ".join([pathlib.Path(sys.argv[0]).name, *sys.argv[1:]])
 if "train_cifar" in told:
     out = pathlib.Path(sys.argv[sys.argv.index("--out") + 1])
     key = next(key for key in answers if key.startswith("train_cifar") and all(word in told for word in key.split()))
@@ -85,8 +85,8 @@ def test_gpu(folder):
     records, markdown, _ = compare(folder, "cuda", ["step", "nt_xent", "batchnorm"], {
         **SHAPE,
         "nvidia-smi compute_cap": ([9.0], 0),
-        "bench_nt_xent 256 SIMCLR_WGMMA": ([], -9),  # no case, and killed
-        "bench_nt_xent 131072 SIMCLR_WGMMA": ([{"case": "limit: gemm", "seconds": 1.0},
+        "bench_nt_xent 256 --wgmma": ([], -9),  # no case, and killed
+        "bench_nt_xent 131072 --wgmma": ([{"case": "limit: gemm", "seconds": 1.0},
                                                {"case": large, "seconds": 1e-2, "peak_bytes": 1 << 28}], 0),
         "bench_nt_xent 131072": ([{"case": "limit: gemm", "seconds": 1.0},
                                   {"case": small, "seconds": 1e-5, "share_of_limit": 0.5, "limit": "exp2",

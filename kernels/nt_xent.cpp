@@ -292,7 +292,7 @@ double nt_xent_least_temperature(DType dtype) {
 }
 
 NtXentResult nt_xent_forward(const Tensor& anchors, const Tensor& candidates, double temperature,
-                             const NtXentPairs& pairs) {
+                             const NtXentPairs& pairs, bool wgmma) {
   check_floats("nt_xent", anchors, candidates);
   check_rank("nt_xent", "anchors", anchors, 2);
   check_rank("nt_xent", "candidates", candidates, 2);
@@ -305,9 +305,13 @@ NtXentResult nt_xent_forward(const Tensor& anchors, const Tensor& candidates, do
   SIMCLR_CHECK(temperature >= least, "nt_xent: temperature ", temperature, ": below ", least, " the rounding of ",
                anchors.dtype(), " decides the loss; raise it, 0.1 to 1 is usual");
   const Device device = anchors.device();
+  SIMCLR_CHECK(!wgmma || (device.type != DeviceType::cpu && anchors.dtype() == DType::bf16 && anchors.dim(1) <= 256),
+               "nt_xent: wgmma multiplies bf16 rows of up to 256 values on a GPU of sm_90, got ", describe(anchors),
+               "; leave it off");
   const std::int64_t count = anchors.dim(0);
   NtXentSaved saved;
   saved.temperature = temperature;
+  saved.wgmma = wgmma;
   saved.square =
       anchors.same_as(candidates) && pairs.self_offset == 0 && pairs.anchor_group.same_as(pairs.candidate_group);
   saved.pairs = checked_pairs(anchors, candidates, pairs);

@@ -13,7 +13,7 @@
 //
 // bf16 rows of up to 256 go through the tensor cores: u is scaled by sqrt(log2(e)/tau), so that a product of two rows
 // is x_ik; W is rounded to bf16 in registers and is the next product's left side. cuda/nt_xent_sm90.cu does so in
-// Hopper's way, where SIMCLR_WGMMA=1 asks for it. Others go through the f32 cores, from f32 unit vectors
+// Hopper's way, where `wgmma` asks for it. Others go through the f32 cores, from f32 unit vectors
 // (cuda/nt_xent_f32.h). Above a temperature of 0.015 no sum can overflow, and each 2^x is taken as it is; below it
 // relative to its row's maximum.
 #include <simclr/kernels/cuda/mma_tile.h>
@@ -21,9 +21,6 @@
 #include <simclr/kernels/cuda/nt_xent_rows.h>
 #include <simclr/kernels/cuda/nt_xent_sm90.h>
 #include <simclr/kernels/nt_xent.h>
-
-#include <cstdlib>
-#include <string_view>
 
 namespace simclr::kernels {
 namespace {
@@ -150,19 +147,16 @@ Tiling tiling_of(const Tensor& u) {
       tensor ? Cores::tensor : Cores::f32, u.dim(0), u.dim(1), tensor && u.dim(1) <= 128 ? 128 : 64, tile_size, 3, 2};
 }
 
-/// Whether cuda/nt_xent_sm90.cu is to be used. Not by itself: it has run on no GPU yet.
-bool wants_warpgroups([[maybe_unused]] Device device) {
-  const char* wish = std::getenv("SIMCLR_WGMMA");
-  if (wish == nullptr || std::string_view(wish) != "1") return false;
+/// Whether cuda/nt_xent_sm90.cu can be used, or an Error.
+void check_wgmma([[maybe_unused]] Device device) {
   SIMCLR_CHECK(sm90_built,
-               "nt_xent: SIMCLR_WGMMA=1 asks for kernels of sm_90a, which this build lacks; unset it, or "
-               "configure with -DCMAKE_CUDA_ARCHITECTURES=90");
+               "nt_xent: wgmma asks for kernels of sm_90a, which this build lacks; leave it off, or configure with "
+               "-DCMAKE_CUDA_ARCHITECTURES=90");
 #ifndef SIMCLR_EMU
   const int capability = cuda::capability(device);
-  SIMCLR_CHECK(capability == 90, "nt_xent: SIMCLR_WGMMA=1 asks for kernels that run on sm_90 alone, this GPU is sm_",
-               capability, "; unset it");
+  SIMCLR_CHECK(capability == 90, "nt_xent: wgmma asks for kernels that run on sm_90 alone, this GPU is sm_", capability,
+               "; leave it off");
 #endif
-  return true;
 }
 
 /// Of u for the tensor cores: products are arguments of 2^x then.
@@ -171,14 +165,14 @@ double tensor_core_scale(double temperature) {
 }
 
 /// Unit vectors for the tiles: bf16 for the tensor cores, scaled, else f32.
-Tensor tile_rows_of(const Tensor& z, double temperature, Tensor& norm) {
+Tensor tile_rows_of(const Tensor& z, const NtXentSaved& saved, Tensor& norm) {
   const std::int64_t width = z.dim(1);
   if (z.dtype() != DType::bf16 || width > tensor_core_width) {
     return unit_rows<float>(z, padded(width, simt_depth), 1.0, norm);
   }
   const std::int64_t depth = width <= 64 ? 64 : width <= 128 ? 128 : 256;
-  const double scale = tensor_core_scale(temperature);
-  if (wants_warpgroups(z.device())) return unit_rows<BFloat16, RowLayout::panels>(z, depth, scale, norm);
+  const double scale = tensor_core_scale(saved.temperature);
+  if (saved.wgmma) return unit_rows<BFloat16, RowLayout::panels>(z, depth, scale, norm);
   return unit_rows<BFloat16>(z, depth, scale, norm);
 }
 
@@ -239,12 +233,12 @@ void launch_sums(const TileLaunch& shape, const Tiling& tiling, const NtXentSave
 
 void forward_gpu(NtXentSaved& saved, const Tensor& anchors, const Tensor& candidates, Tensor& loss) {
   const Device device = anchors.device();
-  const double temperature = saved.temperature;
+  if (saved.wgmma) check_wgmma(device);
   // 1 unit rows
-  saved.anchor_u = tile_rows_of(anchors, temperature, saved.anchor_norm);
+  saved.anchor_u = tile_rows_of(anchors, saved, saved.anchor_norm);
   saved.candidate_u = saved.anchor_u;
   saved.candidate_norm = saved.anchor_norm;
-  if (!saved.square) saved.candidate_u = tile_rows_of(candidates, temperature, saved.candidate_norm);
+  if (!saved.square) saved.candidate_u = tile_rows_of(candidates, saved, saved.candidate_norm);
 
   // 2 sums over the negatives, in tiles, a partial one for each split of the columns
   const Tiling tiling = tiling_of(saved.anchor_u);
@@ -265,7 +259,7 @@ void forward_gpu(NtXentSaved& saved, const Tensor& anchors, const Tensor& candid
     using T = decltype(zero);
     launch("nt_xent_loss_kernel", device, {blocks_for(all_rows, row_threads / 32), row_threads}, nt_xent_loss_kernel<T>,
            partial, embeddings_of<T>(anchors, saved.anchor_norm), embeddings_of<T>(candidates, saved.candidate_norm),
-           pairs, temperature, shape.shifted, values_of(saved),
+           pairs, saved.temperature, shape.shifted, values_of(saved),
            reinterpret_cast<TileTerm*>(saved.device_terms.raw_data()), losses.data<double>());
   });
 

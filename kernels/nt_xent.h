@@ -37,6 +37,7 @@ struct NtXentSaved {
   Tensor device_counted;                           // f64 []: the same in a GPU's memory
   Tensor device_terms;                             // f32: what a GPU's tiles need of each anchor
   double temperature = 1.0;
+  bool wgmma = false;   // as nt_xent_forward was told
   NtXentPairs pairs;    // on the CPU both groups are defined, SimCLR's order written out
   bool square = false;  // anchors and candidates are one tensor, with one grouping and self_offset 0
 };
@@ -55,8 +56,10 @@ struct NtXentResult {
 /// from nt_xent_least_temperature() on: sums that could overflow are kept relative to their row's maximum. Throws Error
 /// for a temperature below that or not finite, mismatched shapes, pairs that do not fit, and where no anchor has a
 /// positive; a GPU does not wait to find that out, there the loss is NaN.
+/// `wgmma` asks for the tiles that are made for Hopper's tensor cores (docs/decisions/hopper-warpgroups.md): bf16 rows
+/// of up to 256 values on a GPU of sm_90, elsewhere an Error. They have run on no GPU yet.
 SIMCLR_API NtXentResult nt_xent_forward(const Tensor& anchors, const Tensor& candidates, double temperature,
-                                        const NtXentPairs& pairs = {});
+                                        const NtXentPairs& pairs = {}, bool wgmma = false);
 
 struct NtXentGradient {
   Tensor danchors;     // [A,D]; the whole gradient of z in the square case

@@ -8,8 +8,8 @@ namespace simclr::nn {
 namespace {
 
 /// Anchors and candidates are one tensor, with one grouping.
-Tensor square_nt_xent(const Tensor& z, const kernels::NtXentPairs& pairs, double temperature) {
-  const kernels::NtXentResult forward = kernels::nt_xent_forward(z, z, temperature, pairs);
+Tensor square_nt_xent(const Tensor& z, const kernels::NtXentPairs& pairs, const NtXentOptions& options) {
+  const auto forward = kernels::nt_xent_forward(z, z, options.temperature, pairs, options.wgmma);
   return record("nt_xent", {z}, forward.loss, {z, pairs.anchor_group}, [saved = forward.saved](Backward& bw) {
     bw.set(0, kernels::nt_xent_backward(saved, bw.dy()).danchors);
   });
@@ -31,20 +31,20 @@ Tensor groups_of_images(const Tensor& z, int views) {
 }  // namespace
 
 Tensor nt_xent(const Tensor& z, const NtXentOptions& options) {
-  if (options.views == 2) return square_nt_xent(z, {}, options.temperature);
+  if (options.views == 2) return square_nt_xent(z, {}, options);
   const Tensor groups = groups_of_images(z, options.views);
-  return square_nt_xent(z, {.anchor_group = groups, .candidate_group = groups}, options.temperature);
+  return square_nt_xent(z, {.anchor_group = groups, .candidate_group = groups}, options);
 }
 
 Tensor nt_xent(const Tensor& anchors, const Tensor& candidates, const kernels::NtXentPairs& pairs,
                const NtXentOptions& options) {
   SIMCLR_CHECK(options.views == 2, "nt_xent: views ", options.views, " is for z alone; here the pairs' groups say it");
   if (candidates.same_as(anchors) && pairs.self_offset == 0 && pairs.anchor_group.same_as(pairs.candidate_group)) {
-    return square_nt_xent(anchors, pairs, options.temperature);
+    return square_nt_xent(anchors, pairs, options);
   }
   // In other cases anchors and candidates are two inputs, even where they are one tensor.
   const Tensor other = candidates.same_as(anchors) ? candidates.reshape(candidates.shape()) : candidates;
-  const kernels::NtXentResult forward = kernels::nt_xent_forward(anchors, other, options.temperature, pairs);
+  const auto forward = kernels::nt_xent_forward(anchors, other, options.temperature, pairs, options.wgmma);
   const std::vector<Tensor> saved = {anchors, other, pairs.anchor_group, pairs.candidate_group};
   return record("nt_xent", {anchors, other}, forward.loss, saved, [saved = forward.saved](Backward& bw) {
     const kernels::NtXentGradient gradient = kernels::nt_xent_backward(saved, bw.dy());

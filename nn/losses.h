@@ -11,6 +11,9 @@ struct NtXentOptions {
   /// Views of each image in z, at least 2; for nt_xent(z) alone. Other numbers than 2 upload groups in each call, which
   /// a step that is to be captured (core/graph.h) must make once and pass as pairs.
   int views = 2;
+  /// A GPU's tiles for Hopper, off until a GPU has shown them right and faster: kernels::nt_xent_forward says where
+  /// they can be had.
+  bool wgmma = false;
 };
 
 /// NT-Xent over z [V N,D] with V = options.views: view v of image n in row v N + n, as data::Batch has them, and every

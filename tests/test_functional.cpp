@@ -253,6 +253,16 @@ TEST_CASE("NT-Xent of any number of views: all of an image are positives") {
              Catch::Contains("views 3 is for z alone"));
 }
 
+TEST_CASE("every form of NT-Xent hands the wish for Hopper's tiles on, which the CPU refuses") {
+  const Tensor z = random_tensor({6, 4}, 1, DType::f32), groups = Tensor::zeros({6}, DType::i32);
+  const auto refused =
+      Catch::Contains("nt_xent: wgmma multiplies bf16 rows") && Catch::Contains("got f32 [6,4] on cpu");
+  CHECK_THROWS_WITH(nn::nt_xent(z, {.wgmma = true}), refused);
+  CHECK_THROWS_WITH(nn::nt_xent(z, {.views = 3, .wgmma = true}), refused);
+  CHECK_THROWS_WITH(nn::nt_xent(z, z, {0, groups, groups}, {.wgmma = true}), refused);
+  CHECK_THROWS_WITH(nn::nt_xent(z, z.clone(), {-1, groups, groups}, {.wgmma = true}), refused);
+}
+
 TEST_CASE("the losses' reference values: chance and lower bound") {
   // 512 images, temperature 0.5: 6.93 and 4.93.
   CHECK(nn::nt_xent_chance(512) == Approx(6.9305).margin(1e-4));

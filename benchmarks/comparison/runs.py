@@ -108,7 +108,7 @@ def kernel_run(args, op, told):
 def by_warpgroups(bench):
     """The cases by the kernels that must be asked for. They have run on no GPU: that they fail may stop nothing else."""
     try:
-        for line in lines(["env", "SIMCLR_WGMMA=1", *bench], may_fail=True):
+        for line in lines([*bench, "--wgmma"], may_fail=True):
             yield {**line, "peer": WARPGROUPS}
     except Failed as error:
         yield {"case": "nt_xent by warpgroups", "peer": WARPGROUPS, "error": str(error)}

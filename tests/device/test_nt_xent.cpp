@@ -20,6 +20,20 @@ struct Errors {
   double gradient = 0;  // f32: the largest, over the largest gradient; bf16: NMSE
 };
 
+/// Whether the tiles for Hopper are to be tested, as tests/CMakeLists.txt does in a run of its own.
+bool by_wgmma() {
+  return std::getenv("SIMCLR_TEST_WGMMA") != nullptr;
+}
+
+/// On the device, by the tiles that are to be tested where they take such rows.
+kernels::NtXentResult forward(const Tensor& anchors, const Tensor& candidates, double temperature,
+                              const NtXentPairs& pairs = {}) {
+  const bool wgmma = by_wgmma() && anchors.dtype() == DType::bf16 && anchors.dim(1) <= 256;
+  const auto result = kernels::nt_xent_forward(anchors, candidates, temperature, pairs, wgmma);
+  REQUIRE(result.saved.anchor_u.rank() == (wgmma ? 3 : 2));  // panels
+  return result;
+}
+
 NtXentPairs on_device(const NtXentPairs& pairs) {
   if (!pairs.anchor_group.defined()) return pairs;
   const Tensor anchors = pairs.anchor_group.to(test::device());
@@ -48,7 +62,7 @@ bool close(const Errors& found, double f32, double bf16_gradient, DType dtype) {
 /// `a` and `b` may be handles of one tensor each.
 Errors errors(const Both& a, const Both& b, double temperature, const NtXentPairs& pairs = {}) {
   const auto exact = kernels::nt_xent_forward(a.exact, b.exact, temperature, pairs);
-  const auto result = kernels::nt_xent_forward(a.on_device, b.on_device, temperature, on_device(pairs));
+  const auto result = forward(a.on_device, b.on_device, temperature, on_device(pairs));
   REQUIRE(result.saved.square == exact.saved.square);
   REQUIRE(result.loss.dtype() == DType::f32);
   const auto expected = kernels::nt_xent_backward(exact.saved, one(DType::f64));
@@ -71,7 +85,7 @@ Both aligned(std::int64_t rows, std::int64_t width, double noise, DType dtype) {
 DEVICE_TEST_CASE("two orthogonal, identical pairs give the known loss") {
   for (const DType dtype : test::device_dtypes) {
     const Both z = test::both(Tensor::from(std::vector<double>{1, 0, 0, 1, 1, 0, 0, 1}, {4, 2}), dtype);
-    const auto result = kernels::nt_xent_forward(z.on_device, z.on_device, 0.5);
+    const auto result = forward(z.on_device, z.on_device, 0.5);
     CHECK(result.loss.item() == Approx(0.23954).margin(dtype == DType::f32 ? 5e-6 : 2e-3));
   }
 }
@@ -103,7 +117,7 @@ DEVICE_TEST_CASE("random embeddings: loss and gradient agree with double") {
 DEVICE_TEST_CASE("blocks of more tiles than a ring has stages") {
   // On as many multiprocessors as a GPU has, or on the emulated four, where two stages go round in the cases above.
   const bool on_gpu = test::device().type == DeviceType::cuda;
-  if (!on_gpu && std::getenv("SIMCLR_WGMMA") == nullptr) return;
+  if (!on_gpu && !by_wgmma()) return;
   const std::int64_t rows = on_gpu ? 4300 : 1006, part = rows / 2;
   for (const std::int64_t width : {64, 128, 129}) {
     if (!on_gpu && width == 129) continue;  // its tiles are half as wide: 258 rows went round
@@ -153,11 +167,11 @@ DEVICE_TEST_CASE("temperatures whose exponentials overflow") {
 DEVICE_TEST_CASE("the smallest temperature is finite, and what is below it is refused") {
   for (const DType dtype : test::device_dtypes) {
     const Tensor z = aligned(66, 32, 2.0, dtype).on_device;
-    const auto result = kernels::nt_xent_forward(z, z, kernels::nt_xent_least_temperature(dtype));
+    const auto result = forward(z, z, kernels::nt_xent_least_temperature(dtype));
     CHECK(std::isfinite(result.loss.item()));
     const auto gradient = kernels::nt_xent_backward(result.saved, one(DType::f32, test::device()));
     for (const double d : gradient.danchors.to_vector<double>()) REQUIRE(std::isfinite(d));
-    CHECK_THROWS_WITH(kernels::nt_xent_forward(z, z, 3e-9), Catch::Contains("temperature 3e-09"));
+    CHECK_THROWS_WITH(forward(z, z, 3e-9), Catch::Contains("temperature 3e-09"));
   }
 }
 
@@ -207,7 +221,7 @@ DEVICE_TEST_CASE("supervised contrastive loss: several positives by groups") {
       }
     }
     const Tensor alone = classes_of(6, 6).to(test::device()), six = test::random_both({6, 4}, 1, dtype).on_device;
-    const auto none = kernels::nt_xent_forward(six, six, 1.0, {0, alone, alone});
+    const auto none = forward(six, six, 1.0, {0, alone, alone});
     CHECK(std::isnan(none.loss.item()));  // the CPU throws; a GPU's host does not wait to know
   }
 }
@@ -233,7 +247,7 @@ DEVICE_TEST_CASE("-1 equals nothing, not even another -1") {
 DEVICE_TEST_CASE("one dimension, a zero row, a NaN and a batch of one image are defined") {
   for (const DType dtype : test::device_dtypes) {
     const Both signs = test::random_both({62, 1}, 1, dtype);
-    const auto line = kernels::nt_xent_forward(signs.on_device, signs.on_device, 0.1);
+    const auto line = forward(signs.on_device, signs.on_device, 0.1);
     CHECK(line.loss.item() ==
           Approx(kernels::nt_xent_forward(signs.exact, signs.exact, 0.1).loss.item()).epsilon(2e-3));
     const Tensor dloss = one(DType::f32, test::device());
@@ -245,21 +259,21 @@ DEVICE_TEST_CASE("one dimension, a zero row, a NaN and a batch of one image are 
     z.on_device.narrow(3, 1).fill(0);
     z.exact.narrow(3, 1).fill(0);
     CHECK(close(errors(z, z, 0.5), f32_limit(0.5), 1e-4, dtype));
-    const auto result = kernels::nt_xent_forward(z.on_device, z.on_device, 0.5);
+    const auto result = forward(z.on_device, z.on_device, 0.5);
     const Tensor dz = kernels::nt_xent_backward(result.saved, dloss).danchors;
     CHECK(dz.narrow(3, 1).to_vector<double>() == std::vector<double>(5, 0.0));
     const Tensor zeros = Tensor::zeros({8, 5}, dtype, test::device());
-    CHECK(kernels::nt_xent_forward(zeros, zeros, 0.5).loss.item() == Approx(std::log(7.0)));
+    CHECK(forward(zeros, zeros, 0.5).loss.item() == Approx(std::log(7.0)));
 
     z.on_device.narrow(5, 1).fill(std::numeric_limits<double>::quiet_NaN());
     for (const double temperature : {0.5, 0.001}) {
-      const auto poisoned = kernels::nt_xent_forward(z.on_device, z.on_device, temperature);
+      const auto poisoned = forward(z.on_device, z.on_device, temperature);
       CHECK(std::isnan(poisoned.loss.item()));
       CHECK(std::isnan(kernels::nt_xent_backward(poisoned.saved, dloss).danchors.to_vector<double>()[0]));
     }
 
     const Tensor pair = test::random_both({2, 7}, 12, dtype).on_device;
-    const auto single = kernels::nt_xent_forward(pair, pair, 0.1);
+    const auto single = forward(pair, pair, 0.1);
     CHECK(single.loss.item() == 0);
     CHECK(kernels::nt_xent_backward(single.saved, dloss).danchors.to_vector<double>() == std::vector<double>(14, 0.0));
   }
@@ -269,7 +283,7 @@ DEVICE_TEST_CASE("bits repeat, and the gradient is dloss times as large") {
   for (const DType dtype : test::device_dtypes) {
     const Tensor z = test::random_both({130, 40}, 13, dtype).on_device;
     const auto run = [&](double dloss) {
-      const auto result = kernels::nt_xent_forward(z, z, 0.1);
+      const auto result = forward(z, z, 0.1);
       const Tensor scale = Tensor::full({}, dloss, DType::f32, test::device());
       const Tensor dz = kernels::nt_xent_backward(result.saved, scale).danchors;
       return std::pair{result.loss.to(Device{}), dz.to(Device{})};
@@ -294,7 +308,7 @@ DEVICE_TEST_CASE("working memory grows with the rows, not with their square") {
     const Tensor z = test::random_both({rows, 16}, 14, dtype).on_device;
     allocator.reset_peak();
     const std::size_t before = allocator.stats().in_use;
-    const auto result = kernels::nt_xent_forward(z, z, 0.5);
+    const auto result = forward(z, z, 0.5);
     const auto gradient = kernels::nt_xent_backward(result.saved, one(DType::f32, test::device()));
     if (test::device().type == DeviceType::emu) {  // more processors take more, until each has a block
       CHECK(allocator.stats().peak - before < static_cast<std::size_t>(rows * rows));  // a quarter of a matrix in f32
@@ -308,7 +322,21 @@ DEVICE_TEST_CASE("working memory grows with the rows, not with their square") {
 
 DEVICE_TEST_CASE("what a GPU does not compute with is refused") {
   const Tensor z = test::random_both({6, 4}, 15, DType::f32).on_device;
-  const auto result = kernels::nt_xent_forward(z, z, 1.0);
+  const auto result = forward(z, z, 1.0);
   CHECK_THROWS_WITH(kernels::nt_xent_backward(result.saved, one(DType::bf16, test::device())), Catch::Contains("bf16"));
   CHECK_THROWS_WITH(kernels::nt_xent_forward(z.to(DType::f64), z.to(DType::f64), 1.0), Catch::Contains("f64"));
+}
+
+DEVICE_TEST_CASE("the tiles for Hopper must be asked for, with rows that they take") {
+  const Tensor f32 = test::random_both({6, 4}, 15, DType::f32).on_device;
+  const Tensor wide = test::random_both({6, 257}, 15, DType::bf16).on_device;
+  for (const Tensor& z : {f32, wide}) {
+    CHECK_THROWS_WITH(
+        kernels::nt_xent_forward(z, z, 0.5, {}, true),
+        Catch::Contains("wgmma multiplies bf16 rows of up to 256 values") && Catch::Contains("leave it off"));
+  }
+  if (test::device().type != DeviceType::emu) return;  // a GPU may be none of sm_90
+  const Tensor z = f32.to(DType::bf16);
+  CHECK(kernels::nt_xent_forward(z, z, 0.5, {}, true).saved.anchor_u.rank() == 3);
+  CHECK(kernels::nt_xent_forward(z, z, 0.5).saved.anchor_u.rank() == 2);
 }

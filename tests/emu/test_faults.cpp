@@ -11,7 +11,6 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include <cstdlib>
 #include <functional>
 
 namespace simclr::kernels {
@@ -53,9 +52,9 @@ std::string bias_backward_report(const ElementwiseKernels& kernels) {
   return report_of([&] { kernels.bias_backward(dy, dbias); });
 }
 
-std::string nt_xent_report(const NtXentKernels& kernels, std::int64_t rows = 64) {
+std::string nt_xent_report(const NtXentKernels& kernels, std::int64_t rows = 64, bool wgmma = false) {
   const Tensor z = test::random_tensor({rows, 128}, 2, DType::f32).to(DType::bf16).to(Device{DeviceType::emu});
-  const NtXentSaved saved = nt_xent_forward(z, z, 0.5).saved;
+  const NtXentSaved saved = nt_xent_forward(z, z, 0.5, {}, wgmma).saved;
   const Tensor dloss = Tensor::full({}, 1.0, DType::f32, z.device());
   NtXentGradient gradient{Tensor::empty_like(z), {}};
   return report_of([&] { kernels.backward(saved, dloss, gradient); });
@@ -75,12 +74,10 @@ TEST_CASE("a missing __syncwarp is reported") {
 }
 
 TEST_CASE("a tile that is given back while a product reads it is reported") {
-  setenv("SIMCLR_WGMMA", "1", 1);
   const std::int64_t rows = 10 * 128;  // more tiles than there is room for
-  CHECK(nt_xent_report(nt_xent_slot.on({DeviceType::emu}), rows) == "no error");
-  CHECK_THAT(nt_xent_report(nt_xent_early_release, rows),
+  CHECK(nt_xent_report(nt_xent_slot.on({DeviceType::emu}), rows, true) == "no error");
+  CHECK_THAT(nt_xent_report(nt_xent_early_release, rows, true),
              Contains("nt_xent_weights_sm90_kernel: depends on the order"));
-  unsetenv("SIMCLR_WGMMA");
 }
 
 TEST_CASE("a missing __syncthreads is reported") {

@@ -28,7 +28,7 @@ SANITIZER = """
 if [ "$1" = --help ]; then echo "  --kernel-name arg   kernels to check"; exit 0; fi
 echo "$@" >>"$TOYS/sanitized"
 for program; do :; done
-[ "$SIMCLR_WGMMA" != 1 ] || echo "$2 $(basename "$program")" >>"$TOYS/by_warpgroups"
+[ "$SIMCLR_TEST_WGMMA" != 1 ] || echo "$2 $(basename "$program")" >>"$TOYS/by_warpgroups"
 [ "$2" = "$SANITIZER_HANGS" ] && sleep 60
 [ "$2" = "$SANITIZER_BAD" ] && { echo "========= ERROR SUMMARY: 3 errors"; exit 99; }
 if [ "$2" = racecheck ]; then echo "========= RACECHECK SUMMARY: 0 hazards displayed (0 errors, 0 warnings)"
@@ -55,7 +55,7 @@ esac
 NCU = """
 [ -z "$NCU_FORBIDDEN" ] || { echo "==ERROR== ERR_NVGPUCTRPERM - no permission" >"$3"; exit 1; }
 echo "$*" >>"$TOYS/counted"
-[ "$SIMCLR_WGMMA" != 1 ] || echo "$*" | grep -o 'regex:[^ ]*' >>"$TOYS/by_warpgroups"
+case " $* " in *" --wgmma "*) echo "$*" | grep -o 'regex:[^ ]*' >>"$TOYS/by_warpgroups" ;; esac
 printf '==PROF== x\n"ID","Kernel Name","Metric Value"\n"0","toy_kernel","1"\n"0","toy_kernel","2"\n"1","toy_kernel","3"\n' >"$3"
 """
 TRAIN = """
