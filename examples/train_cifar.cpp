@@ -151,6 +151,7 @@ void describe(const Training& t, const RunFolder& run) {
   } else {
     std::printf("on %s in %s, %s, views made %s\n", to_string(t.compute.device).c_str(), name(t.compute.dtype),
                 t.options.graph ? "each step one graph" : "without a graph", t.source->where().c_str());
+    if (t.options.wgmma) std::printf("NT-Xent by its tiles for Hopper\n");
   }
 }
 
@@ -247,6 +248,7 @@ std::optional<RunState> begin(const Training& t, RunCheckpoints& checkpoints, Ru
   } else if (o.resume) {
     std::printf("no checkpoint in %s yet, so it starts afresh\n", run.path().c_str());
   }
+  if (o.wgmma) run.log({{"event", "wgmma"}, {"after_step", t.optimizer->steps()}});
   return found.value_or(RunState{});
 }
 

@@ -1,5 +1,6 @@
 """examples/train_cifar on another device than the CPU: TRAIN_DEVICE, emu or cuda. TRAIN_CIFAR names the built program.
 Skipped where there is no such device."""
+import json
 import os
 import re
 import subprocess
@@ -30,6 +31,23 @@ class OnDevice(test_train_cifar.Base):
         self.assertEqual((events.count("knn"), events.count("evaluation")), (3, 1))
         _, tensors = load_safetensors(self.out / "model.safetensors")
         self.assertEqual({dtype for dtype, _, _ in tensors.values()}, {"F32"})
+
+    @unittest.skipUnless(GPU == "emu", "a GPU may be none of sm_90")
+    def test_tiles_for_hopper(self):
+        quick = ("--dtype", "bf16", "--no-evaluation", "--knn-every", "0", "--overwrite")
+        kernels = self.folder / "kernels"
+        with unittest.mock.patch.dict(test_train_cifar.ENVIRONMENT, {"SIMCLR_EMU_EXECUTED": str(kernels)}):
+            losses = {}
+            for options in ((), ("--wgmma",)):
+                losses[options] = self.losses(*quick, *options)
+                asked = bool(options)
+                self.assertEqual("nt_xent_weights_sm90_kernel" in kernels.read_text(), asked)
+                self.assertIs(json.loads((self.out / "config.json").read_text())["wgmma"], asked)
+                self.assertEqual([e for e in self.log() if e["event"] == "wgmma"],
+                                 [{"event": "wgmma", "after_step": 0}] if asked else [])
+        self.assertAlmostEqual(losses[()][0], losses["--wgmma",][0], delta=2e-3)  # one product, added up in another order
+        self.check_failed(self.run_on(self.cifar10, "cifar10", *self.small, "--dtype", "f32", "--wgmma", "--overwrite"),
+                          "train_cifar: --wgmma: ", "this run computes in f32 on emu", "leave it out")
 
     def test_where_pictures_lie_and_graphs_change_nothing(self):
         quick = ("--dtype", "f32", "--no-evaluation", "--knn-every", "0", "--overwrite")

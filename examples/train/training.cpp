@@ -45,6 +45,10 @@ Compute choose_compute(const TrainingOptions& o) {
   const bool gpu = c.device.type != DeviceType::cpu;
   SIMCLR_CHECK(gpu || o.dtype != "bf16", "--dtype bf16: only a GPU computes with it, and this run is on the CPU");
   c.dtype = o.dtype == "bf16" || (o.dtype == "auto" && c.device.type == DeviceType::cuda) ? DType::bf16 : DType::f32;
+  SIMCLR_CHECK(!o.wgmma || (gpu && c.dtype == DType::bf16 && o.recipe.head_out <= 256),
+               "--wgmma: the tiles for Hopper's tensor cores take bf16 projections of at most 256 values on a GPU of "
+               "sm_90, this run computes in ",
+               name(c.dtype), " on ", to_string(c.device), " with --head-out ", o.recipe.head_out, "; leave it out");
   return c;
 }
 
@@ -76,7 +80,8 @@ std::unique_ptr<nn::SimCLR> make_model(const TrainingOptions& o) {
 
 Tensor Training::loss_of(const Tensor& views) const {
   const std::int64_t images = options.micro_batch > 0 ? options.micro_batch : options.recipe.batch_size;
-  return nn::nt_xent(nn::in_micro_batches(*model, views, images), {.temperature = options.recipe.temperature});
+  return nn::nt_xent(nn::in_micro_batches(*model, views, images),
+                     {.temperature = options.recipe.temperature, .wgmma = options.wgmma});
 }
 
 Training make_training(const TrainingOptions& options, const std::function<void(const std::string&)>& on_warning) {

@@ -86,6 +86,7 @@ void visit(Fields& f, TrainingOptions& o) {
   f("dtype", o.dtype);
   f("images", o.images);
   f("graph", o.graph);
+  f("wgmma", o.wgmma);
   f("threads", o.threads);
   f("workers", o.workers);
   f("checkpoint_minutes", o.checkpoint_minutes);
@@ -121,10 +122,25 @@ void visit(Fields& f, TrainingOptions& o) {
 }
 
 /// What may change when a run goes on from a checkpoint.
-const std::set<std::string> changeable = {
-    "version",          "data",      "cache_gb",    "cache_dir",       "device",       "dtype",
-    "images",           "graph",     "threads",     "workers",         "knn_k",        "checkpoint_minutes",
-    "keep_checkpoints", "knn_every", "knn_samples", "knn_temperature", "probe_epochs", "evaluate"};
+const std::set<std::string> changeable = {"version",
+                                          "data",
+                                          "cache_gb",
+                                          "cache_dir",
+                                          "device",
+                                          "dtype",
+                                          "images",
+                                          "graph",
+                                          "wgmma",
+                                          "threads",
+                                          "workers",
+                                          "knn_k",
+                                          "checkpoint_minutes",
+                                          "keep_checkpoints",
+                                          "knn_every",
+                                          "knn_samples",
+                                          "knn_temperature",
+                                          "probe_epochs",
+                                          "evaluate"};
 
 /// 0.2f as 0.2, not as 0.20000000298.
 double shortest(float value) {

@@ -348,6 +348,9 @@ bool parse_command_line(int argc, char** argv, TrainingOptions& o) {
       ->group(group);
   app.add_flag("--graph,!--no-graph", o.graph, "Replay a step as a CUDA graph, or launch each kernel by itself")
       ->group(group);
+  app.add_flag("--wgmma", o.wgmma,
+               "On a GPU of sm_90: compute the loss by the tiles for its tensor cores, which no GPU has run yet")
+      ->group(group);
   app.add_flag(
          "--profile", o.profile,
          "Print where the time of the training steps went, kernel by kernel; they wait for the device at each, and "

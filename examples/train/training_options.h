@@ -19,6 +19,7 @@ struct TrainingOptions {
   std::string dtype = "auto";    // f32, bf16 or auto: bf16 on a GPU
   std::string images = "auto";   // where they are kept and turned into views: auto, host or device
   bool graph = true;             // capture a step and replay it, on a GPU
+  bool wgmma = false;            // NT-Xent by the tiles for Hopper: nn::NtXentOptions
   std::int64_t micro_batch = 0;  // images that the network computes at a time; 0: the whole batch
 
   std::uint64_t seed = 0;

@@ -18,7 +18,7 @@ namespace {
 /// What is of the run, the machine or the evaluation, and no part of a recipe.
 const std::set<std::string> of_the_run = {
     "version", "preset", "dataset", "data", "limit", "cache_gb", "cache_dir", "seed", "device", "dtype", "images",
-    "graph", "threads", "workers", "knn_every", "knn_samples", "knn_k", "evaluate", "checkpoint_minutes",
+    "graph", "wgmma", "threads", "workers", "knn_every", "knn_samples", "knn_k", "evaluate", "checkpoint_minutes",
     "keep_checkpoints", "hold_out", "classes_at", "micro_batch", "probe_epochs", "knn_temperature",
     // Operations that no source has: rotation is off in all of them.
     "augmentation.rotation_degrees",
