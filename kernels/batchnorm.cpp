@@ -4,17 +4,14 @@
 //   dbeta = sum g,  dgamma = sum g xhat
 //   dx = scale (g - dbeta / count - xhat dgamma / count)   (training)
 //   dx = scale g                                            (evaluation)
-// Every function is one pass over its tensors; the loops are in cpu/batchnorm.h. Rows are cut into blocks by their
-// count alone, and the blocks' sums are added in order, so bits do not depend on the thread count.
-#include <simclr/core/parallel.h>
+// Every function is one pass over its tensors (cpu/rows.h); the loops are in cpu/batchnorm.h.
 #include <simclr/kernels/batchnorm.h>
+#include <simclr/kernels/cpu/rows.h>
 #include <simclr/kernels/shared/check.h>
 
 #include "cpu/batchnorm.h"
 
-#include <algorithm>
 #include <cmath>
-#include <numeric>
 #include <type_traits>
 #include <vector>
 
@@ -30,108 +27,34 @@ const BatchnormFunctions<T>& loops() {
   }
 }
 
-/// A tensor [...,C] as steps of rows (cpu/batchnorm.h).
-class Steps {
- public:
-  explicit Steps(const Tensor& x)
-      : elements_(x.numel()), channels_(x.dim(-1)), width_(channels_ * rows_a_step(channels_)) {}
-
-  std::int64_t channels() const { return channels_; }
-
-  /// value(c) for each lane, behind the lanes that are there already.
-  template <class T, class Value>
-  void spread(std::vector<T>& lanes, Value value) const {
-    const auto first = static_cast<std::int64_t>(lanes.size());
-    lanes.resize(lanes.size() + static_cast<std::size_t>(width_));
-    T* to = lanes.data() + first;
-    for (std::int64_t c = 0; c < channels_; ++c) to[c] = value(c);
-    for (std::int64_t i = channels_; i < width_; ++i) to[i] = to[i - channels_];
-  }
-  std::int64_t width() const { return width_; }
-
-  /// body(steps) over all steps, on several threads.
-  template <class Body>
-  void for_each(const Body& body) const {
-    parallel_for(count(), items_a_piece({.bytes = 16 * width_}), [&](std::int64_t begin, std::int64_t end) {
-      body(BatchnormSteps{width_, elements_, begin, end});
-    });
-  }
-
-  /// first[c] and second[c] = what add(steps, BatchnormSums<T>) adds for their lanes.
-  template <class T, class Add>
-  void sum(double* first, double* second, const Add& add) const {
-    const std::int64_t block = std::max<std::int64_t>((1 << 15) / std::max<std::int64_t>(width_, 1) + 1,
-                                                      (count() + most_blocks - 1) / most_blocks);
-    const std::int64_t blocks = (count() + block - 1) / block;
-    const Tensor scratch = Tensor::empty({blocks, 2 * channels_}, DType::f64);
-    double* partial = scratch.data<double>();
-    parallel_for(count(), block, [&](std::int64_t begin, std::int64_t end) {
-      std::vector<double> lanes(static_cast<std::size_t>(2 * width_));
-      std::vector<T> run(lanes.size());
-      const BatchnormSums<T> to{lanes.data(), lanes.data() + width_, run.data()};
-      add(BatchnormSteps{width_, elements_, begin, end}, to);
-      double* sums = partial + begin / block * 2 * channels_;
-      fold(to.first, sums);
-      fold(to.second, sums + channels_);
-    });
-    std::fill_n(first, channels_, 0.0);
-    std::fill_n(second, channels_, 0.0);
-    for (std::int64_t b = 0; b < blocks; ++b) {
-      const double* from = partial + b * 2 * channels_;
-      for (std::int64_t c = 0; c < channels_; ++c) first[c] += from[c];
-      for (std::int64_t c = 0; c < channels_; ++c) second[c] += from[channels_ + c];
-    }
-  }
-
- private:
-  static constexpr std::int64_t most_blocks = 64;
-
-  std::int64_t count() const { return width_ == 0 ? 0 : (elements_ + width_ - 1) / width_; }
-
-  static std::int64_t rows_a_step(std::int64_t channels) {
-    constexpr std::int64_t whole_vectors = 64, widest = 4096;  // values
-    const std::int64_t rows = whole_vectors / std::gcd(whole_vectors, std::max<std::int64_t>(channels, 1));
-    return rows * channels <= widest ? rows : 1;
-  }
-
-  void fold(const double* lanes, double* sums) const {
-    std::copy_n(lanes, channels_, sums);
-    for (std::int64_t i = channels_; i < width_; i += channels_) {
-      for (std::int64_t c = 0; c < channels_; ++c) sums[c] += lanes[i + c];
-    }
-  }
-
-  std::int64_t elements_, channels_, width_;
-};
-
 /// What a channel is multiplied with and moved by, for each lane.
 template <class T>
 struct Coefficients {
   std::vector<T> values;  // mean, scale, beta, then for backward_data in training slope and constant
   BatchnormLanes<T> lanes{};
 
-  Coefficients(const Steps& steps, const BatchnormStatistics& statistics, const Tensor& gamma, const Tensor& beta) {
+  Coefficients(const Rows& rows, const BatchnormStatistics& statistics, const Tensor& gamma, const Tensor& beta) {
     const T *mean = statistics.mean.data<T>(), *rstd = statistics.rstd.data<T>();
     const T *g = gamma.data<T>(), *b = beta.data<T>();
-    values.reserve(static_cast<std::size_t>(5 * steps.width()));
-    steps.spread(values, [=](std::int64_t c) { return mean[c]; });
-    steps.spread(values, [=](std::int64_t c) { return g[c] * rstd[c]; });
-    steps.spread(values, [=](std::int64_t c) { return b[c]; });
+    values.reserve(static_cast<std::size_t>(5 * rows.width()));
+    rows.spread(values, [=](std::int64_t c) { return mean[c]; });
+    rows.spread(values, [=](std::int64_t c) { return g[c] * rstd[c]; });
+    rows.spread(values, [=](std::int64_t c) { return b[c]; });
     lanes.mean = values.data();
-    lanes.scale = lanes.mean + steps.width();
-    lanes.beta = lanes.scale + steps.width();
+    lanes.scale = lanes.mean + rows.width();
+    lanes.beta = lanes.scale + rows.width();
   }
 
   /// dx = scale g + (x - mean) slope + constant
-  void add_training(const Steps& steps, const BatchnormStatistics& statistics, const Tensor& dgamma,
-                    const Tensor& dbeta, std::int64_t count) {
+  void add_training(const Rows& rows, const BatchnormStatistics& statistics, const Tensor& dgamma, const Tensor& dbeta,
+                    std::int64_t count) {
     const T *rstd = statistics.rstd.data<T>(), *dg = dgamma.data<T>(), *db = dbeta.data<T>();
     const T* scale = lanes.scale;
     const auto n = static_cast<T>(count);
-    steps.spread(values, [=](std::int64_t c) { return -scale[c] * rstd[c] * dg[c] / n; });
-    steps.spread(values, [=](std::int64_t c) { return -scale[c] * db[c] / n; });
-    lanes.slope = lanes.beta + steps.width();
-    lanes.constant = lanes.slope + steps.width();
+    rows.spread(values, [=](std::int64_t c) { return -scale[c] * rstd[c] * dg[c] / n; });
+    rows.spread(values, [=](std::int64_t c) { return -scale[c] * db[c] / n; });
+    lanes.slope = lanes.beta + rows.width();
+    lanes.constant = lanes.slope + rows.width();
   }
 };
 
@@ -149,16 +72,15 @@ T* data_of(const Tensor& tensor) {
 void sums_cpu(const Tensor& x_tensor, Tensor& sums) {
   dispatch_float(x_tensor.dtype(), [&](auto zero) {
     using T = decltype(zero);
-    const Steps steps(x_tensor);
+    const Rows rows(x_tensor);
     const T* x = x_tensor.data<T>();
     double* out = sums.data<double>();
-    const std::int64_t channels = steps.channels();
+    const std::int64_t channels = rows.channels();
     for (std::int64_t c = 0; c < channels; ++c) out[c] = x_tensor.numel() > 0 ? static_cast<double>(x[c]) : 0.0;
     std::vector<T> shift;
-    steps.spread(shift, [=](std::int64_t c) { return static_cast<T>(out[c]); });
-    steps.sum<T>(out + channels, out + 2 * channels, [&](const BatchnormSteps& part, const BatchnormSums<T>& to) {
-      loops<T>().sums(part, x, shift.data(), to);
-    });
+    rows.spread(shift, [=](std::int64_t c) { return static_cast<T>(out[c]); });
+    rows.sum<T>(out + channels, out + 2 * channels,
+                [&](const RowSteps& part, const RowSums<T>& to) { loops<T>().sums(part, x, shift.data(), to); });
   });
 }
 
@@ -222,9 +144,9 @@ void apply_cpu(const Tensor& x, const BatchnormStatistics& statistics, const Ten
                const Tensor& residual, bool relu, Tensor& y) {
   dispatch_float(x.dtype(), [&](auto zero) {
     using T = decltype(zero);
-    const Steps steps(x);
-    const Coefficients<T> k(steps, statistics, gamma, beta);
-    steps.for_each([&](const BatchnormSteps& part) {
+    const Rows rows(x);
+    const Coefficients<T> k(rows, statistics, gamma, beta);
+    rows.for_each([&](const RowSteps& part) {
       loops<T>().apply(part, k.lanes, x.data<T>(), data_of<T>(residual), relu, y.data<T>());
     });
   });
@@ -233,16 +155,16 @@ void apply_cpu(const Tensor& x, const BatchnormStatistics& statistics, const Ten
 void backward_sums_cpu(const Tensor& dy, const BatchnormSaved& saved, Tensor& dgamma, Tensor& dbeta, Tensor& masked) {
   dispatch_float(dy.dtype(), [&](auto zero) {
     using T = decltype(zero);
-    const Steps steps(dy);
-    const Coefficients<T> k(steps, saved.statistics, saved.gamma, saved.beta);
-    std::vector<double> sum(static_cast<std::size_t>(steps.channels())), sum_centred(sum.size());
-    steps.sum<T>(sum.data(), sum_centred.data(), [&](const BatchnormSteps& part, const BatchnormSums<T>& to) {
+    const Rows rows(dy);
+    const Coefficients<T> k(rows, saved.statistics, saved.gamma, saved.beta);
+    std::vector<double> sum(static_cast<std::size_t>(rows.channels())), sum_centred(sum.size());
+    rows.sum<T>(sum.data(), sum_centred.data(), [&](const RowSteps& part, const RowSums<T>& to) {
       loops<T>().backward_sums(part, k.lanes, mask_of(saved, false), dy.data<T>(), saved.x.data<T>(),
                                data_of<T>(saved.y), data_of<T>(masked), to);
     });
     const T* rstd = saved.statistics.rstd.data<T>();
     T *gamma_out = dgamma.data<T>(), *beta_out = dbeta.data<T>();
-    for (std::int64_t c = 0; c < steps.channels(); ++c) {
+    for (std::int64_t c = 0; c < rows.channels(); ++c) {
       gamma_out[c] = static_cast<T>(sum_centred[c] * static_cast<double>(rstd[c]));
       beta_out[c] = static_cast<T>(sum[c]);
     }
@@ -253,10 +175,10 @@ void backward_data_cpu(const Tensor& dy, bool masked_already, const BatchnormSav
                        const Tensor& dbeta, std::int64_t count, bool training, Tensor& dx) {
   dispatch_float(dy.dtype(), [&](auto zero) {
     using T = decltype(zero);
-    const Steps steps(dy);
-    Coefficients<T> k(steps, saved.statistics, saved.gamma, saved.beta);
-    if (training) k.add_training(steps, saved.statistics, dgamma, dbeta, count);
-    steps.for_each([&](const BatchnormSteps& part) {
+    const Rows rows(dy);
+    Coefficients<T> k(rows, saved.statistics, saved.gamma, saved.beta);
+    if (training) k.add_training(rows, saved.statistics, dgamma, dbeta, count);
+    rows.for_each([&](const RowSteps& part) {
       loops<T>().backward_data(part, k.lanes, mask_of(saved, masked_already), dy.data<T>(), saved.x.data<T>(),
                                data_of<T>(saved.y), dx.data<T>());
     });

@@ -60,12 +60,15 @@ void add_bias_cpu(const Tensor& x_tensor, const Tensor& bias, Tensor& y_tensor) 
     using T = decltype(zero);
     const Rows rows(x_tensor);
     const T *x = x_tensor.data<T>(), *b = bias.data<T>();
-    const Lanes<T> spread = rows.spread<T>([=](std::int64_t c) { return b[c]; });
+    std::vector<T> spread;
+    rows.spread(spread, [=](std::int64_t c) { return b[c]; });
     const T* lanes = spread.data();
     T* y = y_tensor.data<T>();
-    rows.for_each_step([=](std::int64_t offset, std::int64_t n) {
+    rows.for_each([=](const RowSteps& steps) {
+      for_each_step(steps, [=](std::int64_t offset, std::int64_t n) {
 #pragma omp simd
-      for (std::int64_t i = 0; i < n; ++i) y[offset + i] = x[offset + i] + lanes[i];
+        for (std::int64_t i = 0; i < n; ++i) y[offset + i] = x[offset + i] + lanes[i];
+      });
     });
   });
 }
@@ -76,8 +79,11 @@ void bias_backward_cpu(const Tensor& dy_tensor, Tensor& dbias) {
     const Rows rows(dy_tensor);
     const T* dy = dy_tensor.data<T>();
     std::vector<double> sums(static_cast<std::size_t>(rows.channels())), unused(sums.size());
-    rows.sum<double>(sums.data(), unused.data(), [=](std::int64_t index, std::int64_t) {
-      return Pair<double>{static_cast<double>(dy[index]), 0.0};
+    rows.sum<double>(sums.data(), unused.data(), [=](const RowSteps& steps, const RowSums<double>& to) {
+      for_each_step(steps, [=](std::int64_t offset, std::int64_t n) {
+#pragma omp simd
+        for (std::int64_t i = 0; i < n; ++i) to.first[i] += static_cast<double>(dy[offset + i]);
+      });
     });
     T* out = dbias.data<T>();
     for (std::int64_t c = 0; c < rows.channels(); ++c) out[c] = static_cast<T>(sums[c]);

@@ -46,7 +46,7 @@ struct Block {
 
 /// Calls body(block) for all values, and end(lanes) after each run of steps.
 template <class T, class Body, class End>
-[[gnu::always_inline]] inline void for_blocks(const BatchnormSteps& s, Body body, End end) {
+[[gnu::always_inline]] inline void for_blocks(const RowSteps& s, Body body, End end) {
   constexpr std::int64_t tall = tall_vectors * lanes<T>, wide = wide_vectors * lanes<T>;
   const std::int64_t whole = s.elements / s.width;
   for (std::int64_t step = s.begin, steps; step < s.end; step += steps) {
@@ -72,7 +72,7 @@ template <class T, class Body, class End>
 /// Two sums for each lane, taken for a run of steps before they go to f64.
 template <class T>
 struct RunSums {
-  BatchnormSums<T> to;
+  RowSums<T> to;
   std::int64_t width;
 
   T* first() const { return to.run; }
@@ -85,7 +85,7 @@ struct RunSums {
 };
 
 template <class T>
-void sums(const BatchnormSteps& s, const T* x, const T* shift, const BatchnormSums<T>& to) {
+void sums(const RowSteps& s, const T* x, const T* shift, const RowSums<T>& to) {
   const RunSums<T> run{to, s.width};
   for_blocks<T>(
       s,
@@ -110,7 +110,7 @@ void sums(const BatchnormSteps& s, const T* x, const T* shift, const BatchnormSu
 }
 
 template <bool with_residual, bool relu, class T>
-void apply_as(const BatchnormSteps& s, const BatchnormLanes<T>& k, const T* x, const T* residual, T* y) {
+void apply_as(const RowSteps& s, const BatchnormLanes<T>& k, const T* x, const T* residual, T* y) {
   for_blocks<T>(
       s,
       [&](auto block) {
@@ -136,7 +136,7 @@ void apply_as(const BatchnormSteps& s, const BatchnormLanes<T>& k, const T* x, c
 }
 
 template <class T>
-void apply(const BatchnormSteps& s, const BatchnormLanes<T>& k, const T* x, const T* residual, bool relu, T* y) {
+void apply(const RowSteps& s, const BatchnormLanes<T>& k, const T* x, const T* residual, bool relu, T* y) {
   if (residual != nullptr) {
     relu ? apply_as<true, true>(s, k, x, residual, y) : apply_as<true, false>(s, k, x, residual, y);
   } else {
@@ -154,8 +154,8 @@ template <BatchnormMask mask, class V, class Values>
 }
 
 template <BatchnormMask mask, bool kept, class T>
-void backward_sums_as(const BatchnormSteps& s, const BatchnormLanes<T>& k, const T* dy, const T* x, const T* y,
-                      T* masked, const BatchnormSums<T>& to) {
+void backward_sums_as(const RowSteps& s, const BatchnormLanes<T>& k, const T* dy, const T* x, const T* y, T* masked,
+                      const RowSums<T>& to) {
   const RunSums<T> run{to, s.width};
   for_blocks<T>(
       s,
@@ -186,15 +186,15 @@ void backward_sums_as(const BatchnormSteps& s, const BatchnormLanes<T>& k, const
 }
 
 template <BatchnormMask mask, class T>
-void backward_sums_behind(const BatchnormSteps& s, const BatchnormLanes<T>& k, const T* dy, const T* x, const T* y,
-                          T* masked, const BatchnormSums<T>& to) {
+void backward_sums_behind(const RowSteps& s, const BatchnormLanes<T>& k, const T* dy, const T* x, const T* y, T* masked,
+                          const RowSums<T>& to) {
   masked != nullptr ? backward_sums_as<mask, true>(s, k, dy, x, y, masked, to)
                     : backward_sums_as<mask, false>(s, k, dy, x, y, masked, to);
 }
 
 template <class T>
-void backward_sums(const BatchnormSteps& s, const BatchnormLanes<T>& k, BatchnormMask mask, const T* dy, const T* x,
-                   const T* y, T* masked, const BatchnormSums<T>& to) {
+void backward_sums(const RowSteps& s, const BatchnormLanes<T>& k, BatchnormMask mask, const T* dy, const T* x,
+                   const T* y, T* masked, const RowSums<T>& to) {
   using enum BatchnormMask;
   switch (mask) {
     case none: return backward_sums_behind<none>(s, k, dy, x, y, masked, to);
@@ -204,7 +204,7 @@ void backward_sums(const BatchnormSteps& s, const BatchnormLanes<T>& k, Batchnor
 }
 
 template <BatchnormMask mask, bool training, class T>
-void backward_data_as(const BatchnormSteps& s, const BatchnormLanes<T>& k, const T* dy, const T* x, const T* y, T* dx) {
+void backward_data_as(const RowSteps& s, const BatchnormLanes<T>& k, const T* dy, const T* x, const T* y, T* dx) {
   for_blocks<T>(
       s,
       [&](auto block) {
@@ -233,14 +233,13 @@ void backward_data_as(const BatchnormSteps& s, const BatchnormLanes<T>& k, const
 }
 
 template <BatchnormMask mask, class T>
-void backward_data_behind(const BatchnormSteps& s, const BatchnormLanes<T>& k, const T* dy, const T* x, const T* y,
-                          T* dx) {
+void backward_data_behind(const RowSteps& s, const BatchnormLanes<T>& k, const T* dy, const T* x, const T* y, T* dx) {
   k.slope != nullptr ? backward_data_as<mask, true>(s, k, dy, x, y, dx)
                      : backward_data_as<mask, false>(s, k, dy, x, y, dx);
 }
 
 template <class T>
-void backward_data(const BatchnormSteps& s, const BatchnormLanes<T>& k, BatchnormMask mask, const T* dy, const T* x,
+void backward_data(const RowSteps& s, const BatchnormLanes<T>& k, BatchnormMask mask, const T* dy, const T* x,
                    const T* y, T* dx) {
   using enum BatchnormMask;
   switch (mask) {

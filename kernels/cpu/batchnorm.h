@@ -1,30 +1,16 @@
 #pragma once
 
-// Private: the loops of batch normalisation on the CPU. A tensor [rows,C] is seen as steps of so many rows that their
-// values fill vectors: `width` values, C times the rows of a step; only the last step may be shorter. What belongs to
-// a channel is given for each of the `width` places of a step, called lanes.
+// Private: the loops of batch normalisation on the CPU, over steps of rows (row_steps.h).
 
-#include <cstdint>
+#include "row_steps.h"
 
 namespace simclr::kernels {
-
-/// Steps [begin, end) of a tensor of `elements` values.
-struct BatchnormSteps {
-  std::int64_t width, elements, begin, end;
-};
 
 /// For each lane. The value before residual and ReLU is (x - mean) scale + beta.
 template <class T>
 struct BatchnormLanes {
   const T *mean, *scale, *beta;
   const T *slope, *constant;  // of dx = scale g + (x - mean) slope + constant; null: dx = scale g
-};
-
-/// What two sums for each lane are added to, and memory for those of some steps.
-template <class T>
-struct BatchnormSums {
-  double *first, *second;  // [width] each
-  T* run;                  // [2 width], zero before and after
 };
 
 /// Where the mask of the ReLU comes from.
@@ -37,16 +23,15 @@ enum class BatchnormMask {
 template <class T>
 struct BatchnormFunctions {
   /// Adds up x - shift and its square.
-  void (*sums)(const BatchnormSteps& steps, const T* x, const T* shift, const BatchnormSums<T>& to);
+  void (*sums)(const RowSteps& steps, const T* x, const T* shift, const RowSums<T>& to);
   /// y = act((x - mean) scale + beta [+ residual]); residual may be null.
-  void (*apply)(const BatchnormSteps& steps, const BatchnormLanes<T>& lanes, const T* x, const T* residual, bool relu,
-                T* y);
+  void (*apply)(const RowSteps& steps, const BatchnormLanes<T>& lanes, const T* x, const T* residual, bool relu, T* y);
   /// Adds up g and g (x - mean), g being dy behind the mask, and writes g to `masked` where that is not null. It may be
   /// dy. `y` is read with BatchnormMask::output alone.
-  void (*backward_sums)(const BatchnormSteps& steps, const BatchnormLanes<T>& lanes, BatchnormMask mask, const T* dy,
-                        const T* x, const T* y, T* masked, const BatchnormSums<T>& to);
+  void (*backward_sums)(const RowSteps& steps, const BatchnormLanes<T>& lanes, BatchnormMask mask, const T* dy,
+                        const T* x, const T* y, T* masked, const RowSums<T>& to);
   /// dx may be dy.
-  void (*backward_data)(const BatchnormSteps& steps, const BatchnormLanes<T>& lanes, BatchnormMask mask, const T* dy,
+  void (*backward_data)(const RowSteps& steps, const BatchnormLanes<T>& lanes, BatchnormMask mask, const T* dy,
                         const T* x, const T* y, T* dx);
 };
 

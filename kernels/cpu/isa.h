@@ -1,6 +1,6 @@
 #pragma once
 
-// Private, for files of loops: kernels/X_loops.cpp, which simclr_add_loops(X) compiles once for each instruction set,
+// Private, for files of loops: kernels/cpu/X.cpp, which simclr_add_loops(X) compiles once for each instruction set,
 // each time with another SIMCLR_ISA. Such a file keeps all it defines in namespace simclr::kernels::SIMCLR_ISA and
 // uses no function of the standard library and no Tensor: a template or inline function compiled for AVX-512 that
 // shares its name with the ordinary one would be taken by the linker for both, and end the program on an older
