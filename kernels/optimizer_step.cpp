@@ -4,7 +4,7 @@
 #include <simclr/core/parallel.h>
 #include <simclr/kernels/optimizer_step.h>
 #include <simclr/kernels/shared/check.h>
-#include <simclr/kernels/shared/lars_ratio.h>
+#include <simclr/kernels/shared/optimizer_step.h>
 
 #include <algorithm>
 #include <atomic>
@@ -79,8 +79,7 @@ void write_shadow(OptimizerArena& arena, const T* w, const Block& block) {
 }
 
 double learning_rate(const OptimizerArena& arena, std::int32_t step) {
-  const std::int64_t last = arena.learning_rates.numel() - 1;
-  return double{arena.learning_rates.data<const float>()[std::min<std::int64_t>(step, last)]};
+  return scheduled_rate(arena.learning_rates.data<const float>(), arena.learning_rates.numel(), step);
 }
 
 /// Whether updates are off, see OptimizerArena::bad_step.
@@ -107,10 +106,7 @@ template <class T>
 void sgd_block(T* __restrict w, const T* __restrict g, T* __restrict v, std::int64_t n, T lr, T momentum, T decay,
                bool nesterov) {
   for (std::int64_t i = 0; i < n; ++i) {
-    const T d = g[i] + decay * w[i];
-    const T m = momentum * v[i] + d;
-    v[i] = m;
-    w[i] -= lr * (nesterov ? d + momentum * m : m);
+    w[i] -= lr * momentum_move(v[i], decayed(g[i], w[i], decay), momentum, nesterov);
   }
 }
 
@@ -125,9 +121,9 @@ void sgd_cpu(OptimizerArena& arena, Tensor& momentum, const SgdOptions& options)
     const T lr = static_cast<T>(learning_rate(arena, step));
     for_blocks(blocks, [&](std::size_t i) {
       const auto [begin, count, s] = blocks[i];
-      const bool decays = (segment(arena, s).flags & segment_decay) != 0;
-      sgd_block(w + begin, g + begin, v + begin, count, lr, static_cast<T>(options.momentum),
-                static_cast<T>(decays ? options.weight_decay : 0.0), options.nesterov);
+      const double decay = decay_of(segment(arena, s).flags, options.weight_decay);
+      sgd_block(w + begin, g + begin, v + begin, count, lr, static_cast<T>(options.momentum), static_cast<T>(decay),
+                options.nesterov);
       write_shadow(arena, w, blocks[i]);
     });
   });
@@ -145,27 +141,18 @@ Squares squares_block(const T* w, const T* g, std::int64_t n, T decay) {
   double ww = 0, gg = 0;
 #pragma omp simd reduction(+ : ww, gg)
   for (std::int64_t i = 0; i < n; ++i) {
-    const T d = g[i] + decay * w[i];
+    const T d = decayed(g[i], w[i], decay);
     ww += static_cast<double>(w[i]) * static_cast<double>(w[i]);
     gg += static_cast<double>(d) * static_cast<double>(d);
   }
   return {ww, gg};
 }
 
-/// `inner`: what a gradient is multiplied with on its way into v; `outer`: what v is on its way into w.
 template <class T>
-struct LarsFactors {
-  T inner, outer, decay;
-};
-
-template <class T>
-void lars_block(T* __restrict w, const T* __restrict g, T* __restrict v, std::int64_t n, const LarsFactors<T>& f,
+void lars_block(T* __restrict w, const T* __restrict g, T* __restrict v, std::int64_t n, T inner, T outer, T decay,
                 T momentum, bool nesterov) {
   for (std::int64_t i = 0; i < n; ++i) {
-    const T d = f.inner * (g[i] + f.decay * w[i]);
-    const T m = momentum * v[i] + d;
-    v[i] = m;
-    w[i] -= f.outer * (nesterov ? momentum * m + d : m);
+    w[i] -= outer * momentum_move(v[i], inner * decayed(g[i], w[i], decay), momentum, nesterov);
   }
 }
 
@@ -179,7 +166,7 @@ void lars_cpu(OptimizerArena& arena, Tensor& momentum, const LarsOptions& option
     const T* g = arena.gradients.data<const T>();
     const double lr = learning_rate(arena, step);
     const bool bolts = options.rule == LarsRule::bolts;
-    const auto decay = [&](const Segment& s) { return (s.flags & segment_decay) != 0 ? options.weight_decay : 0.0; };
+    const auto decay = [&](const Segment& s) { return decay_of(s.flags, options.weight_decay); };
 
     std::vector<Squares> partial(blocks.size());
     for_blocks(blocks, [&](std::size_t i) {
@@ -200,11 +187,9 @@ void lars_cpu(OptimizerArena& arena, Tensor& momentum, const LarsOptions& option
       const auto [begin, count, index] = blocks[i];
       const Segment s = segment(arena, index);
       const Squares& sum = total[static_cast<std::size_t>(index)];
-      const LarsRatio ratio = lars_ratio(options, (s.flags & segment_adapt) != 0, sum.w, sum.g, decay(s), lr);
-      lars_block(w + begin, g + begin, v + begin, count,
-                 LarsFactors<T>{static_cast<T>(bolts ? ratio.ratio : lr * ratio.ratio),
-                                static_cast<T>(bolts ? lr : 1.0), static_cast<T>(ratio.decay)},
-                 static_cast<T>(options.momentum), options.nesterov);
+      const LarsFactors f = lars_factors(options, (s.flags & segment_adapt) != 0, sum.w, sum.g, decay(s), lr);
+      lars_block(w + begin, g + begin, v + begin, count, static_cast<T>(f.inner), static_cast<T>(f.outer),
+                 static_cast<T>(f.decay), static_cast<T>(options.momentum), options.nesterov);
       write_shadow(arena, w, blocks[i]);
     });
   });
@@ -212,23 +197,10 @@ void lars_cpu(OptimizerArena& arena, Tensor& momentum, const LarsOptions& option
 }
 
 template <class T>
-struct AdamwFactors {
-  T beta1, beta2, one_minus_beta1, one_minus_beta2;
-  T rate;                 // lr / (1 - beta1^t)
-  T inverse_root_beta2t;  // 1 / sqrt(1 - beta2^t)
-  T eps;
-};
-
-template <class T>
 void adamw_block(T* __restrict w, const T* __restrict g, T* __restrict m, T* __restrict v, std::int64_t n, T keep,
                  const AdamwFactors<T>& f) {
   for (std::int64_t i = 0; i < n; ++i) {
-    const T d = g[i];
-    const T first = f.beta1 * m[i] + f.one_minus_beta1 * d;
-    const T second = f.beta2 * v[i] + f.one_minus_beta2 * (d * d);
-    m[i] = first;
-    v[i] = second;
-    w[i] = keep * w[i] - f.rate * first / (std::sqrt(second) * f.inverse_root_beta2t + f.eps);
+    adamw_update(w[i], m[i], v[i], g[i], keep, f);
   }
 }
 
@@ -251,8 +223,7 @@ void adamw_cpu(OptimizerArena& arena, Tensor& m, Tensor& v, const AdamwOptions& 
                                      static_cast<T>(options.eps)};
     for_blocks(blocks, [&](std::size_t i) {
       const auto [begin, count, s] = blocks[i];
-      const bool decays = (segment(arena, s).flags & segment_decay) != 0;
-      const T keep = static_cast<T>(decays ? 1 - lr * options.weight_decay : 1.0);
+      const T keep = static_cast<T>(1 - lr * decay_of(segment(arena, s).flags, options.weight_decay));
       adamw_block(w + begin, g + begin, pm + begin, pv + begin, count, keep, factors);
       write_shadow(arena, w, blocks[i]);
     });

@@ -9,10 +9,7 @@
 // ascend, so block + segment numbers all pieces without a list of them. Segments come from device memory unchecked:
 // they are compared with positions inside the arenas and never used as addresses.
 #include <simclr/kernels/cuda/map.h>
-#include <simclr/kernels/cuda/vector.h>
-#include <simclr/kernels/cuda/warp.h>
-#include <simclr/kernels/optimizer_step.h>
-#include <simclr/kernels/shared/lars_ratio.h>
+#include <simclr/kernels/cuda/optimizer_rules.h>
 
 #include <cmath>
 
@@ -21,121 +18,36 @@ namespace {
 
 using namespace gpu;
 
-constexpr int update_threads = 256;
-constexpr int lane_vectors = 2;  // a lane's share of a run, all on their way together
-
-/// Elements of a warp's run, `width` of them a vector.
-template <int width>
-constexpr std::int64_t run_size = 32 * lane_vectors* width;
-
-template <int width>
-constexpr std::int64_t block_size = update_threads / 32 * run_size<width>;
-
-/// Segments in device memory; `count` of them.
-struct Segments {
-  const Segment* list;
-  int count;
-
-  /// The first one at or behind `from` that ends behind element i; `count` where none does.
-  __device__ int walk(int from, std::int64_t i) const {
-    while (from < count && list[from].end <= i) ++from;
-    return from;
-  }
-  __device__ int find(std::int64_t i) const {
-    int low = 0, high = count;
-    while (low < high) {
-      const int middle = (low + high) / 2;
-      if (list[middle].end > i) {
-        high = middle;
-      } else {
-        low = middle + 1;
-      }
-    }
-    return low;
-  }
-};
-
-__device__ inline std::int64_t warp_run() {
-  return static_cast<std::int64_t>(blockIdx.x) * (update_threads / 32) + threadIdx.x / 32;
-}
-
-/// Where vector j of this lane starts.
-template <int width>
-__device__ std::int64_t lane_element(std::int64_t run, int j) {
-  return run * run_size<width> + (j * 32 + lane_index()) * width;
-}
-
-/// True for one thread, that of the last of `count` blocks to call this. What each block has done before, the last one
-/// finds done. One thread a block calls it; `arrived` is 0 before and after.
-__device__ inline bool last_to_arrive(unsigned* arrived, unsigned count) {
-  __threadfence();
-  const bool last = atomicInc(arrived, count - 1) == count - 1;
-  __threadfence();
-  return last;
-}
-
-/// The learning rates, and the step that chooses among them.
-struct Timetable {
-  const float* rates;
-  std::int64_t count;
-  std::int32_t* step;
-  unsigned* readers;             // blocks of this launch that have read the step
-  const std::int32_t* bad_step;  // may be null
-
-  __device__ bool stopped() const { return bad_step != nullptr && *bad_step != -1; }
-
-  __device__ double rate(std::int32_t at) const {
-    const std::int64_t entry = at < count ? at : count - 1;
-    return static_cast<double>(rates[entry < 0 ? 0 : entry]);
-  }
-
-  /// The step, which is one later for the next launch. One thread of every block calls it.
-  __device__ std::int32_t advance() const {
-    const std::int32_t now = *step;
-    if (last_to_arrive(readers, gridDim.x)) *step = now + 1;
-    return now;
-  }
-};
-
 /// Sums of squares of w and of g + decay w over a piece; LarsRule::bolts: of w and of g.
 struct Squares {
   double w, g;
 };
 
-/// What the update multiplies a segment's g + decay w with.
-struct LarsFactors {
-  float rate, decay;
-};
-
+/// A thread's part of its warp's run.
 template <int width>
-__global__ void __launch_bounds__(update_threads)
-    norms_kernel(const float* w, const float* g, std::int64_t n, Segments segments, LarsOptions options,
-                 Timetable timetable, Squares* pieces, unsigned* arrived, LarsFactors* factors) {
-  constexpr std::int64_t size = block_size<width>;
-  const std::int64_t begin = blockIdx.x * size, end = begin + size < n ? begin + size : n;
-  Pack<width> values[lane_vectors], gradients[lane_vectors];
+struct RunValues {
+  Pack<width> w[lane_vectors], g[lane_vectors];
+
+  /// 0 behind element n.
+  __device__ void read(const float* values, const float* gradients, std::int64_t n) {
 #pragma unroll
-  for (int j = 0; j < lane_vectors; ++j) {
-    const std::int64_t i = lane_element<width>(warp_run(), j);
-    if (i + width <= n) {
-      values[j] = load<width>(w + i);
-      gradients[j] = load<width>(g + i);
-    } else {
+    for (int j = 0; j < lane_vectors; ++j) {
+      const std::int64_t i = lane_element<width>(warp_run(), j);
+      if (i + width <= n) {
+        w[j] = load<width>(values + i);
+        g[j] = load<width>(gradients + i);
+      } else {
 #pragma unroll
-      for (int k = 0; k < width; ++k) {
-        values[j][k] = i + k < n ? w[i + k] : 0.0f;
-        gradients[j][k] = i + k < n ? g[i + k] : 0.0f;
+        for (int k = 0; k < width; ++k) {
+          w[j][k] = i + k < n ? values[i + k] : 0.0f;
+          g[j][k] = i + k < n ? gradients[i + k] : 0.0f;
+        }
       }
     }
   }
-  SIMCLR_SHARED(bool, last, [1]);
-  for (int s = segments.find(begin); s < segments.count; ++s) {
-    const Segment segment = segments.list[s];
-    if (segment.begin >= end) break;
-    if ((segment.flags & segment_adapt) == 0) continue;
-    const bool bolts = options.rule == LarsRule::bolts;
-    const double weight_decay = (segment.flags & segment_decay) != 0 ? options.weight_decay : 0.0;
-    const float decay = bolts ? 0.0f : static_cast<float>(weight_decay);
+
+  /// Of those of the block that lie in the segment. All threads call it.
+  __device__ Squares squares_in(const Segment& segment, float decay) const {
     Squares sum = {0, 0};
 #pragma unroll
     for (int j = 0; j < lane_vectors; ++j) {
@@ -143,146 +55,68 @@ __global__ void __launch_bounds__(update_threads)
       for (int k = 0; k < width; ++k) {
         const std::int64_t i = lane_element<width>(warp_run(), j) + k;
         if (i < segment.begin || i >= segment.end) continue;
-        const float d = gradients[j][k] + decay * values[j][k];
-        sum.w += static_cast<double>(values[j][k]) * static_cast<double>(values[j][k]);
+        const float d = decayed(g[j][k], w[j][k], decay);
+        sum.w += static_cast<double>(w[j][k]) * static_cast<double>(w[j][k]);
         sum.g += static_cast<double>(d) * static_cast<double>(d);
       }
     }
-    sum = {block_sum<update_threads>(sum.w), block_sum<update_threads>(sum.g)};
+    return {block_sum<update_threads>(sum.w), block_sum<update_threads>(sum.g)};
+  }
+};
 
+/// The sum of pieces[begin .. end). All threads call it.
+__device__ inline Squares add_pieces(const Squares* pieces, std::int64_t begin, std::int64_t end) {
+  Squares sum = {0, 0};
+  for (std::int64_t block = begin + threadIdx.x; block < end; block += update_threads) {
+    sum.w += pieces[block].w;
+    sum.g += pieces[block].g;
+  }
+  return {block_sum<update_threads>(sum.w), block_sum<update_threads>(sum.g)};
+}
+
+template <int width>
+__global__ void __launch_bounds__(update_threads)
+    norms_kernel(const float* w, const float* g, std::int64_t n, Segments segments, LarsOptions options,
+                 Timetable timetable, Squares* pieces, unsigned* arrived, AdaptedSegment* adapted) {
+  // 1. The block's elements, on their way while its first segment is looked for.
+  constexpr std::int64_t size = block_size<width>;
+  const std::int64_t begin = blockIdx.x * size, end = begin + size < n ? begin + size : n;
+  RunValues<width> run;
+  run.read(w, g, n);
+  SIMCLR_SHARED(bool, last, [1]);
+  for (int s = segments.find(begin); s < segments.count; ++s) {
+    const Segment segment = segments.list[s];
+    if (segment.begin >= end) break;
+    if ((segment.flags & segment_adapt) == 0) continue;
+
+    // 2. The block's piece of a segment.
+    const double decay = decay_of(segment.flags, options.weight_decay);
+    const Squares piece = run.squares_in(segment, options.rule == LarsRule::bolts ? 0.0f : static_cast<float>(decay));
+
+    // 3. Is it the segment's last one to be ready?
     const std::int64_t first = max(segment.begin, 0) / size,
                        behind = (min(std::int64_t{segment.end}, n) + size - 1) / size;
     if (threadIdx.x == 0) {
-      pieces[blockIdx.x + s] = sum;
+      pieces[blockIdx.x + s] = piece;
       last[0] = last_to_arrive(arrived + s, static_cast<unsigned>(behind - first));
     }
     __syncthreads();
     if (!last[0]) continue;
-    sum = {0, 0};
-    for (std::int64_t block = first + threadIdx.x; block < behind; block += update_threads) {
-      sum.w += pieces[block + s].w;
-      sum.g += pieces[block + s].g;
-    }
-    sum = {block_sum<update_threads>(sum.w), block_sum<update_threads>(sum.g)};
+
+    // 4. All pieces of the segment in the blocks' order, and what follows from them.
+    const Squares sum = add_pieces(pieces + s, first, behind);
     if (threadIdx.x == 0) {
       const double lr = timetable.rate(*timetable.step);
-      const LarsRatio ratio = lars_ratio(options, true, sum.w, sum.g, weight_decay, lr);
-      factors[s] = {static_cast<float>(bolts ? ratio.ratio : lr * ratio.ratio), static_cast<float>(ratio.decay)};
+      const LarsFactors f = lars_factors(options, true, sum.w, sum.g, decay, lr);
+      adapted[s] = {static_cast<float>(f.inner), static_cast<float>(f.decay)};
     }
   }
 }
-
-/// Writes new values, and what of them is kept in bf16.
-template <int N>
-__device__ void write_values(float* w, BFloat16* shadow, std::int64_t i, const Pack<N>& values) {
-  store<N>(w + i, values);
-  if (shadow != nullptr) store<N>(shadow + i, values);
-}
-
-/// A rule has `factors(timetable, step)`, the same for all elements of a step; it reads what an update takes,
-/// `read<N>(i)`, and does it, `update<N>(i, operands, factors, flags, segment)`.
-template <int N>
-struct MomentumOperands {
-  Pack<N> w, g, v;
-};
-
-enum class MomentumRule { sgd, lars, bolts };
-
-template <MomentumRule rule>
-struct Momentum {
-  using Factors = float;  // the learning rate
-  template <int N>
-  using Operands = MomentumOperands<N>;
-
-  float *w, *v;
-  const float* g;
-  const LarsFactors* adapted;  // of LARS, for segments that adapt
-  BFloat16* shadow;
-  float momentum, weight_decay;
-  bool nesterov;
-
-  __device__ float factors(const Timetable& timetable, std::int32_t step) const {
-    return static_cast<float>(timetable.rate(step));
-  }
-
-  template <int N>
-  __device__ MomentumOperands<N> read(std::int64_t i) const {
-    return {load<N>(w + i), load<N>(g + i), load<N>(v + i)};
-  }
-
-  template <int N>
-  __device__ void update(std::int64_t i, MomentumOperands<N> x, float lr, std::int32_t flags, int segment) const {
-    float decay = (flags & segment_decay) != 0 ? weight_decay : 0.0f;
-    float rate = rule == MomentumRule::bolts ? 1.0f : lr;
-    if (rule != MomentumRule::sgd && (flags & segment_adapt) != 0) {
-      rate = adapted[segment].rate;
-      decay = adapted[segment].decay;
-    }
-#pragma unroll
-    for (int k = 0; k < N; ++k) {
-      const float gradient = x.g[k] + decay * x.w[k];
-      const float d = rule == MomentumRule::sgd ? gradient : rate * gradient;
-      const float m = momentum * x.v[k] + d;
-      const float move = nesterov ? d + momentum * m : m;
-      x.v[k] = m;
-      x.w[k] -= rule == MomentumRule::lars ? move : lr * move;
-    }
-    store<N>(v + i, x.v);
-    write_values(w, shadow, i, x.w);
-  }
-};
-
-template <int N>
-struct AdamwOperands {
-  Pack<N> w, g, m, v;
-};
-
-struct AdamwFactors {
-  float keep;                 // 1 - lr weight_decay, of segments that decay
-  float rate;                 // lr / (1 - beta1^t)
-  float inverse_root_beta2t;  // 1 / sqrt(1 - beta2^t)
-};
-
-struct Adamw {
-  using Factors = AdamwFactors;
-  template <int N>
-  using Operands = AdamwOperands<N>;
-
-  float *w, *m, *v;
-  const float* g;
-  BFloat16* shadow;
-  float beta1, beta2, one_minus_beta1, one_minus_beta2, eps;
-  double log_beta1, log_beta2, weight_decay;
-
-  __device__ AdamwFactors factors(const Timetable& timetable, std::int32_t step) const {
-    const double lr = timetable.rate(step), t = static_cast<double>(max(step, 0)) + 1;
-    return {static_cast<float>(1 - lr * weight_decay), static_cast<float>(-lr / expm1(t * log_beta1)),
-            static_cast<float>(1 / sqrt(-expm1(t * log_beta2)))};
-  }
-
-  template <int N>
-  __device__ AdamwOperands<N> read(std::int64_t i) const {
-    return {load<N>(w + i), load<N>(g + i), load<N>(m + i), load<N>(v + i)};
-  }
-
-  template <int N>
-  __device__ void update(std::int64_t i, AdamwOperands<N> x, const AdamwFactors& f, std::int32_t flags, int) const {
-    const float keep = (flags & segment_decay) != 0 ? f.keep : 1.0f;
-#pragma unroll
-    for (int k = 0; k < N; ++k) {
-      x.m[k] = beta1 * x.m[k] + one_minus_beta1 * x.g[k];
-      x.v[k] = beta2 * x.v[k] + one_minus_beta2 * (x.g[k] * x.g[k]);
-      x.w[k] = keep * x.w[k] - f.rate * x.m[k] / (sqrtf(x.v[k]) * f.inverse_root_beta2t + eps);
-    }
-    store<N>(m + i, x.m);
-    store<N>(v + i, x.v);
-    write_values(w, shadow, i, x.w);
-  }
-};
 
 template <int width, class Rule>
 __global__ void __launch_bounds__(update_threads, 4)
     update_kernel(Rule rule, Segments segments, std::int64_t n, Timetable timetable) {
+  // 1. The run's elements, on their way while all else is found out.
   const std::int64_t run = warp_run();
   typename Rule::template Operands<width> operands[lane_vectors];
 #pragma unroll
@@ -290,11 +124,15 @@ __global__ void __launch_bounds__(update_threads, 4)
     const std::int64_t i = lane_element<width>(run, j);
     if (i + width <= n) operands[j] = rule.template read<width>(i);
   }
+
+  // 2. The step, its factors, and the run's first segment.
   if (timetable.stopped()) return;  // all threads of all blocks
   SIMCLR_SHARED(typename Rule::Factors, factors, [1]);
   if (threadIdx.x == 0) factors[0] = rule.factors(timetable, timetable.advance());
   int s = segments.find(run * run_size<width>);
   __syncthreads();
+
+  // 3. The update: a vector at once, where it lies in one segment.
 #pragma unroll
   for (int j = 0; j < lane_vectors; ++j) {
     const std::int64_t i = lane_element<width>(run, j);
@@ -389,7 +227,7 @@ void momentum_step(OptimizerArena& arena, Tensor& momentum, const LarsOptions& o
   const Device device = arena.values.device();
   const Segments segments = segments_of(arena);
   const Tensor adapted = lars ? Tensor::empty({segments.count, 2}, DType::f32, device) : Tensor();
-  auto* const factors = lars ? static_cast<LarsFactors*>(adapted.raw_data()) : nullptr;
+  auto* const factors = lars ? static_cast<AdaptedSegment*>(adapted.raw_data()) : nullptr;
   const Momentum<kind> rule = {arena.values.data<float>(),
                                momentum.data<float>(),
                                arena.gradients.data<float>(),
@@ -426,19 +264,17 @@ void lars_gpu(OptimizerArena& arena, Tensor& momentum, const LarsOptions& option
 }
 
 void adamw_gpu(OptimizerArena& arena, Tensor& m, Tensor& v, const AdamwOptions& options) {
-  const Adamw rule = {arena.values.data<float>(),
-                      m.data<float>(),
-                      v.data<float>(),
-                      arena.gradients.data<float>(),
-                      shadow_of(arena),
-                      static_cast<float>(options.beta1),
-                      static_cast<float>(options.beta2),
-                      static_cast<float>(1 - options.beta1),
-                      static_cast<float>(1 - options.beta2),
-                      static_cast<float>(options.eps),
-                      std::log(options.beta1),
-                      std::log(options.beta2),
-                      options.weight_decay};
+  const Adamw rule = {
+      arena.values.data<float>(),
+      m.data<float>(),
+      v.data<float>(),
+      arena.gradients.data<float>(),
+      shadow_of(arena),
+      {static_cast<float>(options.beta1), static_cast<float>(options.beta2), static_cast<float>(1 - options.beta1),
+       static_cast<float>(1 - options.beta2), 0.0f, 0.0f, static_cast<float>(options.eps)},
+      std::log(options.beta1),
+      std::log(options.beta2),
+      options.weight_decay};
   dispatch_width(aligned16(rule.w, rule.m, rule.v, rule.g, rule.shadow),
                  [&](auto width) { update<decltype(width)::value>(arena, rule); });
 }

@@ -1,0 +1,76 @@
+#pragma once
+
+// Private: the arithmetic of an optimizer's step, shared by the CPU and CUDA. The equations stand in optimizer_step.h.
+// T is what the arenas hold.
+
+#include <simclr/kernels/optimizer_step.h>
+
+#include <cmath>
+
+namespace simclr::kernels {
+
+/// The schedule's entry for a step: the last one from its end on, the first one where a step is negative.
+SIMCLR_HOST_DEVICE inline double scheduled_rate(const float* rates, std::int64_t count, std::int32_t step) {
+  const std::int64_t entry = step < count ? step : count - 1;
+  return static_cast<double>(rates[entry < 0 ? 0 : entry]);
+}
+
+/// The weight decay of a segment.
+SIMCLR_HOST_DEVICE inline double decay_of(std::int32_t flags, double weight_decay) {
+  return (flags & segment_decay) != 0 ? weight_decay : 0.0;
+}
+
+/// The gradient with weight decay.
+template <class T>
+SIMCLR_HOST_DEVICE inline T decayed(T g, T w, T decay) {
+  return g + decay * w;
+}
+
+/// v = momentum v + d. Returns what w moves by, against the gradient and without the learning rate.
+template <class T>
+SIMCLR_HOST_DEVICE inline T momentum_move(T& v, T d, T momentum, bool nesterov) {
+  const T m = momentum * v + d;
+  v = m;
+  return nesterov ? d + momentum * m : m;
+}
+
+/// What LARS multiplies with: `inner` a gradient on its way into v, `outer` v on its way into w, `decay` w.
+struct LarsFactors {
+  double inner, outer, decay;
+};
+
+/// Of one segment. `ww` and `gg`: its sums of squares of w and of g (bolts) or g + decay w (simclr). NaN stays NaN.
+SIMCLR_HOST_DEVICE inline LarsFactors lars_factors(const LarsOptions& options, bool adapts, double ww, double gg,
+                                                   double decay, double lr) {
+  const bool bolts = options.rule == LarsRule::bolts;
+  double ratio = 1.0;
+  if (adapts && (ww == 0 || gg == 0)) {
+    decay = bolts ? 0.0 : decay;
+  } else if (adapts) {
+    const double w = std::sqrt(ww), g = std::sqrt(gg);
+    ratio = bolts ? options.trust_coefficient * w / (g + decay * w + 1e-8) : options.trust_coefficient * w / g;
+    if (options.clip) ratio = ratio >= lr ? 1.0 : ratio / lr;
+  }
+  return {bolts ? ratio : lr * ratio, bolts ? lr : 1.0, decay};
+}
+
+/// What AdamW's elements have in common.
+template <class T>
+struct AdamwFactors {
+  T beta1, beta2, one_minus_beta1, one_minus_beta2;
+  T rate;                 // lr / (1 - beta1^t)
+  T inverse_root_beta2t;  // 1 / sqrt(1 - beta2^t)
+  T eps;
+};
+
+/// `keep` is 1 - lr weight_decay, 1 for segments without decay.
+template <class T>
+SIMCLR_HOST_DEVICE inline void adamw_update(T& w, T& m, T& v, T g, T keep, const AdamwFactors<T>& f) {
+  const T first = f.beta1 * m + f.one_minus_beta1 * g;
+  const T second = f.beta2 * v + f.one_minus_beta2 * (g * g);
+  m = first;
+  v = second;
+  w = keep * w - f.rate * first / (std::sqrt(second) * f.inverse_root_beta2t + f.eps);
+}
+
+}  // namespace simclr::kernels
