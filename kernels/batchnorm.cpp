@@ -7,11 +7,11 @@
 // Every function is one pass over its tensors (cpu/rows.h); the loops are in cpu/batchnorm.h.
 #include <simclr/kernels/batchnorm.h>
 #include <simclr/kernels/cpu/rows.h>
+#include <simclr/kernels/shared/batchnorm.h>
 #include <simclr/kernels/shared/check.h>
 
 #include "cpu/batchnorm.h"
 
-#include <cmath>
 #include <type_traits>
 #include <vector>
 
@@ -51,8 +51,9 @@ struct Coefficients {
     const T *rstd = statistics.rstd.data<T>(), *dg = dgamma.data<T>(), *db = dbeta.data<T>();
     const T* scale = lanes.scale;
     const auto n = static_cast<T>(count);
-    rows.spread(values, [=](std::int64_t c) { return -scale[c] * rstd[c] * dg[c] / n; });
-    rows.spread(values, [=](std::int64_t c) { return -scale[c] * db[c] / n; });
+    const auto line = [=](std::int64_t c) { return training_line(scale[c], rstd[c], dg[c], db[c], n); };
+    rows.spread(values, [=](std::int64_t c) { return line(c).slope; });
+    rows.spread(values, [=](std::int64_t c) { return line(c).constant; });
     lanes.slope = lanes.beta + rows.width();
     lanes.constant = lanes.slope + rows.width();
   }
@@ -84,19 +85,20 @@ void sums_cpu(const Tensor& x_tensor, Tensor& sums) {
   });
 }
 
+/// Of channel c in sums [3,C].
+BatchnormMoments moments_of(const double* sums, std::int64_t channels, std::int64_t c) {
+  return {sums[c], sums[channels + c], sums[2 * channels + c]};
+}
+
 void merge_cpu(const Tensor& a_tensor, std::int64_t count_a, const Tensor& b_tensor, std::int64_t count_b,
                Tensor& sums) {
   const double *a = a_tensor.data<double>(), *b = b_tensor.data<double>();
   double* out = sums.data<double>();
   const std::int64_t channels = a_tensor.dim(1);
+  const auto rows_a = static_cast<double>(count_a), rows_b = static_cast<double>(count_b);
   for (std::int64_t c = 0; c < channels; ++c) {
-    const double count = static_cast<double>(count_b);
-    // sum (x - shift_a)^2 = sum ((x - shift_b) + move)^2. No rows say nothing about a shift.
-    const double move = count_a == 0 || count_b == 0 ? 0.0 : b[c] - a[c];
-    const double sum_b = b[channels + c], squares_b = b[2 * channels + c];
-    out[c] = count_a == 0 ? b[c] : a[c];
-    out[channels + c] = a[channels + c] + sum_b + count * move;
-    out[2 * channels + c] = a[2 * channels + c] + squares_b + move * (2 * sum_b + count * move);
+    const BatchnormMoments both = merge(moments_of(a, channels, c), rows_a, moments_of(b, channels, c), rows_b);
+    out[c] = both.shift, out[channels + c] = both.sum, out[2 * channels + c] = both.squares;
   }
 }
 
@@ -107,21 +109,10 @@ void finalize_cpu(const Tensor& sums, std::int64_t count, double eps, double mom
     const double* s = sums.data<double>();
     const std::int64_t channels = sums.dim(1);
     T *mean = statistics.mean.data<T>(), *rstd = statistics.rstd.data<T>();
-    T* moved_mean = running_mean.defined() ? running_mean.data<T>() : nullptr;
-    T* moved_var = running_var.defined() ? running_var.data<T>() : nullptr;
-    const auto n = static_cast<double>(count);
-    const auto move = [momentum](T& running, double value) {
-      const auto old = static_cast<double>(running);
-      running = static_cast<T>(old + momentum * (value - old));
-    };
+    T *moved_mean = data_of<T>(running_mean), *moved_var = data_of<T>(running_var);
     for (std::int64_t c = 0; c < channels; ++c) {
-      const double offset = s[channels + c] / n;
-      const double difference = s[2 * channels + c] / n - offset * offset;
-      const double var = difference < 0 ? 0.0 : difference;  // rounding; a NaN stays one
-      mean[c] = static_cast<T>(s[c] + offset);
-      rstd[c] = static_cast<T>(1.0 / std::sqrt(var + eps));
-      if (moved_mean) move(moved_mean[c], s[c] + offset);
-      if (moved_var) move(moved_var[c], var * n / (n - 1));
+      finalize(moments_of(s, channels, c), static_cast<double>(count), eps, momentum, mean + c, rstd + c,
+               moved_mean ? moved_mean + c : nullptr, moved_var ? moved_var + c : nullptr);
     }
   });
 }
@@ -134,9 +125,7 @@ void from_running_cpu(const Tensor& running_mean, const Tensor& running_var, dou
     const T* var = running_var.data<T>();
     T* rstd = statistics.rstd.data<T>();
     const std::int64_t channels = running_var.numel();
-    for (std::int64_t c = 0; c < channels; ++c) {
-      rstd[c] = static_cast<T>(1.0 / std::sqrt(static_cast<double>(var[c]) + eps));
-    }
+    for (std::int64_t c = 0; c < channels; ++c) rstd[c] = reciprocal_deviation<T>(static_cast<double>(var[c]), eps);
   });
 }
 
@@ -165,8 +154,8 @@ void backward_sums_cpu(const Tensor& dy, const BatchnormSaved& saved, Tensor& dg
     const T* rstd = saved.statistics.rstd.data<T>();
     T *gamma_out = dgamma.data<T>(), *beta_out = dbeta.data<T>();
     for (std::int64_t c = 0; c < rows.channels(); ++c) {
-      gamma_out[c] = static_cast<T>(sum_centred[c] * static_cast<double>(rstd[c]));
-      beta_out[c] = static_cast<T>(sum[c]);
+      const BatchnormGradients<T> of = parameter_gradients(sum[c], sum_centred[c], rstd[c]);
+      gamma_out[c] = of.dgamma, beta_out[c] = of.dbeta;
     }
   });
 }

@@ -9,6 +9,8 @@
 // a small kernel. What there is to do for C channels alone takes a thread a channel, in f64.
 #include <simclr/kernels/batchnorm.h>
 #include <simclr/kernels/cuda/rows.h>
+#include <simclr/kernels/shared/batchnorm.h>
+#include <simclr/kernels/shared/elementwise.h>
 
 namespace simclr::kernels {
 namespace {
@@ -78,16 +80,17 @@ __global__ void __launch_bounds__(walk_threads)
   sums[2 * channels + c] = total.second;
 }
 
+/// Of channel c in sums [3,C].
+__device__ inline BatchnormMoments moments_of(const double* sums, int channels, int c) {
+  return {sums[c], sums[channels + c], sums[2 * channels + c]};
+}
+
 __global__ void __launch_bounds__(walk_threads) batchnorm_merge_kernel(const double* a, double count_a, const double* b,
                                                                        double count_b, int channels, double* sums) {
   const int c = static_cast<int>(blockIdx.x * blockDim.x + threadIdx.x);
   if (c >= channels) return;
-  // sum (x - shift_a)^2 = sum ((x - shift_b) + move)^2. No rows say nothing about a shift.
-  const double move = count_a == 0 || count_b == 0 ? 0.0 : b[c] - a[c];
-  const double sum_b = b[channels + c], squares_b = b[2 * channels + c];
-  sums[c] = count_a == 0 ? b[c] : a[c];
-  sums[channels + c] = a[channels + c] + sum_b + count_b * move;
-  sums[2 * channels + c] = a[2 * channels + c] + squares_b + move * (2 * sum_b + count_b * move);
+  const BatchnormMoments both = merge(moments_of(a, channels, c), count_a, moments_of(b, channels, c), count_b);
+  sums[c] = both.shift, sums[channels + c] = both.sum, sums[2 * channels + c] = both.squares;
 }
 
 /// running_mean and running_var may be null.
@@ -96,18 +99,8 @@ __global__ void __launch_bounds__(walk_threads)
                               float* rstd, float* running_mean, float* running_var) {
   const int c = static_cast<int>(blockIdx.x * blockDim.x + threadIdx.x);
   if (c >= channels) return;
-  const double offset = sums[channels + c] / count;
-  const double difference = sums[2 * channels + c] / count - offset * offset;
-  const double var = difference < 0 ? 0.0 : difference;  // rounding; a NaN stays one
-  const double centre = sums[c] + offset;
-  mean[c] = static_cast<float>(centre);
-  rstd[c] = static_cast<float>(1.0 / sqrt(var + eps));
-  const auto move = [momentum](float& running, double value) {
-    const auto old = static_cast<double>(running);
-    running = static_cast<float>(old + momentum * (value - old));
-  };
-  if (running_mean != nullptr) move(running_mean[c], centre);
-  if (running_var != nullptr) move(running_var[c], var * count / (count - 1));
+  finalize(moments_of(sums, channels, c), count, eps, momentum, mean + c, rstd + c,
+           running_mean != nullptr ? running_mean + c : nullptr, running_var != nullptr ? running_var + c : nullptr);
 }
 
 __global__ void __launch_bounds__(walk_threads)
@@ -116,12 +109,12 @@ __global__ void __launch_bounds__(walk_threads)
   const int c = static_cast<int>(blockIdx.x * blockDim.x + threadIdx.x);
   if (c >= channels) return;
   mean[c] = running_mean[c];
-  rstd[c] = static_cast<float>(1.0 / sqrt(static_cast<double>(running_var[c]) + eps));
+  rstd[c] = reciprocal_deviation<float>(static_cast<double>(running_var[c]), eps);
 }
 
 template <int N, bool with_residual, class T>
 __global__ void __launch_bounds__(walk_threads, apply_resident)
-    batchnorm_apply_kernel(Walk walk, Parameters parameters, const T* x, const T* residual, bool relu, T* y) {
+    batchnorm_apply_kernel(Walk walk, Parameters parameters, const T* x, const T* residual, bool rectified, T* y) {
   const Share<N> share(walk);
   const Coefficients<N> coefficients(parameters, share.channel);
   for_rows(share.index, share.end, share.step, [&](auto count, std::int64_t i) {
@@ -139,7 +132,7 @@ __global__ void __launch_bounds__(walk_threads, apply_resident)
       for (int k = 0; k < N; ++k) {
         float result = coefficients.affine(value[r][k], k);
         if constexpr (with_residual) result += added[r][k];
-        value[r][k] = relu && !(result > 0.0f) ? result - result : result;  // 0, or NaN
+        value[r][k] = rectified ? relu(result) : result;
       }
       store<N>(y + i + r * share.step, value[r]);
     }
@@ -175,9 +168,8 @@ struct Gradients {
     for (int r = 0; r < rows; ++r) {
 #pragma unroll
       for (int k = 0; k < N; ++k) {
-        [[maybe_unused]] const float closed = g[r][k] - g[r][k];  // 0, or NaN
-        if constexpr (mask == Mask::y) g[r][k] = y[r][k] > 0.0f ? g[r][k] : closed;
-        if constexpr (mask == Mask::x) g[r][k] = coefficients.affine(x[r][k], k) > 0.0f ? g[r][k] : closed;
+        if constexpr (mask == Mask::y) g[r][k] = relu_gradient(g[r][k], y[r][k]);
+        if constexpr (mask == Mask::x) g[r][k] = relu_gradient(g[r][k], coefficients.affine(x[r][k], k));
       }
     }
   }
@@ -212,15 +204,15 @@ __global__ void __launch_bounds__(walk_threads)
   const Sums total = add_up(partial, blocks, channels);
   const int c = added_channel(channels);
   if (c < 0) return;
-  dgamma[c] = static_cast<float>(total.second * static_cast<double>(rstd[c]));
-  dbeta[c] = static_cast<float>(total.first);
+  const BatchnormGradients<float> of = parameter_gradients(total.first, total.second, rstd[c]);
+  dgamma[c] = of.dgamma, dbeta[c] = of.dbeta;
 }
 
 /// dx = scale g + (x - mean) slope + constant in training; in evaluation dgamma is null.
 template <int N, Mask mask, class T>
 __global__ void __launch_bounds__(walk_threads, backward_resident)
     batchnorm_backward_data_kernel(Walk walk, Parameters parameters, const T* dy, Saved<T> saved, const float* dgamma,
-                                   const float* dbeta, float inverse_count, T* dx) {
+                                   const float* dbeta, float rows_counted, T* dx) {
   const Share<N> share(walk);
   const Coefficients<N> coefficients(parameters, share.channel);
   const bool training = dgamma != nullptr;
@@ -229,8 +221,8 @@ __global__ void __launch_bounds__(walk_threads, backward_resident)
 #pragma unroll
     for (int k = 0; k < N; ++k) {
       const int c = share.channel + k;
-      slope[k] = -coefficients.scale[k] * parameters.rstd[c] * dgamma[c] * inverse_count;
-      constant[k] = -coefficients.scale[k] * dbeta[c] * inverse_count;
+      const auto line = training_line(coefficients.scale[k], parameters.rstd[c], dgamma[c], dbeta[c], rows_counted);
+      slope[k] = line.slope, constant[k] = line.constant;
     }
   }
   for_rows(share.index, share.end, share.step, [&](auto number, std::int64_t i) {
@@ -371,8 +363,7 @@ void backward_data_gpu(const Tensor& dy, bool masked_already, const BatchnormSav
                  batchnorm_backward_data_kernel<N, decltype(mask)::value, T>, p.walk,
                  parameters_of(saved.statistics, saved.gamma, saved.beta), dy.data<T>(),
                  Saved<T>{saved.x.data<T>(), data_or_null<T>(saved.y)}, training ? dgamma.data<float>() : nullptr,
-                 training ? dbeta.data<float>() : nullptr, training ? 1.0f / static_cast<float>(count) : 0.0f,
-                 dx.data<T>());
+                 training ? dbeta.data<float>() : nullptr, static_cast<float>(count), dx.data<T>());
         });
       },
       saved.x, saved.y, dx);

@@ -3,6 +3,7 @@
 #include <simclr/kernels/cpu/rows.h>
 #include <simclr/kernels/elementwise.h>
 #include <simclr/kernels/shared/check.h>
+#include <simclr/kernels/shared/elementwise.h>
 
 #include <cmath>
 #include <vector>
@@ -43,7 +44,7 @@ void relu_forward_cpu(const Tensor& x_tensor, Tensor& y) {
   dispatch_float(y.dtype(), [&](auto zero) {
     using T = decltype(zero);
     const T* x = x_tensor.data<T>();
-    map<T>(y, [=](std::int64_t i) { return x[i] > T{0} ? x[i] : x[i] - x[i]; });  // 0, or NaN
+    map<T>(y, [=](std::int64_t i) { return relu(x[i]); });
   });
 }
 
@@ -51,7 +52,7 @@ void relu_backward_cpu(const Tensor& dy_tensor, const Tensor& y_tensor, Tensor& 
   dispatch_float(dx.dtype(), [&](auto zero) {
     using T = decltype(zero);
     const T *dy = dy_tensor.data<T>(), *y = y_tensor.data<T>();
-    map<T>(dx, [=](std::int64_t i) { return y[i] > T{0} ? dy[i] : dy[i] - dy[i]; });
+    map<T>(dx, [=](std::int64_t i) { return relu_gradient(dy[i], y[i]); });
   });
 }
 
@@ -147,7 +148,7 @@ void normalize_backward_cpu(const Tensor& du_tensor, const Normalized& forward, 
         T* dx = dx_first + row * size;
         const auto norm = static_cast<double>(norms[row]);
         if (norm == 0) {
-          std::transform(du, du + size, dx, [](T d) { return d - d; });  // 0, or NaN
+          std::transform(du, du + size, dx, closed<T>);
           continue;
         }
         double dot = 0;
@@ -155,7 +156,7 @@ void normalize_backward_cpu(const Tensor& du_tensor, const Normalized& forward, 
         for (std::int64_t i = 0; i < size; ++i) dot += static_cast<double>(du[i]) * static_cast<double>(u[i]);
 #pragma omp simd
         for (std::int64_t i = 0; i < size; ++i) {
-          dx[i] = static_cast<T>((static_cast<double>(du[i]) - dot * static_cast<double>(u[i])) / norm);
+          dx[i] = static_cast<T>(normalize_gradient(static_cast<double>(du[i]), static_cast<double>(u[i]), dot, norm));
         }
       }
     });

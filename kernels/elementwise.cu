@@ -7,6 +7,7 @@
 #include <simclr/kernels/cuda/map.h>
 #include <simclr/kernels/cuda/warp.h>
 #include <simclr/kernels/elementwise.h>
+#include <simclr/kernels/shared/elementwise.h>
 
 namespace simclr::kernels {
 namespace {
@@ -49,7 +50,7 @@ struct Relu {
   __device__ void at(std::int64_t i) const {
     Pack<N> value = load<N>(x + i);
 #pragma unroll
-    for (int k = 0; k < N; ++k) value[k] = value[k] > 0.0f ? value[k] : value[k] - value[k];  // 0, or NaN
+    for (int k = 0; k < N; ++k) value[k] = relu(value[k]);
     store<N>(y + i, value);
   }
 };
@@ -63,7 +64,7 @@ struct ReluBackward {
     Pack<N> gradient = load<N>(dy + i);
     const Pack<N> output = load<N>(y + i);
 #pragma unroll
-    for (int k = 0; k < N; ++k) gradient[k] = output[k] > 0.0f ? gradient[k] : gradient[k] - gradient[k];
+    for (int k = 0; k < N; ++k) gradient[k] = relu_gradient(gradient[k], output[k]);
     store<N>(dx + i, gradient);
   }
 };
@@ -174,10 +175,10 @@ __global__ void __launch_bounds__(row_threads) normalize_backward_kernel(const T
   if (!inside) return;
   const auto length = static_cast<double>(norm[row]);
   for (std::int64_t i = lane_index(); i < width; i += 32) {
-    const double gradient = static_cast<double>(widen(du[row * width + i]));
-    const double along = dot * static_cast<double>(widen(u[row * width + i]));
-    const double closed = gradient - gradient;  // 0, or NaN
-    dx[row * width + i] = narrow_to<T>(static_cast<float>(length == 0 ? closed : (gradient - along) / length));
+    const auto gradient = static_cast<double>(widen(du[row * width + i]));
+    const auto unit = static_cast<double>(widen(u[row * width + i]));
+    const double through = length == 0 ? closed(gradient) : normalize_gradient(gradient, unit, dot, length);
+    dx[row * width + i] = narrow_to<T>(static_cast<float>(through));
   }
 }
 

@@ -6,6 +6,7 @@
 #include <simclr/core/parallel.h>
 #include <simclr/kernels/pool.h>
 #include <simclr/kernels/shared/check.h>
+#include <simclr/kernels/shared/pool.h>
 
 #include <algorithm>
 #include <limits>
@@ -18,21 +19,14 @@ std::int64_t rows_of(std::int64_t elements_a_row) {
   return items_a_piece({.bytes = 8 * elements_a_row});
 }
 
-struct Range {
-  std::int64_t begin, end;
-};
+using Range = PoolRange<std::int64_t>;
 
-/// Input positions under window `out`.
-Range window(std::int64_t out, std::int64_t size, const MaxPoolGeometry& g) {
-  const std::int64_t first = out * g.stride - g.padding;
-  return {std::max<std::int64_t>(first, 0), std::min(first + g.kernel, size)};
+Range window_of(std::int64_t out, std::int64_t size, const MaxPoolGeometry& g) {
+  return window<std::int64_t>(out, size, g.kernel, g.stride, g.padding);
 }
 
-/// Windows over input position `in`.
-Range windows_over(std::int64_t in, std::int64_t windows, const MaxPoolGeometry& g) {
-  const std::int64_t last_start = in + g.padding;
-  const std::int64_t below = last_start - g.kernel;  // a window starting here ends just before `in`
-  return {below < 0 ? 0 : below / g.stride + 1, std::min(last_start / g.stride + 1, windows)};
+Range windows_of(std::int64_t in, std::int64_t windows, const MaxPoolGeometry& g) {
+  return windows_over<std::int64_t>(in, windows, g.kernel, g.stride, g.padding);
 }
 
 void max_forward_cpu(const Tensor& x_tensor, const MaxPoolGeometry& g, Tensor& y_tensor, Tensor& argmax_tensor) {
@@ -43,14 +37,13 @@ void max_forward_cpu(const Tensor& x_tensor, const MaxPoolGeometry& g, Tensor& y
     const T* x = x_tensor.data<T>();
     T* y = y_tensor.data<T>();
     std::int32_t* argmax = argmax_tensor.data<std::int32_t>();
-    constexpr T lowest = std::numeric_limits<T>::lowest(), not_a_number = std::numeric_limits<T>::quiet_NaN();
     parallel_for(y_tensor.dim(0) * out_height, rows_of(out_width * channels),
                  [=](std::int64_t begin, std::int64_t end) {
                    for (std::int64_t row = begin; row < end; ++row) {
                      const T* image = x + row / out_height * height * width * channels;
-                     const Range over_h = window(row % out_height, height, g);
+                     const Range over_h = window_of(row % out_height, height, g);
                      for (std::int64_t ow = 0; ow < out_width; ++ow) {
-                       const Range over_w = window(ow, width, g);
+                       const Range over_w = window_of(ow, width, g);
                        T* best = y + (row * out_width + ow) * channels;
                        std::int32_t* winner = argmax + (row * out_width + ow) * channels;
                        const std::int64_t first = over_h.begin * width + over_w.begin;
@@ -62,10 +55,7 @@ void max_forward_cpu(const Tensor& x_tensor, const MaxPoolGeometry& g, Tensor& y
                            const T* pixel = image + (h * width + w) * channels;
 #pragma omp simd
                            for (std::int64_t c = 0; c < channels; ++c) {
-                             const T value = pixel[c] >= lowest ? pixel[c] : not_a_number;
-                             const bool wins = (value > best[c]) | (value != value);  // a NaN wins and stays
-                             best[c] = wins ? value : best[c];
-                             winner[c] = wins ? place : winner[c];
+                             take_maximum(best[c], winner[c], pixel[c], place);
                            }
                          }
                        }
@@ -88,9 +78,9 @@ void max_backward_cpu(const Tensor& dy_tensor, const Tensor& argmax_tensor, cons
       for (std::int64_t row = begin; row < end; ++row) {
         const std::int64_t h = row % height;
         const std::int64_t image = row / height * out_height * out_width;  // first pixel of its outputs
-        const Range over_h = windows_over(h, out_height, g);
+        const Range over_h = windows_of(h, out_height, g);
         for (std::int64_t w = 0; w < width; ++w) {
-          const Range over_w = windows_over(w, out_width, g);
+          const Range over_w = windows_of(w, out_width, g);
           const auto place = static_cast<std::int32_t>(h * width + w);
           T* pixel = dx + (row * width + w) * channels;
           std::fill_n(pixel, channels, T{0});

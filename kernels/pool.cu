@@ -6,6 +6,7 @@
 #include <simclr/kernels/cuda/map.h>
 #include <simclr/kernels/cuda/rows.h>
 #include <simclr/kernels/pool.h>
+#include <simclr/kernels/shared/pool.h>
 
 namespace simclr::kernels {
 namespace {
@@ -21,20 +22,14 @@ struct Size {
   unsigned height, width;
 };
 
-struct Range {
-  unsigned begin, end;
-};
+using Range = PoolRange<unsigned>;
 
-/// Input positions under window `out`.
-__device__ inline Range window(unsigned out, unsigned size, const Geometry& g) {
-  const unsigned start = out * g.stride, stop = start + g.kernel - g.padding;
-  return {start > g.padding ? start - g.padding : 0, stop < size ? stop : size};
+__device__ inline Range window_of(unsigned out, unsigned size, const Geometry& g) {
+  return window(out, size, g.kernel, g.stride, g.padding);
 }
 
-/// Windows over input position `in`.
-__device__ inline Range windows_over(unsigned in, unsigned windows, const Geometry& g) {
-  const unsigned last = in + g.padding, stop = last / g.stride + 1;  // a window that starts at last - kernel is over
-  return {last < g.kernel ? 0 : (last - g.kernel) / g.stride + 1, stop < windows ? stop : windows};
+__device__ inline Range windows_of(unsigned in, unsigned windows, const Geometry& g) {
+  return windows_over(in, windows, g.kernel, g.stride, g.padding);
 }
 
 /// Where element i of [N,H,W,C] is.
@@ -52,8 +47,6 @@ struct Place {
     w = inside - h * size.width;
   }
 };
-
-constexpr float lowest = -3.40282347e38f;  // the lowest that is finite
 
 /// argmax of N channels.
 template <int N>
@@ -73,7 +66,7 @@ struct MaxForward {
   template <int N>
   __device__ void at(std::int64_t i) const {
     const Place to(i, out, channels);
-    const Range over_h = window(to.h, in.height, geometry), over_w = window(to.w, in.width, geometry);
+    const Range over_h = window_of(to.h, in.height, geometry), over_w = window_of(to.w, in.width, geometry);
     const T* image = x + to.image * in.height * in.width * channels + to.channel;
     unsigned place = over_h.begin * in.width + over_w.begin;
     Pack<N> best = load<N>(image + static_cast<std::int64_t>(place) * channels);
@@ -84,13 +77,10 @@ struct MaxForward {
 #pragma unroll 3
       for (unsigned w = over_w.begin; w < over_w.end; ++w) {
         place = h * in.width + w;
-        Pack<N> value = load<N>(image + static_cast<std::int64_t>(place) * channels);
+        const Pack<N> value = load<N>(image + static_cast<std::int64_t>(place) * channels);
 #pragma unroll
         for (int k = 0; k < N; ++k) {
-          value[k] = value[k] >= lowest ? value[k] : value[k] - value[k];  // -Inf becomes NaN
-          const bool wins = value[k] > best[k] || value[k] != value[k];    // a NaN wins and stays
-          best[k] = wins ? value[k] : best[k];
-          winner.place[k] = wins ? static_cast<std::int32_t>(place) : winner.place[k];
+          take_maximum(best[k], winner.place[k], value[k], static_cast<std::int32_t>(place));
         }
       }
     }
@@ -111,7 +101,7 @@ struct MaxBackward {
   template <int N>
   __device__ void at(std::int64_t i) const {
     const Place from(i, in, channels);
-    const Range over_h = windows_over(from.h, out.height, geometry), over_w = windows_over(from.w, out.width, geometry);
+    const Range over_h = windows_of(from.h, out.height, geometry), over_w = windows_of(from.w, out.width, geometry);
     const auto me = static_cast<std::int32_t>(from.h * in.width + from.w);
     Pack<N> sum = {};
     for (unsigned h = over_h.begin; h < over_h.end; ++h) {

@@ -3,6 +3,7 @@
 #include <simclr/kernels/softmax_xent.h>
 
 #include "shared/check.h"
+#include "shared/softmax_xent.h"
 
 #include <algorithm>
 #include <cmath>
@@ -55,10 +56,8 @@ void backward(const Tensor& x, const Tensor& labels, const Tensor& log_sum, cons
         const T* row = logits + i * classes;
         T* gradient = out + i * classes;
         for (std::int64_t k = 0; k < classes; ++k) {
-          gradient[k] = static_cast<T>(std::exp(double{row[k]} - sums[i]) * scale);
+          gradient[k] = static_cast<T>(softmax_gradient(double{row[k]}, sums[i], k == label[i], scale));
         }
-        // p - 1 would cancel where the prediction is sure
-        gradient[label[i]] = static_cast<T>(std::expm1(double{row[label[i]]} - sums[i]) * scale);
       }
     });
   });

@@ -7,6 +7,7 @@
 #include <simclr/kernels/cuda/launch.h>
 #include <simclr/kernels/cuda/vector.h>
 #include <simclr/kernels/cuda/warp.h>
+#include <simclr/kernels/shared/softmax_xent.h>
 #include <simclr/kernels/softmax_xent.h>
 
 #include <type_traits>
@@ -59,8 +60,9 @@ __global__ void __launch_bounds__(threads)
   const bool known = label >= 0 && label < classes;
   const double scale = known ? static_cast<double>(*dloss) / static_cast<double>(rows) : NAN;
   for (std::int64_t k = threadIdx.x; k < classes; k += threads) {
-    const double power = static_cast<double>(widen(x[row * classes + k])) - log_sum[row];
-    dx[row * classes + k] = narrow_to<T>(static_cast<float>((k == label ? expm1(power) : exp(power)) * scale));
+    const double logit = static_cast<double>(widen(x[row * classes + k]));
+    const double gradient = softmax_gradient(logit, log_sum[row], k == label, scale);
+    dx[row * classes + k] = narrow_to<T>(static_cast<float>(gradient));
   }
 }
 
