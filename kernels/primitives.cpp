@@ -2,49 +2,18 @@
 #include <simclr/core/parallel.h>
 #include <simclr/core/primitives.h>
 #include <simclr/core/tensor.h>
+#include <simclr/kernels/shared/convert.h>
 
 #include <algorithm>
-#include <cmath>
 #include <cstring>
-#include <limits>
 
 namespace simclr {
 namespace {
 
 constexpr std::int64_t grain = items_a_piece({.bytes = 8});  // elements
 
-template <class To, class From>
-To convert(From value) {
-  if constexpr (std::is_same_v<To, From>) {
-    return value;
-  } else if constexpr (std::is_same_v<From, BFloat16>) {
-    return convert<To>(static_cast<float>(value));
-  } else if constexpr (std::is_same_v<To, BFloat16>) {
-    return BFloat16(static_cast<float>(value));
-  } else if constexpr (std::is_integral_v<To>) {
-    const double number = static_cast<double>(value);
-    if (std::isnan(number)) return To{0};
-    constexpr auto low = static_cast<double>(std::numeric_limits<To>::min());
-    constexpr auto high = static_cast<double>(std::numeric_limits<To>::max());
-    return static_cast<To>(std::clamp(std::nearbyint(number), low, high));
-  } else {
-    return static_cast<To>(value);
-  }
-}
-
-template <class Body>
-void dispatch(DType dtype, Body&& body) {
-  switch (dtype) {
-    case DType::f32: return body(float{});
-    case DType::f64: return body(double{});
-    case DType::bf16: return body(BFloat16{});
-    case DType::u8: return body(std::uint8_t{});
-    case DType::i32: return body(std::int32_t{});
-  }
-}
-
 void fill_cpu(Tensor& y, double value) {
-  dispatch(y.dtype(), [&](auto zero) {
+  dispatch_dtype(y.dtype(), [&](auto zero) {
     using T = decltype(zero);
     T* out = y.data<T>();
     const T element = convert<T>(value);
@@ -54,7 +23,7 @@ void fill_cpu(Tensor& y, double value) {
 }
 
 void add_cpu(const Tensor& a, const Tensor& b, Tensor& y) {
-  dispatch(y.dtype(), [&](auto zero) {
+  dispatch_dtype(y.dtype(), [&](auto zero) {
     using T = decltype(zero);
     const T *pa = a.data<T>(), *pb = b.data<T>();
     T* out = y.data<T>();
@@ -83,8 +52,8 @@ void copy_cpu(const Tensor& x, Tensor& y) {
 }
 
 void cast_cpu(const Tensor& x, Tensor& y) {
-  dispatch(x.dtype(), [&](auto from_zero) {
-    dispatch(y.dtype(), [&](auto to_zero) {
+  dispatch_dtype(x.dtype(), [&](auto from_zero) {
+    dispatch_dtype(y.dtype(), [&](auto to_zero) {
       using From = decltype(from_zero);
       using To = decltype(to_zero);
       const From* from = x.data<From>();

@@ -3,6 +3,7 @@
 #include <simclr/core/primitives.h>
 #include <simclr/kernels/cuda/launch.h>
 #include <simclr/kernels/cuda/map.h>
+#include <simclr/kernels/shared/convert.h>
 
 namespace simclr {
 namespace {
@@ -41,10 +42,7 @@ struct Cast {
     } else if constexpr (std::is_same_v<To, BFloat16>) {
       y[i] = narrow_to<BFloat16>(static_cast<float>(number(value)));
     } else if constexpr (std::is_integral_v<To>) {
-      const double low = std::is_same_v<To, std::uint8_t> ? 0.0 : -2147483648.0;
-      const double high = std::is_same_v<To, std::uint8_t> ? 255.0 : 2147483647.0;
-      const double rounded = rint(static_cast<double>(number(value)));
-      y[i] = rounded != rounded ? To{0} : static_cast<To>(rounded < low ? low : rounded > high ? high : rounded);
+      y[i] = to_whole<To>(static_cast<double>(number(value)));
     } else {
       y[i] = static_cast<To>(number(value));
     }
@@ -68,35 +66,11 @@ void each(Device device, std::int64_t n, const F& f) {
          n, f);
 }
 
-template <class Body>
-void dispatch(DType dtype, Body&& body) {
-  switch (dtype) {
-    case DType::f32: return body(float{});
-    case DType::f64: return body(double{});
-    case DType::bf16: return body(BFloat16{});
-    case DType::u8: return body(std::uint8_t{});
-    case DType::i32: return body(std::int32_t{});
-  }
-}
-
-template <class T>
-T rounded(double value) {
-  if constexpr (std::is_same_v<T, BFloat16>) {
-    return BFloat16(static_cast<float>(value));
-  } else if constexpr (std::is_integral_v<T>) {
-    const double low = std::is_same_v<T, std::uint8_t> ? 0.0 : -2147483648.0;
-    const double high = std::is_same_v<T, std::uint8_t> ? 255.0 : 2147483647.0;
-    return std::isnan(value) ? T{0} : static_cast<T>(std::clamp(std::nearbyint(value), low, high));
-  } else {
-    return static_cast<T>(value);
-  }
-}
-
 void fill_gpu(Tensor& y, double value) {
   if (value == 0.0 && !std::signbit(value)) return fill_bytes(y.device(), y.raw_data(), 0, y.bytes());
-  dispatch(y.dtype(), [&](auto zero) {
+  dispatch_dtype(y.dtype(), [&](auto zero) {
     using T = decltype(zero);
-    each(y.device(), y.numel(), Fill<T>{y.data<T>(), rounded<T>(value)});
+    each(y.device(), y.numel(), Fill<T>{y.data<T>(), convert<T>(value)});
   });
 }
 
@@ -113,8 +87,8 @@ void copy_gpu(const Tensor& x, Tensor& y) {
 }
 
 void cast_gpu(const Tensor& x, Tensor& y) {
-  dispatch(x.dtype(), [&](auto from_zero) {
-    dispatch(y.dtype(), [&](auto to_zero) {
+  dispatch_dtype(x.dtype(), [&](auto from_zero) {
+    dispatch_dtype(y.dtype(), [&](auto to_zero) {
       using From = decltype(from_zero);
       using To = decltype(to_zero);
       each(y.device(), y.numel(), Cast<To, From>{x.data<From>(), y.data<To>()});

@@ -4,10 +4,12 @@
 // loops over pixels vectorise. Conventions are torchvision's for float images in [0,1].
 
 #include <simclr/kernels/augment.h>
+#include <simclr/kernels/shared/target.h>
 
 #include <cmath>
 
 namespace simclr::kernels {
+inline namespace SIMCLR_TARGET {
 
 struct Rgb {
   float r, g, b;
@@ -169,4 +171,5 @@ SIMCLR_HOST_DEVICE inline std::int32_t blur_source(std::int32_t i, std::int32_t 
   return i < n ? i : 2 * (n - 1) - i;
 }
 
+}  // namespace SIMCLR_TARGET
 }  // namespace simclr::kernels

@@ -3,11 +3,12 @@
 // Private: what batch normalisation does for a channel, shared by the CPU and CUDA. T is the dtype of parameters and
 // statistics; sums are f64. The equations stand in batchnorm.h.
 
-#include <simclr/core/tensor.h>
+#include <simclr/kernels/shared/target.h>
 
 #include <cmath>
 
 namespace simclr::kernels {
+inline namespace SIMCLR_TARGET {
 
 /// Of `count` rows: `sum` of x - shift, and `squares` of its square.
 struct BatchnormMoments {
@@ -70,4 +71,5 @@ SIMCLR_HOST_DEVICE inline BatchnormLine<T> training_line(T scale, T rstd, T dgam
   return {-scale * rstd * dgamma / count, -scale * dbeta / count};
 }
 
+}  // namespace SIMCLR_TARGET
 }  // namespace simclr::kernels

@@ -2,9 +2,10 @@
 
 // Private: elementwise functions of one value, shared by the CPU and CUDA. T is what is computed with.
 
-#include <simclr/core/tensor.h>
+#include <simclr/kernels/shared/target.h>
 
 namespace simclr::kernels {
+inline namespace SIMCLR_TARGET {
 
 /// 0 or, where x is NaN or Inf, NaN: what a closed gate lets through, so that faults stay visible.
 template <class T>
@@ -28,4 +29,5 @@ SIMCLR_HOST_DEVICE inline double normalize_gradient(double du, double u, double 
   return (du - dot * u) / norm;
 }
 
+}  // namespace SIMCLR_TARGET
 }  // namespace simclr::kernels

@@ -4,10 +4,12 @@
 // T is what the arenas hold.
 
 #include <simclr/kernels/optimizer_step.h>
+#include <simclr/kernels/shared/target.h>
 
 #include <cmath>
 
 namespace simclr::kernels {
+inline namespace SIMCLR_TARGET {
 
 /// The schedule's entry for a step: the last one from its end on, the first one where a step is negative.
 SIMCLR_HOST_DEVICE inline double scheduled_rate(const float* rates, std::int64_t count, std::int32_t step) {
@@ -73,4 +75,5 @@ SIMCLR_HOST_DEVICE inline void adamw_update(T& w, T& m, T& v, T g, T keep, const
   w = keep * w - f.rate * first / (std::sqrt(second) * f.inverse_root_beta2t + f.eps);
 }
 
+}  // namespace SIMCLR_TARGET
 }  // namespace simclr::kernels

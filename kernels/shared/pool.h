@@ -3,11 +3,13 @@
 // Private: which pixels a pooling window covers, and which of them wins, shared by the CPU and CUDA. Index may be
 // unsigned: no difference below 0 is taken.
 
-#include <simclr/core/tensor.h>
+#include <simclr/kernels/shared/target.h>
 
+#include <cstdint>
 #include <limits>
 
 namespace simclr::kernels {
+inline namespace SIMCLR_TARGET {
 
 template <class Index>
 struct PoolRange {
@@ -39,4 +41,5 @@ SIMCLR_HOST_DEVICE inline void take_maximum(T& best, std::int32_t& winner, T val
   winner = wins ? place : winner;
 }
 
+}  // namespace SIMCLR_TARGET
 }  // namespace simclr::kernels
