@@ -6,10 +6,8 @@
 // Views of up to 32 x 32 pixels are resident: four pixels a thread stay in registers from the resize to the store, and
 // shared memory serves what looks at neighbours and the store in 16 bytes. Larger ones lie in planes [C][S * S], in
 // shared memory where they fit, else in global memory, and each pass goes over them four pixels a thread at a time.
-#include <simclr/kernels/cuda/augment_gather.h>
+#include <simclr/kernels/cuda/augment_canvas.h>
 #include <simclr/kernels/cuda/launch.h>
-#include <simclr/kernels/cuda/vector.h>
-#include <simclr/kernels/cuda/warp.h>
 
 #include <limits>
 
@@ -22,15 +20,6 @@ void SIMCLR_KERNELS(augment_draw)(const Tensor& refs, const Tensor& index, const
 namespace {
 
 using namespace gpu;
-
-constexpr int share = 4;  // pixels that a thread works on at once
-constexpr std::int32_t resident_size = 32;
-template <bool resident>
-constexpr int block_threads = resident ? 256 : 512;
-static_assert(share * block_threads<true> == resident_size * resident_size);
-
-template <int C>
-using Pixels = Pixel<C>[share];
 
 /// What all blocks share. Shared memory holds, in this order: `canvas` [block's pixels][C]; of rows and columns `first`
 /// [2][S], `factor` [2][S] and `weights` [2][table_taps][S]; `kernel` [S / 2 + 1]; planes, where they fit.
@@ -47,320 +36,245 @@ struct Task {
   std::int64_t block_floats;  // of a block's scratch
 };
 
-/// A view in the making, as one thread sees it.
+/// A block's shared memory, cut up; see Task.
 template <int C, bool resident>
-struct Canvas {
-  static constexpr int threads = block_threads<resident>;
+struct Memory {
+  float* canvas;
+  std::int32_t* first;
+  float *factor, *weights, *kernel;
 
-  std::int32_t size;
-  float *planes, *spare;  // [C][S * S]; a resident view has no spare ones
-  Pixels<C> x;            // a resident view's pixels of this thread; else those at work
-
-  __device__ std::int32_t pixels() const { return size * size; }
-  __device__ std::int32_t chunks() const { return resident ? 1 : (pixels() + threads * share - 1) / (threads * share); }
-
-  /// Row and column of pixel k of a chunk; false where the view has no such pixel.
-  __device__ bool place(std::int32_t chunk, int k, std::int32_t& row, std::int32_t& column) const {
-    if constexpr (resident) {  // a warp a row: no division, and a warp's reads of a picture lie side by side
-      row = static_cast<std::int32_t>(threadIdx.x) / 32 + k * (threads / 32);
-      column = lane_index();
-      return row < size && column < size;
-    } else {
-      const std::int32_t pixel = (chunk * share + k) * threads + static_cast<std::int32_t>(threadIdx.x);
-      row = pixel / size;
-      column = pixel - row * size;
-      return pixel < pixels();
-    }
+  __device__ Memory(float* all, const Task& task) : canvas(all) {
+    const std::int32_t size = task.policy.size;
+    float* const behind = canvas + block_threads<resident> * share * C;
+    first = reinterpret_cast<std::int32_t*>(behind);
+    factor = behind + 2 * size;
+    weights = factor + 2 * size;
+    kernel = weights + 2 * size * task.table_taps;
   }
 
-  /// pixel = body(row, column, pixel) for all pixels of a chunk.
-  template <class Body>
-  __device__ void each(std::int32_t chunk, const Body& body) {
+  __device__ Taps rows(const ResizeAxis& down, const Task& task) const {
+    return {down, task.policy.size, false, first, factor, weights, down.taps <= task.table_taps};
+  }
+  __device__ Taps columns(const ResizeAxis& across, const Task& task, bool flip) const {
+    const std::int32_t size = task.policy.size;
+    return {across,
+            size,
+            flip,
+            first + size,
+            factor + size,
+            weights + size * task.table_taps,
+            across.taps <= task.table_taps};
+  }
+
+  __device__ Canvas<C, resident> view(const Task& task) const {
+    Canvas<C, resident> view;
+    view.size = task.policy.size;
+    if constexpr (resident) {
+      view.planes = canvas;
+    } else {
+      view.planes =
+          task.scratch != nullptr ? task.scratch + blockIdx.x * task.block_floats : kernel + task.policy.size / 2 + 1;
+      view.spare = view.planes + task.set_floats;
+    }
+    return view;
+  }
+};
+
+/// What an impossible picture looks like.
+template <int threads, class T>
+__device__ void fill_with_nan(T* view, std::int32_t count) {
+  for (auto i = static_cast<std::int32_t>(threadIdx.x); i < count; i += threads) {
+    view[i] = narrow_to<T>(std::numeric_limits<float>::quiet_NaN());
+  }
+}
+
+/// The taps of both axes, and the blur's weights.
+template <int threads>
+__device__ void fill_tables(const Taps& rows, const Taps& columns, float* kernel, std::int32_t radius, bool blurs,
+                            float sigma) {
+  const auto thread = static_cast<std::int32_t>(threadIdx.x);
+  for (std::int32_t i = thread; i < 2 * rows.size; i += threads) {
+    if (i < rows.size) {
+      rows.fill(i, 1.0f / 255.0f);
+    } else {
+      columns.fill(i - rows.size, 1.0f);
+    }
+  }
+  if (!blurs) return;
+  for (std::int32_t d = thread; d <= radius; d += threads) kernel[d] = blur_weight(d, sigma);
+}
+
+/// A crop that fits into the canvas, as floats [height][width][C].
+template <int C, int threads>
+__device__ void stage_crop(const Source& source, float* canvas) {
+  for (std::int32_t y = static_cast<std::int32_t>(threadIdx.x) / 32; y < source.height; y += threads / 32) {
+    for (std::int32_t x = lane_index(); x < source.width; x += 32) {
+      const Pixel<C> pixel = read_source<C>(source, y, x);
+#pragma unroll
+      for (int c = 0; c < C; ++c) canvas[(y * source.width + x) * C + c] = pixel.channel[c];
+    }
+  }
+}
+
+/// A chunk of the view from the crop, which is in the canvas where it is `staged`.
+template <int C, bool resident>
+__device__ void resize(Canvas<C, resident>& view, std::int32_t chunk, const Taps& rows, const Taps& columns,
+                       const Source& source, bool staged, const float* canvas) {
+#pragma unroll
+  for (int k = 0; k < share; ++k) view.x[k] = {};
+  const auto from_stage = [&](std::int32_t y, std::int32_t x) {
+    Pixel<C> pixel;
+#pragma unroll
+    for (int c = 0; c < C; ++c) pixel.channel[c] = canvas[(y * source.width + x) * C + c];
+    return pixel;
+  };
+  const auto from_picture = [&](std::int32_t y, std::int32_t x) { return read_source<C>(source, y, x); };
+  if (staged && rows.axis.taps == 2 && columns.axis.taps == 2) {
+    view.each(chunk, [&](std::int32_t row, std::int32_t column, const Pixel<C>&) {
+      return resample<C, 2>(rows, columns, row, column, from_stage);
+    });
+  } else if (staged) {
+    view.each(chunk, [&](std::int32_t row, std::int32_t column, const Pixel<C>&) {
+      return resample<C, 0>(rows, columns, row, column, from_stage);
+    });
+  } else {
+    view.each(chunk, [&](std::int32_t row, std::int32_t column, const Pixel<C>&) {
+      return resample<C, 0>(rows, columns, row, column, from_picture);
+    });
+  }
+  if (rows.axis.interpolation == Interpolation::bicubic) {  // the cubic overshoots at edges
 #pragma unroll
     for (int k = 0; k < share; ++k) {
-      std::int32_t row, column;
-      if (place(chunk, k, row, column)) x[k] = body(row, column, x[k]);
+#pragma unroll
+      for (int c = 0; c < C; ++c) view.x[k].channel[c] = clip(view.x[k].channel[c]);
     }
   }
+}
 
-  __device__ void get(std::int32_t chunk, const float* from) {
-    each(chunk, [&](std::int32_t row, std::int32_t column, Pixel<C> pixel) {
-#pragma unroll
-      for (int c = 0; c < C; ++c) pixel.channel[c] = from[c * pixels() + row * size + column];
+/// The colours' part of a view, cut at contrast, which wants the mean grey of what comes before it.
+template <int C>
+struct Colours {
+  const AugmentParameters& p;
+  int contrast = 0;  // its place in the order
+  bool wants_mean;
+  std::int64_t units = 0;  // this thread's part of the sum of grey
+  float mean = 0;
+
+  __device__ explicit Colours(const AugmentParameters& parameters) : p(parameters) {
+    while (contrast < 4 && p.jitter && p.order[contrast] != 1) ++contrast;
+    wants_mean = p.jitter && contrast < 4 && p.contrast != 1.0f;
+  }
+
+  template <bool resident>
+  __device__ void begin(Canvas<C, resident>& view, std::int32_t chunk) {
+    jitter<C>(view.x, p, 0, contrast, 0.0f);
+    if (!wants_mean) return;
+    view.each(chunk, [&](std::int32_t, std::int32_t, const Pixel<C>& pixel) {
+      units += to_grey_units(grey_of(pixel));
       return pixel;
     });
   }
-  __device__ void put(std::int32_t chunk, float* to) {
-    each(chunk, [&](std::int32_t row, std::int32_t column, Pixel<C> pixel) {
-#pragma unroll
-      for (int c = 0; c < C; ++c) to[c * pixels() + row * size + column] = pixel.channel[c];
-      return pixel;
-    });
+
+  /// All threads call it.
+  template <int threads>
+  __device__ void find_mean(std::int32_t size) {
+    if (wants_mean) mean = mean_of_grey_units(block_sum<threads>(units), size);
   }
 
-  /// body(chunk) makes the pixels from what is not in the planes.
-  template <class Body>
-  __device__ void create(const Body& body) {
-    for (std::int32_t chunk = 0; chunk < chunks(); ++chunk) {
-      body(chunk);
-      if constexpr (!resident) put(chunk, planes);
-    }
-  }
-  /// body(chunk) changes pixels by themselves.
-  template <class Body>
-  __device__ void change(const Body& body) {
-    for (std::int32_t chunk = 0; chunk < chunks(); ++chunk) {
-      if constexpr (!resident) get(chunk, planes);
-      body(chunk);
-      if constexpr (!resident) put(chunk, planes);
-    }
-  }
-  /// body(chunk) makes pixels from any of the planes.
-  template <class Body>
-  __device__ void gather(const Body& body) {
-    __syncthreads();  // all pixels are in their planes; those that are resident still have to go there
-    if constexpr (resident) {
-      put(0, planes);
-      __syncthreads();
-      body(0);
-    } else {
-      for (std::int32_t chunk = 0; chunk < chunks(); ++chunk) {
-        body(chunk);
-        put(chunk, spare);
-      }
-      float* const made = spare;
-      spare = planes;
-      planes = made;
-    }
-  }
-  /// body(chunk) gives the pixels their last change, then they go to `out` through `stage`.
-  template <class T, class Body>
-  __device__ void finish(T* out, T* stage, const Body& body) {
-    for (std::int32_t chunk = 0; chunk < chunks(); ++chunk) {
-      const std::int32_t begin = chunk * threads * share;
-      const std::int32_t count = C * min(pixels() - begin, threads * share);
-      if constexpr (!resident) get(chunk, planes);
-      body(chunk);
-      __syncthreads();  // nobody reads the stage any more, nor what it shares memory with
-      each(chunk, [&](std::int32_t row, std::int32_t column, Pixel<C> pixel) {
-#pragma unroll
-        for (int c = 0; c < C; ++c) stage[(row * size + column - begin) * C + c] = narrow_to<T>(pixel.channel[c]);
-        return pixel;
-      });
-      __syncthreads();
-      T* const to = out + std::int64_t{begin} * C;
-      const auto thread = static_cast<std::int32_t>(threadIdx.x);
-      std::int32_t done = 0;
-      if (reinterpret_cast<std::uintptr_t>(to) % sizeof(uint4) == 0) {
-        constexpr auto width = static_cast<std::int32_t>(sizeof(uint4) / sizeof(T));
-        for (std::int32_t i = thread; i < count / width; i += threads) {
-          reinterpret_cast<uint4*>(to)[i] = reinterpret_cast<const uint4*>(stage)[i];
-        }
-        done = count / width * width;
-      }
-      for (std::int32_t i = done + thread; i < count; i += threads) to[i] = stage[i];
+  __device__ void end(Pixels<C>& x) const {
+    if (p.jitter) jitter<C>(x, p, contrast, 4, mean);
+    if constexpr (C == 3) {
+      if (p.grayscale) each_rgb(x, [](Rgb pixel) { return Rgb{grey(pixel), grey(pixel), grey(pixel)}; });
     }
   }
 };
 
-/// Blends all values with `base`.
-template <int C>
-__device__ void blend_all(Pixels<C>& x, float base, float factor) {
-#pragma unroll
-  for (int k = 0; k < share; ++k) {
-#pragma unroll
-    for (int c = 0; c < C; ++c) x[k].channel[c] = blend(x[k].channel[c], base, factor);
+/// Turns the view about its centre; after(chunk) goes on with the pixels.
+template <int C, bool resident, class After>
+__device__ void rotate(Canvas<C, resident>& view, float degrees, const After& after) {
+  const Rotation rotation(degrees, view.size);
+  view.gather([&](std::int32_t chunk) {
+    view.each(chunk, [&](std::int32_t row, std::int32_t column, const Pixel<C>&) {
+      return rotated<C>(view.planes, view.size, rotation, row, column);
+    });
+    after(chunk);
+  });
+}
+
+/// Down the columns, then along the rows. `weights` is one half of the kernel, not normalised.
+template <int C, bool resident>
+__device__ void blur(Canvas<C, resident>& view, const float* weights, std::int32_t radius, bool repeated) {
+  float total = weights[0];
+  for (std::int32_t d = 1; d <= radius; ++d) total += 2 * weights[d];
+  for (int axis = 0; axis < 2; ++axis) {
+    view.gather([&](std::int32_t chunk) {
+      view.each(chunk, [&](std::int32_t row, std::int32_t column, const Pixel<C>&) {
+        return blurred<C>(view.planes, view.size, weights, radius, 1.0f / total, repeated, axis == 0, row, column);
+      });
+    });
   }
 }
 
-template <class Body>
-__device__ void each_rgb(Pixels<3>& x, const Body& body) {
+template <int C>
+__device__ void normalise(Pixels<C>& x, const Task& task) {
 #pragma unroll
   for (int k = 0; k < share; ++k) {
-    const Rgb out = body(Rgb{x[k].channel[0], x[k].channel[1], x[k].channel[2]});
-    x[k] = {{out.r, out.g, out.b}};
-  }
-}
-
-__device__ inline float grey_of(const Pixel<3>& x) {
-  return grey({x.channel[0], x.channel[1], x.channel[2]});
-}
-__device__ inline float grey_of(const Pixel<1>& x) {
-  return x.channel[0];
-}
-
-/// Operations `begin` .. `end` - 1 of the drawn order; neutral factors change nothing and are skipped.
-template <int C>
-__device__ void jitter(Pixels<C>& x, const AugmentParameters& p, int begin, int end, float mean_grey) {
-#pragma unroll 1
-  for (int i = begin; i < end; ++i) {
-    const std::int32_t operation = p.order[i];
-    if (operation == 0 && p.brightness != 1.0f) blend_all<C>(x, 0.0f, p.brightness);
-    if (operation == 1 && p.contrast != 1.0f) blend_all<C>(x, mean_grey, p.contrast);
-    if constexpr (C == 3) {
-      if (operation == 2 && p.saturation != 1.0f) {
-        each_rgb(x, [factor = p.saturation](Rgb pixel) { return blend(pixel, grey(pixel), factor); });
-      }
-      if (operation == 3 && p.hue != 0.0f) {
-        each_rgb(x, [shift = p.hue](Rgb pixel) { return shift_hue(pixel, shift); });
-      }
-    }
+#pragma unroll
+    for (int c = 0; c < C; ++c) x[k].channel[c] = normalised(x[k].channel[c], task.mean[c], task.inverse[c]);
   }
 }
 
 template <int C, bool resident, class T>
 __global__ void __launch_bounds__(block_threads<resident>, resident ? 4 : 2) augment_kernel(Task task, T* views) {
   constexpr int threads = block_threads<resident>;
-  SIMCLR_DYNAMIC_SHARED(float, canvas);
+  SIMCLR_DYNAMIC_SHARED(float, all);
+  const Memory<C, resident> memory(all, task);
   const std::int32_t size = task.policy.size;
-  const auto thread = static_cast<std::int32_t>(threadIdx.x);
-  auto* const first = reinterpret_cast<std::int32_t*>(canvas + threads * share * C);
-  float* const factor = canvas + threads * share * C + 2 * size;
-  float* const weights = factor + 2 * size;
-  float* const kernel = weights + 2 * size * task.table_taps;
-
   for (std::uint32_t at = blockIdx.x; at < task.views; at += gridDim.x) {
-    const std::int64_t begin = std::int64_t{at} * size * size * C;
+    T* const out = views + std::int64_t{at} * size * size * C;
+
+    // 1. The picture, the view's transforms, and the crop.
     const AugmentParameters& p = task.parameters[at];
     const Source source = find_source(task.pictures, task.index[at % task.batch], p);
     if (source.box == nullptr) {
-      for (std::int32_t i = thread; i < size * size * C; i += threads) {
-        views[begin + i] = narrow_to<T>(std::numeric_limits<float>::quiet_NaN());
-      }
+      fill_with_nan<threads>(out, size * size * C);
       continue;
     }
 
-    // Tables; the crop as floats, where it fits.
-    const Interpolation interpolation = task.policy.interpolation;
-    const ResizeAxis down(source.height, size, interpolation), across(source.width, size, interpolation);
-    const Taps rows = {down, size, false, first, factor, weights, down.taps <= task.table_taps};
-    const Taps columns = {across,
-                          size,
-                          p.flip != 0,
-                          first + size,
-                          factor + size,
-                          weights + size * task.table_taps,
-                          across.taps <= task.table_taps};
-    for (std::int32_t i = thread; i < 2 * size; i += threads) {
-      if (i < size) {
-        rows.fill(i, 1.0f / 255.0f);
-      } else {
-        columns.fill(i - size, 1.0f);
-      }
-    }
+    // 2. Tables; the crop as floats, where it fits.
+    const Taps rows = memory.rows(ResizeAxis(source.height, size, task.policy.interpolation), task);
+    const Taps columns = memory.columns(ResizeAxis(source.width, size, task.policy.interpolation), task, p.flip != 0);
     const std::int32_t radius = p.blur ? blur_radius(task.policy, p.sigma) : 0;
-    if (p.blur) {
-      for (std::int32_t d = thread; d <= radius; d += threads) kernel[d] = blur_weight(d, p.sigma);
-    }
+    fill_tables<threads>(rows, columns, memory.kernel, radius, p.blur != 0, p.sigma);
     const bool staged = resident && std::int64_t{source.height} * source.width <= threads * share;
-    if (staged) {
-      for (std::int32_t y = thread / 32; y < source.height; y += threads / 32) {
-        for (std::int32_t x = lane_index(); x < source.width; x += 32) {
-          const Pixel<C> pixel = read_source<C>(source, y, x);
-#pragma unroll
-          for (int c = 0; c < C; ++c) canvas[(y * source.width + x) * C + c] = pixel.channel[c];
-        }
-      }
-    }
+    if (staged) stage_crop<C, threads>(source, memory.canvas);
     __syncthreads();
 
-    // The view up to contrast, whose place in the order is `contrast`.
-    int contrast = 0;
-    while (contrast < 4 && p.jitter && p.order[contrast] != 1) ++contrast;
-    const bool wants_mean = p.jitter && contrast < 4 && p.contrast != 1.0f;
-    Canvas<C, resident> view;
-    view.size = size;
-    if constexpr (resident) {
-      view.planes = canvas;
-    } else {
-      view.planes = task.scratch != nullptr ? task.scratch + blockIdx.x * task.block_floats : kernel + size / 2 + 1;
-      view.spare = view.planes + task.set_floats;
-    }
-    std::int64_t units = 0;
-    const auto begin_jitter = [&](std::int32_t chunk) {
-      jitter<C>(view.x, p, 0, contrast, 0.0f);
-      if (!wants_mean) return;
-      view.each(chunk, [&](std::int32_t, std::int32_t, const Pixel<C>& pixel) {
-        units += to_grey_units(grey_of(pixel));
-        return pixel;
-      });
-    };
+    // 3. Resize; the colours up to contrast, unless the view is turned before them.
+    Canvas<C, resident> view = memory.view(task);
+    Colours<C> colours(p);
     const bool rotates = p.rotate != 0;
     view.create([&](std::int32_t chunk) {
-#pragma unroll
-      for (int k = 0; k < share; ++k) view.x[k] = {};
-      const auto from_stage = [&](std::int32_t y, std::int32_t x) {
-        Pixel<C> pixel;
-#pragma unroll
-        for (int c = 0; c < C; ++c) pixel.channel[c] = canvas[(y * source.width + x) * C + c];
-        return pixel;
-      };
-      const auto from_picture = [&](std::int32_t y, std::int32_t x) { return read_source<C>(source, y, x); };
-      if (staged && down.taps == 2 && across.taps == 2) {
-        view.each(chunk, [&](std::int32_t row, std::int32_t column, const Pixel<C>&) {
-          return resample<C, 2>(rows, columns, row, column, from_stage);
-        });
-      } else if (staged) {
-        view.each(chunk, [&](std::int32_t row, std::int32_t column, const Pixel<C>&) {
-          return resample<C, 0>(rows, columns, row, column, from_stage);
-        });
-      } else {
-        view.each(chunk, [&](std::int32_t row, std::int32_t column, const Pixel<C>&) {
-          return resample<C, 0>(rows, columns, row, column, from_picture);
-        });
-      }
-      if (interpolation == Interpolation::bicubic) {  // the cubic overshoots at edges
-#pragma unroll
-        for (int k = 0; k < share; ++k) {
-#pragma unroll
-          for (int c = 0; c < C; ++c) view.x[k].channel[c] = clip(view.x[k].channel[c]);
-        }
-      }
-      if (!rotates) begin_jitter(chunk);
+      resize(view, chunk, rows, columns, source, staged, memory.canvas);
+      if (!rotates) colours.begin(view, chunk);
     });
-    if (rotates) {
-      const Rotation rotation(p.angle, size);
-      view.gather([&](std::int32_t chunk) {
-        view.each(chunk, [&](std::int32_t row, std::int32_t column, const Pixel<C>&) {
-          return rotated<C>(view.planes, size, rotation, row, column);
-        });
-        begin_jitter(chunk);
-      });
+
+    // 4. Rotate, and the colours up to contrast.
+    if (rotates) rotate(view, p.angle, [&](std::int32_t chunk) { colours.begin(view, chunk); });
+
+    // 5. The mean grey that contrast turns about.
+    colours.template find_mean<threads>(size);
+
+    // 6. The other colours and the blur.
+    if (p.blur) {
+      view.change([&](std::int32_t) { colours.end(view.x); });
+      blur(view, memory.kernel, radius, task.policy.blur_kernel == whole_kernel);
     }
 
-    // The rest.
-    float mean = 0;
-    if (wants_mean) {
-      const std::int64_t total = block_sum<threads>(units);
-      const double whole = static_cast<double>(size) * static_cast<double>(size) * static_cast<double>(grey_units);
-      mean = static_cast<float>(static_cast<double>(total) / whole);
-    }
-    const auto end_jitter = [&](std::int32_t) {
-      if (p.jitter) jitter<C>(view.x, p, contrast, 4, mean);
-      if constexpr (C == 3) {
-        if (p.grayscale) each_rgb(view.x, [](Rgb pixel) { return Rgb{grey(pixel), grey(pixel), grey(pixel)}; });
-      }
-    };
-    if (p.blur) {
-      view.change(end_jitter);
-      float total = kernel[0];
-      for (std::int32_t d = 1; d <= radius; ++d) total += 2 * kernel[d];
-      const bool repeated = task.policy.blur_kernel == whole_kernel;
-      for (int axis = 0; axis < 2; ++axis) {
-        view.gather([&](std::int32_t chunk) {
-          view.each(chunk, [&](std::int32_t row, std::int32_t column, const Pixel<C>&) {
-            return blurred<C>(view.planes, size, kernel, radius, 1.0f / total, repeated, axis == 0, row, column);
-          });
-        });
-      }
-    }
-    view.finish(views + begin, reinterpret_cast<T*>(canvas), [&](std::int32_t chunk) {
-      if (!p.blur) end_jitter(chunk);
-#pragma unroll
-      for (int k = 0; k < share; ++k) {
-#pragma unroll
-        for (int c = 0; c < C; ++c) view.x[k].channel[c] = (view.x[k].channel[c] - task.mean[c]) * task.inverse[c];
-      }
+    // 7. Normalise and store; without blur the other colours first, in passing.
+    view.finish(out, reinterpret_cast<T*>(memory.canvas), [&](std::int32_t) {
+      if (!p.blur) colours.end(view.x);
+      normalise<C>(view.x, task);
     });
     // The next view needs no barrier: tables and planes were last read before those of finish().
   }

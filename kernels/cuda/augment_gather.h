@@ -4,7 +4,7 @@
 // or from other pixels of the view, in planes [C][S * S], by rotation and blur.
 
 #include <simclr/kernels/cuda/language.h>
-#include <simclr/kernels/shared/augment_pixels.h>
+#include <simclr/kernels/shared/augment_source.h>
 
 namespace simclr::kernels {
 inline namespace SIMCLR_TARGET {
@@ -34,16 +34,13 @@ __device__ inline Source find_source(const Pictures& pictures, std::int32_t at, 
   const Source none = {nullptr, 0, 0, 0, 0};
   if (at < 0 || at >= pictures.count) return none;
   const ImageRef picture = pictures.refs[at];
+  if (!is_picture(picture)) return none;
   const std::int32_t channels = picture.channels;
-  if (picture.height < 1 || picture.width < 1 || (channels != 1 && channels != 3 && channels != 4)) return none;
   if (picture.offset < 0 || picture.offset > pictures.byte_count ||
       std::int64_t{picture.height} * picture.width > (pictures.byte_count - picture.offset) / channels) {
     return none;
   }
-  if (p.crop_height < 1 || p.crop_width < 1 || p.crop_top < 0 || p.crop_left < 0 ||
-      p.crop_top > picture.height - p.crop_height || p.crop_left > picture.width - p.crop_width) {
-    return none;
-  }
+  if (!crop_fits(p, picture)) return none;
   const std::int64_t pitch = std::int64_t{picture.width} * channels;
   return {pictures.bytes + picture.offset + p.crop_top * pitch + std::int64_t{p.crop_left} * channels, pitch, channels,
           p.crop_height, p.crop_width};
@@ -59,8 +56,7 @@ __device__ Pixel<C> read_source(const Source& source, std::int32_t y, std::int32
     colour.g = static_cast<float>(from[1]);
     colour.b = static_cast<float>(from[2]);
     if (source.channels == 4) {
-      const float alpha = static_cast<float>(from[3]) / 255.0f, white = 255.0f * (1.0f - alpha);
-      colour = {alpha * colour.r + white, alpha * colour.g + white, alpha * colour.b + white};
+      colour = over_white(colour, static_cast<float>(from[3]) / 255.0f);
     }
   }
   if constexpr (C == 3) {

@@ -61,6 +61,16 @@ constexpr float grey_units = 1 << 20;
 SIMCLR_HOST_DEVICE inline std::int32_t to_grey_units(float x) {
   return static_cast<std::int32_t>(x * grey_units + 0.5f);
 }
+/// Of a view of size x size pixels, from the sum over all of them.
+SIMCLR_HOST_DEVICE inline float mean_of_grey_units(std::int64_t sum, std::int32_t size) {
+  const double pixels = static_cast<double>(size) * static_cast<double>(size);
+  return static_cast<float>(static_cast<double>(sum) / (pixels * static_cast<double>(grey_units)));
+}
+
+/// A view's value as the encoder sees it; `inverse` is 1 / the channel's deviation.
+SIMCLR_HOST_DEVICE inline float normalised(float x, float mean, float inverse) {
+  return (x - mean) * inverse;
+}
 
 /// Turns the hue by `shift` turns (-0.5 .. 0.5) and keeps saturation and value, exactly as HSV defines them. With
 /// hue h in [0,6), chroma d and value v, a channel is v - d clip(min(k, 4 - k)), k = (n + h) mod 6, n = 5, 3, 1.

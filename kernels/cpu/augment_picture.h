@@ -1,0 +1,12 @@
+#pragma once
+
+// Private: what the CPU's augmentation asks of a picture. augment_picture itself is public (augment.h).
+
+#include <simclr/kernels/shared/augment_source.h>
+
+namespace simclr::kernels {
+
+/// Throws Error for what is no picture.
+void check_picture(const ImageRef& picture);
+
+}  // namespace simclr::kernels
