@@ -1,11 +1,15 @@
-// Augmentation on a GPU: a block a view, from the picture's bytes to one store of the normalised view [S,S,C]; all
-// views of a batch in one launch, after one that draws their transforms (cuda/augment_parameters.cu). The arithmetic
-// of a pixel is the CPU's (shared/augment_pixels.h). What does not look at neighbours is done in passing:
-//   resize, or then rotate -> jitter up to contrast, sum of grey -> the rest of jitter, grey -> blur down, blur along
-//   -> normalise
-// Views of up to 32 x 32 pixels are resident: four pixels a thread stay in registers from the resize to the store, and
-// shared memory serves what looks at neighbours and the store in 16 bytes. Larger ones lie in planes [C][S * S], in
-// shared memory where they fit, else in global memory, and each pass goes over them four pixels a thread at a time.
+// Augmentation on a GPU: from the bytes of a picture to the normalised view [S,S,C], for all views of a batch:
+//   resize the crop (flipped or not), then rotate -> jitter up to contrast, and the sum of grey
+//   -> the rest of jitter, grey -> blur down, blur along -> (x - mean) / deviation
+// What does not look at neighbours is done in passing; the arithmetic of a pixel is the CPU's
+// (shared/augment_pixels.h). Nothing is kept for a backward pass: no gradient flows back through a view. Launch: a
+// thread a view draws the transforms (cuda/augment_parameters.cu); then a block a view, 256 threads for views of up to
+// 32 x 32 pixels: four pixels a thread stay in registers from the resize to the store, and shared memory serves what
+// looks at neighbours and the store in 16 bytes. Larger views take 512 threads, two blocks a multiprocessor: they lie
+// in planes [C][S * S], in shared memory where they fit, else in global memory, and each pass goes over them four
+// pixels a thread at a time (cuda/augment_canvas.h).
+// Tests: tests/device/test_augment.cpp compares with the CPU's views; tests/test_augment.cpp has the plain loops
+// (reference_resize, and those of each test).
 #include <simclr/kernels/cuda/augment_canvas.h>
 #include <simclr/kernels/cuda/launch.h>
 

@@ -1,9 +1,13 @@
-// Elementwise functions on a GPU. x [rows,C] or any shape:
-//   multiply, scale, relu, relu_backward, add_bias: one pass, 16 bytes a thread
-//   bias_backward: sums over the rows, in two stages: blocks of rows, then the blocks in order
-//   sum: the same over everything
-//   normalize: a warp a row
-// Sums are taken in f32 over short runs and in f64 from there on, in an order that the sizes alone decide.
+// Elementwise functions on a GPU. x of any shape, [...,C] for a bias [C], [N,D] for normalize:
+//   multiply, scale, relu and its gradient, add_bias: one pass
+//   bias_backward: dbias_c = sum over the rows of dy_c;  sum: the same over everything
+//   normalize: u = x / |x|, 0 for rows of norm 0;  dx = (du - (du.u) u) / |x|
+// Backward needs y for relu, u and |x| for normalize, nothing else. Sums are f64, in an order that the sizes alone
+// decide.
+// Launch: 16 bytes a thread for one pass (cuda/map.h). Sums take two kernels: blocks of 256 threads add up 512 rows of
+// 32 columns, or 8192 elements, then one kernel adds the blocks up in order. A warp a row for normalize, four a block.
+// Tests: tests/device/test_elementwise.cpp compares with the CPU in f64; tests/test_elementwise.cpp has the plain loops
+// (reference).
 #include <simclr/kernels/cuda/map.h>
 #include <simclr/kernels/cuda/warp.h>
 #include <simclr/kernels/elementwise.h>
@@ -99,12 +103,14 @@ __global__ void __launch_bounds__(sum_threads)
   const int c = static_cast<int>(blockIdx.y) * 32 + lane;
   const std::int64_t begin = static_cast<std::int64_t>(blockIdx.x) * sum_rows;
   const std::int64_t end = begin + sum_rows < rows ? begin + sum_rows : rows;
+  // 1. Each thread: its column over every eighth row.
   double sum = 0;
   if (c < channels) {
     for (std::int64_t row = begin + warp; row < end; row += warps) {
       sum += static_cast<double>(widen(dy[row * channels + c]));
     }
   }
+  // 2. The warps' sums, in order.
   sums[warp][lane] = sum;
   __syncthreads();
   if (warp == 0 && c < channels) {
@@ -148,6 +154,7 @@ __global__ void __launch_bounds__(row_threads)
     normalize_forward_kernel(const T* x, std::int64_t rows, std::int64_t width, T* u, float* norm) {
   const std::int64_t row = static_cast<std::int64_t>(blockIdx.x) * (row_threads / 32) + threadIdx.x / 32;
   const bool inside = row < rows;  // the whole warp
+  // 1. |x|, in f64.
   double squares = 0;
   for (std::int64_t i = lane_index(); inside && i < width; i += 32) {
     const auto value = static_cast<double>(widen(x[row * width + i]));
@@ -155,6 +162,7 @@ __global__ void __launch_bounds__(row_threads)
   }
   const double length = sqrt(warp_sum(squares));
   if (!inside) return;
+  // 2. u.
   for (std::int64_t i = lane_index(); i < width; i += 32) {
     const auto value = static_cast<double>(widen(x[row * width + i]));
     u[row * width + i] = narrow_to<T>(length == 0 ? 0.0f : static_cast<float>(value / length));
@@ -167,12 +175,14 @@ __global__ void __launch_bounds__(row_threads) normalize_backward_kernel(const T
                                                                          std::int64_t rows, std::int64_t width, T* dx) {
   const std::int64_t row = static_cast<std::int64_t>(blockIdx.x) * (row_threads / 32) + threadIdx.x / 32;
   const bool inside = row < rows;
+  // 1. du.u
   double dot = 0;
   for (std::int64_t i = lane_index(); inside && i < width; i += 32) {
     dot += static_cast<double>(widen(du[row * width + i])) * static_cast<double>(widen(u[row * width + i]));
   }
   dot = warp_sum(dot);
   if (!inside) return;
+  // 2. What of du is along the sphere.
   const auto length = static_cast<double>(norm[row]);
   for (std::int64_t i = lane_index(); i < width; i += 32) {
     const auto gradient = static_cast<double>(widen(du[row * width + i]));

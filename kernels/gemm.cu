@@ -2,6 +2,7 @@
 //   c^T = alpha op(b)^T op(a)^T + beta c^T
 // is asked for, with b as the left factor; nothing is moved. cuBLAS gives the same bits each time: one stream, a
 // workspace of our own, no atomics.
+// Tests: tests/device/test_gemm.cpp compares with the CPU in f64; tests/test_gemm.cpp has the plain loops (reference).
 #include <simclr/kernels/cuda/runtime.h>
 #include <simclr/kernels/gemm.h>
 

@@ -1,13 +1,17 @@
-// SGD, LARS and AdamW on a GPU (the equations stand in the header). Arenas [n], segments [P,3]. Elements are dealt to
-// warps in runs; a warp finds its first segment by bisection while its values are on their way, and walks on from
-// there, so one launch serves all parameters. Nothing that changes from step to step comes from the host:
-//   LARS: norms_kernel   sums of squares of every piece (a block's part of a segment), in f64; the last block of a
-//                        segment adds them up, in their order, to the segment's factors
-//   update_kernel        the update, 16 bytes at a time; the last block to read the step advances it. Nothing where
-//                        bad_step is set, which note_nonfinite does before it in a pass of its own
-// "The last" is found by counting in integers, which no order of the blocks can change. Blocks and segments both
-// ascend, so block + segment numbers all pieces without a list of them. Segments come from device memory unchecked:
-// they are compared with positions inside the arenas and never used as addresses.
+// SGD, LARS and AdamW on a GPU. Arenas [n], segments [P,3]; the equations stand in optimizer_step.h, and the arithmetic
+// of an element, the CPU's too, in shared/optimizer_step.h:
+//   norms_kernel   LARS: sums of squares of every piece (a block's part of a segment), in f64; the last block of a
+//                  segment adds them up, in their order, to the segment's factors
+//   update_kernel  the update; the last block to read the step advances it. Nothing where bad_step is set, which
+//                  note_nonfinite does before it in a pass of its own
+// There is no backward pass. Nothing that changes from step to step comes from the host.
+// Launch: elements are dealt to warps in runs (cuda/optimizer_arena.h), 16 bytes a lane at a time, eight warps a block;
+// a warp finds its first segment by bisection while its values are on their way, and walks on from there, so one launch
+// serves all parameters. "The last" is found by counting in integers, which no order of the blocks can change. Blocks
+// and segments both ascend, so block + segment numbers all pieces without a list of them. Segments come from device
+// memory unchecked: they are compared with positions inside the arenas and never used as addresses.
+// Tests: tests/device/test_optimizer_step.cpp compares with the CPU in f64; tests/test_optimizer_step.cpp has the plain
+// loops (those that each test gives to run_all).
 #include <simclr/kernels/cuda/map.h>
 #include <simclr/kernels/cuda/optimizer_rules.h>
 

@@ -1,9 +1,11 @@
-// Softmax cross-entropy on a GPU. x [N,K], one block a row: a warp for few classes, eight for many.
-//   forward:  log_sum = highest + log sum_k e^{x_k - highest},  loss = mean (log_sum - x_label); a second kernel adds
-//             the rows up in order
-//   backward: dx = (e^{x - log_sum} - onehot) dloss / N; the label's entry by expm1, as p - 1 would cancel where the
-//             prediction is sure. dloss is read where it is.
-// Exponentials and sums are f64: there are N K of them, few beside the encoder that made x.
+// Softmax cross-entropy on a GPU. x [N,K], labels [N]:
+//   forward:  log_sum = highest + log sum_k e^{x_k - highest},  loss = mean (log_sum - x_label)
+//   backward: dx = (e^{x - log_sum} - onehot) dloss / N
+// Backward needs x, the labels and log_sum [N] in f64; dloss is read where it is. Exponentials and sums are f64: there
+// are N K of them, few beside the encoder that made x.
+// Launch: a block a row, one warp for few classes, eight for many; a second kernel of one block adds the rows up in
+// order. Tests: tests/device/test_softmax_xent.cpp compares with the CPU in f64; tests/test_softmax_xent.cpp has the
+// plain loops (reference).
 #include <simclr/kernels/cuda/launch.h>
 #include <simclr/kernels/cuda/vector.h>
 #include <simclr/kernels/cuda/warp.h>
@@ -25,17 +27,20 @@ __global__ void __launch_bounds__(threads)
     softmax_rows_kernel(const T* x, const std::int32_t* labels, std::int64_t classes, double* log_sum, double* loss) {
   const std::int64_t row = blockIdx.x;
   const T* logits = x + row * classes;
+  // 1. The highest logit.
   float highest = -INFINITY;
   for (std::int64_t k = threadIdx.x; k < classes; k += threads) {
     const float value = widen(logits[k]);
     highest = value > highest ? value : highest;
   }
   highest = block_max<threads>(highest);
+  // 2. The sum of exponentials, which cannot overflow now.
   double sum = 0;
   for (std::int64_t k = threadIdx.x; k < classes; k += threads) {
     sum += exp(static_cast<double>(widen(logits[k])) - static_cast<double>(highest));
   }
   sum = block_sum<threads>(sum);
+  // 3. The row's loss.
   if (threadIdx.x != 0) return;
   const double result = static_cast<double>(highest) + log(sum);
   const std::int32_t label = labels[row];
@@ -55,10 +60,12 @@ template <int threads, class T>
 __global__ void __launch_bounds__(threads)
     softmax_backward_kernel(const T* x, const std::int32_t* labels, const double* log_sum, const float* dloss,
                             std::int64_t rows, std::int64_t classes, T* dx) {
+  // 1. The row's label, and what its gradient is multiplied with.
   const std::int64_t row = blockIdx.x;
   const std::int32_t label = labels[row];
   const bool known = label >= 0 && label < classes;
   const double scale = known ? static_cast<double>(*dloss) / static_cast<double>(rows) : NAN;
+  // 2. Its classes.
   for (std::int64_t k = threadIdx.x; k < classes; k += threads) {
     const double logit = static_cast<double>(widen(x[row * classes + k]));
     const double gradient = softmax_gradient(logit, log_sum[row], k == label, scale);

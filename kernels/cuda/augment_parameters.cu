@@ -1,5 +1,7 @@
-// Draws the transforms of every view on a GPU: a thread a view. In a file of its own, which is compiled without
-// contraction of a * b + c, so that the bits are the CPU's; see shared/augment_parameters.h.
+// Draws the transforms of every view on a GPU: parameters [views * batch] of pictures index [batch]. The maths is in
+// shared/augment_parameters.h; this file is compiled without contraction of a * b + c, so that the bits are the CPU's.
+// Launch: a thread a view, 64 a block.
+// Tests: tests/device/test_augment.cpp ("parameters are the CPU's to the last bit"); tests/test_augment_parameters.cpp.
 #include <simclr/kernels/cuda/launch.h>
 #include <simclr/kernels/shared/augment_parameters.h>
 
@@ -15,6 +17,7 @@ __global__ void __launch_bounds__(draw_threads)
     augment_draw_kernel(const ImageRef* refs, std::int64_t pictures, const std::int32_t* index, std::int64_t batch,
                         AugmentPolicy policy, std::uint64_t seed, std::uint32_t epoch, const std::int32_t* device_epoch,
                         std::int64_t rows, AugmentParameters* drawn) {
+  // 1. The view's picture.
   const std::int64_t row = static_cast<std::int64_t>(blockIdx.x) * draw_threads + threadIdx.x;
   if (row >= rows) return;
   const std::int64_t at = index[row % batch];
@@ -23,6 +26,7 @@ __global__ void __launch_bounds__(draw_threads)
     drawn[row] = AugmentParameters{};
     return;
   }
+  // 2. Its transforms, by seed, sample, epoch and view.
   if (device_epoch != nullptr) epoch = static_cast<std::uint32_t>(*device_epoch);
   drawn[row] = draw_parameters(
       policy, picture.height, picture.width,
