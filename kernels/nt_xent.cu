@@ -1,3 +1,4 @@
+// docs/nt-xent-kernel.md leads here from 25 naive lines, step by step.
 // NT-Xent on a GPU. With u = z/|z| of anchors and v of candidates, and x_ik = u_i.v_k log2(e)/tau:
 //   S-_i = sum of 2^{x_ik} over anchor i's negatives, S+_i over its positives, S_i = S-_i + S+_i
 //   loss_i = log1p(S-_i / S+_i) + log S+_i - mean of s over the positives; loss = their mean

@@ -44,6 +44,14 @@ class Links(unittest.TestCase):
                   if not target.exists() or anchor and anchor not in markdown.anchors(target.read_text())]
         self.assertEqual(broken, [])
 
+    def test_names_that_link_to_code_stand_in_it(self):
+        """[`name`](file): a page that leads through a file goes stale when the file's names change."""
+        named_in_code = re.compile(r"\[`(\w+)`\]\(([^)#\s]+\.(?:h|cpp|cu|cmake|py))\)")
+        missing = [f"{named(path)}: {name} is not in {target}" for path in documents()
+                   for name, target in named_in_code.findall(path.read_text())
+                   if not re.search(rf"\b{name}\b", (path.parent / target).read_text())]
+        self.assertEqual(missing, [])
+
     def test_every_document_is_reached_from_the_readme(self):
         reached, new = set(), {ROOT / "README.md"}
         while new:

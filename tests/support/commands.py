@@ -86,7 +86,7 @@ def problem_of(words, folder, path):
     if re.match(r"build/\w+/(tests|benchmarks)/", program) and not (folder / program).exists():
         name = os.path.basename(program)
         device = ROOT / "tests" / "device" / f"test_{name.removeprefix('device_')}.cpp"
-        known = device.exists() if name.startswith("device_") else any(ROOT.glob(f"*/{name}.cpp"))
+        known = device.exists() if name.startswith("device_") else any((ROOT / program.split("/")[2]).rglob(f"{name}.cpp"))
         return None if known else f"nothing builds {program}"
     if program.startswith("tests/"):
         text = (ROOT / program).read_text()  # some want more than --help to begin
