@@ -1,5 +1,5 @@
 """The public headers as they are installed: each compiles alone, includes nothing but public headers and the standard
-library, and names no third-party type.
+library, and names no third-party type. And kernels/*.h are contracts and nothing else.
 
 usage: test_headers.py BUILD_FOLDER COMPILER
 """
@@ -32,8 +32,19 @@ def code_of(header):
     return re.sub(r"//[^\n]*|/\*.*?\*/|\"(\\.|[^\"\\\n])*\"", " ", header.read_text(), flags=re.DOTALL)
 
 
+def check_contracts():
+    """Each header of kernels/ itself is an op's contract, with the CPU's and the GPU's implementation beside it."""
+    headers = sorted((pathlib.Path(__file__).resolve().parent.parent / "kernels").glob("*.h"))
+    assert headers, "kernels/ has no header"
+    for header in headers:
+        for beside in (header.with_suffix(".cpp"), header.with_suffix(".cu")):
+            assert beside.exists(), (f"kernels/{header.name} has no {beside.name} beside it: what is no contract lies in "
+                                     "kernels/shared, kernels/cpu or kernels/cuda")
+
+
 def main():
     build, compiler = sys.argv[1:]
+    check_contracts()
     with tempfile.TemporaryDirectory(prefix="simclr-headers-") as folder:
         folder = pathlib.Path(folder).resolve()
         subprocess.run(["cmake", "--install", build, "--prefix", folder / "installed"], check=True, stdout=subprocess.DEVNULL)
