@@ -4,14 +4,10 @@
 // 0, which is similar to nothing, and a zero gradient. Real is the accumulator, double on both sides: a rounded norm
 // would move every similarity of its row alike, which a small temperature then multiplies.
 
-#include <simclr/core/export.h>
-
-#ifndef SIMCLR_TARGET
-#define SIMCLR_TARGET cpu_target  // cuda/language.h names the others
-#endif
+#include <simclr/kernels/shared/target.h>
 
 namespace simclr::kernels {
-inline namespace SIMCLR_TARGET {  // the emulated device rounds a b + c in other places: the linker must keep both
+inline namespace SIMCLR_TARGET {
 
 /// u.v / tau from z.w of two rows and their norms.
 template <class Real>
