@@ -1,8 +1,8 @@
 #pragma once
 
-// Private: the maths of a row on the unit sphere, u = z/|z|, written once for the CPU and for GPUs. |z| = 0 gives u =
-// 0, which is similar to nothing, and a zero gradient. Real is the accumulator, double on both sides: a rounded norm
-// would move every similarity of its row alike, which a small temperature then multiplies.
+// Private: the maths of a row on the unit sphere, u = z/|z|, written once for the CPU and for GPUs. Where |z| = 0, u is
+// 0 too, which is similar to nothing, and has a zero gradient. Real is the accumulator, double on both sides: a rounded
+// norm would move every similarity of its row alike, which a small temperature then multiplies.
 
 #include <simclr/kernels/shared/target.h>
 
