@@ -102,7 +102,7 @@ __global__ void __launch_bounds__(tile_threads, 2)
                   // 4 mask: self and positives
                   if (masked) exclude_pairs(pairs, row, first_column + column + fragment_column(), x);
                   // 5 x becomes W
-                  weigh<shifted>(own_terms, others.from(column + fragment_column()), x);
+                  weigh<shifted>(own_terms, others, column + fragment_column(), x);
 #pragma unroll
                   for (int n = 0; n < column_parts; n += 2) {
                     // 6 du += W u: 16 columns' weights are a left side, the same columns' u the right one

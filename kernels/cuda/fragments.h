@@ -29,13 +29,14 @@ __device__ inline int fragment_column() {
   return lane_index() % 4 * 2;
 }
 
-/// Calls body(value, r, c) for all values, column by column.
+/// Calls body(value, r, c) for all values, fragment by fragment and the rows of one behind each other: nvcc keeps
+/// fewest registers so.
 template <int row_parts, int column_parts, class Body>
 __device__ void for_each_value(FragmentC (&x)[row_parts][column_parts], Body&& body) {
 #pragma unroll
-  for (int c = 0; c < 2 * column_parts; ++c) {
+  for (int v = 0; v < 4 * column_parts; ++v) {
 #pragma unroll
-    for (int r = 0; r < 2 * row_parts; ++r) body(x[r / 2][c / 2].value[2 * (r % 2) + c % 2], r, c);
+    for (int m = 0; m < row_parts; ++m) body(x[m][v / 4].value[v % 4], 2 * m + v % 4 / 2, v / 4 * 2 + v % 2);
   }
 }
 

@@ -184,12 +184,13 @@ __device__ void exclude_pairs(const Pairs& pairs, int row, int column, FragmentC
   });
 }
 
-/// x becomes W: each pair's weight, of the lane's own rows and of the columns that `others` starts with.
+/// x becomes W: each pair's weight, of the lane's own rows and of the columns from `column` on.
 template <bool shifted, int row_parts, int column_parts>
-__device__ void weigh(const TileTerm (&own)[2 * row_parts], const AnchorTerms& others,
+__device__ void weigh(const TileTerm (&own)[2 * row_parts], const AnchorTerms& others, int column,
                       FragmentC (&x)[row_parts][column_parts]) {
-  for_each_value(
-      x, [&](float& value, int r, int c) { value = weight<shifted>(value, own[r], others.at(column_offset(c))); });
+  for_each_value(x, [&](float& value, int r, int c) {
+    value = weight<shifted>(value, own[r], others.at(column + column_offset(c)));
+  });
 }
 
 }  // namespace SIMCLR_TARGET
