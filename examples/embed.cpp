@@ -1,8 +1,10 @@
 // Turns a folder of pictures into features: a NumPy matrix, one row a picture, and the list of the files.
 #include "modalities/embedding.h"
 #include "run/command_line.h"
+#include "run/option_line.h"
 #include "run/progress.h"
 #include "run/run_folder.h"
+#include "run/shared_rows.h"
 
 #include <algorithm>
 #include <cstdio>
@@ -21,13 +23,13 @@ struct Options {
 bool parse_options(int argc, char** argv, Options& o) {
   CLI::App app("Turns a folder of pictures into features: features.npy, [pictures, features] float32, and files.txt.",
                "embed");
-  app.option_defaults()->always_capture_default();
   app.add_option("weights", o.weights, "A run's folder, a checkpoint or a weights file")->required();
   app.add_option("folder", o.folder, "JPEG and PNG files, in it and in the folders below it")->required();
-  app.add_option("--out", o.out, "Folder for features.npy and files.txt. Unset: embedding, or embedding-2 and so on");
-  add_overwrite_option(app, o.overwrite);
-  add_compute_options(app, o.compute);
-  return parse(app, argc, argv);
+  OptionTable table;
+  table.add("out", o.out, "Folder for features.npy and files.txt. Unset: embedding, or embedding-2 and so on");
+  add_overwrite_row(table, o.overwrite);
+  add_compute_rows(table, o.compute);
+  return parse(app, table, argc, argv);
 }
 
 bool holds_embedding(const std::string& folder) {

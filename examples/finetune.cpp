@@ -1,8 +1,12 @@
 // Trains a pre-trained encoder and a linear classifier on 1, 10 and 100 % of a data set's labels; with --from-scratch
 // also the same network from random weights, which shows what the pre-training is worth.
+#include "modalities/picture_rows.h"
 #include "run/command_line.h"
+#include "run/option_file.h"
+#include "run/option_line.h"
 #include "run/progress.h"
 #include "run/run_folder.h"
+#include "run/shared_rows.h"
 #include "train/encoder_file.h"
 #include "train/evaluation.h"
 #include "train/labelled_part.h"
@@ -35,22 +39,34 @@ struct Options {
   ComputeOptions compute;
 };
 
+OptionTable option_table(Options& o) {
+  OptionTable table;
+  add_dataset_rows(table, o.dataset, o.data_dir, o.classes_at, "what the weights were trained on");
+  table.group("");
+  add_labels_row(table, o.percents);
+  table.flag("from-scratch", "", o.from_scratch, "Train the same network from random weights, too, to compare");
+  table.add("epochs", o.epochs, "0: 100 / sqrt(percent): 100 with 1 % of the labels, 10 with all").at_least(0);
+  table.add("lr", o.lr, "Learning rate at 256 samples a batch; falls to 0 along a half cosine").above(0);
+  table.add("weight-decay", o.weight_decay, "On weights, not on biases and batch norms").at_least(0);
+  add_crop_min_row(table, o.crop_min);
+  add_seed_row(table, o.seed, "Of the choice of labels, new weights, order and views");
+  table.add("out", o.out, "Folder for config.json, log.jsonl and weights. Unset: runs/finetune-<data>-<time>")
+      .command_line_only();
+  table.flag("overwrite", "", o.overwrite, "Use the folder even if it holds a run, which is lost").command_line_only();
+  add_compute_rows(table, o.compute);
+  table.rule([&o](const OptionTable& rows) {
+    SIMCLR_CHECK(o.compute.batch_size > 1, rows.said(o.compute.batch_size),
+                 ": training needs at least 2 pictures a batch, as batch norm takes its statistics from them; 64 is "
+                 "the default");
+  });
+  return table;
+}
+
 bool parse_options(int argc, char** argv, Options& o) {
   CLI::App app("Trains a pre-trained encoder with a linear classifier on few or all labels of a data set.", "finetune");
-  app.option_defaults()->always_capture_default();
   app.add_option("weights", o.weights, "A run's folder, a checkpoint or a weights file")->required();
-  add_dataset_options(app, o.dataset, o.data_dir, o.classes_at, "what the weights were trained on");
-  app.add_option("--labels", o.percents, "Percents of each class's labels, parted by commas")->delimiter(',');
-  app.add_flag("--from-scratch", o.from_scratch, "Train the same network from random weights, too, to compare");
-  app.add_option("--epochs", o.epochs, "0: 100 / sqrt(percent): 100 with 1 % of the labels, 10 with all");
-  app.add_option("--lr", o.lr, "Learning rate at 256 images a batch; falls to 0 along a half cosine");
-  app.add_option("--weight-decay", o.weight_decay, "On weights, not on biases and batch norms");
-  app.add_option("--crop-min", o.crop_min, "Smallest random crop, as a share of the picture's area");
-  add_seed_option(app, o.seed, "Of the choice of labels, new weights, order and views");
-  app.add_option("--out", o.out, "Folder for config.json, log.jsonl and weights. Unset: runs/finetune-<data>-<time>");
-  app.add_flag("--overwrite", o.overwrite, "Use the folder even if it holds a run, which is lost");
-  add_compute_options(app, o.compute);
-  return parse(app, argc, argv);
+  OptionTable table = option_table(o);
+  return parse(app, table, argc, argv);
 }
 
 /// More passes over fewer pictures, though fewer steps.
@@ -205,29 +221,15 @@ double train_and_test(const Session& session, const Task& task, bool pretrained)
   return metrics.top1;
 }
 
-nlohmann::ordered_json to_json(const Options& o, const EncoderFile& file, const Datasets& sets) {
-  return {{"version", SIMCLR_VERSION},
-          {"weights", utf8(file.path)},
-          {"dataset", sets.kind},
-          {"data", utf8(o.data_dir)},
-          {"labels", o.percents},
-          {"from_scratch", o.from_scratch},
-          {"epochs", o.epochs},
-          {"lr", o.lr},
-          {"weight_decay", o.weight_decay},
-          {"crop_min", o.crop_min},
-          {"batch_size", o.compute.batch_size},
-          {"seed", o.seed}};
+nlohmann::ordered_json to_json(Options o, const EncoderFile& file, const Datasets& sets) {
+  o.dataset = sets.kind;
+  o.compute.threads = simclr::threads();  // what 0 came to
+  nlohmann::ordered_json json = to_json(option_table(o));
+  json["weights"] = utf8(file.path);
+  return json;
 }
 
 void run(Options o) {
-  check_percents(o.percents);
-  SIMCLR_CHECK(o.epochs >= 0, "--epochs ", o.epochs, ": cannot be negative");
-  SIMCLR_CHECK(o.compute.batch_size != 1,
-               "--batch-size 1: training needs at least 2 pictures a batch, as batch norm takes "
-               "its statistics from them; 64 is the default");
-  SIMCLR_CHECK(o.lr > 0 && std::isfinite(o.lr), "--lr ", o.lr, ": must be positive");
-  SIMCLR_CHECK(o.crop_min > 0 && o.crop_min <= 1, "--crop-min ", o.crop_min, ": must be above 0 and at most 1");
   const simclr::Device device = open_device(o.compute);
   const EncoderFile file = open_encoder(o.weights);
   prefer_data_set_of(file.config, o.dataset, o.data_dir, o.classes_at);

@@ -1,6 +1,9 @@
 // What the features of a trained encoder are worth with few labels: kNN and a linear probe on 1, 10 and 100 % of them.
+#include "modalities/picture_rows.h"
 #include "run/command_line.h"
+#include "run/option_line.h"
 #include "run/progress.h"
+#include "run/shared_rows.h"
 #include "train/encoder_file.h"
 #include "train/evaluation.h"
 #include "train/labelled_part.h"
@@ -30,17 +33,18 @@ struct Options {
 bool parse_options(int argc, char** argv, Options& o) {
   CLI::App app("Measures a trained encoder by kNN and by a linear probe on its features, with all and with few labels.",
                "linear_probe");
-  app.option_defaults()->always_capture_default();
   app.add_option("weights", o.weights, "A run's folder, a checkpoint or a weights file")->required();
-  add_dataset_options(app, o.dataset, o.data_dir, o.classes_at, "what the weights were trained on");
-  app.add_option("--labels", o.percents, "Percents of each class's labels, parted by commas")->delimiter(',');
-  app.add_option("--epochs", o.epochs, "Of the linear probe");
-  app.add_option("--knn-k", o.k, "Neighbours that vote, at most as many as a class has labels");
-  add_seed_option(app, o.seed, "Of the choice of labels and of the probe's order");
-  app.add_option("--json", o.json, "A file for all figures");
-  add_overwrite_option(app, o.overwrite);
-  add_compute_options(app, o.compute);
-  return parse(app, argc, argv);
+  OptionTable table;
+  add_dataset_rows(table, o.dataset, o.data_dir, o.classes_at, "what the weights were trained on");
+  table.group("");
+  add_labels_row(table, o.percents);
+  table.add("epochs", o.epochs, "Of the linear probe").at_least(1);
+  table.add("knn-k", o.k, "Neighbours that vote, at most as many as a class has labels").at_least(1);
+  add_seed_row(table, o.seed, "Of the choice of labels and of the probe's order");
+  table.add("json", o.json, "A file for all figures");
+  add_overwrite_row(table, o.overwrite);
+  add_compute_rows(table, o.compute);
+  return parse(app, table, argc, argv);
 }
 
 nlohmann::ordered_json measure(const Options& o, const nn::Features& train, const nn::Features& test,
@@ -59,8 +63,6 @@ nlohmann::ordered_json measure(const Options& o, const nn::Features& train, cons
 }
 
 void run(Options o) {
-  check_percents(o.percents);
-  SIMCLR_CHECK(o.epochs >= 1 && o.k >= 1, "--epochs ", o.epochs, ", --knn-k ", o.k, ": both must be at least 1");
   refuse_to_replace(o.json, o.overwrite);
   const simclr::Device device = open_device(o.compute);
   const EncoderFile file = open_encoder(o.weights);

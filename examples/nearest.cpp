@@ -2,8 +2,10 @@
 #include "modalities/contact_sheet.h"
 #include "modalities/embedding.h"
 #include "run/command_line.h"
+#include "run/option_line.h"
 #include "run/progress.h"
 #include "run/run_folder.h"
+#include "run/shared_rows.h"
 
 #include <simclr/core/text.h>
 #include <simclr/simclr.h>
@@ -29,16 +31,16 @@ struct Options {
 bool parse_options(int argc, char** argv, Options& o) {
   CLI::App app("Finds a picture's nearest neighbours in a folder of pictures, by the cosine of their features.",
                "nearest");
-  app.option_defaults()->always_capture_default();
   app.add_option("weights", o.weights, "A run's folder, a checkpoint or a weights file")->required();
   app.add_option("picture", o.picture, "A JPEG or PNG file")->required();
   app.add_option("folder", o.folder, "JPEG and PNG files, in it and in the folders below it")->required();
-  app.add_option("--k", o.k, "How many neighbours");
-  app.add_option("--features", o.features, "What embed has made of the folder with the same weights; unset: made now");
-  app.add_option("--sheet", o.sheet, "A PNG file to draw: the picture, framed, then its neighbours");
-  add_overwrite_option(app, o.overwrite);
-  add_compute_options(app, o.compute);
-  return parse(app, argc, argv);
+  OptionTable table;
+  table.add("k", o.k, "How many neighbours").at_least(1);
+  table.add("features", o.features, "What embed has made of the folder with the same weights; unset: made now");
+  table.add("sheet", o.sheet, "A PNG file to draw: the picture, framed, then its neighbours");
+  add_overwrite_row(table, o.overwrite);
+  add_compute_rows(table, o.compute);
+  return parse(app, table, argc, argv);
 }
 
 Embedding embedding_of(const Options& o, const EncoderFile& file, Progress& progress) {
@@ -60,7 +62,6 @@ void check_there(const Options& o, const std::string& file) {
 }
 
 void find_nearest(Options o) {
-  SIMCLR_CHECK(o.k >= 1, "--k ", o.k, ": at least 1 is needed");
   SIMCLR_CHECK(o.sheet.empty() || !lies_in(o.sheet, o.folder), "--sheet ", o.sheet, ": lies in ", o.folder,
                ", where it becomes one of the pictures; choose another place");
   refuse_to_replace(o.sheet, o.overwrite);

@@ -1,5 +1,7 @@
 // Carries encoder weights to torchvision (PyTorch) and back. scripts/torchvision shows both, and checks the features.
 #include "run/command_line.h"
+#include "run/option_line.h"
+#include "run/shared_rows.h"
 #include "train/encoder_file.h"
 
 #include <simclr/core/text.h>
@@ -25,24 +27,26 @@ struct Options {
 bool parse_options(int argc, char** argv, Options& o) {
   CLI::App app("Carries the weights of a ResNet encoder to torchvision and back, as safetensors files.",
                "torchvision_weights");
-  app.option_defaults()->always_capture_default();
   app.require_subcommand(1);
   CLI::App* to = app.add_subcommand("export", "Writes the encoder of a run as torchvision names and orders weights");
   to->add_option("run", o.from, "A run's folder, a checkpoint or a weights file")->required();
   to->add_option("out", o.to, "The file to write, for load_state_dict()")->required();
-  add_overwrite_option(*to, o.overwrite);
+  OptionTable of_export, of_import;
+  add_overwrite_row(of_export, o.overwrite);
   CLI::App* from = app.add_subcommand("import", "Writes torchvision's weights as a file that the other programs take");
   from->add_option("file", o.from, "The state_dict of a resnet18, resnet34 or resnet50, half precision too")
       ->required();
   from->add_option("out", o.to, "The file to write")->required();
-  from->add_option("--prefix", o.prefix,
-                   "What stands before its names, as module.encoder_q. for MoCo; the rest is left out");
-  from->add_option("--size", o.size, "Side of the pictures that the network is for, in pixels");
-  from->add_option("--mean", o.mean, "What is subtracted from pixels in [0,1], a channel each")->delimiter(',');
-  from->add_option("--stddev", o.stddev, "What they are divided by then, a channel each")->delimiter(',');
-  add_overwrite_option(*from, o.overwrite);
+  of_import.add("prefix", o.prefix,
+                "What stands before its names, as module.encoder_q. for MoCo; the rest is left out");
+  of_import.add("size", o.size, "Side of the pictures that the network is for, in pixels").between(1, 4096);
+  of_import.add("mean", o.mean, "What is subtracted from pixels in [0,1], a channel each").any_number();
+  of_import.add("stddev", o.stddev, "What they are divided by then, a channel each").above(0);
+  add_overwrite_row(of_import, o.overwrite);
+  LineOptions export_options(*to, of_export), import_options(*from, of_import);
   if (!parse(app, argc, argv)) return false;
   o.exporting = to->parsed();
+  (o.exporting ? export_options : import_options).take();
   return true;
 }
 

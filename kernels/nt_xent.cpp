@@ -287,10 +287,6 @@ NtXentPairs checked_pairs(const Tensor& anchors, const Tensor& candidates, const
 extern const NtXentKernels nt_xent_cpu;
 const NtXentKernels nt_xent_cpu = {forward, backward};
 
-double nt_xent_least_temperature(DType dtype) {
-  return dtype == DType::f64 ? 1e-13 : 1e-5;
-}
-
 NtXentResult nt_xent_forward(const Tensor& anchors, const Tensor& candidates, double temperature,
                              const NtXentPairs& pairs, bool wgmma) {
   check_floats("nt_xent", anchors, candidates);

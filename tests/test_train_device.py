@@ -53,7 +53,7 @@ class OnDevice(test_train_cifar.Base):
         quick = ("--dtype", "f32", "--no-evaluation", "--knn-every", "0", "--overwrite")
         on_device = self.losses(*quick)
         self.assertEqual(self.losses(*quick, "--no-graph"), on_device)
-        host = self.losses(*quick, "--images", "host")
+        host = self.losses(*quick, "--views-on", "host")
         self.assertAlmostEqual(on_device[0], host[0], delta=1e-4)  # views equal to 1e-5; later steps magnify it
 
     @unittest.skipUnless(GPU == "emu", "a GPU's memory cannot be made smaller")

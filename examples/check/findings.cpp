@@ -127,16 +127,10 @@ struct Judge {
 
   void learning_rate() {
     const double peak = double{*std::max_element(t.schedule.rates.begin(), t.schedule.rates.end())};
-    struct Usual {
-      const char* optimizer;
-      double low, high;  // for 256 pictures a batch
-      const char* typical;
-    };
-    const Usual all[] = {
-        {"sgd", 0.003, 1, "0.03 to 0.12"}, {"lars", 0.03, 10, "0.3 to 1"}, {"adamw", 3e-6, 5e-3, "0.0003"}};
-    const Usual& usual =
-        *std::find_if(std::begin(all), std::end(all), [&](const Usual& u) { return r.optimizer == u.optimizer; });
-    const std::string compare = "; usual for " + r.optimizer + " is --lr " + usual.typical;
+    const auto& kinds = optimizer_kinds();
+    const OptimizerKind& usual =
+        *std::find_if(kinds.begin(), kinds.end(), [&](const OptimizerKind& each) { return r.optimizer == each.name; });
+    const std::string compare = "; usual for " + r.optimizer + " is --lr " + usual.usual_lr;
     const auto& o = f.overfit;
     const std::string at = "at the run's highest learning rate, " + number(peak) + ", ";
     const double first = o.losses.empty() ? 0 : o.losses.front();
@@ -156,9 +150,9 @@ struct Judge {
           at + "the loss hardly moves on one batch: from " + number(first) + " to " + number(last) + " in " +
               std::to_string(o.losses.size()) + " steps",
           "a higher --lr than " + number(r.lr) + compare);
-    } else if (r.lr < usual.low || r.lr > usual.high) {
+    } else if (r.lr < usual.least_lr || r.lr > usual.most_lr) {
       say("learning rate", "--lr " + number(r.lr) + " is far from what is usual",
-          std::string("--lr ") + usual.typical + " for " + r.optimizer);
+          std::string("--lr ") + usual.usual_lr + " for " + r.optimizer);
     }
     if (o.nonfinite.empty() && o.collapse.collapsed) {
       say("collapse", "after training on one batch the " + o.collapse.message, "a lower --lr than " + number(r.lr));

@@ -151,6 +151,12 @@ Recipe paper() {
 
 }  // namespace
 
+const std::vector<OptimizerKind>& optimizer_kinds() {
+  static const std::vector<OptimizerKind> all = {
+      {"sgd", 0.003, 1, "0.03 to 0.12"}, {"lars", 0.03, 10, "0.3 to 1"}, {"adamw", 3e-6, 5e-3, "0.0003"}};
+  return all;
+}
+
 const std::vector<Recipe>& recipes() {
   static const std::vector<Recipe> all = {quick(), reference(), lightly(), google(), solo_learn(), paper()};
   return all;

@@ -33,9 +33,9 @@ struct Recipe {
   bool views_apart = false;  // batch norm sees each view of a batch by itself
 
   int epochs = 100;
-  std::int64_t batch_size = 512;  // images; each gives two views
+  std::int64_t batch_size = 512;  // samples; each gives two views
   std::string optimizer = "sgd";  // sgd, lars or adamw
-  double lr = 0.03;               // at 256 images a batch; the peak is lr * batch_size / 256
+  double lr = 0.03;               // at 256 samples a batch; the peak is lr * batch_size / 256
   double momentum = 0.9;
   double weight_decay = 5e-4;
   double lars_trust = 0.001;
@@ -50,6 +50,14 @@ struct Recipe {
   int size = 0;  // side of a view in pixels; 0: what suits the data set
   simclr::data::Augmentation augmentation;
 };
+
+/// An optimizer that a recipe may name, and the learning rates that are usual with it.
+struct OptimizerKind {
+  const char* name;
+  double least_lr, most_lr;  // at 256 samples a batch: outside something is probably wrong
+  const char* usual_lr;      // what one would try
+};
+const std::vector<OptimizerKind>& optimizer_kinds();
 
 /// All named recipes, `quick` first.
 const std::vector<Recipe>& recipes();

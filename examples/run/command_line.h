@@ -14,6 +14,9 @@
 /// cannot be read.
 bool parse(CLI::App& app, int argc, char** argv);
 
+/// Throws simclr::Error where a word "--name" occurs twice. parse() asks; who looks at the words before asks first.
+void refuse_repeated_options(int argc, char** argv);
+
 /// Runs a program's work: an error is one line on stderr, opened by the program's name, and makes the exit code 1.
 int run_program(const char* name, const std::function<void()>& work);
 
@@ -21,21 +24,9 @@ int run_program(const char* name, const std::function<void()>& work);
 struct ComputeOptions {
   std::string device = "auto";  // auto: the first GPU, else the CPU
   int threads = 0;              // 0: one a processor
-  int workers = -1;             // threads that read pictures ahead; -1: as workers_for() says
+  int workers = -1;             // threads that read samples ahead; -1: as workers_for() says
   std::int64_t batch_size = 64;
 };
-void add_compute_options(CLI::App& app, ComputeOptions& options);
-
-/// --seed: 0 to 2^64-1. The parser alone would take -1 for the last of these.
-CLI::Option* add_seed_option(CLI::App& app, std::uint64_t& seed, const std::string& help);
-
-/// --dataset, --data and --classes-at, as open_datasets() takes them. `without_data`: what `auto` takes where --data is
-/// not given.
-void add_dataset_options(CLI::App& app, std::string& dataset, std::string& dir, int& classes_at,
-                         const std::string& without_data = "CIFAR-10, else Fashion-MNIST");
-
-/// --overwrite, for a program whose output is a file that the user names.
-void add_overwrite_option(CLI::App& app, bool& overwrite);
 
 /// Throws simclr::Error where `path` exists and --overwrite was not given. To be asked before the work begins; an empty
 /// path is no file.

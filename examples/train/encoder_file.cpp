@@ -1,5 +1,6 @@
 #include "train/encoder_file.h"
 
+#include "modalities/picture_rows.h"
 #include "run/run_folder.h"
 
 #include <simclr/core/error.h>
@@ -38,17 +39,15 @@ fs::path weights_of(const std::string& run_or_file) {
   simclr::fail(run_or_file, ": holds no run: there is neither ", weights_file, " nor a checkpoint in it");
 }
 
-const char* interpolation_name(simclr::kernels::Interpolation interpolation) {
-  return interpolation == simclr::kernels::Interpolation::bicubic ? "bicubic" : "bilinear";
-}
-
 /// Size, mean and deviation of the views; throws what nlohmann does where the configuration has none.
 data::Augmentation preprocessing_of(const nlohmann::ordered_json& config, std::int64_t channels) {
   const auto& from = config.at("augmentation");
   data::Augmentation policy = data::Augmentation::evaluation(from.at("size").get<int>(), static_cast<int>(channels));
-  const auto interpolation = from.at("interpolation").get<std::string>();
-  SIMCLR_CHECK(interpolation == "bilinear" || interpolation == "bicubic", "interpolation is ", interpolation);
-  if (interpolation == "bicubic") policy.interpolation = simclr::kernels::Interpolation::bicubic;
+  const auto name = from.at("interpolation").get<std::string>();
+  const auto named = std::find_if(interpolation_names.begin(), interpolation_names.end(),
+                                  [&](const auto& each) { return each.first == name; });
+  SIMCLR_CHECK(named != interpolation_names.end(), "interpolation is ", name);
+  policy.interpolation = named->second;
   from.at("mean").get_to(policy.mean);
   from.at("stddev").get_to(policy.stddev);
   check(policy);
@@ -122,12 +121,12 @@ nlohmann::ordered_json encoder_config(const nn::ResNetKind& kind, const data::Au
   return {{"version", SIMCLR_VERSION},
           {"arch", kind.name},
           {"width", kind.options.width},
-          {"stem", kind.options.stem == nn::Stem::cifar ? "cifar" : "imagenet"},
+          {"stem", name_of(stem_names, kind.options.stem)},
           {"stem_padding", kind.options.stem_padding},
           {"augmentation",
            {{"size", preprocessing.size},
             {"channels", preprocessing.channels},
-            {"interpolation", interpolation_name(preprocessing.interpolation)},
+            {"interpolation", name_of(interpolation_names, preprocessing.interpolation)},
             {"mean", preprocessing.mean},
             {"stddev", preprocessing.stddev}}}};
 }

@@ -71,12 +71,6 @@ std::vector<std::int32_t> labels_of(const simclr::data::Dataset& samples) {
   return labels;
 }
 
-void check_percents(const std::vector<double>& percents) {
-  for (const double percent : percents) {
-    SIMCLR_CHECK(percent > 0 && percent <= 100, "--labels ", percent, ": percents must be above 0 and at most 100");
-  }
-}
-
 std::string percent_text(double percent) {
   std::ostringstream text;
   text << percent;

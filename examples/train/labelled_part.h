@@ -22,8 +22,5 @@ std::vector<std::int64_t> held_out_part(const std::vector<std::int32_t>& labels,
 /// The label of each sample.
 std::vector<std::int32_t> labels_of(const simclr::data::Dataset& samples);
 
-/// Throws simclr::Error unless `percents`, what --labels gives, are in (0, 100].
-void check_percents(const std::vector<double>& percents);
-
 /// "10" or "0.5".
 std::string percent_text(double percent);

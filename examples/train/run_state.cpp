@@ -4,6 +4,7 @@
 #include "run/progress.h"
 #include "run/run_log.h"
 #include "train/training_config.h"
+#include "train/training_rows.h"
 
 #include <algorithm>
 #include <filesystem>
@@ -82,9 +83,10 @@ void RunCheckpoints::check_same_run(const nn::Metadata& metadata) const {
   } catch (const std::exception&) {
     simclr::fail("--resume: the checkpoints in ", run_.path(), " are not of train_cifar");
   }
-  for (const Difference& d : differences(config, to_json(training_.options))) {
-    simclr::fail("--resume: \"", d.key, "\" is ", d.before, " in ", run_.path(), ", and now ", d.after,
-                 "; leave it as it was, or begin another run");
+  TrainingOptions now_asked = training_.options;
+  for (const Difference& d : differences(training_table(now_asked), config)) {
+    simclr::fail(d.said, ": the run in ", run_.path(), " has ", d.before,
+                 " there; leave it as it was, or begin another run");
   }
   const std::int64_t now = training_.sets.train->size(), samples = progress.value("samples", now);
   if (samples == now) return;

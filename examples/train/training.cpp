@@ -3,6 +3,7 @@
 #include "run/command_line.h"
 #include "run/progress.h"
 #include "train/test_part.h"
+#include "train/training_rows.h"
 
 #include <cstdio>
 
@@ -35,6 +36,7 @@ std::unique_ptr<nn::Optimizer> make_optimizer(const Recipe& r, const nn::Module&
     return std::make_unique<nn::AdamW>(
         model.parameters(), nn::AdamWOptions{.weight_decay = r.weight_decay, .decay_norm_and_bias = false}, schedule);
   }
+  SIMCLR_CHECK(r.optimizer == "sgd", "optimizer: \"", r.optimizer, "\" is not known");
   return std::make_unique<nn::Sgd>(model.parameters(),
                                    nn::SgdOptions{.momentum = r.momentum, .weight_decay = r.weight_decay}, schedule);
 }
@@ -113,6 +115,9 @@ Training make_training(const TrainingOptions& options, const std::function<void(
                t.sets.train->size(), " training images; lower it");
   r.augmentation.size = r.size > 0 ? r.size : t.sets.size;
   r.augmentation.channels = t.sets.channels;
+  SIMCLR_CHECK(r.augmentation.blur_kernel <= r.augmentation.size,
+               training_table(t.options).said(r.augmentation.blur_kernel), ": wider than a view of ",
+               r.augmentation.size, " pixels; 0: a tenth of it");
 
   t.model = make_model(t.options);
   t.model->to(t.compute.device);

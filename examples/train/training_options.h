@@ -2,6 +2,7 @@
 
 #include "recipes/recipes.h"
 
+#include <map>
 #include <string>
 
 /// Everything that `train_cifar` can be told.
@@ -11,16 +12,16 @@ struct TrainingOptions {
   std::string dataset = "auto";
   std::string data_dir;
   int classes_at = 1;      // how many folders of a picture's path name its class; 0: no classes
-  std::int64_t limit = 0;  // train on so many pictures, spread over the set; 0: all
+  std::int64_t limit = 0;  // train on so many samples, spread over the set; 0: all
   double cache_gb = -1;    // of a folder's decoded pictures in memory; negative: half of what is free
   std::string cache_dir;   // where those that do not fit are kept in a temporary file; empty: nowhere
 
-  std::string device = "auto";   // auto: the first GPU, else the CPU
-  std::string dtype = "auto";    // f32, bf16 or auto: bf16 on a GPU
-  std::string images = "auto";   // where they are kept and turned into views: auto, host or device
-  bool graph = true;             // capture a step and replay it, on a GPU
-  bool wgmma = false;            // NT-Xent by the tiles for Hopper: nn::NtXentOptions
-  std::int64_t micro_batch = 0;  // images that the network computes at a time; 0: the whole batch
+  std::string device = "auto";    // auto: the first GPU, else the CPU
+  std::string dtype = "auto";     // f32, bf16 or auto: bf16 on a GPU
+  std::string views_on = "auto";  // where samples are kept and views made: auto, host or device
+  bool graph = true;              // capture a step and replay it, on a GPU
+  bool wgmma = false;             // NT-Xent by the tiles for Hopper: nn::NtXentOptions
+  std::int64_t micro_batch = 0;   // samples that the network computes at a time; 0: the whole batch
 
   std::uint64_t seed = 0;
   int threads = 0;   // 0: one a processor
@@ -34,13 +35,15 @@ struct TrainingOptions {
   double checkpoint_minutes = 10;  // between checkpoints; 0: one after each step
   int keep_checkpoints = 3;        // of the last; with hold_out the best one stays too
 
-  double hold_out = 0;              // share of the labelled training pictures to choose the best checkpoint on
+  double hold_out = 0;              // share of the labelled training samples to choose the best checkpoint on
   int knn_every = 5;                // epochs; 0: never
-  std::int64_t knn_samples = 5000;  // training pictures that the kNN during training compares with
+  std::int64_t knn_samples = 5000;  // training samples that the kNN during training compares with
   int knn_k = 200;
   double knn_temperature = 0.1;
   int probe_epochs = 100;
   bool evaluate = true;
+
+  std::map<std::string, std::string> sources;  // where options were given: OptionTable::sources
 };
 
 /// Reads the command line; on --help or --version prints and returns false. Throws simclr::Error, one line, for a

@@ -115,7 +115,7 @@ std::unique_ptr<ViewSource> make_view_source(std::shared_ptr<const data::Dataset
                                              const std::function<void(const std::string&)>& on_warning) {
   const Recipe& r = o.recipe;
   const bool on_device =
-      o.images == "device" || (o.images == "auto" && device.type != DeviceType::cpu && fit_a_device(*pictures));
+      o.views_on == "device" || (o.views_on == "auto" && device.type != DeviceType::cpu && fit_a_device(*pictures));
   if (on_device) {
     return std::make_unique<DeviceViews>(
         data::DeviceLoader(*pictures, r.augmentation, device,

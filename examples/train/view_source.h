@@ -31,7 +31,7 @@ class ViewSource {
   virtual std::string where() const = 0;
 };
 
-/// As --images says; auto: on a GPU, pictures that fit there are kept there. `dtype` is that of the views.
+/// As --views-on says; auto: on a GPU, pictures that fit there are kept there. `dtype` is that of the views.
 std::unique_ptr<ViewSource> make_view_source(std::shared_ptr<const simclr::data::Dataset> pictures,
                                              const TrainingOptions& options, simclr::Device device, simclr::DType dtype,
                                              const std::function<void(const std::string&)>& on_warning);

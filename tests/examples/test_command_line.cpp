@@ -1,4 +1,5 @@
-#include "run/command_line.h"
+#include "run/option_line.h"
+#include "run/shared_rows.h"
 
 #include "support/catch.h"
 
@@ -23,10 +24,11 @@ TEST_CASE("Workers follow the device unless they are asked for") {
 TEST_CASE("A seed is a whole number from 0 on") {
   const auto parsed = [](const char* text) {
     CLI::App app("", "program");
+    OptionTable table;
     std::uint64_t seed = 7;
-    add_seed_option(app, seed, "");
+    add_seed_row(table, seed, "");
     const char* words[] = {"program", "--seed", text};
-    parse(app, 3, const_cast<char**>(words));
+    parse(app, table, 3, const_cast<char**>(words));
     return seed;
   };
   CHECK(parsed("0") == 0);

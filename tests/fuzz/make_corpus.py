@@ -127,10 +127,10 @@ def png(header, rows):
 
 
 def config():
-    augmentation = {"size": 32, "channels": 3, "crop_area": [0.08, 1.0], "interpolation": "bicubic", "hue": 0.1,
+    augmentation = {"size": 32, "channels": 3, "crop_area_min": 0.08, "crop_aspect": [0.75, 1.25], "interpolation": "bicubic", "hue": 0.1,
                     "mean": [0.5, 0, 1e-3]}
-    whole = {"version": "0.1.0", "preset": "cifar10", "dataset": "auto", "data": "a \u20ac", "limit": 100, "stem": "imagenet",
-             "lr": 1.5, "graph": False, "seed": 2**64 - 1, "threads": -1, "augmentation": augmentation}
+    whole = {"version": "0.1.0", "preset": "lightly", "dataset": "auto", "data": "a \u20ac", "limit": 100, "stem": "imagenet",
+             "lr": 1.5, "graph": False, "seed": 2**64 - 1, "threads": 2, "augmentation": augmentation}
     yield "empty", b"{}"
     yield "whole", json.dumps(whole, indent=2).encode()
     yield "unknown", b'{"epoch": 1}'

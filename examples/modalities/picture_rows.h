@@ -1,0 +1,24 @@
+#pragma once
+
+#include "run/option_table.h"
+#include "train/training_options.h"
+
+/// The rows of options that only pictures have, and what their values are called.
+
+extern const Names<simclr::nn::Stem> stem_names;
+extern const Names<simclr::kernels::Interpolation> interpolation_names;
+
+/// --dataset, --data and --classes-at, as open_datasets() takes them. `without_data`: what `auto` takes where --data is
+/// not given.
+void add_dataset_rows(OptionTable& table, std::string& dataset, std::string& dir, int& classes_at,
+                      const std::string& without_data = "CIFAR-10, else Fashion-MNIST");
+
+/// Smallest random crop, as a share of the picture's area; to be put into a group.
+template <class T>
+OptionRow& add_crop_min_row(OptionTable& table, T& crop_min) {
+  return table.add("crop-min", crop_min, "Smallest random crop, as a share of the picture's area")
+      .between(double{1e-6f}, 1);
+}
+
+/// What training on pictures adds to the rows of every kind of data: where they lie, encoder, size, augmentation.
+void add_picture_rows(OptionTable& table, TrainingOptions& options);

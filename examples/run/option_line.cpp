@@ -1,0 +1,81 @@
+#include "run/option_line.h"
+
+#include "run/command_line.h"
+
+#include <simclr/core/error.h>
+#include <simclr/core/text.h>
+
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace {
+
+/// Any number of words, as for --labels 1 10 100.
+constexpr int many = 1 << 20;
+
+std::string type_name(const OptionRow& row) {
+  switch (row.kind()) {
+    case OptionKind::integer: return "INT";
+    case OptionKind::real: return "FLOAT";
+    case OptionKind::name: {
+      std::string all;
+      for (const std::string& name : row.names()) all += (all.empty() ? "" : ",") + name;
+      return "TEXT:{" + all + "}";
+    }
+    default: return "TEXT";
+  }
+}
+
+CLI::Option* add(CLI::App& app, const OptionRow& row) {
+  if (row.kind() == OptionKind::flag) {
+    const std::string opposite = row.opposite().empty() ? "" : ",!--" + row.opposite();
+    return app.add_flag("--" + row.name() + opposite, row.help())->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
+  }
+  CLI::Option* option = app.add_option("--" + row.name(), CLI::callback_t(), row.help());
+  option->type_name(type_name(row))->default_str(row.text());
+  if (row.count() != 1) option->expected(1, row.count() == 0 ? many : row.count());
+  return option;
+}
+
+std::string joined(const std::vector<std::string>& words) {
+  std::string all;
+  for (const std::string& word : words) all += (all.empty() ? "" : " ") + word;
+  return simclr::printable(all);
+}
+
+void take(const CLI::App& app, OptionTable& table, const OptionRow& row, const CLI::Option& option) {
+  if (option.count() == 0) return;
+  const std::vector<std::string>& words = option.results();
+  if (row.kind() == OptionKind::flag && words.size() > 1) {
+    simclr::fail("--", row.name(), " and --", row.opposite(), ": give one of them");
+  }
+  const std::string wrong = row.set_words(words);
+  if (!wrong.empty()) {
+    const bool other_type = wrong.starts_with("must be a number") || wrong.starts_with("must be an integer");
+    simclr::fail("--", row.name(), " ", joined(words), ": ", wrong,
+                 other_type ? "; see " + app.get_name() + " --help" : "");
+  }
+  table.sources[row.name()] = "";
+}
+
+}  // namespace
+
+LineOptions::LineOptions(CLI::App& app, OptionTable& table) : app_(app), table_(table) {
+  for (const OptionRow& row : table.rows()) {
+    if (!row.on_command_line()) continue;
+    options_.emplace_back(&row, add(app, row)->group(row.group().empty() ? "Options" : row.group()));
+  }
+}
+
+void LineOptions::take() {
+  for (const auto& [row, option] : options_) ::take(app_, table_, *row, *option);
+  table_.check_rules();
+}
+
+bool parse(CLI::App& app, OptionTable& table, int argc, char** argv) {
+  LineOptions options(app, table);
+  if (!parse(app, argc, argv)) return false;
+  options.take();
+  return true;
+}

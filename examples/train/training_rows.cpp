@@ -1,0 +1,189 @@
+#include "train/training_rows.h"
+
+#include "modalities/picture_rows.h"
+#include "run/shared_rows.h"
+
+#include <simclr/core/error.h>
+#include <simclr/simclr.h>
+
+using simclr::kernels::LarsRule;
+using simclr::nn::Warmup;
+
+namespace {
+
+const Names<LarsRule> lars_rule_names = {{"simclr", LarsRule::simclr}, {"bolts", LarsRule::bolts}};
+const Names<Warmup> warmup_names = {
+    {"above-zero", Warmup::above_zero}, {"from-zero", Warmup::from_zero}, {"from-start", Warmup::from_start}};
+
+constexpr double widest_head = 65536;
+
+void add_head_rows(OptionTable& table, Recipe& r) {
+  table.group("Model");
+  table.add("head-hidden", r.head_hidden, "Width of the projection head; 0: as the features").between(0, widest_head);
+  table.add("head-out", r.head_out, "Dimensions of the projection that the loss sees").between(1, widest_head);
+  table.add("head-layers", r.head_layers, "2 (SimCLR) or 3 (SimCLRv2)").between(2, 3);
+  table.flag("head-batchnorm", "no-head-batchnorm", r.head_batchnorm,
+             "Batch norm behind the head's hidden layers, which then have no bias");
+  table.flag("head-last-batchnorm", "no-head-last-batchnorm", r.head_last_batchnorm,
+             "Batch norm behind the head's last layer");
+  table.flag("head-last-shift", "no-head-last-shift", r.head_last_shift, "It shifts, or scales only");
+  table.flag("head-last-bias", "no-head-last-bias", r.head_last_bias, "The head's last layer has a bias");
+  table.flag("views-apart", "views-together", r.views_apart,
+             "In training batch norm sees the two views of a batch apart, or together");
+}
+
+void add_step_rows(OptionTable& table, TrainingOptions& o) {
+  Recipe& r = o.recipe;
+  table.group("Training");
+  table.add("limit", o.limit, "Train on so many samples, spread over the set; 0: all").at_least(0);
+  table.add("epochs", r.epochs, "Passes over the training samples; more is better, up to about 1000").at_least(1);
+  table.add("batch-size", r.batch_size, "Samples a step, each seen as two views; more are more negatives")
+      .at_least(2, "the others of a batch are a sample's negatives");
+  table
+      .add("micro-batch", o.micro_batch,
+           "Samples of the batch that go through the network at a time, to save memory, at the cost of one more "
+           "forward pass; the loss has the negatives of the whole batch, batch norm sees each part by itself. 0: "
+           "the whole batch")
+      .at_least(2, "batch norm needs them")
+      .or_else(0, "the whole batch");
+  table.add("temperature", r.temperature, "Temperature of the loss; 0.5 and 0.2 are usual for CIFAR")
+      .at_least(simclr::kernels::nt_xent_least_temperature(simclr::DType::f32),
+                "below that rounding decides the loss, and 0.1 to 1 is usual");
+  add_seed_row(table, o.seed, "Of weights, order and views: the same seed gives the same bits");
+}
+
+void add_optimizer_rows(OptionTable& table, Recipe& r) {
+  std::vector<std::string> names;
+  for (const OptimizerKind& each : optimizer_kinds()) names.push_back(each.name);
+  table.add("optimizer", r.optimizer, names, "lars is for large batches");
+  table.add("lr", r.lr, "Learning rate at 256 samples a batch; the peak is lr x batch size / 256").above(0);
+  table.add("momentum", r.momentum, "Of sgd and lars").at_least(0).below(1);
+  table.add("weight-decay", r.weight_decay, "lars and adamw leave batch norm and biases out").at_least(0);
+  table.add("lars-trust", r.lars_trust, "LARS's trust coefficient, eta: a layer's step is eta |w| / |g| x lr")
+      .above(0, "0.001 to 0.02 is usual");
+  table.flag("lars-clip", "no-lars-clip", r.lars_clip, "That step is the smaller of eta |w| / |g| and lr");
+  table.add("lars-rule", r.lars_rule, lars_rule_names,
+            "simclr (google-research's) or bolts (PyTorch Lightning Bolts' and solo-learn's: lr outside the momentum)");
+  table.add("warmup-epochs", r.warmup_epochs, "The learning rate rises linearly, then falls as a cosine to 0")
+      .at_least(0);
+  table.add("warmup", r.warmup, warmup_names, "It rises above-zero from the first step, from-zero or from-start");
+  table.add("warmup-start", r.warmup_start, "The first learning rate of from-start").at_least(0);
+  table.flag("schedule-by-epoch", "schedule-by-step", r.schedule_by_epoch,
+             "The learning rate moves once an epoch, or at each step");
+}
+
+void add_evaluation_rows(OptionTable& table, TrainingOptions& o) {
+  table.group("Evaluation");
+  table
+      .add("hold-out", o.hold_out,
+           "Share of each class's training samples that is not trained on: checkpoints/best.safetensors is chosen by "
+           "the kNN on it. 0: none, and no best checkpoint")
+      .at_least(0, "a share such as 0.1, or 0, which holds nothing out")
+      .below(1);
+  table
+      .add("knn-every", o.knn_every,
+           "Epochs between kNN evaluations during training, the last one besides, on what --hold-out keeps, else on "
+           "a fifth of the training samples by the rest; 0: none")
+      .at_least(0)
+      .may_change();
+  table.add("knn-samples", o.knn_samples, "Training samples that those look at").at_least(2).may_change();
+  table.add("knn-k", o.knn_k, "Neighbours that vote").at_least(1).may_change();
+  table.add("knn-temperature", o.knn_temperature, "A neighbour's vote weighs exp(similarity / temperature)")
+      .above(0)
+      .may_change();
+  table.add("probe-epochs", o.probe_epochs, "Epochs of the linear probe on frozen features").at_least(1).may_change();
+  table.flag("evaluation", "no-evaluation", o.evaluate, "Evaluate at the end").may_change();
+}
+
+void add_run_rows(OptionTable& table, TrainingOptions& o) {
+  table.group("Run");
+  table
+      .flag("check", "", o.check,
+            "Do not train: look at the data, train on one batch, and say in about a minute whether a run will work, "
+            "how long it will take and what looks wrong. Exit code 0: fine, 1: something is wrong")
+      .command_line_only();
+  table.add("out", o.out, "Folder for config.json, log.jsonl and weights. Unset: runs/<data>-<preset>-<time>")
+      .command_line_only();
+  table.flag("overwrite", "", o.overwrite, "Use the folder even if it holds a run, which is lost").command_line_only();
+  table.flag("resume", "", o.resume, "Go on with the run in --out, from its last checkpoint and with its options")
+      .command_line_only();
+  table.add("checkpoint-minutes", o.checkpoint_minutes, "Between checkpoints; 0: one after each step")
+      .at_least(0, "0: after each step")
+      .may_change();
+  table.add("keep-checkpoints", o.keep_checkpoints, "How many of the last to keep, besides the best of --hold-out")
+      .at_least(1)
+      .may_change();
+}
+
+void add_computing_rows(OptionTable& table, TrainingOptions& o) {
+  add_device_row(table, o.device);
+  table
+      .add("dtype", o.dtype, {"auto", "f32", "bf16"},
+           "What activations are computed in: f32, bf16 (GPU only), or auto: bf16 on a GPU")
+      .may_change();
+  table
+      .add("views-on", o.views_on, {"auto", "host", "device"},
+           "Where samples are kept and views made: host, device, or auto: on a GPU where they fit")
+      .may_change();
+  table.flag("graph", "no-graph", o.graph, "Replay a step as a CUDA graph, or launch each kernel by itself")
+      .may_change();
+  table
+      .flag("wgmma", "no-wgmma", o.wgmma,
+            "On a GPU of sm_90: compute the loss by the tiles for its tensor cores, which no GPU has run yet")
+      .may_change();
+  table
+      .flag("profile", "", o.profile,
+            "Print where the time of the training steps went, kernel by kernel; they wait for the device at each, and "
+            "are no graph")
+      .command_line_only();
+  add_threads_row(table, o.threads);
+  add_workers_row(table, o.workers);
+}
+
+/// A preset's or a file's own warm-up is not blamed on whoever gave the epochs alone.
+void check_warmup(const OptionTable& table, const Recipe& r) {
+  if (r.warmup_epochs <= r.epochs) return;
+  const OptionRow& warmup = table.row_of(&r.warmup_epochs);
+  if (!table.given(warmup)) {
+    simclr::fail(table.said(r.epochs), ": fewer than the ", r.warmup_epochs, " epochs in which the preset ", r.name,
+                 " warms up; give --warmup-epochs, 0 to ", r.epochs, ", too");
+  }
+  simclr::fail(table.said(warmup), ": must be between 0 and ", table.said(r.epochs));
+}
+
+void add_rules(OptionTable& rows, TrainingOptions& o) {
+  rows.rule([&o](const OptionTable& table) {
+    const Recipe& r = o.recipe;
+    check_warmup(table, r);
+    SIMCLR_CHECK(o.micro_batch <= r.batch_size, table.said(o.micro_batch), ": more than ", table.said(r.batch_size),
+                 ", which is the whole batch; leave it out");
+    SIMCLR_CHECK(o.hold_out == 0 || o.knn_every != 0, table.said(o.hold_out),
+                 ": the best checkpoint is chosen by the kNN during training, which ", table.said(o.knn_every),
+                 " leaves out");
+    SIMCLR_CHECK(!o.resume || !o.out.empty(), "--resume needs --out DIR, the folder of the run that is to go on");
+    SIMCLR_CHECK(!o.resume || !o.overwrite, "--resume and --overwrite: give one of them");
+  });
+}
+
+}  // namespace
+
+void add_training_rows(OptionTable& table, TrainingOptions& o) {
+  add_head_rows(table, o.recipe);
+  add_step_rows(table, o);
+  add_optimizer_rows(table, o.recipe);
+  add_evaluation_rows(table, o);
+  add_run_rows(table, o);
+  add_computing_rows(table, o);
+  add_rules(table, o);
+}
+
+OptionTable training_table(TrainingOptions& options) {
+  OptionTable table;
+  std::vector<std::string> presets;
+  for (const Recipe& each : recipes()) presets.push_back(each.name);
+  table.add("preset", options.recipe.name, presets, "A whole recipe; the other options change it");
+  add_picture_rows(table, options);
+  add_training_rows(table, options);
+  table.sources = options.sources;
+  return table;
+}
