@@ -165,7 +165,7 @@ void train(nn::Module& model, const Session& session, const Task& task, bool pre
       sum += value * static_cast<double>(batch.size);
       const double rate = static_cast<double>(step) / seconds_since(start);
       char line[128];
-      std::snprintf(line, sizeof line, "epoch %d/%d  loss %.3f  lr %.4f  %.0f images/s  ", epoch + 1, task.epochs,
+      std::snprintf(line, sizeof line, "epoch %d/%d  loss %.3f  lr %.4f  %.0f samples/s  ", epoch + 1, task.epochs,
                     value, static_cast<double>(schedule.at(step - 1)), rate * static_cast<double>(task.batch_size));
       progress.show(opening + line + duration_text(static_cast<double>(steps - step) / rate) + " left", step == steps);
     }

@@ -77,7 +77,7 @@ void train(Training& t, RunState& state, RunCheckpoints& checkpoints, const Eval
     state.seconds += seconds_since(std::exchange(mark, Clock::now()));
     state.log_bytes = run.log_bytes();
     const auto done = static_cast<double>(state.epoch * shown.steps + state.step);
-    shown.images_per_second = done * static_cast<double>(r.batch_size) / state.seconds;
+    shown.samples_per_second = done * static_cast<double>(r.batch_size) / state.seconds;
     shown.seconds_left = state.seconds / done * (static_cast<double>(t.steps()) - done);
     known = known || !losses.empty();
     if (known) progress.show(shown);
@@ -113,7 +113,7 @@ void train(Training& t, RunState& state, RunCheckpoints& checkpoints, const Eval
              {"epoch", shown.epoch},
              {"loss", loss},
              {"seconds", state.seconds},
-             {"images_per_second", shown.images_per_second},
+             {"samples_per_second", shown.samples_per_second},
              {"skipped_samples", t.source->skipped()}});
     if (const std::string line = cache_line(t.sets); !line.empty() && !std::exchange(cache_told, true)) {
       progress.message(line);

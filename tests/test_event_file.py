@@ -24,7 +24,7 @@ def log(epochs, steps):
             lines.append({"event": "step", "time": START + done, "epoch": epoch, "step": step, "loss": 6 / done,
                           "learning_rate": 0.06 / epoch})
         lines.append({"event": "epoch", "time": START + done + 0.5, "epoch": epoch, "loss": 3.5, "seconds": 2.0 * epoch,
-                      "images_per_second": 1234.5})
+                      "samples_per_second": 1234.5})
         lines.append({"event": "knn", "time": START + done + 0.75, "epoch": epoch, "top1": 0.1 * epoch,
                       "effective_rank": 12.5, "mean_std": 0.5, "alignment": 0.25, "uniformity": -2.5})
     figures = {"knn": {"top1": 0.5, "precision": [0.5, 0.5]}, "linear": {"top1": 0.625, "macro_f1": 0.75},
@@ -54,14 +54,14 @@ class EventFile(unittest.TestCase):
         self.write(log(2, 30), at_once=0)
         scalars = self.read()
         self.assertEqual(sorted(scalars), sorted(
-            ["loss", "learning_rate", "epoch_loss", "images_per_second", "knn/top1", "effective_rank", "mean_std",
+            ["loss", "learning_rate", "epoch_loss", "samples_per_second", "knn/top1", "effective_rank", "mean_std",
              "alignment", "uniformity"] +
             [f"{encoder}/{tag}" for encoder in ("evaluation", "untrained")
              for tag in ("knn/top1", "linear/top1", "linear/macro_f1", "effective_rank")]))
         as_f32 = lambda value: struct.unpack("f", struct.pack("f", value))[0]
         self.assertEqual(scalars["loss"], [(i, as_f32(6 / i), START + i) for i in range(1, 61)])
         self.assertEqual(scalars["learning_rate"], [(i, as_f32(0.06 / (1 + (i > 30))), START + i) for i in range(1, 61)])
-        self.assertEqual(scalars["images_per_second"], [(30, 1234.5, START + 30.5), (60, 1234.5, START + 60.5)])
+        self.assertEqual(scalars["samples_per_second"], [(30, 1234.5, START + 30.5), (60, 1234.5, START + 60.5)])
         self.assertEqual(scalars["knn/top1"], [(30, as_f32(0.1), START + 30.75), (60, as_f32(0.2), START + 60.75)])
         self.assertEqual(scalars["uniformity"], [(30, -2.5, START + 30.75), (60, -2.5, START + 60.75)])
         self.assertEqual(scalars["evaluation/linear/top1"], [(60, 0.625, START + 1000)])

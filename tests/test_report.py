@@ -32,7 +32,7 @@ def log_lines(epochs=4, steps=30, knn=True, evaluation=True, resumed_at=None, cl
                           "learning_rate": rate * (1 + math.cos(math.pi * done / (epochs * steps)))})
         seconds += 2.5 + 0.1 * epoch
         lines.append({"event": "epoch", "time": 1e9 + done, "epoch": epoch, "loss": loss, "seconds": seconds,
-                      "images_per_second": 64 * done / seconds, "skipped_samples": 0})
+                      "samples_per_second": 64 * done / seconds, "skipped_samples": 0})
         if not (evaluation and epoch == epochs):
             entry = {"event": "knn", "epoch": epoch, "effective_rank": 10 + epoch, "mean_std": 0.5,
                      "alignment": 1 / epoch, "uniformity": -1 - 0.1 * epoch}

@@ -17,7 +17,7 @@ from support.tiny_data import load_safetensors, write_cifar10, write_pictures
 
 PROGRAM = os.environ.get("TRAIN_CIFAR", "")
 ENVIRONMENT = os.environ | {"OMP_WAIT_POLICY": "PASSIVE"}
-TIMES = {"time", "seconds", "images_per_second", "training_seconds"}  # differ from run to run
+TIMES = {"time", "seconds", "samples_per_second", "training_seconds"}  # differ from run to run
 
 
 def entries(out):

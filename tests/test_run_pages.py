@@ -162,7 +162,7 @@ class RunPages(PagesTest):
             for tag in ("loss", "learning_rate"):
                 self.assertEqual(scalars[tag], [[i, as_f32(e[tag]), e["time"]] for i, e in enumerate(logged, 1)])
             counts = collections.Counter(entry["event"] for entry in entries(run))
-            self.assertEqual(len(scalars["images_per_second"]), counts["epoch"])
+            self.assertEqual(len(scalars["samples_per_second"]), counts["epoch"])
             self.assertEqual(len(scalars.get("uniformity", [])), counts["knn"])
             self.assertEqual("knn/top1" in scalars, counts["knn"] > 0 and name != "unlabelled")
             self.assertEqual("evaluation/linear/top1" in scalars, counts["evaluation"] == 1)

@@ -92,7 +92,7 @@ RunHistory read_history(const std::vector<LogEntry>& log, std::int64_t batch_siz
       add_point(h.learning_rate, static_cast<double>(h.steps), entry, "learning_rate");
     } else if (event == "epoch" && epoch_now) {
       ++h.epochs;
-      add_point(h.mean_throughput, *epoch_now, entry, "images_per_second");
+      add_point(h.mean_throughput, *epoch_now, entry, "samples_per_second");
       h.seconds = number_of(entry, "seconds").value_or(h.seconds);
       h.skipped = static_cast<std::int64_t>(number_of(entry, "skipped_samples").value_or(0));
       const double spent = h.seconds - (h.seconds > before ? before : 0);
@@ -160,7 +160,7 @@ Json charts_json(const RunHistory& h, const Json& config) {
   }
   if (!h.mean_throughput.empty()) {
     charts["throughput"] =
-        chart("epoch", "images a second", "number",
+        chart("epoch", "samples a second", "number",
               Json::array({series("each epoch", "line", decimated(h.throughput, most_buckets)),
                            series("mean since the start", "thin", decimated(h.mean_throughput, most_buckets))}),
               epochs);

@@ -15,7 +15,7 @@ struct RunHistory {
   std::int64_t steps = 0, epochs = 0;          // logged steps, finished epochs
   std::int64_t steps_per_epoch = 0;            // 0 where no step was logged
   Curve loss, learning_rate;                   // over steps
-  Curve throughput, mean_throughput;           // images a second, of each epoch and since the start
+  Curve throughput, mean_throughput;           // samples a second, of each epoch and since the start
   Curve knn, rank, alignment, uniformity;      // over epochs
   std::string knn_samples = "training";        // what kNN was measured on while training, or "held-out"
   std::vector<std::array<double, 2>> resumed;  // step and epoch that were the last before an interruption

@@ -166,7 +166,7 @@ std::string header_html(const ReportInput& in, const std::string& title) {
           loss_tile(in);
   if (!h.rank.empty()) html += tile("Effective rank", fixed(h.rank.back()[1], 1), "directions in use");
   if (!h.mean_throughput.empty()) {
-    html += tile("Speed", grouped(std::llround(h.mean_throughput.back()[1])), "images a second");
+    html += tile("Speed", grouped(std::llround(h.mean_throughput.back()[1])), "samples a second");
   }
   return html +
          "</div>\n<noscript><p class=\"note\">The charts are drawn by JavaScript, which is off; the tables and "

@@ -132,7 +132,7 @@ std::vector<Scalar> scalars_of(const LogEntry& entry) {
     add(scalars, entry, "learning_rate", "learning_rate");
   } else if (event == "epoch") {
     add(scalars, entry, "loss", "epoch_loss");
-    add(scalars, entry, "images_per_second", "images_per_second");
+    add(scalars, entry, "samples_per_second", "samples_per_second");
   } else if (event == "knn") {
     add(scalars, entry, "top1", "knn/top1");
     for (const char* key : {"effective_rank", "mean_std", "alignment", "uniformity"}) add(scalars, entry, key, key);

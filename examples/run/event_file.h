@@ -42,7 +42,7 @@ struct Scalar {
   double value = 0;
 };
 
-/// What TensorBoard is shown of an entry: loss and learning rate of a step; images a second and the mean loss of an
+/// What TensorBoard is shown of an entry: loss and learning rate of a step; samples a second and the mean loss of an
 /// epoch; kNN accuracy, effective rank, alignment and uniformity while training; accuracies, and averages over the
 /// classes, of the evaluation, the untrained encoder's under untrained/.
 std::vector<Scalar> scalars_of(const LogEntry& entry);

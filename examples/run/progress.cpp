@@ -68,7 +68,7 @@ void Progress::show(const State& s, bool now) {
   shown_ = step;
   const std::string loss = format("epoch %d/%d  step %lld/%lld  loss %.3f", s.epoch, s.epochs,
                                   static_cast<long long>(s.step), static_cast<long long>(s.steps), s.loss);
-  const std::string speed = format("  lr %.4f  %.0f images/s  %s left", s.learning_rate, s.images_per_second,
+  const std::string speed = format("  lr %.4f  %.0f samples/s  %s left", s.learning_rate, s.samples_per_second,
                                    duration_text(s.seconds_left).c_str());
   const std::string line = loss + format(" (chance %.2f, bound %.2f)", s.chance, s.bound) + speed;
   draw(terminal_ && line.size() > terminal_room() ? loss + speed : line);

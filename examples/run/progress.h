@@ -17,7 +17,7 @@ class Progress {
     std::int64_t step = 0, steps = 0;  // of the epoch
     double loss = 0, chance = 0, bound = 0;
     double learning_rate = 0;
-    double images_per_second = 0;
+    double samples_per_second = 0;
     double seconds_left = 0;
   };
 

@@ -20,7 +20,7 @@ std::vector<std::string> files_in(const std::string& folder) {
 std::vector<LogEntry> small_log() {
   return {{{"event", "step"}, {"time", 100.5}, {"loss", 6.25}, {"learning_rate", 0.5}},
           {{"event", "step"}, {"time", 101.0}, {"loss", nullptr}, {"learning_rate", 0.25}},
-          {{"event", "epoch"}, {"time", 101.5}, {"loss", 6.0}, {"images_per_second", 1000}, {"seconds", 2.5}}};
+          {{"event", "epoch"}, {"time", 101.5}, {"loss", 6.0}, {"samples_per_second", 1000}, {"seconds", 2.5}}};
 }
 
 }  // namespace
@@ -57,7 +57,7 @@ TEST_CASE("a log's entry becomes scalars by name") {
   };
   CHECK(tags(small_log()[0]) == "loss=6.25 learning_rate=0.50 ");
   CHECK(tags(small_log()[1]) == "learning_rate=0.25 ");  // a loss of NaN is null in JSON
-  CHECK(tags(small_log()[2]) == "epoch_loss=6.00 images_per_second=1000 ");
+  CHECK(tags(small_log()[2]) == "epoch_loss=6.00 samples_per_second=1000 ");
   CHECK(tags({{"event", "knn"}, {"epoch", 3}, {"top1", 0.5}, {"effective_rank", 7}, {"alignment", 0.25}}) ==
         "knn/top1=0.50 effective_rank=7.00 alignment=0.25 ");
   const LogEntry figures = {{"knn", {{"top1", 0.5}, {"precision", {0.25, 0.5}}}}, {"effective_rank", 9}};

@@ -21,7 +21,7 @@ LogEntry step(int epoch, double loss) {
 }
 
 LogEntry epoch_end(int epoch, double seconds) {
-  return {{"event", "epoch"}, {"epoch", epoch}, {"seconds", seconds}, {"images_per_second", 10}};
+  return {{"event", "epoch"}, {"epoch", epoch}, {"seconds", seconds}, {"samples_per_second", 10}};
 }
 
 Curve wave(std::size_t count) {

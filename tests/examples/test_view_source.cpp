@@ -40,7 +40,7 @@ class Squares : public data::Dataset {
 TEST_CASE("the next batch is fetched when the step is queued, not before") {
   const auto squares = std::make_shared<Squares>();
   TrainingOptions options;
-  options.images = "host";
+  options.views_on = "host";
   options.workers = 0;  // views are made when they are asked for
   options.recipe.batch_size = 4;
   options.recipe.augmentation = data::Augmentation::evaluation(4, 1);

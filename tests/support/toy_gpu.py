@@ -63,8 +63,8 @@ TRAIN = """
 while [ "$1" != --out ]; do shift; done
 mkdir -p "$2"
 echo '{"event": "step", "step": 1, "loss": 6.0}' >"$2/log.jsonl"
-echo '{"event": "epoch", "epoch": 1, "loss": 5.0, "seconds": 2, "images_per_second": 100}' >>"$2/log.jsonl"
-echo '{"event": "epoch", "epoch": 2, "loss": '${LOSS:-4.5}', "seconds": 4, "images_per_second": 200}' >>"$2/log.jsonl"
+echo '{"event": "epoch", "epoch": 1, "loss": 5.0, "seconds": 2, "samples_per_second": 100}' >>"$2/log.jsonl"
+echo '{"event": "epoch", "epoch": 2, "loss": '${LOSS:-4.5}', "seconds": 4, "samples_per_second": 200}' >>"$2/log.jsonl"
 echo '{"event": "knn", "epoch": 2, "top1": 0.5}' >>"$2/log.jsonl"
 echo '{"event": "evaluation", "training_seconds": 4, "trained": {"knn": {"top1": 0.5}}}' >>"$2/log.jsonl"
 sleep 0.1  # the first step is looked for while it runs
