@@ -11,9 +11,6 @@
 
 namespace {
 
-/// Any number of words, as for --labels 1 10 100.
-constexpr int many = 1 << 20;
-
 std::string type_name(const OptionRow& row) {
   switch (row.kind()) {
     case OptionKind::integer: return "INT";
@@ -34,7 +31,7 @@ CLI::Option* add(CLI::App& app, const OptionRow& row) {
   }
   CLI::Option* option = app.add_option("--" + row.name(), CLI::callback_t(), row.help());
   option->type_name(type_name(row))->default_str(row.text());
-  if (row.count() != 1) option->expected(1, row.count() == 0 ? many : row.count());
+  if (row.count() > 1) option->expected(1, row.count());  // words; or a single one, parted by commas
   return option;
 }
 

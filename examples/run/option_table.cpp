@@ -58,7 +58,7 @@ std::string OptionRange::complaint(double value) const {
   if (from && !to && least >= 0 && (above || least > 0) && !(value > 0 && std::isfinite(value)) && least < 1) {
     text = "must be positive";  // whatever the least number is
   } else if (from && !to && least == 0) {
-    text = "cannot be negative";
+    text = std::isfinite(value) ? "cannot be negative" : "must be 0 or more";
   } else if (from && to && !above && !below) {
     text = "must be " + number_text(least) + " to " + number_text(most);
   } else {

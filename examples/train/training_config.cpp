@@ -21,7 +21,9 @@ TrainingOptions options_from_json(const ordered_json& config, const std::string&
   o.recipe = recipe("quick");
   if (const auto preset = config.find("preset"); preset != config.end()) {  // whose values the other keys change
     OptionTable table = training_table(o);
-    read_options(table, {{"preset", *preset}}, where);
+    ordered_json alone;
+    alone["preset"] = *preset;
+    read_options(table, alone, where);
     o.recipe = recipe(o.recipe.name);
   }
   OptionTable table = training_table(o);

@@ -327,7 +327,7 @@ TEST_CASE("An option that is given twice is refused in one way", "[options]") {
   CHECK(refusal({"--config", "a", "--config", "b"}) == "--config: given twice; leave one of them out");
 }
 
-TEST_CASE("Several numbers are parted by commas or spaces", "[options]") {
+TEST_CASE("Several numbers are parted by commas, or by spaces where it is known how many", "[options]") {
   OptionTable table;
   std::vector<double> labels = {1, 10, 100};
   float mean[3] = {};
