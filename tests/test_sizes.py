@@ -20,8 +20,6 @@ MOST_IN_A_FUNCTION, MOST_IN_A_FILE = 60, 400
 LONG = {
     "loader.cpp": 405,
     "train_cifar.cpp: train": 96,
-    "training_config.cpp: visit": 81,
-    "training_options.cpp: parse_command_line": 176,
 }
 
 SAMPLE = r'''
