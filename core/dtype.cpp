@@ -9,6 +9,7 @@ const char* name(DType dtype) {
     case DType::bf16: return "bf16";
     case DType::u8: return "u8";
     case DType::i32: return "i32";
+    case DType::u16: return "u16";
   }
   return "?";
 }

@@ -8,8 +8,9 @@
 
 namespace simclr {
 
-/// Element types. f64 is a full CPU type, so that gradient checks run the code that ships.
-enum class DType : std::uint8_t { f32, f64, bf16, u8, i32 };
+/// Element types. f64 is a full CPU type, so that gradient checks run the code that ships. u16 is for storage alone,
+/// 16-bit pictures say: its values are copied and read, not converted or computed with.
+enum class DType : std::uint8_t { f32, f64, bf16, u8, i32, u16 };
 
 /// bfloat16: the upper half of an f32. Storage only; arithmetic widens to f32.
 struct BFloat16 {
@@ -53,6 +54,10 @@ template <>
 struct DTypeOf<std::int32_t> {
   static constexpr DType value = DType::i32;
 };
+template <>
+struct DTypeOf<std::uint16_t> {
+  static constexpr DType value = DType::u16;
+};
 }  // namespace detail
 
 template <class T>
@@ -66,6 +71,7 @@ constexpr std::int64_t size_of(DType dtype) {
     case DType::bf16: return 2;
     case DType::u8: return 1;
     case DType::i32: return 4;
+    case DType::u16: return 2;
   }
   return 0;
 }
@@ -74,7 +80,7 @@ constexpr bool is_floating(DType dtype) {
   return dtype == DType::f32 || dtype == DType::f64 || dtype == DType::bf16;
 }
 
-/// "f32", "f64", "bf16", "u8" or "i32".
+/// "f32", "f64", "bf16", "u8", "i32" or "u16".
 SIMCLR_API const char* name(DType dtype);
 SIMCLR_API std::ostream& operator<<(std::ostream& out, DType dtype);
 

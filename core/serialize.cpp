@@ -136,7 +136,7 @@ Tensor tensor_for(const safetensors::Entry& entry, const LoadOptions& options, c
   const std::string name = printable(entry.name, safetensors::most_shown);
   const bool widen = is_widened(entry, options);
   SIMCLR_CHECK(entry.dtype->ours || widen, where, name, " is ", entry.dtype->name,
-               ", and this library has only F32, F64, BF16, U8 and I32; convert it or skip it");
+               ", and this library has only F32, F64, BF16, U8, I32 and U16; convert it or skip it");
   SIMCLR_CHECK(entry.rank <= Shape::max_rank, where, name, " has ", entry.rank, " dimensions, at most ",
                Shape::max_rank, " are supported; reshape it or skip it");
   constexpr std::uint64_t line = 64;

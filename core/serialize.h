@@ -18,9 +18,9 @@ struct TensorFile {
   std::map<std::string, std::string> metadata;  // the header's __metadata__
 };
 
-/// Writes all dtypes (f32 F32, f64 F64, bf16 BF16, u8 U8, i32 I32), from any device. The file is replaced as a whole
-/// or not at all (see AtomicFile); the same tensors in the same order give the same bytes. Wider dtypes come first, so
-/// that every value is aligned to its size.
+/// Writes all dtypes (f32 F32, f64 F64, bf16 BF16, u8 U8, i32 I32, u16 U16), from any device. The file is replaced as a
+/// whole or not at all (see AtomicFile); the same tensors in the same order give the same bytes. Wider dtypes come
+/// first, so that every value is aligned to its size.
 ///
 /// The metadata gets one more key, "digest": "crc64xz:" and 16 hexadecimal digits, the CRC-64/XZ of the whole file with
 /// these digits taken as zeros. It finds damage, not forgery. Who rewrites the file must leave it out of the metadata.

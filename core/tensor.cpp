@@ -138,6 +138,9 @@ Tensor Tensor::detach() const {
 
 void Tensor::copy_from(const Tensor& source) {
   SIMCLR_CHECK(shape() == source.shape(), "copy: ", describe(source), " into ", describe(*this));
+  SIMCLR_CHECK(dtype() == source.dtype() || (dtype() != DType::u16 && source.dtype() != DType::u16),
+               "copy: ", describe(source), " into ", describe(*this),
+               ": u16 is for storage alone and converts to nothing; read its values and convert them");
   // A value crosses devices in its own dtype and is converted where it already is.
   const Device target = device() == Device{} ? source.device() : device();
   const auto& kernels = primitives_slot.on(target);
@@ -154,6 +157,7 @@ void Tensor::copy_from(const Tensor& source) {
 }
 
 void Tensor::fill(double value) {
+  SIMCLR_CHECK(dtype() != DType::u16, "fill: ", describe(*this), ": u16 is for storage alone; copy values into it");
   primitives_slot.on(device()).fill(*this, value);
   mark_changed(*this);
   if (Tensor shadow = existing_shadow(*this); shadow.defined()) shadow.fill(value);

@@ -136,6 +136,22 @@ TEST_CASE("casts round to nearest and saturate; NaN becomes 0 in integers") {
   CHECK(target.to_vector<double>()[2] == 300);
 }
 
+TEST_CASE("u16 is stored, copied and read, and neither converted nor filled") {
+  const std::vector<std::uint16_t> values = {0, 1, 40000, 65535};
+  const Tensor a = Tensor::from(values, {2, 2});
+  CHECK(std::string(name(a.dtype())) == "u16");
+  CHECK(a.bytes() == 8);
+  CHECK(a.clone().to_vector<std::uint16_t>() == values);
+  CHECK(a.narrow(1, 1).to_vector<std::uint16_t>() == std::vector<std::uint16_t>{40000, 65535});
+  const auto storage_only = Catch::Contains("u16 is for storage alone");
+  CHECK_THROWS_WITH(a.to(DType::f32), storage_only);
+  CHECK_THROWS_WITH(Tensor::zeros({2}).to(DType::u16), storage_only);
+  CHECK_THROWS_WITH(a.to_vector<float>(), storage_only);
+  CHECK_THROWS_WITH(Tensor::full({2}, 1, DType::u16), storage_only);
+  Tensor b = a;
+  CHECK_THROWS_WITH(b.set_requires_grad(), Catch::Contains("u16"));
+}
+
 TEST_CASE("wrapped memory is used in place and released once, after the last view") {
   std::vector<float> memory = {1, 2, 3, 4, 5, 6};
   int released = 0;

@@ -45,6 +45,7 @@ void dispatch_dtype(DType dtype, Body&& body) {
     case DType::bf16: return body(BFloat16{});
     case DType::u8: return body(std::uint8_t{});
     case DType::i32: return body(std::int32_t{});
+    case DType::u16: return;  // storage alone: Tensor refuses it
   }
 }
 
