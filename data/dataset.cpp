@@ -7,6 +7,10 @@ namespace simclr::data {
 
 Dataset::~Dataset() = default;
 
+int Dataset::parts() const {
+  return 1;
+}
+
 std::string Dataset::file(std::int64_t) const {
   return {};
 }
@@ -19,15 +23,19 @@ namespace {
 
 class MemoryDataset final : public Dataset {
  public:
-  explicit MemoryDataset(MemoryData data) : data_(std::move(data)) {}
+  explicit MemoryDataset(MemoryData data)
+      : data_(std::move(data)),
+        shape_(std::vector<std::int64_t>(data_.samples.shape().begin() + 1, data_.samples.shape().end())),
+        bytes_(static_cast<const std::byte*>(data_.samples.raw_data()), data_.samples.bytes()) {}
 
   std::int64_t size() const override { return static_cast<std::int64_t>(data_.labels.size()); }
 
-  Sample sample(std::int64_t i) const override {
+  Sample sample(std::int64_t i, int) const override {
     const std::int32_t sample_label = label(i);
-    const auto bytes = static_cast<std::size_t>(data_.shape.numel());
-    return {.bytes = std::span(data_.bytes).subspan(static_cast<std::size_t>(i) * bytes, bytes),
-            .shape = data_.shape,
+    const std::size_t each = bytes_.size() / data_.labels.size();
+    return {.bytes = bytes_.subspan(static_cast<std::size_t>(i) * each, each),
+            .shape = shape_,
+            .dtype = data_.samples.dtype(),
             .label = sample_label,
             .owner = nullptr};
   }
@@ -42,15 +50,18 @@ class MemoryDataset final : public Dataset {
 
  private:
   MemoryData data_;
+  Shape shape_;  // of one sample
+  std::span<const std::byte> bytes_;
 };
 
 }  // namespace
 
 std::unique_ptr<Dataset> memory_dataset(MemoryData data) {
   const auto count = static_cast<std::int64_t>(data.labels.size());
-  SIMCLR_CHECK(count * data.shape.numel() == static_cast<std::int64_t>(data.bytes.size()),
-               "memory_dataset: ", data.bytes.size(), " bytes for ", count, " labels, samples of shape ", data.shape,
-               " need ", count * data.shape.numel());
+  SIMCLR_CHECK(data.samples.defined() && data.samples.rank() > 0 && data.samples.dim(0) == count &&
+                   data.samples.device() == Device{},
+               "memory_dataset: samples are ", data.samples.defined() ? describe(data.samples) : "undefined", " for ",
+               count, " labels; give [N,...] on the CPU and N labels");
   const auto class_count = static_cast<std::int32_t>(data.classes.size());
   for (std::size_t i = 0; i < data.labels.size(); ++i) {
     SIMCLR_CHECK(data.labels[i] >= -1 && data.labels[i] < class_count, "memory_dataset: sample ", i, " has label ",

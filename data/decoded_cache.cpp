@@ -37,7 +37,7 @@ DecodedCache::DecodedCache(std::shared_ptr<const Dataset> samples, const Decoded
     : samples_(std::move(samples)),
       most_memory_(options.memory_bytes < 0 ? free_memory() / 2 : options.memory_bytes),
       file_(options.spill_folder.empty() ? -1 : temporary_file(options.spill_folder)),
-      kept_(static_cast<std::size_t>(samples_->size())) {}
+      kept_(static_cast<std::size_t>(samples_->size() * samples_->parts())) {}
 
 DecodedCache::~DecodedCache() {
   if (file_ >= 0) ::close(file_);
@@ -45,6 +45,9 @@ DecodedCache::~DecodedCache() {
 
 std::int64_t DecodedCache::size() const {
   return samples_->size();
+}
+int DecodedCache::parts() const {
+  return samples_->parts();
 }
 std::int32_t DecodedCache::label(std::int64_t i) const {
   return samples_->label(i);
@@ -59,18 +62,20 @@ std::string DecodedCache::describe() const {
   return samples_->describe();
 }
 
-Sample DecodedCache::sample(std::int64_t i) const {
+Sample DecodedCache::sample(std::int64_t i, int part) const {
   SIMCLR_CHECK(i >= 0 && i < size(), "decoded cache: sample ", i, " of ", size());
+  SIMCLR_CHECK(part >= 0 && part < parts(), "decoded cache: part ", part, " of ", parts());
+  const auto slot = static_cast<std::size_t>(i * parts() + part);
   std::shared_ptr<const Kept> kept;
   {
     const std::lock_guard lock(mutex_);
-    kept = kept_[static_cast<std::size_t>(i)];
+    kept = kept_[slot];
   }
   if (kept && kept->offset < 0) return kept->sample;
   Sample sample;
   if (kept && read_back(*kept, sample)) return sample;
-  sample = samples_->sample(i);
-  if (!kept && sample.owner) keep(i, sample);
+  sample = samples_->sample(i, part);
+  if (!kept && sample.owner) keep(slot, sample);
   return sample;
 }
 
@@ -79,14 +84,14 @@ DecodedCache::State DecodedCache::state() const {
   return state_;
 }
 
-void DecodedCache::keep(std::int64_t i, const Sample& sample) const {
+void DecodedCache::keep(std::size_t slot, const Sample& sample) const {
   const auto bytes = static_cast<std::int64_t>(sample.bytes.size());
   {
     const std::lock_guard lock(mutex_);
-    auto& slot = kept_[static_cast<std::size_t>(i)];
-    if (slot) return;  // another thread was faster
+    auto& kept = kept_[slot];
+    if (kept) return;  // another thread was faster
     if (state_.memory_bytes + bytes <= most_memory_) {
-      slot = std::make_shared<const Kept>(Kept{.sample = sample});
+      kept = std::make_shared<const Kept>(Kept{.sample = sample});
       ++state_.in_memory;
       state_.memory_bytes += bytes;
       return;
@@ -96,10 +101,10 @@ void DecodedCache::keep(std::int64_t i, const Sample& sample) const {
       return;
     }
   }
-  spill(i, sample);
+  spill(slot, sample);
 }
 
-void DecodedCache::spill(std::int64_t i, const Sample& sample) const {
+void DecodedCache::spill(std::size_t slot, const Sample& sample) const {
   const auto bytes = static_cast<std::int64_t>(sample.bytes.size());
   std::int64_t offset = 0;
   {
@@ -116,19 +121,19 @@ void DecodedCache::spill(std::int64_t i, const Sample& sample) const {
     state_.file_problem = system_reason(error == posix::end_of_file ? ENOSPC : error).substr(2);
     return;
   }
-  auto& slot = kept_[static_cast<std::size_t>(i)];
-  if (slot) return;
-  slot = std::make_shared<const Kept>(
-      Kept{.sample = {.bytes = {}, .shape = sample.shape, .label = sample.label, .owner = nullptr},
-           .offset = offset,
-           .bytes = sample.bytes.size()});
+  auto& kept = kept_[slot];
+  if (kept) return;
+  kept = std::make_shared<const Kept>(Kept{
+      .sample = {.bytes = {}, .shape = sample.shape, .dtype = sample.dtype, .label = sample.label, .owner = nullptr},
+      .offset = offset,
+      .bytes = sample.bytes.size()});
   ++state_.in_file;
   state_.file_bytes += bytes;
 }
 
 /// Fails only where the disk does; the sample is then decoded again.
 bool DecodedCache::read_back(const Kept& kept, Sample& sample) const {
-  const auto bytes = std::make_shared<std::vector<std::uint8_t>>(kept.bytes);
+  const auto bytes = std::make_shared<std::vector<std::byte>>(kept.bytes);
   const int error = posix::transfer(bytes->size(), [&](std::size_t done, std::size_t count) {
     return ::pread(file_, bytes->data() + done, count, kept.offset + static_cast<off_t>(done));
   });

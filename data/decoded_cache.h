@@ -30,7 +30,8 @@ class SIMCLR_API DecodedCache final : public Dataset {
   DecodedCache& operator=(const DecodedCache&) = delete;
 
   std::int64_t size() const override;
-  Sample sample(std::int64_t i) const override;
+  Sample sample(std::int64_t i, int part = 0) const override;
+  int parts() const override;
   std::int32_t label(std::int64_t i) const override;
   const std::vector<std::string>& classes() const override;
   std::string file(std::int64_t i) const override;
@@ -38,7 +39,7 @@ class SIMCLR_API DecodedCache final : public Dataset {
 
   /// What is kept by now.
   struct State {
-    std::int64_t in_memory = 0, memory_bytes = 0;  // samples, and their bytes
+    std::int64_t in_memory = 0, memory_bytes = 0;  // samples, each part one, and their bytes
     std::int64_t in_file = 0, file_bytes = 0;
     bool full = false;         // some sample did not fit
     std::string file_problem;  // why the file takes no more; empty: no problem
@@ -47,16 +48,16 @@ class SIMCLR_API DecodedCache final : public Dataset {
 
  private:
   struct Kept;
-  void keep(std::int64_t i, const Sample& sample) const;
-  void spill(std::int64_t i, const Sample& sample) const;
+  void keep(std::size_t slot, const Sample& sample) const;
+  void spill(std::size_t slot, const Sample& sample) const;
   bool read_back(const Kept& kept, Sample& sample) const;
 
   const std::shared_ptr<const Dataset> samples_;
   const std::int64_t most_memory_;
   int file_ = -1;
 
-  mutable std::mutex mutex_;  // guards what follows
-  mutable std::vector<std::shared_ptr<const Kept>> kept_;
+  mutable std::mutex mutex_;                               // guards what follows
+  mutable std::vector<std::shared_ptr<const Kept>> kept_;  // the parts of a sample one behind another
   mutable std::int64_t file_end_ = 0;
   mutable State state_;
 };

@@ -17,7 +17,7 @@ std::string system_reason(int error_number) {
   return error_number == 0 ? "" : ": " + std::generic_category().message(error_number);
 }
 
-// O_NONBLOCK: a named pipe in a folder of pictures must not hang the reader.
+// O_NONBLOCK: a named pipe among the data must not hang the reader.
 OpenFile::OpenFile(std::string path, const char* who)
     : path_(std::move(path)), number_(::open(path_.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK)) {
   SIMCLR_CHECK(number_ >= 0, who, ": cannot open ", path_, system_reason(errno));

@@ -1,6 +1,6 @@
 #pragma once
 
-#include <simclr/core/tensor.h>
+#include <simclr/core/input.h>
 #include <simclr/data/dataset.h>
 #include <simclr/data/views.h>
 
@@ -14,26 +14,34 @@
 
 namespace simclr::data {
 
-/// Several views of some samples.
+/// Which views of a sample go together into one input of a model. SimCLR has one tower of two views; a model of pairs
+/// two towers of one view, each of its own part of the sample.
+struct Tower {
+  std::shared_ptr<const ViewMaker> maker;
+  int views = 2;  // of each sample, at least 1
+  int part = 0;   // of the sample, which the views are made of
+};
+
+/// Several views of some samples, on the CPU.
 struct Batch {
-  Tensor views;                       // f32 [V*B, view shape]: view v of sample i in row v*B + i
+  /// One a tower. x [V*B, view shape] of the maker's dtype: view v of sample i in row v*B + i. lengths i32 [V*B] where
+  /// some view is shorter than the view shape, with zeros behind its end; undefined where all are full. keys i32
+  /// [V*B,3]: (sample, epoch, view) of each row; views are counted through all towers.
+  std::vector<Input> towers;
   std::vector<std::int32_t> labels;   // [B]; -1: none
   std::vector<std::int64_t> indices;  // [B], in the data set
   std::int64_t size = 0;              // B
 
-  /// V, which nn::NtXentOptions::views wants.
-  int views_each() const;
-  /// i32 [V*B] on the CPU, the groups for a loss that takes labels (kernels/nt_xent.h): rows of one label are one
-  /// group. A sample without a label has a group of its own, a number below -1, so that its views stay each other's
-  /// positives.
-  Tensor label_groups() const;
+  /// V of a tower, which nn::NtXentOptions::views wants.
+  int views_each(int tower = 0) const;
+  /// i32 [V*B] on the CPU, the groups for a loss of a tower that takes labels (kernels/nt_xent.h): rows of one label
+  /// are one group. A sample without a label has a group of its own, a number below -1, so that its views stay each
+  /// other's positives.
+  Tensor label_groups(int tower = 0) const;
 };
 
 struct LoaderOptions {
   std::int64_t batch_size = 256;  // samples, not views
-  /// Of each sample, at least 1. Tell the loss of other numbers than 2, which it cannot see:
-  /// nn::nt_xent(z, {.views = batch.views_each()}).
-  int views = 2;
   bool shuffle = true;
   bool drop_last = true;   // leave out the last batch of an epoch where it would be smaller
   std::uint64_t seed = 0;  // of the order and of the views
@@ -90,13 +98,16 @@ class SIMCLR_API Epoch {
 /// from the seed and the epoch alone, whatever the batch size and the number of workers.
 ///
 /// A sample that cannot be read is reported once, counted, and replaced by the next readable one from half an epoch
-/// further on in the order; `indices` and `labels` are the replacement's. Where more than half of the data set turns
-/// out to be unreadable, taking a batch throws Error.
+/// further on in the order, in all towers alike; `indices`, `labels` and keys are the replacement's. Where more than
+/// half of the data set turns out to be unreadable, taking a batch throws Error.
 class SIMCLR_API Loader {
  public:
-  /// Throws Error for impossible options.
+  /// One tower of two views of each sample. Throws Error for impossible options.
   Loader(std::shared_ptr<const Dataset> dataset, std::shared_ptr<const ViewMaker> view_maker,
          const LoaderOptions& options = {});
+  /// Any towers. Tell the loss of other numbers of views than 2, which it cannot see:
+  /// nn::nt_xent(z, {.views = batch.views_each()}).
+  Loader(std::shared_ptr<const Dataset> dataset, std::vector<Tower> towers, const LoaderOptions& options = {});
   ~Loader();
   Loader(Loader&&) noexcept;
   Loader& operator=(Loader&&) noexcept;
@@ -104,6 +115,7 @@ class SIMCLR_API Loader {
   /// Batches in one epoch.
   std::int64_t batches() const;
   const Dataset& dataset() const;
+  const std::vector<Tower>& towers() const;
   const LoaderOptions& options() const;
 
   /// The pass number `epoch` (from 0), from batch number `first_batch` on: a run that was interrupted goes on there.
@@ -119,12 +131,10 @@ class SIMCLR_API Loader {
   std::shared_ptr<detail::LoaderState> state_;
 };
 
-/// Fills `inputs` [N, view shape] and N labels with the next batch; false at the end. What nn::extract_features takes.
-using NextBatch = std::function<bool(Tensor& inputs, std::vector<std::int32_t>& labels)>;
-
-/// One pass over a data set for evaluation: one view of each sample, in their own order. A sample that cannot be read
-/// is reported and left out, not replaced. Of `options` the batch size, seed, workers, prefetch and on_warning count.
+/// One pass over a data set for evaluation, what nn::extract_features takes: one view of part `part` of each sample, in
+/// their own order. A sample that cannot be read is reported and left out, not replaced. Of `options` the batch size,
+/// seed, workers, prefetch and on_warning count.
 SIMCLR_API NextBatch one_pass(std::shared_ptr<const Dataset> dataset, std::shared_ptr<const ViewMaker> view_maker,
-                              LoaderOptions options = {});
+                              LoaderOptions options = {}, int part = 0);
 
 }  // namespace simclr::data

@@ -17,7 +17,8 @@ class Subset final : public Dataset {
   }
 
   std::int64_t size() const override { return static_cast<std::int64_t>(indices_.size()); }
-  Sample sample(std::int64_t i) const override { return whole_->sample(index(i)); }
+  Sample sample(std::int64_t i, int part) const override { return whole_->sample(index(i), part); }
+  int parts() const override { return whole_->parts(); }
   std::int32_t label(std::int64_t i) const override { return whole_->label(index(i)); }
   const std::vector<std::string>& classes() const override { return whole_->classes(); }
   std::string file(std::int64_t i) const override { return whole_->file(index(i)); }

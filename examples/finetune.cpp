@@ -84,7 +84,7 @@ class Classifier : public nn::Module {
                    std::make_shared<nn::Linear>(nn::LinearOptions{.in = encoder_->output_features(), .out = classes}));
     linear_->initialize(seed);
   }
-  Tensor forward(const Tensor& x) override { return linear_->forward(encoder_->forward(x)); }
+  Tensor forward(const simclr::Input& input) override { return linear_->forward(encoder_->forward(input)); }
 
  private:
   std::shared_ptr<nn::ResNet> encoder_;
@@ -136,9 +136,8 @@ void train(nn::Module& model, const Session& session, const Task& task, bool pre
   policy.random_crop = true;
   policy.crop_area_min = static_cast<float>(o.crop_min);
   policy.flip_probability = 0.5f;
-  const data::Loader loader(task.samples, std::make_shared<data::PictureViews>(policy),
+  const data::Loader loader(task.samples, {{.maker = std::make_shared<data::PictureViews>(policy), .views = 1}},
                             {.batch_size = task.batch_size,
-                             .views = 1,
                              .drop_last = false,  // each label counts
                              .seed = o.seed,
                              .workers = o.compute.workers,
@@ -156,7 +155,7 @@ void train(nn::Module& model, const Session& session, const Task& task, bool pre
     double sum = 0;
     for (const data::Batch& batch : loader.epoch(static_cast<std::uint32_t>(epoch))) {
       const Tensor labels = Tensor::from(batch.labels, {batch.size}).to(session.device);
-      const Tensor loss = nn::cross_entropy(model(batch.views.to(session.device)), labels);
+      const Tensor loss = nn::cross_entropy(model(batch.towers[0].to(session.device)), labels);
       loss.backward();
       optimizer.step();
       ++step;

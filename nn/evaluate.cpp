@@ -51,14 +51,14 @@ Features extract_features(Module& encoder, const NextBatch& next) {
   std::vector<Tensor> parts;
   Features features;
   std::int64_t rows = 0;
-  Tensor inputs;
+  Input input;
   std::vector<std::int32_t> labels;
-  while (next(inputs, labels)) {
-    Tensor part = encoder(inputs.to(device));
+  while (next(input, labels)) {
+    Tensor part = encoder(input.to(device));
     SIMCLR_CHECK(part.defined() && part.rank() == 2, "extract_features: the encoder must give [N,F], got ",
                  describe(part));
-    SIMCLR_CHECK(inputs.dim(0) == part.dim(0) && static_cast<std::int64_t>(labels.size()) == part.dim(0),
-                 "extract_features: batch ", parts.size(), " has ", inputs.dim(0), " inputs, ", labels.size(),
+    SIMCLR_CHECK(input.rows() == part.dim(0) && static_cast<std::int64_t>(labels.size()) == part.dim(0),
+                 "extract_features: batch ", parts.size(), " has ", input.rows(), " inputs, ", labels.size(),
                  " labels and ", part.dim(0), " rows of features; all must be as many (label -1: unlabelled)");
     SIMCLR_CHECK(parts.empty() || part.dim(1) == parts[0].dim(1), "extract_features: batch ", parts.size(), " has ",
                  part.dim(1), " features, those before ", parts[0].dim(1));
@@ -87,16 +87,16 @@ void calibrate_batchnorm(Module& model, const NextBatch& next) {
   const NoGrad no_grad;
   model.train();
 
-  Tensor inputs;
+  Input input;
   std::vector<std::int32_t> labels;
   const Device device = model.device();
   std::int64_t batches = 0, whole = 0;
-  while (next(inputs, labels)) {
-    if (batches == 0) whole = inputs.dim(0);
-    if (inputs.dim(0) < whole) continue;
+  while (next(input, labels)) {
+    if (batches == 0) whole = input.rows();
+    if (input.rows() < whole) continue;
     ++batches;
     set_momentum(model, 1.0 / static_cast<double>(batches));
-    model(inputs.to(device));
+    model(input.to(device));
   }
   SIMCLR_CHECK(batches > 0, "calibrate_batchnorm: no inputs; the data set is empty");
 }

@@ -3,7 +3,6 @@
 #include <simclr/nn/metrics.h>
 #include <simclr/nn/module.h>
 
-#include <functional>
 #include <string>
 
 /// What an encoder has learned, measured without changing it:
@@ -15,9 +14,6 @@
 /// The features are the encoder's output h, before the projection head. Scores are the same bits for every thread
 /// count.
 namespace simclr::nn {
-
-/// Fills `inputs` [N,...] and its N labels (-1: unlabelled) with the next batch; false at the end.
-using NextBatch = std::function<bool(Tensor& inputs, std::vector<std::int32_t>& labels)>;
 
 /// What a frozen encoder makes of a data set.
 struct Features {

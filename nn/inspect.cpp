@@ -58,7 +58,7 @@ struct Walk {
     const ModuleCall* call = ModuleCall::innermost();
     if (call != nullptr) {
       while (call->outer() != nullptr) call = call->outer();
-      see_input(call->input());
+      see_input(call->input().x);
     }
     const std::size_t index = result.layers.size();
     result.layers.push_back({running_layer(names), op, output.shape(), nn::statistics_of(output), {}});

@@ -18,8 +18,8 @@ Conv2d::Conv2d(const Conv2dOptions& options) : geometry_{options.stride, options
   if (options.bias) bias_ = add_parameter("bias", {options.out}, Role::bias, {});
 }
 
-Tensor Conv2d::forward(const Tensor& x) {
-  const Tensor y = conv2d(x, weight_, geometry_);
+Tensor Conv2d::forward(const Input& input) {
+  const Tensor y = conv2d(input.x, weight_, geometry_);
   return bias_.defined() ? add_bias(y, bias_) : y;
 }
 
@@ -31,8 +31,8 @@ Linear::Linear(const LinearOptions& options) {
   if (options.bias) bias_ = add_parameter("bias", {options.out}, Role::bias, uniform);
 }
 
-Tensor Linear::forward(const Tensor& x) {
-  return linear(x, weight_, bias_);
+Tensor Linear::forward(const Input& input) {
+  return linear(input.x, weight_, bias_);
 }
 
 BatchNorm::BatchNorm(const BatchNormLayerOptions& options) {

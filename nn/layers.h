@@ -27,7 +27,7 @@ struct Conv2dOptions {
 class SIMCLR_API Conv2d : public Module {
  public:
   explicit Conv2d(const Conv2dOptions& options);
-  Tensor forward(const Tensor& x) override;
+  Tensor forward(const Input& input) override;
 
  private:
   kernels::Conv2dGeometry geometry_;
@@ -44,7 +44,7 @@ struct LinearOptions {
 class SIMCLR_API Linear : public Module {
  public:
   explicit Linear(const LinearOptions& options);
-  Tensor forward(const Tensor& x) override;
+  Tensor forward(const Input& input) override;
   std::int64_t output_features() const override { return weight_.dim(0); }
 
  private:
@@ -62,7 +62,7 @@ class SIMCLR_API BatchNorm : public Module {
  public:
   explicit BatchNorm(std::int64_t channels) : BatchNorm(BatchNormLayerOptions{.channels = channels}) {}
   explicit BatchNorm(const BatchNormLayerOptions& options);
-  Tensor forward(const Tensor& x) override { return apply(x, {}, false); }
+  Tensor forward(const Input& input) override { return apply(input.x, {}, false); }
   /// relu(batchnorm(x))
   Tensor relu(const Tensor& x) { return apply(x, {}, true); }
   /// relu(batchnorm(x) + residual)
@@ -80,13 +80,13 @@ class SIMCLR_API BatchNorm : public Module {
 
 class SIMCLR_API ReLU : public Module {
  public:
-  Tensor forward(const Tensor& x) override { return relu(x); }
+  Tensor forward(const Input& input) override { return relu(input.x); }
 };
 
 class SIMCLR_API MaxPool : public Module {
  public:
   explicit MaxPool(const kernels::MaxPoolGeometry& geometry = {}) : geometry_(geometry) {}
-  Tensor forward(const Tensor& x) override { return max_pool(x, geometry_); }
+  Tensor forward(const Input& input) override { return max_pool(input.x, geometry_); }
 
  private:
   kernels::MaxPoolGeometry geometry_;
@@ -95,7 +95,7 @@ class SIMCLR_API MaxPool : public Module {
 /// [N,H,W,C] -> [N,C].
 class SIMCLR_API GlobalAveragePool : public Module {
  public:
-  Tensor forward(const Tensor& x) override { return global_average_pool(x); }
+  Tensor forward(const Input& input) override { return global_average_pool(input.x); }
 };
 
 }  // namespace simclr::nn

@@ -54,8 +54,8 @@ thread_local const ModuleCall* innermost_call = nullptr;
 
 }  // namespace
 
-ModuleCall::ModuleCall(const Module& module, const Tensor& input)
-    : module_(&module), input_(&input), outer_(innermost_call) {
+ModuleCall::ModuleCall(const Module& module, const Input& input)
+    : module_(&module), input_(input), outer_(innermost_call) {
   innermost_call = this;
 }
 
@@ -81,9 +81,9 @@ void Module::check_initialized() {
   initialized_.store(true, std::memory_order_relaxed);
 }
 
-Tensor Module::operator()(const Tensor& x) {
-  const ModuleCall call(*this, x);
-  Tensor y = forward(x);
+Tensor Module::operator()(const Input& input) {
+  const ModuleCall call(*this, input);
+  Tensor y = forward(input);
   if (call.outer() == nullptr) check_initialized();  // afterwards: an input that does not fit is said first
   return y;
 }

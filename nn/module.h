@@ -1,6 +1,7 @@
 #pragma once
 
 #include <simclr/core/autograd.h>
+#include <simclr/core/input.h>
 
 #include <atomic>
 #include <functional>
@@ -35,14 +36,14 @@ class Module;
 /// output. Module::operator() makes one; a module with further entry points, as BatchNorm has, makes one in each.
 class SIMCLR_API ModuleCall {
  public:
-  /// Both must outlive the call.
-  ModuleCall(const Module& module, const Tensor& input);
+  /// The module must outlive the call.
+  ModuleCall(const Module& module, const Input& input);
   ~ModuleCall();
   ModuleCall(const ModuleCall&) = delete;
   ModuleCall& operator=(const ModuleCall&) = delete;
 
   const Module& module() const { return *module_; }
-  const Tensor& input() const { return *input_; }
+  const Input& input() const { return input_; }
   /// The call that made this one; null for the outermost.
   const ModuleCall* outer() const { return outer_; }
   /// Null where this thread is inside no module.
@@ -50,7 +51,7 @@ class SIMCLR_API ModuleCall {
 
  private:
   const Module* module_;
-  const Tensor* input_;
+  Input input_;
   const ModuleCall* outer_;
 };
 
@@ -66,8 +67,10 @@ class SIMCLR_API Module {
 
   /// What the module computes. Call a module by its parentheses, which note the call for observers; the first call from
   /// outside all modules throws Error where a parameter is still NaN throughout.
-  virtual Tensor forward(const Tensor& x) = 0;
-  Tensor operator()(const Tensor& x);
+  /// A plain tensor converts to an Input. A module hands on to its parts what they need: x alone, or with the lengths
+  /// and keys where a part looks at them.
+  virtual Tensor forward(const Input& input) = 0;
+  Tensor operator()(const Input& input);
 
   /// Columns of the output, 0 where unknown.
   virtual std::int64_t output_features() const { return 0; }

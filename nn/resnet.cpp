@@ -24,7 +24,7 @@ class Downsample : public Module {
   Downsample(std::int64_t in, std::int64_t out, int stride, ConvInit init)
       : conv_(add_module("0", conv(in, out, 1, init, stride))),
         bn_(add_module("1", std::make_shared<BatchNorm>(out))) {}
-  Tensor forward(const Tensor& x) override { return (*bn_)((*conv_)(x)); }
+  Tensor forward(const Input& input) override { return (*bn_)((*conv_)(input.x)); }
 
  private:
   std::shared_ptr<Conv2d> conv_;
@@ -45,7 +45,8 @@ class BasicBlock : public Module {
     }
   }
 
-  Tensor forward(const Tensor& x) override {
+  Tensor forward(const Input& input) override {
+    const Tensor& x = input.x;
     Tensor y = bn1_->relu((*conv1_)(x));
     y = (*conv2_)(y);
     const Tensor shortcut = downsample_ ? (*downsample_)(x) : x;
@@ -76,7 +77,8 @@ class Bottleneck : public Module {
     }
   }
 
-  Tensor forward(const Tensor& x) override {
+  Tensor forward(const Input& input) override {
+    const Tensor& x = input.x;
     Tensor y = bn1_->relu((*conv1_)(x));
     y = bn2_->relu((*conv2_)(y));
     y = (*conv3_)(y);
@@ -109,8 +111,8 @@ class Stage : public Module {
     return stage;
   }
 
-  Tensor forward(const Tensor& x) override {
-    Tensor y = x;
+  Tensor forward(const Input& input) override {
+    Tensor y = input.x;
     for (const auto& block : blocks_) y = (*block)(y);
     return y;
   }
@@ -142,8 +144,8 @@ ResNet::ResNet(Block block, const std::vector<int>& depths, const ResNetOptions&
   initialize(options.seed);
 }
 
-Tensor ResNet::forward(const Tensor& x) {
-  Tensor y = bn1_->relu((*conv1_)(x));
+Tensor ResNet::forward(const Input& input) {
+  Tensor y = bn1_->relu((*conv1_)(input.x));
   if (stem_ == Stem::imagenet) y = max_pool(y, {.kernel = 3, .stride = 2, .padding = 1});
   for (const auto& stage : blocks_) y = (*stage)(y);
   return global_average_pool(y);

@@ -32,7 +32,7 @@ class SIMCLR_API ResNet : public Module {
 
   /// `depths`: blocks in each of the four stages.
   ResNet(Block block, const std::vector<int>& depths, const ResNetOptions& options);
-  Tensor forward(const Tensor& x) override;
+  Tensor forward(const Input& input) override;
   std::int64_t output_features() const override { return features_; }
 
  private:

@@ -25,8 +25,8 @@ ProjectionHead::ProjectionHead(const ProjectionHeadOptions& options) {
   initialize(options.seed);
 }
 
-Tensor ProjectionHead::forward(const Tensor& x) {
-  Tensor y = x;
+Tensor ProjectionHead::forward(const Input& input) {
+  Tensor y = input.x;
   for (std::size_t i = 0; i < linear_.size(); ++i) {
     const bool last = i + 1 == linear_.size();
     y = (*linear_[i])(y);
@@ -48,11 +48,11 @@ SimCLR::SimCLR(const SimCLROptions& options) : encoder_(options.encoder), views_
   head_ = add_module("head", std::make_shared<ProjectionHead>(head));
 }
 
-Tensor SimCLR::forward(const Tensor& views) {
+Tensor SimCLR::forward(const Input& views) {
   if (!views_apart_ || !training()) return (*head_)((*encoder_)(views));
-  SIMCLR_CHECK(views.rank() > 0 && views.dim(0) % 2 == 0, "SimCLR: wants two views of each image, [2N,...], got ",
-               describe(views));
-  const std::int64_t half = views.dim(0) / 2;
+  SIMCLR_CHECK(views.x.rank() > 0 && views.rows() % 2 == 0, "SimCLR: wants two views of each sample, [2N,...], got ",
+               describe(views.x));
+  const std::int64_t half = views.rows() / 2;
   const Tensor first = (*head_)((*encoder_)(views.narrow(0, half)));
   const Tensor second = (*head_)((*encoder_)(views.narrow(half, half)));
   Tensor z = Tensor::empty(first.shape().with_first(2 * half), first.dtype(), first.device());

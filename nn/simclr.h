@@ -23,7 +23,7 @@ struct ProjectionHeadOptions {
 class SIMCLR_API ProjectionHead : public Module {
  public:
   explicit ProjectionHead(const ProjectionHeadOptions& options);
-  Tensor forward(const Tensor& x) override;
+  Tensor forward(const Input& input) override;
   std::int64_t output_features() const override { return linear_.back()->output_features(); }
 
  private:
@@ -44,7 +44,7 @@ class SIMCLR_API SimCLR : public Module {
  public:
   explicit SimCLR(const SimCLROptions& options);
   /// z [V N,D] of views [V N,...], row by row. Throws Error for an odd number of rows that are to go apart.
-  Tensor forward(const Tensor& views) override;
+  Tensor forward(const Input& views) override;
 
   Module& encoder() { return *encoder_; }
   Module& head() { return *head_; }

@@ -201,7 +201,7 @@ TEST_CASE("Whatever call fails in a save, the checkpoint before or the new one l
     std::shared_ptr<nn::Linear> fc =
         add_module("fc", std::make_shared<nn::Linear>(nn::LinearOptions{.in = 2, .out = 2}));
     Tiny() { fc->initialize(1); }
-    Tensor forward(const Tensor& x) override { return (*fc)(x); }
+    Tensor forward(const Input& input) override { return (*fc)(input.x); }
   };
   using test::disk;
   int failures = 0;
@@ -355,7 +355,7 @@ TEST_CASE("What is no checkpoint, or another model's, is refused") {
 
   struct Odd : nn::Module {
     Odd() { add_buffer("optimizer.momentum", {1}, 0); }
-    Tensor forward(const Tensor& x) override { return x; }
+    Tensor forward(const Input& input) override { return input.x; }
   };
   CHECK_THROWS_WITH(nn::save_checkpoint(dir.path("odd.safetensors"), Odd(), run.optimizer),
                     Contains("a tensor called optimizer.momentum; rename it"));

@@ -52,11 +52,12 @@ void write_cifar10(const TempDir& dir, const std::string& folder, int records = 
 }
 
 bool is_picture(const Sample& sample, int f, int r) {
-  bool equal = sample.bytes.size() == 3072;
+  const auto pixels = sample.values<std::uint8_t>();
+  bool equal = pixels.size() == 3072;
   for (int y = 0; y < 32; ++y) {
     for (int x = 0; x < 32; ++x) {
       for (int c = 0; c < 3; ++c) {
-        equal = equal && sample.bytes[static_cast<std::size_t>((y * 32 + x) * 3 + c)] == value(f, r, y, x, c);
+        equal = equal && pixels[static_cast<std::size_t>((y * 32 + x) * 3 + c)] == value(f, r, y, x, c);
       }
     }
   }
@@ -111,7 +112,7 @@ TEST_CASE("CIFAR-100 reads fine labels") {
   CHECK(train->label(1) == 0);
   CHECK(train->classes().size() == 100);
   CHECK(train->classes()[99] == "class 99");
-  CHECK(train->sample(1).bytes[3 * 33 + 2] == value(99, 1, 1, 1, 2));
+  CHECK(train->sample(1).values<std::uint8_t>()[3 * 33 + 2] == value(99, 1, 1, 1, 2));
   CHECK(cifar100(dir.path(), Split::test)->label(0) == 3);
 
   std::string names;

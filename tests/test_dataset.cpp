@@ -25,16 +25,20 @@ using simclr::test::message_of;
 using simclr::test::TempDir;
 
 TEST_CASE("memory_dataset refuses sizes that disagree and labels without a class") {
-  const MemoryData good{
-      .bytes = {1, 2, 3, 4}, .shape = {2, 1, 1}, .labels = {0, -1}, .classes = {"a"}, .description = "two"};
+  const MemoryData good{.samples = Tensor::from(Bytes{1, 2, 3, 4}, {2, 2, 1, 1}),
+                        .labels = {0, -1},
+                        .classes = {"a"},
+                        .description = "two"};
   const auto set = memory_dataset(good);
   CHECK(set->size() == 2);
-  CHECK(set->sample(1).bytes[0] == 3);
+  CHECK(set->sample(1).values<std::uint8_t>()[0] == 3);
+  CHECK(set->sample(1).shape == Shape{2, 1, 1});
+  CHECK(set->parts() == 1);
   CHECK(set->label(1) == -1);
   CHECK(set->describe() == "two");
   MemoryData bad = good;
-  bad.bytes.pop_back();
-  CHECK_THAT(message_of([&] { memory_dataset(bad); }), Contains("3 bytes for 2 labels"));
+  bad.samples = Tensor::from(Bytes{1, 2, 3}, {3, 1, 1});
+  CHECK_THAT(message_of([&] { memory_dataset(bad); }), Contains("samples are u8 [3,1,1] on cpu for 2 labels"));
   bad = good;
   bad.labels[1] = 1;
   CHECK_THAT(message_of([&] { memory_dataset(bad); }), Contains("sample 1 has label 1, there are 1 classes"));
@@ -65,7 +69,7 @@ TEST_CASE("idx files are read as they are") {
   REQUIRE(set->size() == 12);
   CHECK(set->sample(0).shape == Shape{2, 3, 1});
   CHECK(set->label(11) == 1);
-  CHECK(set->sample(11).bytes[5] == 71);
+  CHECK(set->sample(11).values<std::uint8_t>()[5] == 71);
   CHECK(set->classes()[9] == "9");
   CHECK(set->describe() == "idx: 12 pictures [2,3,1], 10 classes, from " + images);
   CHECK_THAT(message_of([&] {
@@ -160,7 +164,8 @@ TEST_CASE("Gzipped idx files are told by content, and never unpacked past their 
   }
   const auto set = idx(images, labels);
   REQUIRE(set->size() == 4);
-  CHECK(std::equal(plain.begin() + 16 + 1800, plain.end(), set->sample(3).bytes.begin(), set->sample(3).bytes.end()));
+  const auto last = set->sample(3).values<std::uint8_t>();
+  CHECK(std::equal(plain.begin() + 16 + 1800, plain.end(), last.begin(), last.end()));
   CHECK(set->label(3) == 3);
 
   SECTION("truncated anywhere") {
@@ -232,15 +237,15 @@ TEST_CASE("Fashion-MNIST is found under its published names, gzipped or not") {
 }
 
 TEST_CASE("Subsets serve what they name, and spread over a sorted set") {
-  MemoryData data{.bytes = {}, .shape = {1}, .labels = {}, .classes = {"a", "b"}, .description = "bytes"};
-  for (int i = 0; i < 10; ++i) {
-    data.bytes.push_back(static_cast<std::uint8_t>(i));
-    data.labels.push_back(i / 5);
-  }
+  MemoryData data{.samples = Tensor::from(Bytes{0, 1, 2, 3, 4, 5, 6, 7, 8, 9}, {10, 1}),
+                  .labels = {},
+                  .classes = {"a", "b"},
+                  .description = "bytes"};
+  for (int i = 0; i < 10; ++i) data.labels.push_back(i / 5);
   const std::shared_ptr<const Dataset> whole = memory_dataset(data);
   const auto some = subset(whole, {7, 2});
   CHECK(some->size() == 2);
-  CHECK(some->sample(0).bytes[0] == 7);
+  CHECK(some->sample(0).values<std::uint8_t>()[0] == 7);
   CHECK(some->label(1) == 0);
   CHECK(some->classes() == whole->classes());
   CHECK_THAT(message_of([&] { subset(whole, {10}); }), Contains("subset: sample 10 of 10"));

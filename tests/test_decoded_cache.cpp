@@ -43,14 +43,14 @@ class Decoding final : public Dataset {
       : decoded(static_cast<std::size_t>(count)), tall_(tall), classes_(4, "class") {}
 
   std::int64_t size() const override { return static_cast<std::int64_t>(decoded.size()); }
-  Sample sample(std::int64_t i) const override {
+  Sample sample(std::int64_t i, int = 0) const override {
     ++decoded[static_cast<std::size_t>(i)];
     if (i == broken) fail("sample ", i, " is broken");
     if (meanwhile) std::exchange(meanwhile, nullptr)();
     const Shape shape{i % 10 == 0 ? 7 * tall_ : 7, 5, 3};
     const auto bytes = std::make_shared<std::vector<std::uint8_t>>(static_cast<std::size_t>(shape.numel()));
     for (std::size_t k = 0; k < bytes->size(); ++k) (*bytes)[k] = byte_of(i, k);
-    return {.bytes = *bytes, .shape = shape, .label = label(i), .owner = bytes};
+    return {.bytes = std::as_bytes(std::span(*bytes)), .shape = shape, .label = label(i), .owner = bytes};
   }
   std::int32_t label(std::int64_t i) const override { return static_cast<std::int32_t>(i % 4); }
   const std::vector<std::string>& classes() const override { return classes_; }
@@ -75,7 +75,7 @@ class Decoding final : public Dataset {
 bool is_right(const Sample& sample, std::int64_t i) {
   if (static_cast<std::int64_t>(sample.bytes.size()) != sample.shape.numel() || sample.label != i % 4) return false;
   for (std::size_t k = 0; k < sample.bytes.size(); ++k) {
-    if (sample.bytes[k] != byte_of(i, k)) return false;
+    if (sample.values<std::uint8_t>()[k] != byte_of(i, k)) return false;
   }
   return sample.bytes.size() % sample_bytes == 0 && sample.owner != nullptr;
 }
@@ -196,8 +196,11 @@ TEST_CASE("An error is passed on each time, and never kept as a sample") {
 }
 
 TEST_CASE("Samples that lie in memory are passed on") {
-  const auto set = std::shared_ptr<Dataset>(
-      memory_dataset({.bytes = {1, 2, 3, 4}, .shape = {2}, .labels = {0, 0}, .classes = {"a"}, .description = "two"}));
+  const auto set =
+      std::shared_ptr<Dataset>(memory_dataset({.samples = Tensor::from(std::vector<std::uint8_t>{1, 2, 3, 4}, {2, 2}),
+                                               .labels = {0, 0},
+                                               .classes = {"a"},
+                                               .description = "two"}));
   const DecodedCache cache(set);
   CHECK(cache.sample(1).bytes.data() == set->sample(1).bytes.data());
   CHECK(cache.state().in_memory == 0);

@@ -14,8 +14,8 @@ using Catch::Matchers::Contains;
 namespace {
 
 /// Hands out consecutive batches of `rows` rows.
-nn::NextBatch batches_of(const Tensor& inputs, const std::vector<std::int32_t>& labels, std::int64_t rows) {
-  return [=, begin = std::int64_t{0}](Tensor& batch, std::vector<std::int32_t>& batch_labels) mutable {
+NextBatch batches_of(const Tensor& inputs, const std::vector<std::int32_t>& labels, std::int64_t rows) {
+  return [=, begin = std::int64_t{0}](Input& batch, std::vector<std::int32_t>& batch_labels) mutable {
     const std::int64_t size = std::min(rows, inputs.dim(0) - begin);
     if (size <= 0) return false;
     batch = inputs.narrow(begin, size);
@@ -31,9 +31,9 @@ struct Encoder : nn::Module {
     norm = add_module("bn", std::make_shared<nn::BatchNorm>(5));
     initialize(7);
   }
-  Tensor forward(const Tensor& x) override {
+  Tensor forward(const Input& input) override {
     recording = recording || grad_enabled();
-    return norm->relu(linear->forward(x));
+    return norm->relu(linear->forward(input));
   }
 
   std::shared_ptr<nn::Linear> linear;
@@ -42,7 +42,7 @@ struct Encoder : nn::Module {
 };
 
 struct Identity : nn::Module {
-  Tensor forward(const Tensor& x) override { return x; }
+  Tensor forward(const Input& input) override { return input.x; }
 };
 
 std::vector<std::vector<double>> values_of(const nn::Module& module) {
@@ -155,7 +155,7 @@ TEST_CASE("extracting features changes no weight, no running statistic and no mo
   CHECK(encoder.linear->training());
   CHECK_FALSE(encoder.norm->training());
 
-  const nn::NextBatch broken = [](Tensor&, std::vector<std::int32_t>&) -> bool { fail("reader: broken"); };
+  const NextBatch broken = [](Input&, std::vector<std::int32_t>&) -> bool { fail("reader: broken"); };
   encoder.train();
   CHECK_THROWS_WITH(nn::extract_features(encoder, broken), Contains("reader: broken"));
   CHECK(encoder.training());
@@ -167,7 +167,7 @@ TEST_CASE("features are copies: a reader may reuse its batch's memory") {
   Identity identity;
   Tensor memory = Tensor::empty({2, 3});
   int call = 0;
-  const nn::Features features = nn::extract_features(identity, [&](Tensor& batch, std::vector<std::int32_t>& labels) {
+  const nn::Features features = nn::extract_features(identity, [&](Input& batch, std::vector<std::int32_t>& labels) {
     memory.fill(++call);
     batch = memory;
     labels = {call, -1};
@@ -181,14 +181,14 @@ TEST_CASE("extract_features says what does not fit") {
   Identity identity;
   const Tensor inputs = test::random_tensor({4, 3}, 1, DType::f32);
   const auto once = [](const Tensor& x, std::vector<std::int32_t> labels) {
-    return [=, done = false](Tensor& batch, std::vector<std::int32_t>& out) mutable {
+    return [=, done = false](Input& batch, std::vector<std::int32_t>& out) mutable {
       batch = x, out = labels;
       return !std::exchange(done, true);
     };
   };
   CHECK_THROWS_WITH(nn::extract_features(identity, once(inputs, {1, 2})), Contains("4 inputs, 2 labels"));
   CHECK_THROWS_WITH(nn::extract_features(identity, once(inputs.reshape({2, 2, 3}), {1, 2})), Contains("[N,F]"));
-  const nn::NextBatch none = [](Tensor&, std::vector<std::int32_t>&) { return false; };
+  const NextBatch none = [](Input&, std::vector<std::int32_t>&) { return false; };
   CHECK_THROWS_WITH(nn::extract_features(identity, none), Contains("empty"));
   CHECK_THROWS_WITH(nn::calibrate_batchnorm(identity, none), Contains("empty"));
 }

@@ -303,7 +303,7 @@ TEST_CASE("A folder a class") {
   CHECK(first.label == 0);
   CHECK(first.owner != nullptr);
   REQUIRE(first.bytes.size() == 12);
-  CHECK(first.bytes[11] == 12);
+  CHECK(first.values<std::uint8_t>()[11] == 12);
   CHECK(set->sample(3).shape == Shape{16, 24, 3});
   CHECK_THAT(message_of([&] { (void)set->sample(4); }), Contains("picture 4 of 4"));
   CHECK(image_folder(dir.path(), 2)->classes() == std::vector<std::string>{"ant", "ant/deeper", "zebra"});
@@ -426,11 +426,12 @@ namespace {
 class Corners : public ViewMaker {
  public:
   Shape view_shape() const override { return {3}; }
-  void make_view(const Sample& sample, std::uint64_t, std::uint32_t, std::uint32_t, std::uint32_t,
-                 float* out) const override {
-    out[0] = sample.bytes[0];
-    out[1] = static_cast<float>(sample.shape[0]);
-    out[2] = static_cast<float>(sample.shape[1]);
+  std::int32_t make_view(const Sample& sample, const ViewKey&, std::byte* out) const override {
+    auto* values = reinterpret_cast<float*>(out);
+    values[0] = sample.values<std::uint8_t>()[0];
+    values[1] = static_cast<float>(sample.shape[0]);
+    values[2] = static_cast<float>(sample.shape[1]);
+    return 3;
   }
 };
 
@@ -449,7 +450,7 @@ TEST_CASE("The loader trains on a folder with a corrupt picture, and says so") {
   int batches = 0;
   for (const Batch& batch : loader.epoch(0)) {
     ++batches;
-    const auto values = batch.views.to_vector<float>();
+    const auto values = batch.towers[0].x.to_vector<float>();
     for (std::size_t row = 0; row < 10; ++row) {
       CHECK(values[3 * row] == 10);
       CHECK(values[3 * row + 1] == 16);

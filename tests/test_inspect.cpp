@@ -52,7 +52,7 @@ struct Tiny : nn::Module {
     fc->own_parameters()[0].value.detach().copy_from(Tensor::from(std::vector<float>{1, 2, 3, 4}, {2, 2}));
     fc->own_parameters()[1].value.detach().copy_from(Tensor::from(std::vector<float>{1, -1}, {2}));
   }
-  Tensor forward(const Tensor& x) override { return nn::relu((*fc)(x)); }
+  Tensor forward(const Input& input) override { return nn::relu((*fc)(input.x)); }
 };
 
 }  // namespace

@@ -37,10 +37,10 @@ class Numbers : public Dataset {
   }
 
   std::int64_t size() const override { return static_cast<std::int64_t>(bytes_.size()); }
-  Sample sample(std::int64_t i) const override {
+  Sample sample(std::int64_t i, int) const override {
     ++reads;
     SIMCLR_CHECK(!broken_ || !broken_(i), "numbers: file", i, " is corrupt");
-    return {.bytes = std::span(bytes_).subspan(static_cast<std::size_t>(i), 1),
+    return {.bytes = std::as_bytes(std::span(bytes_)).subspan(static_cast<std::size_t>(i), 1),
             .shape = {1},
             .label = label(i),
             .owner = nullptr};
@@ -61,12 +61,13 @@ class Numbers : public Dataset {
 class Probes : public ViewMaker {
  public:
   Shape view_shape() const override { return {3}; }
-  void make_view(const Sample& sample, std::uint64_t seed, std::uint32_t sample_id, std::uint32_t epoch,
-                 std::uint32_t view, float* out) const override {
-    if (on_view) on_view(sample_id);
-    out[0] = sample.bytes[0];
-    out[1] = Random(seed, RandomPurpose::augmentation, sample_id, epoch, view).uniform(0);
-    out[2] = static_cast<float>(view);
+  std::int32_t make_view(const Sample& sample, const ViewKey& key, std::byte* out) const override {
+    if (on_view) on_view(key.sample);
+    auto* values = reinterpret_cast<float*>(out);
+    values[0] = sample.values<std::uint8_t>()[0];
+    values[1] = Random(key.seed, RandomPurpose::augmentation, key.sample, key.epoch, key.view).uniform(0);
+    values[2] = static_cast<float>(key.view);
+    return 3;
   }
   std::function<void(std::uint32_t)> on_view;
 };
@@ -75,11 +76,11 @@ class Probes : public ViewMaker {
 std::vector<std::vector<float>> served(const Loader& loader, std::uint32_t epoch, std::int64_t first_batch = 0) {
   std::vector<std::vector<float>> rows;
   for (const Batch& batch : loader.epoch(epoch, first_batch)) {
-    const int views = loader.options().views;
-    REQUIRE(batch.views.shape() == Shape{views * batch.size, 3});
+    const int views = loader.towers()[0].views;
+    REQUIRE(batch.towers[0].x.shape() == Shape{views * batch.size, 3});
     REQUIRE(static_cast<std::int64_t>(batch.labels.size()) == batch.size);
     REQUIRE(static_cast<std::int64_t>(batch.indices.size()) == batch.size);
-    const auto values = batch.views.to_vector<float>();
+    const auto values = batch.towers[0].x.to_vector<float>();
     for (std::int64_t i = 0; i < batch.size; ++i) {
       const auto at = static_cast<std::size_t>(i);
       std::vector<float> row{static_cast<float>(batch.indices[at]), static_cast<float>(batch.labels[at])};
@@ -121,7 +122,8 @@ TEST_CASE("An epoch's order is a permutation of the seed and the epoch") {
 TEST_CASE("Samples and views do not depend on workers, prefetch or batch size") {
   const auto numbers = std::make_shared<Numbers>(103);
   const auto probes = std::make_shared<Probes>();
-  const Loader plain(numbers, probes, {.batch_size = 103, .views = 3, .seed = 5, .workers = 0});
+  const std::vector<Tower> towers = {{.maker = probes, .views = 3}};
+  const Loader plain(numbers, towers, {.batch_size = 103, .seed = 5, .workers = 0});
   const auto expected = served(plain, 4);
   REQUIRE(expected.size() == 103);
   const auto order = shuffled_order(103, 5, 4);
@@ -138,13 +140,9 @@ TEST_CASE("Samples and views do not depend on workers, prefetch or batch size") 
   for (const int workers : {0, 1, 2, 5}) {
     for (const std::int64_t batch_size : {1, 8, 51, 103}) {
       for (const int prefetch : {1, 3}) {
-        const Loader loader(numbers, probes,
-                            {.batch_size = batch_size,
-                             .views = 3,
-                             .drop_last = false,
-                             .seed = 5,
-                             .workers = workers,
-                             .prefetch = prefetch});
+        const Loader loader(
+            numbers, towers,
+            {.batch_size = batch_size, .drop_last = false, .seed = 5, .workers = workers, .prefetch = prefetch});
         CHECK(served(loader, 4) == expected);
       }
     }
@@ -187,7 +185,7 @@ TEST_CASE("A batch outlives the loop that made it") {
   std::vector<Tensor> kept;
   {
     const Loader loader(numbers, std::make_shared<Probes>(), {.batch_size = 3, .shuffle = false});
-    for (const Batch& batch : loader.epoch(0)) kept.push_back(batch.views);
+    for (const Batch& batch : loader.epoch(0)) kept.push_back(batch.towers[0].x);
   }
   REQUIRE(kept.size() == 4);
   for (std::size_t k = 0; k < 4; ++k) CHECK(kept[k].to_vector<float>()[0] == static_cast<float>(3 * k));
@@ -227,15 +225,15 @@ TEST_CASE("A batch tells a loss of its views and labels") {
   class PartlyLabelled : public Numbers {
    public:
     using Numbers::Numbers;
-    Sample sample(std::int64_t index) const override {
-      Sample sample = Numbers::sample(index);
+    Sample sample(std::int64_t index, int part) const override {
+      Sample sample = Numbers::sample(index, part);
       if (index % 3 == 0) sample.label = -1;
       return sample;
     }
   };
   const int views = GENERATE(1, 2, 3);
-  const Loader loader(std::make_shared<PartlyLabelled>(10), std::make_shared<Probes>(),
-                      {.batch_size = 4, .views = views, .drop_last = false});
+  const Loader loader(std::make_shared<PartlyLabelled>(10), {{.maker = std::make_shared<Probes>(), .views = views}},
+                      {.batch_size = 4, .drop_last = false});
   CHECK(Batch().views_each() == 0);
   for (const Batch& batch : loader.epoch(0)) {
     CHECK(batch.views_each() == views);
@@ -364,7 +362,8 @@ TEST_CASE("Impossible loader options end with one clear line") {
   CHECK_THAT(error({.batch_size = 0}), Contains("loader: batch_size 0, at least 1 is needed"));
   CHECK_THAT(error({.batch_size = 11}),
              Contains("batch_size 11, but only 10 samples: lower batch_size or turn drop_last off"));
-  CHECK_THAT(error({.batch_size = 5, .views = 0}), Contains("loader: views 0"));
+  CHECK_THAT(message_of([&] { Loader(numbers, {{.maker = probes, .views = 0}}, {.batch_size = 5}); }),
+             Contains("loader: views 0"));
   CHECK_THAT(error({.batch_size = 5, .workers = -1}), Contains("loader: workers -1"));
   CHECK_THAT(error({.batch_size = 5, .prefetch = 0}), Contains("loader: prefetch 0"));
   CHECK_THAT(message_of([&] { Loader(nullptr, probes); }), Contains("a data set and a view maker are needed"));
@@ -372,31 +371,33 @@ TEST_CASE("Impossible loader options end with one clear line") {
 }
 
 TEST_CASE("Picture views are the augmentation of the sample's id, for any workers and batch size") {
-  MemoryData data{.bytes = {}, .shape = {12, 10, 3}, .labels = {}, .classes = {"a"}, .description = "pictures"};
+  std::vector<std::uint8_t> bytes;
   for (std::uint32_t i = 0; i < 9; ++i) {
     const Random random(3, RandomPurpose::user, i);
-    for (std::uint32_t p = 0; p < 360; ++p) data.bytes.push_back(static_cast<std::uint8_t>(random.bits(p)));
-    data.labels.push_back(0);
+    for (std::uint32_t p = 0; p < 360; ++p) bytes.push_back(static_cast<std::uint8_t>(random.bits(p)));
   }
   const kernels::AugmentPolicy policy{
       .size = 8, .brightness = 0.4f, .contrast = 0.4f, .saturation = 0.4f, .hue = 0.1f, .blur_probability = 0.5f};
   const auto views = std::make_shared<PictureViews>(policy);
   CHECK(views->view_shape() == Shape{8, 8, 3});
-  const std::shared_ptr<const Dataset> set = memory_dataset(data);
+  const std::shared_ptr<const Dataset> set = memory_dataset({.samples = Tensor::from(bytes, {9, 12, 10, 3}),
+                                                             .labels = std::vector<std::int32_t>(9),
+                                                             .classes = {"a"},
+                                                             .description = "pictures"});
   const std::size_t numel = 8 * 8 * 3;
   for (const int workers : {0, 2}) {
     for (const std::int64_t batch_size : {2, 9}) {
       const Loader loader(set, views, {.batch_size = batch_size, .drop_last = false, .seed = 11, .workers = workers});
       for (const Batch& batch : loader.epoch(6)) {
-        REQUIRE(batch.views.shape() == Shape{2 * batch.size, 8, 8, 3});
-        const auto values = batch.views.to_vector<float>();
+        REQUIRE(batch.towers[0].x.shape() == Shape{2 * batch.size, 8, 8, 3});
+        const auto values = batch.towers[0].x.to_vector<float>();
         for (std::int64_t i = 0; i < batch.size; ++i) {
           const std::int64_t index = batch.indices[static_cast<std::size_t>(i)];
           const auto id = static_cast<std::uint32_t>(index);
           for (std::uint32_t v = 0; v < 2; ++v) {
             std::vector<float> expected(numel);
             const kernels::ImageRef picture{.offset = 0, .height = 12, .width = 10, .channels = 3, .sample = id};
-            kernels::augment_picture(data.bytes.data() + index * 360, picture, policy,
+            kernels::augment_picture(bytes.data() + index * 360, picture, policy,
                                      kernels::draw_augment_parameters(policy, 12, 10, 11, id, 6, v), expected.data());
             const auto first = values.begin() + (v * batch.size + i) * static_cast<std::int64_t>(numel);
             CHECK(std::equal(expected.begin(), expected.end(), first));
@@ -412,8 +413,8 @@ TEST_CASE("Picture views refuse what is no picture") {
   const std::vector<std::uint8_t> bytes(64);
   std::vector<float> out(4 * 4 * 3);
   const auto error = [&](const Shape& shape) {
-    const Sample sample{.bytes = bytes, .shape = shape, .label = -1, .owner = nullptr};
-    return message_of([&] { views.make_view(sample, 0, 7, 0, 0, out.data()); });
+    const Sample sample{.bytes = std::as_bytes(std::span(bytes)), .shape = shape, .label = -1, .owner = nullptr};
+    return message_of([&] { views.make_view(sample, {.sample = 7}, std::as_writable_bytes(std::span(out)).data()); });
   };
   CHECK(error({8, 8, 1}) == "no error");
   CHECK(error({4, 4, 4}) == "no error");
@@ -435,10 +436,10 @@ TEST_CASE("One pass serves each readable sample once, in order, and leaves the o
         one_pass(numbers, std::make_shared<Probes>(), {.batch_size = 3, .workers = workers, .on_warning = warn});
     std::vector<float> bytes;
     std::vector<std::int32_t> all, labels;
-    Tensor inputs;
-    while (next(inputs, labels)) {
-      REQUIRE(inputs.dim(0) == static_cast<std::int64_t>(labels.size()));
-      const auto values = inputs.to_vector<float>();
+    Input input;
+    while (next(input, labels)) {
+      REQUIRE(input.rows() == static_cast<std::int64_t>(labels.size()));
+      const auto values = input.x.to_vector<float>();
       for (std::size_t i = 0; i < labels.size(); ++i) bytes.push_back(values[3 * i]);
       all.insert(all.end(), labels.begin(), labels.end());
     }

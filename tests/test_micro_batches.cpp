@@ -6,6 +6,7 @@
 #include "support/tensors.h"
 
 #include <simclr/core/parallel.h>
+#include <simclr/core/random.h>
 #include <simclr/nn/inspect.h>
 #include <simclr/nn/losses.h>
 #include <simclr/nn/micro_batches.h>
@@ -14,6 +15,7 @@
 #include <simclr/nn/simclr.h>
 
 #include <functional>
+#include <tuple>
 
 using namespace simclr;
 using Catch::Contains;
@@ -88,7 +90,8 @@ TEST_CASE("parts cost one more forward pass, the whole batch none") {
     std::vector<std::int64_t> rows;
     Tensor weight = add_parameter("weight", {4, 2}, nn::Role::weight, {});
     Counted() { initialize(1); }
-    Tensor forward(const Tensor& x) override {
+    Tensor forward(const Input& input) override {
+      const Tensor& x = input.x;
       rows.push_back(x.dim(0));
       return nn::linear(x, weight);
     }
@@ -195,13 +198,14 @@ TEST_CASE("the loss without a backward pass, or without a gradient, moves the st
 
 TEST_CASE("what cannot be done in micro-batches is refused") {
   const auto model = small_model();
-  CHECK_THROWS_WITH(nn::in_micro_batches(*model, some_views(1), 0), Contains("0 images at a time"));
-  CHECK_THROWS_WITH(nn::in_micro_batches(*model, Tensor::zeros({7, 6, 6, 3}), 2), Contains("two views of each image"));
+  CHECK_THROWS_WITH(nn::in_micro_batches(*model, some_views(1), 0), Contains("0 samples at a time"));
+  CHECK_THROWS_WITH(nn::in_micro_batches(*model, Tensor::zeros({7, 6, 6, 3}), 2),
+                    Contains("wants 2 views of each sample"));
   Tensor wanting = some_views(1);
   wanting.set_requires_grad();
   CHECK_THROWS_WITH(nn::in_micro_batches(*model, wanting, 2), Contains("detach()"));
   struct Mean : nn::Module {
-    Tensor forward(const Tensor& x) override { return nn::mean(x); }
+    Tensor forward(const Input& input) override { return nn::mean(input.x); }
   } mean;
   CHECK_THROWS_WITH(nn::in_micro_batches(mean, some_views(1), 2), Contains("a row each is wanted"));
 
@@ -287,4 +291,95 @@ TEST_CASE("an inspection of micro-batches holds one at a time") {
   const double small = peak(8, 8), parts = peak(64, 8);
   CAPTURE(small, parts);
   CHECK(parts < 1.25 * small);
+}
+
+namespace {
+
+/// A bag of embeddings of i32 ids [N,T]: the mean over a row's length, each id left out or not by the row's own random
+/// numbers, which its key gives. Notes the keys that it sees.
+struct Bag : nn::Module {
+  std::vector<std::vector<std::int32_t>> seen;
+  Tensor table = add_parameter("table", {50, 4}, nn::Role::weight, {nn::Initializer::Kind::normal, 1.0});
+  explicit Bag(DType dtype) {
+    initialize(5);
+    to(dtype);
+  }
+  Tensor forward(const Input& input) override {
+    const std::int64_t rows = input.rows(), longest = input.x.dim(1);
+    const auto ids = input.x.to_vector<std::int32_t>(), keys = input.keys.to_vector<std::int32_t>();
+    std::vector<std::int32_t> lengths(static_cast<std::size_t>(rows), static_cast<std::int32_t>(longest));
+    if (input.lengths.defined()) lengths = input.lengths.to_vector<std::int32_t>();
+    Tensor share = Tensor::zeros({rows, 50}, table.dtype());
+    for (std::int64_t i = 0; i < rows; ++i) {
+      const auto at = static_cast<std::size_t>(i);
+      const auto word = [&](std::size_t k) { return static_cast<std::uint32_t>(keys[3 * at + k]); };
+      const Random random(9, RandomPurpose::user, word(0), word(1), word(2));
+      for (std::int32_t k = 0; k < lengths[at]; ++k) {
+        if (random.uniform(static_cast<std::uint32_t>(k)) < 0.3f) continue;
+        const std::int64_t id = ids[static_cast<std::size_t>(i * longest + k)];
+        Tensor one = share.narrow(i, 1).reshape({50}).narrow(id, 1);
+        one.fill(one.item() + 1.0 / lengths[at]);
+      }
+    }
+    seen.push_back(keys);
+    return nn::matmul(share, table);
+  }
+};
+
+/// Three views of ten samples, of one to five ids.
+Input some_ids() {
+  std::vector<std::int32_t> ids, lengths, keys;
+  for (std::int32_t v = 0; v < 3; ++v) {
+    for (std::int32_t i = 0; i < 10; ++i) {
+      const std::int32_t length = 1 + (i + v) % 5;
+      for (std::int32_t k = 0; k < 5; ++k) ids.push_back(k < length ? 1 + (7 * i + 3 * v + k) % 49 : 0);
+      lengths.push_back(length);
+      keys.insert(keys.end(), {100 + i, 2, v});
+    }
+  }
+  return {Tensor::from(ids, {30, 5}), Tensor::from(lengths, {30}), Tensor::from(keys, {30, 3})};
+}
+
+}  // namespace
+
+TEST_CASE("micro-batches slice ids, lengths and keys together, for any number of views, and replay the keys") {
+  const auto step = [](std::int64_t samples) {
+    Bag model(DType::f64);
+    const Tensor z = nn::in_micro_batches(model, some_ids(), samples, 3);
+    nn::nt_xent(z, {.views = 3}).backward();
+    return std::tuple(z.detach(), model.table.grad().clone(), model.seen);
+  };
+  const auto [z, gradient, seen] = step(10);
+  REQUIRE(seen.size() == 1);
+  for (const std::int64_t samples : {1, 3, 4, 9}) {
+    CAPTURE(samples);
+    const auto [parts_z, parts_gradient, parts_seen] = step(samples);
+    CHECK(same_bits(parts_z, z));  // each row is its own key's and length's
+    CHECK(test::relative_error(parts_gradient, gradient) < 1e-13);
+    const std::size_t parts = parts_seen.size() / 2;
+    REQUIRE(parts_seen.size() == 2 * static_cast<std::size_t>((10 + samples - 1) / samples));
+    for (std::size_t k = 0; k < parts; ++k) CHECK(parts_seen[k] == parts_seen[parts + k]);
+  }
+}
+
+TEST_CASE("rows of samples are those of all views, with lengths and keys where there are any") {
+  const Input part = nn::rows_of_samples(some_ids(), 4, 2, 3);
+  CHECK(part.x.shape() == Shape{6, 5});
+  CHECK(part.lengths.to_vector<std::int32_t>() == std::vector<std::int32_t>{5, 1, 1, 2, 2, 3});
+  CHECK(part.keys.to_vector<std::int32_t>() ==
+        std::vector<std::int32_t>{104, 2, 0, 105, 2, 0, 104, 2, 1, 105, 2, 1, 104, 2, 2, 105, 2, 2});
+  const Input plain = nn::rows_of_samples(some_views(1), 0, 3);
+  CHECK_FALSE(plain.lengths.defined());
+  CHECK_FALSE(plain.keys.defined());
+}
+
+TEST_CASE("keys and lengths that change before the backward pass are refused") {
+  Bag model(DType::f64);
+  for (const bool keys : {true, false}) {
+    const Input input = some_ids();
+    const Tensor loss = nn::nt_xent(nn::in_micro_batches(model, input, 4, 3), {.views = 3});
+    Tensor changed = keys ? input.keys : input.lengths;
+    changed.fill(1);
+    CHECK_THROWS_WITH(loss.backward(), Contains("changed after the forward pass"));
+  }
 }

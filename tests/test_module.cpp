@@ -34,7 +34,7 @@ const nn::Parameter& named(const std::vector<nn::Parameter>& parameters, const s
 struct Tower : nn::Module {
   std::shared_ptr<nn::Linear> linear = add_module("linear", std::make_shared<nn::Linear>(nn::LinearOptions{5, 3}));
   Tensor scale = add_parameter("scale", {3}, nn::Role::norm, {nn::Initializer::Kind::constant, 2.0});
-  Tensor forward(const Tensor& x) override { return nn::add_bias(linear->forward(x), scale); }
+  Tensor forward(const Input& input) override { return nn::add_bias(linear->forward(input.x), scale); }
 };
 
 }  // namespace

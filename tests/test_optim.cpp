@@ -22,7 +22,7 @@ class Bowl : public nn::Module {
     std::uint64_t seed = 1;
     for (auto& p : parameters()) p.value.copy_from(test::random_tensor(p.value.shape(), seed++, dtype));
   }
-  Tensor forward(const Tensor& x) override { return x; }
+  Tensor forward(const Input& input) override { return input.x; }
 };
 
 /// c p^2 / 2 summed, recorded.

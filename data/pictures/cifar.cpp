@@ -105,7 +105,7 @@ class Cifar final : public Dataset {
 
   std::int64_t size() const override { return static_cast<std::int64_t>(labels_.size()); }
 
-  Sample sample(std::int64_t i) const override {
+  Sample sample(std::int64_t i, int) const override {
     const std::int32_t sample_label = label(i);
     const File& file = *std::find_if(files_.begin(), files_.end(),
                                      [i](const File& candidate) { return i < candidate.first + candidate.count; });
@@ -118,7 +118,8 @@ class Cifar final : public Dataset {
     for (std::size_t p = 0; p < plane; ++p) {
       for (std::size_t c = 0; c < 3; ++c) (*pixels)[3 * p + c] = planes[c * plane + p];
     }
-    return {.bytes = *pixels, .shape = {side, side, 3}, .label = sample_label, .owner = pixels};
+    return {
+        .bytes = std::as_bytes(std::span(*pixels)), .shape = {side, side, 3}, .label = sample_label, .owner = pixels};
   }
 
   std::int32_t label(std::int64_t i) const override {

@@ -24,9 +24,9 @@ struct Pictures {
 kernels::ImageRef ref_of(const Sample& sample, std::int64_t index, std::size_t offset) {
   const Shape& shape = sample.shape;
   SIMCLR_CHECK(shape.rank() == 3 && shape.numel() > 0 && (shape[2] == 1 || shape[2] == 3 || shape[2] == 4) &&
-                   static_cast<std::int64_t>(sample.bytes.size()) == shape.numel(),
-               "device loader: sample ", index, " has shape ", shape,
-               ", a picture is [height,width,channels] with 1, 3 or 4 channels");
+                   static_cast<std::int64_t>(sample.bytes.size()) == shape.numel() && sample.dtype == DType::u8,
+               "device loader: sample ", index, " is ", sample.dtype, " ", shape,
+               ", a picture is u8 [height,width,channels] with 1, 3 or 4 channels");
   return {.offset = static_cast<std::int64_t>(offset),
           .height = static_cast<std::int32_t>(shape[0]),
           .width = static_cast<std::int32_t>(shape[1]),
@@ -62,7 +62,8 @@ Pictures read_all(const Dataset& dataset, std::size_t most_bytes) {
       }
       if (!samples[k]->warning.empty()) pictures.warnings.emplace_back(samples[k]->warning);
       pictures.refs[static_cast<std::size_t>(first + i)] = ref_of(*samples[k], first + i, pictures.bytes.size());
-      pictures.bytes.insert(pictures.bytes.end(), samples[k]->bytes.begin(), samples[k]->bytes.end());
+      const auto pixels = samples[k]->values<std::uint8_t>();
+      pictures.bytes.insert(pictures.bytes.end(), pixels.begin(), pixels.end());
       SIMCLR_CHECK(most_bytes == 0 || pictures.bytes.size() <= most_bytes,
                    "device loader: the pictures take more than ", most_bytes,
                    " bytes; use a Loader, which makes views on the host");
@@ -108,6 +109,8 @@ DeviceLoader::DeviceLoader(const Dataset& dataset, const kernels::AugmentPolicy&
   refs_ = Tensor::from(refs, {refs_size}).to(device);
   order_ = Tensor::zeros({batches_ * options.batch_size}, DType::i32, device);
   index_ = Tensor::zeros({options.batch_size}, DType::i32, device);
+  all_keys_ = Tensor::zeros({options.views * order_.numel(), 3}, DType::i32, device);
+  keys_ = Tensor::zeros({options.views * options.batch_size, 3}, DType::i32, device);
   epoch_ = Tensor::zeros({1}, DType::i32, device);
 }
 
@@ -131,6 +134,16 @@ void DeviceLoader::begin(std::uint32_t epoch, std::int64_t first_batch) {
     chosen[static_cast<std::size_t>(position)] = static_cast<std::int32_t>(index);
   }
   order_.copy_from(Tensor::from(chosen, order_.shape()));
+  std::vector<std::int32_t> keys;
+  keys.reserve(static_cast<std::size_t>(all_keys_.numel()));
+  for (std::int64_t first = 0; first < order_.numel(); first += options_.batch_size) {
+    for (std::int32_t v = 0; v < options_.views; ++v) {
+      for (std::int64_t i = first; i < first + options_.batch_size; ++i) {
+        keys.insert(keys.end(), {chosen[static_cast<std::size_t>(i)], static_cast<std::int32_t>(epoch), v});
+      }
+    }
+  }
+  all_keys_.copy_from(Tensor::from(keys, all_keys_.shape()));
   epoch_.fill(static_cast<double>(epoch));
   batch_ = first_batch;
 }
@@ -138,14 +151,17 @@ void DeviceLoader::begin(std::uint32_t epoch, std::int64_t first_batch) {
 bool DeviceLoader::next() {
   if (batch_ == batches_) return false;
   index_.copy_from(order_.narrow(batch_ * options_.batch_size, options_.batch_size));
+  keys_.copy_from(all_keys_.narrow(batch_ * keys_.dim(0), keys_.dim(0)));
   ++batch_;
   return true;
 }
 
-Tensor DeviceLoader::views() const {
+Input DeviceLoader::views() const {
   SIMCLR_CHECK(batch_ > 0, "device loader: there is no batch yet; call begin() and next()");
-  return kernels::augment(bytes_, refs_, index_, policy_,
-                          {.seed = options_.seed, .views = options_.views, .device_epoch = epoch_}, options_.dtype);
+  return {kernels::augment(bytes_, refs_, index_, policy_,
+                           {.seed = options_.seed, .views = options_.views, .device_epoch = epoch_}, options_.dtype),
+          {},
+          keys_};
 }
 
 }  // namespace simclr::data

@@ -1,6 +1,6 @@
 #pragma once
 
-#include <simclr/core/tensor.h>
+#include <simclr/core/input.h>
 #include <simclr/data/dataset.h>
 #include <simclr/kernels/augment.h>
 
@@ -49,8 +49,8 @@ class SIMCLR_API DeviceLoader {
   void begin(std::uint32_t epoch, std::int64_t first_batch = 0);
   /// Goes to the next batch; false at the end of the pass.
   bool next();
-  /// The views of the current batch, [views * B, S, S, C]: view v of picture i in row v * B + i.
-  Tensor views() const;
+  /// The views of the current batch, [views * B, S, S, C], with their keys: view v of picture i in row v * B + i.
+  Input views() const;
   /// The samples of the current batch, i32 [B] on the device.
   const Tensor& indices() const { return index_; }
 
@@ -65,6 +65,8 @@ class SIMCLR_API DeviceLoader {
   Tensor bytes_, refs_;  // the pictures
   Tensor order_;         // i32 [batches * B]: the samples of the epoch under way
   Tensor index_;         // i32 [B]: those of the current batch
+  Tensor all_keys_;      // i32 [batches * views * B, 3]: (sample, epoch, view), batch by batch
+  Tensor keys_;          // i32 [views * B, 3]: those of the current batch
   Tensor epoch_;         // i32 [1]
 };
 

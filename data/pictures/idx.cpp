@@ -134,19 +134,19 @@ Bytes read_idx(const std::string& path, int rank, std::vector<std::int64_t>& siz
 std::unique_ptr<Dataset> read_pair(const std::string& title, const std::string& images, const std::string& labels,
                                    const std::vector<std::string>& classes) {
   std::vector<std::int64_t> sizes, label_sizes;
-  MemoryData data{.bytes = {}, .shape = {}, .labels = {}, .classes = classes, .description = {}};
+  MemoryData data{.samples = {}, .labels = {}, .classes = classes, .description = {}};
   const Bytes label_bytes = read_idx(labels, 1, label_sizes);
-  data.bytes = read_idx(images, 3, sizes);
+  const Bytes pixels = read_idx(images, 3, sizes);
   SIMCLR_CHECK(sizes[0] == label_sizes[0], "idx: ", images, " has ", sizes[0], " pictures, ", labels, " has ",
                label_sizes[0], " labels; give two files that belong together");
-  data.shape = {sizes[1], sizes[2], 1};
+  data.samples = Tensor::from(pixels, {sizes[0], sizes[1], sizes[2], 1});
   for (std::size_t i = 0; i < label_bytes.size(); ++i) {
     SIMCLR_CHECK(label_bytes[i] < classes.size(), "idx: label ", i, " of ", labels, " is ", int{label_bytes[i]},
                  ", the largest is ", classes.size() - 1, "; damaged or of another data set");
     data.labels.push_back(label_bytes[i]);
   }
   std::ostringstream line;
-  line << title << ": " << data.labels.size() << " pictures " << data.shape << ", " << classes.size()
+  line << title << ": " << data.labels.size() << " pictures " << Shape{sizes[1], sizes[2], 1} << ", " << classes.size()
        << " classes, from " << images;
   data.description = line.str();
   return memory_dataset(std::move(data));

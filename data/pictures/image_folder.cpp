@@ -17,10 +17,10 @@ class ImageFolder final : public Dataset {
  public:
   std::int64_t size() const override { return static_cast<std::int64_t>(files.size()); }
 
-  Sample sample(std::int64_t i) const override {
+  Sample sample(std::int64_t i, int) const override {
     const std::int32_t sample_label = label(i);
     const auto picture = std::make_shared<const Picture>(read_picture(file(i)));
-    return {.bytes = picture->pixels,
+    return {.bytes = std::as_bytes(std::span(picture->pixels)),
             .shape = {picture->height, picture->width, picture->channels},
             .label = sample_label,
             .owner = picture,

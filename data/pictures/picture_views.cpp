@@ -11,22 +11,23 @@ Shape PictureViews::view_shape() const {
   return {policy_.size, policy_.size, policy_.channels};
 }
 
-void PictureViews::make_view(const Sample& sample, std::uint64_t seed, std::uint32_t sample_id, std::uint32_t epoch,
-                             std::uint32_t view, float* out) const {
+std::int32_t PictureViews::make_view(const Sample& sample, const ViewKey& key, std::byte* out) const {
   const Shape& shape = sample.shape;
   SIMCLR_CHECK(shape.rank() == 3 && shape.numel() > 0 && (shape[2] == 1 || shape[2] == 3 || shape[2] == 4),
-               "picture views: sample ", sample_id, " has shape ", shape,
+               "picture views: sample ", key.sample, " has shape ", shape,
                ", a picture is [height,width,channels] with 1, 3 or 4 channels");
-  SIMCLR_CHECK(static_cast<std::int64_t>(sample.bytes.size()) == shape.numel(), "picture views: sample ", sample_id,
-               " has ", sample.bytes.size(), " bytes, its shape ", shape, " needs ", shape.numel());
+  const auto pixels = sample.values<std::uint8_t>();
+  SIMCLR_CHECK(static_cast<std::int64_t>(pixels.size()) == shape.numel(), "picture views: sample ", key.sample, " has ",
+               pixels.size(), " bytes, its shape ", shape, " needs ", shape.numel());
   const kernels::ImageRef picture{.offset = 0,
                                   .height = static_cast<std::int32_t>(shape[0]),
                                   .width = static_cast<std::int32_t>(shape[1]),
                                   .channels = static_cast<std::int32_t>(shape[2]),
-                                  .sample = sample_id};
-  const kernels::AugmentParameters parameters =
-      kernels::draw_augment_parameters(policy_, picture.height, picture.width, seed, sample_id, epoch, view);
-  kernels::augment_picture(sample.bytes.data(), picture, policy_, parameters, out);
+                                  .sample = key.sample};
+  const kernels::AugmentParameters parameters = kernels::draw_augment_parameters(
+      policy_, picture.height, picture.width, key.seed, key.sample, key.epoch, key.view);
+  kernels::augment_picture(pixels.data(), picture, policy_, parameters, reinterpret_cast<float*>(out));
+  return policy_.size;
 }
 
 }  // namespace simclr::data

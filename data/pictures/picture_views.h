@@ -14,8 +14,7 @@ class SIMCLR_API PictureViews final : public ViewMaker {
   explicit PictureViews(const kernels::AugmentPolicy& policy);
 
   Shape view_shape() const override;
-  void make_view(const Sample& sample, std::uint64_t seed, std::uint32_t sample_id, std::uint32_t epoch,
-                 std::uint32_t view, float* out) const override;
+  std::int32_t make_view(const Sample& sample, const ViewKey& key, std::byte* out) const override;
 
  private:
   kernels::AugmentPolicy policy_;

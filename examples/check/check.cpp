@@ -120,9 +120,9 @@ int check_run(const TrainingOptions& options, const std::function<void(const std
   const auto start = std::chrono::steady_clock::now();
   t.source->begin(0, 0);
   SIMCLR_CHECK(t.source->next(), "--batch-size ", r.batch_size, ": there is no batch");
-  const Tensor views = t.source->views().clone();
+  const simclr::Input views = t.source->towers().front().clone();
   const double views_seconds = seconds_since(start);
-  figures.views = look_at_views(nn::rows_of_images(views, 0, std::min(r.batch_size, most_images)),
+  figures.views = look_at_views(nn::rows_of_samples(views, 0, std::min(r.batch_size, most_images)).x,
                                 std::min(r.batch_size, most_images));
   std::string statistics;
   for (std::size_t c = 0; c < figures.views.mean.size(); ++c) {
@@ -139,7 +139,7 @@ int check_run(const TrainingOptions& options, const std::function<void(const std
   std::fflush(stdout);
 
   const std::int64_t images = images_within(t, views, std::min(r.batch_size, most_images), overfit_step_seconds);
-  figures.overfit = overfit(t, nn::rows_of_images(views, 0, images), overfit_seconds);
+  figures.overfit = overfit(t, nn::rows_of_samples(views, 0, images), overfit_seconds);
   print_overfit(figures.overfit, t);
   print_gradients(figures.overfit);
   std::fflush(stdout);

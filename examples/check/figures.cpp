@@ -17,6 +17,7 @@
 
 using simclr::Device;
 using simclr::DType;
+using simclr::Input;
 using simclr::Tensor;
 namespace nn = simclr::nn;
 
@@ -27,8 +28,9 @@ using Clock = std::chrono::steady_clock;
 bool is_grey(const simclr::data::Sample& sample) {
   const std::int64_t channels = sample.shape[2];
   if (channels < 3) return true;
-  for (std::size_t i = 0; i + 2 < sample.bytes.size(); i += static_cast<std::size_t>(channels)) {
-    if (sample.bytes[i] != sample.bytes[i + 1] || sample.bytes[i] != sample.bytes[i + 2]) return false;
+  const auto pixels = sample.values<std::uint8_t>();
+  for (std::size_t i = 0; i + 2 < pixels.size(); i += static_cast<std::size_t>(channels)) {
+    if (pixels[i] != pixels[i + 1] || pixels[i] != pixels[i + 2]) return false;
   }
   return true;
 }
@@ -53,10 +55,10 @@ struct Cost {
 
 /// Of a step on these views, without the update. The first one, which allocates, does not count; of a few short ones
 /// the fastest does, as other programs run too.
-Cost cost_of(Training& t, const Tensor& views) {
+Cost cost_of(Training& t, const Input& views) {
   auto& allocator = simclr::Context::of(t.compute.device).allocator();
   const auto step = [&] {
-    const Tensor loss = t.loss_of(views);
+    const Tensor loss = t.loss_of({&views, 1});
     loss.backward();
     t.optimizer->zero_grad();
     return loss.item();  // waits
@@ -115,7 +117,7 @@ PictureFigures look_at_pictures(const Training& t) {
       sides.push_back(static_cast<double>(std::min(sample.shape[0], sample.shape[1])));
       const std::string path = pictures.file(k * pictures.size() / count);
       const std::vector<std::uint8_t> file = path.empty() ? std::vector<std::uint8_t>() : bytes_of(path);
-      const std::span<const std::uint8_t> bytes = path.empty() ? sample.bytes : std::span(file);
+      const auto bytes = path.empty() ? sample.values<std::uint8_t>() : std::span<const std::uint8_t>(file);
       const std::string_view text(reinterpret_cast<const char*>(bytes.data()), bytes.size());
       if (!seen.insert(std::hash<std::string_view>()(text)).second) ++figures.repeated;
       range.add(simclr::data::samples_of_16_bits(file, path));
@@ -160,18 +162,18 @@ ViewFigures look_at_views(const Tensor& views, std::int64_t images) {
   return figures;
 }
 
-std::int64_t images_within(Training& t, const Tensor& views, std::int64_t most, double seconds) {
+std::int64_t images_within(Training& t, const Input& views, std::int64_t most, double seconds) {
   const std::int64_t few = std::min<std::int64_t>(most, 8);
-  const double each = cost_of(t, nn::rows_of_images(views, 0, few)).seconds / static_cast<double>(few);
+  const double each = cost_of(t, nn::rows_of_samples(views, 0, few)).seconds / static_cast<double>(few);
   std::int64_t images = few;
   while (2 * images <= most && each * static_cast<double>(2 * images) <= seconds) images *= 2;
   return each * static_cast<double>(most) <= seconds ? most : images;
 }
 
-OverfitFigures overfit(Training& t, const Tensor& views, double seconds) {
+OverfitFigures overfit(Training& t, const Input& views, double seconds) {
   constexpr int least_steps = 10, most_steps = 50, rising = 5;
   OverfitFigures figures;
-  figures.images = views.dim(0) / 2;
+  figures.images = views.rows() / 2;
   nn::Schedule schedule;
   const float peak = *std::max_element(t.schedule.rates.begin(), t.schedule.rates.end());
   for (int i = 1; i <= rising; ++i) schedule.rates.push_back(peak * static_cast<float>(i) / rising);
@@ -186,18 +188,18 @@ OverfitFigures overfit(Training& t, const Tensor& views, double seconds) {
     const simclr::NoGrad no_grad;
     return similarities_of(t.model->head()(features()));
   };
-  const auto first = nn::inspect(*t.model, [&] { return t.loss_of(views); });
+  const auto first = nn::inspect(*t.model, [&] { return t.loss_of({&views, 1}); });
   figures.gradients = first.parameters;
   figures.nonfinite = first.nonfinite;
   if (!figures.nonfinite.empty()) return figures;
   figures.before = similarities();
   const auto start = Clock::now();
   for (int step = 0; step < most_steps && (step < least_steps || seconds_since(start) < seconds); ++step) {
-    const Tensor loss = t.loss_of(views);
+    const Tensor loss = t.loss_of({&views, 1});
     loss.backward();
     t.optimizer->step(loss);
     if (t.optimizer->bad_step() >= 0) {
-      figures.nonfinite = nn::inspect(*t.model, [&] { return t.loss_of(views); }).nonfinite;
+      figures.nonfinite = nn::inspect(*t.model, [&] { return t.loss_of({&views, 1}); }).nonfinite;
       return figures;
     }
     figures.losses.push_back(loss.item());
@@ -207,9 +209,9 @@ OverfitFigures overfit(Training& t, const Tensor& views, double seconds) {
   return figures;
 }
 
-CostFigures measure_cost(Training& t, const Tensor& views, double views_seconds) {
+CostFigures measure_cost(Training& t, const Input& views, double views_seconds) {
   constexpr double most_seconds = 5;  // for a whole step
-  const std::int64_t images = views.dim(0) / 2;
+  const std::int64_t images = views.rows() / 2;
   CostFigures figures;
   figures.views_seconds = views_seconds;
   if (t.compute.device.type == simclr::DeviceType::cpu) {
@@ -217,12 +219,12 @@ CostFigures measure_cost(Training& t, const Tensor& views, double views_seconds)
   }
   try {
     const std::int64_t part = images_within(t, views, images, most_seconds);
-    const Cost cost = cost_of(t, nn::rows_of_images(views, 0, part));
+    const Cost cost = cost_of(t, nn::rows_of_samples(views, 0, part));
     figures.step_seconds = cost.seconds;
     figures.peak_bytes = cost.bytes;
     if (part < images) {  // both are a constant and a part that grows with the batch, memory up to the micro-batch
       const std::int64_t half = std::max<std::int64_t>(part / 2, 2), micro = t.options.micro_batch;
-      const Cost less = cost_of(t, nn::rows_of_images(views, 0, half));
+      const Cost less = cost_of(t, nn::rows_of_samples(views, 0, half));
       const auto grown = [&](double from, double to, std::int64_t more) {
         return to + std::max(to - from, 0.0) * static_cast<double>(more) /
                         static_cast<double>(std::max<std::int64_t>(part - half, 1));

@@ -44,7 +44,7 @@ struct OverfitFigures {
 };
 /// `views` [2N,S,S,C]. Trains the model with another optimizer, which takes the training's place. Ends after about
 /// `seconds`.
-OverfitFigures overfit(Training& training, const simclr::Tensor& views, double seconds);
+OverfitFigures overfit(Training& training, const simclr::Input& views, double seconds);
 
 /// What a step of the whole batch costs.
 struct CostFigures {
@@ -56,7 +56,7 @@ struct CostFigures {
   std::string failed;        // why a step of the whole batch cannot be done; empty: it can
   Fitting fitting;           // the micro-batch that fits where memory is why
 };
-CostFigures measure_cost(Training& training, const simclr::Tensor& views, double views_seconds);
+CostFigures measure_cost(Training& training, const simclr::Input& views, double views_seconds);
 
 /// How many pictures a batch may have so that a step takes at most `seconds`, up to `most`; tries with few.
-std::int64_t images_within(Training& training, const simclr::Tensor& views, std::int64_t most, double seconds);
+std::int64_t images_within(Training& training, const simclr::Input& views, std::int64_t most, double seconds);

@@ -54,11 +54,12 @@ Embedding embed_pictures(const EncoderFile& file, const std::string& dir, const 
 Tensor embed_picture(const EncoderFile& file, const std::string& path) {
   const Tensor view = view_of_picture(path, file.preprocessing);
   bool given = false;
-  const Tensor features = nn::extract_features(*file.encoder, [&](Tensor& inputs, std::vector<std::int32_t>& labels) {
-                            inputs = view;
-                            labels = {-1};
-                            return !std::exchange(given, true);
-                          }).values;
+  const Tensor features =
+      nn::extract_features(*file.encoder, [&](simclr::Input& input, std::vector<std::int32_t>& labels) {
+        input = view;
+        labels = {-1};
+        return !std::exchange(given, true);
+      }).values;
   check_finite(file.path, features, {path}, retrain);
   return features;
 }

@@ -15,7 +15,7 @@ namespace {
 
 data::Sample read_sample(const std::string& path, std::int32_t label) {
   const auto picture = std::make_shared<const data::Picture>(data::read_picture(path));
-  return {.bytes = picture->pixels,
+  return {.bytes = std::as_bytes(std::span(picture->pixels)),
           .shape = {picture->height, picture->width, picture->channels},
           .label = label,
           .owner = picture,
@@ -28,7 +28,7 @@ class PictureFiles final : public data::Dataset {
 
   std::int64_t size() const override { return static_cast<std::int64_t>(files_.size()); }
 
-  data::Sample sample(std::int64_t i) const override {
+  data::Sample sample(std::int64_t i, int) const override {
     const std::string& name = files_[static_cast<std::size_t>(label(i))];
     if (name.find('\n') != std::string::npos) {  // files.txt has one path a line
       simclr::fail(simclr::printable(name), ": the name holds a line break; rename the file");
@@ -67,6 +67,6 @@ simclr::Tensor view_of_picture(const std::string& path, const data::Augmentation
   SIMCLR_CHECK(!fs::is_directory(path, error), path, ": not a picture file; give a JPEG or PNG file");
   const data::PictureViews views(policy.evaluation());
   simclr::Tensor view = simclr::Tensor::empty({1, policy.size, policy.size, policy.channels});
-  views.make_view(read_sample(path, -1), 0, 0, 0, 0, view.data<float>());
+  views.make_view(read_sample(path, -1), {}, static_cast<std::byte*>(view.raw_data()));
   return view;
 }

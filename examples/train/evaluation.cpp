@@ -21,18 +21,18 @@ std::shared_ptr<const data::Dataset> borrowed(const data::Dataset& samples) {
   return {std::shared_ptr<void>(), &samples};
 }
 
-nn::NextBatch batches(std::shared_ptr<const data::Dataset> samples, const data::Augmentation& policy,
-                      const EvaluationOptions& options, std::uint64_t seed = 0) {
+simclr::NextBatch batches(std::shared_ptr<const data::Dataset> samples, const data::Augmentation& policy,
+                          const EvaluationOptions& options, std::uint64_t seed = 0) {
   const std::int64_t total = samples->size();
   auto next = data::one_pass(
       std::move(samples), std::make_shared<data::PictureViews>(policy),
       {.batch_size = options.batch_size, .seed = seed, .workers = options.workers, .on_warning = options.on_warning});
   return [next = std::move(next), total, done = std::int64_t{0}, report = options.on_progress](
-             Tensor& inputs, std::vector<std::int32_t>& labels) mutable {
+             simclr::Input& input, std::vector<std::int32_t>& labels) mutable {
     if (StopRequest::requested()) throw Stopped{};
     if (report && done > 0) report(done, total);  // now that what was asked for last has been used
-    const bool more = next(inputs, labels);
-    if (more) done += inputs.dim(0);
+    const bool more = next(input, labels);
+    if (more) done += input.rows();
     return more;
   };
 }

@@ -19,10 +19,11 @@ namespace nn = simclr::nn;
 namespace {
 
 data::Picture picture_of(const data::Sample& sample) {
+  const auto pixels = sample.values<std::uint8_t>();
   return {.height = static_cast<std::int32_t>(sample.shape[0]),
           .width = static_cast<std::int32_t>(sample.shape[1]),
           .channels = static_cast<std::int32_t>(sample.shape[2]),
-          .pixels = {sample.bytes.begin(), sample.bytes.end()}};
+          .pixels = {pixels.begin(), pixels.end()}};
 }
 
 LabelledPicture labelled_picture(const data::Sample& sample) {
@@ -132,7 +133,8 @@ std::vector<ReportMaterial::Viewed> make_views(const data::Dataset& samples, con
     if (!sample) continue;
     ReportMaterial::Viewed viewed{labelled_picture(*sample), {}};
     for (std::uint32_t v = 0; v < viewed.views.size(); ++v) {
-      maker.make_view(*sample, seed, static_cast<std::uint32_t>(i), 0, v, view.data());
+      const data::ViewKey key{.seed = seed, .sample = static_cast<std::uint32_t>(i), .epoch = 0, .view = v};
+      maker.make_view(*sample, key, std::as_writable_bytes(std::span(view)).data());
       viewed.views[v] = picture_of_view(view, policy);
     }
     all.push_back(std::move(viewed));

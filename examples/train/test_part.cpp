@@ -27,8 +27,8 @@ class Relabelled final : public data::Dataset {
       : samples_(std::move(samples)), labels_(std::move(labels)), classes_(std::move(classes)) {}
 
   std::int64_t size() const override { return samples_->size(); }
-  data::Sample sample(std::int64_t i) const override {
-    data::Sample sample = samples_->sample(i);
+  data::Sample sample(std::int64_t i, int part) const override {
+    data::Sample sample = samples_->sample(i, part);
     sample.label = label(i);
     return sample;
   }
@@ -36,6 +36,7 @@ class Relabelled final : public data::Dataset {
     const std::int32_t own = samples_->label(i);
     return own < 0 ? -1 : labels_[static_cast<std::size_t>(own)];
   }
+  int parts() const override { return samples_->parts(); }
   const Names& classes() const override { return classes_; }
   std::string file(std::int64_t i) const override { return samples_->file(i); }
   std::string describe() const override { return samples_->describe(); }

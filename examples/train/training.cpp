@@ -80,9 +80,9 @@ std::unique_ptr<nn::SimCLR> make_model(const TrainingOptions& o) {
       nn::SimCLROptions{.encoder = make_encoder(o), .head = head, .views_apart = r.views_apart});
 }
 
-Tensor Training::loss_of(const Tensor& views) const {
-  const std::int64_t images = options.micro_batch > 0 ? options.micro_batch : options.recipe.batch_size;
-  return nn::nt_xent(nn::in_micro_batches(*model, views, images),
+Tensor Training::loss_of(std::span<const simclr::Input> towers) const {
+  const std::int64_t samples = options.micro_batch > 0 ? options.micro_batch : options.recipe.batch_size;
+  return nn::nt_xent(nn::in_micro_batches(*model, towers[0], samples),
                      {.temperature = options.recipe.temperature, .wgmma = options.wgmma});
 }
 

@@ -8,6 +8,7 @@
 
 #include <functional>
 #include <memory>
+#include <span>
 #include <string>
 
 /// Where a run computes.
@@ -47,9 +48,9 @@ struct Training {
   std::int64_t steps() const { return options.recipe.epochs * steps_per_epoch(); }
 
   /// The loss of the current batch, recorded for backward().
-  simclr::Tensor loss() const { return loss_of(source->views()); }
-  /// The loss of these views [2N,S,S,C], in the run's micro-batches.
-  simclr::Tensor loss_of(const simclr::Tensor& views) const;
+  simclr::Tensor loss() const { return loss_of(source->towers()); }
+  /// The loss of these inputs, one a tower, in the run's micro-batches.
+  simclr::Tensor loss_of(std::span<const simclr::Input> towers) const;
 };
 
 /// Opens the data, makes the model and all around it. `on_warning` is told of unreadable samples. Throws simclr::Error

@@ -8,36 +8,80 @@
 using simclr::Device;
 using simclr::DeviceType;
 using simclr::DType;
+using simclr::Input;
 using simclr::Tensor;
 namespace data = simclr::data;
 
 namespace {
 
+/// One tower's batches on their way to a device.
+class TowerUpload {
+ public:
+  explicit TowerUpload(Device device) : device_(device), x_(device), lengths_(device), keys_(device) {}
+
+  void start(const Input& input, DType dtype) {
+    const Tensor x = simclr::is_floating(input.x.dtype()) ? input.x.to(dtype) : input.x;
+    // A captured step is the same for all batches, so that lengths are there for each of them.
+    const Tensor lengths = input.lengths.defined()
+                               ? input.lengths
+                               : Tensor::full({input.rows()}, static_cast<double>(x.dim(1)), DType::i32);
+    if (!arrived_.x.defined()) {
+      const auto place = [this](const Tensor& like) { return Tensor::empty(like.shape(), like.dtype(), device_); };
+      arrived_ = {place(x), place(lengths), place(input.keys)};
+    }
+    x_.start(x);
+    lengths_.start(lengths);
+    keys_.start(input.keys);
+  }
+
+  /// Always to one place, which a captured step reads again and again.
+  const Input& finish() {
+    x_.finish(arrived_.x);
+    lengths_.finish(arrived_.lengths);
+    keys_.finish(arrived_.keys);
+    return arrived_;
+  }
+
+  /// Gives up what is under way.
+  void reset() {
+    if (x_.under_way() == 0) return;
+    for (simclr::Upload* upload : {&x_, &lengths_, &keys_}) *upload = simclr::Upload(device_);
+  }
+
+  int under_way() const { return x_.under_way(); }
+
+ private:
+  Device device_;
+  simclr::Upload x_, lengths_, keys_;
+  Input arrived_;
+};
+
 /// Views that are made on the host.
 class HostViews final : public ViewSource {
  public:
   HostViews(data::Loader loader, Device device, DType dtype)
-      : loader_(std::move(loader)), device_(device), dtype_(dtype), upload_(device) {}
+      : loader_(std::move(loader)), device_(device), dtype_(dtype) {
+    for (std::size_t i = 0; i < loader_.towers().size(); ++i) uploads_.emplace_back(device);
+  }
 
   std::int64_t batches() const override { return loader_.batches(); }
 
   void begin(std::uint32_t epoch, std::int64_t first_batch) override {
     run_.emplace(loader_.epoch(epoch, first_batch));
     batch_.reset();
-    if (upload_.under_way() > 0) upload_ = simclr::Upload(device_);
+    for (TowerUpload& upload : uploads_) upload.reset();
   }
 
   bool next() override {
+    towers_.clear();  // in place: its memory serves the next batch
     if (in_place()) {
-      views_ = {};  // its memory serves the next batch
       if (!advance()) return false;
-      views_ = (*batch_)->views;
+      towers_ = (*batch_)->towers;
       return true;
     }
     fetch();
-    if (upload_.under_way() == 0) return false;
-    if (!views_.defined()) views_ = Tensor::empty((*batch_)->views.shape(), dtype_, device_);
-    upload_.finish(views_);  // always to one place, which a captured step reads again and again
+    if (!under_way()) return false;
+    for (TowerUpload& upload : uploads_) towers_.push_back(upload.finish());
     return true;
   }
 
@@ -45,12 +89,13 @@ class HostViews final : public ViewSource {
     if (!in_place()) fetch();
   }
 
-  Tensor views() override { return views_; }
+  std::vector<Input> towers() override { return towers_; }
   std::int64_t skipped() const override { return loader_.skipped(); }
   std::string where() const override { return "on the host"; }
 
  private:
   bool in_place() const { return device_ == Device{} && dtype_ == DType::f32; }
+  bool under_way() const { return uploads_.front().under_way() > 0; }
 
   bool advance() {
     const simclr::ProfileScope scope("wait for views");
@@ -64,7 +109,8 @@ class HostViews final : public ViewSource {
 
   /// Sees to it that the next batch is under way, if there is one. Waits for the loader, not for the device.
   void fetch() {
-    if (upload_.under_way() == 0 && advance()) upload_.start((*batch_)->views.to(dtype_));
+    if (under_way() || !advance()) return;
+    for (std::size_t i = 0; i < uploads_.size(); ++i) uploads_[i].start((*batch_)->towers[i], dtype_);
   }
 
   data::Loader loader_;
@@ -72,8 +118,8 @@ class HostViews final : public ViewSource {
   DType dtype_;
   std::optional<data::Epoch> run_;
   std::optional<data::Epoch::Iterator> batch_;
-  simclr::Upload upload_;
-  Tensor views_;
+  std::vector<TowerUpload> uploads_;
+  std::vector<Input> towers_;
 };
 
 class DeviceViews final : public ViewSource {
@@ -83,7 +129,7 @@ class DeviceViews final : public ViewSource {
   std::int64_t batches() const override { return loader_.batches(); }
   void begin(std::uint32_t epoch, std::int64_t first_batch) override { loader_.begin(epoch, first_batch); }
   bool next() override { return loader_.next(); }
-  Tensor views() override { return loader_.views(); }
+  std::vector<Input> towers() override { return {loader_.views()}; }
   std::int64_t skipped() const override { return loader_.skipped(); }
   std::string where() const override { return "on " + to_string(device_); }
 
@@ -110,6 +156,10 @@ bool fit_a_device(const data::Dataset& pictures) {
 
 }  // namespace
 
+std::unique_ptr<ViewSource> host_view_source(data::Loader loader, Device device, DType dtype) {
+  return std::make_unique<HostViews>(std::move(loader), device, dtype);
+}
+
 std::unique_ptr<ViewSource> make_view_source(std::shared_ptr<const data::Dataset> pictures, const TrainingOptions& o,
                                              Device device, DType dtype,
                                              const std::function<void(const std::string&)>& on_warning) {
@@ -122,7 +172,7 @@ std::unique_ptr<ViewSource> make_view_source(std::shared_ptr<const data::Dataset
                            {.batch_size = r.batch_size, .seed = o.seed, .dtype = dtype, .on_warning = on_warning}),
         device);
   }
-  return std::make_unique<HostViews>(
+  return host_view_source(
       data::Loader(std::move(pictures), std::make_shared<data::PictureViews>(r.augmentation),
                    {.batch_size = r.batch_size, .seed = o.seed, .workers = o.workers, .on_warning = on_warning}),
       device, dtype);

@@ -2,12 +2,13 @@
 
 #include "train/training_options.h"
 
-#include <simclr/core/tensor.h>
-#include <simclr/data/dataset.h>
+#include <simclr/core/input.h>
+#include <simclr/data/loader.h>
 
 #include <functional>
 #include <memory>
 #include <string>
+#include <vector>
 
 /// Where a training run's views come from: made on the host, or on the device by the step itself.
 /// Both give the same views for the same seed.
@@ -23,13 +24,17 @@ class ViewSource {
   /// Starts to fetch the batch after that. To be called once the step on the current one is queued: the host may have
   /// to wait for the next views, and meanwhile the device has work.
   virtual void prefetch() {}
-  /// The current batch's views on the device, [2B,S,S,C]. Part of a step that may be captured.
-  virtual simclr::Tensor views() = 0;
+  /// The current batch on the device, one input a tower (data::Batch). Part of a step that may be captured.
+  virtual std::vector<simclr::Input> towers() = 0;
   /// Samples that could not be read.
   virtual std::int64_t skipped() const = 0;
   /// "on cuda:0" or "on the host", for messages.
   virtual std::string where() const = 0;
 };
+
+/// Views that `loader` makes on the host, for a device. `dtype` is what views of f32 become there; those of an integer
+/// type, token ids say, stay as they are.
+std::unique_ptr<ViewSource> host_view_source(simclr::data::Loader loader, simclr::Device device, simclr::DType dtype);
 
 /// As --views-on says; auto: on a GPU, pictures that fit there are kept there. `dtype` is that of the views.
 std::unique_ptr<ViewSource> make_view_source(std::shared_ptr<const simclr::data::Dataset> pictures,

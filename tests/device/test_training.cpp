@@ -17,7 +17,7 @@ constexpr int steps = 10;
 /// Pictures with some structure: a gradient of a random direction and colour each, and noise.
 std::shared_ptr<const data::Dataset> tiny_pictures() {
   data::MemoryData memory;
-  memory.shape = {20, 20, 3};
+  std::vector<std::uint8_t> bytes;
   memory.description = "gradients";
   for (std::uint32_t n = 0; n < pictures; ++n) {
     const Random random(7, RandomPurpose::user, n);
@@ -25,9 +25,10 @@ std::shared_ptr<const data::Dataset> tiny_pictures() {
     for (std::uint32_t i = 0; i < 20 * 20 * 3; ++i) {
       const std::uint32_t c = i % 3, x = i / 3 % 20, y = i / 60;
       const float slope = random.uniform(c) * static_cast<float>(x) + random.uniform(3 + c) * static_cast<float>(y);
-      memory.bytes.push_back(static_cast<std::uint8_t>(5.0f * slope + 40.0f * random.uniform(6 + i)));
+      bytes.push_back(static_cast<std::uint8_t>(5.0f * slope + 40.0f * random.uniform(6 + i)));
     }
   }
+  memory.samples = Tensor::from(bytes, {pictures, 20, 20, 3});
   return data::memory_dataset(std::move(memory));
 }
 
@@ -59,7 +60,7 @@ struct Optimizers {
   }
 };
 
-double one_step(nn::SimCLR& model, nn::Optimizer& optimizer, const Tensor& views) {
+double one_step(nn::SimCLR& model, nn::Optimizer& optimizer, const Input& views) {
   const Tensor loss = nn::nt_xent(model(views), {.temperature = 0.5});
   loss.backward();
   optimizer.step();
@@ -73,7 +74,7 @@ std::vector<double> losses_on_cpu(Optimizers::Kind kind) {
                             {.batch_size = large_batch, .seed = 3, .workers = 0});
   std::vector<double> losses;
   for (std::uint32_t epoch = 0; losses.size() < steps; ++epoch) {
-    for (const data::Batch& b : loader.epoch(epoch)) losses.push_back(one_step(model, *optimizer, b.views));
+    for (const data::Batch& b : loader.epoch(epoch)) losses.push_back(one_step(model, *optimizer, b.towers[0]));
   }
   return losses;
 }
@@ -135,9 +136,11 @@ DEVICE_TEST_CASE("a device loader gives a loader's views, drawn by the same para
       REQUIRE(loader.next());
       const auto indices = loader.indices().to_vector<std::int32_t>();
       CHECK(std::vector<std::int64_t>(indices.begin(), indices.end()) == b.indices);
-      const Tensor views = loader.views();
-      CHECK(views.shape() == b.views.shape());
-      const auto x = views.to_vector<float>(), y = b.views.to_vector<float>();
+      const Input views = loader.views();
+      CHECK(views.x.shape() == b.towers[0].x.shape());
+      CHECK(views.keys.to_vector<std::int32_t>() == b.towers[0].keys.to_vector<std::int32_t>());
+      CHECK_FALSE(views.lengths.defined());
+      const auto x = views.x.to_vector<float>(), y = b.towers[0].x.to_vector<float>();
       float worst = 0;
       for (std::size_t i = 0; i < x.size(); ++i) worst = std::max(worst, std::abs(x[i] - y[i]));
       CHECK(worst < 1e-5f);
@@ -157,7 +160,7 @@ DEVICE_TEST_CASE("captured steps, whole or in micro-batches, give the losses of 
                               {.batch_size = batch, .seed = 3, .dtype = dtype});
     Tensor loss;
     const auto step = [&] {
-      const Tensor views = loader.views();
+      const Input views = loader.views();
       const Tensor z = way == Way::whole      ? model(views)
                        : way == Way::in_parts ? nn::in_micro_batches(model, views, 11)
                                               : test::joined(model, views, {10, 11, 11});

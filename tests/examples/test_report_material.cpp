@@ -22,10 +22,10 @@ class Greys final : public data::Dataset {
     if (labelled) classes_ = {"dark", "middle", "light", "white"};
   }
   std::int64_t size() const override { return size_; }
-  data::Sample sample(std::int64_t i) const override {
+  data::Sample sample(std::int64_t i, int) const override {
     if (broken_.contains(i)) simclr::fail("sample ", i, " is broken");
     const auto bytes = std::make_shared<std::vector<std::uint8_t>>(8 * 8 * 3, grey(i));
-    return {*bytes, {8, 8, 3}, label(i), bytes};
+    return {.bytes = std::as_bytes(std::span(*bytes)), .shape = {8, 8, 3}, .label = label(i), .owner = bytes};
   }
   std::int32_t label(std::int64_t i) const override { return labelled_ ? static_cast<std::int32_t>(group(i)) : -1; }
   const std::vector<std::string>& classes() const override { return classes_; }
@@ -45,7 +45,8 @@ class Greys final : public data::Dataset {
 /// Features: cosine and sine of the mean grey, so that the nearest picture has the nearest grey.
 class MeanGrey final : public nn::Module {
  public:
-  Tensor forward(const Tensor& x) override {
+  Tensor forward(const simclr::Input& input) override {
+    const Tensor& x = input.x;
     const std::int64_t n = x.dim(0), pixels = x.numel() / n;
     std::vector<float> features;
     for (std::int64_t i = 0; i < n; ++i) {
@@ -121,7 +122,7 @@ TEST_CASE("views are those of the run: of its policy, seed and first epoch, norm
   for (const data::Batch& batch : loader.epoch(0)) {
     const auto at = std::find(batch.indices.begin(), batch.indices.end(), 4) - batch.indices.begin();
     for (std::int64_t v = 0; v < 2; ++v) {
-      const float* view = batch.views.data<const float>() + (v * 16 + at) * 192;
+      const float* view = batch.towers[0].x.data<const float>() + (v * 16 + at) * 192;
       for (std::size_t i = 0; i < 192; ++i) {
         const double expected = std::clamp(255 * (0.25 * double{view[i]} + 0.5), 0.0, 255.0);
         REQUIRE(std::abs(m.viewed[1].views[static_cast<std::size_t>(v)].pixels[i] - expected) <= 0.51);

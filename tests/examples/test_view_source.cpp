@@ -1,5 +1,7 @@
 #include "train/view_source.h"
 
+#include <simclr/simclr.h>
+
 #include "support/catch.h"
 #include "support/tensors.h"
 
@@ -20,9 +22,12 @@ class Squares : public data::Dataset {
     for (std::size_t i = 0; i < bytes_.size(); ++i) bytes_[i] = static_cast<std::uint8_t>(i / 16 * 20);
   }
   std::int64_t size() const override { return 12; }
-  data::Sample sample(std::int64_t i) const override {
+  data::Sample sample(std::int64_t i, int) const override {
     ++reads;
-    return {std::span(bytes_).subspan(static_cast<std::size_t>(i) * 16, 16), {4, 4, 1}, -1, nullptr};
+    return {.bytes = std::as_bytes(std::span(bytes_)).subspan(static_cast<std::size_t>(i) * 16, 16),
+            .shape = {4, 4, 1},
+            .label = -1,
+            .owner = nullptr};
   }
   std::int32_t label(std::int64_t) const override { return -1; }
   const std::vector<std::string>& classes() const override { return classes_; }
@@ -35,7 +40,49 @@ class Squares : public data::Dataset {
   std::vector<std::string> classes_;
 };
 
+/// The ids 70001 + 10 i, ... of sample i, one to four of them, and the view's number.
+class Ids : public data::ViewMaker {
+ public:
+  simclr::Shape view_shape() const override { return {4}; }
+  DType view_dtype() const override { return DType::i32; }
+  std::int32_t make_view(const data::Sample&, const data::ViewKey& key, std::byte* out) const override {
+    const auto length = static_cast<std::int32_t>(1 + key.sample % 4);
+    for (std::int32_t k = 0; k < length; ++k) {
+      reinterpret_cast<std::int32_t*>(out)[k] = 70001 + 10 * static_cast<std::int32_t>(key.sample) + k;
+    }
+    return length;
+  }
+};
+
 }  // namespace
+
+TEST_CASE("views of integers are never cast, and lengths and keys come with each batch") {
+  const auto squares = std::make_shared<Squares>();
+  const auto policy = data::Augmentation::evaluation(4, 1);
+  const std::vector<data::Tower> towers = {{.maker = std::make_shared<Ids>(), .views = 1},
+                                           {.maker = std::make_shared<data::PictureViews>(policy), .views = 2}};
+  for (const DType dtype : {DType::bf16, DType::f32}) {
+    const auto source =
+        host_view_source(data::Loader(squares, towers, {.batch_size = 3, .shuffle = false}), Device{}, dtype);
+    source->begin(2, 0);
+    for (std::int32_t first = 0; source->next(); first += 3) {
+      const std::vector<simclr::Input> batch = source->towers();
+      REQUIRE(batch.size() == 2);
+      CHECK(batch[0].x.dtype() == DType::i32);
+      CHECK(batch[1].x.dtype() == dtype);
+      const auto ids = batch[0].x.to_vector<std::int32_t>(), keys = batch[0].keys.to_vector<std::int32_t>();
+      const auto lengths = batch[0].lengths.to_vector<std::int32_t>();
+      for (std::int32_t i = 0; i < 3; ++i) {
+        const auto at = static_cast<std::size_t>(i);
+        CHECK(lengths[at] == 1 + (first + i) % 4);
+        CHECK(ids[4 * at] == 70001 + 10 * (first + i));  // bf16 has no such number
+        CHECK(keys[3 * at] == first + i);
+        CHECK(keys[3 * at + 1] == 2);
+      }
+      CHECK(batch[1].keys.shape() == simclr::Shape{6, 3});
+    }
+  }
+}
 
 TEST_CASE("the next batch is fetched when the step is queued, not before") {
   const auto squares = std::make_shared<Squares>();
@@ -52,11 +99,11 @@ TEST_CASE("the next batch is fetched when the step is queued, not before") {
     while (source->next()) {
       const int batches = static_cast<int>(seen.size()) + 1;
       CHECK(squares->reads == 4 * batches);
-      seen.push_back(source->views().clone());
+      seen.push_back(source->towers()[0].x.clone());
       if (!prefetch) continue;
       for (int times = 0; times < 2; ++times) source->prefetch();
       CHECK(squares->reads == 4 * std::min(batches + 1, 3));
-      CHECK(simclr::test::same_bits(source->views(), seen.back()));
+      CHECK(simclr::test::same_bits(source->towers()[0].x, seen.back()));
     }
     CHECK(seen.size() == 3);
     CHECK(!simclr::test::same_bits(seen[0], seen[1]));

@@ -25,17 +25,17 @@ inline Tensor join_images(const std::vector<Tensor>& parts) {
     std::int64_t end = images;
     for (std::size_t i = 0; i < inputs.size(); ++i) {
       const std::int64_t n = inputs[i].dim(0) / 2;
-      b.set(static_cast<int>(i), nn::rows_of_images(b.dy(), end -= n, n));
+      b.set(static_cast<int>(i), nn::rows_of_samples(b.dy(), end -= n, n).x);
     }
   });
 }
 
 /// model(part) for parts of `sizes` images, joined.
-inline Tensor joined(nn::Module& model, const Tensor& views, const std::vector<std::int64_t>& sizes) {
+inline Tensor joined(nn::Module& model, const Input& views, const std::vector<std::int64_t>& sizes) {
   std::vector<Tensor> parts;
   std::int64_t first = 0;
   for (const std::int64_t n : sizes) {
-    parts.push_back(model(nn::rows_of_images(views, first, n)));
+    parts.push_back(model(nn::rows_of_samples(views, first, n)));
     first += n;
   }
   return join_images(parts);
