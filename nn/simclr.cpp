@@ -1,4 +1,8 @@
+#include <simclr/nn/losses.h>
 #include <simclr/nn/simclr.h>
+
+#include <numeric>
+#include <utility>
 
 namespace simclr::nn {
 
@@ -39,13 +43,60 @@ Tensor ProjectionHead::forward(const Input& input) {
   return y;
 }
 
-SimCLR::SimCLR(const SimCLROptions& options) : encoder_(options.encoder), views_apart_(options.views_apart) {
+namespace {
+
+std::shared_ptr<ProjectionHead> make_head(const Module& encoder, ProjectionHeadOptions options, const char* who) {
+  if (options.in == 0) options.in = encoder.output_features();
+  SIMCLR_CHECK(options.in > 0, who, ": the encoder does not say how many features it gives; set head.in");
+  return std::make_shared<ProjectionHead>(options);
+}
+
+/// One tower of several: its parameters are encoder.* and head.*
+class EncoderAndHead : public Module {
+ public:
+  EncoderAndHead(std::shared_ptr<Module> encoder, std::shared_ptr<ProjectionHead> head)
+      : encoder_(add_module("encoder", std::move(encoder))), head_(add_module("head", std::move(head))) {}
+  Tensor forward(const Input& input) override { return (*head_)((*encoder_)(input)); }
+  std::int64_t output_features() const override { return head_->output_features(); }
+
+ private:
+  std::shared_ptr<Module> encoder_;
+  std::shared_ptr<ProjectionHead> head_;
+};
+
+void check_tower(const char* who, int tower, int towers) {
+  SIMCLR_CHECK(tower >= 0 && tower < towers, who, ": tower ", tower, " of ", towers);
+}
+
+}  // namespace
+
+SimCLR::SimCLR(const SimCLROptions& options)
+    : encoder_(options.encoder), views_apart_(options.views_apart), loss_(options.loss) {
   SIMCLR_CHECK(encoder_ != nullptr, "SimCLR: an encoder is needed");
-  ProjectionHeadOptions head = options.head;
-  if (head.in == 0) head.in = encoder_->output_features();
-  SIMCLR_CHECK(head.in > 0, "SimCLR: the encoder does not say how many features it gives; set head.in");
+  SIMCLR_CHECK(loss_.views >= 2, "SimCLR: views ", loss_.views, "; at least 2 of each sample are needed");
+  SIMCLR_CHECK(!views_apart_ || loss_.views == 2, "SimCLR: views_apart is for two views, not ", loss_.views);
   add_module("encoder", encoder_);
-  head_ = add_module("head", std::make_shared<ProjectionHead>(head));
+  head_ = add_module("head", make_head(*encoder_, options.head, "SimCLR"));
+}
+
+int SimCLR::views(int tower) const {
+  check_tower("SimCLR", tower, 1);
+  return loss_.views;
+}
+
+Module& SimCLR::tower(int tower) {
+  check_tower("SimCLR", tower, 1);
+  return *this;
+}
+
+Module& SimCLR::encoder(int tower) {
+  check_tower("SimCLR", tower, 1);
+  return *encoder_;
+}
+
+Tensor SimCLR::loss(std::span<const Tensor> z) {
+  SIMCLR_CHECK(z.size() == 1, "SimCLR: the loss of ", z.size(), " towers; it has one");
+  return nt_xent(z[0], loss_);
 }
 
 Tensor SimCLR::forward(const Input& views) {
@@ -63,6 +114,50 @@ Tensor SimCLR::forward(const Input& views) {
       if (bw.needs(i)) bw.set(i, bw.dy().narrow(i * half, half));
     }
   });
+}
+
+TwoTowers::TwoTowers(const TwoTowersOptions& options) : encoders_(options.encoders), loss_(options.loss) {
+  SIMCLR_CHECK(encoders_[0] != nullptr && encoders_[1] != nullptr, "TwoTowers: two encoders are needed");
+  SIMCLR_CHECK(options.heads[0].out == options.heads[1].out, "TwoTowers: the heads give ", options.heads[0].out,
+               " and ", options.heads[1].out, " columns; both must give as many, to be compared");
+  for (std::size_t t = 0; t < 2; ++t) {
+    towers_[t] = add_module(
+        "towers." + std::to_string(t),
+        std::make_shared<EncoderAndHead>(encoders_[t], make_head(*encoders_[t], options.heads[t], "TwoTowers")));
+  }
+}
+
+Tensor TwoTowers::forward(const Input&) {
+  fail("TwoTowers: there is an input for each tower; call loss_of(), or tower(0) and tower(1)");
+}
+
+int TwoTowers::views(int tower) const {
+  check_tower("TwoTowers", tower, 2);
+  return 1;
+}
+
+Module& TwoTowers::tower(int tower) {
+  check_tower("TwoTowers", tower, 2);
+  return *towers_[static_cast<std::size_t>(tower)];
+}
+
+Module& TwoTowers::encoder(int tower) {
+  check_tower("TwoTowers", tower, 2);
+  return *encoders_[static_cast<std::size_t>(tower)];
+}
+
+Tensor TwoTowers::loss(std::span<const Tensor> z) {
+  SIMCLR_CHECK(z.size() == 2, "TwoTowers: the loss of ", z.size(), " towers; it has two");
+  SIMCLR_CHECK(z[0].shape() == z[1].shape() && z[0].rank() == 2, "TwoTowers: z ", describe(z[0]), " and ",
+               describe(z[1]), " are not [N,D] of the same samples");
+  const std::int64_t samples = z[0].dim(0);
+  if (!groups_.defined() || groups_.dim(0) != samples || groups_.device() != z[0].device()) {
+    std::vector<std::int32_t> numbers(static_cast<std::size_t>(samples));
+    std::iota(numbers.begin(), numbers.end(), 0);
+    groups_ = Tensor::from(numbers, {samples}).to(z[0].device());
+  }
+  const kernels::NtXentPairs pairs{.self_offset = -1, .anchor_group = groups_, .candidate_group = groups_};
+  return scale(add(nt_xent(z[0], z[1], pairs, loss_), nt_xent(z[1], z[0], pairs, loss_)), 0.5);
 }
 
 }  // namespace simclr::nn

@@ -2,7 +2,9 @@
 
 #include <simclr/nn/layers.h>
 #include <simclr/nn/losses.h>
+#include <simclr/nn/model.h>
 
+#include <array>
 #include <memory>
 
 namespace simclr::nn {
@@ -35,24 +37,66 @@ struct SimCLROptions {
   std::shared_ptr<Module> encoder;
   ProjectionHeadOptions head = {};  // `in` 0: as the encoder says
   bool views_apart = false;  // in training the first N rows of [2N,...] go through by themselves, then the others
+  NtXentOptions loss = {};   // its temperature, and the views of each sample
 };
 
 /// Encoder f and projection head g: views -> h = f(views) -> z = g(h). Evaluation uses h. All views of a batch go
 /// through in one pass, so that batch norm sees them together, as in google-research/simclr; or with `views_apart` two
-/// views one after the other, as in solo-learn and lightly. The encoder is any Module.
-class SIMCLR_API SimCLR : public Module {
+/// views one after the other, as in solo-learn and lightly. The encoder is any Module. The loss is NT-Xent
+/// (nn/losses.h).
+class SIMCLR_API SimCLR : public Model {
  public:
+  /// Throws Error without an encoder, for a head that does not fit it, and for other views than two that are to go
+  /// apart.
   explicit SimCLR(const SimCLROptions& options);
   /// z [V N,D] of views [V N,...], row by row. Throws Error for an odd number of rows that are to go apart.
   Tensor forward(const Input& views) override;
 
-  Module& encoder() { return *encoder_; }
+  int towers() const override { return 1; }
+  int views(int tower = 0) const override;
+  Module& tower(int tower) override;
+  Module& encoder(int tower = 0) override;
   Module& head() { return *head_; }
+  Tensor loss(std::span<const Tensor> z) override;
 
  private:
   std::shared_ptr<Module> encoder_;
   std::shared_ptr<ProjectionHead> head_;
   bool views_apart_;
+  NtXentOptions loss_;
+};
+
+struct TwoTowersOptions {
+  std::array<std::shared_ptr<Module>, 2> encoders;
+  std::array<ProjectionHeadOptions, 2> heads = {{{}, {.seed = 1}}};  // `in` 0: as the encoder says; `out` alike
+  NtXentOptions loss = {.temperature = 0.1};
+};
+
+/// Two encoders that learn to match the two parts of a sample, a picture and its caption say: each sample's own pair
+/// against all others of the batch (ConVIRT, arXiv 2010.00747; CLIP, arXiv 2103.00020). The loss is the mean of the
+/// rectangular NT-Xent from the first tower to the second and the other way round: with a_i and b_i the towers' z over
+/// their norms,
+///   loss = -(1/2N) sum_i [ log(e^{a_i.b_i/tau} / sum_k e^{a_i.b_k/tau}) + log(e^{a_i.b_i/tau} / sum_k e^{a_k.b_i/tau})
+///   ]
+/// Parameters are called towers.0.encoder.*, towers.0.head.*, towers.1.*
+class SIMCLR_API TwoTowers : public Model {
+ public:
+  /// Throws Error without two encoders, and for heads that do not fit them or each other.
+  explicit TwoTowers(const TwoTowersOptions& options);
+  /// Throws Error: there is an input for each tower.
+  Tensor forward(const Input& input) override;
+
+  int towers() const override { return 2; }
+  int views(int tower = 0) const override;  // 1
+  Module& tower(int tower) override;
+  Module& encoder(int tower = 0) override;
+  /// Of z [N,D] of each tower, row i of both from sample i.
+  Tensor loss(std::span<const Tensor> z) override;
+
+ private:
+  std::array<std::shared_ptr<Module>, 2> encoders_, towers_;
+  NtXentOptions loss_;
+  Tensor groups_;  // of the pairs: 0 .. N-1, kept so that a step which is captured uploads nothing
 };
 
 }  // namespace simclr::nn

@@ -76,14 +76,14 @@ std::unique_ptr<nn::SimCLR> make_model(const TrainingOptions& o) {
                                        .last_shift = r.head_last_shift,
                                        .last_bias = r.head_last_bias,
                                        .seed = o.seed};
-  return std::make_unique<nn::SimCLR>(
-      nn::SimCLROptions{.encoder = make_encoder(o), .head = head, .views_apart = r.views_apart});
+  return std::make_unique<nn::SimCLR>(nn::SimCLROptions{.encoder = make_encoder(o),
+                                                        .head = head,
+                                                        .views_apart = r.views_apart,
+                                                        .loss = {.temperature = r.temperature, .wgmma = o.wgmma}});
 }
 
 Tensor Training::loss_of(std::span<const simclr::Input> towers) const {
-  const std::int64_t samples = options.micro_batch > 0 ? options.micro_batch : options.recipe.batch_size;
-  return nn::nt_xent(nn::in_micro_batches(*model, towers[0], samples),
-                     {.temperature = options.recipe.temperature, .wgmma = options.wgmma});
+  return model->loss_of(towers, options.micro_batch);
 }
 
 Training make_training(const TrainingOptions& options, const std::function<void(const std::string&)>& on_warning) {

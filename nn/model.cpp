@@ -1,0 +1,20 @@
+#include <simclr/nn/micro_batches.h>
+#include <simclr/nn/model.h>
+
+#include <limits>
+#include <vector>
+
+namespace simclr::nn {
+
+Tensor Model::loss_of(std::span<const Input> inputs, std::int64_t samples) {
+  SIMCLR_CHECK(static_cast<int>(inputs.size()) == towers(), "model: ", inputs.size(), " inputs for ", towers(),
+               " towers; give one each");
+  if (samples == 0) samples = std::numeric_limits<std::int64_t>::max();
+  std::vector<Tensor> z;
+  for (int t = 0; t < towers(); ++t) {
+    z.push_back(in_micro_batches(tower(t), inputs[static_cast<std::size_t>(t)], samples, views(t)));
+  }
+  return loss(z);
+}
+
+}  // namespace simclr::nn

@@ -1,0 +1,33 @@
+#pragma once
+
+#include <simclr/nn/module.h>
+
+#include <cstdint>
+#include <span>
+
+namespace simclr::nn {
+
+/// What training asks of a model: one tower or several, each an encoder and a projection head, and the loss of what the
+/// towers give. SimCLR has one tower, TwoTowers two (nn/simclr.h). A training step is
+///
+///   const Tensor loss = model.loss_of(batch.towers);  // data::Batch
+///   loss.backward();
+///   optimizer.step(loss);
+class SIMCLR_API Model : public Module {
+ public:
+  virtual int towers() const = 0;
+  /// How many views of each sample a tower's input has.
+  virtual int views(int tower = 0) const = 0;
+  /// A tower's encoder and head: [V B,...] -> z [V B,D], view v of sample i in row v B + i.
+  virtual Module& tower(int tower) = 0;
+  /// A tower's encoder, what is kept and evaluated: [N,...] -> h [N,F].
+  virtual Module& encoder(int tower = 0) = 0;
+  /// The loss of the towers' z, a scalar. Throws Error for another number of towers.
+  virtual Tensor loss(std::span<const Tensor> z) = 0;
+
+  /// The loss of a batch, one input a tower, at most `samples` of its samples at a time (nn/micro_batches.h); 0: all at
+  /// once. Throws Error for another number of inputs, and as in_micro_batches() and loss() do.
+  Tensor loss_of(std::span<const Input> inputs, std::int64_t samples = 0);
+};
+
+}  // namespace simclr::nn

@@ -1,0 +1,219 @@
+// What training asks of a model: SimCLR's one tower, and two towers that learn to match pairs.
+
+#include <simclr/core/random.h>
+#include <simclr/nn/functional.h>
+#include <simclr/nn/losses.h>
+#include <simclr/nn/micro_batches.h>
+#include <simclr/nn/optim.h>
+#include <simclr/nn/resnet.h>
+#include <simclr/nn/simclr.h>
+
+#include "support/catch.h"
+#include "support/gradient_check.h"
+#include "support/tensors.h"
+
+#include <algorithm>
+#include <cmath>
+#include <memory>
+#include <vector>
+
+using namespace simclr;
+using Catch::Contains;
+using test::random_tensor;
+using test::same_bits;
+
+namespace {
+
+constexpr std::int64_t classes = 12, features = 8;
+
+/// f32 or f64 [N,6] -> [N,8].
+struct Mlp : nn::Module {
+  std::shared_ptr<nn::Linear> in = add_module("in", std::make_shared<nn::Linear>(nn::LinearOptions{6, 16}));
+  std::shared_ptr<nn::Linear> out = add_module("out", std::make_shared<nn::Linear>(nn::LinearOptions{16, features}));
+  Mlp() { initialize(3); }
+  Tensor forward(const Input& input) override { return (*out)(nn::relu((*in)(input))); }
+  std::int64_t output_features() const override { return features; }
+};
+
+/// The mean embedding of the i32 ids [N,T] within each row's length: [N,8].
+struct Bag : nn::Module {
+  Tensor table =
+      add_parameter("table", {3 * classes, features}, nn::Role::weight, {nn::Initializer::Kind::normal, 1.0});
+  Bag() { initialize(4); }
+  Tensor forward(const Input& input) override {
+    const std::int64_t rows = input.rows(), longest = input.x.dim(1);
+    const auto ids = input.x.to_vector<std::int32_t>(), lengths = input.lengths.to_vector<std::int32_t>();
+    std::vector<double> share(static_cast<std::size_t>(rows * table.dim(0)));
+    for (std::int64_t i = 0; i < rows; ++i) {
+      const std::int32_t length = lengths[static_cast<std::size_t>(i)];
+      for (std::int32_t k = 0; k < length; ++k) {
+        const std::int64_t id = ids[static_cast<std::size_t>(i * longest + k)];
+        share[static_cast<std::size_t>(i * table.dim(0) + id)] += 1.0 / length;
+      }
+    }
+    return nn::matmul(Tensor::from(share, {rows, table.dim(0)}).to(table.dtype()), table);
+  }
+  std::int64_t output_features() const override { return features; }
+};
+
+std::unique_ptr<nn::TwoTowers> pairs_model(DType dtype = DType::f32) {
+  const nn::ProjectionHeadOptions head{.hidden = 16, .out = 6, .batchnorm = false};
+  auto model = std::make_unique<nn::TwoTowers>(
+      nn::TwoTowersOptions{.encoders = {std::make_shared<Mlp>(), std::make_shared<Bag>()},
+                           .heads = {head, head},
+                           .loss = {.temperature = 0.2}});
+  model->to(dtype);
+  return model;
+}
+
+/// Pair i of class i % 12: a noisy direction of the class, and two of its three words, or one.
+std::vector<Input> some_pairs(std::int64_t samples, std::uint64_t seed, DType dtype = DType::f32) {
+  std::vector<float> x;
+  std::vector<std::int32_t> ids, lengths;
+  for (std::int64_t i = 0; i < samples; ++i) {
+    const auto c = static_cast<std::uint32_t>(i % classes);
+    const Random direction(1, RandomPurpose::user, c), noise(seed, RandomPurpose::user, static_cast<std::uint32_t>(i));
+    for (std::uint32_t k = 0; k < 6; ++k) x.push_back(direction.uniform(k) - 0.5f + 0.1f * (noise.uniform(k) - 0.5f));
+    const auto first = static_cast<std::int32_t>(3 * c);
+    const bool two = noise.uniform(6) < 0.5f;
+    ids.insert(ids.end(), {first + static_cast<std::int32_t>(noise.below(3, 7)), two ? first : 0});
+    lengths.push_back(two ? 2 : 1);
+  }
+  return {Tensor::from(x, {samples, 6}).to(dtype),
+          Input(Tensor::from(ids, {samples, 2}), Tensor::from(lengths, {samples}))};
+}
+
+/// The mean of both directions by plain functions: rows of similarities, softmax cross-entropy with the diagonal.
+Tensor composed(const Tensor& a, const Tensor& b, double temperature) {
+  std::vector<std::int32_t> own;
+  for (std::int64_t i = 0; i < a.dim(0); ++i) own.push_back(static_cast<std::int32_t>(i));
+  const Tensor labels = Tensor::from(own, {a.dim(0)});
+  return nn::scale(nn::add(nn::cross_entropy(nn::similarity(a, b, temperature), labels),
+                           nn::cross_entropy(nn::similarity(b, a, temperature), labels)),
+                   0.5);
+}
+
+}  // namespace
+
+TEST_CASE("two towers' loss is both directions' cross-entropy of the similarities, and so are its gradients") {
+  const auto model = pairs_model(DType::f64);
+  for (const std::int64_t samples : {1, 2, 33}) {
+    CAPTURE(samples);
+    std::vector<std::vector<double>> values;
+    for (const bool fused : {true, false}) {
+      Tensor a = random_tensor({samples, 6}, 1), b = random_tensor({samples, 6}, 2);
+      a.set_requires_grad(), b.set_requires_grad();
+      const Tensor loss = fused ? model->loss(std::vector<Tensor>{a, b}) : composed(a, b, 0.2);
+      loss.backward();
+      values.push_back(loss.to_vector<double>());
+      for (const Tensor& z : {a, b}) {
+        for (const double g : z.grad().to_vector<double>()) values.back().push_back(g);
+      }
+    }
+    REQUIRE(values[0].size() == values[1].size());
+    for (std::size_t i = 0; i < values[0].size(); ++i) CHECK(std::abs(values[0][i] - values[1][i]) < 1e-12);
+  }
+}
+
+TEST_CASE("two towers' gradients are those of central differences, down to both encoders' weights") {
+  const auto model = pairs_model(DType::f64);
+  const auto batch = some_pairs(9, 5, DType::f64);
+  std::vector<Tensor> weights;
+  for (const nn::Parameter& p : model->parameters()) weights.push_back(p.value);
+  CHECK(test::gradient_error([&](const auto&) { return model->loss_of(batch); }, weights) < 1e-7);
+}
+
+TEST_CASE("two towers in micro-batches give the whole batch's loss and gradients") {
+  const auto batch = some_pairs(20, 5, DType::f64);
+  std::vector<std::vector<Tensor>> results;
+  for (const std::int64_t samples : {0, 20, 7, 1}) {
+    const auto model = pairs_model(DType::f64);
+    const Tensor loss = model->loss_of(batch, samples);
+    loss.backward();
+    results.push_back({loss.detach()});
+    for (const nn::Parameter& p : model->parameters()) results.back().push_back(p.value.grad().clone());
+    for (std::size_t i = 0; i < results.back().size(); ++i) {
+      CHECK(test::relative_error(results.back()[i], results[0][i]) < 1e-12);
+    }
+  }
+}
+
+TEST_CASE("two small encoders of different kinds learn to match pairs") {
+  const auto model = pairs_model();
+  const std::int64_t samples = classes;  // one pair a class, so that each pair's own is the only right one
+  const auto matched = [&] {
+    const NoGrad no_grad;
+    const auto test = some_pairs(samples, 1000);
+    const auto s = nn::similarity(model->tower(0)(test[0]), model->tower(1)(test[1])).to_vector<double>();
+    int right = 0;
+    for (std::int64_t i = 0; i < samples; ++i) {
+      const auto row = s.begin() + i * samples;
+      right += std::max_element(row, row + samples) - row == i;
+    }
+    return right;
+  };
+  const int before = matched();
+  nn::AdamW optimizer(model->parameters(), {}, nn::constant(0.01));
+  double first = 0, last = 0;
+  for (std::uint64_t step = 0; step < 600; ++step) {
+    const Tensor loss = model->loss_of(some_pairs(samples, step));
+    loss.backward();
+    optimizer.step(loss);
+    (step == 0 ? first : last) = loss.item();
+  }
+  CAPTURE(before, first, last);
+  CHECK(before < samples / 2);
+  CHECK(matched() == samples);
+  CHECK(last < first / 4);
+}
+
+TEST_CASE("two towers name their parameters, give their encoders, and refuse what is not a pair") {
+  const auto model = pairs_model();
+  std::vector<std::string> names;
+  for (const nn::Parameter& p : model->parameters()) names.push_back(p.name);
+  CHECK(names == std::vector<std::string>{
+                     "towers.0.encoder.in.weight", "towers.0.encoder.in.bias", "towers.0.encoder.out.weight",
+                     "towers.0.encoder.out.bias", "towers.0.head.linear1.weight", "towers.0.head.linear1.bias",
+                     "towers.0.head.linear2.weight", "towers.1.encoder.table", "towers.1.head.linear1.weight",
+                     "towers.1.head.linear1.bias", "towers.1.head.linear2.weight"});
+  CHECK(model->towers() == 2);
+  CHECK(model->views(1) == 1);
+  CHECK(dynamic_cast<Mlp*>(&model->encoder()) != nullptr);
+  CHECK(dynamic_cast<Bag*>(&model->encoder(1)) != nullptr);
+  const auto batch = some_pairs(4, 1);
+  CHECK_THROWS_WITH((*model)(batch[0]), Contains("an input for each tower"));
+  CHECK_THROWS_WITH(model->tower(2), Contains("tower 2 of 2"));
+  CHECK_THROWS_WITH(model->loss_of({batch.data(), 1}), Contains("1 inputs for 2 towers"));
+  CHECK_THROWS_WITH(model->loss(std::vector<Tensor>{random_tensor({4, 6}, 1), random_tensor({5, 6}, 1)}),
+                    Contains("of the same samples"));
+  CHECK_THROWS_WITH(nn::TwoTowers({.encoders = {std::make_shared<Mlp>(), nullptr}}),
+                    Contains("two encoders are needed"));
+  CHECK_THROWS_WITH(nn::TwoTowers({.encoders = {std::make_shared<Mlp>(), std::make_shared<Bag>()},
+                                   .heads = {{{.out = 4}, {.out = 5}}}}),
+                    Contains("the heads give 4 and 5 columns"));
+}
+
+TEST_CASE("SimCLR is a model of one tower, whose loss is NT-Xent at its temperature, of its views") {
+  for (const int views : {2, 3}) {
+    const auto make = [&] {
+      return std::make_unique<nn::SimCLR>(nn::SimCLROptions{
+          .encoder = std::make_shared<Mlp>(), .head = {.out = 4}, .loss = {.temperature = 0.3, .views = views}});
+    };
+    const auto model = make(), other = make();
+    CHECK(model->towers() == 1);
+    CHECK(model->views() == views);
+    CHECK(&model->tower(0) == model.get());
+    const Input input = random_tensor({6 * views, 6}, 1, DType::f32);
+    const Tensor loss = model->loss_of({&input, 1});
+    CHECK(same_bits(loss.detach(), nn::nt_xent((*other)(input), {.temperature = 0.3, .views = views}).detach()));
+    const Tensor parts = make()->loss_of({&input, 1}, 2);
+    CHECK(same_bits(
+        parts.detach(),
+        nn::nt_xent(nn::in_micro_batches(*make(), input, 2, views), {.temperature = 0.3, .views = views}).detach()));
+    CHECK(model->parameters().front().name == "encoder.in.weight");
+    CHECK(model->parameters().back().name == "head.linear2.weight");
+  }
+  CHECK_THROWS_WITH(nn::SimCLR({.encoder = std::make_shared<Mlp>(), .loss = {.views = 1}}), Contains("at least 2"));
+  CHECK_THROWS_WITH(nn::SimCLR({.encoder = std::make_shared<Mlp>(), .views_apart = true, .loss = {.views = 3}}),
+                    Contains("views_apart is for two views"));
+}
