@@ -1,0 +1,30 @@
+"""The middle of data/ serves every kind of sample: what knows pictures lies in data/pictures.
+
+usage: test_neutral.py ROOT
+"""
+import pathlib
+import re
+import sys
+
+# What is to know no kind of data, and the words that would say that it does.
+NEUTRAL = ["data/*.h", "data/*.cpp"]
+WORDS = re.compile(r"picture|image|pixel|augment|resnet", re.IGNORECASE)
+
+
+def findings(root):
+    files = sorted(path for pattern in NEUTRAL for path in root.glob(pattern))
+    assert len(files) > 10, f"only {len(files)} files are looked at"
+    for path in files:
+        for number, line in enumerate(path.read_text().splitlines(), 1):
+            if WORDS.search(line):
+                yield f"{path.relative_to(root)}:{number}: {line.strip()}"
+
+
+def main():
+    found = list(findings(pathlib.Path(sys.argv[1])))
+    print("\n".join(found))
+    sys.exit(f"{len(found)} lines of neutral files speak of pictures" if found else 0)
+
+
+if __name__ == "__main__":
+    main()
