@@ -177,6 +177,27 @@ TEST_CASE("features are copies: a reader may reuse its batch's memory") {
   CHECK(features.labels == std::vector<std::int32_t>{1, -1, 2, -1});
 }
 
+TEST_CASE("an encoder is evaluated with each input's lengths and keys") {
+  struct Seen : nn::Module {
+    Tensor forward(const Input& input) override {
+      const Tensor features = Tensor::empty({input.rows(), 4});
+      for (std::int64_t i = 0; i < input.rows(); ++i) {
+        float* row = features.data<float>() + 4 * i;
+        row[0] = static_cast<float>(input.lengths.data<std::int32_t>()[i]);
+        for (int k = 0; k < 3; ++k) row[1 + k] = static_cast<float>(input.keys.data<std::int32_t>()[3 * i + k]);
+      }
+      return features;
+    }
+  } seen;
+  const auto once = [done = false](Input& input, std::vector<std::int32_t>& labels) mutable {
+    input = {Tensor::zeros({2, 5}, DType::i32), Tensor::from(std::vector<std::int32_t>{5, 2}, {2}),
+             Tensor::from(std::vector<std::int32_t>{7, 0, 1, 8, 0, 1}, {2, 3})};
+    labels = {-1, -1};
+    return !std::exchange(done, true);
+  };
+  CHECK(nn::extract_features(seen, once).values.to_vector<float>() == std::vector<float>{5, 7, 0, 1, 2, 8, 0, 1});
+}
+
 TEST_CASE("extract_features says what does not fit") {
   Identity identity;
   const Tensor inputs = test::random_tensor({4, 3}, 1, DType::f32);
