@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <cstdio>
 #include <string>
 #include <system_error>
 #include <utility>
@@ -54,6 +55,25 @@ int open_temporary(const std::filesystem::path& path, std::filesystem::path& tem
   return -1;
 }
 
+/// Renames where nothing has the new name; else -1, with EEXIST.
+int rename_to_new(const char* from, const char* to) {
+  if (renameat2(AT_FDCWD, from, AT_FDCWD, to, RENAME_NOREPLACE) == 0) return 0;
+  if (errno != EINVAL && errno != ENOSYS) return -1;
+  // A file system that cannot, as NFS: an empty file, which only one process can make, claims the name.
+  const int claim = posix::uninterrupted([&] { return open(to, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666); });
+  if (claim < 0) return -1;
+  close(claim);
+  if (rename(from, to) == 0) return 0;
+  const int error = errno;
+  unlink(to);
+  errno = error;
+  return -1;
+}
+
+[[noreturn]] void fail_existing(const std::filesystem::path& path) {
+  fail<FileExists>("write ", path.string(), ": it exists already, and is kept; choose another name");
+}
+
 }  // namespace
 
 const char* posix::flush_folder_of(const std::filesystem::path& path) {
@@ -78,12 +98,15 @@ void AtomicFile::fail_with_errno(const char* doing) const {
   fail("write ", path_.string(), ": ", doing, ": ", std::generic_category().message(error), remedy);
 }
 
-AtomicFile::AtomicFile(std::filesystem::path path) : path_(std::move(path)) {
+AtomicFile::AtomicFile(std::filesystem::path path, Existing existing) : path_(std::move(path)), existing_(existing) {
   SIMCLR_CHECK(path_.has_filename(), "write: '", path_.string(), "' names no file");
   std::error_code ignored;
   const auto status = std::filesystem::status(path_, ignored);
   SIMCLR_CHECK(!std::filesystem::exists(status) || std::filesystem::is_regular_file(status), "write ", path_.string(),
                ": it exists and is not a regular file; choose another name");
+  if (existing_ == Existing::keep && std::filesystem::exists(std::filesystem::symlink_status(path_, ignored))) {
+    fail_existing(path_);
+  }
   file_ = open_temporary(path_, temporary_);
   if (file_ < 0) {
     temporary_.clear();
@@ -112,14 +135,18 @@ void AtomicFile::commit() {
   if (posix::uninterrupted([&] { return fsync(file_); }) != 0) fail_with_errno("flushing to disk failed");
   // Linux closes an interrupted descriptor all the same.
   if (close(std::exchange(file_, -1)) != 0 && errno != EINTR) fail_with_errno("closing failed");
-  if (rename(temporary_.c_str(), path_.c_str()) != 0) fail_with_errno("renaming failed");
+  const auto give_name = existing_ == Existing::keep ? rename_to_new : rename;
+  if (give_name(temporary_.c_str(), path_.c_str()) != 0) {
+    if (existing_ == Existing::keep && errno == EEXIST) fail_existing(path_);
+    fail_with_errno("renaming failed");
+  }
   temporary_.clear();
 
   if (const char* problem = posix::flush_folder_of(path_)) fail_with_errno(problem);
 }
 
-void write_file_atomically(const std::filesystem::path& path, std::string_view bytes) {
-  AtomicFile file(path);
+void write_file_atomically(const std::filesystem::path& path, std::string_view bytes, Existing existing) {
+  AtomicFile file(path, existing);
   file.write(bytes.data(), bytes.size());
   file.commit();
 }

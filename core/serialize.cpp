@@ -183,7 +183,7 @@ std::string header_of(const std::vector<NamedTensor>& tensors, const std::map<st
 }  // namespace
 
 void save_tensors(const std::filesystem::path& path, const std::vector<NamedTensor>& tensors,
-                  const std::map<std::string, std::string>& metadata) {
+                  const std::map<std::string, std::string>& metadata, Existing existing) {
   for (const NamedTensor& tensor : tensors) {
     SIMCLR_CHECK(tensor.value.defined(), "save_tensors: ", tensor.name, " is undefined");
   }
@@ -203,7 +203,7 @@ void save_tensors(const std::filesystem::path& path, const std::vector<NamedTens
   header.replace(digest_prefix.size(), digest_digits, hex(digest.value()));
 
   const std::uint64_t length = header.size();
-  AtomicFile file(path);
+  AtomicFile file(path, existing);
   file.write(&length, 8);
   file.write(header.data(), header.size());
   for_each_value([&](const void* data, std::size_t bytes) { file.write(data, bytes); });

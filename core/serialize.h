@@ -19,8 +19,8 @@ struct TensorFile {
 };
 
 /// Writes all dtypes (f32 F32, f64 F64, bf16 BF16, u8 U8, i32 I32, u16 U16), from any device. The file is replaced as a
-/// whole or not at all (see AtomicFile); the same tensors in the same order give the same bytes. Wider dtypes come
-/// first, so that every value is aligned to its size.
+/// whole or not at all (see AtomicFile), and with Existing::keep not where one is there; the same tensors in the same
+/// order give the same bytes. Wider dtypes come first, so that every value is aligned to its size.
 ///
 /// The metadata gets one more key, "digest": "crc64xz:" and 16 hexadecimal digits, the CRC-64/XZ of the whole file with
 /// these digits taken as zeros. It finds damage, not forgery. Who rewrites the file must leave it out of the metadata.
@@ -28,7 +28,8 @@ struct TensorFile {
 /// Throws Error for an undefined tensor, for names that are equal, "__metadata__" or not UTF-8, for metadata called
 /// "digest", and when the disk refuses.
 SIMCLR_API void save_tensors(const std::filesystem::path& path, const std::vector<NamedTensor>& tensors,
-                             const std::map<std::string, std::string>& metadata = {});
+                             const std::map<std::string, std::string>& metadata = {},
+                             Existing existing = Existing::replace);
 
 struct LoadOptions {
   /// Says of which tensors, by name, the values stay in the file; whatever their dtype is.

@@ -40,12 +40,17 @@ bool holds_embedding(const std::string& folder) {
   });
 }
 
+/// Where nobody named the output, the next one gets a number.
+std::string free_folder(const Options& o) {
+  const std::string first = beside_data(default_out, o.folder);
+  std::string out = first;
+  for (int n = 2; !o.overwrite && holds_embedding(out); ++n) out = first + "-" + std::to_string(n);
+  return out;
+}
+
 void embed(Options o) {
-  if (o.out == default_out) {  // nobody named it, so the next one gets a number
-    const std::string first = beside_data(o.out, o.folder);
-    o.out = first;
-    for (int n = 2; !o.overwrite && holds_embedding(o.out); ++n) o.out = first + "-" + std::to_string(n);
-  }
+  const bool named = o.out != default_out;
+  if (!named) o.out = free_folder(o);
   for (const std::string& file : embedding_files(o.out)) refuse_to_replace(file, o.overwrite);
   const simclr::Device device = open_device(o.compute);
   const EncoderFile file = open_encoder(o.weights);
@@ -58,7 +63,15 @@ void embed(Options o) {
   options.on_warning = [&progress](const std::string& message) { progress.warn(message); };
   options.on_progress = PassProgress(progress, "embedding");
   const Embedding embedding = embed_pictures(file, o.folder, options);
-  write_embedding(o.out, embedding);
+  for (bool written = false; !written;) {
+    try {
+      write_embedding(o.out, embedding, existing_output(o.overwrite));
+      written = true;
+    } catch (const simclr::FileExists&) {  // another process has taken the name meanwhile
+      if (named) throw;
+      o.out = free_folder(o);
+    }
+  }
   progress.message("features of " + counted(std::ssize(embedding.files), "picture") + ", " +
                    std::to_string(embedding.features.dim(1)) + " each, in " + o.out);
   if (!embedding.left_out.empty()) progress.message("left out: " + embedding.left_out);

@@ -93,7 +93,7 @@ void run(Options o) {
                                           {"seed", o.seed},
                                           {"test_images", test.labels.size()},
                                           {"results", results}};
-  simclr::write_file_atomically(o.json, figures.dump(2) + "\n");
+  simclr::write_file_atomically(o.json, figures.dump(2) + "\n", existing_output(o.overwrite));
 }
 
 }  // namespace

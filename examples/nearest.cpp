@@ -89,7 +89,7 @@ void find_nearest(Options o) {
     std::printf("%6.4f  %s\n", static_cast<double>(cosine[i]), simclr::printable(embedding.files[i]).c_str());
     drawn.push_back((fs::path(o.folder) / embedding.files[i]).string());
   }
-  if (!o.sheet.empty()) write_contact_sheet(o.sheet, drawn);
+  if (!o.sheet.empty()) write_contact_sheet(o.sheet, drawn, existing_output(o.overwrite));
 }
 
 }  // namespace

@@ -75,7 +75,7 @@ std::string python(const nn::ResNetKind& kind) {
 void export_weights(const Options& o) {
   const EncoderFile file = open_encoder(o.from);
   simclr::save_tensors(o.to, nn::to_torchvision(file.encoder->state()),
-                       {{"format", "pt"}, {"config", file.config.dump()}});
+                       {{"format", "pt"}, {"config", file.config.dump()}}, existing_output(o.overwrite));
   std::printf("%s\nwritten to %s; in Python:\n\n%s  model.load_state_dict(safetensors.torch.load_file(\"%s\"))\n",
               file.describe().c_str(), o.to.c_str(), python(file.kind).c_str(), o.to.c_str());
 }
@@ -147,7 +147,8 @@ void import_weights(const Options& o) {
   nn::check_finite(o.from, state, "; use another copy");
   const data::Augmentation policy = preprocessing(o, kind);
   for (simclr::NamedTensor& tensor : state) tensor.name = "encoder." + tensor.name;
-  simclr::save_tensors(o.to, state, {{"format", "simclr"}, {"config", encoder_config(kind, policy).dump()}});
+  simclr::save_tensors(o.to, state, {{"format", "simclr"}, {"config", encoder_config(kind, policy).dump()}},
+                       existing_output(o.overwrite));
   std::printf("%s, for pictures of %dx%d pixels, written to %s\n", kind.name.c_str(), o.size, o.size, o.to.c_str());
 }
 

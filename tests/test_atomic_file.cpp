@@ -10,6 +10,7 @@
 
 #include <sys/resource.h>
 
+#include <algorithm>
 #include <csignal>
 #include <thread>
 
@@ -176,6 +177,48 @@ TEST_CASE("what a killed process left is removed, and nothing else") {
     for (int i = 0; i < 100; ++i) fs::create_directory(folder.path(stale + (i > 0 ? std::to_string(i) : "")));
     CHECK_THROWS_WITH(write_file_atomically(folder.path("x"), "new"),
                       Catch::Contains("remove the files *.simclr-tmp*"));
+  }
+}
+
+TEST_CASE("a file that is to be kept is kept, whenever it appeared") {
+  const test::TempDir folder;
+  const std::string path = folder.path("x");
+  disk = {};
+  SECTION("where the file system can tell") {}
+  SECTION("where it cannot") {
+    disk = {.kind = "renameat2", .failing = 1, .lasting = true, .error = EINVAL};
+  }
+  CHECK(on_broken_disk([&] { write_file_atomically(path, "first", Existing::keep); }) == "no error");
+  CHECK(read_text(path) == "first");
+  CHECK_THROWS_AS(write_file_atomically(path, "second", Existing::keep), FileExists);
+  CHECK_THAT(message_of([&] { save_tensors(path, sample_tensors(), {}, Existing::keep); }),
+             Catch::Contains("x: it exists already, and is kept; choose another name"));
+  fs::remove(path);
+  {
+    AtomicFile late(path, Existing::keep);
+    late.write("late", 4);
+    folder.write("x", std::string("meanwhile"));
+    CHECK_THAT(on_broken_disk([&] { late.commit(); }), Catch::Contains("it exists already"));
+  }
+  CHECK(read_text(path) == "meanwhile");
+  CHECK(folder.names() == Names{"x"});
+}
+
+TEST_CASE("of several threads that write a new file one succeeds") {
+  const test::TempDir folder;
+  for (int n = 0; n < 20; ++n) {
+    const std::string path = folder.path(std::to_string(n));
+    std::vector<std::string> failed(4);
+    {
+      std::vector<std::jthread> threads;
+      for (std::size_t i = 0; i < failed.size(); ++i) {
+        threads.emplace_back([&, i] {
+          failed[i] = message_of([&] { write_file_atomically(path, std::to_string(i), Existing::keep); });
+        });
+      }
+    }
+    REQUIRE(std::count(failed.begin(), failed.end(), "no error") == 1);
+    CHECK(failed[std::stoul(read_text(path))] == "no error");
   }
 }
 

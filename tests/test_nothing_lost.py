@@ -295,6 +295,51 @@ class OtherFiles(Base):
         self.assertEqual((self.folder / "check-views.png").read_text(), "mine")
 
 
+class AtOnce(Base):
+    """Programs that write the same output at the same time."""
+
+    def together(self, *commands):
+        running = [subprocess.Popen([PROGRAMS / name, *map(str, options)], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                                    stderr=subprocess.PIPE, text=True, env=ENVIRONMENT, cwd=self.folder)
+                   for name, *options in commands]
+        return [(process.communicate(timeout=120), process.returncode) for process in running]
+
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.pictures = cls.folder / "pictures"
+        cls.pictures.mkdir()
+        for i in range(12):
+            (cls.pictures / f"{i:02}.png").write_bytes(png(i, random.Random(i), side=150))
+
+    def test_names_that_nobody_gave(self):
+        for (out, error), code in self.together(*[["embed", self.whole, self.pictures, "--device", "cpu"]] * 4):
+            self.assertEqual((code, error), (0, ""))
+            folder = self.folder / re.search(r"each, in (\S+)\n", out)[1]
+            self.assertEqual(len(list(folder.iterdir())), 2)
+        self.assertEqual({path.name for path in self.folder.glob("embedding*")},
+                         {"embedding", "embedding-2", "embedding-3", "embedding-4"})
+        sheets = set()
+        for (out, error), _ in self.together(*[["train_cifar", *self.run_options, "--check"]] * 3):
+            sheets.add(re.search(r"look at them in (check-views\S*): ", out)[1])
+        self.assertEqual(sheets, {"check-views.png", "check-views-2.png", "check-views-3.png"})
+
+    def test_names_that_were_given(self):
+        common = ["--device", "cpu"]
+        cases = {"same/features.npy": ["embed", self.whole, self.pictures, "--out", "same", *common],
+                 "figures.json": ["linear_probe", self.whole, "--json", "figures.json", "--epochs", "5", *common],
+                 "sheet.png": ["nearest", self.whole, self.pictures / "00.png", self.pictures, "--sheet", "sheet.png",
+                               *common],
+                 "encoder.safetensors": ["torchvision_weights", "export", self.whole, "encoder.safetensors"]}
+        for name, command in cases.items():
+            with self.subTest(name=name):
+                done = self.together(*[command] * 3)
+                self.assertEqual(sorted(code for _, code in done), [0, 1, 1])
+                for (_, error), code in done:
+                    self.assertRegex(error, rf"\A{command[0]}: [^\n]*{name}: [^\n]*exists already[^\n]+\n\Z" if code else r"\A\Z")
+                self.assertEqual({code for _, code in self.together(*[[*command, "--overwrite"]] * 2)}, {0})
+
+
 class ChangedData(Base):
     def test_moved_added_and_renamed(self):
         pictures, source = self.folder / "classes", random.Random(1)

@@ -104,9 +104,9 @@ std::vector<std::uint8_t> png_bytes(const Picture& picture, const std::string& n
   return encode_png(picture, name);
 }
 
-void write_png(const std::string& path, const Picture& picture) {
+void write_png(const std::string& path, const Picture& picture, Existing existing) {
   const auto bytes = png_bytes(picture, path);
-  write_file_atomically(path, {reinterpret_cast<const char*>(bytes.data()), bytes.size()});
+  write_file_atomically(path, {reinterpret_cast<const char*>(bytes.data()), bytes.size()}, existing);
 }
 
 }  // namespace simclr::data

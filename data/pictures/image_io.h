@@ -1,6 +1,7 @@
 #pragma once
 
 #include <simclr/core/export.h>
+#include <simclr/core/file.h>
 
 #include <cstdint>
 #include <span>
@@ -51,7 +52,7 @@ SIMCLR_API Picture read_picture(const std::string& path);
 /// one.
 SIMCLR_API std::vector<std::uint8_t> png_bytes(const Picture& picture, const std::string& name);
 
-/// Writes a PNG picture (1, 3 or 4 channels): all of it, or nothing. Throws Error.
-SIMCLR_API void write_png(const std::string& path, const Picture& picture);
+/// Writes a PNG picture (1, 3 or 4 channels): all of it, or nothing. Throws Error as AtomicFile does.
+SIMCLR_API void write_png(const std::string& path, const Picture& picture, Existing existing = Existing::replace);
 
 }  // namespace simclr::data

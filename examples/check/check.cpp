@@ -37,7 +37,8 @@ void draw(data::Picture& sheet, int top, int left, int side, const data::Picture
   }
 }
 
-/// A row a picture: the picture and its two views. Returns what to say of it: a check has more to tell than this sheet.
+/// A row a picture: the picture and its two views, in `path` or the first free name after it. Returns what to say of
+/// it: a check has more to tell than this sheet.
 std::string write_views(const std::string& path, const Training& t) {
   constexpr int side = 96, gap = 6, rows = 8;
   const auto all = make_views(*t.sets.train, t.options.recipe.augmentation, t.options.seed, rows);
@@ -54,12 +55,16 @@ std::string write_views(const std::string& path, const Training& t) {
       draw(sheet, top, gap + static_cast<int>(v + 1) * (side + gap), side, all[i].views[v]);
     }
   }
-  try {
-    data::write_png(path, sheet);
-  } catch (const simclr::Error& error) {
-    return "they cannot be drawn: " + std::string(error.what());
+  for (;;) {
+    const std::string free = free_name(path);
+    try {
+      data::write_png(free, sheet, simclr::Existing::keep);
+      return "look at them in " + free + ": each picture and its two views";
+    } catch (const simclr::FileExists&) {  // another process has taken the name in between
+    } catch (const simclr::Error& error) {
+      return "they cannot be drawn: " + std::string(error.what());
+    }
   }
-  return "look at them in " + path + ": each picture and its two views";
 }
 
 void print_overfit(const OverfitFigures& o, const Training& t) {
@@ -113,7 +118,7 @@ int check_run(const TrainingOptions& options, const std::function<void(const std
   std::printf("checking %s\n", t.sets.train->describe().c_str());
   const std::string path = options.out.empty() ? "check-views.png" : options.out + "/check-views.png";
   const std::string sheet = lies_in(path, options.data_dir) ? "they are not drawn among the data: --out DIR says where"
-                                                            : write_views(free_name(path), t);
+                                                            : write_views(path, t);
 
   CheckFigures figures;
   figures.pictures = look_at_pictures(t);

@@ -16,7 +16,7 @@ constexpr std::uint8_t frame[3] = {220, 60, 30};
 
 }  // namespace
 
-void write_contact_sheet(const std::string& path, const std::vector<std::string>& pictures) {
+void write_contact_sheet(const std::string& path, const std::vector<std::string>& pictures, simclr::Existing existing) {
   const auto policy = data::Augmentation::evaluation(side, 3);
   const int count = static_cast<int>(pictures.size()), columns = std::min(count, columns_at_most);
   const int rows = (count + columns - 1) / columns, pitch = side + gap;
@@ -38,5 +38,5 @@ void write_contact_sheet(const std::string& path, const std::vector<std::string>
                      [](float v) { return static_cast<std::uint8_t>(std::lround(255 * std::clamp(v, 0.0f, 1.0f))); });
     }
   }
-  data::write_png(path, sheet);
+  data::write_png(path, sheet, existing);
 }

@@ -4,7 +4,6 @@
 #include "run/npy.h"
 
 #include <simclr/core/error.h>
-#include <simclr/core/file.h>
 #include <simclr/core/text.h>
 #include <simclr/nn/inspect.h>
 
@@ -68,15 +67,15 @@ std::vector<std::string> embedding_files(const std::string& out) {
   return {(fs::path(out) / features_name).string(), (fs::path(out) / files_name).string()};
 }
 
-void write_embedding(const std::string& out, const Embedding& embedding) {
+void write_embedding(const std::string& out, const Embedding& embedding, simclr::Existing existing) {
   std::error_code error;
   fs::create_directories(out, error);
   SIMCLR_CHECK(!error && fs::is_directory(out), "--out ", out, ": cannot make this folder",
                error ? ": " + error.message() : "");
   std::string lines;
   for (const std::string& file : embedding.files) lines += file + '\n';
-  write_npy((fs::path(out) / features_name).string(), embedding.features);
-  simclr::write_file_atomically(fs::path(out) / files_name, lines);
+  write_npy((fs::path(out) / features_name).string(), embedding.features, existing);
+  simclr::write_file_atomically(fs::path(out) / files_name, lines, existing);
 }
 
 Embedding read_embedding(const std::string& dir) {

@@ -3,6 +3,7 @@
 #include "train/encoder_file.h"
 #include "train/evaluation.h"
 
+#include <simclr/core/file.h>
 #include <simclr/core/tensor.h>
 
 #include <string>
@@ -26,7 +27,8 @@ simclr::Tensor embed_picture(const EncoderFile& file, const std::string& picture
 
 /// The files that write_embedding() writes.
 std::vector<std::string> embedding_files(const std::string& out);
-/// features.npy and files.txt, one path a line, in the folder `out`, which is made.
-void write_embedding(const std::string& out, const Embedding& embedding);
+/// features.npy and files.txt, one path a line, in the folder `out`, which is made. Throws simclr::Error as AtomicFile
+/// does; where features.npy is there and to be kept, neither is written.
+void write_embedding(const std::string& out, const Embedding& embedding, simclr::Existing existing);
 /// Reads them back. Throws simclr::Error where they are missing or do not fit each other, and for NaN or Inf.
 Embedding read_embedding(const std::string& dir);

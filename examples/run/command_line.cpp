@@ -84,6 +84,10 @@ int run_program(const char* name, const std::function<void()>& work) {
   }
 }
 
+simclr::Existing existing_output(bool overwrite) {
+  return overwrite ? simclr::Existing::replace : simclr::Existing::keep;
+}
+
 void refuse_to_replace(const std::string& path, bool overwrite) {
   std::error_code error;
   SIMCLR_CHECK(path.empty() || overwrite || !std::filesystem::exists(std::filesystem::symlink_status(path, error)),

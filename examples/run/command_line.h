@@ -1,6 +1,7 @@
 #pragma once
 
 #include <simclr/core/device.h>
+#include <simclr/core/file.h>
 
 #include <CLI/CLI.hpp>
 
@@ -27,6 +28,9 @@ struct ComputeOptions {
   int workers = -1;             // threads that read samples ahead; -1: as workers_for() says
   std::int64_t batch_size = 64;
 };
+
+/// What becomes of a file that is there when the output is written: another process may have written it in between.
+simclr::Existing existing_output(bool overwrite);
 
 /// Throws simclr::Error where `path` exists and --overwrite was not given. To be asked before the work begins; an empty
 /// path is no file.

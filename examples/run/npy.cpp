@@ -1,7 +1,6 @@
 #include "run/npy.h"
 
 #include <simclr/core/error.h>
-#include <simclr/core/file.h>
 
 #include <bit>
 #include <cstring>
@@ -20,7 +19,7 @@ constexpr std::size_t preamble = 10;       // magic, version and the header's le
 
 }  // namespace
 
-void write_npy(const std::string& path, const Tensor& matrix) {
+void write_npy(const std::string& path, const Tensor& matrix, simclr::Existing existing) {
   SIMCLR_CHECK(matrix.rank() == 2 && matrix.dtype() == DType::f32, "write_npy: an f32 matrix is needed, got ",
                describe(matrix));
   std::string header = "{'descr': '<f4', 'fortran_order': False, 'shape': (" + std::to_string(matrix.dim(0)) + ", " +
@@ -28,7 +27,7 @@ void write_npy(const std::string& path, const Tensor& matrix) {
   header.append(63 - (preamble + header.size()) % 64, ' ').push_back('\n');  // the values begin at a multiple of 64
   const auto length = static_cast<std::uint16_t>(header.size());
   const Tensor host = matrix.to(simclr::Device{});
-  simclr::AtomicFile file(path);
+  simclr::AtomicFile file(path, existing);
   file.write(magic, 8);
   file.write(&length, 2);
   file.write(header.data(), header.size());

@@ -19,7 +19,7 @@ struct BrokenDisk {
   bool watch = false;                   // off: nothing is seen or broken
   std::vector<std::string> calls = {};  // what was called, repetitions of write left out
   int count = 0;                        // of calls of `kind`
-  std::string kind = {};                // "open", "write", "fsync", "close" or "rename"; "flip": see below
+  std::string kind = {};                // "open", "write", "fsync", "close", "rename" or "renameat2"; "flip": see below
   int failing = 0;                      // the number of the call of that kind that fails, from 1; 0: none
   bool lasting = false;                 // all later ones of the kind fail, too
   int error = 0;                        // what it fails with; EINTR only once
@@ -106,5 +106,15 @@ int rename(const char* from, const char* to) {
     if (disk.fails("rename")) return -1;
   }
   return next(from, to);
+}
+
+int renameat2(int from_folder, const char* from, int to_folder, const char* to, unsigned flags) {
+  using simclr::test::disk;
+  static auto* const next = simclr::test::real_call<int(int, const char*, int, const char*, unsigned)>("renameat2");
+  if (disk.watch) {
+    disk.call("renameat2");
+    if (disk.fails("renameat2")) return -1;
+  }
+  return next(from_folder, from, to_folder, to, flags);
 }
 }
