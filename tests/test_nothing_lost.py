@@ -324,6 +324,17 @@ class AtOnce(Base):
             sheets.add(re.search(r"look at them in (check-views\S*): ", out)[1])
         self.assertEqual(sheets, {"check-views.png", "check-views-2.png", "check-views-3.png"})
 
+    def test_runs_that_nobody_named(self):
+        commands = [["train_cifar", *self.changed("--epochs", "1")[:-2], "--no-evaluation", "--seed", seed] for seed in range(4)]
+        commands += [["finetune", self.whole, "--labels", "100", "--epochs", "1", "--device", "cpu"]] * 2
+        for (out, error), code in self.together(*commands):
+            self.assertEqual((code, error), (0, ""))
+        runs = [path.name for path in (self.folder / "runs").iterdir()]
+        self.assertEqual(len(runs), 6)
+        for run in runs:
+            self.assertRegex(run, r"\A(cifar10-quick|finetune-cifar10)-\d{8}-\d{6}(-[2-4])?\Z")
+        self.assertEqual(len(list((self.folder / "runs").glob("*/config.json"))), 6)
+
     def test_names_that_were_given(self):
         common = ["--device", "cpu"]
         cases = {"same/features.npy": ["embed", self.whole, self.pictures, "--out", "same", *common],

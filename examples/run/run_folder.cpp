@@ -54,6 +54,15 @@ std::string numbered(const std::string& begin, const std::string& end) {
   }
 }
 
+/// Makes the folder `path`, or the first of PATH-2, PATH-3, ... that no other process has made; returns which.
+std::string make_new_folder(const std::string& path) {
+  if (const fs::path parent = fs::path(path).parent_path(); !parent.empty()) make_folder(parent.string());
+  std::string folder = path;
+  std::error_code error;
+  for (int n = 2; !fs::create_directory(folder, error) && exists(folder); ++n) folder = path + "-" + std::to_string(n);
+  return folder;
+}
+
 void rename_file(const std::string& from, const std::string& to) {
   std::error_code error;
   fs::rename(from, to, error);
@@ -116,7 +125,7 @@ std::string free_name(const std::string& path) {
 }
 
 RunFolder::RunFolder(const std::string& dir, const std::string& name, const std::string& data)
-    : path_(dir.empty() ? beside_data("runs/" + name + "-" + time_stamp(), data) : dir) {
+    : path_(dir.empty() ? make_new_folder(beside_data("runs/" + name + "-" + time_stamp(), data)) : dir) {
   make_folder(path_);
   const int flags = O_RDWR | O_APPEND | O_CLOEXEC;
   int log = open(file(log_name).c_str(), flags);

@@ -33,8 +33,9 @@ std::string free_name(const std::string& path);
 /// cut or replaced but by clear(): see docs/decisions/nothing-is-lost.md.
 class RunFolder {
  public:
-  /// Makes the folder; empty `dir`: runs/<name>-<date>-<time>, beside `data` where that is the current folder. Throws
-  /// simclr::Error when it cannot be made or written, and when another process writes to it.
+  /// Makes the folder; empty `dir`: a new one, runs/<name>-<date>-<time> or that with -2, -3 and so on, beside `data`
+  /// where that is the current folder. Throws simclr::Error when it cannot be made or written, and when another process
+  /// writes to it.
   RunFolder(const std::string& dir, const std::string& name, const std::string& data = "");
   /// Removes the log if this process has made it and nothing was logged.
   ~RunFolder();
