@@ -23,20 +23,28 @@ constexpr std::string_view unreadable_prefix = "unreadable-";
 constexpr const char* best_name = "best.safetensors";
 constexpr const char* unproven_name = "unproven.safetensors";  // until it has been read back
 
-/// The step in a checkpoint's file name; -1: not one of ours.
-std::int64_t step_of(const std::string& name) {
-  if (!name.starts_with(file_prefix) || !name.ends_with(file_suffix)) return -1;
-  const char* begin = name.data() + file_prefix.size();
-  const char* end = name.data() + name.size() - file_suffix.size();
-  std::int64_t step = -1;
-  const auto [stop, error] = std::from_chars(begin, end, step);
-  return error == std::errc() && stop == end ? step : -1;
-}
-
 std::string name_of(std::int64_t step) {
   char text[64];
   std::snprintf(text, sizeof text, "step-%08lld.safetensors", static_cast<long long>(step));
   return text;
+}
+
+/// The step in a checkpoint's file name; -1: not one of ours, as step-5.safetensors.
+std::int64_t step_of(const std::string& name) {
+  if (!name.starts_with(file_prefix) || !name.ends_with(file_suffix)) return -1;
+  std::int64_t step = -1;
+  std::from_chars(name.data() + file_prefix.size(), name.data() + name.size() - file_suffix.size(), step);
+  return step >= 0 && name == name_of(step) ? step : -1;
+}
+
+/// Whether put_unreadable_aside() gives a file this name: unreadable-step-00000005.safetensors, unreadable-2-step-....
+bool is_unreadable_name(std::string_view name) {
+  if (!name.starts_with(unreadable_prefix)) return false;
+  name.remove_prefix(unreadable_prefix.size());
+  if (const std::size_t digits = name.find_first_not_of("0123456789"); digits > 0 && digits < name.size()) {
+    if (name[digits] == '-') name.remove_prefix(digits + 1);
+  }
+  return name == best_name || step_of(std::string(name)) >= 0;
 }
 
 /// Renames within a folder, and makes sure that the new name is on the disk before anything older goes.
@@ -219,7 +227,7 @@ void CheckpointFolder::clear() const {
     const std::string name = entry->path().filename().string();
     const bool ours = step_of(name) >= 0 || name == best_name || name == unproven_name ||
                       name == std::string(best_name) + ".link" || name.find(half_written) != std::string::npos ||
-                      (name.starts_with(unreadable_prefix) && name.ends_with(file_suffix));
+                      is_unreadable_name(name);
     if (ours) found.push_back(entry->path());
   }
   for (const fs::path& path : found) {

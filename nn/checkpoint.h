@@ -49,7 +49,7 @@ class SIMCLR_API CheckpointFolder {
   /// `keep`: how many of the last to keep, at least 1. The folder is made when something is saved.
   explicit CheckpointFolder(std::filesystem::path folder, int keep = 3);
 
-  /// What is there, newest first; best.safetensors left out.
+  /// What is there, newest first; best.safetensors and names that are not of this form (step-5.safetensors) left out.
   std::vector<File> list() const;
 
   /// Saves under the optimizer's step, then removes what is older than the last `keep`. `best`: also becomes

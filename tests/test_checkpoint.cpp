@@ -293,6 +293,30 @@ TEST_CASE("Unreadable checkpoints are kept under another name, and later ones of
   CHECK(fs::exists(dir.path("mine.txt")));
 }
 
+TEST_CASE("Files of other names in the folder are neither removed nor read") {
+  const test::TempDir dir;
+  nn::CheckpointFolder checkpoints(dir.path(), 1);
+  std::set<std::string> mine;
+  for (const char* name : {"step-0", "step-5", "step-0000000001", "step-+0000001", "unreadable-mine",
+                           "unreadable-step-5", "unreadable-2-step-5", "unreadable-2", "step-99999999999999999999"}) {
+    mine.insert(std::string(name) + ".safetensors");
+  }
+  for (const std::string& name : mine) dir.write(name, std::string("mine"));
+  std::ofstream(dir.path("step-00000009.safetensors")) << "half";
+  Run run;
+  CHECK_THROWS_WITH(checkpoints.load_newest(run.model, run.optimizer), Contains("none of the 1 in"));
+  for (int i = 0; i < 2; ++i) {
+    run.step(i);
+    checkpoints.save(run.model, run.optimizer, {});
+  }
+  CHECK(checkpoints.list().size() == 1);
+  auto expected = mine;
+  expected.insert({"step-00000002.safetensors", "unreadable-step-00000009.safetensors"});
+  CHECK(dir.names() == expected);
+  checkpoints.clear();
+  CHECK(dir.names() == mine);
+}
+
 TEST_CASE("A damaged checkpoint is passed over, and said") {
   const test::TempDir dir;
   nn::CheckpointFolder checkpoints(dir.path());

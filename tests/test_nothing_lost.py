@@ -258,6 +258,21 @@ class OtherFiles(Base):
         self.assertEqual({(run / name).read_text() for name in ("notes.txt", "checkpoints/mine.txt")}, {"a user's"})
         self.assertFalse((run / "log.cut-1.jsonl").exists() or (run / "checkpoints/step-00000006.safetensors").exists())
 
+    def test_copies_with_names_of_the_users_own(self):
+        names = [f"checkpoints/{name}.safetensors" for name in ("step-5", "step-0", "step-000000001", "unreadable-mine")]
+        for options in (["--resume"], [*self.changed("--epochs", "1"), "--overwrite"]):
+            with self.subTest(options=options[-1]):
+                run = self.copy()
+                (run / "model.safetensors").unlink()
+                last_step(run).unlink()
+                for name in names:
+                    shutil.copy(max(run.glob("checkpoints/step-0*")), run / name)
+                before = sums(run)
+                done = self.launch("train_cifar", *options, "--keep-checkpoints", "1", "--out", run)
+                self.assertEqual((done.returncode, done.stderr), (0, ""))
+                after = sums(run)
+                self.assertEqual([after.get(name) for name in names], [before[name] for name in names])
+
     def test_outputs_are_not_replaced(self):
         pictures = self.folder / "pictures"
         pictures.mkdir()

@@ -113,9 +113,10 @@ void RunCheckpoints::refuse_to_start_over() const {
     add("log.jsonl of a finished run");
     break;
   }
-  SIMCLR_CHECK(lost.empty(), "--resume: ", run_.path(),
-               " has no checkpoint step-*.safetensors to go on from, and to start ", "afresh would replace ", lost,
-               "; put a checkpoint back (a copy of the best one, say), or choose another --out");
+  SIMCLR_CHECK(
+      lost.empty(), "--resume: ", run_.path(), " has no checkpoint step-*.safetensors to go on from, and to start ",
+      "afresh would replace ", lost,
+      "; put a checkpoint back (a copy of the best one as step-00000001.safetensors, say), or choose another --out");
 }
 
 /// The best score that a checkpoint was saved with, where the file can be read: it may be of later steps than those
