@@ -231,6 +231,10 @@ std::optional<RunState> begin(const Training& t, RunCheckpoints& checkpoints, Ru
     std::printf(
         "the run in %s is finished: %s are its weights. To train further, begin another run with another --out\n",
         run.path().c_str(), run.file(weights_file).c_str());
+    if (checkpoints.lacks_evaluation()) {
+      std::printf("its evaluation was interrupted, so its figures are missing: linear_probe %s measures its weights\n",
+                  shell_quoted(run.path()).c_str());
+    }
     return std::nullopt;
   }
   std::optional<RunState> found;

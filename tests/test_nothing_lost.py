@@ -181,6 +181,22 @@ class Resume(Base):
                 self.assertEqual((done.returncode, done.stderr), (0, ""))
                 self.assertRegex(done.stdout.splitlines()[-1], "is finished: .*model.safetensors .*another --out")
 
+    def test_figures_that_are_missing_are_named(self):
+        run = self.copy()
+        remove("checkpoints/step-*")(run)
+        log = run / "log.jsonl"
+        log.write_text("".join(line for line in log.read_text().splitlines(True) if '"evaluation"' not in line))
+        before = sums(run)
+        done = self.launch("train_cifar", "--resume", "--out", run)
+        self.assertEqual((done.returncode, done.stderr, sums(run)), (0, "", before))
+        self.assertIn("is finished: ", done.stdout)
+        command = re.search(r"figures are missing: (linear_probe \S+) measures", done.stdout)[1]
+        measured = self.launch(*command.split(), "--device", "cpu", "--epochs", "1", "--labels", "100")
+        self.assertIn("linear %", measured.stdout)
+        self.assertEqual(measured.returncode, 0, measured.stderr)
+        done = self.launch("train_cifar", "--resume", "--out", run, "--no-evaluation")
+        self.assertNotIn("linear_probe", done.stdout)
+
     def test_what_starting_afresh_would_lose_is_named(self):
         run = self.copy()
         DAMAGES["step files and weights"](run)

@@ -65,14 +65,18 @@ bool RunCheckpoints::finished() const {
     const auto last = metadata_of(steps.front().path);
     if (last) check_same_run(*last);
   }
+  // Without its log, or without its last checkpoint, there is nothing to evaluate with that would lose nothing.
+  return !lacks_evaluation() || steps.empty() || steps.front().step != training_.steps();
+}
+
+bool RunCheckpoints::lacks_evaluation() const {
   const TrainingOptions& o = training_.options;
   bool trained = false, evaluated = !o.evaluate || !training_.sets.test;
   for (const LogEntry& entry : run_.entries()) {
     trained |= event_of(entry) == "epoch" && number_of(entry, "epoch") == o.recipe.epochs;
     evaluated |= event_of(entry) == "evaluation";
   }
-  // Without its log, or without its last checkpoint, there is nothing to evaluate with that would lose nothing.
-  return evaluated || !trained || steps.empty() || steps.front().step != training_.steps();
+  return trained && !evaluated;
 }
 
 void RunCheckpoints::check_same_run(const nn::Metadata& metadata) const {

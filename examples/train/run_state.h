@@ -28,6 +28,8 @@ class RunCheckpoints {
   /// evaluation is outstanding. Changes no file. Throws simclr::Error where the weights cannot be read or are not of
   /// these options.
   bool finished() const;
+  /// Whether the run has trained to its end, but not come to the end of the evaluation that was asked for.
+  bool lacks_evaluation() const;
 
   /// Loads the newest checkpoint that can be read and cuts the log back to it; empty where there is none. Throws
   /// simclr::Error where the options or the data are not those of the run, and where starting afresh would lose
