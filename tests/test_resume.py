@@ -235,6 +235,11 @@ class Resume(Base):
         self.bad("--resume", "--out", self.out, "--lr", "0.5", words=("--lr 0.5: ", "has 0.06"))
         self.bad("--resume", "--out", self.out, "--brightness", "0.1", words=("--brightness 0.1: ", "has 0.4"))
         self.bad("--resume", "--out", self.out, "--preset", "google", words=("--preset google", "quick"))
+        (self.out / "model.safetensors").unlink()  # without it, a checkpoint is loaded
+        del before[self.out / "model.safetensors"]
+        for name, value, was in (("width", "8", "4"), ("arch", "resnet34", "resnet18"), ("stem", "imagenet", "cifar"),
+                                 ("head-out", "8", "128"), ("lr", "0.5", "0.06")):
+            self.bad("--resume", "--out", self.out, f"--{name}", value, words=(name.split("-")[0], was, value, "as it was"))
         pictures = write_cifar10(self.folder / "more")
         with open(pictures / "data_batch_1.bin", "ab") as file:
             file.write((self.data / "data_batch_1.bin").read_bytes()[:3073])

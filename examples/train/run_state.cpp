@@ -39,6 +39,15 @@ RunState state_from(const ordered_json& json) {
   return s;
 }
 
+/// Empty: the file cannot be read.
+std::optional<nn::Metadata> metadata_of(const std::filesystem::path& path) {
+  try {
+    return nn::read_checkpoint_metadata(path);
+  } catch (const simclr::Error&) {
+    return std::nullopt;
+  }
+}
+
 }  // namespace
 
 RunCheckpoints::RunCheckpoints(Training& training, RunFolder& run)
@@ -49,13 +58,6 @@ RunCheckpoints::RunCheckpoints(Training& training, RunFolder& run)
 
 bool RunCheckpoints::finished() const {
   if (!run_.has(weights_file)) return false;
-  const auto metadata_of = [](const std::filesystem::path& path) -> std::optional<nn::Metadata> {
-    try {
-      return nn::read_checkpoint_metadata(path);
-    } catch (const simclr::Error&) {
-      return std::nullopt;
-    }
-  };
   const auto weights = metadata_of(run_.file(weights_file));
   SIMCLR_CHECK(weights, "--resume: ", run_.file(weights_file), ": these final weights cannot be read, or are not of ",
                "train_cifar; nothing was changed. Move the file away, and --resume goes on from the last checkpoint");
@@ -135,6 +137,12 @@ std::optional<double> RunCheckpoints::best_saved() const {
 }
 
 std::optional<RunState> RunCheckpoints::resume(const std::function<void(const std::string&)>& on_warning) {
+  for (const auto& file : folder_.list()) {  // before weights are read, which do not fit a network of another width
+    const auto metadata = metadata_of(file.path);
+    if (!metadata || !metadata->contains("config")) continue;
+    check_same_run(*metadata);
+    break;
+  }
   const auto metadata = folder_.load_newest(*training_.model, *training_.optimizer, on_warning);
   if (!metadata) {
     refuse_to_start_over();
