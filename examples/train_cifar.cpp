@@ -261,6 +261,7 @@ int run_training(const TrainingOptions& options) {
   Progress progress;
   const auto warn = [&progress](const std::string& message) { progress.warn(message); };
   if (options.check) return check_run(options, warn);
+  check_same_data_set(options);
   Training t = make_training(options, warn);
   const TrainingOptions& o = t.options;
   RunFolder run(o.out, t.sets.kind + "-" + o.recipe.name, o.data_dir);

@@ -234,6 +234,8 @@ class Resume(Base):
         before = {path: path.read_bytes() for path in self.out.rglob("*") if path.is_file()}
         self.bad("--resume", "--out", self.out, "--lr", "0.5", words=("--lr 0.5: ", "has 0.06"))
         self.bad("--resume", "--out", self.out, "--brightness", "0.1", words=("--brightness 0.1: ", "has 0.4"))
+        self.bad("--resume", "--out", self.out, "--dataset", "fashion-mnist",
+                 words=("--dataset fashion-mnist: ", "cifar10", "leave it as it was"))
         self.bad("--resume", "--out", self.out, "--preset", "google", words=("--preset google", "quick"))
         (self.out / "model.safetensors").unlink()  # without it, a checkpoint is loaded
         del before[self.out / "model.safetensors"]

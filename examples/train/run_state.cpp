@@ -8,6 +8,7 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <fstream>
 
 using nlohmann::ordered_json;
 namespace nn = simclr::nn;
@@ -49,6 +50,15 @@ std::optional<nn::Metadata> metadata_of(const std::filesystem::path& path) {
 }
 
 }  // namespace
+
+void check_same_data_set(const TrainingOptions& o) {
+  if (!o.resume || o.dataset == "auto") return;
+  std::ifstream file(o.out + "/config.json");
+  const ordered_json config = ordered_json::parse(file, nullptr, false);
+  const std::string before = config.is_object() ? config.value("dataset", ordered_json()).dump() : "";
+  SIMCLR_CHECK(before.empty() || before == ordered_json(o.dataset).dump() || before == "null", "--dataset ", o.dataset,
+               ": the run in ", o.out, " has ", before, "; leave it as it was, or begin another run");
+}
 
 RunCheckpoints::RunCheckpoints(Training& training, RunFolder& run)
     : training_(training),

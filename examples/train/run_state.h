@@ -19,6 +19,10 @@ struct RunState {
   std::optional<double> best = {};  // with --hold-out: the best kNN accuracy so far
 };
 
+/// With --resume: throws simclr::Error where --dataset names another data set than the run in --out has. To be asked
+/// before the data are opened: the other set may not be there.
+void check_same_data_set(const TrainingOptions& options);
+
 /// Saves a run's checkpoints into its folder, and goes on from them.
 class RunCheckpoints {
  public:
