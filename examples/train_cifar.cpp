@@ -202,15 +202,28 @@ void evaluate_run(const Training& t, const std::shared_ptr<const simclr::data::D
   if (trained.collapse.collapsed) std::printf("warning: %s\n", trained.collapse.message.c_str());
 }
 
-/// The test pictures are looked at here, once the training is over, and nowhere before.
-void finish(const Training& t, const RunState& state, const EvaluationOptions& evaluation, RunFolder& run,
-            Progress& progress) {
+/// With those of the test pictures that can be read.
+Datasets readable_sets(const Training& t, const EvaluationOptions& evaluation) {
   Datasets shown = t.sets;
   if (shown.test) shown.test = readable_part(shown.test, evaluation.on_warning);
   if (shown.test && shown.test->size() == 0) {
     shown.test = nullptr;
     shown.no_test = "none of the " + counted(t.sets.test->size(), "test image") + " can be read";
   }
+  return shown;
+}
+
+/// A finished run's report, which is a function of its log and its weights, is made again where it is gone.
+void remake_report(const Training& t, const EvaluationOptions& evaluation, const RunFolder& run) {
+  if (run.has("report.html") || run.log_bytes() == 0) return;
+  t.model->load_state(simclr::load_tensors(run.file(weights_file)).tensors);
+  leave_report(t, readable_sets(t, evaluation), evaluation, run, {}, {});
+}
+
+/// The test pictures are looked at here, once the training is over, and nowhere before.
+void finish(const Training& t, const RunState& state, const EvaluationOptions& evaluation, RunFolder& run,
+            Progress& progress) {
+  const Datasets shown = readable_sets(t, evaluation);
   if (t.options.evaluate && shown.test) {
     evaluate_run(t, shown.test, state, evaluation, run, progress);
   } else if (t.options.evaluate) {
@@ -266,15 +279,17 @@ int run_training(const TrainingOptions& options) {
   const TrainingOptions& o = t.options;
   RunFolder run(o.out, t.sets.kind + "-" + o.recipe.name, o.data_dir);
   RunCheckpoints checkpoints(t, run);
-  const auto beginning = begin(t, checkpoints, run, warn);
-  if (!beginning) return 0;
-  RunState state = *beginning;
-
   EvaluationOptions evaluation;
   evaluation.knn = {.k = o.knn_k, .temperature = o.knn_temperature, .device = t.compute.device};
   evaluation.probe = {.epochs = o.probe_epochs, .seed = o.seed};
   evaluation.workers = o.workers;
   evaluation.on_warning = warn;
+  const auto beginning = begin(t, checkpoints, run, warn);
+  if (!beginning) {
+    remake_report(t, evaluation, run);
+    return 0;
+  }
+  RunState state = *beginning;
   const StopRequest stop_request;
   try {
     train(t, state, checkpoints, evaluation, run, progress);

@@ -168,8 +168,9 @@ class Resume(Base):
                     if done.returncode:
                         self.assertRegex(done.stderr, r"(\Awarning: [^\n]+\n)?(\n?warning: [^\n]+\n)*\n?train_cifar: [^\n]{10,600}\n\Z")
                         self.assertEqual(sums(run), before)
-                    elif "is finished" in done.stdout:
-                        self.assertEqual(sums(run), before)
+                    elif "is finished" in done.stdout:  # a report that is missing is made again
+                        new = {} if "report.html" in before else {"report.html"} & set(sums(run))
+                        self.assertEqual({name: digest for name, digest in sums(run).items() if name not in new}, before)
 
     def test_a_finished_run_says_so(self):
         for damage in ("nothing", "all step files", "the checkpoints", "the configuration", "the report", "the log",
@@ -179,7 +180,19 @@ class Resume(Base):
                 DAMAGES[damage](run)
                 done = self.launch("train_cifar", "--resume", "--out", run)
                 self.assertEqual((done.returncode, done.stderr), (0, ""))
-                self.assertRegex(done.stdout.splitlines()[-1], "is finished: .*model.safetensors .*another --out")
+                last = -2 if damage == "the report" else -1
+                self.assertRegex(done.stdout.splitlines()[last], "is finished: .*model.safetensors .*another --out")
+
+    def test_a_report_that_is_gone_is_made_again(self):
+        run = self.copy()
+        (run / "report.html").unlink()
+        before = sums(run)
+        done = self.launch("train_cifar", "--resume", "--out", run)
+        self.assertEqual((done.returncode, done.stderr), (0, ""))
+        self.assertIn(f"report: {run}/report.html\n", done.stdout)
+        self.assertEqual((run / "report.html").read_text(), (self.whole / "report.html").read_text())
+        (run / "report.html").unlink()
+        self.assertEqual(sums(run), before)
 
     def test_figures_that_are_missing_are_named(self):
         run = self.copy()
