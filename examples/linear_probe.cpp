@@ -63,7 +63,7 @@ nlohmann::ordered_json measure(const Options& o, const nn::Features& train, cons
 }
 
 void run(Options o) {
-  refuse_to_replace(o.json, o.overwrite);
+  check_output(o.json, o.overwrite);
   const simclr::Device device = open_device(o.compute);
   const EncoderFile file = open_encoder(o.weights);
   prefer_data_set_of(file.config, o.dataset, o.data_dir, o.classes_at);

@@ -64,7 +64,7 @@ void check_there(const Options& o, const std::string& file) {
 void find_nearest(Options o) {
   SIMCLR_CHECK(o.sheet.empty() || !lies_in(o.sheet, o.folder), "--sheet ", o.sheet, ": lies in ", o.folder,
                ", where it becomes one of the pictures; choose another place");
-  refuse_to_replace(o.sheet, o.overwrite);
+  check_output(o.sheet, o.overwrite);
   const simclr::Device device = open_device(o.compute);
   const EncoderFile file = open_encoder(o.weights);
   file.encoder->to(device);

@@ -158,7 +158,7 @@ int main(int argc, char** argv) {
   return run_program("torchvision_weights", [&] {
     Options options;
     if (!parse_options(argc, argv, options)) return;
-    refuse_to_replace(options.to, options.overwrite);
+    check_output(options.to, options.overwrite);
     if (options.exporting) {
       export_weights(options);
     } else {

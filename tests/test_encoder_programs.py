@@ -2,6 +2,7 @@
 That the features are right: test_torchvision.py."""
 import json
 import math
+import os
 import random
 import re
 import shutil
@@ -302,6 +303,25 @@ class Nearest(Base):
         features.write_bytes(b"\x93NUMPY\1\0" + struct.pack("<H", 118) + header + bytes(24 * 2 * 4))
         self.refused("nearest", self.weights, picture, self.pictures, "--features", self.out,
                      words=("2 features a picture", "gives 32"))
+
+
+class Outputs(Base):
+    def test_places_where_nothing_can_be_written(self):
+        """They are refused before anything is read or computed."""
+        pictures = write_pictures(self.folder / "few", 3)
+        cases = {"linear_probe": (self.weights, "--json"), "nearest": (self.weights, pictures / "00.png", pictures, "--sheet"),
+                 "torchvision_weights": ("export", self.weights)}
+        for name, arguments in cases.items():
+            for out in ("nosuch/x", "few/00.png/x"):
+                with self.subTest(program=name, out=out):
+                    done = self.launch(name, *arguments, out)
+                    self.assertEqual((done.returncode, done.stdout), (1, ""))
+                    self.assertEqual(done.stderr, f"{name}: {out}: there is no folder {out[:-2]}; make the folder first\n")
+            if os.geteuid() == 0:
+                continue  # root may write everywhere
+            closed = self.folder / "closed"
+            closed.mkdir(mode=0o500, exist_ok=True)
+            self.refused(name, *arguments, closed / "x", words=("cannot be written to: Permission denied", "choose another"))
 
 
 class Help(unittest.TestCase):

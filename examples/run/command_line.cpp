@@ -10,7 +10,10 @@
 #include <simclr/simclr.h>
 #include <nlohmann/json.hpp>
 
+#include <unistd.h>
+
 #include <algorithm>
+#include <cerrno>
 #include <cstdio>
 #include <exception>
 #include <filesystem>
@@ -92,6 +95,18 @@ void refuse_to_replace(const std::string& path, bool overwrite) {
   std::error_code error;
   SIMCLR_CHECK(path.empty() || overwrite || !std::filesystem::exists(std::filesystem::symlink_status(path, error)),
                path, ": exists already and would be lost; choose another name, or add --overwrite");
+}
+
+void check_output(const std::string& path, bool overwrite) {
+  if (path.empty()) return;
+  refuse_to_replace(path, overwrite);
+  const std::filesystem::path parent = std::filesystem::path(path).parent_path(),
+                              folder = parent.empty() ? "." : parent;
+  std::error_code error;
+  SIMCLR_CHECK(std::filesystem::is_directory(folder, error), path, ": there is no folder ", folder.string(),
+               "; make the folder first");
+  SIMCLR_CHECK(access(folder.c_str(), W_OK | X_OK) == 0, path, ": the folder ", folder.string(),
+               " cannot be written to: ", std::generic_category().message(errno), "; choose another");
 }
 
 Device open_device(ComputeOptions& o) {
