@@ -158,11 +158,12 @@ void describe(const Training& t, const RunFolder& run) {
 /// The page that shows the run so far. Weights, log and checkpoints are there without it, so where it cannot be made
 /// the run is none the worse.
 void leave_report(const Training& t, const Datasets& sets, const EvaluationOptions& evaluation, const RunFolder& run,
-                  const MaterialOptions& size, const std::vector<std::string>& notes) {
+                  const MaterialOptions& size, const std::vector<std::string>& notes, double seconds = 0) {
   try {
     ReportMaterial material = gather_report_material(t.model->encoder(), sets, t.options.recipe.augmentation,
                                                      t.options.seed, evaluation, size);
     material.notes.insert(material.notes.begin(), notes.begin(), notes.end());
+    material.seconds = seconds;
     write_report(run.path(), material);
     std::printf("report: %s\n", run.file("report.html").c_str());
   } catch (const simclr::Error& error) {
@@ -306,7 +307,7 @@ int run_training(const TrainingOptions& options) {
     progress.message(done + "\nwriting the report; another Ctrl-C leaves it out");
     Datasets sets = t.sets;
     sets.test = nullptr;  // it is not looked at before the end
-    leave_report(t, sets, evaluation, run, {.map_points = 500, .compared = 1000}, {done});
+    leave_report(t, sets, evaluation, run, {.map_points = 500, .compared = 1000}, {done}, state.seconds);
     return 128 + signal;
   }
   return 0;

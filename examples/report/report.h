@@ -42,6 +42,7 @@ struct ReportMaterial {
   std::string query_pictures, compared_pictures;  // "test pictures", "5,000 of 50,000 training pictures"
   std::vector<Query> queries;
 
+  double seconds = 0;              // of training so far; the log tells it after whole epochs only
   std::vector<std::string> notes;  // shown first: "interrupted at epoch 3, step 40; resume with ..."
 };
 

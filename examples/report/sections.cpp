@@ -6,6 +6,7 @@
 
 #include <simclr/nn/losses.h>
 
+#include <algorithm>
 #include <cmath>
 
 using Json = nlohmann::ordered_json;
@@ -45,8 +46,10 @@ std::string loss_tile(const ReportInput& in) {
   double sum = 0;
   for (std::size_t i = loss.size() - count; i < loss.size(); ++i) sum += loss[i][1];
   const auto batch = number_of(in.config, "batch_size");
-  const std::string note =
-      batch && *batch >= 2 ? "chance " + fixed(simclr::nn::nt_xent_chance(static_cast<std::int64_t>(*batch)), 2) : "";
+  std::string note = count == 1 ? "of the last step" : "mean of the last " + std::to_string(count) + " steps";
+  if (batch && *batch >= 2) {
+    note += "; chance " + fixed(simclr::nn::nt_xent_chance(static_cast<std::int64_t>(*batch)), 2);
+  }
   return tile("Loss at the end", fixed(sum / static_cast<double>(count), 3), note);
 }
 
@@ -146,7 +149,8 @@ std::string header_html(const ReportInput& in, const std::string& title) {
   const std::string epochs = grouped(h.epochs) + " of " + grouped(planned) + (planned == 1 ? " epoch" : " epochs");
   html += std::string("<p class=\"state ") + (finished(in) ? "done" : "open") + "\">" +
           (finished(in) ? "Finished: " : "Not finished: ") + epochs + ", " + grouped(h.steps) +
-          (h.steps == 1 ? " step, " : " steps, ") + duration_text(h.seconds) + " of training";
+          (h.steps == 1 ? " step, " : " steps, ") + duration_text(std::max(h.seconds, in.material.seconds)) +
+          " of training";
   if (!h.resumed.empty()) {
     html += h.resumed.size() == 1 ? "; resumed once" : "; resumed " + grouped(std::ssize(h.resumed)) + " times";
   }

@@ -161,6 +161,25 @@ TEST_CASE("a report says whether the run came to its end, and shows its notes") 
              Contains("Finished: 2 of 2 epochs, 2 steps, 4 s") && Contains("--no-evaluation"));
 }
 
+TEST_CASE("a report of a run in its first epoch tells its time, and what its loss is the mean of") {
+  const TempDir folder;
+  folder.write("config.json", std::string(R"({"epochs": 2, "batch_size": 8, "temperature": 0.5})"));
+  std::ofstream log(folder.path("log.jsonl"));
+  const auto page = [&](int steps, double seconds) {
+    for (int i = 0; i < steps; ++i) log << step(1, 4).dump() << '\n' << std::flush;
+    ReportMaterial material;
+    material.seconds = seconds;
+    write_report(folder.path(), material);
+    return read(folder.path("report.html"));
+  };
+  CHECK_THAT(page(1, 10),
+             Contains("0 of 2 epochs, 1 step, 10 s of training") && Contains("of the last step; chance 2.71"));
+  CHECK_THAT(page(2, 12), Contains("12 s of training") && Contains("mean of the last 3 steps; chance"));
+  CHECK_THAT(page(40, 15), Contains("mean of the last 20 steps"));
+  log << epoch_end(1, 20).dump() << '\n' << std::flush;
+  CHECK_THAT(page(1, 0), Contains("1 of 2 epochs, 44 steps, 20 s of training"));
+}
+
 TEST_CASE("a report warns of features that had collapsed when they were last looked at") {
   const auto knn = [](bool collapsed) { return Json{{"event", "knn"}, {"epoch", 1}, {"collapsed", collapsed}}; };
   const auto end = [](bool collapsed) {
