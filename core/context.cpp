@@ -25,6 +25,10 @@ class HostMemory final : public MemorySource {
   static constexpr std::size_t huge_page = std::size_t{2} << 20;
 };
 
+bool in_this_build(DeviceType type) {
+  return runtime_slot.tables[static_cast<std::size_t>(type)] != nullptr;
+}
+
 }  // namespace
 
 std::unique_ptr<Allocator> make_host_allocator() {
@@ -36,7 +40,7 @@ Context::Context(Device device, std::shared_ptr<Allocator> allocator, void* stre
 
 Context& Context::of(Device device) {
   const std::string problem = device_problem(device.type);
-  SIMCLR_CHECK(problem.empty(), device, ": ", problem);
+  SIMCLR_CHECK(problem.empty(), device, ": ", problem, in_this_build(device.type) ? "" : "; use cpu");
   const RuntimeKernels& runtime = runtime_slot.on(device);
   SIMCLR_CHECK(device.index >= 0 && device.index < runtime.count(), device, ": this machine has ", runtime.count(),
                " such devices, numbered from 0");
@@ -48,9 +52,7 @@ void Context::synchronize() const {
 }
 
 std::string device_problem(DeviceType type) {
-  if (runtime_slot.tables[static_cast<std::size_t>(type)] == nullptr) {
-    return std::string("this build has no ") + name(type) + " support; use cpu";
-  }
+  if (!in_this_build(type)) return std::string("this build has no ") + name(type) + " support";
   return runtime_slot.on({type}).problem();
 }
 

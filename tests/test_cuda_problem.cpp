@@ -58,8 +58,9 @@ TEST_CASE("a device that cannot be used says why, whoever asks for it") {
   for (const DeviceType type : {DeviceType::cuda, DeviceType::emu}) {
     const std::string problem = device_problem(type);
     CAPTURE(problem);
-    if (runtime_slot.tables[static_cast<std::size_t>(type)] == nullptr) {
-      CHECK(problem == std::string("this build has no ") + name(type) + " support; use cpu");
+    const bool in_build = runtime_slot.tables[static_cast<std::size_t>(type)] != nullptr;
+    if (!in_build) {
+      CHECK(problem == std::string("this build has no ") + name(type) + " support");
     } else {
       CHECK(device_problem(type) == problem);
     }
@@ -67,9 +68,10 @@ TEST_CASE("a device that cannot be used says why, whoever asks for it") {
     if (problem.empty()) {
       CHECK(Context::of(device).device() == device);
     } else {
-      CHECK(test::message_of([&] { Context::of(device); }) == to_string(device) + ": " + problem);
-      CHECK(test::message_of([&] { Tensor::zeros({2}, DType::f32, device); }) == to_string(device) + ": " + problem);
-      CHECK(test::message_of([&] { Tensor::zeros({2}).to(device); }) == to_string(device) + ": " + problem);
+      const std::string refused = to_string(device) + ": " + problem + (in_build ? "" : "; use cpu");
+      CHECK(test::message_of([&] { Context::of(device); }) == refused);
+      CHECK(test::message_of([&] { Tensor::zeros({2}, DType::f32, device); }) == refused);
+      CHECK(test::message_of([&] { Tensor::zeros({2}).to(device); }) == refused);
     }
   }
   CHECK(test::message_of([] {

@@ -248,6 +248,8 @@ TEST_CASE("Subsets serve what they name, and spread over a sorted set") {
   CHECK(some->sample(0).values<std::uint8_t>()[0] == 7);
   CHECK(some->label(1) == 0);
   CHECK(some->classes() == whole->classes());
+  CHECK(some->describe() == "2 samples of " + whole->describe());
+  CHECK(subset(some, {1})->describe() == "1 of 2 samples of " + whole->describe());
   CHECK_THAT(message_of([&] { subset(whole, {10}); }), Contains("subset: sample 10 of 10"));
   CHECK_THAT(message_of([&] { (void)some->sample(2); }), Contains("subset: sample 2 of 2"));
   const auto four = spread(whole, 4);

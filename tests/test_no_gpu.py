@@ -40,6 +40,7 @@ def main():
         assert found.returncode == 0, found
         lines = [line for line in found.stdout.splitlines() if line.startswith("training on the CPU: ")]
         assert len(lines) == 1 and any(reason in lines[0] for reason in REASONS), found.stdout
+        assert "use cpu" not in lines[0], lines[0]  # as it does
         assert pathlib.Path(folder, "found", "model.safetensors").exists()
         print(lines[0])
 

@@ -199,6 +199,10 @@ class Resume(Base):
         self.assertEqual((again / "model.safetensors").read_bytes(), weights)
         self.bad("--resume", "--out", self.out, "--hold-out", "0.3", words=("--hold-out 0.3: ", "has 0.2"))
 
+    def test_a_part_of_a_part(self):
+        text = self.good(*self.options, "--hold-out", "0.2", "--limit", "24", "--no-evaluation", "--out", self.out)
+        self.assertIn("\n24 of 48 samples of CIFAR-10 train: 60 pictures", text)
+
     def test_what_cannot_be_held_out(self):
         self.bad(*self.options, "--out", self.out, "--hold-out", "1", words=("--hold-out 1: ", "below 1"))
         self.bad(*self.options, "--out", self.out, "--hold-out", "-0.1", words=("--hold-out -0.1: ",))
