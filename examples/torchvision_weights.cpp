@@ -145,6 +145,7 @@ void import_weights(const Options& o) {
     simclr::fail(o.from, ": not torchvision's resnet18, resnet34 or resnet50: ", error.what());
   }
   nn::check_finite(o.from, state, "; use another copy");
+  nn::check_variances(o.from, state, "; use another copy");
   const data::Augmentation policy = preprocessing(o, kind);
   for (simclr::NamedTensor& tensor : state) tensor.name = "encoder." + tensor.name;
   simclr::save_tensors(o.to, state, {{"format", "simclr"}, {"config", encoder_config(kind, policy).dump()}},

@@ -136,6 +136,16 @@ void check_finite(const std::string& where, const std::vector<NamedTensor>& tens
   }
 }
 
+void check_variances(const std::string& where, const std::vector<NamedTensor>& tensors, const std::string& remedy) {
+  for (const NamedTensor& tensor : tensors) {
+    if (!tensor.name.ends_with("running_var") || !is_floating(tensor.value.dtype())) continue;
+    const auto values = tensor.value.detach().to(Device{}).to(DType::f32).to_vector<float>();
+    const auto below = std::count_if(values.begin(), values.end(), [](float value) { return value < 0; });
+    SIMCLR_CHECK(below == 0, where, ": ", tensor.name, ": ", below, " of ", values.size(), " variances are below 0",
+                 remedy);
+  }
+}
+
 std::string LayerRecord::name() const {
   return layer.empty() ? op : layer + " (" + op + ")";
 }

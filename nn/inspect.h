@@ -25,6 +25,9 @@ SIMCLR_API ValueStatistics statistics_of(const Tensor& values);
 /// some: for weights on their way from a file or into one.
 SIMCLR_API void check_finite(const std::string& where, const std::vector<NamedTensor>& tensors,
                              const std::string& remedy);
+/// Likewise "1 of 64 variances are below 0", for batch norm's running_var.
+SIMCLR_API void check_variances(const std::string& where, const std::vector<NamedTensor>& tensors,
+                                const std::string& remedy);
 
 /// What one step left at one recorded output.
 struct LayerRecord {

@@ -188,17 +188,20 @@ class WeightsFiles(Base):
 
 
     def test_nan_in_weights(self):
-        """Every program refuses an encoder that holds NaN or Inf, in one line that names file and tensor."""
+        """Every program refuses an encoder that holds NaN, Inf or a variance below 0, in one line that names file and
+        tensor."""
         pictures = write_pictures(self.folder / "nan", 2)
-        for name, value in (("layer1.0.conv1.weight", math.nan), ("bn1.running_var", math.inf),
-                            ("layer4.1.bn2.bias", -math.inf)):
+        bad = "NaN or Inf"
+        for name, value, what in (("layer1.0.conv1.weight", math.nan, bad), ("bn1.running_var", math.inf, bad),
+                                  ("layer4.1.bn2.bias", -math.inf, bad),
+                                  ("layer1.0.bn2.running_var", -0.01, "variances are below 0")):
             path = self.change(self.metadata(), values={f"encoder.{name}": value})
             for program, *arguments in (("embed", path, pictures, "--out", self.out),
                                         ("nearest", path, pictures / "00.png", pictures), ("linear_probe", path),
                                         ("finetune", path, "--out", self.out),
                                         ("torchvision_weights", "export", path, self.out)):
                 with self.subTest(program=program, tensor=name):
-                    self.refused(program, *arguments, words=(path, f"encoder.{name}: 1 of", "NaN or Inf"))
+                    self.refused(program, *arguments, words=(path, f"encoder.{name}: 1 of", what))
                     self.assertFalse(self.out.exists())
 
     def test_nan_in_features(self):

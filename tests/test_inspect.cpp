@@ -206,6 +206,13 @@ TEST_CASE("an update that overflows is seen before it is saved") {
   CHECK(optimizer.bad_step() == 1);
 }
 
+TEST_CASE("variances below 0 are refused, other values may be") {
+  const auto variances = [](float last) { return Tensor::from(std::vector<float>{1, 0, last}, {3}); };
+  nn::check_variances("file", {{"bn.running_var", variances(0.5f)}, {"bn.running_mean", variances(-1)}}, "");
+  CHECK_THROWS_WITH(nn::check_variances("file", {{"bn.running_var", variances(-1)}}, "; another"),
+                    "file: bn.running_var: 1 of 3 variances are below 0; another");
+}
+
 TEST_CASE("statistics leave out what is not finite, and want floats") {
   const Tensor x = Tensor::from(std::vector<double>{1, NAN, 3, -INFINITY}, {4});
   for (const DType dtype : {DType::f64, DType::f32, DType::bf16}) {

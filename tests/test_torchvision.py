@@ -259,8 +259,9 @@ class Refused(Base):
         self.check_import(lambda s: None, "size", size="0")
 
     def test_nan(self):
-        for name, value in (("layer2.0.conv1.weight", math.nan), ("bn1.running_var", math.inf)):
-            self.check_import(lambda s: s[name].view(-1)[5].fill_(value), "changed.safetensors", f"{name}: 1 of", "NaN or Inf")
+        for name, value, what in (("layer2.0.conv1.weight", math.nan, "NaN or Inf"), ("bn1.running_var", math.inf, "NaN or Inf"),
+                                  ("bn1.running_var", -0.1, "variances are below 0")):
+            self.check_import(lambda s: s[name].view(-1)[5].fill_(value), "changed.safetensors", f"{name}: 1 of", what)
 
     def test_prefix(self):
         def under(*prefixes):

@@ -101,6 +101,7 @@ EncoderFile open_encoder(const std::string& run_or_file) {
     simclr::fail(result.path, ": its encoder cannot be built: ", error.what());
   }
   nn::check_finite(result.path, file.tensors, "; use an earlier checkpoint, or train it again");
+  nn::check_variances(result.path, file.tensors, "; the file is damaged: use another copy");
   try {
     result.config = nlohmann::ordered_json::parse(config->second);
     result.preprocessing = preprocessing_of(result.config, result.kind.options.channels);
