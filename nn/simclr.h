@@ -76,8 +76,7 @@ struct TwoTowersOptions {
 /// against all others of the batch (ConVIRT, arXiv 2010.00747; CLIP, arXiv 2103.00020). The loss is the mean of the
 /// rectangular NT-Xent from the first tower to the second and the other way round: with a_i and b_i the towers' z over
 /// their norms,
-///   loss = -(1/2N) sum_i [ log(e^{a_i.b_i/tau} / sum_k e^{a_i.b_k/tau}) + log(e^{a_i.b_i/tau} / sum_k e^{a_k.b_i/tau})
-///   ]
+///   loss = -(1/2N) sum_i [ log(e^{s_ii} / sum_k e^{s_ik}) + log(e^{s_ii} / sum_k e^{s_ki}) ],  s_ik = a_i.b_k / tau
 /// Parameters are called towers.0.encoder.*, towers.0.head.*, towers.1.*
 class SIMCLR_API TwoTowers : public Model {
  public:
