@@ -315,7 +315,7 @@ class Outputs(Base):
         cases = {"linear_probe": (self.weights, "--json"), "nearest": (self.weights, pictures / "00.png", pictures, "--sheet"),
                  "torchvision_weights": ("export", self.weights)}
         for name, arguments in cases.items():
-            for out in ("nosuch/x", "few/00.png/x"):
+            for out in ("nosuch/x", "run/config.json/x"):
                 with self.subTest(program=name, out=out):
                     done = self.launch(name, *arguments, out)
                     self.assertEqual((done.returncode, done.stdout), (1, ""))
