@@ -32,8 +32,10 @@ FOLDERS = {
     "examples/train": [*ALL_OF_THE_LIBRARY, "examples/recipes", "examples/run"],
     "examples/check": [*ALL_OF_THE_LIBRARY, "examples/run", "examples/train"],
     "examples/modalities": [*ALL_OF_THE_LIBRARY, "examples/run", "examples/train"],
+    "examples/program": [*ALL_OF_THE_LIBRARY, "examples/recipes", "examples/run", "examples/report", "examples/train",
+                         "examples/check"],
     "examples": [*ALL_OF_THE_LIBRARY, "examples/recipes", "examples/run", "examples/report", "examples/train",
-                 "examples/check", "examples/modalities"],
+                 "examples/check", "examples/modalities", "examples/program"],
 }
 LIBRARY = ("core/", "kernels/", "nn/", "data/")
 

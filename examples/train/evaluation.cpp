@@ -27,9 +27,9 @@ simclr::NextBatch batches(std::shared_ptr<const data::Dataset> samples, const da
   auto next = data::one_pass(
       std::move(samples), std::make_shared<data::PictureViews>(policy),
       {.batch_size = options.batch_size, .seed = seed, .workers = options.workers, .on_warning = options.on_warning});
-  return [next = std::move(next), total, done = std::int64_t{0}, report = options.on_progress](
+  return [next = std::move(next), total, done = std::int64_t{0}, report = options.on_progress, stop = options.stop](
              simclr::Input& input, std::vector<std::int32_t>& labels) mutable {
-    if (StopRequest::requested()) throw Stopped{};
+    if (stop && stop()) throw Stopped{};
     if (report && done > 0) report(done, total);  // now that what was asked for last has been used
     const bool more = next(input, labels);
     if (more) done += input.rows();

@@ -1,0 +1,87 @@
+#include "program/finish.h"
+
+#include "report/report.h"
+#include "train/monitor.h"
+#include "train/test_part.h"
+
+#include <cstdio>
+
+namespace {
+
+/// What the encoder has learned, beside an untrained one. `test` are the test pictures that can be read. Whatever goes
+/// wrong here is a warning: the weights are there.
+void evaluate_run(const Training& t, const std::shared_ptr<const simclr::data::Dataset>& test, const RunState& state,
+                  const EvaluationOptions& evaluation, RunFolder& run, Progress& progress) {
+  Datasets sets = t.sets;
+  sets.test = test;
+  const TrainingOptions& o = t.options;
+  std::printf("evaluating the trained and the untrained encoder on %lld test images\n",
+              static_cast<long long>(test->size()));
+  std::fflush(stdout);
+  Evaluation trained, untrained;
+  try {
+    trained = evaluate(t.model->encoder(), sets, o.recipe.augmentation, evaluation);
+    const auto fresh = make_encoder(o);
+    fresh->to(t.compute.device);
+    untrained = evaluate_untrained(*fresh, sets, o.recipe.augmentation, evaluation);
+  } catch (const simclr::Error& error) {
+    progress.warn("no evaluation: " + std::string(error.what()));
+    return;
+  }
+  run.log({{"event", "evaluation"},
+           {"training_seconds", state.seconds},
+           {"trained", to_json(trained)},
+           {"untrained", to_json(untrained)}});
+  std::printf("\n%s", evaluation_table(trained, untrained, sets.labelled->classes()).c_str());
+  if (test->size() < t.sets.test->size()) {
+    std::printf("measured on %lld of %lld test images; the others could not be read\n",
+                static_cast<long long>(test->size()), static_cast<long long>(t.sets.test->size()));
+  }
+  if (trained.collapse.collapsed) std::printf("warning: %s\n", trained.collapse.message.c_str());
+}
+
+/// With those of the test pictures that can be read.
+Datasets readable_sets(const Training& t, const EvaluationOptions& evaluation) {
+  Datasets shown = t.sets;
+  if (shown.test) shown.test = readable_part(shown.test, evaluation.on_warning);
+  if (shown.test && shown.test->size() == 0) {
+    shown.test = nullptr;
+    shown.no_test = "none of the " + counted(t.sets.test->size(), "test image") + " can be read";
+  }
+  return shown;
+}
+
+}  // namespace
+
+void leave_report(const Training& t, const Datasets& sets, const EvaluationOptions& evaluation, const RunFolder& run,
+                  const MaterialOptions& size, const std::vector<std::string>& notes, double seconds) {
+  try {
+    ReportMaterial material = gather_report_material(t.model->encoder(), sets, t.options.recipe.augmentation,
+                                                     t.options.seed, evaluation, size);
+    material.notes.insert(material.notes.begin(), notes.begin(), notes.end());
+    material.seconds = seconds;
+    write_report(run.path(), material);
+    std::printf("report: %s\n", run.file("report.html").c_str());
+  } catch (const simclr::Error& error) {
+    std::printf("no report: %s\n", error.what());
+  }
+}
+
+void remake_report(const Training& t, const EvaluationOptions& evaluation, const RunFolder& run) {
+  if (run.has("report.html") || run.log_bytes() == 0) return;
+  t.model->load_state(simclr::load_tensors(run.file(weights_file)).tensors);
+  leave_report(t, readable_sets(t, evaluation), evaluation, run, {}, {});
+}
+
+void finish(const Training& t, const RunState& state, const EvaluationOptions& evaluation, RunFolder& run,
+            Progress& progress) {
+  const Datasets shown = readable_sets(t, evaluation);
+  if (t.options.evaluate && shown.test) {
+    evaluate_run(t, shown.test, state, evaluation, run, progress);
+  } else if (t.options.evaluate) {
+    std::printf("%s, so no accuracy\n", shown.no_test.c_str());
+    // Else the last epoch was measured.
+    if (t.options.knn_every == 0) monitor(t, evaluation, t.options.recipe.epochs, run, progress);
+  }
+  leave_report(t, shown, evaluation, run, {}, {});
+}

@@ -1,0 +1,131 @@
+#include "program/run_training.h"
+
+#include "check/check.h"
+#include "program/finish.h"
+#include "run/command_line.h"
+#include "run/stop_request.h"
+#include "train/run_state.h"
+#include "train/train.h"
+#include "train/training_config.h"
+
+#include <simclr/simclr.h>
+
+#include <cstdio>
+#include <functional>
+#include <optional>
+#include <string>
+
+using simclr::DeviceType;
+
+namespace {
+
+void describe(const Training& t, const RunFolder& run) {
+  const Recipe& r = t.options.recipe;
+  std::int64_t parameters = 0;
+  for (const auto& p : t.model->parameters()) parameters += p.value.numel();
+  std::printf("%s\n%s, width %lld, %.2f million parameters; %s of %s; files in %s\n", t.sets.train->describe().c_str(),
+              r.arch.c_str(), static_cast<long long>(r.width), static_cast<double>(parameters) / 1e6,
+              counted(r.epochs, "epoch").c_str(), counted(t.steps_per_epoch(), "step").c_str(), run.path().c_str());
+  if (t.options.micro_batch > 0) {
+    std::printf("each step in micro-batches of at most %lld of its %lld images\n",
+                static_cast<long long>(t.options.micro_batch), static_cast<long long>(r.batch_size));
+  }
+  if (t.compute.device.type == DeviceType::cpu) {
+    std::printf("on the CPU, %s\n", counted(simclr::threads(), "thread").c_str());
+  } else {
+    std::printf("on %s in %s, %s, views made %s\n", to_string(t.compute.device).c_str(), name(t.compute.dtype),
+                t.options.graph ? "each step one graph" : "without a graph", t.source->where().c_str());
+    if (t.options.wgmma) std::printf("NT-Xent by its tiles for Hopper\n");
+  }
+}
+
+/// Where the run begins: at the start, or with --resume at its last checkpoint; empty: it is finished.
+std::optional<RunState> begin(const Training& t, RunCheckpoints& checkpoints, RunFolder& run,
+                              const std::function<void(const std::string&)>& warn) {
+  const TrainingOptions& o = t.options;
+  SIMCLR_CHECK(!run.used() || o.overwrite || o.resume, "--out ", run.path(),
+               " already holds a run; go on with it by --resume, choose another folder, or add --overwrite");
+  if (o.resume && checkpoints.finished()) {
+    std::printf(
+        "the run in %s is finished: %s are its weights. To train further, begin another run with another --out\n",
+        run.path().c_str(), run.file(weights_file).c_str());
+    if (checkpoints.lacks_evaluation()) {
+      std::printf("its evaluation was interrupted, so its figures are missing: linear_probe %s measures its weights\n",
+                  shell_quoted(run.path()).c_str());
+    }
+    return std::nullopt;
+  }
+  std::optional<RunState> found;
+  const bool no_log = run.log_bytes() == 0;
+  if (o.resume) found = checkpoints.resume(warn);
+  if (o.resume && !found && no_log) run.set_events_aside();  // they are all that tells of the steps before
+  if (o.overwrite) run.clear();
+  run.write_config(to_json(o));
+  run.open_events();
+  describe(t, run);
+  if (found) {
+    std::printf("going on after %lld of %lld steps\n", static_cast<long long>(t.optimizer->steps()),
+                static_cast<long long>(t.steps()));
+    run.log({{"event", "resume"}, {"epoch", found->epoch}, {"step", found->step}});
+  } else if (o.resume) {
+    std::printf("no checkpoint in %s yet, so it starts afresh\n", run.path().c_str());
+  }
+  if (o.wgmma) run.log({{"event", "wgmma"}, {"after_step", t.optimizer->steps()}});
+  return found.value_or(RunState{});
+}
+
+/// Returns the exit code.
+int run_with(const TrainingOptions& options, const char* program) {
+  Progress progress;
+  const auto warn = [&progress](const std::string& message) { progress.warn(message); };
+  if (options.check) return check_run(options, warn);
+  check_same_data_set(options);
+  Training t = make_training(options, warn);
+  const TrainingOptions& o = t.options;
+  RunFolder run(o.out, t.sets.kind + "-" + o.recipe.name, o.data_dir);
+  RunCheckpoints checkpoints(t, run);
+  EvaluationOptions evaluation;
+  evaluation.knn = {.k = o.knn_k, .temperature = o.knn_temperature, .device = t.compute.device};
+  evaluation.probe = {.epochs = o.probe_epochs, .seed = o.seed};
+  evaluation.workers = o.workers;
+  evaluation.stop = StopRequest::requested;
+  evaluation.on_warning = warn;
+  const auto beginning = begin(t, checkpoints, run, warn);
+  if (!beginning) {
+    remake_report(t, evaluation, run);
+    return 0;
+  }
+  RunState state = *beginning;
+  const StopRequest stop_request;
+  try {
+    RunRecorder recorder(t, state, checkpoints, evaluation, run, progress, StopRequest::requested);
+    train(t, state, recorder);
+    if (!run.has(weights_file)) {  // it is there where the evaluation was interrupted
+      simclr::save_tensors(run.file(weights_file), t.model->state(),
+                           {{"format", "simclr"}, {"config", to_json(o).dump()}});
+    }
+    finish(t, state, evaluation, run, progress);
+  } catch (const Stopped&) {
+    checkpoints.save(state);
+    const int signal = StopRequest::take();
+    const std::string done = "stopped; " + std::to_string(t.optimizer->steps()) + " of " + std::to_string(t.steps()) +
+                             " steps are done. Go on with: " + program + " --resume --out " + shell_quoted(run.path());
+    progress.message(done + "\nwriting the report; another Ctrl-C leaves it out");
+    Datasets sets = t.sets;
+    sets.test = nullptr;  // it is not looked at before the end
+    leave_report(t, sets, evaluation, run, {.map_points = 500, .compared = 1000}, {done}, state.seconds);
+    return 128 + signal;
+  }
+  return 0;
+}
+
+}  // namespace
+
+int run_training(const char* name, int argc, char** argv) {
+  int code = 0;
+  const int failed = run_program(name, [&] {
+    TrainingOptions options;
+    if (parse_command_line(argc, argv, options)) code = run_with(options, name);
+  });
+  return failed != 0 ? failed : code;
+}

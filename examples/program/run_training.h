@@ -1,0 +1,5 @@
+#pragma once
+
+/// The whole of a training program: reads its command line, trains, resumes or checks, evaluates and reports. `name` is
+/// the program's, for messages. Returns the exit code.
+int run_training(const char* name, int argc, char** argv);

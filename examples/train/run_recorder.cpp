@@ -1,0 +1,113 @@
+#include "train/run_recorder.h"
+
+#include "run/stop_request.h"
+#include "train/monitor.h"
+#include "train/nonfinite.h"
+
+#include <simclr/nn/losses.h>
+
+#include <utility>
+
+using Clock = std::chrono::steady_clock;
+namespace nn = simclr::nn;
+
+RunRecorder::RunRecorder(Training& training, RunState& state, RunCheckpoints& checkpoints,
+                         const EvaluationOptions& evaluation, RunFolder& run, Progress& progress,
+                         std::function<bool()> stop)
+    : training_(training),
+      state_(state),
+      checkpoints_(checkpoints),
+      evaluation_(evaluation),
+      run_(run),
+      progress_(progress),
+      stop_(std::move(stop)) {
+  const Recipe& r = training.options.recipe;
+  shown_ = {.epochs = r.epochs,
+            .steps = training.steps_per_epoch(),
+            .chance = nn::nt_xent_chance(r.batch_size),
+            .bound = nn::nt_xent_bound(r.batch_size, r.temperature)};
+  if (training.options.profile) profile_.emplace(training.compute.device);
+}
+
+void RunRecorder::begin_epoch() {
+  shown_.epoch = state_.epoch + 1;
+  shown_.step = state_.step;
+  mark_ = Clock::now();
+  if (profile_) profile_->leave_out();
+}
+
+void RunRecorder::after_step(TrainingStep& step) {
+  const bool stop = stop_(), save = checkpoints_.due();
+  if (step.full() || stop || save) record(step);
+  if (stop) throw Stopped{};
+  if (save) checkpoints_.save(state_);
+  if (profile_) profile_->end_step();
+}
+
+void RunRecorder::record(TrainingStep& step) {
+  const std::int64_t bad_step = training_.optimizer->bad_step();  // none: -1
+  const std::vector<float> losses = step.take_losses();
+  for (const float loss : losses) {
+    const std::int64_t update = state_.epoch * shown_.steps + state_.step;
+    if (update == bad_step) break;
+    shown_.learning_rate = training_.schedule.at(update);
+    shown_.step = ++state_.step;
+    shown_.loss = loss;
+    state_.loss_sum += shown_.loss;
+    run_.log({{"event", "step"},
+              {"epoch", shown_.epoch},
+              {"step", shown_.step},
+              {"loss", shown_.loss},
+              {"learning_rate", shown_.learning_rate}});
+  }
+  if (bad_step >= 0) {
+    step.forget_graph();
+    explain_nonfinite(training_, bad_step);
+  }
+  state_.seconds += seconds_since(std::exchange(mark_, Clock::now()));
+  state_.log_bytes = run_.log_bytes();
+  const auto done = static_cast<double>(state_.epoch * shown_.steps + state_.step);
+  shown_.samples_per_second = done * static_cast<double>(training_.options.recipe.batch_size) / state_.seconds;
+  shown_.seconds_left = state_.seconds / done * (static_cast<double>(training_.steps()) - done);
+  known_ = known_ || !losses.empty();
+  if (known_) progress_.show(shown_);
+}
+
+void RunRecorder::end_epoch(TrainingStep& step) {
+  record(step);
+  if (known_) progress_.show(shown_, true);
+  run_.log({{"event", "epoch"},
+            {"epoch", shown_.epoch},
+            {"loss", state_.loss_sum / static_cast<double>(shown_.steps)},
+            {"seconds", state_.seconds},
+            {"samples_per_second", shown_.samples_per_second},
+            {"skipped_samples", training_.source->skipped()}});
+  if (const std::string line = cache_line(training_.sets); !line.empty() && !std::exchange(cache_told_, true)) {
+    progress_.message(line);
+  }
+  save_epoch();
+}
+
+/// Measures the encoder where it is time to; the best one's checkpoint and the last one's are kept.
+void RunRecorder::save_epoch() {
+  const int every = training_.options.knn_every;
+  const bool last = shown_.epoch == shown_.epochs;
+  bool best = false;
+  if (every > 0 && (last || shown_.epoch % every == 0)) {
+    const auto score = monitor(training_, evaluation_, shown_.epoch, run_, progress_);
+    best = training_.sets.held_out && score > state_.best;  // nothing is less than any score
+    if (best) state_.best = score;
+  }
+  state_ = {.epoch = shown_.epoch, .seconds = state_.seconds, .log_bytes = run_.log_bytes(), .best = state_.best};
+  if (best || last) checkpoints_.save(state_, best);
+}
+
+void RunRecorder::end() {
+  progress_.message("trained " + counted(shown_.epochs, "epoch") + " in " + duration_text(state_.seconds));
+  if (profile_) progress_.message(profile_->table());
+  profile_.reset();
+  if (training_.source->skipped() > 0) {
+    progress_.message(counted(training_.source->skipped(), "sample") +
+                      " could not be read, and others were taken instead");
+  }
+}
