@@ -1,5 +1,6 @@
 // Turns a folder of pictures into features: a NumPy matrix, one row a picture, and the list of the files.
 #include "modalities/embedding.h"
+#include "modalities/pictures.h"
 #include "run/command_line.h"
 #include "run/option_line.h"
 #include "run/progress.h"
@@ -53,15 +54,16 @@ void embed(Options o) {
   if (!named) o.out = free_folder(o);
   for (const std::string& file : embedding_files(o.out)) refuse_to_replace(file, o.overwrite);
   const simclr::Device device = open_device(o.compute);
-  const EncoderFile file = open_encoder(o.weights);
-  std::printf("%s\n", file.describe().c_str());
+  Pictures modality;
+  const EncoderFile file = open_encoder(o.weights, modality);
+  std::printf("%s\n", file.description.c_str());
   file.encoder->to(device);
   Progress progress;
   EvaluationOptions options;
   options.batch_size = o.compute.batch_size;
   options.workers = o.compute.workers;
   options.on_warning = [&progress](const std::string& message) { progress.warn(message); };
-  options.on_progress = PassProgress(progress, "embedding");
+  options.on_progress = PassProgress(progress, "embedding", "pictures");
   const Embedding embedding = embed_pictures(file, o.folder, options);
   for (bool written = false; !written;) {
     try {

@@ -1,6 +1,8 @@
 // Trains a pre-trained encoder and a linear classifier on 1, 10 and 100 % of a data set's labels; with --from-scratch
 // also the same network from random weights, which shows what the pre-training is worth.
+#include "modalities/datasets.h"
 #include "modalities/picture_rows.h"
+#include "modalities/pictures.h"
 #include "run/command_line.h"
 #include "run/option_file.h"
 #include "run/option_line.h"
@@ -11,6 +13,8 @@
 #include "train/evaluation.h"
 #include "train/labelled_part.h"
 #include "train/test_part.h"
+#include "train/training_step.h"
+#include "train/view_source.h"
 
 #include <simclr/simclr.h>
 
@@ -77,7 +81,7 @@ int epochs_for(double percent) {
 /// An encoder and a linear layer on its features: [N,S,S,C] -> logits [N,classes].
 class Classifier : public nn::Module {
  public:
-  Classifier(std::shared_ptr<nn::ResNet> encoder, std::int64_t classes, std::uint64_t seed)
+  Classifier(std::shared_ptr<nn::Module> encoder, std::int64_t classes, std::uint64_t seed)
       : encoder_(add_module("encoder", std::move(encoder))) {
     linear_ =
         add_module("classifier",
@@ -87,7 +91,7 @@ class Classifier : public nn::Module {
   Tensor forward(const simclr::Input& input) override { return linear_->forward(encoder_->forward(input)); }
 
  private:
-  std::shared_ptr<nn::ResNet> encoder_;
+  std::shared_ptr<nn::Module> encoder_;
   std::shared_ptr<nn::Linear> linear_;
 };
 
@@ -119,6 +123,7 @@ Task make_task(const Options& o, const Datasets& sets, double percent) {
 struct Session {
   const Options& options;
   const EncoderFile& file;
+  const Pictures& pictures;
   const Datasets& sets;
   simclr::Device device;
   RunFolder& run;
@@ -129,50 +134,110 @@ std::string start_name(bool pretrained) {
   return pretrained ? "pre-trained" : "from scratch";
 }
 
+/// Random views that change little: labels, unlike a contrastive task, need what a picture shows.
+Views light_views(const Session& session) {
+  data::Augmentation policy = session.pictures.policy();
+  policy.random_crop = true;
+  policy.crop_area_min = static_cast<float>(session.options.crop_min);
+  policy.flip_probability = 0.5f;
+  return std::make_shared<data::PictureViews>(policy);
+}
+
+/// Shows and logs a training, as RunRecorder does a run's.
+class Recorder {
+ public:
+  Recorder(const Session& session, const Task& task, bool pretrained, std::int64_t batches,
+           const nn::Schedule& schedule)
+      : session_(session), task_(task), pretrained_(pretrained), schedule_(schedule) {
+    shown_ = {.what = percent_text(task.percent) + " % " + start_name(pretrained) + "  ",
+              .epochs = task.epochs,
+              .steps = batches};
+  }
+
+  void begin_epoch() {
+    ++shown_.epoch;
+    shown_.step = 0;
+    sum_ = 0;
+  }
+
+  void after_step(TrainingStep& step, std::int64_t samples) {
+    sizes_.push_back(samples);
+    if (step.full()) record(step);
+  }
+
+  void end_epoch(TrainingStep& step) {
+    record(step);
+    session_.progress.show(shown_, shown_.epoch == shown_.epochs);
+    session_.run.log({{"event", "epoch"},
+                      {"percent", task_.percent},
+                      {"pretrained", pretrained_},
+                      {"epoch", shown_.epoch},
+                      {"loss", sum_ / static_cast<double>(task_.samples->size())}});
+  }
+
+ private:
+  void record(TrainingStep& step) {
+    const std::vector<float> losses = step.take_losses();
+    for (std::size_t i = 0; i < losses.size(); ++i) {
+      shown_.loss = double{losses[i]};
+      SIMCLR_CHECK(std::isfinite(shown_.loss), "the loss is ", shown_.loss, " at epoch ", shown_.epoch, "; lower --lr");
+      shown_.learning_rate = static_cast<double>(schedule_.at(done_++));
+      ++shown_.step;
+      sum_ += shown_.loss * static_cast<double>(sizes_[i]);
+    }
+    if (losses.empty()) return;
+    sizes_.clear();
+    const double rate = static_cast<double>(done_) / seconds_since(start_);
+    shown_.samples_per_second = rate * static_cast<double>(task_.batch_size);
+    shown_.seconds_left = static_cast<double>(shown_.epochs * shown_.steps - done_) / rate;
+    session_.progress.show(shown_);
+  }
+
+  const Session& session_;
+  const Task& task_;
+  bool pretrained_;
+  const nn::Schedule& schedule_;
+  Progress::State shown_;
+  std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
+  std::vector<std::int64_t> sizes_;  // of the batches whose losses are outstanding
+  std::int64_t done_ = 0;            // steps
+  double sum_ = 0;                   // of the epoch's losses, by samples
+};
+
 void train(nn::Module& model, const Session& session, const Task& task, bool pretrained) {
   const Options& o = session.options;
   Progress& progress = session.progress;
-  data::Augmentation policy = session.file.preprocessing;
-  policy.random_crop = true;
-  policy.crop_area_min = static_cast<float>(o.crop_min);
-  policy.flip_probability = 0.5f;
-  const data::Loader loader(task.samples, {{.maker = std::make_shared<data::PictureViews>(policy), .views = 1}},
-                            {.batch_size = task.batch_size,
-                             .drop_last = false,  // each label counts
-                             .seed = o.seed,
-                             .workers = o.compute.workers,
-                             .on_warning = [&progress](const std::string& message) { progress.warn(message); }});
-  const std::int64_t steps = task.epochs * loader.batches();
-  const nn::Schedule schedule =
-      nn::warmup_cosine({.peak = o.lr * static_cast<double>(task.batch_size) / 256, .steps = steps});
+  const auto source = host_view_source(
+      data::Loader(task.samples, {{.maker = light_views(session), .views = 1}},
+                   {.batch_size = task.batch_size,
+                    .drop_last = false,  // each label counts
+                    .seed = o.seed,
+                    .workers = o.compute.workers,
+                    .on_warning = [&progress](const std::string& message) { progress.warn(message); }}),
+      session.device, simclr::DType::f32);
+  const nn::Schedule schedule = nn::warmup_cosine(
+      {.peak = o.lr * static_cast<double>(task.batch_size) / 256, .steps = task.epochs * source->batches()});
   nn::Sgd optimizer(model.parameters(),
                     {.momentum = 0.9, .weight_decay = o.weight_decay, .nesterov = true, .decay_norm_and_bias = false},
                     schedule);
-  const auto start = std::chrono::steady_clock::now();
-  const std::string opening = percent_text(task.percent) + " % " + start_name(pretrained) + "  ";
-  std::int64_t step = 0;
+  TrainingStep step(session.device, false, [&] {
+    const Tensor labels = Tensor::from(source->labels(), {std::ssize(source->labels())}).to(session.device);
+    const Tensor loss = nn::cross_entropy(model(source->towers().front()), labels);
+    loss.backward();
+    optimizer.step(loss);
+    return loss;
+  });
+  Recorder recorder(session, task, pretrained, source->batches(), schedule);
   for (int epoch = 0; epoch < task.epochs; ++epoch) {
-    double sum = 0;
-    for (const data::Batch& batch : loader.epoch(static_cast<std::uint32_t>(epoch))) {
-      const Tensor labels = Tensor::from(batch.labels, {batch.size}).to(session.device);
-      const Tensor loss = nn::cross_entropy(model(batch.towers[0].to(session.device)), labels);
-      loss.backward();
-      optimizer.step();
-      ++step;
-      const double value = loss.item();
-      SIMCLR_CHECK(std::isfinite(value), "the loss is ", value, " at epoch ", epoch + 1, "; lower --lr");
-      sum += value * static_cast<double>(batch.size);
-      const double rate = static_cast<double>(step) / seconds_since(start);
-      char line[128];
-      std::snprintf(line, sizeof line, "epoch %d/%d  loss %.3f  lr %.4f  %.0f samples/s  ", epoch + 1, task.epochs,
-                    value, static_cast<double>(schedule.at(step - 1)), rate * static_cast<double>(task.batch_size));
-      progress.show(opening + line + duration_text(static_cast<double>(steps - step) / rate) + " left", step == steps);
+    source->begin(static_cast<std::uint32_t>(epoch), 0);
+    recorder.begin_epoch();
+    while (source->next()) {
+      step.run();
+      const std::int64_t samples = std::ssize(source->labels());
+      source->prefetch();
+      recorder.after_step(step, samples);
     }
-    session.run.log({{"event", "epoch"},
-                     {"percent", task.percent},
-                     {"pretrained", pretrained},
-                     {"epoch", epoch + 1},
-                     {"loss", sum / static_cast<double>(task.samples->size())}});
+    recorder.end_epoch(step);
   }
 }
 
@@ -195,9 +260,7 @@ void save(const nn::Module& model, const Session& session, const Task& task) {
 /// Trains one classifier, and returns its accuracy on the test pictures.
 double train_and_test(const Session& session, const Task& task, bool pretrained) {
   const Options& o = session.options;
-  nn::ResNetKind kind = session.file.kind;
-  kind.options.seed = o.seed;
-  const auto encoder = nn::make_resnet(kind.name, kind.options);
+  const auto encoder = session.pictures.make_encoder(o.seed);
   if (pretrained) encoder->load_state(session.file.encoder->state());
   Classifier model(encoder, static_cast<std::int64_t>(session.sets.train->classes().size()), o.seed);
   model.to(session.device);
@@ -209,7 +272,7 @@ double train_and_test(const Session& session, const Task& task, bool pretrained)
   evaluation.batch_size = o.compute.batch_size;
   evaluation.workers = o.compute.workers;
   evaluation.on_warning = [&progress](const std::string& message) { progress.warn(message); };
-  const nn::Features logits = features_of(model, *session.sets.test, session.file.preprocessing, evaluation);
+  const nn::Features logits = features_of(model, *session.sets.test, session.file.views, evaluation);
   const nn::Metrics metrics = nn::compute_metrics(logits.values, logits.labels);
   session.run.log({{"event", "evaluation"},
                    {"percent", task.percent},
@@ -230,9 +293,10 @@ nlohmann::ordered_json to_json(Options o, const EncoderFile& file, const Dataset
 
 void run(Options o) {
   const simclr::Device device = open_device(o.compute);
-  const EncoderFile file = open_encoder(o.weights);
+  Pictures pictures;
+  const EncoderFile file = open_encoder(o.weights, pictures);
   prefer_data_set_of(file.config, o.dataset, o.data_dir, o.classes_at);
-  Datasets sets = open_labelled(o.dataset, o.data_dir, o.classes_at);
+  PictureSets sets = open_labelled(o.dataset, o.data_dir, o.classes_at);
   cache_decoded(sets, -1, "");
   Progress progress;
   sets.test = readable_part(sets.test, [&progress](const std::string& message) { progress.warn(message); });
@@ -243,9 +307,9 @@ void run(Options o) {
   if (o.overwrite) folder.clear();
   folder.write_config(to_json(o, file, sets));
   if (!sets.note.empty()) std::printf("%s\n", sets.note.c_str());
-  std::printf("%s\n%s\nfiles in %s\n", file.describe().c_str(), sets.train->describe().c_str(), folder.path().c_str());
+  std::printf("%s\n%s\nfiles in %s\n", file.description.c_str(), sets.train->describe().c_str(), folder.path().c_str());
   for (const std::string& warning : sets.warnings) progress.warn(warning);
-  const Session session{o, file, sets, device, folder, progress};
+  const Session session{o, file, pictures, sets, device, folder, progress};
 
   std::string table =
       std::string("  labels       images  pre-trained %") + (o.from_scratch ? "  from scratch %\n" : "\n");

@@ -1,5 +1,7 @@
 // What the features of a trained encoder are worth with few labels: kNN and a linear probe on 1, 10 and 100 % of them.
+#include "modalities/datasets.h"
 #include "modalities/picture_rows.h"
+#include "modalities/pictures.h"
 #include "run/command_line.h"
 #include "run/option_line.h"
 #include "run/progress.h"
@@ -65,11 +67,12 @@ nlohmann::ordered_json measure(const Options& o, const nn::Features& train, cons
 void run(Options o) {
   check_output(o.json, o.overwrite);
   const simclr::Device device = open_device(o.compute);
-  const EncoderFile file = open_encoder(o.weights);
+  Pictures modality;
+  const EncoderFile file = open_encoder(o.weights, modality);
   prefer_data_set_of(file.config, o.dataset, o.data_dir, o.classes_at);
-  const Datasets sets = open_labelled(o.dataset, o.data_dir, o.classes_at);
+  const PictureSets sets = open_labelled(o.dataset, o.data_dir, o.classes_at);
   if (!sets.note.empty()) std::printf("%s\n", sets.note.c_str());
-  std::printf("%s\n%s\n", file.describe().c_str(), sets.train->describe().c_str());
+  std::printf("%s\n%s\n", file.description.c_str(), sets.train->describe().c_str());
   file.encoder->to(device);
 
   Progress progress;
@@ -78,10 +81,10 @@ void run(Options o) {
   options.batch_size = o.compute.batch_size;
   options.workers = o.compute.workers;
   options.on_warning = [&progress](const std::string& message) { progress.warn(message); };
-  options.on_progress = PassProgress(progress, "features to train on");
-  const nn::Features train = features_of(*file.encoder, *sets.train, file.preprocessing, options);
-  options.on_progress = PassProgress(progress, "features to test on");
-  const nn::Features test = features_of(*file.encoder, *sets.test, file.preprocessing, options);
+  options.on_progress = PassProgress(progress, "features to train on", "pictures");
+  const nn::Features train = features_of(*file.encoder, *sets.train, file.views, options);
+  options.on_progress = PassProgress(progress, "features to test on", "pictures");
+  const nn::Features test = features_of(*file.encoder, *sets.test, file.views, options);
 
   progress.message("  labels       images      kNN %   linear %");
   const auto classes = static_cast<std::int64_t>(sets.train->classes().size());

@@ -1,6 +1,7 @@
 // Finds the pictures of a folder that an encoder takes for most like a given one.
 #include "modalities/contact_sheet.h"
 #include "modalities/embedding.h"
+#include "modalities/pictures.h"
 #include "run/command_line.h"
 #include "run/option_line.h"
 #include "run/progress.h"
@@ -49,7 +50,7 @@ Embedding embedding_of(const Options& o, const EncoderFile& file, Progress& prog
   options.batch_size = o.compute.batch_size;
   options.workers = o.compute.workers;
   options.on_warning = [&progress](const std::string& message) { progress.warn(message); };
-  options.on_progress = PassProgress(progress, "embedding");
+  options.on_progress = PassProgress(progress, "embedding", "pictures");
   return embed_pictures(file, o.folder, options);
 }
 
@@ -66,7 +67,8 @@ void find_nearest(Options o) {
                ", where it becomes one of the pictures; choose another place");
   check_output(o.sheet, o.overwrite);
   const simclr::Device device = open_device(o.compute);
-  const EncoderFile file = open_encoder(o.weights);
+  Pictures modality;
+  const EncoderFile file = open_encoder(o.weights, modality);
   file.encoder->to(device);
   const Tensor query = embed_picture(file, o.picture);
   Progress progress;

@@ -1,4 +1,5 @@
 // Carries encoder weights to torchvision (PyTorch) and back. scripts/torchvision shows both, and checks the features.
+#include "modalities/pictures.h"
 #include "run/command_line.h"
 #include "run/option_line.h"
 #include "run/shared_rows.h"
@@ -73,11 +74,12 @@ std::string python(const nn::ResNetKind& kind) {
 }
 
 void export_weights(const Options& o) {
-  const EncoderFile file = open_encoder(o.from);
+  Pictures pictures;
+  const EncoderFile file = open_encoder(o.from, pictures);
   simclr::save_tensors(o.to, nn::to_torchvision(file.encoder->state()),
                        {{"format", "pt"}, {"config", file.config.dump()}}, existing_output(o.overwrite));
   std::printf("%s\nwritten to %s; in Python:\n\n%s  model.load_state_dict(safetensors.torch.load_file(\"%s\"))\n",
-              file.describe().c_str(), o.to.c_str(), python(file.kind).c_str(), o.to.c_str());
+              file.description.c_str(), o.to.c_str(), python(pictures.kind()).c_str(), o.to.c_str());
 }
 
 data::Augmentation preprocessing(const Options& o, const nn::ResNetKind& kind) {
@@ -148,7 +150,7 @@ void import_weights(const Options& o) {
   nn::check_variances(o.from, state, "; use another copy");
   const data::Augmentation policy = preprocessing(o, kind);
   for (simclr::NamedTensor& tensor : state) tensor.name = "encoder." + tensor.name;
-  simclr::save_tensors(o.to, state, {{"format", "simclr"}, {"config", encoder_config(kind, policy).dump()}},
+  simclr::save_tensors(o.to, state, {{"format", "simclr"}, {"config", encoder_config(Pictures(kind, policy)).dump()}},
                        existing_output(o.overwrite));
   std::printf("%s, for pictures of %dx%d pixels, written to %s\n", kind.name.c_str(), o.size, o.size, o.to.c_str());
 }

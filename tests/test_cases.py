@@ -100,7 +100,7 @@ class Layouts(Cases):
     def test_f02(self):
         output = self.train("f02")
         self.assertIn("40 pictures in f02/unlabeled", output)
-        self.assertIn("on 24 test images", output)
+        self.assertIn("on 24 test pictures", output)
         self.assertIn("f02/train", output)
         self.assertEqual(len(self.log("evaluation")[0]["trained"]["linear"]["recall"]), 3)
         probe = self.call("linear_probe", self.out(), "--threads", "1", "--epochs", "2")
@@ -127,7 +127,7 @@ class Layouts(Cases):
             output = self.train(f"f07/{data}")
             self.assertIn(f"train: f07/{data}/{train}; test: f07/{data}/{test}", output)
             self.assertIn(f"18 pictures in f07/{data}/{train}, 3 classes", output)
-            self.assertIn("on 9 test images", output)
+            self.assertIn("on 9 test pictures", output)
         self.assertIn("18 pictures in f07/only_train/train, 3 classes", self.train("f07/only_train"))
 
     def test_f09(self):
@@ -143,7 +143,7 @@ class Layouts(Cases):
 
     def test_f11(self):
         output = self.train("f11/lone")
-        self.assertIn("on 8 test images", output)  # four of fern, four of reed
+        self.assertIn("on 8 test pictures", output)  # four of fern, four of reed
         self.assertIn("moss", output.partition("evaluating")[0])
         output = self.train("f11/own")
         self.assertEqual(self.log("evaluation"), [])
@@ -202,7 +202,7 @@ class Layouts(Cases):
     def test_f26(self):
         output = self.train("f26")
         self.assertIn("32 pictures in f26/train, 4 classes", output)
-        self.assertIn("on 12 test images", output)
+        self.assertIn("on 12 test pictures", output)
         self.assertRegex(output, r"test[^\n]*\b180\b")
         probe = self.call("linear_probe", self.encoder, "--dataset", "folder", "--data", "f26", "--epochs", "1")
         self.assertEqual(probe.returncode, 0, probe.stderr)

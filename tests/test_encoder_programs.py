@@ -177,7 +177,7 @@ class WeightsFiles(Base):
         self.check(self.change({"format": "simclr", "config": "[]"}), "its configuration cannot be used")
         self.check(self.change(self.metadata(augmentation={"size": 8})), "its configuration cannot be used", "key")
         self.check(self.change(self.metadata(augmentation=None, version="9.0.0")), "of version 9.0.0")
-        self.check(self.change(self.metadata(), lambda name: name.startswith("head.")), "no conv1.weight")
+        self.check(self.change(self.metadata(), lambda name: name.startswith("head.")), "conv1.weight", "missing")
         self.check(self.change(self.metadata(), lambda name: name != "encoder.layer1.0.bn2.running_mean"),
                    "layer1.0.bn2.running_mean", "missing")
         damaged = self.folder / "damaged.safetensors"

@@ -45,8 +45,8 @@ class TestParts(Parts):
         train, test = self.data / "train", self.data / "test"
         self.assertIn(f"{test} lacks ant: the figures are over the other 2 of 3 classes; {train} lacks dog; "
                       f"3 pictures of {test} without a class of {train} are left out\n", output)
-        self.assertRegex(output, r"\n  ant +not measured: no test images\n")
-        self.assertIn("on 8 test images", output)
+        self.assertRegex(output, r"\n  ant +not measured: no test samples\n")
+        self.assertIn("on 8 test pictures", output)
         confusion = self.figures()["linear"]["confusion"]
         self.assertEqual([sum(confusion[row:row + 3]) for row in (0, 3, 6)], [0, 4, 4])
         for program, options in ((LINEAR_PROBE, ()), (FINETUNE, ("--out", self.folder / "tuned", "--overwrite"))):
@@ -87,12 +87,12 @@ class TestParts(Parts):
         break_pictures(pictures[1:7])
         done = self.run_on(self.data, "folder", "--knn-every", "1")
         self.assertEqual((done.returncode, done.stderr.count("(sample skipped)")), (0, 6), done.stderr)
-        self.assertIn("measured on 2 of 8 test images; the others could not be read", done.stdout)
+        self.assertIn("measured on 2 of 8 test pictures; the others could not be read", done.stdout)
         self.assertEqual(self.figures()["knn"]["count"], 2)
         break_pictures(pictures)
         done = self.run_on(self.data, "folder", "--knn-every", "1", "--overwrite")
         self.assertEqual((done.returncode, done.stderr.count("(sample skipped)")), (0, 8), done.stderr)
-        self.assertIn("\nnone of the 8 test images can be read, so no accuracy\n", done.stdout)
+        self.assertIn("\nnone of the 8 test pictures can be read, so no accuracy\n", done.stdout)
         self.weights_exist()
         done = subprocess.run([FINETUNE, self.out, "--data", self.data, "--dataset", "folder", "--out",
                                self.folder / "none"], text=True, capture_output=True, env=ENVIRONMENT, cwd=self.folder)
@@ -122,7 +122,7 @@ class Fifth(Parts):
         output = self.train(kind="folder", data=self.data)
         self.assertRegex(output, r"(?m)^every fifth picture is kept for the evaluation, class by class .*; not measured, "
                                  r"for want of pictures to keep: moss$")
-        self.assertRegex(output, r"\n  moss +not measured: no test images\n")
+        self.assertRegex(output, r"\n  moss +not measured: no test samples\n")
         confusion = self.figures()["linear"]["confusion"]
         self.assertEqual([sum(confusion[row:row + 3]) for row in (0, 3, 6)], [4, 0, 1])
 

@@ -107,8 +107,9 @@ class Finetune(Labels):
         rows = [line.split() for line in table[1:3]]
         self.assertEqual([(row[0], row[2]) for row in rows], [("25", "12"), ("100", "48")])
         self.assertGreaterEqual(float(rows[1][3]), 75)
-        self.assertRegex(printed, r"\n100 % pre-trained  epoch 8/8  loss \d\.\d{3}  lr 0\.0000  \d+ samples/s  0 s left\n")
-        self.assertRegex(printed, r"\n25 % from scratch  epoch 8/8  loss ")
+        self.assertRegex(printed, r"\n100 % pre-trained  epoch 8/8  step (\d+)/\1  loss \d\.\d{3}  lr 0\.0000  "
+                                  r"\d+ samples/s  0 s left\n")
+        self.assertRegex(printed, r"\n25 % from scratch  epoch 8/8  step ")
         for percent in (25, 100):
             pretrained, scratch = self.losses(percent), self.losses(percent, pretrained=False)
             self.assertEqual((len(pretrained), len(scratch)), (8, 8))

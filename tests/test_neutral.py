@@ -1,4 +1,4 @@
-"""The middle of data/ serves every kind of sample: what knows pictures lies in data/pictures.
+"""What serves every kind of sample names none: what knows pictures lies in data/pictures and examples/modalities.
 
 usage: test_neutral.py ROOT
 """
@@ -7,7 +7,8 @@ import re
 import sys
 
 # What is to know no kind of data, and the words that would say that it does.
-NEUTRAL = ["data/*.h", "data/*.cpp"]
+NEUTRAL = [f"{folder}/*.{end}" for folder in ("data", "examples/run", "examples/train", "examples/check", "examples/program")
+           for end in ("h", "cpp")]
 WORDS = re.compile(r"picture|image|pixel|augment|resnet", re.IGNORECASE)
 
 

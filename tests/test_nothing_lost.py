@@ -428,7 +428,7 @@ class ChangedData(Base):
         self.assertEqual((done.returncode, done.stderr.count("\n")), (0, 1), done.stderr)
         done = resumed(lambda data: [(data / f"class1/1-{i}.png").unlink() for i in range(5)])
         self.assertEqual(done.returncode, 1)
-        self.assertRegex(done.stderr, r"training images, and now there are \d+ \(class1 10 -> 5 files; 30 -> 25 files in all\)")
+        self.assertRegex(done.stderr, r"training pictures, and now there are \d+ \(class1 10 -> 5 files; 30 -> 25 files in all\)")
 
 
 if __name__ == "__main__":

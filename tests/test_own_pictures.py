@@ -160,12 +160,12 @@ class Layouts(Base):
             folder = self.parts(train, **{train: [10, 10], test: [4, 4]})
             output = self.train("--overwrite", kind="folder", data=folder)
             self.assertIn(f"train: {folder}/{train}; test: {folder}/{test}\n20 pictures in {folder}/{train}, 2 ", output)
-            self.assertIn("on 8 test images", output)
+            self.assertIn("on 8 test pictures", output)
 
     def test_parts_that_are_not_used(self):
         folder = self.parts("unused", train=[10, 10], test=[4, 4], val=[3, 3], pictures_of_us=5)
         output = self.train(kind="folder", data=folder)
-        self.assertIn("on 8 test images", output)
+        self.assertIn("on 8 test pictures", output)
         self.assertIn(f"not used: {folder}/val (6 pictures)\nnot used: {folder}/pictures_of_us (5 pictures)\n", output)
 
     def test_parts_without_labels(self):
@@ -209,7 +209,7 @@ class Layouts(Base):
         output = self.train("--knn-every", "1", "--limit", "20", kind="folder", data=folder)
         self.assertIn("20 samples of 24 pictures in ", output)
         self.assertRegex(output, r"epoch 1: kNN \d+\.\d\d % on 4 training samples by 12 others")
-        self.assertIn("on 8 test images", output)
+        self.assertIn("on 8 test pictures", output)
 
     def test_classes_at(self):
         folder = self.folder / "places"
@@ -240,7 +240,7 @@ class Layouts(Base):
                 write_pictures(folder / part / name, count, 9 * label)
         output = self.train(kind="folder", data=folder)
         self.assertIn("20 pictures in ", output)
-        self.assertIn("on 6 test images", output)
+        self.assertIn("on 6 test pictures", output)
         self.assertNotIn("every fifth", output)
         self.assertIn(f"train: {folder}/train; test: {folder}/test\n", output)
 

@@ -182,7 +182,7 @@ class Resume(Base):
             with self.subTest(every=every):
                 options = [*self.changed("--knn-every", every), "--hold-out", "0.2", "--out", self.out]
                 text = self.good(*options, "--overwrite")
-                self.assertIn("12 images held out, to choose the best checkpoint on\n", text)  # 1 of each 5
+                self.assertIn("12 pictures held out, to choose the best checkpoint on\n", text)  # 1 of each 5
                 self.assertIn("48 samples of CIFAR-10 train: 60 pictures", text)
                 self.assertRegex(text, r"\nepoch 3: kNN \d+\.\d\d % on 12 held-out samples by 20 others, ")
                 scores = {entry["epoch"]: entry["top1"] for entry in entries(self.out) if entry["event"] == "knn"}
@@ -249,7 +249,7 @@ class Resume(Base):
         pictures = write_cifar10(self.folder / "more")
         with open(pictures / "data_batch_1.bin", "ab") as file:
             file.write((self.data / "data_batch_1.bin").read_bytes()[:3073])
-        self.bad("--resume", "--out", self.out, "--data", pictures, words=("60 training images", "61"))
+        self.bad("--resume", "--out", self.out, "--data", pictures, words=("60 training pictures", "61"))
         self.bad("--resume", words=("--resume needs --out",))
         self.bad("--resume", "--out", self.out, "--overwrite", words=("give one of them",))
         self.assertEqual({path: path.read_bytes() for path in self.out.rglob("*") if path.is_file()}, before)
@@ -313,7 +313,7 @@ class Resume(Base):
         ours, theirs = (load_safetensors(out / "model.safetensors")[1] for out in (self.folder / "micro-whole", self.whole))
         self.assertEqual(ours, theirs)
         self.whole = self.folder / "micro-whole"
-        self.assertIn("micro-batches of at most 3 of its 8 images", self.good(*options, "3", "--overwrite"))
+        self.assertIn("micro-batches of at most 3 of its 8 pictures", self.good(*options, "3", "--overwrite"))
         self.assertNotEqual(load_safetensors(self.whole / "model.safetensors")[1], theirs)
         self.assertIn("<dt>micro_batch</dt><dd>3</dd>", (self.whole / "report.html").read_text())
         self.stop(signal.SIGINT, *self.options, "--out", self.out, "--micro-batch", "3", after=lambda: self.steps() >= 4)

@@ -250,7 +250,7 @@ class BadOptions(Base):
     def test_values(self):
         for option, value, *words in (
                 ("--epochs", "0", "at least 1"), ("--epochs", "abc", "abc", "see train_cifar --help"),
-                ("--batch-size", "1", "at least 2"), ("--batch-size", "61", "the 60 training images"),
+                ("--batch-size", "1", "at least 2"), ("--batch-size", "61", "the 60 training pictures"),
                 ("--batch-size", "-8", "at least 2"), ("--batch-size", "9" * 30),
                 ("--micro-batch", "1", "at least 2; batch norm needs them"), ("--micro-batch", "-8", "0: the whole batch"),
                 ("--micro-batch", "9", "more than --batch-size 8, which is the whole batch"),
@@ -277,7 +277,7 @@ class BadOptions(Base):
                 self.refused(option, value, words=(option.removeprefix("--"), *words))
 
     def test_limit_below_the_batch_size(self):
-        self.refused("--limit", "7", words=("--batch-size 8", "the 7 training images"))
+        self.refused("--limit", "7", words=("--batch-size 8", "the 7 training pictures"))
 
     def test_unknown(self):
         self.refused("--foo", words=("--foo", "see train_cifar --help"))

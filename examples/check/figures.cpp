@@ -3,17 +3,10 @@
 #include "run/progress.h"
 
 #include <simclr/data/free_memory.h>
-#include <simclr/data/pictures/image_io.h>
 
 #include <algorithm>
 #include <chrono>
 #include <cmath>
-#include <fstream>
-#include <functional>
-#include <iterator>
-#include <set>
-#include <span>
-#include <string_view>
 
 using simclr::Device;
 using simclr::DType;
@@ -25,28 +18,18 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-bool is_grey(const simclr::data::Sample& sample) {
-  const std::int64_t channels = sample.shape[2];
-  if (channels < 3) return true;
-  const auto pixels = sample.values<std::uint8_t>();
-  for (std::size_t i = 0; i + 2 < pixels.size(); i += static_cast<std::size_t>(channels)) {
-    if (pixels[i] != pixels[i + 1] || pixels[i] != pixels[i + 2]) return false;
-  }
-  return true;
-}
-
 Similarities similarities_of(const Tensor& z) {
-  const std::int64_t rows = z.dim(0), images = rows / 2;
+  const std::int64_t rows = z.dim(0), samples = rows / 2;
   const Tensor exact = z.to(Device{}).to(DType::f64);
   const auto cosine = nn::similarity(exact, exact).to_vector<double>();
   double positive = 0, negative = 0;
   for (std::int64_t i = 0; i < rows; ++i) {
     for (std::int64_t j = 0; j < i; ++j) {
-      (i - j == images ? positive : negative) += cosine[static_cast<std::size_t>(i * rows + j)];
+      (i - j == samples ? positive : negative) += cosine[static_cast<std::size_t>(i * rows + j)];
     }
   }
-  const double pairs = static_cast<double>(rows * (rows - 1) / 2 - images);
-  return {positive / static_cast<double>(images), pairs > 0 ? negative / pairs : 0};
+  const double pairs = static_cast<double>(rows * (rows - 1) / 2 - samples);
+  return {positive / static_cast<double>(samples), pairs > 0 ? negative / pairs : 0};
 }
 
 struct Cost {
@@ -75,79 +58,12 @@ Cost cost_of(Training& t, const Input& views) {
   return {fastest, static_cast<double>(allocator.stats().peak)};
 }
 
-/// What the values of 16-bit pictures fill of their range.
-class Range {
- public:
-  void add(const std::vector<std::uint16_t>& samples) {
-    for (const std::uint16_t value : samples) ++counts_[value];
-    all_ += std::ssize(samples);
-  }
-
-  void tell(PictureFigures& figures) const {
-    if (all_ == 0) return;
-    const std::int64_t outside = all_ / 1000;
-    std::int64_t below = counts_.front(), above = counts_.back();
-    for (figures.low = 0; below <= outside; below += counts_[static_cast<std::size_t>(figures.low)]) ++figures.low;
-    for (figures.high = 65535; above <= outside; above += counts_[static_cast<std::size_t>(figures.high)])
-      --figures.high;
-  }
-
- private:
-  std::vector<std::int64_t> counts_ = std::vector<std::int64_t>(65536);
-  std::int64_t all_ = 0;
-};
-
-std::vector<std::uint8_t> bytes_of(const std::string& path) {
-  std::ifstream file(path, std::ios::binary);
-  return {std::istreambuf_iterator<char>(file), {}};
-}
-
 }  // namespace
 
-PictureFigures look_at_pictures(const Training& t) {
-  const auto& pictures = *t.sets.train;
-  const std::int64_t count = std::min<std::int64_t>(pictures.size(), t.sets.kind == "folder" ? 300 : 2000);
-  PictureFigures figures;
-  std::vector<double> sides;
-  std::set<std::size_t> seen;
-  Range range;
-  for (std::int64_t k = 0; k < count; ++k) {
-    try {
-      const auto sample = pictures.sample(k * pictures.size() / count);
-      sides.push_back(static_cast<double>(std::min(sample.shape[0], sample.shape[1])));
-      const std::string path = pictures.file(k * pictures.size() / count);
-      const std::vector<std::uint8_t> file = path.empty() ? std::vector<std::uint8_t>() : bytes_of(path);
-      const auto bytes = path.empty() ? sample.values<std::uint8_t>() : std::span<const std::uint8_t>(file);
-      const std::string_view text(reinterpret_cast<const char*>(bytes.data()), bytes.size());
-      if (!seen.insert(std::hash<std::string_view>()(text)).second) ++figures.repeated;
-      range.add(simclr::data::samples_of_16_bits(file, path));
-      figures.grey = figures.grey && is_grey(sample);
-      ++figures.looked_at;
-    } catch (const simclr::Error&) {  // whoever reads it for training reports it
-    }
-  }
-  range.tell(figures);
-  std::sort(sides.begin(), sides.end());
-  if (!sides.empty()) figures.short_side = sides[sides.size() / 2];
-  return figures;
-}
-
-ViewFigures look_at_views(const Tensor& views, std::int64_t images) {
+double view_difference(const Tensor& views) {
   const auto x = views.to_vector<float>();
-  const auto channels = static_cast<std::size_t>(views.dim(3));
-  const std::size_t view = x.size() / static_cast<std::size_t>(2 * images), pixels = x.size() / channels;
-  std::vector<double> sum(channels), squares(channels);
-  for (std::size_t i = 0; i < x.size(); ++i) {
-    sum[i % channels] += double{x[i]};
-    squares[i % channels] += double{x[i]} * double{x[i]};
-  }
-  ViewFigures figures;
-  for (std::size_t c = 0; c < channels; ++c) {
-    const double mean = sum[c] / static_cast<double>(pixels);
-    figures.mean.push_back(mean);
-    figures.stddev.push_back(std::sqrt(std::max(squares[c] / static_cast<double>(pixels) - mean * mean, 0.0)));
-  }
-  const auto n = static_cast<std::size_t>(images);
+  const auto n = static_cast<std::size_t>(views.dim(0) / 2);
+  const std::size_t view = x.size() / (2 * n);
   const auto distance = [&](std::size_t a, std::size_t b) {
     double total = 0;
     for (std::size_t i = 0; i < view; ++i) total += std::pow(double{x[a * view + i]} - double{x[b * view + i]}, 2);
@@ -158,22 +74,21 @@ ViewFigures look_at_views(const Tensor& views, std::int64_t images) {
     same += distance(i, n + i);
     different += distance(i, n + (i + 1) % n);
   }
-  figures.difference = different > 0 ? same / different : 0;
-  return figures;
+  return different > 0 ? same / different : 0;
 }
 
-std::int64_t images_within(Training& t, const Input& views, std::int64_t most, double seconds) {
+std::int64_t samples_within(Training& t, const Input& views, std::int64_t most, double seconds) {
   const std::int64_t few = std::min<std::int64_t>(most, 8);
   const double each = cost_of(t, nn::rows_of_samples(views, 0, few)).seconds / static_cast<double>(few);
-  std::int64_t images = few;
-  while (2 * images <= most && each * static_cast<double>(2 * images) <= seconds) images *= 2;
-  return each * static_cast<double>(most) <= seconds ? most : images;
+  std::int64_t samples = few;
+  while (2 * samples <= most && each * static_cast<double>(2 * samples) <= seconds) samples *= 2;
+  return each * static_cast<double>(most) <= seconds ? most : samples;
 }
 
 OverfitFigures overfit(Training& t, const Input& views, double seconds) {
   constexpr int least_steps = 10, most_steps = 50, rising = 5;
   OverfitFigures figures;
-  figures.images = views.rows() / 2;
+  figures.samples = views.rows() / 2;
   nn::Schedule schedule;
   const float peak = *std::max_element(t.schedule.rates.begin(), t.schedule.rates.end());
   for (int i = 1; i <= rising; ++i) schedule.rates.push_back(peak * static_cast<float>(i) / rising);
@@ -211,27 +126,27 @@ OverfitFigures overfit(Training& t, const Input& views, double seconds) {
 
 CostFigures measure_cost(Training& t, const Input& views, double views_seconds) {
   constexpr double most_seconds = 5;  // for a whole step
-  const std::int64_t images = views.rows() / 2;
+  const std::int64_t samples = views.rows() / 2;
   CostFigures figures;
   figures.views_seconds = views_seconds;
   if (t.compute.device.type == simclr::DeviceType::cpu) {
     figures.free_bytes = static_cast<double>(simclr::data::free_memory());
   }
   try {
-    const std::int64_t part = images_within(t, views, images, most_seconds);
+    const std::int64_t part = samples_within(t, views, samples, most_seconds);
     const Cost cost = cost_of(t, nn::rows_of_samples(views, 0, part));
     figures.step_seconds = cost.seconds;
     figures.peak_bytes = cost.bytes;
-    if (part < images) {  // both are a constant and a part that grows with the batch, memory up to the micro-batch
+    if (part < samples) {  // both are a constant and a part that grows with the batch, memory up to the micro-batch
       const std::int64_t half = std::max<std::int64_t>(part / 2, 2), micro = t.options.micro_batch;
       const Cost less = cost_of(t, nn::rows_of_samples(views, 0, half));
       const auto grown = [&](double from, double to, std::int64_t more) {
         return to + std::max(to - from, 0.0) * static_cast<double>(more) /
                         static_cast<double>(std::max<std::int64_t>(part - half, 1));
       };
-      figures.step_seconds = grown(less.seconds, cost.seconds, images - part);
+      figures.step_seconds = grown(less.seconds, cost.seconds, samples - part);
       if (part <= micro) figures.step_seconds *= 4.0 / 3;  // these ran forward once
-      figures.peak_bytes = grown(less.bytes, cost.bytes, (micro > 0 ? std::max(micro, part) : images) - part);
+      figures.peak_bytes = grown(less.bytes, cost.bytes, (micro > 0 ? std::max(micro, part) : samples) - part);
       figures.measured = false;
     }
   } catch (const simclr::OutOfMemory& error) {

@@ -20,87 +20,13 @@ std::string number(double value, int digits = 3) {
 struct Judge {
   const Training& t;
   const CheckFigures& f;
-  std::vector<Finding> found;
+  Findings found;
 
   const Recipe& r = t.options.recipe;
-  const simclr::data::Augmentation& a = r.augmentation;
+  const std::string& sample = t.sets.sample_name;
 
   void say(std::string about, std::string problem, std::string remedy) {
     found.push_back({std::move(about), std::move(problem), std::move(remedy)});
-  }
-
-  /// A ResNet halves the side four times more behind the stem's 4 (imagenet) or 1 (cifar), the last time at stage 4.
-  void stem() {
-    if (r.stem == nn::Stem::imagenet && a.size <= 64) {
-      say("stem",
-          "the imagenet stem leaves " + std::to_string((a.size + 31) / 32) + " x " +
-              std::to_string((a.size + 31) / 32) + " cells of a view of " + std::to_string(a.size) +
-              " pixels; it is for 96 pixels and more",
-          "--stem cifar");
-    }
-    if (r.stem == nn::Stem::cifar && a.size >= 96) {
-      say("stem",
-          "the cifar stem keeps views of " + std::to_string(a.size) +
-              " pixels whole: 16 times the work of the imagenet stem, and each cell sees little of the picture",
-          "--stem imagenet");
-    }
-  }
-
-  void pictures() {
-    const PictureFigures& p = f.pictures;
-    if (p.looked_at == 0) return;
-    if (a.size >= 2 * p.short_side) {
-      say("size",
-          "pictures of " + number(p.short_side) + " pixels are enlarged to views of " + std::to_string(a.size) +
-              ", which costs time and shows nothing more",
-          "--size " + number(std::max(8.0, p.short_side)));
-    }
-    const double smallest = std::sqrt(double{a.crop_area_min}) * p.short_side;
-    if (smallest < 6) {  // CIFAR's 32 pixels at the paper's 0.08 give 9
-      say("crop",
-          "the smallest crop is " + number(smallest, 2) + " pixels wide (" + number(double{a.crop_area_min}) +
-              " of the area of pictures of " + number(p.short_side) + " pixels): too little to recognise anything",
-          "--crop-min " + number(std::min(1.0, std::pow(9.0 / p.short_side, 2)), 2));
-    }
-    if (100 * p.repeated > p.looked_at) {
-      say("duplicates",
-          std::to_string(p.repeated) + " of " + std::to_string(p.looked_at) +
-              " pictures occur more than once, and equal pictures then count as different ones",
-          "remove the copies");
-    }
-  }
-
-  /// Whether what the pictures show survives their reading.
-  bool range() {
-    const int low = f.pictures.low, high = f.pictures.high;
-    const double share = (high - low) / 65535.0;
-    if (share >= 0.3) return true;  // of the upper 8 bits more than six are in use
-    say("range",
-        "the 16-bit pictures fill " + number(100 * share, 1) + " % of their range, " + std::to_string(low) + " to " +
-            std::to_string(high) +
-            " of 65535, and of 16 bits the upper 8 are read: nearly the same grey is left of all",
-        "stretch them over the whole range first: (value - " + std::to_string(low) + ") * 65535 / " +
-            std::to_string(std::max(1, high - low)));
-    return false;
-  }
-
-  void views() {
-    for (std::size_t c = 0; c < f.views.mean.size(); ++c) {
-      const double mean = f.views.mean[c], stddev = f.views.stddev[c];
-      // Pixels in [0,1] as they are have a mean of 0.3 to 0.6 and a deviation of 0.2 to 0.35; normalised ones 0 and 1.
-      if (stddev >= 0.05 && stddev <= 4 && std::abs(mean) <= 3) continue;
-      say("normalisation",
-          "channel " + std::to_string(c) + " of the views has mean " + number(mean) + " and deviation " +
-              number(stddev) + ", far from 0 and 1 and from what pixels in [0,1] have",
-          "\"mean\" and \"stddev\" under \"augmentation\" in --config; they are for pixels in [0,1], not 0 to 255");
-      break;
-    }
-    if (f.views.difference < 0.05) {
-      say("augmentation",
-          "the two views of a picture hardly differ (" + number(f.views.difference, 2) +
-              " of the difference between pictures), so there is nothing to learn from",
-          "a lower --crop-min, more --brightness and --contrast");
-    }
   }
 
   void loss() {
@@ -108,19 +34,19 @@ struct Judge {
       say("temperature",
           "at " + number(r.temperature) + " the loss can only fall from " + number(nn::nt_xent_chance(r.batch_size)) +
               " to " + number(nn::nt_xent_bound(r.batch_size, r.temperature)) +
-              " however good the encoder is: similar and different pictures weigh nearly the same",
+              " however good the encoder is: similar and different " + sample + "s weigh nearly the same",
           "--temperature 0.2 to 0.5");
     }
     if (r.temperature < 0.05) {
       say("temperature",
-          "at " + number(r.temperature) + " only the single most similar picture counts, and its noise is amplified " +
-              number(1 / r.temperature) + " times",
+          "at " + number(r.temperature) + " only the single most similar " + sample +
+              " counts, and its noise is amplified " + number(1 / r.temperature) + " times",
           "--temperature 0.1 to 0.5");
     }
     if (r.batch_size < 64) {
       say("batch size",
-          std::to_string(r.batch_size) + " pictures give each view only " + std::to_string(2 * r.batch_size - 2) +
-              " others to be told from",
+          std::to_string(r.batch_size) + " " + sample + "s give each view only " +
+              std::to_string(2 * r.batch_size - 2) + " others to be told from",
           "--batch-size 128 or more");
     }
   }
@@ -136,7 +62,7 @@ struct Judge {
     const double first = o.losses.empty() ? 0 : o.losses.front();
     const double best = o.losses.empty() ? 0 : *std::min_element(o.losses.begin(), o.losses.end());
     const double last = last_loss(o.losses);
-    const double range = first - nn::nt_xent_bound(o.images, r.temperature);
+    const double range = first - nn::nt_xent_bound(o.samples, r.temperature);
     if (!o.nonfinite.empty()) {
       say("learning rate", at + "training on one batch ends in NaN or Inf: " + o.nonfinite,
           "a lower --lr than " + number(r.lr) + compare);
@@ -191,8 +117,8 @@ struct Judge {
   void cost() {
     const CostFigures& c = f.cost;
     if (!c.failed.empty()) {
-      say("memory", "a step of " + std::to_string(r.batch_size) + " pictures fails: " + c.failed,
-          c.fitting.images > 0 ? c.fitting.remedy() : "a smaller --batch-size, --size or --width");
+      say("memory", "a step of " + std::to_string(r.batch_size) + " " + sample + "s fails: " + c.failed,
+          c.fitting.samples > 0 ? c.fitting.remedy() : "a smaller --batch-size, --size or --width");
     } else if (c.free_bytes > 0 && c.peak_bytes > c.free_bytes) {
       const std::int64_t at_a_time = t.options.micro_batch > 0 ? t.options.micro_batch : r.batch_size;
       const double share = c.free_bytes / c.peak_bytes * static_cast<double>(at_a_time);
@@ -207,15 +133,13 @@ struct Judge {
 
 }  // namespace
 
-std::vector<Finding> findings_of(const Training& training, const CheckFigures& figures) {
-  Judge judge{training, figures, {}};
-  judge.stem();
-  judge.pictures();
-  const std::size_t before = judge.found.size();
-  if (judge.range()) judge.views();
-  const bool views_are_usable = judge.found.size() == before;
+Findings findings_of(const Training& training, const CheckFigures& figures, Findings looked) {
+  Judge judge{training, figures, std::move(looked)};
+  const auto usable = [&] {
+    return std::none_of(judge.found.begin(), judge.found.end(), [](const Finding& each) { return each.unusable; });
+  };
   judge.loss();
-  if (views_are_usable) judge.learning_rate();  // else it would be blamed for them
+  if (usable()) judge.learning_rate();  // else it would be blamed for the views
   judge.gradients();
   judge.cost();
   return std::move(judge.found);

@@ -2,7 +2,9 @@
 
 #include "modalities/picture_files.h"
 
+#include <simclr/data/pictures/augmentation.h>
 #include <simclr/data/pictures/image_io.h>
+#include <simclr/data/pictures/picture_views.h>
 
 #include <algorithm>
 #include <cmath>
@@ -17,7 +19,7 @@ constexpr std::uint8_t frame[3] = {220, 60, 30};
 }  // namespace
 
 void write_contact_sheet(const std::string& path, const std::vector<std::string>& pictures, simclr::Existing existing) {
-  const auto policy = data::Augmentation::evaluation(side, 3);
+  const data::PictureViews squares(data::Augmentation::evaluation(side, 3));
   const int count = static_cast<int>(pictures.size()), columns = std::min(count, columns_at_most);
   const int rows = (count + columns - 1) / columns, pitch = side + gap;
   data::Picture sheet{.height = rows * pitch + gap, .width = columns * pitch + gap, .channels = 3, .pixels = {}};
@@ -30,7 +32,7 @@ void write_contact_sheet(const std::string& path, const std::vector<std::string>
     for (int x = 0; x < pitch + gap; ++x) std::copy_n(frame, 3, pixel(y, x));
   }
   for (int i = 0; i < count; ++i) {
-    const auto view = view_of_picture(pictures[static_cast<std::size_t>(i)], policy).to_vector<float>();
+    const auto view = view_of_picture(pictures[static_cast<std::size_t>(i)], squares).to_vector<float>();
     const int top = gap + i / columns * pitch, left = gap + i % columns * pitch;
     for (int y = 0; y < side; ++y) {
       std::transform(view.begin() + std::ptrdiff_t{3} * side * y, view.begin() + std::ptrdiff_t{3} * side * (y + 1),

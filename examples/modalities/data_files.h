@@ -9,6 +9,3 @@
 /// sizes whatever folder they are in, "folders": {folder: [files, digest]}}. `kind` as Datasets has it, `dir` as --data
 /// gives it.
 nlohmann::ordered_json list_data_files(const std::string& kind, const std::string& dir);
-
-/// What differs, in one line: "class0 40 -> 36 files, class9 is gone (40 files), ..."; empty: nothing does.
-std::string data_files_differ(const nlohmann::ordered_json& before, const nlohmann::ordered_json& now);

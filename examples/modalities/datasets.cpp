@@ -5,7 +5,6 @@
 
 #include <simclr/core/error.h>
 #include <simclr/core/text.h>
-#include <simclr/data/free_memory.h>
 #include <simclr/data/pictures/cifar.h>
 #include <simclr/data/pictures/idx.h>
 #include <simclr/data/pictures/image_folder.h>
@@ -45,26 +44,30 @@ bool holds(const std::string& dir, const KnownSet& set) {
 
 /// A data set that is published in two parts.
 template <class Open>
-Datasets published(const std::string& kind, const std::string& dir, Open open, int size, int channels) {
-  Datasets sets{kind, open(dir, data::Split::train), nullptr, size, channels, ""};
+PictureSets published(const std::string& kind, const std::string& dir, Open open, int size, int channels) {
+  PictureSets sets;
+  sets.kind = kind;
+  sets.train = open(dir, data::Split::train);
+  sets.size = size;
+  sets.channels = channels;
   open_test_part(
       sets, [&] { return open(dir, data::Split::test); }, "the training part", "the test part");
   return sets;
 }
 
-Datasets cifar10(const std::string& dir) {
+PictureSets cifar10(const std::string& dir) {
   return published("cifar10", dir, data::cifar10, 32, 3);
 }
 
-Datasets cifar100(const std::string& dir) {
+PictureSets cifar100(const std::string& dir) {
   return published("cifar100", dir, data::cifar100, 32, 3);
 }
 
-Datasets fashion_mnist(const std::string& dir) {
+PictureSets fashion_mnist(const std::string& dir) {
   return published("fashion-mnist", dir, data::fashion_mnist, 28, 1);
 }
 
-Datasets idx(const std::string& dir) {
+PictureSets idx(const std::string& dir) {
   return published("idx", dir, data::idx_files, 28, 1);
 }
 
@@ -88,13 +91,20 @@ std::string deeper_classes(const data::PictureList& list, int classes_at) {
          std::to_string(classes_at + 1) + ")";
 }
 
+PictureSets empty_folder() {
+  PictureSets sets;
+  sets.kind = "folder";
+  sets.decoded = true;
+  return sets;
+}
+
 /// Opens the parts of a folder, and says in the note which are used and which are not.
 class PartsReader {
  public:
   PartsReader(PictureParts parts, std::string dir, int classes_at)
       : parts_(std::move(parts)), dir_(std::move(dir)), classes_at_(classes_at) {}
 
-  Datasets read() {
+  PictureSets read() {
     sets_.labelled = sets_.train = open(parts_.train.front(), classes_at_);
     sets_.add_note(deeper_);
     const bool labels = sets_.labelled->classes().size() >= 2;
@@ -151,16 +161,16 @@ class PartsReader {
   PictureParts parts_;
   const std::string dir_;
   const int classes_at_;
-  Datasets sets_{"folder", nullptr, nullptr, 32, 3, ""};
+  PictureSets sets_ = empty_folder();
   std::vector<std::string> unused_;
   std::string deeper_;  // of the part that was opened last
 };
 
-Datasets folder(const std::string& dir, int classes_at) {
+PictureSets folder(const std::string& dir, int classes_at) {
   PictureParts parts = find_parts(dir);
   if (!parts.train.empty()) return PartsReader(std::move(parts), dir, classes_at).read();
   data::PictureList list = data::list_pictures(dir);
-  Datasets sets{"folder", nullptr, nullptr, 32, 3, ""};
+  PictureSets sets = empty_folder();
   sets.warnings = list.warnings;
   sets.note = deeper_classes(list, classes_at);
   sets.labelled = sets.train = data::image_folder(std::move(list), classes_at);
@@ -177,7 +187,7 @@ void put_before(std::string& text, const std::string& line) {
   text = line + (text.empty() ? "" : "\n") + text;
 }
 
-Datasets open_known(const std::string& kind, const std::string& dir, int classes_at) {
+PictureSets open_known(const std::string& kind, const std::string& dir, int classes_at) {
   const std::string place = data_place(kind, dir);
   if (kind == "cifar10") return cifar10(place);
   if (kind == "cifar100") return cifar100(place);
@@ -190,11 +200,11 @@ Datasets open_known(const std::string& kind, const std::string& dir, int classes
 }
 
 /// What lies in `dir`, or without one in the usual places.
-Datasets open_found(const std::string& dir) {
+PictureSets open_found(const std::string& dir) {
   const std::string place = dir.empty() ? download_folder : dir;
   for (const KnownSet& set : known_sets) {
     if ((dir.empty() && set.kind != std::string("cifar10")) || !holds(place, set)) continue;
-    Datasets sets = open_known(set.kind, place, 1);
+    PictureSets sets = open_known(set.kind, place, 1);
     put_before(sets.note,
                "auto: " + std::string(set.name) + " found in " + place + " (to choose another set: --dataset)");
     return sets;
@@ -209,7 +219,7 @@ Datasets open_found(const std::string& dir) {
   SIMCLR_CHECK(fs::is_directory(data::fashion_mnist_dir, error), "auto: no CIFAR-10 in ", place,
                " and no Fashion-MNIST in ", data::fashion_mnist_dir,
                "; run scripts/download cifar10, or apt-get install dataset-fashion-mnist");
-  Datasets sets = fashion_mnist(data::fashion_mnist_dir);
+  PictureSets sets = fashion_mnist(data::fashion_mnist_dir);
   put_before(sets.note, "auto: no CIFAR-10 in " + place + ", so Fashion-MNIST from " + data::fashion_mnist_dir +
                             " (CIFAR-10: run scripts/download cifar10)");
   return sets;
@@ -217,24 +227,20 @@ Datasets open_found(const std::string& dir) {
 
 }  // namespace
 
-void Datasets::add_note(const std::string& line) {
-  if (!line.empty()) note += (note.empty() ? "" : "\n") + line;
-}
-
 std::string data_place(const std::string& kind, const std::string& dir) {
   if (!dir.empty()) return dir;
   return kind == "fashion-mnist" ? data::fashion_mnist_dir : download_folder;
 }
 
-Datasets open_datasets(const std::string& kind, const std::string& dir, int classes_at) {
+PictureSets open_datasets(const std::string& kind, const std::string& dir, int classes_at) {
   SIMCLR_CHECK(classes_at >= 0 && classes_at <= 100, "--classes-at ", classes_at, ": must be 0 (no classes) to 100");
-  Datasets sets = kind == "auto" ? open_found(dir) : open_known(kind, dir, classes_at);
+  PictureSets sets = kind == "auto" ? open_found(dir) : open_known(kind, dir, classes_at);
   if (!sets.labelled) sets.labelled = sets.train;
   return sets;
 }
 
-Datasets open_labelled(const std::string& kind, const std::string& dir, int classes_at) {
-  Datasets sets = open_datasets(kind, dir, classes_at);
+PictureSets open_labelled(const std::string& kind, const std::string& dir, int classes_at) {
+  PictureSets sets = open_datasets(kind, dir, classes_at);
   sets.train = sets.labelled;
   SIMCLR_CHECK(sets.test != nullptr, "--data ", dir.empty() ? download_folder : dir, ": ", sets.no_test,
                sets.train->classes().size() < 2 ? "; put each class's pictures into a folder of their own" : "");
@@ -251,53 +257,4 @@ void prefer_data_set_of(const nlohmann::ordered_json& config, std::string& kind,
   kind = text("dataset");
   dir = text("data");
   classes_at = config.value("classes_at", classes_at);
-}
-
-void cache_decoded(Datasets& sets, double cache_gb, const std::string& cache_dir) {
-  if (sets.kind != "folder" || (cache_gb == 0 && cache_dir.empty())) return;
-  const double memory = cache_gb < 0 ? static_cast<double>(simclr::data::free_memory()) / 2 : cache_gb * 1e9;
-  const bool apart = sets.labelled != sets.train;
-  std::vector<std::shared_ptr<const data::Dataset>*> parts;
-  double pictures = 0;
-  for (auto* set : {&sets.train, &sets.test, &sets.held_out, apart ? &sets.labelled : nullptr}) {
-    if (!set || !*set) continue;
-    parts.push_back(set);
-    pictures += static_cast<double>((*set)->size());
-  }
-  for (auto* set : parts) {
-    const double share = memory * static_cast<double>((*set)->size()) / pictures;
-    sets.caches.push_back(std::make_shared<data::DecodedCache>(
-        *set, data::DecodedCacheOptions{.memory_bytes = static_cast<std::int64_t>(share), .spill_folder = cache_dir}));
-    *set = sets.caches.back();
-  }
-  if (!apart) sets.labelled = sets.train;
-}
-
-std::string cache_line(const Datasets& sets) {
-  data::DecodedCache::State sum;
-  for (const auto& cache : sets.caches) {
-    const data::DecodedCache::State state = cache->state();
-    sum.in_memory += state.in_memory;
-    sum.memory_bytes += state.memory_bytes;
-    sum.in_file += state.in_file;
-    sum.file_bytes += state.file_bytes;
-    sum.full = sum.full || state.full;
-    if (sum.file_problem.empty()) sum.file_problem = state.file_problem;
-  }
-  if (sum.in_memory + sum.in_file == 0) return "";
-  const auto part = [](std::int64_t count, std::int64_t bytes, const char* where) {
-    const double unit = bytes >= 1'000'000'000 ? 1e9 : bytes >= 1'000'000 ? 1e6 : 1e3;
-    char text[96];
-    std::snprintf(text, sizeof text, "%lld in %s (%.1f %s)", static_cast<long long>(count), where,
-                  static_cast<double>(bytes) / unit,
-                  unit == 1e9   ? "GB"
-                  : unit == 1e6 ? "MB"
-                                : "kB");
-    return std::string(text);
-  };
-  std::string line = "decoded pictures are kept: " + part(sum.in_memory, sum.memory_bytes, "memory");
-  if (sum.in_file > 0) line += ", " + part(sum.in_file, sum.file_bytes, "a temporary file");
-  if (!sum.file_problem.empty()) line += "; the file takes no more: " + sum.file_problem;
-  if (sum.full) line += "; the others are decoded in every epoch, --cache-gb and --cache-dir keep more";
-  return line;
 }

@@ -62,11 +62,11 @@ std::shared_ptr<const data::Dataset> picture_files(data::PictureList pictures) {
   return std::make_shared<PictureFiles>(std::move(pictures.dir), std::move(pictures.files));
 }
 
-simclr::Tensor view_of_picture(const std::string& path, const data::Augmentation& policy) {
+simclr::Tensor view_of_picture(const std::string& path, const data::ViewMaker& views) {
   std::error_code error;
   SIMCLR_CHECK(!fs::is_directory(path, error), path, ": not a picture file; give a JPEG or PNG file");
-  const data::PictureViews views(policy.evaluation());
-  simclr::Tensor view = simclr::Tensor::empty({1, policy.size, policy.size, policy.channels});
+  const simclr::Shape shape = views.view_shape();
+  simclr::Tensor view = simclr::Tensor::empty({1, shape[0], shape[1], shape[2]});
   views.make_view(read_sample(path, -1), {}, static_cast<std::byte*>(view.raw_data()));
   return view;
 }

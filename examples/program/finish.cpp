@@ -8,22 +8,22 @@
 
 namespace {
 
-/// What the encoder has learned, beside an untrained one. `test` are the test pictures that can be read. Whatever goes
+/// What the encoder has learned, beside an untrained one. `test` are the test samples that can be read. Whatever goes
 /// wrong here is a warning: the weights are there.
 void evaluate_run(const Training& t, const std::shared_ptr<const simclr::data::Dataset>& test, const RunState& state,
                   const EvaluationOptions& evaluation, RunFolder& run, Progress& progress) {
   Datasets sets = t.sets;
   sets.test = test;
   const TrainingOptions& o = t.options;
-  std::printf("evaluating the trained and the untrained encoder on %lld test images\n",
-              static_cast<long long>(test->size()));
+  std::printf("evaluating the trained and the untrained encoder on %s\n",
+              counted(test->size(), "test " + sets.sample_name).c_str());
   std::fflush(stdout);
   Evaluation trained, untrained;
   try {
-    trained = evaluate(t.model->encoder(), sets, o.recipe.augmentation, evaluation);
-    const auto fresh = make_encoder(o);
+    trained = evaluate(t.model->encoder(), sets, t.modality->views(false), evaluation);
+    const auto fresh = t.modality->make_encoder(o.seed);
     fresh->to(t.compute.device);
-    untrained = evaluate_untrained(*fresh, sets, o.recipe.augmentation, evaluation);
+    untrained = evaluate_untrained(*fresh, sets, t.modality->views(false), evaluation);
   } catch (const simclr::Error& error) {
     progress.warn("no evaluation: " + std::string(error.what()));
     return;
@@ -34,19 +34,19 @@ void evaluate_run(const Training& t, const std::shared_ptr<const simclr::data::D
            {"untrained", to_json(untrained)}});
   std::printf("\n%s", evaluation_table(trained, untrained, sets.labelled->classes()).c_str());
   if (test->size() < t.sets.test->size()) {
-    std::printf("measured on %lld of %lld test images; the others could not be read\n",
-                static_cast<long long>(test->size()), static_cast<long long>(t.sets.test->size()));
+    std::printf("measured on %lld of %s; the others could not be read\n", static_cast<long long>(test->size()),
+                counted(t.sets.test->size(), "test " + sets.sample_name).c_str());
   }
   if (trained.collapse.collapsed) std::printf("warning: %s\n", trained.collapse.message.c_str());
 }
 
-/// With those of the test pictures that can be read.
+/// With those of the test samples that can be read.
 Datasets readable_sets(const Training& t, const EvaluationOptions& evaluation) {
   Datasets shown = t.sets;
   if (shown.test) shown.test = readable_part(shown.test, evaluation.on_warning);
   if (shown.test && shown.test->size() == 0) {
     shown.test = nullptr;
-    shown.no_test = "none of the " + counted(t.sets.test->size(), "test image") + " can be read";
+    shown.no_test = "none of the " + counted(t.sets.test->size(), "test " + shown.sample_name) + " can be read";
   }
   return shown;
 }
@@ -56,8 +56,8 @@ Datasets readable_sets(const Training& t, const EvaluationOptions& evaluation) {
 void leave_report(const Training& t, const Datasets& sets, const EvaluationOptions& evaluation, const RunFolder& run,
                   const MaterialOptions& size, const std::vector<std::string>& notes, double seconds) {
   try {
-    ReportMaterial material = gather_report_material(t.model->encoder(), sets, t.options.recipe.augmentation,
-                                                     t.options.seed, evaluation, size);
+    ReportMaterial material =
+        gather_report_material(*t.modality, t.model->encoder(), sets, t.options.seed, evaluation, size);
     material.notes.insert(material.notes.begin(), notes.begin(), notes.end());
     material.seconds = seconds;
     write_report(run.path(), material);

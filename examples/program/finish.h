@@ -19,7 +19,7 @@ void leave_report(const Training& training, const Datasets& sets, const Evaluati
 /// A finished run's report, which is a function of its log and its weights, is made again where it is gone.
 void remake_report(const Training& training, const EvaluationOptions& evaluation, const RunFolder& run);
 
-/// What follows the last step: what the encoder has learned, beside an untrained one, and the report. The test pictures
+/// What follows the last step: what the encoder has learned, beside an untrained one, and the report. The test samples
 /// are looked at here and nowhere before.
 void finish(const Training& training, const RunState& state, const EvaluationOptions& evaluation, RunFolder& run,
             Progress& progress);

@@ -1,6 +1,7 @@
 #include "program/run_training.h"
 
 #include "check/check.h"
+#include "program/command_line.h"
 #include "program/finish.h"
 #include "run/command_line.h"
 #include "run/stop_request.h"
@@ -20,22 +21,23 @@ using simclr::DeviceType;
 namespace {
 
 void describe(const Training& t, const RunFolder& run) {
-  const Recipe& r = t.options.recipe;
+  const TrainingOptions& o = t.options;
   std::int64_t parameters = 0;
   for (const auto& p : t.model->parameters()) parameters += p.value.numel();
-  std::printf("%s\n%s, width %lld, %.2f million parameters; %s of %s; files in %s\n", t.sets.train->describe().c_str(),
-              r.arch.c_str(), static_cast<long long>(r.width), static_cast<double>(parameters) / 1e6,
-              counted(r.epochs, "epoch").c_str(), counted(t.steps_per_epoch(), "step").c_str(), run.path().c_str());
-  if (t.options.micro_batch > 0) {
-    std::printf("each step in micro-batches of at most %lld of its %lld images\n",
-                static_cast<long long>(t.options.micro_batch), static_cast<long long>(r.batch_size));
+  std::printf("%s\n%s, %.2f million parameters; %s of %s; files in %s\n", t.sets.train->describe().c_str(),
+              t.modality->encoder_name().c_str(), static_cast<double>(parameters) / 1e6,
+              counted(o.recipe.epochs, "epoch").c_str(), counted(t.steps_per_epoch(), "step").c_str(),
+              run.path().c_str());
+  if (o.micro_batch > 0) {
+    std::printf("each step in micro-batches of at most %lld of its %s\n", static_cast<long long>(o.micro_batch),
+                counted(o.recipe.batch_size, t.sets.sample_name).c_str());
   }
   if (t.compute.device.type == DeviceType::cpu) {
     std::printf("on the CPU, %s\n", counted(simclr::threads(), "thread").c_str());
   } else {
     std::printf("on %s in %s, %s, views made %s\n", to_string(t.compute.device).c_str(), name(t.compute.dtype),
-                t.options.graph ? "each step one graph" : "without a graph", t.source->where().c_str());
-    if (t.options.wgmma) std::printf("NT-Xent by its tiles for Hopper\n");
+                o.graph ? "each step one graph" : "without a graph", t.source->where().c_str());
+    if (o.wgmma) std::printf("NT-Xent by its tiles for Hopper\n");
   }
 }
 
@@ -60,7 +62,7 @@ std::optional<RunState> begin(const Training& t, RunCheckpoints& checkpoints, Ru
   if (o.resume) found = checkpoints.resume(warn);
   if (o.resume && !found && no_log) run.set_events_aside();  // they are all that tells of the steps before
   if (o.overwrite) run.clear();
-  run.write_config(to_json(o));
+  run.write_config(to_json(o, t.modality->rows()));
   run.open_events();
   describe(t, run);
   if (found) {
@@ -75,12 +77,12 @@ std::optional<RunState> begin(const Training& t, RunCheckpoints& checkpoints, Ru
 }
 
 /// Returns the exit code.
-int run_with(const TrainingOptions& options, const char* program) {
+int run_with(const TrainingOptions& options, const char* program, Modality& modality) {
   Progress progress;
   const auto warn = [&progress](const std::string& message) { progress.warn(message); };
-  if (options.check) return check_run(options, warn);
+  if (options.check) return check_run(options, modality, warn);
   check_same_data_set(options);
-  Training t = make_training(options, warn);
+  Training t = make_training(options, modality, warn);
   const TrainingOptions& o = t.options;
   RunFolder run(o.out, t.sets.kind + "-" + o.recipe.name, o.data_dir);
   RunCheckpoints checkpoints(t, run);
@@ -102,7 +104,7 @@ int run_with(const TrainingOptions& options, const char* program) {
     train(t, state, recorder);
     if (!run.has(weights_file)) {  // it is there where the evaluation was interrupted
       simclr::save_tensors(run.file(weights_file), t.model->state(),
-                           {{"format", "simclr"}, {"config", to_json(o).dump()}});
+                           {{"format", "simclr"}, {"config", to_json(o, modality.rows()).dump()}});
     }
     finish(t, state, evaluation, run, progress);
   } catch (const Stopped&) {
@@ -121,11 +123,11 @@ int run_with(const TrainingOptions& options, const char* program) {
 
 }  // namespace
 
-int run_training(const char* name, int argc, char** argv) {
+int run_training(const char* name, int argc, char** argv, Modality& modality) {
   int code = 0;
   const int failed = run_program(name, [&] {
     TrainingOptions options;
-    if (parse_command_line(argc, argv, options)) code = run_with(options, name);
+    if (parse_command_line(name, argc, argv, options, modality)) code = run_with(options, name, modality);
   });
   return failed != 0 ? failed : code;
 }

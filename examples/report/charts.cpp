@@ -50,9 +50,9 @@ Json loss_chart(const RunHistory& history, const Json& config) {
   Json result = chart("step", "loss", "number", std::move(all), marks_of(history, 0));
   const auto batch = number_of(config, "batch_size"), temperature = number_of(config, "temperature");
   if (batch && temperature && *batch >= 2 && *temperature > 0) {
-    const auto images = static_cast<std::int64_t>(*batch);
-    result["levels"] = {{{"name", "chance"}, {"y", simclr::nn::nt_xent_chance(images)}},
-                        {{"name", "bound"}, {"y", simclr::nn::nt_xent_bound(images, *temperature)}}};
+    const auto samples = static_cast<std::int64_t>(*batch);
+    result["levels"] = {{{"name", "chance"}, {"y", simclr::nn::nt_xent_chance(samples)}},
+                        {{"name", "bound"}, {"y", simclr::nn::nt_xent_bound(samples, *temperature)}}};
   }
   result["steps_per_epoch"] = history.steps_per_epoch;
   return result;
@@ -61,11 +61,11 @@ Json loss_chart(const RunHistory& history, const Json& config) {
 Json knn_chart(const RunHistory& history) {
   Json all = Json::array();
   if (!history.knn.empty()) {
-    all.push_back(series("while training, on " + history.knn_samples + " pictures", "line", history.knn));
+    all.push_back(series("while training, on " + history.knn_samples + " samples", "line", history.knn));
   }
   const Json measured = history.evaluation.value_or(Json::object());
   if (const auto top1 = number_of(object_of(object_of(measured, "trained"), "knn"), "top1")) {
-    all.push_back(series("at the end, all test pictures", "dots", {{static_cast<double>(history.epochs), *top1}}));
+    all.push_back(series("at the end, all test samples", "dots", {{static_cast<double>(history.epochs), *top1}}));
   }
   Json result = chart("epoch", "kNN accuracy", "percent", std::move(all), marks_of(history, 1));
   if (const auto top1 = number_of(object_of(object_of(measured, "untrained"), "knn"), "top1")) {

@@ -20,7 +20,7 @@ struct RunHistory {
   std::string knn_samples = "training";        // what kNN was measured on while training, or "held-out"
   std::vector<std::array<double, 2>> resumed;  // step and epoch that were the last before an interruption
   double seconds = 0;                          // of training
-  std::int64_t skipped = 0;                    // pictures that could not be read
+  std::int64_t skipped = 0;                    // samples that could not be read
   bool collapsed = false;                      // the features, when they were last looked at
   std::optional<LogEntry> evaluation;          // the last one
 };

@@ -1,6 +1,6 @@
 #pragma once
 
-#include <simclr/data/pictures/image_io.h>
+#include "run/report_material.h"
 
 #include <nlohmann/json.hpp>
 
@@ -14,16 +14,13 @@ std::string escape_html(const std::string& text);
 /// JSON as the content of a script element, which nothing inside it can end.
 std::string script_json(const nlohmann::ordered_json& json);
 
-/// An img element that carries its picture, at most `most_side` pixels a side.
-std::string picture_html(const simclr::data::Picture& picture, int most_side, const std::string& description);
+/// An element that carries what it shows.
+std::string shown_html(const Shown& shown, const std::string& description);
 
 /// A part of the page. Its arguments are HTML.
 std::string section_html(const std::string& id, const std::string& heading, const std::string& content);
 /// What stands where a part has nothing to show. HTML.
 std::string sentence_html(const std::string& html);
-
-/// "1,234,567"
-std::string grouped(std::int64_t number);
 
 /// The number with so many decimals.
 std::string fixed(double value, int decimals);

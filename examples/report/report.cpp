@@ -39,7 +39,7 @@ void write_report(const std::string& folder, const ReportMaterial& material) {
       "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n"
       // The browser, too, is told that the page needs nothing but itself.
       "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; img-src data:; "
-      "style-src 'unsafe-inline'; script-src 'unsafe-inline'\">\n<title>" +
+      "media-src data:; style-src 'unsafe-inline'; script-src 'unsafe-inline'\">\n<title>" +
       title + "</title>\n<style>\n" + report_css + "</style>\n</head>\n<body>\n<main>\n";
   page += header_html(in, title);
   page += results_html(in);

@@ -34,7 +34,7 @@ std::string accuracy_tile(const ReportInput& in, const char* kind, const char* n
   const auto trained = number_of(object_of(figures_of(in, "trained"), kind), "top1");
   const auto untrained = number_of(object_of(figures_of(in, "untrained"), kind), "top1");
   if (!trained) return "";
-  std::string note = "of test pictures";
+  std::string note = "of test " + in.material.sample + "s";
   if (untrained) note = "untrained " + percent(*untrained);
   return tile(name, percent(*trained), note);
 }
@@ -53,8 +53,9 @@ std::string loss_tile(const ReportInput& in) {
   return tile("Loss at the end", fixed(sum / static_cast<double>(count), 3), note);
 }
 
-std::string chart(const Json& charts, const char* id, const char* heading, const char* reading, const char* missing) {
-  const std::string head = std::string("<figure class=\"card\"><h3>") + heading + "</h3>\n";
+std::string chart(const Json& charts, const std::string& id, const std::string& heading, const std::string& reading,
+                  const std::string& missing) {
+  const std::string head = "<figure class=\"card\"><h3>" + heading + "</h3>\n";
   if (!charts.contains(id)) return head + sentence_html(missing) + "</figure>\n";
   return head + "<div class=\"chart\" data-chart=\"" + id + "\"></div>\n<figcaption>" + reading +
          "</figcaption></figure>\n";
@@ -122,14 +123,17 @@ Json figures_of(const ReportInput& in, const std::string& encoder) {
 }
 
 std::string no_evaluation_html(const ReportInput& in) {
+  const std::string samples = in.material.sample + "s";
   if (unlabelled(in)) {
     return sentence_html(
-        "The pictures have no labels, so there is no accuracy to measure. Sub-folders named after the classes would "
+        "The " + samples +
+        " have no labels, so there is no accuracy to measure. Sub-folders named after the classes would "
         "give them some.");
   }
   if (!finished(in)) return sentence_html("The run has not come to its end, where the encoder is evaluated.");
   return sentence_html(
-      "The encoder was not evaluated: that was left out (<code>--no-evaluation</code>), or no labelled pictures were "
+      "The encoder was not evaluated: that was left out (<code>--no-evaluation</code>), or no labelled " + samples +
+      " were "
       "kept for it.");
 }
 
@@ -163,7 +167,7 @@ std::string header_html(const ReportInput& in, const std::string& title) {
         "the learning rate, and check the temperature and the augmentation.</p>\n";
   }
   if (h.skipped > 0) {
-    html += "<p class=\"note\">" + grouped(h.skipped) + (h.skipped == 1 ? " picture" : " pictures") +
+    html += "<p class=\"note\">" + grouped(h.skipped) + " " + in.material.sample + (h.skipped == 1 ? "" : "s") +
             " could not be read, and others were taken instead.</p>\n";
   }
   html += "<div class=\"tiles\">\n" + accuracy_tile(in, "linear", "Linear probe") + accuracy_tile(in, "knn", "kNN") +
@@ -174,7 +178,7 @@ std::string header_html(const ReportInput& in, const std::string& title) {
   }
   return html +
          "</div>\n<noscript><p class=\"note\">The charts are drawn by JavaScript, which is off; the tables and "
-         "pictures do not need it.</p></noscript>\n</header>\n";
+         "what is shown do not need it.</p></noscript>\n</header>\n";
 }
 
 std::string results_html(const ReportInput& in) {
@@ -189,36 +193,44 @@ std::string results_html(const ReportInput& in) {
 }
 
 std::string curves_html(const ReportInput& in, const Json& charts) {
+  const std::string sample = in.material.sample;
   std::string html = "<div class=\"cards\">\n";
   html += chart(charts, "loss", "Loss",
                 "Lower is better: it falls from chance, where views are told apart by luck, and cannot pass the bound, "
-                "where both views of a picture coincide. A loss that stays at chance means that nothing is learned.",
+                "where both views of a " +
+                    sample + " coincide. A loss that stays at chance means that nothing is learned.",
                 "No step was logged.");
   html += chart(charts, "learning-rate", "Learning rate",
                 "It should rise during the warm-up, if there is one, and then fall to 0 as a half cosine.",
                 "No step was logged.");
   html += chart(charts, "throughput", "Speed",
-                "Images a second, evaluations left out; it should be level. A drop means that something else used the "
-                "machine, or that the pictures came too slowly.",
+                sample +
+                    "s a second, evaluations left out; it should be level. A drop means that something else used the "
+                    "machine, or that the " +
+                    sample + "s came too slowly.",
                 "No epoch was finished.");
   html +=
       chart(charts, "knn", "kNN accuracy",
-            "How often the nearest training pictures vote for the right class. It should rise well above the "
-            "untrained encoder's level, and then flatten.",
-            unlabelled(in) ? "The pictures have no labels, so neighbours cannot vote for a class."
+            "How often the nearest training " + sample +
+                "s vote for the right class. It should rise well above the "
+                "untrained encoder's level, and then flatten.",
+            unlabelled(in) ? "The " + sample + "s have no labels, so neighbours cannot vote for a class."
                            : "kNN was not measured in this run; <code>--knn-every</code> says after how many epochs it "
                              "is.");
   html += chart(charts, "rank", "Effective rank",
                 "How many directions the features really use. It should grow or stay; one that falls towards 1 is a "
-                "collapse: all pictures look alike to the encoder.",
+                "collapse: all " +
+                    sample + "s look alike to the encoder.",
                 "It was not measured in this run; <code>--knn-every</code> says after how many epochs it is.");
   for (const auto& [id, heading, reading] :
-       {std::array{"alignment", "Alignment",
-                   "Mean squared distance between the features of two views of a picture: from 0, they agree, to 4. "
-                   "Lower is better, as long as uniformity falls too."},
-        std::array{"uniformity", "Uniformity",
-                   "How evenly the features cover the sphere: 0 is one point, about \u22124 an even cover. Lower is "
-                   "better."}}) {
+       {std::array<std::string, 3>{"alignment", "Alignment",
+                                   "Mean squared distance between the features of two views of a " + sample +
+                                       ": from 0, they agree, to 4. "
+                                       "Lower is better, as long as uniformity falls too."},
+        std::array<std::string, 3>{
+            "uniformity", "Uniformity",
+            "How evenly the features cover the sphere: 0 is one point, about \u22124 an even cover. Lower is "
+            "better."}}) {
     if (charts.contains(id)) html += chart(charts, id, heading, reading, "");
   }
   return section_html("curves", "How the training went", html + "</div>\n");

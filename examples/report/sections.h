@@ -13,7 +13,7 @@ struct ReportInput {
   const ReportMaterial& material;
 };
 
-/// Whether the pictures are known to have no labels.
+/// Whether the samples are known to have no labels.
 bool unlabelled(const ReportInput& in);
 /// The evaluation's figures of the "trained" or the "untrained" encoder; empty where there are none.
 nlohmann::ordered_json figures_of(const ReportInput& in, const std::string& encoder);

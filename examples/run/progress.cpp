@@ -42,6 +42,14 @@ double seconds_since(std::chrono::steady_clock::time_point start) {
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
 }
 
+std::string grouped(std::int64_t number) {
+  std::string text = std::to_string(number);
+  for (auto at = static_cast<std::int64_t>(text.size()) - 3; at > (number < 0 ? 1 : 0); at -= 3) {
+    text.insert(static_cast<std::size_t>(at), ",");
+  }
+  return text;
+}
+
 Progress::Progress() : terminal_(isatty(STDOUT_FILENO) != 0) {}
 
 bool Progress::due(bool now) {
@@ -63,14 +71,14 @@ void Progress::draw(std::string line) {
 }
 
 void Progress::show(const State& s, bool now) {
-  const std::pair step(s.epoch, s.step);
+  const std::tuple step(s.what, s.epoch, s.step);
   if (step == shown_ || !due(now)) return;
   shown_ = step;
-  const std::string loss = format("epoch %d/%d  step %lld/%lld  loss %.3f", s.epoch, s.epochs,
-                                  static_cast<long long>(s.step), static_cast<long long>(s.steps), s.loss);
+  const std::string loss = s.what + format("epoch %d/%d  step %lld/%lld  loss %.3f", s.epoch, s.epochs,
+                                           static_cast<long long>(s.step), static_cast<long long>(s.steps), s.loss);
   const std::string speed = format("  lr %.4f  %.0f samples/s  %s left", s.learning_rate, s.samples_per_second,
                                    duration_text(s.seconds_left).c_str());
-  const std::string line = loss + format(" (chance %.2f, bound %.2f)", s.chance, s.bound) + speed;
+  const std::string line = loss + (s.chance > 0 ? format(" (chance %.2f, bound %.2f)", s.chance, s.bound) : "") + speed;
   draw(terminal_ && line.size() > terminal_room() ? loss + speed : line);
 }
 
@@ -96,14 +104,17 @@ void Progress::leave_drawn_line() {
   drawn_ = false;
 }
 
-PassProgress::PassProgress(Progress& progress, std::string label)
-    : progress_(&progress), label_(std::move(label)), start_(std::chrono::steady_clock::now()) {}
+PassProgress::PassProgress(Progress& progress, std::string label, std::string samples)
+    : progress_(&progress),
+      label_(std::move(label)),
+      samples_(std::move(samples)),
+      start_(std::chrono::steady_clock::now()) {}
 
 void PassProgress::operator()(std::int64_t done, std::int64_t total) const {
   const double seconds = seconds_since(start_);
   const double rate = static_cast<double>(done) / seconds;
-  progress_->show(label_ + format(": %lld of %lld pictures, %.0f a second, %s left", static_cast<long long>(done),
-                                  static_cast<long long>(total), rate,
+  progress_->show(label_ + format(": %lld of %lld %s, %.0f a second, %s left", static_cast<long long>(done),
+                                  static_cast<long long>(total), samples_.c_str(), rate,
                                   duration_text(static_cast<double>(total - done) / rate).c_str()),
                   done == total);
 }

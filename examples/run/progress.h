@@ -6,16 +6,17 @@
 #include <cstdint>
 #include <set>
 #include <string>
-#include <utility>
+#include <tuple>
 
 /// One line that shows how a training goes. On a terminal it is redrawn in place and cut to fit; elsewhere a plain line
 /// is printed every few seconds, so that a log stays readable.
 class Progress {
  public:
   struct State {
-    int epoch = 0, epochs = 0;         // epoch counts from 1
-    std::int64_t step = 0, steps = 0;  // of the epoch
-    double loss = 0, chance = 0, bound = 0;
+    std::string what = {};                   // is trained, where a program trains several
+    int epoch = 0, epochs = 0;               // epoch counts from 1
+    std::int64_t step = 0, steps = 0;        // of the epoch
+    double loss = 0, chance = 0, bound = 0;  // chance 0: it has none
     double learning_rate = 0;
     double samples_per_second = 0;
     double seconds_left = 0;
@@ -33,7 +34,7 @@ class Progress {
   void show(const std::string& line, bool now = false);
   /// Prints a line of its own below what is drawn.
   void message(const std::string& line);
-  /// Prints a warning on stderr. The same text is said once: several loaders read the same pictures.
+  /// Prints a warning on stderr. The same text is said once: several loaders read the same samples.
   void warn(const std::string& text);
 
  private:
@@ -43,25 +44,29 @@ class Progress {
 
   bool terminal_;
   bool drawn_ = false;
-  std::pair<int, std::int64_t> shown_;  // epoch and step
+  std::tuple<std::string, int, std::int64_t> shown_;  // what, epoch and step
   std::chrono::steady_clock::time_point next_;
   std::set<std::string> warned_;
 };
 
-/// Shows how far a pass over some pictures is: "LABEL: 1200 of 5000 pictures, 350 a second, 12 s left".
+/// Shows how far a pass over some samples is: "LABEL: 1200 of 5000 clips, 350 a second, 12 s left".
 class PassProgress {
  public:
-  PassProgress(Progress& progress, std::string label);
+  /// `samples`: what they are called.
+  PassProgress(Progress& progress, std::string label, std::string samples);
   void operator()(std::int64_t done, std::int64_t total) const;
 
  private:
   Progress* progress_;
-  std::string label_;
+  std::string label_, samples_;
   std::chrono::steady_clock::time_point start_;
 };
 
 /// "1 h 02 min", "3 min 20 s" or "12 s".
 std::string duration_text(double seconds);
+
+/// "1,234,567"
+std::string grouped(std::int64_t number);
 
 /// Since then.
 double seconds_since(std::chrono::steady_clock::time_point start);

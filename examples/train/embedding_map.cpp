@@ -138,8 +138,8 @@ PcaMap pca_map(const Tensor& values) {
     basis.data()[i] = random.uniform(static_cast<std::uint32_t>(i)) - 0.5f;
   }
   for (int round = 0; round < 30; ++round) {
-    const Matrix image = rows.transpose() * (rows * basis);
-    basis = Eigen::HouseholderQR<Matrix>(image).householderQ() * Matrix::Identity(rows.cols(), carried);
+    const Matrix turned = rows.transpose() * (rows * basis);
+    basis = Eigen::HouseholderQR<Matrix>(turned).householderQ() * Matrix::Identity(rows.cols(), carried);
   }
   const Matrix coordinates = rows * basis;
   const Eigen::SelfAdjointEigenSolver<Eigen::MatrixXd> solver(

@@ -1,20 +1,14 @@
 #pragma once
 
+#include "run/report_material.h"
+
 #include <simclr/core/tensor.h>
 
-#include <array>
 #include <cstdint>
 #include <vector>
 
 /// Maps of features for people to look at: each row of an [N,F] matrix becomes a point of a plane, rows that are alike
 /// near each other. Both maps are the same bits for every number of threads.
-
-using Point = std::array<float, 2>;
-
-struct PcaMap {
-  std::vector<Point> points;              // along the first and the second principal component
-  std::array<double, 2> variance_shares;  // of the whole variance, along each
-};
 
 /// Principal components of `values` [N,F] f32 on the CPU, N >= 2, each row over its norm first, for cosines are what
 /// kNN compares. Throws simclr::Error for NaN and Inf.

@@ -1,6 +1,5 @@
 #include "train/encoder_file.h"
 
-#include "modalities/picture_rows.h"
 #include "run/run_folder.h"
 
 #include <simclr/core/error.h>
@@ -10,7 +9,6 @@
 #include <algorithm>
 #include <filesystem>
 
-namespace data = simclr::data;
 namespace fs = std::filesystem;
 namespace nn = simclr::nn;
 using simclr::NamedTensor;
@@ -39,21 +37,6 @@ fs::path weights_of(const std::string& run_or_file) {
   simclr::fail(run_or_file, ": holds no run: there is neither ", weights_file, " nor a checkpoint in it");
 }
 
-/// Size, mean and deviation of the views; throws what nlohmann does where the configuration has none.
-data::Augmentation preprocessing_of(const nlohmann::ordered_json& config, std::int64_t channels) {
-  const auto& from = config.at("augmentation");
-  data::Augmentation policy = data::Augmentation::evaluation(from.at("size").get<int>(), static_cast<int>(channels));
-  const auto name = from.at("interpolation").get<std::string>();
-  const auto named = std::find_if(interpolation_names.begin(), interpolation_names.end(),
-                                  [&](const auto& each) { return each.first == name; });
-  SIMCLR_CHECK(named != interpolation_names.end(), "interpolation is ", name);
-  policy.interpolation = named->second;
-  from.at("mean").get_to(policy.mean);
-  from.at("stddev").get_to(policy.stddev);
-  check(policy);
-  return policy;
-}
-
 /// Whose configuration it is, where that may be why it cannot be used.
 std::string other_version(const nlohmann::ordered_json& config) {
   const auto version = config.is_object() ? config.find("version") : config.end();
@@ -63,15 +46,7 @@ std::string other_version(const nlohmann::ordered_json& config) {
 
 }  // namespace
 
-std::string EncoderFile::describe() const {
-  std::ostringstream line;
-  line << kind.name << ", width " << kind.options.width << ", " << encoder->output_features() << " features, from "
-       << path << "; pictures become " << preprocessing.size << "x" << preprocessing.size << " pixels"
-       << (preprocessing.channels == 1 ? ", grey" : "");
-  return line.str();
-}
-
-EncoderFile open_encoder(const std::string& run_or_file) {
+EncoderFile open_encoder(const std::string& run_or_file, Modality& modality) {
   EncoderFile result;
   result.path = weights_of(run_or_file).string();
   bool torchvision = false;
@@ -94,40 +69,23 @@ EncoderFile open_encoder(const std::string& run_or_file) {
   }
   const auto config = file.metadata.find("config");
   SIMCLR_CHECK(config != file.metadata.end(), result.path,
-               ": has no configuration (\"config\" in its metadata), so how its pictures are prepared is not known");
-  try {
-    result.kind = nn::resnet_kind(state);
-  } catch (const simclr::Error& error) {
-    simclr::fail(result.path, ": its encoder cannot be built: ", error.what());
-  }
+               ": has no configuration (\"config\" in its metadata), so how its samples are prepared is not known");
   nn::check_finite(result.path, file.tensors, "; use an earlier checkpoint, or train it again");
   nn::check_variances(result.path, file.tensors, "; the file is damaged: use another copy");
   try {
     result.config = nlohmann::ordered_json::parse(config->second);
-    result.preprocessing = preprocessing_of(result.config, result.kind.options.channels);
-    result.kind.options.stem_padding = result.config.value("stem_padding", -1);  // which the weights do not show
+    modality.configure(result.config);
   } catch (const std::exception& error) {
     simclr::fail(result.path, ": its configuration cannot be used: ", error.what(), other_version(result.config));
   }
   try {
-    result.encoder = nn::make_resnet(result.kind.name, result.kind.options);
+    result.encoder = modality.make_encoder(0);
     result.encoder->load_state(state);
   } catch (const simclr::Error& error) {
     simclr::fail(result.path, ": its encoder cannot be built: ", error.what());
   }
+  result.views = modality.views(false);
+  result.description = modality.encoder_name() + ", " + std::to_string(result.encoder->output_features()) +
+                       " features, from " + result.path + "; " + modality.view_name();
   return result;
-}
-
-nlohmann::ordered_json encoder_config(const nn::ResNetKind& kind, const data::Augmentation& preprocessing) {
-  return {{"version", SIMCLR_VERSION},
-          {"arch", kind.name},
-          {"width", kind.options.width},
-          {"stem", name_of(stem_names, kind.options.stem)},
-          {"stem_padding", kind.options.stem_padding},
-          {"augmentation",
-           {{"size", preprocessing.size},
-            {"channels", preprocessing.channels},
-            {"interpolation", name_of(interpolation_names, preprocessing.interpolation)},
-            {"mean", preprocessing.mean},
-            {"stddev", preprocessing.stddev}}}};
 }

@@ -9,9 +9,9 @@ namespace nn = simclr::nn;
 
 namespace {
 
-constexpr std::int64_t most_view_pictures = 1000;  // each is seen twice
+constexpr std::int64_t most_viewed = 1000;  // each is seen twice
 
-/// Who is asked, and among whom the neighbours are looked for. None of them is a test picture.
+/// Who is asked, and among whom the neighbours are looked for. None of them is a test sample.
 struct Questions {
   nn::Features asked, known;
   const char* of = "";  // what the asked ones are
@@ -21,7 +21,7 @@ struct Questions {
 std::optional<Questions> questions(const Training& t, const nn::Features& train, const EvaluationOptions& evaluation) {
   const Datasets& sets = t.sets;
   const auto features = [&](const simclr::data::Dataset& samples) {
-    return features_of(t.model->encoder(), samples, t.options.recipe.augmentation, evaluation, t.options.knn_samples);
+    return features_of(t.model->encoder(), samples, t.modality->views(false), evaluation, t.options.knn_samples);
   };
   if (sets.labelled->classes().size() < 2) return std::nullopt;
   const nn::Features all = sets.labelled == sets.train ? train : features(*sets.labelled);
@@ -44,10 +44,11 @@ struct Measured {
 
 Measured measure(const Training& t, const EvaluationOptions& evaluation, int epoch) {
   const TrainingOptions& o = t.options;
-  const auto train = features_of(t.model->encoder(), *t.sets.train, o.recipe.augmentation, evaluation, o.knn_samples);
+  const auto train =
+      features_of(t.model->encoder(), *t.sets.train, t.modality->views(false), evaluation, o.knn_samples);
   const nn::CollapseReport collapse = nn::check_collapse(train.values);
-  const ViewsOnSphere views = views_on_sphere(t.model->encoder(), *t.sets.train, o.recipe.augmentation, evaluation,
-                                              std::min(o.knn_samples, most_view_pictures));
+  const ViewsOnSphere views = views_on_sphere(t.model->encoder(), *t.sets.train, t.modality->views(true), evaluation,
+                                              std::min(o.knn_samples, most_viewed));
   Measured m;
   m.entry = {{"event", "knn"},
              {"epoch", epoch},

@@ -34,10 +34,10 @@ double peak_of_steps(Training& t) {
 }  // namespace
 
 std::string Fitting::remedy() const {
-  if (images == 0) return "a smaller --width or --size: not even --micro-batch 2 fits";
+  if (samples == 0) return "a smaller --width or --size: not even --micro-batch 2 fits";
   char text[100];
   std::snprintf(text, sizeof text, "--micro-batch %lld: a step of the whole batch fits so, in %.3g GB (measured)",
-                static_cast<long long>(images), peak_bytes / 1e9);
+                static_cast<long long>(samples), peak_bytes / 1e9);
   return text;
 }
 
@@ -45,9 +45,9 @@ Fitting find_micro_batch(Training& t) {
   const std::int64_t asked = t.options.micro_batch;
   const std::int64_t failed = asked > 0 ? asked : t.options.recipe.batch_size;
   Fitting found;
-  for (auto images = std::bit_floor(static_cast<std::uint64_t>(failed - 1)); images >= 2 && found.images == 0;
-       images /= 2) {
-    t.options.micro_batch = static_cast<std::int64_t>(images);
+  for (auto samples = std::bit_floor(static_cast<std::uint64_t>(failed - 1)); samples >= 2 && found.samples == 0;
+       samples /= 2) {
+    t.options.micro_batch = static_cast<std::int64_t>(samples);
     const double peak = peak_of_steps(t);
     if (peak > 0) found = {t.options.micro_batch, peak};
   }

@@ -7,8 +7,8 @@
 
 /// A micro-batch that the device has memory for.
 struct Fitting {
-  std::int64_t images = 0;  // 0: there is none
-  double peak_bytes = 0;    // in use at most, all in all, while a step of the whole batch ran so
+  std::int64_t samples = 0;  // 0: there is none
+  double peak_bytes = 0;     // in use at most, all in all, while a step of the whole batch ran so
 
   /// "--micro-batch 64: ...", or what else to lower.
   std::string remedy() const;

@@ -1,9 +1,9 @@
 #include "train/report_material.h"
 
-#include "report/html.h"
+#include "run/progress.h"
+#include "train/embedding_map.h"
 
 #include <simclr/core/error.h>
-#include <simclr/data/pictures/picture_views.h>
 #include <simclr/data/subset.h>
 #include <simclr/nn/functional.h>
 
@@ -18,28 +18,7 @@ namespace nn = simclr::nn;
 
 namespace {
 
-data::Picture picture_of(const data::Sample& sample) {
-  const auto pixels = sample.values<std::uint8_t>();
-  return {.height = static_cast<std::int32_t>(sample.shape[0]),
-          .width = static_cast<std::int32_t>(sample.shape[1]),
-          .channels = static_cast<std::int32_t>(sample.shape[2]),
-          .pixels = {pixels.begin(), pixels.end()}};
-}
-
-LabelledPicture labelled_picture(const data::Sample& sample) {
-  return {picture_of(sample), sample.label};
-}
-
-/// A view [S,S,C], its normalisation undone.
-data::Picture picture_of_view(const std::vector<float>& view, const data::Augmentation& policy) {
-  data::Picture picture{.height = policy.size, .width = policy.size, .channels = policy.channels, .pixels = {}};
-  for (std::size_t i = 0; i < view.size(); ++i) {
-    const std::size_t c = i % static_cast<std::size_t>(policy.channels);
-    const float value = view[i] * policy.stddev[c] + policy.mean[c];
-    picture.pixels.push_back(static_cast<std::uint8_t>(std::lround(255 * std::clamp(value, 0.0f, 1.0f))));
-  }
-  return picture;
-}
+constexpr int viewed_side = 96, neighbour_side = 64;  // on the page, for its size
 
 /// The sample; none where it cannot be read, which the training has warned of.
 std::optional<data::Sample> readable(const data::Dataset& samples, std::int64_t i) {
@@ -57,16 +36,16 @@ struct Described {
 };
 
 Described describe_some(nn::Module& encoder, const std::shared_ptr<const data::Dataset>& all, std::int64_t count,
-                        const data::Augmentation& policy, const EvaluationOptions& evaluation) {
+                        const Views& views, const EvaluationOptions& evaluation) {
   Described some{data::spread(all, count), {}};
-  some.features = features_of(encoder, *some.samples, policy, evaluation);
+  some.features = features_of(encoder, *some.samples, views, evaluation);
   if (some.features.values.dim(0) == some.samples->size()) return some;
   std::vector<std::int64_t> left;  // features_of() leaves out what cannot be read
   for (std::int64_t i = 0; i < some.samples->size(); ++i) {
     if (readable(*some.samples, i)) left.push_back(i);
   }
   some.samples = data::subset(some.samples, left);
-  SIMCLR_CHECK(some.features.values.dim(0) == some.samples->size(), "report: pictures changed while they were read");
+  SIMCLR_CHECK(some.features.values.dim(0) == some.samples->size(), "report: samples changed while they were read");
   return some;
 }
 
@@ -95,9 +74,13 @@ std::vector<std::int64_t> choose_queries(const std::vector<std::int32_t>& labels
   return chosen;
 }
 
-/// The rows of `known` most like the given row of `asked`; `left_out`: a row that is the asked picture itself, or -1.
-std::vector<ReportMaterial::Neighbour> nearest(const Described& asked, std::int64_t row, const Described& known,
-                                               std::int64_t left_out, std::int64_t count) {
+ShownSample shown_sample(const Modality& modality, const data::Sample& sample) {
+  return {modality.shown(sample, neighbour_side), sample.label};
+}
+
+/// The rows of `known` most like the given row of `asked`; `left_out`: a row that is the asked sample itself, or -1.
+std::vector<ReportMaterial::Neighbour> nearest(const Modality& modality, const Described& asked, std::int64_t row,
+                                               const Described& known, std::int64_t left_out, std::int64_t count) {
   const auto cosine = nn::similarity(asked.features.values.narrow(row, 1).to(simclr::DType::f64),
                                      known.features.values.to(simclr::DType::f64))
                           .to_vector<double>();
@@ -110,7 +93,7 @@ std::vector<ReportMaterial::Neighbour> nearest(const Described& asked, std::int6
   std::vector<ReportMaterial::Neighbour> found;
   for (std::int64_t k = 0; k < count; ++k) {
     const auto [negative, i] = order[static_cast<std::size_t>(k)];
-    found.push_back({labelled_picture(known.samples->sample(i)), -negative});
+    found.push_back({shown_sample(modality, known.samples->sample(i)), -negative});
   }
   return found;
 }
@@ -119,57 +102,62 @@ std::string some_of(std::int64_t count, std::int64_t all, const std::string& wha
   return (count < all ? grouped(count) + " of " + grouped(all) : grouped(all)) + " " + what;
 }
 
-}  // namespace
-
-std::vector<ReportMaterial::Viewed> make_views(const data::Dataset& samples, const data::Augmentation& policy,
+/// Some samples, spread over the set, and the views that a run with this seed makes of them in its first epoch. Those
+/// that cannot be read are left out.
+std::vector<ReportMaterial::Viewed> make_views(const Modality& modality, const data::Dataset& samples,
                                                std::uint64_t seed, std::int64_t count) {
-  const data::PictureViews maker(policy);
-  std::vector<float> view(static_cast<std::size_t>(maker.view_shape().numel()));
+  const Views maker = modality.views(true);
+  const simclr::Tensor view = simclr::Tensor::empty(maker->view_shape());
   std::vector<ReportMaterial::Viewed> all;
   count = std::min(count, samples.size());
   for (std::int64_t k = 0; k < count; ++k) {
     const std::int64_t i = k * samples.size() / count;
     const auto sample = readable(samples, i);
     if (!sample) continue;
-    ReportMaterial::Viewed viewed{labelled_picture(*sample), {}};
-    for (std::uint32_t v = 0; v < viewed.views.size(); ++v) {
+    ReportMaterial::Viewed viewed{{modality.shown(*sample, viewed_side), sample->label}, {}};
+    for (std::uint32_t v = 0; v < 2; ++v) {
       const data::ViewKey key{.seed = seed, .sample = static_cast<std::uint32_t>(i), .epoch = 0, .view = v};
-      maker.make_view(*sample, key, std::as_writable_bytes(std::span(view)).data());
-      viewed.views[v] = picture_of_view(view, policy);
+      maker->make_view(*sample, key, static_cast<std::byte*>(view.raw_data()));
+      viewed.views.push_back(modality.shown_view(view, viewed_side));
     }
     all.push_back(std::move(viewed));
   }
   return all;
 }
 
-ReportMaterial gather_report_material(nn::Module& encoder, const Datasets& sets, const data::Augmentation& policy,
+}  // namespace
+
+ReportMaterial gather_report_material(const Modality& modality, nn::Module& encoder, const Datasets& sets,
                                       std::uint64_t seed, const EvaluationOptions& evaluation,
                                       const MaterialOptions& options) {
   ReportMaterial material;
+  material.sample = sets.sample_name;
   material.data = sets.train->describe();
   material.classes = sets.labelled->classes();
-  material.viewed = make_views(*sets.train, policy, seed, options.viewed);
+  material.viewed = make_views(modality, *sets.train, seed, options.viewed);
 
-  const bool own = !sets.test;  // the pictures are asked among themselves
-  const Described asked = describe_some(encoder, own ? sets.train : sets.test, options.map_points, policy, evaluation);
-  const Described known = own ? asked : describe_some(encoder, sets.labelled, options.compared, policy, evaluation);
+  const Views plain = modality.views(false);
+  const bool own = !sets.test;  // the samples are asked among themselves
+  const Described asked = describe_some(encoder, own ? sets.train : sets.test, options.map_points, plain, evaluation);
+  const Described known = own ? asked : describe_some(encoder, sets.labelled, options.compared, plain, evaluation);
   const simclr::Tensor& features = asked.features.values;
   if (!all_finite(features) || !all_finite(known.features.values)) {
     material.notes.push_back("The features hold NaN or Inf: training diverged, so there are no maps and neighbours.");
     return material;
   }
-  const std::string kind = own ? "training pictures" : "test pictures";
-  material.map_pictures = some_of(asked.samples->size(), own ? sets.train->size() : sets.test->size(), kind);
+  const std::string kind = (own ? "training " : "test ") + sets.sample_name + "s";
+  material.map_samples = some_of(asked.samples->size(), own ? sets.train->size() : sets.test->size(), kind);
   material.map_labels = asked.features.labels;
   if (features.dim(0) >= 2) {
     material.pca = pca_map(features);
     material.tsne = tsne_map(features, {.seed = seed});
   }
-  material.query_pictures = kind;
-  material.compared_pictures = some_of(known.samples->size(), sets.labelled->size(), "training pictures");
+  material.query_samples = kind;
+  material.compared_samples =
+      some_of(known.samples->size(), sets.labelled->size(), "training " + sets.sample_name + "s");
   for (const std::int64_t row : choose_queries(asked.features.labels, options.queries)) {
-    material.queries.push_back(
-        {labelled_picture(asked.samples->sample(row)), nearest(asked, row, known, own ? row : -1, options.neighbours)});
+    material.queries.push_back({shown_sample(modality, asked.samples->sample(row)),
+                                nearest(modality, asked, row, known, own ? row : -1, options.neighbours)});
   }
   return material;
 }

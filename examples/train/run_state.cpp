@@ -1,8 +1,8 @@
 #include "train/run_state.h"
 
-#include "modalities/data_files.h"
 #include "run/progress.h"
 #include "run/run_log.h"
+#include "train/data_files.h"
 #include "train/training_config.h"
 #include "train/training_rows.h"
 
@@ -64,7 +64,7 @@ RunCheckpoints::RunCheckpoints(Training& training, RunFolder& run)
     : training_(training),
       run_(run),
       folder_(run.file(checkpoint_folder), training.options.keep_checkpoints),
-      data_(list_data_files(training.options.dataset, training.options.data_dir)) {}
+      data_(training.modality->data_files(training.options)) {}
 
 bool RunCheckpoints::finished() const {
   if (!run_.has(weights_file)) return false;
@@ -100,14 +100,15 @@ void RunCheckpoints::check_same_run(const nn::Metadata& metadata) const {
     simclr::fail("--resume: the checkpoints in ", run_.path(), " are not of train_cifar");
   }
   TrainingOptions now_asked = training_.options;
-  for (const Difference& d : differences(training_table(now_asked), config)) {
+  for (const Difference& d : differences(training_table(now_asked, training_.modality->rows()), config)) {
     simclr::fail(d.said, ": the run in ", run_.path(), " has ", d.before,
                  " there; leave it as it was, or begin another run");
   }
   const std::int64_t now = training_.sets.train->size(), samples = progress.value("samples", now);
   if (samples == now) return;
   const std::string differs = data_differ(metadata);
-  simclr::fail("--resume: the run began with ", samples, " training images, and now there are ", now,
+  simclr::fail("--resume: the run began with ", samples,
+               " training " + training_.sets.sample_name + "s, and now there are ", now,
                differs.empty() ? "" : " (" + differs + ")", "; give it the data it had");
 }
 
@@ -198,7 +199,7 @@ void RunCheckpoints::save(const RunState& state, bool best) {
   run_.flush_log();
   folder_.save(*training_.model, *training_.optimizer,
                {{"format", "simclr"},
-                {"config", to_json(training_.options).dump()},
+                {"config", to_json(training_.options, training_.modality->rows()).dump()},
                 {"compute", compute_json(training_).dump()},
                 {"data", data_.dump()},
                 {"run", state_json(training_, state).dump()}},

@@ -86,7 +86,7 @@ std::string no_labels(const Names& classes) {
 
 /// Which side lacks what, in one line; empty: neither lacks anything.
 std::string class_differences(const Names& train_classes, const Names& test_classes, std::int64_t left_out,
-                              const std::string& train_name, const std::string& test_name) {
+                              const std::string& train_name, const std::string& test_name, const std::string& sample) {
   const Names test_lacks = missing(train_classes, test_classes), train_lacks = missing(test_classes, train_classes);
   Names parts;
   if (!test_lacks.empty()) {
@@ -96,7 +96,7 @@ std::string class_differences(const Names& train_classes, const Names& test_clas
   }
   if (!train_lacks.empty()) parts.push_back(train_name + " lacks " + simclr::listed(train_lacks, most_named));
   if (left_out > 0) {
-    parts.push_back(counted(left_out, "picture") + " of " + test_name + " without a class of " + train_name +
+    parts.push_back(counted(left_out, sample) + " of " + test_name + " without a class of " + train_name +
                     (left_out == 1 ? " is" : " are") + " left out");
   }
   std::string line;
@@ -123,8 +123,7 @@ void take_test_part(Datasets& sets, std::shared_ptr<const data::Dataset> test, c
   }
   if (known.empty()) return cannot_test(sets, test_name, "it has no class of " + train_name);
   const std::int64_t left_out = size - std::ssize(known);
-  const std::string line = class_differences(names, test_names, left_out, train_name, test_name);
-  sets.add_note(line);
+  sets.add_note(class_differences(names, test_names, left_out, train_name, test_name, sets.sample_name));
   sets.test = left_out > 0 ? data::subset(std::move(test), std::move(known)) : std::move(test);
 }
 
@@ -149,8 +148,9 @@ void keep_fifth(Datasets& sets, const std::string& dir) {
   const std::vector<std::int32_t> labels = labels_of(*all);
   Indices held = every_fifth(labels), kept = others(all->size(), held);
   if (held.size() < 2) {
-    sets.no_test = "too few pictures to hold some out";
-    sets.add_note("all pictures are trained on: the classes have too few to keep some back for an evaluation");
+    sets.no_test = "too few " + sets.sample_name + "s to hold some out";
+    sets.add_note("all " + sets.sample_name +
+                  "s are trained on: the classes have too few to keep some back for an evaluation");
     return;
   }
   std::vector<bool> measured(names.size());
@@ -159,12 +159,12 @@ void keep_fifth(Datasets& sets, const std::string& dir) {
   for (std::size_t c = 0; c < names.size(); ++c) {
     if (!measured[c]) unmeasured.push_back(names[c]);
   }
-  sets.add_note(
-      "every fifth picture is kept for the evaluation, class by class (to choose them, make the folders train and "
-      "test in " +
-      dir + ")" +
-      (unmeasured.empty() ? ""
-                          : "; not measured, for want of pictures to keep: " + simclr::listed(unmeasured, most_named)));
+  sets.add_note("every fifth " + sets.sample_name +
+                " is kept for the evaluation, class by class (to choose them, make the folders train and test in " +
+                dir + ")" +
+                (unmeasured.empty() ? ""
+                                    : "; not measured, for want of " + sets.sample_name +
+                                          "s to keep: " + simclr::listed(unmeasured, most_named)));
   sets.labelled = data::subset(all, std::move(kept));
   if (sets.train == all) sets.train = sets.labelled;
   sets.test = data::subset(all, std::move(held));
@@ -177,7 +177,7 @@ void hold_out(Datasets& sets, double share, std::uint64_t seed) {
                all->classes().empty() ? "none" : "those of a single class", "; leave it out");
   Indices held = held_out_part(labels_of(*all), share, seed), kept = others(all->size(), held);
   SIMCLR_CHECK(!held.empty(), "--hold-out ", share,
-               ": of so few pictures it is none; give a larger share, or leave it out");
+               ": of so few " + sets.sample_name + "s it is none; give a larger share, or leave it out");
   const bool apart = sets.labelled != sets.train;
   sets.held_out = data::subset(all, std::move(held));
   sets.labelled = data::subset(all, std::move(kept));

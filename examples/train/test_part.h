@@ -1,6 +1,6 @@
 #pragma once
 
-#include "modalities/datasets.h"
+#include "train/datasets.h"
 
 #include <functional>
 #include <memory>
@@ -9,7 +9,7 @@
 /// What is evaluated on: a part of its own, a fifth that is kept back, or what --hold-out keeps back. None of it may
 /// cost the training: what cannot be used is named, and the figures are over what there is.
 
-/// Makes `test` the part that `sets` is tested on, its labels those of the classes of sets.labelled. Test pictures of
+/// Makes `test` the part that `sets` is tested on, its labels those of the classes of sets.labelled. Test samples of
 /// other classes and without a label are left out; where none is left, sets.test stays null and sets.no_test says why.
 /// Either way sets.note says which side lacks what. `train_name` and `test_name` are what the parts are called.
 void take_test_part(Datasets& sets, std::shared_ptr<const simclr::data::Dataset> test, const std::string& train_name,
@@ -21,7 +21,7 @@ void open_test_part(Datasets& sets, const std::function<std::shared_ptr<const si
 
 /// Keeps a fifth of each class of sets.labelled back as sets.test, evenly spread; classes of one or two give none, and
 /// are named. Where there is nothing to tell apart or too little, sets.no_test says so. `dir` is what holds the
-/// pictures.
+/// samples.
 void keep_fifth(Datasets& sets, const std::string& dir);
 
 /// --hold-out: moves `share` (0 to 1) of each class of the labelled training samples into sets.held_out; which ones

@@ -3,9 +3,9 @@
 #include "run/command_line.h"
 #include "run/progress.h"
 #include "train/test_part.h"
-#include "train/training_rows.h"
 
 #include <cstdio>
+#include <utility>
 
 using simclr::DeviceType;
 using simclr::DType;
@@ -54,19 +54,7 @@ Compute choose_compute(const TrainingOptions& o) {
   return c;
 }
 
-std::shared_ptr<nn::ResNet> make_encoder(const TrainingOptions& o) {
-  const Recipe& r = o.recipe;
-  return nn::make_resnet(r.arch, {.stem = r.stem,
-                                  .width = r.width,
-                                  .channels = r.augmentation.channels,
-                                  .seed = o.seed,
-                                  .stem_padding = r.stem_padding,
-                                  .init = r.conv_init,
-                                  .stem_init = r.stem_init,
-                                  .zero_last_gamma = r.zero_last_gamma});
-}
-
-std::unique_ptr<nn::SimCLR> make_model(const TrainingOptions& o) {
+std::unique_ptr<nn::SimCLR> make_model(const TrainingOptions& o, std::shared_ptr<nn::Module> encoder) {
   const Recipe& r = o.recipe;
   const nn::ProjectionHeadOptions head{.hidden = r.head_hidden,
                                        .out = r.head_out,
@@ -76,7 +64,7 @@ std::unique_ptr<nn::SimCLR> make_model(const TrainingOptions& o) {
                                        .last_shift = r.head_last_shift,
                                        .last_bias = r.head_last_bias,
                                        .seed = o.seed};
-  return std::make_unique<nn::SimCLR>(nn::SimCLROptions{.encoder = make_encoder(o),
+  return std::make_unique<nn::SimCLR>(nn::SimCLROptions{.encoder = std::move(encoder),
                                                         .head = head,
                                                         .views_apart = r.views_apart,
                                                         .loss = {.temperature = r.temperature, .wgmma = o.wgmma}});
@@ -86,42 +74,55 @@ Tensor Training::loss_of(std::span<const simclr::Input> towers) const {
   return model->loss_of(towers, options.micro_batch);
 }
 
-Training make_training(const TrainingOptions& options, const std::function<void(const std::string&)>& on_warning) {
+namespace {
+
+/// --hold-out, --limit and the cache, in this order.
+void shape_sets(Datasets& sets, const TrainingOptions& o, const std::function<void(const std::string&)>& on_warning) {
+  if (o.hold_out > 0) {
+    hold_out(sets, o.hold_out, o.seed);
+    std::printf("%s held out, to choose the best checkpoint on\n",
+                counted(sets.held_out->size(), sets.sample_name).c_str());
+  }
+  if (o.limit > 0) {
+    const bool apart = sets.labelled != sets.train;
+    sets.train = data::spread(sets.train, o.limit);
+    if (!apart) sets.labelled = sets.train;
+  }
+  cache_decoded(sets, o.cache_gb, o.cache_dir);
+  if (!sets.held_out) return;
+  sets.held_out = readable_part(sets.held_out, on_warning);
+  SIMCLR_CHECK(sets.held_out->size() > 0, "--hold-out ", o.hold_out, ": none of the ", sets.sample_name,
+               "s can be read");
+}
+
+}  // namespace
+
+Training make_training(const TrainingOptions& options, Modality& modality,
+                       const std::function<void(const std::string&)>& on_warning) {
   Training t;
   t.options = options;
+  t.modality = &modality;
   t.compute = choose_compute(options);
   if (options.threads > 0) simclr::set_threads(options.threads);
   t.options.workers = workers_for(t.compute.device, options.workers);
-  t.sets = open_datasets(options.dataset, options.data_dir, options.classes_at);
+  t.sets = modality.open(t.options);
   t.options.dataset = t.sets.kind;  // not auto: a run that goes on or is repeated finds the same set
   if (!t.sets.note.empty()) std::printf("%s\n", t.sets.note.c_str());
   for (const std::string& warning : t.sets.warnings) on_warning(warning);
-  if (options.hold_out > 0) {
-    hold_out(t.sets, options.hold_out, options.seed);
-    std::printf("%s held out, to choose the best checkpoint on\n", counted(t.sets.held_out->size(), "image").c_str());
-  }
-  if (options.limit > 0) {
-    const bool apart = t.sets.labelled != t.sets.train;
-    t.sets.train = data::spread(t.sets.train, options.limit);
-    if (!apart) t.sets.labelled = t.sets.train;
-  }
-  cache_decoded(t.sets, options.cache_gb, options.cache_dir);
-  if (t.sets.held_out) {
-    t.sets.held_out = readable_part(t.sets.held_out, on_warning);
-    SIMCLR_CHECK(t.sets.held_out->size() > 0, "--hold-out ", options.hold_out, ": none of the images can be read");
-  }
-  Recipe& r = t.options.recipe;
+  shape_sets(t.sets, options, on_warning);
+  const Recipe& r = t.options.recipe;
   SIMCLR_CHECK(t.sets.train->size() >= r.batch_size, "--batch-size ", r.batch_size, " is more than the ",
-               t.sets.train->size(), " training images; lower it");
-  r.augmentation.size = r.size > 0 ? r.size : t.sets.size;
-  r.augmentation.channels = t.sets.channels;
-  SIMCLR_CHECK(r.augmentation.blur_kernel <= r.augmentation.size,
-               training_table(t.options).said(r.augmentation.blur_kernel), ": wider than a view of ",
-               r.augmentation.size, " pixels; 0: a tenth of it");
+               t.sets.train->size(), " training ", t.sets.sample_name, "s; lower it");
 
-  t.model = make_model(t.options);
+  t.model = make_model(t.options, modality.make_encoder(options.seed));
   t.model->to(t.compute.device);
-  t.source = make_view_source(t.sets.train, t.options, t.compute.device, t.compute.dtype, on_warning);
+  t.source = make_view_source(t.sets.train, modality, options.views_on,
+                              {.batch_size = r.batch_size,
+                               .seed = options.seed,
+                               .workers = t.options.workers,
+                               .device = t.compute.device,
+                               .dtype = t.compute.dtype,
+                               .on_warning = on_warning});
   t.schedule = make_schedule(r, t.source->batches());
   t.optimizer = make_optimizer(r, *t.model, t.schedule);
   return t;

@@ -1,6 +1,7 @@
 #pragma once
 
-#include "modalities/datasets.h"
+#include "train/datasets.h"
+#include "train/modality.h"
 #include "train/training_options.h"
 #include "train/view_source.h"
 
@@ -21,11 +22,9 @@ struct Compute {
 /// device cannot be used.
 Compute choose_compute(const TrainingOptions& options);
 
-/// The options' encoder with its initial weights, on the CPU.
-std::shared_ptr<simclr::nn::ResNet> make_encoder(const TrainingOptions& options);
-
-/// The options' encoder and projection head with their initial weights, on the CPU.
-std::unique_ptr<simclr::nn::SimCLR> make_model(const TrainingOptions& options);
+/// An encoder and the options' projection head with their initial weights, on the CPU.
+std::unique_ptr<simclr::nn::SimCLR> make_model(const TrainingOptions& options,
+                                               std::shared_ptr<simclr::nn::Module> encoder);
 
 /// The recipe's learning rates.
 simclr::nn::Schedule make_schedule(const Recipe& recipe, std::int64_t steps_per_epoch);
@@ -36,9 +35,10 @@ std::unique_ptr<simclr::nn::Optimizer> make_optimizer(const Recipe& recipe, cons
 
 /// Everything that a training step needs, ready to begin.
 struct Training {
-  TrainingOptions options;  // the data set, the workers, the view's size and its channels filled in
+  TrainingOptions options;  // the data set, the workers and what the modality knows filled in
   Compute compute;
   Datasets sets;
+  const Modality* modality = nullptr;  // which outlives it
   std::unique_ptr<simclr::nn::SimCLR> model;
   std::unique_ptr<ViewSource> source;
   simclr::nn::Schedule schedule;
@@ -55,4 +55,5 @@ struct Training {
 
 /// Opens the data, makes the model and all around it. `on_warning` is told of unreadable samples. Throws simclr::Error
 /// for data that is missing and options that do not fit it.
-Training make_training(const TrainingOptions& options, const std::function<void(const std::string&)>& on_warning);
+Training make_training(const TrainingOptions& options, Modality& modality,
+                       const std::function<void(const std::string&)>& on_warning);

@@ -5,15 +5,15 @@
 #include <map>
 #include <string>
 
-/// Everything that `train_cifar` can be told.
+/// Everything that a training program can be told.
 struct TrainingOptions {
   Recipe recipe;
 
   std::string dataset = "auto";
   std::string data_dir;
-  int classes_at = 1;      // how many folders of a picture's path name its class; 0: no classes
+  int classes_at = 1;      // how many folders of a file's path name its class; 0: no classes
   std::int64_t limit = 0;  // train on so many samples, spread over the set; 0: all
-  double cache_gb = -1;    // of a folder's decoded pictures in memory; negative: half of what is free
+  double cache_gb = -1;    // of decoded samples in memory; negative: half of what is free
   std::string cache_dir;   // where those that do not fit are kept in a temporary file; empty: nowhere
 
   std::string device = "auto";    // auto: the first GPU, else the CPU
@@ -45,7 +45,3 @@ struct TrainingOptions {
 
   std::map<std::string, std::string> sources;  // where options were given: OptionTable::sources
 };
-
-/// Reads the command line; on --help or --version prints and returns false. Throws simclr::Error, one line, for a
-/// command line that cannot be read or asks for the impossible.
-bool parse_command_line(int argc, char** argv, TrainingOptions& options);

@@ -1,6 +1,5 @@
 #include "train/training_rows.h"
 
-#include "modalities/picture_rows.h"
 #include "run/shared_rows.h"
 
 #include <simclr/core/error.h>
@@ -177,12 +176,12 @@ void add_training_rows(OptionTable& table, TrainingOptions& o) {
   add_rules(table, o);
 }
 
-OptionTable training_table(TrainingOptions& options) {
+OptionTable training_table(TrainingOptions& options, const AddRows& rows_of_data) {
   OptionTable table;
   std::vector<std::string> presets;
   for (const Recipe& each : recipes()) presets.push_back(each.name);
   table.add("preset", options.recipe.name, presets, "A whole recipe; the other options change it");
-  add_picture_rows(table, options);
+  rows_of_data(table, options);
   add_training_rows(table, options);
   table.sources = options.sources;
   return table;

@@ -1,5 +1,7 @@
 #include "train/view_source.h"
 
+#include "train/modality.h"
+
 #include <simclr/simclr.h>
 
 #include <optional>
@@ -25,7 +27,7 @@ class TowerUpload {
     const Tensor lengths = input.lengths.defined()
                                ? input.lengths
                                : Tensor::full({input.rows()}, static_cast<double>(x.dim(1)), DType::i32);
-    if (!arrived_.x.defined()) {
+    if (!arrived_.x.defined() || arrived_.x.shape() != x.shape()) {
       const auto place = [this](const Tensor& like) { return Tensor::empty(like.shape(), like.dtype(), device_); };
       arrived_ = {place(x), place(lengths), place(input.keys)};
     }
@@ -77,10 +79,12 @@ class HostViews final : public ViewSource {
     if (in_place()) {
       if (!advance()) return false;
       towers_ = (*batch_)->towers;
+      labels_ = (*batch_)->labels;
       return true;
     }
     fetch();
     if (!under_way()) return false;
+    labels_ = (*batch_)->labels;
     for (TowerUpload& upload : uploads_) towers_.push_back(upload.finish());
     return true;
   }
@@ -90,6 +94,7 @@ class HostViews final : public ViewSource {
   }
 
   std::vector<Input> towers() override { return towers_; }
+  const std::vector<std::int32_t>& labels() const override { return labels_; }
   std::int64_t skipped() const override { return loader_.skipped(); }
   std::string where() const override { return "on the host"; }
 
@@ -120,60 +125,45 @@ class HostViews final : public ViewSource {
   std::optional<data::Epoch::Iterator> batch_;
   std::vector<TowerUpload> uploads_;
   std::vector<Input> towers_;
+  std::vector<std::int32_t> labels_;
 };
 
-class DeviceViews final : public ViewSource {
- public:
-  DeviceViews(data::DeviceLoader loader, Device device) : loader_(std::move(loader)), device_(device) {}
-
-  std::int64_t batches() const override { return loader_.batches(); }
-  void begin(std::uint32_t epoch, std::int64_t first_batch) override { loader_.begin(epoch, first_batch); }
-  bool next() override { return loader_.next(); }
-  std::vector<Input> towers() override { return {loader_.views()}; }
-  std::int64_t skipped() const override { return loader_.skipped(); }
-  std::string where() const override { return "on " + to_string(device_); }
-
- private:
-  data::DeviceLoader loader_;
-  Device device_;
-};
-
-/// Whether all pictures would take less than a few GiB, judged by some of them.
-bool fit_a_device(const data::Dataset& pictures) {
+/// Whether all samples would take less than a few GiB, judged by some of them.
+bool fit_a_device(const data::Dataset& samples) {
   constexpr double most_bytes = 8e9;
   constexpr std::int64_t looked_at = 64;
   double bytes = 0;
   std::int64_t read = 0;
-  for (std::int64_t k = 0; k < std::min(looked_at, pictures.size()); ++k) {
+  for (std::int64_t k = 0; k < std::min(looked_at, samples.size()); ++k) {
     try {
-      bytes += static_cast<double>(pictures.sample(k * pictures.size() / looked_at % pictures.size()).bytes.size());
+      bytes += static_cast<double>(samples.sample(k * samples.size() / looked_at % samples.size()).bytes.size());
       ++read;
     } catch (const simclr::Error&) {  // whoever reads it for training reports it
     }
   }
-  return read > 0 && bytes / static_cast<double>(read) * static_cast<double>(pictures.size()) < most_bytes;
+  return read > 0 && bytes / static_cast<double>(read) * static_cast<double>(samples.size()) < most_bytes;
 }
 
 }  // namespace
+
+const std::vector<std::int32_t>& ViewSource::labels() const {
+  static const std::vector<std::int32_t> none;
+  return none;
+}
 
 std::unique_ptr<ViewSource> host_view_source(data::Loader loader, Device device, DType dtype) {
   return std::make_unique<HostViews>(std::move(loader), device, dtype);
 }
 
-std::unique_ptr<ViewSource> make_view_source(std::shared_ptr<const data::Dataset> pictures, const TrainingOptions& o,
-                                             Device device, DType dtype,
-                                             const std::function<void(const std::string&)>& on_warning) {
-  const Recipe& r = o.recipe;
-  const bool on_device =
-      o.views_on == "device" || (o.views_on == "auto" && device.type != DeviceType::cpu && fit_a_device(*pictures));
-  if (on_device) {
-    return std::make_unique<DeviceViews>(
-        data::DeviceLoader(*pictures, r.augmentation, device,
-                           {.batch_size = r.batch_size, .seed = o.seed, .dtype = dtype, .on_warning = on_warning}),
-        device);
+std::unique_ptr<ViewSource> make_view_source(std::shared_ptr<const data::Dataset> samples, const Modality& modality,
+                                             const std::string& where, const ViewSourceOptions& o) {
+  const bool gpu = o.device.type != DeviceType::cpu;
+  if (where == "device" || (where == "auto" && gpu && fit_a_device(*samples))) {
+    if (auto source = modality.on_device(*samples, o)) return source;
+    SIMCLR_CHECK(where == "auto", "--views-on device: views of this kind of data are made on the host; leave it out");
   }
   return host_view_source(
-      data::Loader(std::move(pictures), std::make_shared<data::PictureViews>(r.augmentation),
-                   {.batch_size = r.batch_size, .seed = o.seed, .workers = o.workers, .on_warning = on_warning}),
-      device, dtype);
+      data::Loader(std::move(samples), modality.views(true),
+                   {.batch_size = o.batch_size, .seed = o.seed, .workers = o.workers, .on_warning = o.on_warning}),
+      o.device, o.dtype);
 }

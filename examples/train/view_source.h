@@ -1,7 +1,5 @@
 #pragma once
 
-#include "train/training_options.h"
-
 #include <simclr/core/input.h>
 #include <simclr/data/loader.h>
 
@@ -9,6 +7,10 @@
 #include <memory>
 #include <string>
 #include <vector>
+
+using Views = std::shared_ptr<const simclr::data::ViewMaker>;
+
+class Modality;
 
 /// Where a training run's views come from: made on the host, or on the device by the step itself.
 /// Both give the same views for the same seed.
@@ -26,6 +28,8 @@ class ViewSource {
   virtual void prefetch() {}
   /// The current batch on the device, one input a tower (data::Batch). Part of a step that may be captured.
   virtual std::vector<simclr::Input> towers() = 0;
+  /// The labels [B] of the current batch's samples; empty: this source has none.
+  virtual const std::vector<std::int32_t>& labels() const;
   /// Samples that could not be read.
   virtual std::int64_t skipped() const = 0;
   /// "on cuda:0" or "on the host", for messages.
@@ -36,7 +40,16 @@ class ViewSource {
 /// type, token ids say, stay as they are.
 std::unique_ptr<ViewSource> host_view_source(simclr::data::Loader loader, simclr::Device device, simclr::DType dtype);
 
-/// As --views-on says; auto: on a GPU, pictures that fit there are kept there. `dtype` is that of the views.
-std::unique_ptr<ViewSource> make_view_source(std::shared_ptr<const simclr::data::Dataset> pictures,
-                                             const TrainingOptions& options, simclr::Device device, simclr::DType dtype,
-                                             const std::function<void(const std::string&)>& on_warning);
+struct ViewSourceOptions {
+  std::int64_t batch_size = 256;  // samples, not views
+  std::uint64_t seed = 0;         // of the order and of the views
+  int workers = 0;                // threads that make views ahead on the host
+  simclr::Device device = {};
+  simclr::DType dtype = simclr::DType::f32;                         // of views of f32
+  std::function<void(const std::string& message)> on_warning = {};  // is told of unreadable samples
+};
+
+/// `where`: host, device, or auto: on a GPU where it is one, the samples fit there, and their kind can be kept there.
+std::unique_ptr<ViewSource> make_view_source(std::shared_ptr<const simclr::data::Dataset> samples,
+                                             const Modality& modality, const std::string& where,
+                                             const ViewSourceOptions& options);

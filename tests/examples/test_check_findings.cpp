@@ -1,5 +1,6 @@
 // What --check makes of figures that no small run gives: test_check.py runs the program on really wrong options.
 #include "check/check.h"
+#include "modalities/picture_check.h"
 #include "support/catch.h"
 
 using namespace simclr;
@@ -10,14 +11,15 @@ namespace {
 struct Run {
   Training training;
   CheckFigures figures;
+  PictureFigures pictures{.looked_at = 1000, .repeated = 3, .short_side = 32, .grey = false};
+  ChannelFigures channels{.mean = {0.5, 0.45, 0.4}, .stddev = {0.2, 0.25, 0.3}};
 
   Run() {
     training.options.recipe = recipe("reference");
     training.options.recipe.augmentation.size = 32;
     training.schedule = nn::constant(0.12);
-    figures.pictures = {.looked_at = 1000, .repeated = 3, .short_side = 32, .grey = false};
-    figures.views = {.mean = {0.5, 0.45, 0.4}, .stddev = {0.2, 0.25, 0.3}, .difference = 0.4};
-    figures.overfit.images = 64;
+    training.sets.sample_name = "picture";
+    figures.overfit.samples = 64;
     figures.overfit.losses = {4.8, 4.5, 4.6, 4.2, 4.0, 3.8, 3.7, 3.5, 3.4, 3.4};
     for (const double gradient : {1.0, 0.3, 0.1, 0.03, 5.0}) {
       figures.overfit.gradients.push_back({.name = "layer" + std::to_string(gradient),
@@ -31,8 +33,10 @@ struct Run {
 
   /// What is found, in one line each: "memory: ...; try ...".
   std::vector<std::string> findings() const {
+    const Recipe& r = training.options.recipe;
     std::vector<std::string> lines;
-    for (const Finding& f : findings_of(training, figures)) {
+    for (const Finding& f :
+         findings_of(training, figures, picture_findings(r.stem, r.augmentation, pictures, channels, 0.4))) {
       CHECK_FALSE(f.remedy.empty());
       lines.push_back(f.about + ": " + f.problem + "; try " + f.remedy);
     }
@@ -70,7 +74,7 @@ TEST_CASE("a good run has nothing wrong, and each thing that is wrong is found a
       "memory: a step of 512 pictures fails: out of memory on cuda:0",
       [](Run& r) {
         r.figures.cost.failed = "out of memory on cuda:0: asked for much";
-        r.figures.cost.fitting = {.images = 128, .peak_bytes = 1.5e9};
+        r.figures.cost.fitting = {.samples = 128, .peak_bytes = 1.5e9};
       },
       "try --micro-batch 128: a step of the whole batch fits so, in 1.5 GB (measured)");
   finds("gradients: the gradient of layer0.030000 vanishes",
@@ -80,10 +84,10 @@ TEST_CASE("a good run has nothing wrong, and each thing that is wrong is found a
   finds("collapse: after training on one batch the features have collapsed", [](Run& r) {
     r.figures.overfit.collapse = {.collapsed = true, .message = "features have collapsed: all inputs give the same"};
   });
-  finds("duplicates: 11 of 1000", [](Run& r) { r.figures.pictures.repeated = 11; });
+  finds("duplicates: 11 of 1000", [](Run& r) { r.pictures.repeated = 11; });
   finds("normalisation: channel 1 of the views has mean 0.45 and deviation 9",
-        [](Run& r) { r.figures.views.stddev[1] = 9; });
-  finds("normalisation: channel 2 of the views has mean -4", [](Run& r) { r.figures.views.mean[2] = -4; });
+        [](Run& r) { r.channels.stddev[1] = 9; });
+  finds("normalisation: channel 2 of the views has mean -4", [](Run& r) { r.channels.mean[2] = -4; });
   finds("learning rate: at the run's highest learning rate, 0.12, training on one batch does not get better steadily",
         [](Run& r) { r.figures.overfit.losses.back() = 5.0; });
   finds("learning rate: --lr 2 is far from what is usual", [](Run& r) { r.training.options.recipe.lr = 2; });

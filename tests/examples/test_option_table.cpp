@@ -1,5 +1,8 @@
 // Every option is on the command line, in config.json and back, refused outside its range, and compared on --resume:
 // asked of each row of the table, so that none can be forgotten.
+#include "modalities/picture_rows.h"
+#include "modalities/pictures.h"
+#include "program/command_line.h"
 #include "run/option_line.h"
 #include "run/shared_rows.h"
 #include "support/catch.h"
@@ -19,6 +22,11 @@ namespace {
 std::string complaint(const std::function<void()>& call) {
   const std::string message = simclr::test::message_of(call);
   return message == "no error" ? "" : message;
+}
+
+/// All of train_cifar's.
+OptionTable pictures_table(TrainingOptions& o) {
+  return training_table(o, add_picture_rows);
 }
 
 TrainingOptions quick() {
@@ -235,7 +243,7 @@ std::string faults_of(const Make& make) {
 /// The faults of a table with one more row.
 std::string faults_with(const std::function<void(OptionTable&, TrainingOptions&)>& plant) {
   return faults_of([&plant](TrainingOptions& o) {
-    OptionTable table = training_table(o);
+    OptionTable table = pictures_table(o);
     plant(table, o);
     return table;
   });
@@ -247,15 +255,16 @@ std::string refusal(std::vector<std::string> words) {
   std::vector<char*> argv;
   for (std::string& word : words) argv.push_back(word.data());
   TrainingOptions o;
-  return complaint([&] { parse_command_line(static_cast<int>(argv.size()), argv.data(), o); });
+  return complaint(
+      [&] { parse_command_line("train_cifar", static_cast<int>(argv.size()), argv.data(), o, Pictures()); });
 }
 
 }  // namespace
 
 TEST_CASE("Every row is on the command line, in the file and back, in its range, and compared on resume", "[options]") {
-  CHECK(faults_of(training_table) == "");
+  CHECK(faults_of(pictures_table) == "");
   TrainingOptions o;
-  CHECK(training_table(o).rows().size() > 70);
+  CHECK(pictures_table(o).rows().size() > 70);
 }
 
 TEST_CASE("A row that is forgotten somewhere is found", "[options]") {
@@ -289,10 +298,10 @@ TEST_CASE("Every preset keeps to the ranges and the rules", "[options]") {
     INFO(each.name);
     TrainingOptions o;
     o.recipe = each;
-    const OptionTable table = training_table(o);
+    const OptionTable table = pictures_table(o);
     for (const OptionRow& row : table.rows()) CHECK(row.set(row.value()) == "");
     table.check_rules();
-    CHECK(to_json(table) == to_json(training_table(o)));
+    CHECK(to_json(table) == to_json(pictures_table(o)));
   }
 }
 
@@ -301,14 +310,15 @@ TEST_CASE("A message names the option as it was written", "[options]") {
   CHECK(refusal({"--micro-batch", "300"}) ==
         "--micro-batch 300: more than --batch-size 256, which is the whole batch; leave it out");
   const auto from_file = [](const char* text) {
-    return complaint([&] { options_from_json(std::string(text), "a.json"); });
+    return complaint([&] { options_from_json(std::string(text), "a.json", add_picture_rows); });
   };
   CHECK(from_file(R"({"augmentation": {"crop_area_min": 2}})") ==
         "a.json: \"augmentation.crop_area_min\": 2 must be 1e-06 to 1");
   CHECK(from_file(R"({"optimizer": "adam"})") == "a.json: \"optimizer\": \"adam\" must be one of sgd, lars, adamw");
 
-  TrainingOptions o = options_from_json(std::string(R"({"micro_batch": 300, "epochs": 7})"), "a.json");
-  CHECK_THAT(complaint([&] { training_table(o).check_rules(); }),
+  TrainingOptions o =
+      options_from_json(std::string(R"({"micro_batch": 300, "epochs": 7})"), "a.json", add_picture_rows);
+  CHECK_THAT(complaint([&] { pictures_table(o).check_rules(); }),
              Contains("a.json: \"micro_batch\": 300: more than --batch-size 256"));
 }
 

@@ -1,5 +1,7 @@
 // Each published recipe beside its source, field by field: what a run's config.json says, what the source has, and
 // where it stands there. A key that config.json gains has to be looked up in each source.
+#include "modalities/picture_rows.h"
+#include "modalities/pictures.h"
 #include "support/catch.h"
 #include "support/temp_dir.h"
 #include "support/tensors.h"
@@ -36,7 +38,7 @@ std::map<std::string, Json> fields(const std::string& name) {
   TrainingOptions o;
   o.recipe = recipe(name);
   std::map<std::string, Json> out;
-  const Json json = to_json(o);
+  const Json json = to_json(o, add_picture_rows);
   for (const auto& [key, value] : json.items()) {
     if (!value.is_object()) out[key] = value;
     if (!value.is_object()) continue;
@@ -309,7 +311,7 @@ TEST_CASE("solo-learn's first step is a fiftieth of each weight, and no more tha
   o.recipe = recipe("solo-learn");
   o.recipe.width = 8;
   o.recipe.head_hidden = 32;
-  const auto model = make_model(o);
+  const auto model = make_model(o, Pictures(o.recipe).make_encoder(o.seed));
   auto optimizer = make_optimizer(o.recipe, *model, nn::constant(0.4));
   std::vector<Tensor> before;
   const auto parameters = model->parameters();
@@ -353,7 +355,7 @@ TEST_CASE("the recipes' networks and learning rates are their sources'") {
     o.recipe = recipe(name);
     o.recipe.width = 4;
     std::string head;
-    for (const auto& p : make_model(o)->parameters()) {
+    for (const auto& p : make_model(o, Pictures(o.recipe).make_encoder(o.seed))->parameters()) {
       if (p.name.starts_with("head.")) head += p.name.substr(5) + " ";
     }
     return head;
@@ -368,7 +370,7 @@ TEST_CASE("the recipes' networks and learning rates are their sources'") {
   o.recipe = recipe("google");
   o.recipe.width = 4;
   int zero = 0;
-  for (const auto& p : make_model(o)->parameters()) {
+  for (const auto& p : make_model(o, Pictures(o.recipe).make_encoder(o.seed))->parameters()) {
     if (p.name.ends_with("bn2.weight") && p.name.starts_with("encoder.layer")) {
       zero += p.value.to_vector<float>() == std::vector<float>(static_cast<std::size_t>(p.value.numel()), 0.0f) ? 1 : 0;
     }
@@ -392,19 +394,20 @@ TEST_CASE("a weights file tells the padding of its stem and the mean of its pict
   TrainingOptions o;
   o.recipe = recipe("solo-learn");
   o.recipe.width = 4;
-  const auto model = make_model(o);
+  const auto model = make_model(o, Pictures(o.recipe).make_encoder(o.seed));
   const test::TempDir folder;
   const std::string path = folder.path("model.safetensors");
-  save_tensors(path, model->state(), {{"format", "simclr"}, {"config", to_json(o).dump()}});
-  const EncoderFile file = open_encoder(path);
-  CHECK(file.preprocessing.mean[0] == 0.4914f);
-  CHECK(file.preprocessing.stddev[2] == 0.2616f);
-  CHECK(file.preprocessing.interpolation == kernels::Interpolation::bicubic);
+  save_tensors(path, model->state(), {{"format", "simclr"}, {"config", to_json(o, add_picture_rows).dump()}});
+  Pictures pictures;
+  const EncoderFile file = open_encoder(path, pictures);
+  CHECK(pictures.policy().mean[0] == 0.4914f);
+  CHECK(pictures.policy().stddev[2] == 0.2616f);
+  CHECK(pictures.policy().interpolation == kernels::Interpolation::bicubic);
   file.encoder->eval();
   model->eval();
   const Tensor x = test::random_tensor({2, 16, 16, 3}, 1, DType::f32);
   CHECK(test::same_bits((*file.encoder)(x), model->encoder()(x)));
 
   // What finetune and torchvision_weights write says it, too.
-  CHECK(encoder_config(file.kind, file.preprocessing)["stem_padding"] == 2);
+  CHECK(encoder_config(pictures)["stem_padding"] == 2);
 }

@@ -1,6 +1,7 @@
 #include "report/charts.h"
 #include "report/html.h"
 #include "report/report.h"
+#include "run/progress.h"
 
 #include "support/catch.h"
 #include "support/message_of.h"

@@ -1,6 +1,8 @@
+#include "modalities/pictures.h"
 #include "train/report_material.h"
 
 #include <simclr/core/error.h>
+#include <simclr/data/pictures/image_io.h>
 #include <simclr/simclr.h>
 
 #include "support/catch.h"
@@ -64,7 +66,10 @@ class MeanGrey final : public nn::Module {
 };
 
 Datasets sets_of(std::shared_ptr<const data::Dataset> train, std::shared_ptr<const data::Dataset> test) {
-  Datasets sets{"folder", train, std::move(test), 8, 3, ""};
+  Datasets sets;
+  sets.sample_name = "picture";
+  sets.train = train;
+  sets.test = std::move(test);
   sets.labelled = std::move(train);  // as open_datasets() has it
   return sets;
 }
@@ -79,6 +84,14 @@ data::Augmentation policy() {
   return p;
 }
 
+Pictures pictures() {
+  return {nn::ResNetKind(), policy()};
+}
+
+std::vector<std::uint8_t> pixels_of(const Shown& shown) {
+  return data::decode_picture(shown.bytes, "shown").pixels;
+}
+
 EvaluationOptions quiet() {
   EvaluationOptions options;
   options.on_warning = [](const std::string&) {};
@@ -90,11 +103,11 @@ EvaluationOptions quiet() {
 TEST_CASE("material holds views, a map and neighbours of a labelled set") {
   MeanGrey encoder;
   const auto train = std::make_shared<Greys>(80, true), test = std::make_shared<Greys>(40, true);
-  const ReportMaterial m = gather_report_material(encoder, sets_of(train, test), policy(), 7, quiet());
+  const ReportMaterial m = gather_report_material(pictures(), encoder, sets_of(train, test), 7, quiet());
   CHECK(m.classes.size() == 4);
   CHECK(m.viewed.size() == 8);
-  CHECK(m.map_pictures == "40 test pictures");
-  CHECK(m.compared_pictures == "80 training pictures");
+  CHECK(m.map_samples == "40 test pictures");
+  CHECK(m.compared_samples == "80 training pictures");
   CHECK(m.pca.points.size() == 40);
   CHECK(m.tsne.size() == 40);
   CHECK(m.map_labels.size() == 40);
@@ -105,7 +118,7 @@ TEST_CASE("material holds views, a map and neighbours of a labelled set") {
     REQUIRE(query.neighbours.size() == 8);
     CHECK(query.neighbours[0].similarity == Approx(1));
     CHECK(query.neighbours[0].found.label == query.asked.label);
-    CHECK(query.neighbours[0].found.picture.pixels == query.asked.picture.pixels);
+    CHECK(query.neighbours[0].found.shown.bytes == query.asked.shown.bytes);
     for (std::size_t k = 1; k < 8; ++k) CHECK(query.neighbours[k].similarity <= query.neighbours[k - 1].similarity);
   }
   CHECK(asked.size() == 4);  // every class is asked
@@ -114,18 +127,20 @@ TEST_CASE("material holds views, a map and neighbours of a labelled set") {
 TEST_CASE("views are those of the run: of its policy, seed and first epoch, normalisation undone") {
   MeanGrey encoder;
   const auto train = std::make_shared<Greys>(16, true);
-  const ReportMaterial m = gather_report_material(encoder, sets_of(train, train), policy(), 7, quiet(), {.viewed = 4});
+  const ReportMaterial m =
+      gather_report_material(pictures(), encoder, sets_of(train, train), 7, quiet(), {.viewed = 4});
   REQUIRE(m.viewed.size() == 4);
-  CHECK(m.viewed[1].original.picture.pixels[0] == train->grey(4));
+  CHECK(pixels_of(m.viewed[1].original.shown)[0] == train->grey(4));
   // What the training's loader makes of sample 4.
   const data::Loader loader(train, std::make_shared<data::PictureViews>(policy()), {.batch_size = 16, .seed = 7});
   for (const data::Batch& batch : loader.epoch(0)) {
     const auto at = std::find(batch.indices.begin(), batch.indices.end(), 4) - batch.indices.begin();
     for (std::int64_t v = 0; v < 2; ++v) {
+      const auto pixels = pixels_of(m.viewed[1].views[static_cast<std::size_t>(v)]);
       const float* view = batch.towers[0].x.data<const float>() + (v * 16 + at) * 192;
       for (std::size_t i = 0; i < 192; ++i) {
         const double expected = std::clamp(255 * (0.25 * double{view[i]} + 0.5), 0.0, 255.0);
-        REQUIRE(std::abs(m.viewed[1].views[static_cast<std::size_t>(v)].pixels[i] - expected) <= 0.51);
+        REQUIRE(std::abs(pixels[i] - expected) <= 0.51);
       }
     }
   }
@@ -134,22 +149,22 @@ TEST_CASE("views are those of the run: of its policy, seed and first epoch, norm
 TEST_CASE("unlabelled pictures are asked among themselves, and do not find themselves") {
   MeanGrey encoder;
   const auto train = std::make_shared<Greys>(40, false);
-  const ReportMaterial m = gather_report_material(encoder, sets_of(train, nullptr), policy(), 0, quiet());
+  const ReportMaterial m = gather_report_material(pictures(), encoder, sets_of(train, nullptr), 0, quiet());
   CHECK(m.classes.empty());
-  CHECK(m.map_pictures == "40 training pictures");
+  CHECK(m.map_samples == "40 training pictures");
   REQUIRE(m.queries.size() == 8);
   for (const auto& query : m.queries) {
-    for (const auto& n : query.neighbours) CHECK(n.found.picture.pixels != query.asked.picture.pixels);
+    for (const auto& n : query.neighbours) CHECK(n.found.shown.bytes != query.asked.shown.bytes);
   }
 }
 
 TEST_CASE("at most so many pictures are looked at, and the report says how many") {
   MeanGrey encoder;
   const auto train = std::make_shared<Greys>(80, true), test = std::make_shared<Greys>(60, true);
-  const ReportMaterial m = gather_report_material(encoder, sets_of(train, test), policy(), 0, quiet(),
+  const ReportMaterial m = gather_report_material(pictures(), encoder, sets_of(train, test), 0, quiet(),
                                                   {.queries = 2, .neighbours = 3, .map_points = 20, .compared = 30});
-  CHECK(m.map_pictures == "20 of 60 test pictures");
-  CHECK(m.compared_pictures == "30 of 80 training pictures");
+  CHECK(m.map_samples == "20 of 60 test pictures");
+  CHECK(m.compared_samples == "30 of 80 training pictures");
   CHECK(m.tsne.size() == 20);
   REQUIRE(m.queries.size() == 2);
   CHECK(m.queries[0].neighbours.size() == 3);
@@ -159,12 +174,12 @@ TEST_CASE("broken pictures are left out, and the others keep their own features"
   MeanGrey encoder;
   const auto train = std::make_shared<Greys>(40, true, std::set<std::int64_t>{0, 5, 6, 20});
   const auto test = std::make_shared<Greys>(12, true, std::set<std::int64_t>{1});
-  const ReportMaterial m = gather_report_material(encoder, sets_of(train, test), policy(), 0, quiet());
+  const ReportMaterial m = gather_report_material(pictures(), encoder, sets_of(train, test), 0, quiet());
   CHECK(m.map_labels.size() == 11);
   CHECK(m.viewed.size() < 8);
   for (const auto& query : m.queries) {
     CHECK(query.neighbours[0].similarity > 0.999);
-    CHECK(std::abs(query.neighbours[0].found.picture.pixels[0] - query.asked.picture.pixels[0]) <= 1);
+    CHECK(std::abs(pixels_of(query.neighbours[0].found.shown)[0] - pixels_of(query.asked.shown)[0]) <= 1);
   }
 }
 
@@ -173,20 +188,20 @@ TEST_CASE("features of NaN leave the maps out, and a note says so") {
   const auto small = std::make_shared<Greys>(16, true), large = std::make_shared<Greys>(20, true);
   encoder.nan_at = 64;  // only the larger set has this grey
   for (const auto& [train, test] : {std::pair(small, large), std::pair(large, small)}) {
-    const ReportMaterial m = gather_report_material(encoder, sets_of(train, test), policy(), 0, quiet());
+    const ReportMaterial m = gather_report_material(pictures(), encoder, sets_of(train, test), 0, quiet());
     CHECK(m.tsne.empty());
     CHECK(m.queries.empty());
     CHECK(m.viewed.size() == 8);
     REQUIRE(m.notes.size() == 1);
     CHECK(m.notes[0].find("NaN") != std::string::npos);
   }
-  CHECK(gather_report_material(encoder, sets_of(small, small), policy(), 0, quiet()).notes.empty());
+  CHECK(gather_report_material(pictures(), encoder, sets_of(small, small), 0, quiet()).notes.empty());
 }
 
 TEST_CASE("two pictures are enough") {
   MeanGrey encoder;
   const auto train = std::make_shared<Greys>(2, true);
-  const ReportMaterial m = gather_report_material(encoder, sets_of(train, train), policy(), 0, quiet());
+  const ReportMaterial m = gather_report_material(pictures(), encoder, sets_of(train, train), 0, quiet());
   CHECK(m.viewed.size() == 2);
   CHECK(m.tsne.size() == 2);
   CHECK(m.queries.size() == 2);

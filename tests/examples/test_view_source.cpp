@@ -1,4 +1,4 @@
-#include "train/view_source.h"
+#include "modalities/pictures.h"
 
 #include <simclr/simclr.h>
 
@@ -86,12 +86,9 @@ TEST_CASE("views of integers are never cast, and lengths and keys come with each
 
 TEST_CASE("the next batch is fetched when the step is queued, not before") {
   const auto squares = std::make_shared<Squares>();
-  TrainingOptions options;
-  options.views_on = "host";
-  options.workers = 0;  // views are made when they are asked for
-  options.recipe.batch_size = 4;
-  options.recipe.augmentation = data::Augmentation::evaluation(4, 1);
-  const auto source = make_view_source(squares, options, Device{}, DType::bf16, {});
+  const Pictures pictures({}, data::Augmentation::evaluation(4, 1));
+  const auto source = make_view_source(  // without workers: views are made when they are asked for
+      squares, pictures, "host", {.batch_size = 4, .dtype = DType::bf16});
   for (const bool prefetch : {true, false}) {
     squares->reads = 0;
     source->begin(1, 0);

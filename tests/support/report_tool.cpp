@@ -2,6 +2,7 @@
 //   report_tool report FOLDER KIND        from its config.json and log.jsonl; KIND: labelled, unlabelled, hostile,
 //                                         many (classes), large (pictures) or none
 //   report_tool events FOLDER COUNT       from log.jsonl, the first COUNT entries at once, the others one by one
+#include "modalities/shown_picture.h"
 #include "report/report.h"
 #include "run/event_file.h"
 
@@ -38,10 +39,11 @@ ReportMaterial material_of(const std::string& kind) {
   if (kind == "none") return m;
   const std::int32_t classes = kind == "unlabelled" ? 0 : kind == "many" ? 100 : 10;
   for (std::int32_t c = 0; c < classes; ++c) m.classes.push_back("class " + std::to_string(c));
+  m.sample = "picture";
   m.data = "made for a test";
-  m.map_pictures = "600 of 10,000 test pictures";
-  m.query_pictures = "test pictures";
-  m.compared_pictures = "5,000 training pictures";
+  m.map_samples = "600 of 10,000 test pictures";
+  m.query_samples = "test pictures";
+  m.compared_samples = "5,000 training pictures";
   if (kind == "hostile") {
     m.classes = {"<script>document.title='owned'</script>",
                  "</script><img src=x onerror=\"document.title='owned'\">",
@@ -61,13 +63,14 @@ ReportMaterial material_of(const std::string& kind) {
   const auto label_of = [&](std::uint32_t i) { return classes == 0 ? -1 : static_cast<std::int32_t>(i) % classes; };
   for (std::uint32_t i = 0; i < 8; ++i) {
     const int side = kind == "large" ? 224 : 16;
-    m.viewed.push_back({{picture(height, width, channels, i, i), label_of(i)},
-                        {picture(side, side, 3, i, 100 + i), picture(side, side, 1, i, 200 + i)}});
-    ReportMaterial::Query query{{picture(height, width, channels, i, 300 + i), label_of(i)}, {}};
+    m.viewed.push_back({{shown_picture(picture(height, width, channels, i, i), 96), label_of(i)},
+                        {shown_picture(picture(side, side, 3, i, 100 + i), 96),
+                         shown_picture(picture(side, side, 1, i, 200 + i), 96)}});
+    ReportMaterial::Query query{{shown_picture(picture(height, width, channels, i, 300 + i), 64), label_of(i)}, {}};
     for (std::uint32_t k = 0; k < 8; ++k) {
       const std::uint32_t of = k % 4 == 3 ? i + 1 : i;
       query.neighbours.push_back(
-          {{picture(height, width, channels, of, 400 + 8 * i + k), label_of(of)}, 0.99 - 0.03 * k});
+          {{shown_picture(picture(height, width, channels, of, 400 + 8 * i + k), 64), label_of(of)}, 0.99 - 0.03 * k});
     }
     m.queries.push_back(query);
   }

@@ -1,4 +1,4 @@
-#include "train/training_options.h"
+#include "program/command_line.h"
 
 #include "run/command_line.h"
 #include "run/option_line.h"
@@ -33,13 +33,13 @@ std::string value_of(std::string_view option, int argc, char** argv) {
 
 /// The options of the run in a folder: those of its config.json; where that is missing, of its newest checkpoint that
 /// can be read, or of its weights. Empty: there is no run.
-std::optional<TrainingOptions> options_of_run(const std::filesystem::path& folder) {
+std::optional<TrainingOptions> options_of_run(const std::filesystem::path& folder, const AddRows& rows) {
   if (folder.empty()) return std::nullopt;  // check() refuses it
   const std::filesystem::path written = folder / "config.json";
   std::error_code error;
   if (std::filesystem::exists(std::filesystem::symlink_status(written, error))) {
     try {
-      return options_from_json(read_config(written.string()), written.string());
+      return options_from_json(read_config(written.string()), written.string(), rows);
     } catch (const simclr::Error& problem) {
       simclr::fail(problem.what(), "; mend it, or move it away and let --resume read the options from a checkpoint");
     }
@@ -55,21 +55,21 @@ std::optional<TrainingOptions> options_of_run(const std::filesystem::path& folde
     } catch (const simclr::Error&) {
       continue;
     }
-    if (metadata.contains("config")) return options_from_json(metadata["config"], file.string());
+    if (metadata.contains("config")) return options_from_json(metadata["config"], file.string(), rows);
   }
   return std::nullopt;
 }
 
 /// What the command line changes: a preset, a configuration, or that of the run that goes on. --help shows its values.
-TrainingOptions base_options(int argc, char** argv) {
+TrainingOptions base_options(int argc, char** argv, const AddRows& rows) {
   const std::string preset = value_of("--preset", argc, argv), config = value_of("--config", argc, argv);
   SIMCLR_CHECK(preset.empty() || config.empty(), "--preset and --config: give one of them; a configuration is whole");
   TrainingOptions o;
   std::optional<TrainingOptions> written;
   if (!config.empty()) {
-    written = options_from_json(read_config(config, "--config"), config);
+    written = options_from_json(read_config(config, "--config"), config, rows);
   } else if (std::find(argv, argv + argc, std::string_view("--resume")) != argv + argc) {
-    written = options_of_run(value_of("--out", argc, argv));
+    written = options_of_run(value_of("--out", argc, argv), rows);
   }
   if (written) {
     o = *written;
@@ -79,7 +79,7 @@ TrainingOptions base_options(int argc, char** argv) {
   } else {
     o.recipe = recipe("quick");
     if (!preset.empty()) {
-      const OptionTable table = training_table(o);
+      const OptionTable table = training_table(o, rows);
       const std::string wrong = table.row_of(&o.recipe.name).set(preset);
       SIMCLR_CHECK(wrong.empty(), "--preset ", preset, ": ", wrong);
       o.recipe = recipe(preset);
@@ -113,15 +113,14 @@ std::string presets_text() {
 
 }  // namespace
 
-bool parse_command_line(int argc, char** argv, TrainingOptions& o) {
+bool parse_command_line(const char* name, int argc, char** argv, TrainingOptions& o, const Modality& modality) {
   refuse_repeated_options(argc, argv);
-  o = base_options(argc, argv);
-  OptionTable table = training_table(o);
+  o = base_options(argc, argv, modality.rows());
+  OptionTable table = training_table(o, modality.rows());
   std::string config;
   table.group("");
   table.add("config", config, "A run's config.json, to repeat it; the other options change it").command_line_only();
-  CLI::App app("Pre-trains an image encoder with SimCLR, without labels, then measures what it learned.",
-               "train_cifar");
+  CLI::App app("Pre-trains an encoder with SimCLR, without labels, then measures what it learned.", name);
   app.footer(presets_text());
   if (!parse(app, table, argc, argv)) return false;
   o.sources = table.sources;

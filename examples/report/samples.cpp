@@ -1,6 +1,7 @@
-// The report's parts that show pictures, features and classes.
+// The report's parts that show samples, features and classes.
 #include "report/html.h"
 #include "report/sections.h"
+#include "run/progress.h"
 
 #include <algorithm>
 #include <cmath>
@@ -9,8 +10,7 @@ using Json = nlohmann::ordered_json;
 
 namespace {
 
-constexpr int view_side = 96, neighbour_side = 64;  // pixels: for the page's size
-constexpr std::size_t most_drawn_classes = 200;     // of a confusion matrix
+constexpr std::size_t most_drawn_classes = 200;  // of a confusion matrix
 constexpr std::size_t most_confusions = 8;
 
 std::string class_name(const ReportInput& in, std::int32_t label) {
@@ -18,13 +18,13 @@ std::string class_name(const ReportInput& in, std::int32_t label) {
   return label >= 0 && static_cast<std::size_t>(label) < classes.size() ? classes[static_cast<std::size_t>(label)] : "";
 }
 
-std::string figure(const std::string& picture, const std::string& caption, const char* kind = "") {
-  return std::string("<figure class=\"picture ") + kind + "\">" + picture + "<figcaption>" + caption +
+std::string figure(const std::string& shown, const std::string& caption, const char* kind = "") {
+  return std::string("<figure class=\"picture ") + kind + "\">" + shown + "<figcaption>" + caption +
          "</figcaption></figure>\n";
 }
 
-std::string not_gathered() {
-  return sentence_html("The run ended before these pictures could be gathered.");
+std::string not_gathered(const ReportInput& in) {
+  return sentence_html("The run ended before these " + in.material.sample + "s could be gathered.");
 }
 
 /// The linear probe's.
@@ -46,7 +46,7 @@ Confusion confusion_of(const ReportInput& in) {
   return confusion;
 }
 
-std::string commonest_confusions(const Confusion& confusion) {
+std::string commonest_confusions(const ReportInput& in, const Confusion& confusion) {
   const auto& names = confusion.names;
   const auto& matrix = confusion.counts;
   const std::size_t n = names.size();
@@ -54,7 +54,7 @@ std::string commonest_confusions(const Confusion& confusion) {
   for (std::size_t i = 0; i < matrix.size(); ++i) {
     if (i / n != i % n && matrix[i] > 0) wrong.push_back(i);
   }
-  if (wrong.empty()) return "<p>Not one test picture was taken for another class.</p>\n";
+  if (wrong.empty()) return "<p>Not one test " + in.material.sample + " was taken for another class.</p>\n";
   const std::size_t count = std::min(wrong.size(), most_confusions);
   std::partial_sort(wrong.begin(), wrong.begin() + static_cast<std::ptrdiff_t>(count), wrong.end(),
                     [&](std::size_t a, std::size_t b) { return std::pair(-matrix[a], a) < std::pair(-matrix[b], b); });
@@ -70,21 +70,21 @@ std::string commonest_confusions(const Confusion& confusion) {
 
 std::string views_html(const ReportInput& in) {
   const char* heading = "What the encoder saw";
-  if (in.material.viewed.empty()) return section_html("views", heading, not_gathered());
+  if (in.material.viewed.empty()) return section_html("views", heading, not_gathered(in));
   std::string html = "<div class=\"card\"><div class=\"views\">\n";
   for (const auto& viewed : in.material.viewed) {
     const std::string name = class_name(in, viewed.original.label);
-    html += "<div class=\"triple\">" + figure(picture_html(viewed.original.picture, view_side, name),
-                                              name.empty() ? "picture" : escape_html(name));
+    html += "<div class=\"triple\">" +
+            figure(shown_html(viewed.original.shown, name), name.empty() ? in.material.sample : escape_html(name));
     for (std::size_t v = 0; v < viewed.views.size(); ++v) {
       const std::string which = "view " + std::to_string(v + 1);
-      html += figure(picture_html(viewed.views[v], view_side, which), which);
+      html += figure(shown_html(viewed.views[v], which), which);
     }
     html += "</div>\n";
   }
   return section_html("views", heading,
-                      html +
-                          "</div>\n<p class=\"caption\">Each picture and its two random views of the first epoch, the "
+                      html + "</div>\n<p class=\"caption\">Each " + in.material.sample +
+                          " and its two random views of the first epoch, the "
                           "normalisation undone. The encoder learns that the two belong together: you should still "
                           "be able to tell that, and not by colour alone.</p></div>\n");
 }
@@ -92,9 +92,9 @@ std::string views_html(const ReportInput& in) {
 std::string map_html(const ReportInput& in) {
   const ReportMaterial& m = in.material;
   const char* heading = "A map of the features";
-  if (m.pca.points.empty()) return section_html("map", heading, not_gathered());
+  if (m.pca.points.empty()) return section_html("map", heading, not_gathered(in));
   const auto share = [&](int k) { return fixed(100 * m.pca.variance_shares[k], 0) + " %"; };
-  std::string html = "<div class=\"card\"><p class=\"caption\">" + escape_html(m.map_pictures) +
+  std::string html = "<div class=\"card\"><p class=\"caption\">" + escape_html(m.map_samples) +
                      (m.classes.empty() ? ", which have no labels, so all in one colour." : ", coloured by class.") +
                      "</p>\n<div class=\"legend\" id=\"map-legend\"></div>\n<div class=\"maps\">\n"
                      "<figure><h3>t-SNE</h3><div class=\"map\" data-map=\"tsne\"></div><figcaption>Keeps neighbours "
@@ -146,8 +146,9 @@ std::string confusion_html(const ReportInput& in) {
                           " classes are too many to draw; log.jsonl has the whole matrix.");
   }
   return section_html("confusion", heading,
-                      html + "<div>" + commonest_confusions(confusion) +
-                          "<p class=\"caption\">The linear probe on the test pictures: a row is a true class, a column "
+                      html + "<div>" + commonest_confusions(in, confusion) +
+                          "<p class=\"caption\">The linear probe on the test " + in.material.sample +
+                          "s: a row is a true class, a column "
                           "what it was taken for. The diagonal is right; a strong cell beside it names two classes "
                           "whose features are too alike.</p></div></div>\n");
 }
@@ -161,26 +162,27 @@ Json confusion_json(const ReportInput& in) {
 std::string neighbours_html(const ReportInput& in) {
   const ReportMaterial& m = in.material;
   const char* heading = "Nearest neighbours";
-  if (m.queries.empty()) return section_html("neighbours", heading, not_gathered());
+  if (m.queries.empty()) return section_html("neighbours", heading, not_gathered(in));
   std::string html = "<div class=\"card\">\n";
   for (const auto& query : m.queries) {
     const std::string name = class_name(in, query.asked.label);
-    html += "<div class=\"query\">" + figure(picture_html(query.asked.picture, neighbour_side, name),
-                                             name.empty() ? "picture" : escape_html(name), "asked");
+    html += "<div class=\"query\">" +
+            figure(shown_html(query.asked.shown, name), name.empty() ? in.material.sample : escape_html(name), "asked");
     html += "<div class=\"found\">\n";
     for (const auto& neighbour : query.neighbours) {
       const std::string found = class_name(in, neighbour.found.label);
       const bool wrong = found != name;
-      html += figure(picture_html(neighbour.found.picture, neighbour_side, found),
+      html += figure(shown_html(neighbour.found.shown, found),
                      fixed(neighbour.similarity, 3) + (wrong ? "<br>\u2717 " + escape_html(found) : ""),
                      wrong ? "wrong" : "");
     }
     html += "</div></div>\n";
   }
-  std::string reading = "On the left each time one of the " + escape_html(m.query_pictures) +
-                        ", then its nearest among " + escape_html(m.compared_pictures) +
+  std::string reading = "On the left each time one of the " + escape_html(m.query_samples) +
+                        ", then its nearest among " + escape_html(m.compared_samples) +
                         ", with the cosine of their features. ";
-  reading += m.classes.empty() ? "They should show the same kind of thing; the pictures have no labels to check it by."
-                               : "Those of another class are marked \u2717 and named.";
+  reading += m.classes.empty()
+                 ? "They should show the same kind of thing; the " + m.sample + "s have no labels to check it by."
+                 : "Those of another class are marked \u2717 and named.";
   return section_html("neighbours", heading, html + "<p class=\"caption\">" + reading + "</p></div>\n");
 }

@@ -1,0 +1,214 @@
+#include "modalities/picture_check.h"
+
+#include "train/modality.h"
+
+#include <simclr/core/error.h>
+#include <simclr/data/pictures/image_io.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstdio>
+#include <fstream>
+#include <functional>
+#include <iterator>
+#include <set>
+#include <span>
+#include <string_view>
+
+namespace data = simclr::data;
+namespace nn = simclr::nn;
+
+namespace {
+
+bool is_grey(const data::Sample& sample) {
+  const std::int64_t channels = sample.shape[2];
+  if (channels < 3) return true;
+  const auto pixels = sample.values<std::uint8_t>();
+  for (std::size_t i = 0; i + 2 < pixels.size(); i += static_cast<std::size_t>(channels)) {
+    if (pixels[i] != pixels[i + 1] || pixels[i] != pixels[i + 2]) return false;
+  }
+  return true;
+}
+
+/// What the values of 16-bit pictures fill of their range.
+class Range {
+ public:
+  void add(const std::vector<std::uint16_t>& samples) {
+    for (const std::uint16_t value : samples) ++counts_[value];
+    all_ += std::ssize(samples);
+  }
+
+  void tell(PictureFigures& figures) const {
+    if (all_ == 0) return;
+    const std::int64_t outside = all_ / 1000;
+    std::int64_t below = counts_.front(), above = counts_.back();
+    for (figures.low = 0; below <= outside; below += counts_[static_cast<std::size_t>(figures.low)]) ++figures.low;
+    for (figures.high = 65535; above <= outside; above += counts_[static_cast<std::size_t>(figures.high)])
+      --figures.high;
+  }
+
+ private:
+  std::vector<std::int64_t> counts_ = std::vector<std::int64_t>(65536);
+  std::int64_t all_ = 0;
+};
+
+std::vector<std::uint8_t> bytes_of(const std::string& path) {
+  std::ifstream file(path, std::ios::binary);
+  return {std::istreambuf_iterator<char>(file), {}};
+}
+
+std::string number(double value, int digits = 3) {
+  char text[32];
+  std::snprintf(text, sizeof text, "%.*g", digits, value);
+  return text;
+}
+
+/// Every threshold that is of pictures, with its reason.
+struct Judge {
+  nn::Stem stem_of;
+  const data::Augmentation& a;
+  const PictureFigures& p;
+  const ChannelFigures& channels;
+  Findings found = {};
+
+  void say(std::string about, std::string problem, std::string remedy) {
+    found.push_back({std::move(about), std::move(problem), std::move(remedy)});
+  }
+
+  /// A ResNet halves the side four times more behind the stem's 4 (imagenet) or 1 (cifar), the last time at stage 4.
+  void stem() {
+    if (stem_of == nn::Stem::imagenet && a.size <= 64) {
+      say("stem",
+          "the imagenet stem leaves " + std::to_string((a.size + 31) / 32) + " x " +
+              std::to_string((a.size + 31) / 32) + " cells of a view of " + std::to_string(a.size) +
+              " pixels; it is for 96 pixels and more",
+          "--stem cifar");
+    }
+    if (stem_of == nn::Stem::cifar && a.size >= 96) {
+      say("stem",
+          "the cifar stem keeps views of " + std::to_string(a.size) +
+              " pixels whole: 16 times the work of the imagenet stem, and each cell sees little of the picture",
+          "--stem imagenet");
+    }
+  }
+
+  void look() {
+    if (p.looked_at == 0) return;
+    if (a.size >= 2 * p.short_side) {
+      say("size",
+          "pictures of " + number(p.short_side) + " pixels are enlarged to views of " + std::to_string(a.size) +
+              ", which costs time and shows nothing more",
+          "--size " + number(std::max(8.0, p.short_side)));
+    }
+    const double smallest = std::sqrt(double{a.crop_area_min}) * p.short_side;
+    if (smallest < 6) {  // CIFAR's 32 pixels at the paper's 0.08 give 9
+      say("crop",
+          "the smallest crop is " + number(smallest, 2) + " pixels wide (" + number(double{a.crop_area_min}) +
+              " of the area of pictures of " + number(p.short_side) + " pixels): too little to recognise anything",
+          "--crop-min " + number(std::min(1.0, std::pow(9.0 / p.short_side, 2)), 2));
+    }
+    if (100 * p.repeated > p.looked_at) {
+      say("duplicates",
+          std::to_string(p.repeated) + " of " + std::to_string(p.looked_at) +
+              " pictures occur more than once, and equal pictures then count as different ones",
+          "remove the copies");
+    }
+  }
+
+  /// Whether what the pictures show survives their reading.
+  bool range() {
+    const int low = p.low, high = p.high;
+    const double share = (high - low) / 65535.0;
+    if (share >= 0.3) return true;  // of the upper 8 bits more than six are in use
+    say("range",
+        "the 16-bit pictures fill " + number(100 * share, 1) + " % of their range, " + std::to_string(low) + " to " +
+            std::to_string(high) +
+            " of 65535, and of 16 bits the upper 8 are read: nearly the same grey is left of all",
+        "stretch them over the whole range first: (value - " + std::to_string(low) + ") * 65535 / " +
+            std::to_string(std::max(1, high - low)));
+    found.back().unusable = true;
+    return false;
+  }
+
+  void normalisation() {
+    for (std::size_t c = 0; c < channels.mean.size(); ++c) {
+      const double mean = channels.mean[c], stddev = channels.stddev[c];
+      // Pixels in [0,1] as they are have a mean of 0.3 to 0.6 and a deviation of 0.2 to 0.35; normalised ones 0 and 1.
+      if (stddev >= 0.05 && stddev <= 4 && std::abs(mean) <= 3) continue;
+      say("normalisation",
+          "channel " + std::to_string(c) + " of the views has mean " + number(mean) + " and deviation " +
+              number(stddev) + ", far from 0 and 1 and from what pixels in [0,1] have",
+          "\"mean\" and \"stddev\" under \"augmentation\" in --config; they are for pixels in [0,1], not 0 to 255");
+      found.back().unusable = true;
+      break;
+    }
+  }
+
+  void augmentation(double difference) {
+    if (difference >= LookedAt::least_difference) return;
+    say("augmentation",
+        "the two views of a picture hardly differ (" + number(difference, 2) +
+            " of the difference between pictures), so there is nothing to learn from",
+        "a lower --crop-min, more --brightness and --contrast");
+    found.back().unusable = true;
+  }
+};
+
+}  // namespace
+
+PictureFigures look_at_pictures(const data::Dataset& pictures, std::int64_t most) {
+  const std::int64_t count = std::min(pictures.size(), most);
+  PictureFigures figures;
+  std::vector<double> sides;
+  std::set<std::size_t> seen;
+  Range range;
+  for (std::int64_t k = 0; k < count; ++k) {
+    try {
+      const auto sample = pictures.sample(k * pictures.size() / count);
+      sides.push_back(static_cast<double>(std::min(sample.shape[0], sample.shape[1])));
+      const std::string path = pictures.file(k * pictures.size() / count);
+      const std::vector<std::uint8_t> file = path.empty() ? std::vector<std::uint8_t>() : bytes_of(path);
+      const auto bytes = path.empty() ? sample.values<std::uint8_t>() : std::span<const std::uint8_t>(file);
+      const std::string_view text(reinterpret_cast<const char*>(bytes.data()), bytes.size());
+      if (!seen.insert(std::hash<std::string_view>()(text)).second) ++figures.repeated;
+      range.add(data::samples_of_16_bits(file, path));
+      figures.grey = figures.grey && is_grey(sample);
+      ++figures.looked_at;
+    } catch (const simclr::Error&) {  // whoever reads it for training reports it
+    }
+  }
+  range.tell(figures);
+  std::sort(sides.begin(), sides.end());
+  if (!sides.empty()) figures.short_side = sides[sides.size() / 2];
+  return figures;
+}
+
+ChannelFigures look_at_channels(const simclr::Tensor& views) {
+  const auto x = views.to_vector<float>();
+  const auto channels = static_cast<std::size_t>(views.dim(3));
+  const std::size_t pixels = x.size() / channels;
+  std::vector<double> sum(channels), squares(channels);
+  for (std::size_t i = 0; i < x.size(); ++i) {
+    sum[i % channels] += double{x[i]};
+    squares[i % channels] += double{x[i]} * double{x[i]};
+  }
+  ChannelFigures figures;
+  for (std::size_t c = 0; c < channels; ++c) {
+    const double mean = sum[c] / static_cast<double>(pixels);
+    figures.mean.push_back(mean);
+    figures.stddev.push_back(std::sqrt(std::max(squares[c] / static_cast<double>(pixels) - mean * mean, 0.0)));
+  }
+  return figures;
+}
+
+Findings picture_findings(nn::Stem stem, const data::Augmentation& policy, const PictureFigures& pictures,
+                          const ChannelFigures& channels, double difference) {
+  Judge judge{stem, policy, pictures, channels};
+  judge.stem();
+  judge.look();
+  if (judge.range()) {
+    judge.normalisation();
+    judge.augmentation(difference);
+  }
+  return std::move(judge.found);
+}

@@ -1,0 +1,178 @@
+#include "modalities/pictures.h"
+
+#include "modalities/data_files.h"
+#include "modalities/datasets.h"
+#include "modalities/picture_check.h"
+#include "modalities/picture_rows.h"
+#include "modalities/shown_picture.h"
+#include "modalities/view_sheet.h"
+
+#include <simclr/core/error.h>
+#include <simclr/data/pictures/device_loader.h>
+#include <simclr/data/pictures/picture_views.h>
+#include <simclr/simclr.h>
+
+#include <cstdio>
+#include <utility>
+
+namespace data = simclr::data;
+namespace nn = simclr::nn;
+using simclr::Device;
+
+namespace {
+
+/// The value of that name; throws simclr::Error, which calls it `what`, where there is none.
+template <class T>
+T named(const Names<T>& names, const std::string& name, const char* what) {
+  for (const auto& [each, value] : names) {
+    if (each == name) return value;
+  }
+  simclr::fail(what, " is ", name);
+}
+
+nn::ResNetKind kind_of(const Recipe& r) {
+  return {r.arch,
+          {.stem = r.stem,
+           .width = r.width,
+           .channels = r.augmentation.channels,
+           .stem_padding = r.stem_padding,
+           .init = r.conv_init,
+           .stem_init = r.stem_init,
+           .zero_last_gamma = r.zero_last_gamma}};
+}
+
+/// Size, mean and deviation of the views, without randomness.
+data::Augmentation preprocessing_of(const nlohmann::ordered_json& from) {
+  const int channels = from.at("channels").get<int>();
+  data::Augmentation policy = data::Augmentation::evaluation(from.at("size").get<int>(), channels);
+  policy.interpolation = named(interpolation_names, from.at("interpolation").get<std::string>(), "interpolation");
+  from.at("mean").get_to(policy.mean);
+  from.at("stddev").get_to(policy.stddev);
+  check(policy);
+  return policy;
+}
+
+/// Pictures that live on a device.
+class DeviceViews final : public ViewSource {
+ public:
+  DeviceViews(data::DeviceLoader loader, Device device) : loader_(std::move(loader)), device_(device) {}
+
+  std::int64_t batches() const override { return loader_.batches(); }
+  void begin(std::uint32_t epoch, std::int64_t first_batch) override { loader_.begin(epoch, first_batch); }
+  bool next() override { return loader_.next(); }
+  std::vector<simclr::Input> towers() override { return {loader_.views()}; }
+  std::int64_t skipped() const override { return loader_.skipped(); }
+  std::string where() const override { return "on " + to_string(device_); }
+
+ private:
+  data::DeviceLoader loader_;
+  Device device_;
+};
+
+}  // namespace
+
+Pictures::Pictures(const Recipe& recipe) : Pictures(kind_of(recipe), recipe.augmentation) {}
+
+Pictures::Pictures(nn::ResNetKind kind, const data::Augmentation& policy) : kind_(std::move(kind)), policy_(policy) {}
+
+AddRows Pictures::rows() const {
+  return add_picture_rows;
+}
+
+Datasets Pictures::open(TrainingOptions& o) {
+  Recipe& r = o.recipe;
+  PictureSets sets = open_datasets(o.dataset, o.data_dir, o.classes_at);
+  r.augmentation.size = r.size > 0 ? r.size : sets.size;
+  r.augmentation.channels = sets.channels;
+  SIMCLR_CHECK(r.augmentation.blur_kernel <= r.augmentation.size,
+               training_table(o, rows()).said(r.augmentation.blur_kernel), ": wider than a view of ",
+               r.augmentation.size, " pixels; 0: a tenth of it");
+  *this = Pictures(r);
+  return sets;
+}
+
+nlohmann::ordered_json Pictures::data_files(const TrainingOptions& options) const {
+  return list_data_files(options.dataset, options.data_dir);
+}
+
+void Pictures::configure(const nlohmann::ordered_json& config) {
+  constexpr std::int64_t widest = 1024;
+  policy_ = preprocessing_of(config.at("augmentation"));
+  const auto width = config.at("width").get<std::int64_t>();
+  SIMCLR_CHECK(width >= 1 && width <= widest, "width is ", width);
+  kind_ = {config.at("arch").get<std::string>(),
+           {.stem = named(stem_names, config.at("stem").get<std::string>(), "stem"),
+            .width = width,
+            .channels = policy_.channels,
+            .stem_padding = config.value("stem_padding", -1)}};
+}
+
+std::string Pictures::encoder_name() const {
+  return kind_.name + ", width " + std::to_string(kind_.options.width);
+}
+
+std::string Pictures::view_name() const {
+  const std::string side = std::to_string(policy_.size);
+  return "pictures become " + side + "x" + side + " pixels" + (policy_.channels == 1 ? ", grey" : "");
+}
+
+std::shared_ptr<nn::Module> Pictures::make_encoder(std::uint64_t seed) const {
+  nn::ResNetOptions options = kind_.options;
+  options.seed = seed;
+  return nn::make_resnet(kind_.name, options);
+}
+
+Views Pictures::views(bool random) const {
+  return std::make_shared<data::PictureViews>(random ? policy_ : policy_.evaluation());
+}
+
+std::unique_ptr<ViewSource> Pictures::on_device(const data::Dataset& samples, const ViewSourceOptions& o) const {
+  return std::make_unique<DeviceViews>(
+      data::DeviceLoader(samples, policy_, o.device,
+                         {.batch_size = o.batch_size, .seed = o.seed, .dtype = o.dtype, .on_warning = o.on_warning}),
+      o.device);
+}
+
+void Pictures::look(const LookedAt& at, Findings& findings) const {
+  constexpr std::int64_t most_files = 300, most_in_memory = 2000;
+  const std::string sheet =
+      at.no_sheet.empty() ? write_view_sheet(at.sheet + ".png", *at.sets.train, policy_, at.seed) : at.no_sheet;
+  const PictureFigures pictures = look_at_pictures(*at.sets.train, at.sets.decoded ? most_files : most_in_memory);
+  const ChannelFigures channels = look_at_channels(at.views);
+  std::string statistics;
+  for (std::size_t c = 0; c < channels.mean.size(); ++c) {
+    char text[48];
+    std::snprintf(text, sizeof text, "%s%.2f +- %.2f", c == 0 ? "" : ", ", channels.mean[c], channels.stddev[c]);
+    statistics += text;
+  }
+  std::printf("views: %d x %d, channels %s; %s\n", policy_.size, policy_.size, statistics.c_str(), sheet.c_str());
+  if (pictures.grey && policy_.channels == 3) {
+    std::printf("  the pictures are grey, so hue, saturation and grayscale change nothing\n");
+  }
+  const Findings found = picture_findings(kind_.options.stem, policy_, pictures, channels, at.difference);
+  findings.insert(findings.end(), found.begin(), found.end());
+}
+
+Shown Pictures::shown(const data::Sample& sample, int side) const {
+  return shown_picture(picture_of(sample), side);
+}
+
+Shown Pictures::shown_view(const simclr::Tensor& view, int side) const {
+  return shown_picture(picture_of_view(view, policy_), side);
+}
+
+nlohmann::ordered_json encoder_config(const Pictures& pictures) {
+  const nn::ResNetKind& kind = pictures.kind();
+  const data::Augmentation& policy = pictures.policy();
+  return {{"version", SIMCLR_VERSION},
+          {"arch", kind.name},
+          {"width", kind.options.width},
+          {"stem", name_of(stem_names, kind.options.stem)},
+          {"stem_padding", kind.options.stem_padding},
+          {"augmentation",
+           {{"size", policy.size},
+            {"channels", policy.channels},
+            {"interpolation", name_of(interpolation_names, policy.interpolation)},
+            {"mean", policy.mean},
+            {"stddev", policy.stddev}}}};
+}

@@ -1,0 +1,60 @@
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+/// A point of a map.
+using Point = std::array<float, 2>;
+
+/// Principal components of features: a point each, along the first two.
+struct PcaMap {
+  std::vector<Point> points;
+  std::array<double, 2> variance_shares;  // of the whole variance, along each
+};
+
+/// What a page shows of a sample or of a view.
+struct Shown {
+  std::string type;                 // as the web names it: "audio/wav"
+  std::vector<std::uint8_t> bytes;  // a file of this type
+  int width = 0, height = 0;        // on the page; 0: as it comes
+};
+
+/// A sample of a data set; label -1: none.
+struct ShownSample {
+  Shown shown;
+  std::int32_t label = -1;
+};
+
+/// What a run's report shows and its log does not hold. Parts that are empty are explained in the report, not missing.
+struct ReportMaterial {
+  std::string sample = "sample";     // what one is called: "clip"; more of them with an s
+  std::string data;                  // one line on the training samples
+  std::vector<std::string> classes;  // their names; empty: the samples have no labels
+
+  struct Viewed {
+    ShownSample original;
+    std::vector<Shown> views;  // as the encoder saw them, normalisation undone
+  };
+  std::vector<Viewed> viewed;
+
+  std::string map_samples;               // "2,000 of 10,000 test clips"
+  PcaMap pca;                            // of N samples
+  std::vector<Point> tsne;               // of the same
+  std::vector<std::int32_t> map_labels;  // [N]
+
+  struct Neighbour {
+    ShownSample found;
+    double similarity = 0;  // the features' cosine
+  };
+  struct Query {
+    ShownSample asked;
+    std::vector<Neighbour> neighbours;  // the most similar first
+  };
+  std::string query_samples, compared_samples;  // "test clips", "5,000 of 50,000 training clips"
+  std::vector<Query> queries;
+
+  double seconds = 0;              // of training so far; the log tells it after whole epochs only
+  std::vector<std::string> notes;  // shown first: "interrupted at epoch 3, step 40; resume with ..."
+};

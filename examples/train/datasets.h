@@ -1,0 +1,34 @@
+#pragma once
+
+#include <simclr/data/dataset.h>
+#include <simclr/data/decoded_cache.h>
+
+#include <memory>
+#include <string>
+#include <vector>
+
+/// What a program trains and evaluates on.
+struct Datasets {
+  std::string sample_name = "sample";  // what one is called in messages: "clip"; more of them with an s
+  std::string kind = {};               // which data set, as --dataset has it: cifar10, folder, ...
+  std::shared_ptr<const simclr::data::Dataset> train = nullptr;
+  std::shared_ptr<const simclr::data::Dataset> test =
+      nullptr;                             // null where there is nothing to evaluate with: see no_test
+  std::string note = {};                   // what was chosen and how to choose otherwise; empty: nothing was
+  std::string no_test = {};                // why there is no test part
+  std::vector<std::string> warnings = {};  // of what could not be read
+  /// What the evaluation learns the classes from: `train`, unless unlabelled samples are trained on.
+  std::shared_ptr<const simclr::data::Dataset> labelled = nullptr;
+  std::shared_ptr<const simclr::data::Dataset> held_out = nullptr;  // by --hold-out; null: nothing was
+  bool decoded = false;  // whether reading a sample decodes a file, which a cache saves
+  std::vector<std::shared_ptr<const simclr::data::DecodedCache>> caches = {};  // of these, where they have one
+
+  /// One more line of `note`; an empty one adds none.
+  void add_note(const std::string& line);
+};
+
+/// Lets samples that are decoded be so once: as --cache-gb and --cache-dir say.
+void cache_decoded(Datasets& sets, double cache_gb, const std::string& cache_dir);
+
+/// What the caches hold by now, in one line; empty where there are none, or nothing in them.
+std::string cache_line(const Datasets& sets);

@@ -1,0 +1,70 @@
+#pragma once
+
+#include "run/findings.h"
+#include "run/report_material.h"
+#include "train/datasets.h"
+#include "train/training_options.h"
+#include "train/training_rows.h"
+#include "train/view_source.h"
+
+#include <simclr/nn/module.h>
+
+#include <nlohmann/json.hpp>
+
+#include <cstdint>
+#include <memory>
+#include <string>
+
+/// What --check looks at besides the training itself.
+struct LookedAt {
+  static constexpr double least_difference = 0.05;  // with less there is nothing to learn from
+
+  const Datasets& sets;
+  const simclr::Tensor& views;  // [2N, view shape] f32 on the CPU: of a batch, or some of it
+  double difference = 0;        // of a sample's two views, squared, over that of different samples' views
+  std::uint64_t seed = 0;       // of the run
+  std::string sheet;            // where to draw some views, without the file's ending
+  std::string no_sheet;         // why they are not drawn; empty: they are
+};
+
+/// All that the training program is told about a kind of data: its data sets, views and encoder, and how a person looks
+/// at it.
+class Modality {
+ public:
+  virtual ~Modality() = default;
+
+  /// What adds the rows of its options.
+  virtual AddRows rows() const = 0;
+
+  /// Opens what is trained and evaluated on, and becomes what the data and the options say, whose gaps it fills in.
+  /// Throws simclr::Error with what is missing and how to get it.
+  virtual Datasets open(TrainingOptions& options) = 0;
+  /// What the files of this data are, so that a run that goes on notices others: see data_files.h.
+  virtual nlohmann::ordered_json data_files(const TrainingOptions& options) const = 0;
+
+  /// Becomes what a run's configuration says of the encoder and its views. Throws simclr::Error, or what nlohmann does,
+  /// where it lacks something or says the impossible.
+  virtual void configure(const nlohmann::ordered_json& config) = 0;
+  /// In a few words what the encoder is, and what samples become for it: "filterbank, 32 bands" and "clips become
+  /// 512 values".
+  virtual std::string encoder_name() const = 0;
+  virtual std::string view_name() const = 0;
+  /// An encoder with its initial weights, on the CPU.
+  virtual std::shared_ptr<simclr::nn::Module> make_encoder(std::uint64_t seed) const = 0;
+
+  /// What makes the views: `random`, as the encoder is trained on them; else the one of each sample that evaluation
+  /// sees.
+  virtual Views views(bool random) const = 0;
+  /// A source that keeps the samples on a device and makes the random views there; null: this kind of data has none.
+  virtual std::unique_ptr<ViewSource> on_device(const simclr::data::Dataset& samples,
+                                                const ViewSourceOptions& options) const;
+
+  /// --check: prints what only this kind of data can tell of samples and views, and adds what looks wrong with them.
+  /// Unless a kind says more, views that hardly differ are.
+  virtual void look(const LookedAt& at, Findings& findings) const;
+
+  /// What a page shows of a sample, at most `side` of its points wide and high.
+  virtual Shown shown(const simclr::data::Sample& sample, int side) const = 0;
+  /// The same of a view, f32 on the CPU.
+  virtual Shown shown_view(const simclr::Tensor& view, int side) const = 0;
+};
