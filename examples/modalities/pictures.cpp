@@ -127,6 +127,7 @@ Views Pictures::views(bool random) const {
 }
 
 std::unique_ptr<ViewSource> Pictures::on_device(const data::Dataset& samples, const ViewSourceOptions& o) const {
+  if (o.if_they_fit && !fit_a_device(samples)) return nullptr;
   return std::make_unique<DeviceViews>(
       data::DeviceLoader(samples, policy_, o.device,
                          {.batch_size = o.batch_size, .seed = o.seed, .dtype = o.dtype, .on_warning = o.on_warning}),

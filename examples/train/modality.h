@@ -55,7 +55,8 @@ class Modality {
   /// What makes the views: `random`, as the encoder is trained on them; else the one of each sample that evaluation
   /// sees.
   virtual Views views(bool random) const = 0;
-  /// A source that keeps the samples on a device and makes the random views there; null: this kind of data has none.
+  /// A source that keeps the samples on a device and makes the random views there; null: this kind of data has none, or
+  /// the samples do not fit and `options` make that a condition.
   virtual std::unique_ptr<ViewSource> on_device(const simclr::data::Dataset& samples,
                                                 const ViewSourceOptions& options) const;
 

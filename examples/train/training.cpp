@@ -74,6 +74,21 @@ Tensor Training::loss_of(std::span<const simclr::Input> towers) const {
   return model->loss_of(towers, options.micro_batch);
 }
 
+std::unique_ptr<ViewSource> make_view_source(std::shared_ptr<const data::Dataset> samples, const Modality& modality,
+                                             const std::string& where, const ViewSourceOptions& o) {
+  const bool gpu = o.device.type != DeviceType::cpu;
+  if (where == "device" || (where == "auto" && gpu)) {
+    ViewSourceOptions there = o;
+    there.if_they_fit = where == "auto";
+    if (auto source = modality.on_device(*samples, there)) return source;
+    SIMCLR_CHECK(where == "auto", "--views-on device: views of this kind of data are made on the host; leave it out");
+  }
+  return host_view_source(
+      data::Loader(std::move(samples), modality.views(true),
+                   {.batch_size = o.batch_size, .seed = o.seed, .workers = o.workers, .on_warning = o.on_warning}),
+      o.device, o.dtype);
+}
+
 namespace {
 
 /// --hold-out, --limit and the cache, in this order.

@@ -53,6 +53,11 @@ struct Training {
   simclr::Tensor loss_of(std::span<const simclr::Input> towers) const;
 };
 
+/// `where`: host, device, or auto: on a GPU where it is one, the samples fit there, and their kind can be kept there.
+std::unique_ptr<ViewSource> make_view_source(std::shared_ptr<const simclr::data::Dataset> samples,
+                                             const Modality& modality, const std::string& where,
+                                             const ViewSourceOptions& options);
+
 /// Opens the data, makes the model and all around it. `on_warning` is told of unreadable samples. Throws simclr::Error
 /// for data that is missing and options that do not fit it.
 Training make_training(const TrainingOptions& options, Modality& modality,

@@ -1,14 +1,11 @@
 #include "train/view_source.h"
 
-#include "train/modality.h"
-
 #include <simclr/simclr.h>
 
 #include <optional>
 #include <utility>
 
 using simclr::Device;
-using simclr::DeviceType;
 using simclr::DType;
 using simclr::Input;
 using simclr::Tensor;
@@ -128,7 +125,17 @@ class HostViews final : public ViewSource {
   std::vector<std::int32_t> labels_;
 };
 
-/// Whether all samples would take less than a few GiB, judged by some of them.
+}  // namespace
+
+const std::vector<std::int32_t>& ViewSource::labels() const {
+  static const std::vector<std::int32_t> none;
+  return none;
+}
+
+std::unique_ptr<ViewSource> host_view_source(data::Loader loader, Device device, DType dtype) {
+  return std::make_unique<HostViews>(std::move(loader), device, dtype);
+}
+
 bool fit_a_device(const data::Dataset& samples) {
   constexpr double most_bytes = 8e9;
   constexpr std::int64_t looked_at = 64;
@@ -142,28 +149,4 @@ bool fit_a_device(const data::Dataset& samples) {
     }
   }
   return read > 0 && bytes / static_cast<double>(read) * static_cast<double>(samples.size()) < most_bytes;
-}
-
-}  // namespace
-
-const std::vector<std::int32_t>& ViewSource::labels() const {
-  static const std::vector<std::int32_t> none;
-  return none;
-}
-
-std::unique_ptr<ViewSource> host_view_source(data::Loader loader, Device device, DType dtype) {
-  return std::make_unique<HostViews>(std::move(loader), device, dtype);
-}
-
-std::unique_ptr<ViewSource> make_view_source(std::shared_ptr<const data::Dataset> samples, const Modality& modality,
-                                             const std::string& where, const ViewSourceOptions& o) {
-  const bool gpu = o.device.type != DeviceType::cpu;
-  if (where == "device" || (where == "auto" && gpu && fit_a_device(*samples))) {
-    if (auto source = modality.on_device(*samples, o)) return source;
-    SIMCLR_CHECK(where == "auto", "--views-on device: views of this kind of data are made on the host; leave it out");
-  }
-  return host_view_source(
-      data::Loader(std::move(samples), modality.views(true),
-                   {.batch_size = o.batch_size, .seed = o.seed, .workers = o.workers, .on_warning = o.on_warning}),
-      o.device, o.dtype);
 }

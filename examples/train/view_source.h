@@ -10,8 +10,6 @@
 
 using Views = std::shared_ptr<const simclr::data::ViewMaker>;
 
-class Modality;
-
 /// Where a training run's views come from: made on the host, or on the device by the step itself.
 /// Both give the same views for the same seed.
 class ViewSource {
@@ -47,9 +45,8 @@ struct ViewSourceOptions {
   simclr::Device device = {};
   simclr::DType dtype = simclr::DType::f32;                         // of views of f32
   std::function<void(const std::string& message)> on_warning = {};  // is told of unreadable samples
+  bool if_they_fit = false;  // Modality::on_device(): not where the samples would take more than a few GiB
 };
 
-/// `where`: host, device, or auto: on a GPU where it is one, the samples fit there, and their kind can be kept there.
-std::unique_ptr<ViewSource> make_view_source(std::shared_ptr<const simclr::data::Dataset> samples,
-                                             const Modality& modality, const std::string& where,
-                                             const ViewSourceOptions& options);
+/// Whether all samples would take less than a few GiB, judged by some of them, which are read.
+bool fit_a_device(const simclr::data::Dataset& samples);
