@@ -2,6 +2,7 @@
 
 #include "modalities/shown_picture.h"
 #include "run/run_folder.h"
+#include "train/drawn_views.h"
 
 #include <simclr/core/error.h>
 #include <simclr/core/file.h>
@@ -9,7 +10,6 @@
 
 #include <algorithm>
 #include <array>
-#include <optional>
 #include <vector>
 
 namespace data = simclr::data;
@@ -36,30 +36,12 @@ void draw(data::Picture& sheet, int top, int left, int side, const data::Picture
 /// A picture and its two views.
 using Row = std::array<data::Picture, 3>;
 
-std::optional<data::Sample> readable(const data::Dataset& pictures, std::int64_t i) {
-  try {
-    return pictures.sample(i);
-  } catch (const simclr::Error&) {  // whoever reads it for training reports it
-    return std::nullopt;
-  }
-}
-
 std::vector<Row> rows_of(const data::Dataset& pictures, const data::Augmentation& policy, std::uint64_t seed,
                          std::int64_t count) {
-  const data::PictureViews maker(policy);
-  const simclr::Tensor view = simclr::Tensor::empty(maker.view_shape());
   std::vector<Row> rows;
-  count = std::min(count, pictures.size());
-  for (std::int64_t k = 0; k < count; ++k) {
-    const std::int64_t i = k * pictures.size() / count;
-    const auto sample = readable(pictures, i);
-    if (!sample) continue;
-    Row& row = rows.emplace_back(Row{picture_of(*sample), {}, {}});
-    for (std::uint32_t v = 0; v < 2; ++v) {
-      const data::ViewKey key{.seed = seed, .sample = static_cast<std::uint32_t>(i), .epoch = 0, .view = v};
-      maker.make_view(*sample, key, static_cast<std::byte*>(view.raw_data()));
-      row[v + 1] = picture_of_view(view, policy);
-    }
+  for (const DrawnViews& drawn : draw_views(pictures, data::PictureViews(policy), seed, count)) {
+    rows.push_back(Row{picture_of(drawn.sample), picture_of_view(drawn.views[0], policy),
+                       picture_of_view(drawn.views[1], policy)});
   }
   return rows;
 }

@@ -66,6 +66,6 @@ class Modality {
 
   /// What a page shows of a sample, at most `side` of its points wide and high.
   virtual Shown shown(const simclr::data::Sample& sample, int side) const = 0;
-  /// The same of a view, f32 on the CPU.
+  /// The same of a view, of the view maker's dtype on the CPU; behind the end of one that is short are zeros.
   virtual Shown shown_view(const simclr::Tensor& view, int side) const = 0;
 };

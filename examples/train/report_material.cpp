@@ -1,6 +1,7 @@
 #include "train/report_material.h"
 
 #include "run/progress.h"
+#include "train/drawn_views.h"
 #include "train/embedding_map.h"
 
 #include <simclr/core/error.h>
@@ -10,7 +11,6 @@
 #include <algorithm>
 #include <cmath>
 #include <numeric>
-#include <optional>
 #include <set>
 
 namespace data = simclr::data;
@@ -19,15 +19,6 @@ namespace nn = simclr::nn;
 namespace {
 
 constexpr int viewed_side = 96, neighbour_side = 64;  // on the page, for its size
-
-/// The sample; none where it cannot be read, which the training has warned of.
-std::optional<data::Sample> readable(const data::Dataset& samples, std::int64_t i) {
-  try {
-    return samples.sample(i);
-  } catch (const simclr::Error&) {
-    return std::nullopt;
-  }
-}
 
 /// Some of a data set, and the encoder's features of it: row r is of sample r.
 struct Described {
@@ -42,7 +33,7 @@ Described describe_some(nn::Module& encoder, const std::shared_ptr<const data::D
   if (some.features.values.dim(0) == some.samples->size()) return some;
   std::vector<std::int64_t> left;  // features_of() leaves out what cannot be read
   for (std::int64_t i = 0; i < some.samples->size(); ++i) {
-    if (readable(*some.samples, i)) left.push_back(i);
+    if (readable_sample(*some.samples, i)) left.push_back(i);
   }
   some.samples = data::subset(some.samples, left);
   SIMCLR_CHECK(some.features.values.dim(0) == some.samples->size(), "report: samples changed while they were read");
@@ -102,25 +93,14 @@ std::string some_of(std::int64_t count, std::int64_t all, const std::string& wha
   return (count < all ? grouped(count) + " of " + grouped(all) : grouped(all)) + " " + what;
 }
 
-/// Some samples, spread over the set, and the views that a run with this seed makes of them in its first epoch. Those
-/// that cannot be read are left out.
-std::vector<ReportMaterial::Viewed> make_views(const Modality& modality, const data::Dataset& samples,
+/// The views that a run with this seed makes of some samples in its first epoch.
+std::vector<ReportMaterial::Viewed> show_views(const Modality& modality, const data::Dataset& samples,
                                                std::uint64_t seed, std::int64_t count) {
-  const Views maker = modality.views(true);
-  const simclr::Tensor view = simclr::Tensor::empty(maker->view_shape());
   std::vector<ReportMaterial::Viewed> all;
-  count = std::min(count, samples.size());
-  for (std::int64_t k = 0; k < count; ++k) {
-    const std::int64_t i = k * samples.size() / count;
-    const auto sample = readable(samples, i);
-    if (!sample) continue;
-    ReportMaterial::Viewed viewed{{modality.shown(*sample, viewed_side), sample->label}, {}};
-    for (std::uint32_t v = 0; v < 2; ++v) {
-      const data::ViewKey key{.seed = seed, .sample = static_cast<std::uint32_t>(i), .epoch = 0, .view = v};
-      maker->make_view(*sample, key, static_cast<std::byte*>(view.raw_data()));
-      viewed.views.push_back(modality.shown_view(view, viewed_side));
-    }
-    all.push_back(std::move(viewed));
+  for (const DrawnViews& drawn : draw_views(samples, *modality.views(true), seed, count)) {
+    ReportMaterial::Viewed& viewed =
+        all.emplace_back(ReportMaterial::Viewed{{modality.shown(drawn.sample, viewed_side), drawn.sample.label}, {}});
+    for (const simclr::Tensor& view : drawn.views) viewed.views.push_back(modality.shown_view(view, viewed_side));
   }
   return all;
 }
@@ -134,7 +114,7 @@ ReportMaterial gather_report_material(const Modality& modality, nn::Module& enco
   material.sample = sets.sample_name;
   material.data = sets.train->describe();
   material.classes = sets.labelled->classes();
-  material.viewed = make_views(modality, *sets.train, seed, options.viewed);
+  material.viewed = show_views(modality, *sets.train, seed, options.viewed);
 
   const Views plain = modality.views(false);
   const bool own = !sets.test;  // the samples are asked among themselves
