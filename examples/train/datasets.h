@@ -17,7 +17,8 @@ struct Datasets {
   std::string note = {};                   // what was chosen and how to choose otherwise; empty: nothing was
   std::string no_test = {};                // why there is no test part
   std::vector<std::string> warnings = {};  // of what could not be read
-  /// What the evaluation learns the classes from: `train`, unless unlabelled samples are trained on.
+  /// What the evaluation learns the classes from: `train`, which null means while they are opened, unless unlabelled
+  /// samples are trained on.
   std::shared_ptr<const simclr::data::Dataset> labelled = nullptr;
   std::shared_ptr<const simclr::data::Dataset> held_out = nullptr;  // by --hold-out; null: nothing was
   bool decoded = false;  // whether reading a sample decodes a file, which a cache saves

@@ -121,6 +121,7 @@ Training make_training(const TrainingOptions& options, Modality& modality,
   if (options.threads > 0) simclr::set_threads(options.threads);
   t.options.workers = workers_for(t.compute.device, options.workers);
   t.sets = modality.open(t.options);
+  if (!t.sets.labelled) t.sets.labelled = t.sets.train;
   t.options.dataset = t.sets.kind;  // not auto: a run that goes on or is repeated finds the same set
   if (!t.sets.note.empty()) std::printf("%s\n", t.sets.note.c_str());
   for (const std::string& warning : t.sets.warnings) on_warning(warning);
