@@ -53,9 +53,15 @@ std::string shown_html(const Shown& shown, const std::string& description) {
   const std::string size = shown.width == 0 ? ""
                                             : "width=\"" + std::to_string(shown.width) + "\" height=\"" +
                                                   std::to_string(shown.height) + "\" ";
-  const std::string source = size + "src=\"data:" + shown.type + ";base64," + base64(shown.bytes) + "\">";
-  if (shown.type.starts_with("audio/")) return "<audio controls title=\"" + text + "\" " + source + "</audio>";
-  return "<img alt=\"" + text + "\" title=\"" + text + "\" " + source;
+  const std::string source = "src=\"data:" + shown.type + ";base64," + base64(shown.bytes) + "\">";
+  const std::string title = "title=\"" + text + "\"";
+  const auto is = [&shown](const char* kind) { return shown.type.starts_with(kind); };
+  if (is("image/")) return "<img alt=\"" + text + "\" " + title + " " + size + source;
+  if (is("audio/")) return "<audio controls " + title + " " + source + "</audio>";
+  if (is("video/")) return "<video controls muted loop " + title + " " + size + source + "</video>";
+  const std::string words = is("text/") ? std::string(shown.bytes.begin(), shown.bytes.end())
+                                        : shown.type + ", " + std::to_string(shown.bytes.size()) + " bytes";
+  return "<span class=\"text\" " + title + ">" + escape_html(words) + "</span>";
 }
 
 std::string section_html(const std::string& id, const std::string& heading, const std::string& content) {

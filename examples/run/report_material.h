@@ -16,9 +16,9 @@ struct PcaMap {
 
 /// What a page shows of a sample or of a view.
 struct Shown {
-  std::string type;                 // as the web names it: "audio/wav"
+  std::string type;                 // as the web names it: "audio/wav", "video/mp4", "text/plain"
   std::vector<std::uint8_t> bytes;  // a file of this type
-  int width = 0, height = 0;        // on the page; 0: as it comes
+  int width = 0, height = 0;        // on the page, of what is seen; 0: as it comes
 };
 
 /// A sample of a data set; label -1: none.

@@ -162,6 +162,22 @@ TEST_CASE("a report says whether the run came to its end, and shows its notes") 
              Contains("Finished: 2 of 2 epochs, 2 steps, 4 s") && Contains("--no-evaluation"));
 }
 
+TEST_CASE("a page shows pictures, sound, clips and text, and names what it cannot show") {
+  const auto html = [](const std::string& type, const std::string& bytes) {
+    return shown_html({.type = type, .bytes = {bytes.begin(), bytes.end()}, .width = 8, .height = 4}, "a <b>");
+  };
+  CHECK(html("image/png", "abc") ==
+        "<img alt=\"a &lt;b&gt;\" title=\"a &lt;b&gt;\" width=\"8\" height=\"4\" src=\"data:image/png;base64,YWJj\">");
+  CHECK(html("audio/wav", "abc") ==
+        "<audio controls title=\"a &lt;b&gt;\" src=\"data:audio/wav;base64,YWJj\"></audio>");
+  CHECK(html("video/mp4", "abc") ==
+        "<video controls muted loop title=\"a &lt;b&gt;\" width=\"8\" height=\"4\" "
+        "src=\"data:video/mp4;base64,YWJj\"></video>");
+  CHECK(html("text/plain", "1 < 2 & \xff") ==
+        "<span class=\"text\" title=\"a &lt;b&gt;\">1 &lt; 2 &amp; \xef\xbf\xbd</span>");
+  CHECK(html("model/stl", "abc") == "<span class=\"text\" title=\"a &lt;b&gt;\">model/stl, 3 bytes</span>");
+}
+
 TEST_CASE("a report of a run in its first epoch tells its time, and what its loss is the mean of") {
   const TempDir folder;
   folder.write("config.json", std::string(R"({"epochs": 2, "batch_size": 8, "temperature": 0.5})"));
