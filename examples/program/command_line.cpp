@@ -116,6 +116,7 @@ std::string presets_text() {
 bool parse_command_line(const char* name, int argc, char** argv, TrainingOptions& o, const Modality& modality) {
   refuse_repeated_options(argc, argv);
   o = base_options(argc, argv, modality.rows());
+  o.program = name;
   OptionTable table = training_table(o, modality.rows());
   std::string config;
   table.group("");

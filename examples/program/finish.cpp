@@ -58,6 +58,7 @@ void leave_report(const Training& t, const Datasets& sets, const EvaluationOptio
   try {
     ReportMaterial material =
         gather_report_material(*t.modality, t.model->encoder(), sets, t.options.seed, evaluation, size);
+    material.program = t.options.program;
     material.notes.insert(material.notes.begin(), notes.begin(), notes.end());
     material.seconds = seconds;
     write_report(run.path(), material);

@@ -77,7 +77,7 @@ std::optional<RunState> begin(const Training& t, RunCheckpoints& checkpoints, Ru
 }
 
 /// Returns the exit code.
-int run_with(const TrainingOptions& options, const char* program, Modality& modality) {
+int run_with(const TrainingOptions& options, Modality& modality) {
   Progress progress;
   const auto warn = [&progress](const std::string& message) { progress.warn(message); };
   if (options.check) return check_run(options, modality, warn);
@@ -111,7 +111,8 @@ int run_with(const TrainingOptions& options, const char* program, Modality& moda
     checkpoints.save(state);
     const int signal = StopRequest::take();
     const std::string done = "stopped; " + std::to_string(t.optimizer->steps()) + " of " + std::to_string(t.steps()) +
-                             " steps are done. Go on with: " + program + " --resume --out " + shell_quoted(run.path());
+                             " steps are done. Go on with: " + o.program + " --resume --out " +
+                             shell_quoted(run.path());
     progress.message(done + "\nwriting the report; another Ctrl-C leaves it out");
     Datasets sets = t.sets;
     sets.test = nullptr;  // it is not looked at before the end
@@ -127,7 +128,7 @@ int run_training(const char* name, int argc, char** argv, Modality& modality) {
   int code = 0;
   const int failed = run_program(name, [&] {
     TrainingOptions options;
-    if (parse_command_line(name, argc, argv, options, modality)) code = run_with(options, name, modality);
+    if (parse_command_line(name, argc, argv, options, modality)) code = run_with(options, modality);
   });
   return failed != 0 ? failed : code;
 }

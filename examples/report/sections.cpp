@@ -239,14 +239,13 @@ std::string curves_html(const ReportInput& in, const Json& charts) {
 std::string settings_html(const ReportInput& in) {
   const std::string version =
       in.config.contains("version") ? " It was made by libsimclr " + setting_text(in.config["version"]) + "." : "";
-  return section_html("settings", "Settings, and how to repeat the run",
-                      "<div class=\"card\"><p>From the folder in which the run was begun:</p>\n<pre class=\"command\">"
-                      "train_cifar --config " +
-                          escape_html(shell_quoted(in.folder + "/config.json")) +
-                          " --out runs/again</pre>\n"
-                          "<p class=\"caption\">The same machine, build and seed give the same bits." +
-                          version + "</p>\n<dl class=\"settings\">\n" + setting_rows(in.config, "") +
-                          "</dl>\n<details><summary>config.json, to copy</summary><pre>" +
-                          escape_html(in.config.dump(2, ' ', false, Json::error_handler_t::replace)) +
-                          "</pre></details></div>\n");
+  return section_html(
+      "settings", "Settings, and how to repeat the run",
+      "<div class=\"card\"><p>From the folder in which the run was begun:</p>\n<pre class=\"command\">" +
+          escape_html(in.material.program) + " --config " + escape_html(shell_quoted(in.folder + "/config.json")) +
+          " --out runs/again</pre>\n"
+          "<p class=\"caption\">The same machine, build and seed give the same bits." +
+          version + "</p>\n<dl class=\"settings\">\n" + setting_rows(in.config, "") +
+          "</dl>\n<details><summary>config.json, to copy</summary><pre>" +
+          escape_html(in.config.dump(2, ' ', false, Json::error_handler_t::replace)) + "</pre></details></div>\n");
 }

@@ -29,6 +29,7 @@ struct ShownSample {
 
 /// What a run's report shows and its log does not hold. Parts that are empty are explained in the report, not missing.
 struct ReportMaterial {
+  std::string program = "train";     // which repeats the run
   std::string sample = "sample";     // what one is called: "clip"; more of them with an s
   std::string data;                  // one line on the training samples
   std::vector<std::string> classes;  // their names; empty: the samples have no labels

@@ -73,7 +73,7 @@ bool begins_and_ends(const std::string& name, std::string_view begin, std::strin
   return name.size() >= begin.size() + end.size() && name.starts_with(begin) && name.ends_with(end);
 }
 
-/// Whether train_cifar or finetune gives a file this name.
+/// Whether a training program or finetune gives a file this name.
 bool runs_name(const std::string& name) {
   return name == checkpoint_folder || name == weights_file || name == config_name || name == report_name ||
          is_event_file(name) || begins_and_ends(name, "labels-", ".safetensors") ||

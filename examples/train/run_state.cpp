@@ -70,7 +70,8 @@ bool RunCheckpoints::finished() const {
   if (!run_.has(weights_file)) return false;
   const auto weights = metadata_of(run_.file(weights_file));
   SIMCLR_CHECK(weights, "--resume: ", run_.file(weights_file), ": these final weights cannot be read, or are not of ",
-               "train_cifar; nothing was changed. Move the file away, and --resume goes on from the last checkpoint");
+               training_.options.program,
+               "; nothing was changed. Move the file away, and --resume goes on from the last checkpoint");
   check_same_run(*weights);
   const auto steps = folder_.list();
   if (!steps.empty()) {  // the weights do not say how many samples there were
@@ -97,7 +98,7 @@ void RunCheckpoints::check_same_run(const nn::Metadata& metadata) const {
     config = ordered_json::parse(metadata.at("config"));
     if (metadata.contains("run")) progress = ordered_json::parse(metadata.at("run"));
   } catch (const std::exception&) {
-    simclr::fail("--resume: the checkpoints in ", run_.path(), " are not of train_cifar");
+    simclr::fail("--resume: the checkpoints in ", run_.path(), " are not of ", training_.options.program);
   }
   TrainingOptions now_asked = training_.options;
   for (const Difference& d : differences(training_table(now_asked, training_.modality->rows()), config)) {
@@ -169,7 +170,7 @@ std::optional<RunState> RunCheckpoints::resume(const std::function<void(const st
     state = state_from(progress);
     state.best = std::max(state.best, best_saved());  // none is less than any
   } catch (const std::exception&) {
-    simclr::fail("--resume: the checkpoints in ", run_.path(), " are not of train_cifar");
+    simclr::fail("--resume: the checkpoints in ", run_.path(), " are not of ", training_.options.program);
   }
   const std::string differs = data_differ(*metadata);
   if (!differs.empty()) on_warning("the files of the data differ from those that the run began with: " + differs);

@@ -7,6 +7,7 @@
 
 /// Everything that a training program can be told.
 struct TrainingOptions {
+  std::string program = "train";  // what it is called, for messages
   Recipe recipe;
 
   std::string dataset = "auto";

@@ -162,6 +162,16 @@ TEST_CASE("a report says whether the run came to its end, and shows its notes") 
              Contains("Finished: 2 of 2 epochs, 2 steps, 4 s") && Contains("--no-evaluation"));
 }
 
+TEST_CASE("a report says which program repeats the run") {
+  const TempDir folder;
+  folder.write("config.json", std::string("{}"));
+  folder.write("log.jsonl", std::string(""));
+  ReportMaterial material;
+  material.program = "waves";
+  write_report(folder.path(), material);
+  CHECK_THAT(read(folder.path("report.html")), Contains(">waves --config ") && !Contains("train_cifar"));
+}
+
 TEST_CASE("a page shows pictures, sound, clips and text, and names what it cannot show") {
   const auto html = [](const std::string& type, const std::string& bytes) {
     return shown_html({.type = type, .bytes = {bytes.begin(), bytes.end()}, .width = 8, .height = 4}, "a <b>");

@@ -39,6 +39,7 @@ ReportMaterial material_of(const std::string& kind) {
   if (kind == "none") return m;
   const std::int32_t classes = kind == "unlabelled" ? 0 : kind == "many" ? 100 : 10;
   for (std::int32_t c = 0; c < classes; ++c) m.classes.push_back("class " + std::to_string(c));
+  m.program = "train_cifar";
   m.sample = "picture";
   m.data = "made for a test";
   m.map_samples = "600 of 10,000 test pictures";
