@@ -52,7 +52,7 @@ class DataSets(Base):
         self.assertEqual(len(warnings), 2, warnings)  # each picture once, however often it is tried
         for path, line in zip(broken, warnings):
             self.assertTrue(line.startswith(f"warning: {path}: ") and line.endswith(" (sample skipped)"), line)
-        self.assertIn("1 sample could not be read, and others were taken instead", done.stdout)
+        self.assertIn("1 picture could not be read, and others were taken instead", done.stdout)
         self.assertRegex(done.stdout, r"\n  dogs +\d+\.\d\d")
         log = self.log()
         self.assertEqual([entry["skipped_samples"] for entry in log if entry["event"] == "epoch"], [1, 1])

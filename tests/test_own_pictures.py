@@ -57,7 +57,7 @@ class Mixed(Base):
         self.assertEqual(done.returncode, 0, done.stderr)
         self.assertIn(f"{self.good + self.bad} pictures in {self.pictures}, unlabelled "
                       "(left out: 1 .txt file)\n", done.stdout)
-        self.assertIn("samples could not be read, and others were taken instead", done.stdout)
+        self.assertIn("pictures could not be read, and others were taken instead", done.stdout)
         warnings = done.stderr.splitlines()
         self.assertEqual(len(warnings), self.bad, warnings)
         for line in warnings:  # each bad picture once, in one line that the terminal only prints

@@ -107,7 +107,7 @@ void RunRecorder::end() {
   if (profile_) progress_.message(profile_->table());
   profile_.reset();
   if (training_.source->skipped() > 0) {
-    progress_.message(counted(training_.source->skipped(), "sample") +
+    progress_.message(counted(training_.source->skipped(), training_.sets.sample_name) +
                       " could not be read, and others were taken instead");
   }
 }
