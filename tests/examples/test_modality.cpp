@@ -1,7 +1,11 @@
 // Waveforms as a second kind of data: what the training program knows of samples, it is told by a Modality alone.
 #include "program/run_training.h"
 #include "run/run_log.h"
+#include "train/encoder_file.h"
+#include "train/evaluation.h"
+#include "train/training.h"
 
+#include <simclr/core/runtime.h>
 #include <simclr/simclr.h>
 
 #include "support/catch.h"
@@ -9,6 +13,7 @@
 
 #include <cmath>
 #include <csignal>
+#include <filesystem>
 #include <numbers>
 
 using namespace simclr;
@@ -59,10 +64,10 @@ class SoundViews final : public data::ViewMaker {
   bool random_;
 };
 
-/// The energy in bands that are learned: [N,1,512,1] -> [N,32].
+/// The energy in bands that are learned: [N,1,512,1] -> [N,bands].
 class Filterbank final : public nn::Module {
  public:
-  explicit Filterbank(std::uint64_t seed) {
+  Filterbank(std::int64_t bands, std::uint64_t seed) : bands_(bands) {
     filters_ = add_parameter("filters", {bands, 1, 64, 1}, nn::Role::weight, {nn::Initializer::Kind::normal, 0.1});
     norm_ = add_module("norm", std::make_shared<nn::BatchNorm>(bands));
     initialize(seed);
@@ -71,10 +76,10 @@ class Filterbank final : public nn::Module {
     const Tensor y = nn::conv2d(input.x, filters_, {.stride = 16});
     return norm_->relu(nn::global_average_pool(nn::multiply(y, y)));
   }
-  std::int64_t output_features() const override { return bands; }
+  std::int64_t output_features() const override { return bands_; }
 
  private:
-  static constexpr std::int64_t bands = 32;
+  std::int64_t bands_;
   Tensor filters_;
   std::shared_ptr<nn::BatchNorm> norm_;
 };
@@ -82,22 +87,24 @@ class Filterbank final : public nn::Module {
 class Waves final : public Modality {
  public:
   AddRows rows() const override {
-    return [](OptionTable&, TrainingOptions&) {};
+    return [this](OptionTable& table, TrainingOptions&) {
+      table.add("bands", bands_, "Of the filterbank").between(1, 1024);
+    };
   }
   Datasets open(TrainingOptions&) override {
     Datasets sets;
     sets.sample_name = "recording";
     sets.kind = "notes";
-    sets.labelled = sets.train = notes(240, 1);
+    sets.train = notes(240, 1);
     sets.test = notes(120, 2);
     return sets;
   }
   nlohmann::ordered_json data_files(const TrainingOptions&) const override { return nlohmann::ordered_json::object(); }
-  void configure(const nlohmann::ordered_json&) override {}
-  std::string encoder_name() const override { return "filterbank"; }
+  void configure(const nlohmann::ordered_json& config) override { config.at("bands").get_to(bands_); }
+  std::string encoder_name() const override { return "filterbank, " + std::to_string(bands_) + " bands"; }
   std::string view_name() const override { return "recordings become 512 values"; }
   std::shared_ptr<nn::Module> make_encoder(std::uint64_t seed) const override {
-    return std::make_shared<Filterbank>(seed);
+    return std::make_shared<Filterbank>(bands_, seed);
   }
   Views views(bool random) const override { return std::make_shared<SoundViews>(random); }
   Shown shown(const data::Sample& sample, int) const override {
@@ -108,15 +115,18 @@ class Waves final : public Modality {
     const auto values = view.to_vector<float>();
     return {"audio/wav", {values.begin(), values.end()}};
   }
+
+ private:
+  mutable std::int64_t bands_ = 32;
 };
 
-int train(const std::string& out, bool resume = false) {
+int train(const std::string& out, const std::vector<std::string>& more) {
   std::vector<std::string> words = {"waves", "--out", out};
   for (const char* word : {"--epochs", "8", "--batch-size", "40", "--optimizer", "adamw", "--lr", "0.05", "--threads",
                            "1", "--device", "cpu", "--head-out", "16", "--knn-every", "4", "--knn-k", "10"}) {
     words.emplace_back(word);
   }
-  if (resume) words.emplace_back("--resume");
+  words.insert(words.end(), more.begin(), more.end());
   std::vector<char*> arguments;
   for (std::string& word : words) arguments.push_back(word.data());
   Waves waves;
@@ -133,12 +143,13 @@ std::string text_of(const std::string& path) {
 TEST_CASE("a second kind of data trains, stops, resumes to the same bits, is evaluated and reported") {
   const test::TempDir folder;
   const std::string whole = folder.path("whole"), stopped = folder.path("stopped");
-  REQUIRE(train(whole) == 0);
+  REQUIRE(train(whole, {"--bands", "24"}) == 0);
   views_until_stop = 1000;  // in the third epoch
-  REQUIRE(train(stopped) == 128 + SIGINT);
+  REQUIRE(train(stopped, {"--bands", "24"}) == 128 + SIGINT);
   CHECK(text_of(stopped + "/report.html").find("stopped; ") != std::string::npos);
   views_until_stop = -1;
-  REQUIRE(train(stopped, true) == 0);
+  CHECK(train(stopped, {"--resume", "--bands", "16"}) == 1);  // another run
+  REQUIRE(train(stopped, {"--resume"}) == 0);
   const auto tensors = [](const std::string& run) { return load_tensors(run + "/model.safetensors").tensors; };
   const auto expected = tensors(whole), resumed = tensors(stopped);
   REQUIRE(expected.size() == resumed.size());
@@ -152,4 +163,61 @@ TEST_CASE("a second kind of data trains, stops, resumes to the same bits, is eva
   CHECK(report.find("src=\"data:audio/wav;base64,") != std::string::npos);
   CHECK(report.find("120 test recordings") != std::string::npos);
   CHECK(report.find(" picture") == std::string::npos);
+  CHECK(report.find("waves --config ") != std::string::npos);
+  CHECK(report.find("train_cifar") == std::string::npos);
+
+  Waves waves;  // of 32 bands, until a file says otherwise
+  const EncoderFile file = open_encoder(whole, waves);
+  CHECK(file.description.starts_with("filterbank, 24 bands, 24 features, from "));
+  const auto known = features_of(*file.encoder, *notes(240, 1), file.views, {});
+  const auto asked = features_of(*file.encoder, *notes(120, 2), file.views, {});
+  const nn::Metrics knn = nn::compute_metrics(nn::knn_scores(known, asked.values, tones, {.k = 10}), asked.labels);
+  CHECK(knn.top1 == last["trained"]["knn"]["top1"].get<double>());
+}
+
+TEST_CASE("what a second kind of data adds is checked before a run, and leaves none") {
+  const test::TempDir folder;
+  const int code = train(folder.path("checked"), {"--check"});
+  CHECK((code == 0 || code == 1));  // the program says what it thinks of the rate of learning
+  CHECK_FALSE(std::filesystem::exists(folder.path("checked/config.json")));
+
+  const Datasets sets{.sample_name = "recording"};
+  const Tensor views = Tensor::zeros({2, 1, part, 1});
+  Findings found;
+  const auto look = [&](double difference) {
+    Waves().look({.sets = sets, .views = views, .difference = difference, .seed = 0, .sheet = {}, .no_sheet = {}},
+                 found);
+  };
+  look(LookedAt::least_difference);
+  CHECK(found.empty());
+  look(0.04);
+  REQUIRE(found.size() == 1);
+  CHECK(found[0].about == "views");
+  CHECK(found[0].problem.starts_with("the two views of a recording hardly differ"));
+  CHECK(found[0].unusable);
+}
+
+TEST_CASE("samples are not read for a device that their kind has no views on") {
+  class Counted final : public data::Dataset {
+   public:
+    std::int64_t size() const override { return notes_->size(); }
+    data::Sample sample(std::int64_t i, int) const override {
+      ++reads;
+      return notes_->sample(i);
+    }
+    std::int32_t label(std::int64_t i) const override { return notes_->label(i); }
+    const std::vector<std::string>& classes() const override { return notes_->classes(); }
+    std::string describe() const override { return notes_->describe(); }
+
+    mutable int reads = 0;
+
+   private:
+    std::shared_ptr<const data::Dataset> notes_ = notes(12, 1);
+  };
+  if (!device_problem(DeviceType::emu).empty()) return;  // some builds have no device
+  const auto samples = std::make_shared<Counted>();
+  const auto source =
+      make_view_source(samples, Waves(), "auto", {.batch_size = 4, .device = {DeviceType::emu}, .dtype = DType::bf16});
+  CHECK(source->where() == "on the host");
+  CHECK(samples->reads == 0);
 }
