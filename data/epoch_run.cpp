@@ -64,7 +64,7 @@ void LoaderState::mark_unreadable(std::int64_t index, const std::string& message
   if (unreadable[static_cast<std::size_t>(index)].exchange(true)) return;
   const std::lock_guard lock(mutex);
   ++skipped;
-  if (messages.size() < 10) messages.push_back(message);
+  if (first_message.empty()) first_message = message;
   warnings.push_back(message + " (sample skipped)");
 }
 
@@ -76,7 +76,7 @@ void LoaderState::note(std::int64_t index, std::string_view message) {
 void LoaderState::check_skipped() {
   const std::lock_guard lock(mutex);
   SIMCLR_CHECK(skipped <= dataset->size() / 2, "loader: ", skipped, " of ", dataset->size(),
-               " samples cannot be read, more than half; check the data. The first: ", messages.front());
+               " samples cannot be read, more than half; check the data. The first: ", first_message);
 }
 
 void LoaderState::deliver_warnings() {

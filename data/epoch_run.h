@@ -26,7 +26,7 @@ struct LoaderState {
   std::unique_ptr<std::atomic<bool>[]> unreadable;  // a sample each
   std::mutex mutex;                                 // guards what follows
   std::int64_t skipped = 0;
-  std::vector<std::string> messages;  // the first ten
+  std::string first_message;
   std::vector<std::string> warnings;  // not yet delivered
   std::set<std::int64_t> noted;       // samples with a warning of their own
 

@@ -10,7 +10,9 @@
 namespace simclr::data {
 
 int Batch::views_each(int tower) const {
-  return size == 0 ? 0 : static_cast<int>(towers.at(static_cast<std::size_t>(tower)).rows() / size);
+  if (size == 0) return 0;
+  SIMCLR_CHECK(tower >= 0 && tower < std::ssize(towers), "batch: tower ", tower, " of ", towers.size());
+  return static_cast<int>(towers[static_cast<std::size_t>(tower)].rows() / size);
 }
 
 Tensor Batch::label_groups(int tower) const {
@@ -127,11 +129,6 @@ Epoch Loader::epoch(std::uint32_t epoch, std::int64_t first_batch) const {
 std::int64_t Loader::skipped() const {
   const std::lock_guard lock(state_->mutex);
   return state_->skipped;
-}
-
-std::vector<std::string> Loader::skip_messages() const {
-  const std::lock_guard lock(state_->mutex);
-  return state_->messages;
 }
 
 namespace {

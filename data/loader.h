@@ -32,7 +32,7 @@ struct Batch {
   std::vector<std::int64_t> indices;  // [B], in the data set
   std::int64_t size = 0;              // B
 
-  /// V of a tower, which nn::NtXentOptions::views wants.
+  /// V of a tower, which nn::NtXentOptions::views wants. Throws Error for a tower that the batch lacks.
   int views_each(int tower = 0) const;
   /// i32 [V*B] on the CPU, the groups for a loss of a tower that takes labels (kernels/nt_xent.h): rows of one label
   /// are one group. A sample without a label has a group of its own, a number below -1, so that its views stay each
@@ -122,10 +122,8 @@ class SIMCLR_API Loader {
   /// What goes wrong in a worker is thrown where batches are taken. Throws Error for a batch that the epoch lacks.
   Epoch epoch(std::uint32_t epoch, std::int64_t first_batch = 0) const;
 
-  /// How many samples of the data set were found unreadable so far.
+  /// How many samples of the data set were found unreadable so far; on_warning was told why.
   std::int64_t skipped() const;
-  /// Why: the messages of the first ten.
-  std::vector<std::string> skip_messages() const;
 
  private:
   std::shared_ptr<detail::LoaderState> state_;
