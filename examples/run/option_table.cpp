@@ -147,11 +147,16 @@ std::string OptionRow::set_words(const std::vector<std::string>& words) const {
 }
 
 std::string OptionRow::text() const {
+  const auto word = [](const Json& value) {  // 1, where JSON has 1.0
+    std::string text = value.dump();
+    if (value.is_number_float() && text.ends_with(".0")) text.resize(text.size() - 2);
+    return text;
+  };
   const Json json = get_();
   if (json.is_string()) return json.get<std::string>();
-  if (!json.is_array()) return json.dump();
+  if (!json.is_array()) return word(json);
   std::string text;
-  for (const Json& each : json) text += (text.empty() ? "" : ",") + each.dump();
+  for (const Json& each : json) text += (text.empty() ? "" : ",") + word(each);
   return text;
 }
 

@@ -87,7 +87,7 @@ class OptionRow {
   std::string set(const Json& value) const;
   /// The same for words of a command line, which are one of several numbers each, or these parted by commas.
   std::string set_words(const std::vector<std::string>& words) const;
-  /// The field as a command line has it: "0.1,2".
+  /// The field as a command line has it: "0.1,2", and whole numbers without ".0".
   std::string text() const;
 
  private:

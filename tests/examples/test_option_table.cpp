@@ -322,6 +322,17 @@ TEST_CASE("A message names the option as it was written", "[options]") {
              Contains("a.json: \"micro_batch\": 300: more than --batch-size 256"));
 }
 
+TEST_CASE("A whole number has no point, in help and messages", "[options]") {
+  double one = -1, many[] = {0.25, 3};
+  std::vector<double> any = {1, 2.5e10, 100};
+  std::string word = "1.0";
+  OptionTable table;
+  CHECK(table.add("one", one, "A number").any_number().text() == "-1");
+  CHECK(table.add("two", {&many[0], &many[1]}, "Numbers").any_number().text() == "0.25,3");
+  CHECK(table.add("any", any, "Numbers").any_number().text() == "1,25000000000,100");
+  CHECK(table.add("word", word, "A text").text() == "1.0");
+}
+
 TEST_CASE("A preset's own warm-up is not the user's", "[options]") {
   CHECK(refusal({"--preset", "google", "--epochs", "1"}) ==
         "--epochs 1: fewer than the 10 epochs in which the preset google warms up; give --warmup-epochs, 0 to 1, too");
