@@ -91,7 +91,8 @@ int check_run(const TrainingOptions& options, Modality& modality,
   const simclr::Input views = t.source->towers().front().clone();
   const double views_seconds = seconds_since(start);
   const std::int64_t most = std::min(r.batch_size, most_samples);
-  const Tensor some = nn::rows_of_samples(views, 0, most).x.to(simclr::Device{}).to(simclr::DType::f32);
+  Tensor some = nn::rows_of_samples(views, 0, most).x.to(simclr::Device{});
+  if (simclr::is_floating(some.dtype())) some = some.to(simclr::DType::f32);
   const std::string sheet = (options.out.empty() ? "" : options.out + "/") + "check-views";
   Findings looked;
   modality.look(

@@ -61,12 +61,16 @@ Cost cost_of(Training& t, const Input& views) {
 }  // namespace
 
 double view_difference(const Tensor& views) {
-  const auto x = views.to_vector<float>();
+  const bool numbers = simclr::is_floating(views.dtype());
+  const auto x = views.to_vector<double>();
   const auto n = static_cast<std::size_t>(views.dim(0) / 2);
   const std::size_t view = x.size() / (2 * n);
   const auto distance = [&](std::size_t a, std::size_t b) {
     double total = 0;
-    for (std::size_t i = 0; i < view; ++i) total += std::pow(double{x[a * view + i]} - double{x[b * view + i]}, 2);
+    for (std::size_t i = 0; i < view; ++i) {
+      const double apart = x[a * view + i] - x[b * view + i];
+      total += numbers ? apart * apart : apart != 0 ? 1 : 0;
+    }
     return total;
   };
   double same = 0, different = 0;

@@ -11,8 +11,9 @@
 
 /// What --check measures before a run.
 
-/// How much the two views of a sample differ, squared, over how much those of different samples do. `views` [2N, view
-/// shape] f32 on the CPU.
+/// How much the two views of a sample differ over how much those of different samples do: the sum of squares, or of ids
+/// and other integers, which have no distance, how many differ. `views` [2N, view shape] f32 or of an integer type, on
+/// the CPU.
 double view_difference(const simclr::Tensor& views);
 
 struct Similarities {

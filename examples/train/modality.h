@@ -20,8 +20,8 @@ struct LookedAt {
   static constexpr double least_difference = 0.05;  // with less there is nothing to learn from
 
   const Datasets& sets;
-  const simclr::Tensor& views;  // [2N, view shape] f32 on the CPU: of a batch, or some of it
-  double difference = 0;        // of a sample's two views, squared, over that of different samples' views
+  const simclr::Tensor& views;  // [2N, view shape] f32 or of an integer type, on the CPU: of a batch, or some of it
+  double difference = 0;        // of a sample's two views over that of different samples': view_difference()
   std::uint64_t seed = 0;       // of the run
   std::string sheet;            // where to draw some views, without the file's ending
   std::string no_sheet;         // why they are not drawn; empty: they are

@@ -103,3 +103,12 @@ TEST_CASE("every named recipe is within what the check takes for usual") {
     CHECK(run.findings().empty());
   }
 }
+
+TEST_CASE("views of one sample are as different as their values are, or as many of their ids") {
+  const std::vector<std::int32_t> ids = {7, 8, 9, 1, 70001, 2, 3, 4,
+                                         7, 8, 9, 9, 70002, 2, 3, 5};  // two samples, two views
+  const Tensor views = Tensor::from(ids, {4, 4});
+  CHECK(view_difference(views) == Approx((1.0 + 2) / (4 + 4)));  // differ within a sample, and between two
+  const double same = 64.0 + (1 + 1), different = (69995.0 * 69995 + 36 + 36 + 16) + (69994.0 * 69994 + 36 + 36 + 25);
+  CHECK(view_difference(views.to(DType::f32)) == Approx(same / different));
+}
