@@ -72,13 +72,7 @@ int main(int argc, char** argv) {
     return 0;
   }
   nn::SimCLR model({.encoder = nn::make_resnet(r.arch, {.stem = r.stem, .width = r.width}),
-                    .head = {.hidden = r.head_hidden,
-                             .out = r.head_out,
-                             .layers = r.head_layers,
-                             .batchnorm = r.head_batchnorm,
-                             .last_batchnorm = r.head_last_batchnorm,
-                             .last_shift = r.head_last_shift,
-                             .last_bias = r.head_last_bias},
+                    .head = head_options(r),
                     .views_apart = r.views_apart});
   model.to(bench.device);
   nn::Sgd optimizer(model.parameters(), {.momentum = 0.9, .weight_decay = 5e-4}, nn::constant(0.01f));

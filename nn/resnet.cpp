@@ -1,5 +1,7 @@
 #include <simclr/nn/resnet.h>
 
+#include <iterator>
+
 namespace simclr::nn {
 namespace {
 
@@ -163,11 +165,29 @@ std::shared_ptr<ResNet> resnet50(const ResNetOptions& options) {
   return std::make_shared<ResNet>(ResNet::Block::bottleneck, std::vector<int>{3, 4, 6, 3}, options);
 }
 
+namespace {
+
+struct NamedResNet {
+  const char* name;
+  std::shared_ptr<ResNet> (*make)(const ResNetOptions& options);
+};
+constexpr NamedResNet named_resnets[] = {{"resnet18", resnet18}, {"resnet34", resnet34}, {"resnet50", resnet50}};
+
+}  // namespace
+
+std::vector<std::string> resnet_names() {
+  std::vector<std::string> names;
+  for (const NamedResNet& each : named_resnets) names.emplace_back(each.name);
+  return names;
+}
+
 std::shared_ptr<ResNet> make_resnet(const std::string& name, const ResNetOptions& options) {
-  if (name == "resnet18") return resnet18(options);
-  if (name == "resnet34") return resnet34(options);
-  if (name == "resnet50") return resnet50(options);
-  fail("resnet: \"", name, "\" is not known; use resnet18, resnet34 or resnet50");
+  std::string known;
+  for (const NamedResNet& each : named_resnets) {
+    if (name == each.name) return each.make(options);
+    known += (known.empty() ? "" : &each == std::end(named_resnets) - 1 ? " or " : ", ") + std::string(each.name);
+  }
+  fail("resnet: \"", name, "\" is not known; use ", known);
 }
 
 }  // namespace simclr::nn

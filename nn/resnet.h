@@ -46,6 +46,8 @@ class SIMCLR_API ResNet : public Module {
 SIMCLR_API std::shared_ptr<ResNet> resnet18(const ResNetOptions& options = {});  // F = 8 width
 SIMCLR_API std::shared_ptr<ResNet> resnet34(const ResNetOptions& options = {});  // F = 8 width
 SIMCLR_API std::shared_ptr<ResNet> resnet50(const ResNetOptions& options = {});  // F = 32 width
+/// What make_resnet() takes.
+SIMCLR_API std::vector<std::string> resnet_names();
 /// By name: "resnet18", "resnet34" or "resnet50"; throws Error for another, naming these.
 SIMCLR_API std::shared_ptr<ResNet> make_resnet(const std::string& name, const ResNetOptions& options = {});
 

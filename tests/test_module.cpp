@@ -64,7 +64,8 @@ TEST_CASE("ResNets have torchvision's parameters: names, shapes, counts") {
 }
 
 TEST_CASE("ResNet-18, -34 and -50 run forward and backward with both stems, f32 beside f64") {
-  for (const char* name : {"resnet18", "resnet34", "resnet50"}) {
+  CHECK(nn::resnet_names() == std::vector<std::string>{"resnet18", "resnet34", "resnet50"});
+  for (const std::string& name : nn::resnet_names()) {
     for (const nn::Stem stem : {nn::Stem::cifar, nn::Stem::imagenet}) {
       INFO(name << (stem == nn::Stem::cifar ? " cifar" : " imagenet"));
       const std::int64_t side = stem == nn::Stem::cifar ? 12 : 37;

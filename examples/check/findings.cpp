@@ -53,9 +53,7 @@ struct Judge {
 
   void learning_rate() {
     const double peak = double{*std::max_element(t.schedule.rates.begin(), t.schedule.rates.end())};
-    const auto& kinds = optimizer_kinds();
-    const OptimizerKind& usual =
-        *std::find_if(kinds.begin(), kinds.end(), [&](const OptimizerKind& each) { return r.optimizer == each.name; });
+    const OptimizerKind& usual = optimizer_of(r);
     const std::string compare = "; usual for " + r.optimizer + " is --lr " + usual.usual_lr;
     const auto& o = f.overfit;
     const std::string at = "at the run's highest learning rate, " + number(peak) + ", ";

@@ -34,7 +34,7 @@ void add_data_rows(OptionTable& table, TrainingOptions& o) {
 
 void add_encoder_rows(OptionTable& table, Recipe& r) {
   table.group("Model");
-  table.add("arch", r.arch, {"resnet18", "resnet34", "resnet50"}, "The encoder");
+  table.add("arch", r.arch, simclr::nn::resnet_names(), "The encoder");
   table.add("width", r.width, "Channels of the first stage; 64 is the published network").between(1, most_width);
   table.add("stem", r.stem, stem_names,
             "cifar (3x3, no pooling; up to 64 pixels) or imagenet (7x7 stride 2, max-pooling)");

@@ -3,7 +3,10 @@
 #include <simclr/data/pictures/augmentation.h>
 #include <simclr/nn/optim.h>
 #include <simclr/nn/resnet.h>
+#include <simclr/nn/simclr.h>
 
+#include <cstdint>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -51,13 +54,20 @@ struct Recipe {
   simclr::data::Augmentation augmentation;
 };
 
+/// A recipe's projection head, behind any encoder.
+simclr::nn::ProjectionHeadOptions head_options(const Recipe& recipe, std::uint64_t seed = 0);
+
 /// An optimizer that a recipe may name, and the learning rates that are usual with it.
 struct OptimizerKind {
   const char* name;
   double least_lr, most_lr;  // at 256 samples a batch: outside something is probably wrong
   const char* usual_lr;      // what one would try
+  std::unique_ptr<simclr::nn::Optimizer> (*make)(const Recipe& recipe, const simclr::nn::Module& model,
+                                                 const simclr::nn::Schedule& schedule);
 };
 const std::vector<OptimizerKind>& optimizer_kinds();
+/// The recipe's; throws simclr::Error where there is none of its name.
+const OptimizerKind& optimizer_of(const Recipe& recipe);
 
 /// All named recipes, `quick` first.
 const std::vector<Recipe>& recipes();

@@ -4,6 +4,7 @@
 #include <simclr/core/error.h>
 #include <simclr/core/parallel.h>
 #include <simclr/core/random.h>
+#include <simclr/nn/functional.h>
 
 #include <Eigen/Eigenvalues>
 #include <Eigen/QR>
@@ -23,9 +24,9 @@ Matrix unit_rows(const Tensor& values) {
   SIMCLR_CHECK(values.rank() == 2 && values.dim(0) >= 2 && values.dtype() == simclr::DType::f32 &&
                    simclr::is_host_memory(values.device()),
                "embedding map: values must be f32 [N,F] on the CPU with N at least 2, got ", describe(values));
-  Matrix rows = Eigen::Map<const Matrix>(values.data<const float>(), values.dim(0), values.dim(1));
+  const Tensor unit = simclr::nn::normalize(values.detach());
+  Matrix rows = Eigen::Map<const Matrix>(unit.data<const float>(), unit.dim(0), unit.dim(1));
   SIMCLR_CHECK(rows.allFinite(), "embedding map: the features hold NaN or Inf");
-  for (auto row : rows.rowwise()) row.stableNormalize();
   return rows;
 }
 

@@ -23,22 +23,7 @@ nn::Schedule make_schedule(const Recipe& r, std::int64_t steps_per_epoch) {
 }
 
 std::unique_ptr<nn::Optimizer> make_optimizer(const Recipe& r, const nn::Module& model, const nn::Schedule& schedule) {
-  if (r.optimizer == "lars") {
-    return std::make_unique<nn::Lars>(model.parameters(),
-                                      nn::LarsOptions{.momentum = r.momentum,
-                                                      .weight_decay = r.weight_decay,
-                                                      .trust_coefficient = r.lars_trust,
-                                                      .clip = r.lars_clip,
-                                                      .rule = r.lars_rule},
-                                      schedule);
-  }
-  if (r.optimizer == "adamw") {
-    return std::make_unique<nn::AdamW>(
-        model.parameters(), nn::AdamWOptions{.weight_decay = r.weight_decay, .decay_norm_and_bias = false}, schedule);
-  }
-  SIMCLR_CHECK(r.optimizer == "sgd", "optimizer: \"", r.optimizer, "\" is not known");
-  return std::make_unique<nn::Sgd>(model.parameters(),
-                                   nn::SgdOptions{.momentum = r.momentum, .weight_decay = r.weight_decay}, schedule);
+  return optimizer_of(r).make(r, model, schedule);
 }
 
 Compute choose_compute(const TrainingOptions& o) {
@@ -56,16 +41,8 @@ Compute choose_compute(const TrainingOptions& o) {
 
 std::unique_ptr<nn::SimCLR> make_model(const TrainingOptions& o, std::shared_ptr<nn::Module> encoder) {
   const Recipe& r = o.recipe;
-  const nn::ProjectionHeadOptions head{.hidden = r.head_hidden,
-                                       .out = r.head_out,
-                                       .layers = r.head_layers,
-                                       .batchnorm = r.head_batchnorm,
-                                       .last_batchnorm = r.head_last_batchnorm,
-                                       .last_shift = r.head_last_shift,
-                                       .last_bias = r.head_last_bias,
-                                       .seed = o.seed};
   return std::make_unique<nn::SimCLR>(nn::SimCLROptions{.encoder = std::move(encoder),
-                                                        .head = head,
+                                                        .head = head_options(r, o.seed),
                                                         .views_apart = r.views_apart,
                                                         .loss = {.temperature = r.temperature, .wgmma = o.wgmma}});
 }
