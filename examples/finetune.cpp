@@ -9,6 +9,7 @@
 #include "run/progress.h"
 #include "run/run_folder.h"
 #include "run/shared_rows.h"
+#include "run/stop_request.h"
 #include "train/encoder_file.h"
 #include "train/evaluation.h"
 #include "train/labelled_part.h"
@@ -22,6 +23,8 @@
 #include <chrono>
 #include <cmath>
 #include <cstdio>
+#include <string>
+#include <vector>
 
 namespace data = simclr::data;
 namespace nn = simclr::nn;
@@ -128,6 +131,7 @@ struct Session {
   simclr::Device device;
   RunFolder& run;
   Progress& progress;
+  std::vector<std::string>& saved;  // files of classifiers that were trained to their end
 };
 
 std::string start_name(bool pretrained) {
@@ -236,6 +240,7 @@ void train(nn::Module& model, const Session& session, const Task& task, bool pre
       const std::int64_t samples = std::ssize(source->labels());
       source->prefetch();
       recorder.after_step(step, samples);
+      if (StopRequest::requested()) throw Stopped{};
     }
     recorder.end_epoch(step);
   }
@@ -255,6 +260,7 @@ void save(const nn::Module& model, const Session& session, const Task& task) {
       {"dataset", session.sets.kind}, {"percent", task.percent}, {"classes", classes}};
   simclr::save_tensors(path, model.state(),
                        {{"format", "simclr"}, {"config", session.file.config.dump()}, {"finetuned", finetuned.dump()}});
+  session.saved.push_back(weights_name(task.percent));
 }
 
 /// Trains one classifier, and returns its accuracy on the test pictures.
@@ -271,6 +277,7 @@ double train_and_test(const Session& session, const Task& task, bool pretrained)
   EvaluationOptions evaluation;
   evaluation.batch_size = o.compute.batch_size;
   evaluation.workers = o.compute.workers;
+  evaluation.stop = StopRequest::requested;
   evaluation.on_warning = [&progress](const std::string& message) { progress.warn(message); };
   const nn::Features logits = features_of(model, *session.sets.test, session.file.views, evaluation);
   const nn::Metrics metrics = nn::compute_metrics(logits.values, logits.labels);
@@ -291,7 +298,35 @@ nlohmann::ordered_json to_json(Options o, const EncoderFile& file, const Dataset
   return json;
 }
 
-void run(Options o) {
+/// Trains with each part of the labels, and adds a row of figures to `table` for each.
+void train_all(const Session& session, std::string& table) {
+  const Options& o = session.options;
+  for (const double percent : o.percents) {
+    const Task task = make_task(o, session.sets, percent);
+    char text[64];
+    std::snprintf(text, sizeof text, "  %-9s %9lld %14.2f", (percent_text(percent) + " %").c_str(),
+                  static_cast<long long>(task.samples->size()), 100 * train_and_test(session, task, true));
+    std::string row = text;
+    if (o.from_scratch) {
+      std::snprintf(text, sizeof text, " %15.2f", 100 * train_and_test(session, task, false));
+      row += text;
+    }
+    table += row + '\n';
+  }
+}
+
+/// What a stop leaves: whole files, and nothing of the classifier that was being trained.
+std::string stopped_text(const Session& session) {
+  const std::string folder = session.run.path();
+  const std::string kept = session.saved.empty() ? "no classifier was trained to its end, so " + folder + " holds none"
+                                                 : simclr::listed(session.saved, session.saved.size()) + " in " +
+                                                       folder + (session.saved.size() == 1 ? " is" : " are") + " whole";
+  return "stopped; " + kept +
+         ", and nothing of another is kept. To begin again choose another --out, or add --overwrite";
+}
+
+/// Returns the exit code.
+int run(Options o) {
   const simclr::Device device = open_device(o.compute);
   Pictures pictures;
   const EncoderFile file = open_encoder(o.weights, pictures);
@@ -309,30 +344,29 @@ void run(Options o) {
   if (!sets.note.empty()) std::printf("%s\n", sets.note.c_str());
   std::printf("%s\n%s\nfiles in %s\n", file.description.c_str(), sets.train->describe().c_str(), folder.path().c_str());
   for (const std::string& warning : sets.warnings) progress.warn(warning);
-  const Session session{o, file, pictures, sets, device, folder, progress};
+  std::vector<std::string> saved;
+  const Session session{o, file, pictures, sets, device, folder, progress, saved};
 
   std::string table =
       std::string("  labels       images  pre-trained %") + (o.from_scratch ? "  from scratch %\n" : "\n");
-  for (const double percent : o.percents) {
-    const Task task = make_task(o, sets, percent);
-    char text[64];
-    std::snprintf(text, sizeof text, "  %-9s %9lld %14.2f", (percent_text(percent) + " %").c_str(),
-                  static_cast<long long>(task.samples->size()), 100 * train_and_test(session, task, true));
-    table += text;
-    if (o.from_scratch) {
-      std::snprintf(text, sizeof text, " %15.2f", 100 * train_and_test(session, task, false));
-      table += text;
-    }
-    table += '\n';
+  const StopRequest stop_request;
+  try {
+    train_all(session, table);
+  } catch (const Stopped&) {
+    progress.message(stopped_text(session));
+    return 128 + StopRequest::take();
   }
   progress.message(table);
+  return 0;
 }
 
 }  // namespace
 
 int main(int argc, char** argv) {
-  return run_program("finetune", [&] {
+  int code = 0;
+  const int failed = run_program("finetune", [&] {
     Options options;
-    if (parse_options(argc, argv, options)) run(options);
+    if (parse_options(argc, argv, options)) code = run(options);
   });
+  return failed != 0 ? failed : code;
 }

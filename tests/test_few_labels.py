@@ -1,11 +1,15 @@
 """examples/linear_probe and finetune as a user runs them, on small data."""
 import json
+import os
 import random
 import shutil
+import signal
 import struct
+import subprocess
+import time
 import unittest
 
-from support.encoder_programs import Base
+from support.encoder_programs import ENVIRONMENT, PROGRAMS, Base
 from support.tiny_data import load_safetensors, write_pictures
 
 
@@ -124,6 +128,37 @@ class Finetune(Labels):
         self.assertEqual(f"{100 * results[3]['metrics']['top1']:.2f}", rows[1][4])
         config = json.loads((self.out / "config.json").read_text())
         self.assertEqual((config["labels"], config["from_scratch"], config["batch_size"]), ([25, 100], True, 8))
+
+    def stop(self, event, number, *options):
+        """What finetune prints that gets a signal once its log has so many lines of an event."""
+        command = [PROGRAMS / "finetune", self.weights, *self.from_folder, "--epochs", "400", "--batch-size", "8",
+                   "--threads", "1", "--device", "cpu", "--out", self.out, *options]
+        process = subprocess.Popen([*map(os.fspath, command)], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                                   stderr=subprocess.PIPE, text=True, cwd=self.folder, env=ENVIRONMENT)
+        deadline = time.monotonic() + 120
+        while time.monotonic() < deadline and process.poll() is None:
+            log = self.out / "log.jsonl"
+            if log.exists() and log.read_text().count(f'"event":"{event}"') >= number:
+                break
+            time.sleep(0.002)
+        process.send_signal(signal.SIGINT)
+        out, error = process.communicate(timeout=120)
+        self.assertEqual((process.returncode, error), (128 + signal.SIGINT, ""), out)
+        return out
+
+    def test_a_stop_leaves_whole_files(self):
+        printed = self.stop("epoch", 2, "--labels", "25,100")
+        self.assertIn(f"stopped; no classifier was trained to its end, so {self.out} holds none", printed)
+        self.assertEqual({path.name for path in self.out.iterdir()}, {"config.json", "log.jsonl"})
+        printed = self.stop("evaluation", 1, "--labels", "25,100", "--overwrite")
+        self.assertRegex(printed, rf"stopped; labels-25\.safetensors in {self.out} is whole, and nothing of another is "
+                                  r"kept\. To begin again choose another --out, or add --overwrite\n\Z")
+        self.assertEqual({path.name for path in self.out.iterdir()},
+                         {"config.json", "log.jsonl", "labels-25.safetensors"})
+        load_safetensors(self.out / "labels-25.safetensors")
+        self.assertTrue((self.out / "log.jsonl").read_text().endswith("}\n"))
+        self.assertEqual(len(self.log("evaluation")), 1)
+        self.refused("finetune", self.weights, *self.from_folder, "--out", self.out, words=("already holds a run",))
 
     def test_the_seed_chooses_the_labels(self):
         """What is read tells: every third picture is damaged, and the others are no reason to warn."""
