@@ -8,8 +8,8 @@
 
 namespace simclr {
 
-/// Element types. f64 is a full CPU type, so that gradient checks run the code that ships. u16 is for storage alone,
-/// 16-bit pictures say: its values are copied and read, not converted or computed with.
+/// Element types. f64 is a full CPU type, so that gradient checks run the code that ships. u16 is for storage alone:
+/// samples may have it, and its values are copied and read, not converted or computed with.
 enum class DType : std::uint8_t { f32, f64, bf16, u8, i32, u16 };
 
 /// bfloat16: the upper half of an f32. Storage only; arithmetic widens to f32.
