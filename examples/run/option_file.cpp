@@ -18,7 +18,7 @@ namespace {
 
 constexpr const char* version_key = "version";
 
-/// The group of a key with its dot: "views." of "views.hue"; empty: it is in none.
+/// The group of a key with its dot: "group." of "group.option"; empty: it is in none.
 std::string group_of(const std::string& key) {
   return key.substr(0, key.find('.') + 1);
 }
@@ -37,7 +37,7 @@ bool is_group(const OptionTable& table, const std::string& name) {
 
 constexpr std::size_t most_shown = 60;  // of a configuration's own text in an error's line
 
-/// `key` stands in `group` ("views."; empty: in none), where no row has it.
+/// `key` stands in `group` ("group."; empty: in none), where no row has it.
 [[noreturn]] void fail_unknown(const OptionTable& table, const std::string& key, const std::string& group,
                                const std::string& where) {
   std::vector<std::string> keys;
@@ -73,7 +73,7 @@ void read_value(OptionTable& table, const std::string& key, const std::string& g
   table.sources[row->name()] = where;
 }
 
-/// The value at "views.hue"; null where there is none.
+/// The value at "group.option"; null where there is none.
 ordered_json value_at(const ordered_json& config, const std::string& key) {
   const auto pointer = ordered_json::json_pointer("/" + [&key] {
     std::string path = key;

@@ -7,7 +7,7 @@
 
 /// config.json: the options of a run, so that it can be repeated. What stands in it follows from the table's rows.
 
-/// {"version": ..., "epochs": 100, "views": {"hue": 0.1, ...}, ...}: every row that a file may have.
+/// {"version": ..., "epochs": 100, "group": {"option": 0.1, ...}, ...}: every row that a file may have.
 nlohmann::ordered_json to_json(const OptionTable& table);
 
 /// The JSON object that a configuration's text is. `where` begins an error's line. Throws simclr::Error for other text,
@@ -24,7 +24,7 @@ void read_options(OptionTable& table, const nlohmann::ordered_json& config, cons
 /// What makes a configuration another run than the table's options. What may change when a run goes on is left out.
 struct Difference {
   std::string said;           // the option as the user wrote it, with its value
-  std::string key;            // in the configuration: "views.hue"
+  std::string key;            // in the configuration: "group.option"
   std::string before, after;  // as JSON; "null" where there is none
 };
 std::vector<Difference> differences(const OptionTable& table, const nlohmann::ordered_json& before);

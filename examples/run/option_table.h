@@ -71,7 +71,7 @@ class OptionRow {
 
   const std::string& name() const { return name_; }          // "batch-size": --batch-size
   const std::string& opposite() const { return opposite_; }  // of a flag: "no-graph"; empty: it has none
-  const std::string& key() const { return key_; }            // "batch_size", "views.hue"; empty: not written
+  const std::string& key() const { return key_; }            // "batch_size", "group.option"; empty: not written
   const std::string& help() const { return help_; }
   const std::string& group() const { return group_; }  // --help's
   OptionKind kind() const { return kind_; }
