@@ -237,7 +237,7 @@ __global__ void __launch_bounds__(block_threads<resident>, resident ? 4 : 2) aug
   for (std::uint32_t at = blockIdx.x; at < task.views; at += gridDim.x) {
     T* const out = views + std::int64_t{at} * size * size * C;
 
-    // 1. The picture, the view's transforms, and the crop.
+    // 1 the picture, the view's transforms, and the crop
     const AugmentParameters& p = task.parameters[at];
     const Source source = find_source(task.pictures, task.index[at % task.batch], p);
     if (source.box == nullptr) {
@@ -245,7 +245,7 @@ __global__ void __launch_bounds__(block_threads<resident>, resident ? 4 : 2) aug
       continue;
     }
 
-    // 2. Tables; the crop as floats, where it fits.
+    // 2 tables; the crop as floats, where it fits
     const Taps rows = memory.rows(ResizeAxis(source.height, size, task.policy.interpolation), task);
     const Taps columns = memory.columns(ResizeAxis(source.width, size, task.policy.interpolation), task, p.flip != 0);
     const std::int32_t radius = p.blur ? blur_radius(task.policy, p.sigma) : 0;
@@ -254,7 +254,7 @@ __global__ void __launch_bounds__(block_threads<resident>, resident ? 4 : 2) aug
     if (staged) stage_crop<C, threads>(source, memory.canvas);
     __syncthreads();
 
-    // 3. Resize; the colours up to contrast, unless the view is turned before them.
+    // 3 resize; the colours up to contrast, unless the view is turned before them
     Canvas<C, resident> view = memory.view(task);
     Colours<C> colours(p);
     const bool rotates = p.rotate != 0;
@@ -263,19 +263,19 @@ __global__ void __launch_bounds__(block_threads<resident>, resident ? 4 : 2) aug
       if (!rotates) colours.begin(view, chunk);
     });
 
-    // 4. Rotate, and the colours up to contrast.
+    // 4 rotate, and the colours up to contrast
     if (rotates) rotate(view, p.angle, [&](std::int32_t chunk) { colours.begin(view, chunk); });
 
-    // 5. The mean grey that contrast turns about.
+    // 5 the mean grey that contrast turns about
     colours.template find_mean<threads>(size);
 
-    // 6. The other colours and the blur.
+    // 6 the other colours and the blur
     if (p.blur) {
       view.change([&](std::int32_t) { colours.end(view.x); });
       blur(view, memory.kernel, radius, task.policy.blur_kernel == whole_kernel);
     }
 
-    // 7. Normalise and store; without blur the other colours first, in passing.
+    // 7 normalise and store; without blur the other colours first, in passing
     view.finish(out, reinterpret_cast<T*>(memory.canvas), [&](std::int32_t) {
       if (!p.blur) colours.end(view.x);
       normalise<C>(view.x, task);

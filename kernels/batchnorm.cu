@@ -53,10 +53,10 @@ struct Coefficients {
 template <int N, class T>
 __global__ void __launch_bounds__(walk_threads, sums_resident)
     batchnorm_sums_kernel(Walk walk, const T* x, double* partial) {
-  // 1. This thread's channels, and their shift.
+  // 1 this thread's channels, and their shift
   const Share<N> share(walk);
   const Pack<N> shift = load<N>(x + share.channel);
-  // 2. Down the rows, some of them on their way at once; sum_rows adds up the block.
+  // 2 down the rows, some of them on their way at once; sum_rows adds up the block
   sum_rows(walk, share, partial, [&](auto count, std::int64_t i, Pack<2 * N>& total) {
     constexpr int rows = decltype(count)::value;
     Pack<N> value[rows];
@@ -77,9 +77,9 @@ __global__ void __launch_bounds__(walk_threads, sums_resident)
 template <class T>
 __global__ void __launch_bounds__(walk_threads)
     batchnorm_add_sums_kernel(const T* x, const double* partial, std::int64_t blocks, int channels, double* sums) {
-  // 1. All blocks' sums of eight channels.
+  // 1 all blocks' sums of eight channels
   const Sums total = add_up(partial, blocks, channels);
-  // 2. One thread a channel writes them, with their shift.
+  // 2 one thread a channel writes them, with their shift
   const int c = added_channel(channels);
   if (c < 0) return;
   sums[c] = blocks > 0 ? static_cast<double>(widen(x[c])) : 0.0;
@@ -122,10 +122,10 @@ __global__ void __launch_bounds__(walk_threads)
 template <int N, bool with_residual, class T>
 __global__ void __launch_bounds__(walk_threads, apply_resident)
     batchnorm_apply_kernel(Walk walk, Parameters parameters, const T* x, const T* residual, bool rectified, T* y) {
-  // 1. This thread's channels, and their coefficients.
+  // 1 this thread's channels, and their coefficients
   const Share<N> share(walk);
   const Coefficients<N> coefficients(parameters, share.channel);
-  // 2. Down the rows: all loads of a few rows, then their values.
+  // 2 down the rows: all loads of a few rows, then their values
   for_rows(share.index, share.end, share.step, [&](auto count, std::int64_t i) {
     constexpr int rows = decltype(count)::value;
     Pack<N> value[rows];
@@ -189,10 +189,10 @@ template <int N, Mask mask, class T>
 __global__ void __launch_bounds__(walk_threads, backward_resident)
     batchnorm_backward_sums_kernel(Walk walk, Parameters parameters, const T* dy, Saved<T> saved, T* masked,
                                    double* partial) {
-  // 1. This thread's channels, and their coefficients.
+  // 1 this thread's channels, and their coefficients
   const Share<N> share(walk);
   const Coefficients<N> coefficients(parameters, share.channel);
-  // 2. Down the rows: the gradient behind the ReLU, kept where asked for; sum_rows adds up the block.
+  // 2 down the rows: the gradient behind the ReLU, kept where asked for; sum_rows adds up the block
   sum_rows(walk, share, partial, [&](auto count, std::int64_t i, Pack<2 * N>& total) {
     constexpr int rows = decltype(count)::value;
     Gradients<rows, N> at;
@@ -212,9 +212,9 @@ __global__ void __launch_bounds__(walk_threads, backward_resident)
 __global__ void __launch_bounds__(walk_threads)
     batchnorm_add_gradients_kernel(const double* partial, std::int64_t blocks, int channels, const float* rstd,
                                    float* dgamma, float* dbeta) {
-  // 1. All blocks' sums of eight channels.
+  // 1 all blocks' sums of eight channels
   const Sums total = add_up(partial, blocks, channels);
-  // 2. One thread a channel writes what follows.
+  // 2 one thread a channel writes what follows
   const int c = added_channel(channels);
   if (c < 0) return;
   const BatchnormGradients<float> of = parameter_gradients(total.first, total.second, rstd[c]);
@@ -226,7 +226,7 @@ template <int N, Mask mask, class T>
 __global__ void __launch_bounds__(walk_threads, backward_resident)
     batchnorm_backward_data_kernel(Walk walk, Parameters parameters, const T* dy, Saved<T> saved, const float* dgamma,
                                    const float* dbeta, float rows_counted, T* dx) {
-  // 1. This thread's channels, and their coefficients.
+  // 1 this thread's channels, and their coefficients
   const Share<N> share(walk);
   const Coefficients<N> coefficients(parameters, share.channel);
   const bool training = dgamma != nullptr;
@@ -239,7 +239,7 @@ __global__ void __launch_bounds__(walk_threads, backward_resident)
       slope[k] = line.slope, constant[k] = line.constant;
     }
   }
-  // 2. Down the rows: the gradient behind the ReLU, then dx.
+  // 2 down the rows: the gradient behind the ReLU, then dx
   for_rows(share.index, share.end, share.step, [&](auto number, std::int64_t i) {
     constexpr int rows = decltype(number)::value;
     Gradients<rows, N> at;

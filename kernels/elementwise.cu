@@ -103,14 +103,14 @@ __global__ void __launch_bounds__(sum_threads)
   const int c = static_cast<int>(blockIdx.y) * 32 + lane;
   const std::int64_t begin = static_cast<std::int64_t>(blockIdx.x) * sum_rows;
   const std::int64_t end = begin + sum_rows < rows ? begin + sum_rows : rows;
-  // 1. Each thread: its column over every eighth row.
+  // 1 each thread: its column over every eighth row
   double sum = 0;
   if (c < channels) {
     for (std::int64_t row = begin + warp; row < end; row += warps) {
       sum += static_cast<double>(widen(dy[row * channels + c]));
     }
   }
-  // 2. The warps' sums, in order.
+  // 2 the warps' sums, in order
   sums[warp][lane] = sum;
   __syncthreads();
   if (warp == 0 && c < channels) {
@@ -154,7 +154,7 @@ __global__ void __launch_bounds__(row_threads)
     normalize_forward_kernel(const T* x, std::int64_t rows, std::int64_t width, T* u, float* norm) {
   const std::int64_t row = static_cast<std::int64_t>(blockIdx.x) * (row_threads / 32) + threadIdx.x / 32;
   const bool inside = row < rows;  // the whole warp
-  // 1. |x|, in f64.
+  // 1 |x|, in f64
   double squares = 0;
   for (std::int64_t i = lane_index(); inside && i < width; i += 32) {
     const auto value = static_cast<double>(widen(x[row * width + i]));
@@ -162,7 +162,7 @@ __global__ void __launch_bounds__(row_threads)
   }
   const double length = sqrt(warp_sum(squares));
   if (!inside) return;
-  // 2. u.
+  // 2 u
   for (std::int64_t i = lane_index(); i < width; i += 32) {
     const auto value = static_cast<double>(widen(x[row * width + i]));
     u[row * width + i] = narrow_to<T>(length == 0 ? 0.0f : static_cast<float>(value / length));
@@ -175,14 +175,14 @@ __global__ void __launch_bounds__(row_threads) normalize_backward_kernel(const T
                                                                          std::int64_t rows, std::int64_t width, T* dx) {
   const std::int64_t row = static_cast<std::int64_t>(blockIdx.x) * (row_threads / 32) + threadIdx.x / 32;
   const bool inside = row < rows;
-  // 1. du.u
+  // 1 du.u
   double dot = 0;
   for (std::int64_t i = lane_index(); inside && i < width; i += 32) {
     dot += static_cast<double>(widen(du[row * width + i])) * static_cast<double>(widen(u[row * width + i]));
   }
   dot = warp_sum(dot);
   if (!inside) return;
-  // 2. What of du is along the sphere.
+  // 2 what of du is along the sphere
   const auto length = static_cast<double>(norm[row]);
   for (std::int64_t i = lane_index(); i < width; i += 32) {
     const auto gradient = static_cast<double>(widen(du[row * width + i]));

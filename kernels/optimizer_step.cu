@@ -82,7 +82,7 @@ template <int width>
 __global__ void __launch_bounds__(update_threads)
     norms_kernel(const float* w, const float* g, std::int64_t n, Segments segments, LarsOptions options,
                  Timetable timetable, Squares* pieces, unsigned* arrived, AdaptedSegment* adapted) {
-  // 1. The block's elements, on their way while its first segment is looked for.
+  // 1 the block's elements, on their way while its first segment is looked for
   constexpr std::int64_t size = block_size<width>;
   const std::int64_t begin = blockIdx.x * size, end = begin + size < n ? begin + size : n;
   RunValues<width> run;
@@ -93,11 +93,11 @@ __global__ void __launch_bounds__(update_threads)
     if (segment.begin >= end) break;
     if ((segment.flags & segment_adapt) == 0) continue;
 
-    // 2. The block's piece of a segment.
+    // 2 the block's piece of a segment
     const double decay = decay_of(segment.flags, options.weight_decay);
     const Squares piece = run.squares_in(segment, options.rule == LarsRule::bolts ? 0.0f : static_cast<float>(decay));
 
-    // 3. Is it the segment's last one to be ready?
+    // 3 is it the segment's last one to be ready?
     const std::int64_t first = max(segment.begin, 0) / size,
                        behind = (min(std::int64_t{segment.end}, n) + size - 1) / size;
     if (threadIdx.x == 0) {
@@ -107,7 +107,7 @@ __global__ void __launch_bounds__(update_threads)
     __syncthreads();
     if (!last[0]) continue;
 
-    // 4. All pieces of the segment in the blocks' order, and what follows from them.
+    // 4 all pieces of the segment in the blocks' order, and what follows from them
     const Squares sum = add_pieces(pieces + s, first, behind);
     if (threadIdx.x == 0) {
       const double lr = timetable.rate(*timetable.step);
@@ -120,7 +120,7 @@ __global__ void __launch_bounds__(update_threads)
 template <int width, class Rule>
 __global__ void __launch_bounds__(update_threads, 4)
     update_kernel(Rule rule, Segments segments, std::int64_t n, Timetable timetable) {
-  // 1. The run's elements, on their way while all else is found out.
+  // 1 the run's elements, on their way while all else is found out
   const std::int64_t run = warp_run();
   typename Rule::template Operands<width> operands[lane_vectors];
 #pragma unroll
@@ -129,14 +129,14 @@ __global__ void __launch_bounds__(update_threads, 4)
     if (i + width <= n) operands[j] = rule.template read<width>(i);
   }
 
-  // 2. The step, its factors, and the run's first segment.
+  // 2 the step, its factors, and the run's first segment
   if (timetable.stopped()) return;  // all threads of all blocks
   SIMCLR_SHARED(typename Rule::Factors, factors, [1]);
   if (threadIdx.x == 0) factors[0] = rule.factors(timetable, timetable.advance());
   int s = segments.find(run * run_size<width>);
   __syncthreads();
 
-  // 3. The update: a vector at once, where it lies in one segment.
+  // 3 the update: a vector at once, where it lies in one segment
 #pragma unroll
   for (int j = 0; j < lane_vectors; ++j) {
     const std::int64_t i = lane_element<width>(run, j);

@@ -68,7 +68,7 @@ struct MaxForward {
 
   template <int N>
   __device__ void at(std::int64_t i) const {
-    // 1. The window, and its first pixel as the best so far.
+    // 1 the window, and its first pixel as the best so far
     const Place to(i, out, channels);
     const Range over_h = window_of(to.h, in.height, geometry), over_w = window_of(to.w, in.width, geometry);
     const T* image = x + to.image * in.height * in.width * channels + to.channel;
@@ -77,7 +77,7 @@ struct MaxForward {
     Winners<N> winner;
 #pragma unroll
     for (int k = 0; k < N; ++k) winner.place[k] = static_cast<std::int32_t>(place);
-    // 2. All its pixels, in their order.
+    // 2 all its pixels, in their order
     for (unsigned h = over_h.begin; h < over_h.end; ++h) {
 #pragma unroll 3
       for (unsigned w = over_w.begin; w < over_w.end; ++w) {
@@ -105,12 +105,12 @@ struct MaxBackward {
 
   template <int N>
   __device__ void at(std::int64_t i) const {
-    // 1. The windows over this pixel.
+    // 1 the windows over this pixel
     const Place from(i, in, channels);
     const Range over_h = windows_of(from.h, out.height, geometry), over_w = windows_of(from.w, out.width, geometry);
     const auto me = static_cast<std::int32_t>(from.h * in.width + from.w);
     Pack<N> sum = {};
-    // 2. The gradients of those that it won.
+    // 2 the gradients of those that it won
     for (unsigned h = over_h.begin; h < over_h.end; ++h) {
 #pragma unroll 2
       for (unsigned w = over_w.begin; w < over_w.end; ++w) {
@@ -135,11 +135,11 @@ struct AverageForward {
 
   template <int N>
   __device__ void at(std::int64_t i) const {
-    // 1. These channels' values in the image.
+    // 1 these channels' values in the image
     constexpr std::int64_t run = 32;  // pixels that are summed in f32
     const std::int64_t image = i / channels, end = (image + 1) * pixels * channels;
     std::int64_t pixel = image * pixels * channels + (i - image * channels);
-    // 2. Their sum, run by run.
+    // 2 their sum, run by run
     double total[N] = {};
     while (pixel < end) {
       const std::int64_t stop = pixel + run * channels;
@@ -158,7 +158,7 @@ struct AverageForward {
 #pragma unroll
       for (int k = 0; k < N; ++k) total[k] += static_cast<double>(sum[k]);
     }
-    // 3. The mean.
+    // 3 the mean
     Pack<N> mean;
 #pragma unroll
     for (int k = 0; k < N; ++k) mean[k] = static_cast<float>(total[k] * inverse);

@@ -27,20 +27,20 @@ __global__ void __launch_bounds__(threads)
     softmax_rows_kernel(const T* x, const std::int32_t* labels, std::int64_t classes, double* log_sum, double* loss) {
   const std::int64_t row = blockIdx.x;
   const T* logits = x + row * classes;
-  // 1. The highest logit.
+  // 1 the highest logit
   float highest = -INFINITY;
   for (std::int64_t k = threadIdx.x; k < classes; k += threads) {
     const float value = widen(logits[k]);
     highest = value > highest ? value : highest;
   }
   highest = block_max<threads>(highest);
-  // 2. The sum of exponentials, which cannot overflow now.
+  // 2 the sum of exponentials, which cannot overflow now
   double sum = 0;
   for (std::int64_t k = threadIdx.x; k < classes; k += threads) {
     sum += exp(static_cast<double>(widen(logits[k])) - static_cast<double>(highest));
   }
   sum = block_sum<threads>(sum);
-  // 3. The row's loss.
+  // 3 the row's loss
   if (threadIdx.x != 0) return;
   const double result = static_cast<double>(highest) + log(sum);
   const std::int32_t label = labels[row];
@@ -60,12 +60,12 @@ template <int threads, class T>
 __global__ void __launch_bounds__(threads)
     softmax_backward_kernel(const T* x, const std::int32_t* labels, const double* log_sum, const float* dloss,
                             std::int64_t rows, std::int64_t classes, T* dx) {
-  // 1. The row's label, and what its gradient is multiplied with.
+  // 1 the row's label, and what its gradient is multiplied with
   const std::int64_t row = blockIdx.x;
   const std::int32_t label = labels[row];
   const bool known = label >= 0 && label < classes;
   const double scale = known ? static_cast<double>(*dloss) / static_cast<double>(rows) : NAN;
-  // 2. Its classes.
+  // 2 its classes
   for (std::int64_t k = threadIdx.x; k < classes; k += threads) {
     const double logit = static_cast<double>(widen(x[row * classes + k]));
     const double gradient = softmax_gradient(logit, log_sum[row], k == label, scale);

@@ -315,18 +315,18 @@ void augment_picture(const std::uint8_t* pixels, const ImageRef& picture, const 
   const std::size_t floats = static_cast<std::size_t>(policy.size) * policy.size * policy.channels;
   View view = {policy.size, policy.channels, scratch.planes.get(floats), scratch.spare.get(floats)};
 
-  // 1. Crop and resize, flip among it.
+  // 1 crop and resize, flip among it
   crop_and_resize(pixels, picture, p, policy.interpolation, view);
-  // 2. Rotate.
+  // 2 rotate
   if (p.rotate) rotate(view, p.angle);
-  // 3. Colours.
+  // 3 colours
   if (p.jitter) jitter(view, p);
   if (p.grayscale && view.channels == 3) {
     each_rgb(view, [](Rgb x) { return Rgb{grey(x), grey(x), grey(x)}; });
   }
-  // 4. Blur.
+  // 4 blur
   if (p.blur) blur(view, blur_radius(policy, p.sigma), p.sigma, policy.blur_kernel == whole_kernel);
-  // 5. Normalise, channels innermost.
+  // 5 normalise, channels innermost
   normalise(view, policy, out);
 }
 

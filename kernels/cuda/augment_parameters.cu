@@ -17,7 +17,7 @@ __global__ void __launch_bounds__(draw_threads)
     augment_draw_kernel(const ImageRef* refs, std::int64_t pictures, const std::int32_t* index, std::int64_t batch,
                         AugmentPolicy policy, std::uint64_t seed, std::uint32_t epoch, const std::int32_t* device_epoch,
                         std::int64_t rows, AugmentParameters* drawn) {
-  // 1. The view's picture.
+  // 1 the view's picture
   const std::int64_t row = static_cast<std::int64_t>(blockIdx.x) * draw_threads + threadIdx.x;
   if (row >= rows) return;
   const std::int64_t at = index[row % batch];
@@ -26,7 +26,7 @@ __global__ void __launch_bounds__(draw_threads)
     drawn[row] = AugmentParameters{};
     return;
   }
-  // 2. Its transforms, by seed, sample, epoch and view.
+  // 2 its transforms, by seed, sample, epoch and view
   if (device_epoch != nullptr) epoch = static_cast<std::uint32_t>(*device_epoch);
   drawn[row] = draw_parameters(
       policy, picture.height, picture.width,

@@ -86,7 +86,7 @@ __device__ void sum_rows(const Walk& walk, const Share<N>& share, double* partia
   constexpr int run = 32;  // rows of a thread that are summed in f32
   SIMCLR_SHARED(double, sums, [2 * N][walk_threads]);
   const int me = static_cast<int>(threadIdx.x);
-  // 1. This thread's rows: runs in f32, their sums in f64.
+  // 1 this thread's rows: runs in f32, their sums in f64
   volatile double* mine = &sums[0][me];  // or they would be kept in registers, which the loads need
 #pragma unroll
   for (int k = 0; k < 2 * N; ++k) mine[k * walk_threads] = 0;
@@ -100,7 +100,7 @@ __device__ void sum_rows(const Walk& walk, const Share<N>& share, double* partia
       mine[k * walk_threads] = mine[k * walk_threads] + static_cast<double>(total[k]);
     }
   }
-  // 2. The lines of the block, half of them onto the others at a time.
+  // 2 the lines of the block, half of them onto the others at a time
   int half = 1;
   while (2 * half < walk.lines) half *= 2;
   for (; half > 0; half /= 2) {
@@ -110,7 +110,7 @@ __device__ void sum_rows(const Walk& walk, const Share<N>& share, double* partia
       for (int k = 0; k < 2 * N; ++k) sums[k][me] += sums[k][me + half * walk.slice];
     }
   }
-  // 3. The first line writes.
+  // 3 the first line writes
   if (share.line > 0 || share.end == 0) return;
   double* to = partial + static_cast<std::int64_t>(blockIdx.x) * 2 * walk.channels + share.channel;
 #pragma unroll
@@ -131,7 +131,7 @@ __device__ inline Sums add_up(const double* partial, std::int64_t blocks, int ch
   SIMCLR_SHARED(Sums, warps, [walk_threads / 32][add_up_channels]);
   const int column = static_cast<int>(threadIdx.x) % add_up_channels;
   const int c = static_cast<int>(blockIdx.x) * add_up_channels + column;
-  // 1. Each thread: some of the blocks, for one channel.
+  // 1 each thread: some of the blocks, for one channel
   Sums sum = {0, 0};
   if (c < channels) {
 #pragma unroll 4
@@ -140,13 +140,13 @@ __device__ inline Sums add_up(const double* partial, std::int64_t blocks, int ch
       sum.second += partial[(2 * b + 1) * channels + c];
     }
   }
-  // 2. The lanes of a warp that have the same channel.
+  // 2 the lanes of a warp that have the same channel
 #pragma unroll
   for (int lanes = add_up_channels; lanes < 32; lanes *= 2) {
     sum.first += __shfl_xor_sync(all_lanes, sum.first, lanes);
     sum.second += __shfl_xor_sync(all_lanes, sum.second, lanes);
   }
-  // 3. The warps, in order.
+  // 3 the warps, in order
   if (lane_index() < add_up_channels) warps[threadIdx.x / 32][column] = sum;
   __syncthreads();
   Sums total = warps[0][column];

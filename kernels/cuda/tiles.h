@@ -45,8 +45,10 @@ __global__ void __launch_bounds__(row_threads)
   const int row = static_cast<int>(blockIdx.x * (row_threads / 32) + threadIdx.x / 32);
   const auto all_rows = static_cast<std::int64_t>(gridDim.x) * (row_threads / 32);
   const T* from = z + static_cast<std::int64_t>(row) * width;
+  // 1 |z|, in f64
   const double length = row < rows ? sqrt(warp_dot(from, from, width)) : 0.0;
   const double factor = length == 0 ? 0.0 : scale / length;
+  // 2 scale z/|z|, and zeros behind it and below
   for (int d = lane_index(); d < depth; d += 32) {
     const double value = row < rows && d < width ? static_cast<double>(widen(from[d])) : 0.0;
     const std::int64_t at = layout == RowLayout::plain ? static_cast<std::int64_t>(row) * depth + d
@@ -54,6 +56,7 @@ __global__ void __launch_bounds__(row_threads)
                                                              panel_offset(row % 8, d % panel_width);
     u[at] = narrow_to<U>(length == 0 ? 0.0f : static_cast<float>(value * factor));
   }
+  // 3 the norm
   if (row < rows && lane_index() == 0) norm[row] = length;
 }
 
