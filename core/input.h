@@ -10,7 +10,7 @@
 namespace simclr {
 
 /// What a module is given: N views, and what belongs to each of them. A tensor converts to an input without lengths and
-/// keys. Both live where x does.
+/// keys. Both live where x does. Nothing is checked when an input is made; the module that looks at a part does.
 struct SIMCLR_API Input {
   Tensor x;        // [N,...]
   Tensor lengths;  // i32 [N]: of each view so many are its own along x's second dimension, the rest is padding of
@@ -24,7 +24,7 @@ struct SIMCLR_API Input {
 
   /// N.
   std::int64_t rows() const { return x.dim(0); }
-  /// Views [begin, begin + count), shared; x's differentiable (Tensor::narrow).
+  /// Views [begin, begin + count), shared; x's differentiable. Throws Error for views that it lacks (Tensor::narrow).
   Input narrow(std::int64_t begin, std::int64_t count) const;
   /// All of it on `device`.
   Input to(Device device) const;

@@ -72,7 +72,7 @@ class SIMCLR_API Tensor {
   Tensor reshape(const Shape& shape) const;
   /// Rows [begin, begin + length) of the first dimension, shared. Differentiable.
   Tensor narrow(std::int64_t begin, std::int64_t length) const;
-  /// The values converted; the tensor itself when nothing changes. Not differentiable.
+  /// The values converted (Error from or to u16) or moved; the tensor itself when nothing changes. Not differentiable.
   Tensor to(DType dtype) const;
   Tensor to(Device device) const;
   /// A copy with its own memory, outside the graph.
@@ -80,9 +80,9 @@ class SIMCLR_API Tensor {
   /// The same values, shared, outside the graph.
   Tensor detach() const;
 
-  /// Overwrites the values with `source`'s (same shape; dtype converted, device crossed). Not recorded.
+  /// Overwrites the values by `source`'s (same shape, any device; Error between u16 and another dtype). Not recorded.
   void copy_from(const Tensor& source);
-  /// Overwrites every value. Not recorded.
+  /// Overwrites every value. Not recorded. Throws Error for u16.
   void fill(double value);
 
   // Autograd; see autograd.h.

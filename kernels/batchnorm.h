@@ -10,7 +10,8 @@
 /// fault stays visible behind it.
 /// x, y, residual [...,C] f32 or f64 on the CPU, f32 or bf16 on a GPU; gamma, beta, mean, rstd and the running
 /// statistics [C] of the same dtype, f32 beside bf16. Training goes in steps - partial sums, finalise, apply - so
-/// that sums from several devices can be merged in between. PyTorch's conventions: biased variance normalises,
+/// that sums from several devices can be merged in between. Every function throws Error for tensors of other dtypes,
+/// devices or shapes than these. PyTorch's conventions: biased variance normalises,
 /// unbiased variance enters the running statistics, momentum 0.1 toward the new value.
 namespace simclr::kernels {
 
@@ -37,7 +38,7 @@ SIMCLR_API BatchnormStatistics batchnorm_finalize(const Tensor& sums, std::int64
 SIMCLR_API BatchnormStatistics batchnorm_from_running(const Tensor& running_mean, const Tensor& running_var,
                                                       double eps);
 
-/// `residual` may be undefined.
+/// y, of x's shape and dtype; residual of x's shape, or undefined.
 SIMCLR_API Tensor batchnorm_apply(const Tensor& x, const BatchnormStatistics& statistics, const Tensor& gamma,
                                   const Tensor& beta, const Tensor& residual, bool relu);
 

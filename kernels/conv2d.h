@@ -9,7 +9,8 @@
 ///   y[n,i,j,o] = sum_{u,v,c} x[n, i s + u - p, j s + v - p, c] w[o,u,v,c]
 /// with x [N,H,W,C], w [O,K,L,C], y [N,(H+2p-K)/s+1,(W+2p-L)/s+1,O], and x zero outside its bounds.
 /// CPU: f32 or f64; Winograd's F(2x2,3x3) and F(4x4,3x3) for most 3x3 kernels with stride 1, else oneDNN for f32 where
-/// found, else im2col + GEMM. CUDA: cuDNN, f32 or bf16, with dw in f32 for both.
+/// found, else im2col + GEMM. CUDA: cuDNN, f32 or bf16, with dw in f32 for both. x, w and dy share dtype and device;
+/// every function throws Error where shapes, dtypes or devices do not fit each other.
 namespace simclr::kernels {
 
 struct Conv2dGeometry {
@@ -22,11 +23,12 @@ struct Conv2dGeometry {
 /// The shape of y. Throws Error when x and w do not fit each other or y would be empty.
 SIMCLR_API Shape conv2d_output_shape(const Shape& x, const Shape& w, const Conv2dGeometry& geometry);
 
+/// y [N,H',W',O] of x [N,H,W,C] and w [O,K,L,C].
 SIMCLR_API Tensor conv2d_forward(const Tensor& x, const Tensor& w, const Conv2dGeometry& geometry);
-/// d(loss)/dx [N,H,W,C] from dy [N,H',W',O].
+/// d(loss)/dx of shape `x_shape`, [N,H,W,C], from dy [N,H',W',O] and w.
 SIMCLR_API Tensor conv2d_backward_data(const Tensor& dy, const Tensor& w, const Shape& x_shape,
                                        const Conv2dGeometry& geometry);
-/// d(loss)/dw, written over `dw` [O,K,L,C].
+/// d(loss)/dw from x [N,H,W,C] and dy [N,H',W',O], written over `dw` [O,K,L,C], which is f32 beside bf16.
 SIMCLR_API void conv2d_backward_weights(const Tensor& x, const Tensor& dy, Tensor& dw, const Conv2dGeometry& geometry);
 
 enum class Conv2dDirection { forward, backward_data, backward_weights };

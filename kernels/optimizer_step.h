@@ -5,7 +5,9 @@
 
 /// Optimizer updates, one call for all parameters of a model. Values, gradients and state are flat arenas [n] with the
 /// same layout, f32, on the CPU also f64. The learning rate and the step count live in device memory, so
-/// that a captured step replays truly. On a GPU a step is one launch, for LARS two.
+/// that a captured step replays truly. On a GPU a step is one launch, for LARS two. Every step moves arena.values, its
+/// own state (of the values' shape, dtype and device) and arena.step, and throws Error where a tensor of the arena or
+/// the state has another shape, dtype or device than it says, and for impossible options.
 namespace simclr::kernels {
 
 /// One parameter's place in the arenas. `segments` tensors hold these as i32 [P,3], ascending and disjoint; elements
@@ -42,7 +44,7 @@ struct SgdOptions {
   bool nesterov = false;
 };
 /// PyTorch's SGD: g += weight_decay w; v = momentum v + g; w -= lr (nesterov ? g + momentum v : v).
-/// `momentum` holds v [n].
+/// `momentum` holds v [n], zeros before the first step.
 SIMCLR_API void sgd_step(OptimizerArena& arena, Tensor& momentum, const SgdOptions& options);
 
 /// Which LARS: google-research/simclr's, or that of PyTorch Lightning Bolts, which solo-learn has too.
@@ -63,6 +65,7 @@ struct LarsOptions {
 ///         with d = g, where |w| or |g| is 0; v = momentum v + ratio d; w -= lr (nesterov ? ratio d + momentum v : v).
 ///         Since lr stays outside of v, what v holds moves by the learning rate of today.
 /// clip:   ratio = min(ratio / lr, 1) where it is not 1 already.
+/// `momentum` holds v [n], zeros before the first step.
 SIMCLR_API void lars_step(OptimizerArena& arena, Tensor& momentum, const LarsOptions& options);
 
 struct AdamwOptions {
@@ -72,7 +75,8 @@ struct AdamwOptions {
   double weight_decay = 0.01;
 };
 /// AdamW (Loshchilov & Hutter, arXiv 1711.05101), PyTorch's form: w -= lr weight_decay w;
-/// m = beta1 m + (1-beta1) g; v = beta2 v + (1-beta2) g^2; w -= lr mhat / (sqrt(vhat) + eps).
+/// m = beta1 m + (1-beta1) g; v = beta2 v + (1-beta2) g^2; w -= lr mhat / (sqrt(vhat) + eps). m and v are [n], zeros
+/// before the first step.
 SIMCLR_API void adamw_step(OptimizerArena& arena, Tensor& m, Tensor& v, const AdamwOptions& options);
 
 /// Throw Error for options outside their ranges (negative, not finite, a beta of 1 or more). The steps call them; an

@@ -4,8 +4,9 @@
 #include <simclr/kernels/conv2d.h>
 #include <simclr/kernels/pool.h>
 
-/// The differentiable functions, one for each op. Shapes, formulas and errors are those of kernels/OP.h;
-/// every tensor of a call has the same floating dtype and device.
+/// The differentiable functions, one for each op. Formulas, shapes and errors are those of the contract in kernels/OP.h
+/// (elementwise.h, gemm.h, conv2d.h, batchnorm.h, pool.h, similarity.h): Error for tensors that do not fit each other.
+/// Every tensor of a call has the same floating dtype and device, but weights and biases may be f32 beside bf16.
 namespace simclr::nn {
 
 /// a + b, same shapes.
@@ -17,7 +18,7 @@ SIMCLR_API Tensor scale(const Tensor& x, double factor);
 SIMCLR_API Tensor relu(const Tensor& x);
 /// The sum of all elements, a scalar.
 SIMCLR_API Tensor sum(const Tensor& x);
-/// The mean of all elements, a scalar.
+/// The mean of all elements, a scalar. Throws Error where there are none.
 SIMCLR_API Tensor mean(const Tensor& x);
 /// x / |x| for each row of x [N,D].
 SIMCLR_API Tensor normalize(const Tensor& x);

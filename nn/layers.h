@@ -5,7 +5,10 @@
 
 #include <memory>
 
-/// The layers that models are built of. Options are filled by name: Conv2d({.in = 3, .out = 64, .kernel = 3}).
+/// The layers that models are built of. Options are filled by name: Conv2d({.in = 3, .out = 64, .kernel = 3}). Inputs
+/// are f32 or f64 on the CPU, f32 or bf16 on a GPU, and outputs of the same dtype; parameters are of that dtype too,
+/// but f32 beside bf16. A layer's forward() throws Error for an input of another rank, or with other channels than its
+/// own.
 namespace simclr::nn {
 
 /// How a convolution's weights [out,kernel,kernel,in] start. `he`: normal with variance 2 / (out kernel^2) (He et al.,
@@ -23,9 +26,10 @@ struct Conv2dOptions {
   ConvInit init = ConvInit::he;
 };
 
-/// [N,H,W,in] -> [N,H',W',out].
+/// [N,H,W,in] -> [N,H',W',out], H' = (H + 2 padding - kernel) / stride + 1.
 class SIMCLR_API Conv2d : public Module {
  public:
+  /// Throws Error for sizes that are not positive, or a negative padding.
   explicit Conv2d(const Conv2dOptions& options);
   Tensor forward(const Input& input) override;
 
@@ -43,6 +47,7 @@ struct LinearOptions {
 /// [N,in] -> [N,out]. Weights [out,in] and bias start uniform in +-1/sqrt(in), as PyTorch's.
 class SIMCLR_API Linear : public Module {
  public:
+  /// Throws Error for sizes that are not positive.
   explicit Linear(const LinearOptions& options);
   Tensor forward(const Input& input) override;
   std::int64_t output_features() const override { return weight_.dim(0); }
@@ -57,15 +62,18 @@ struct BatchNormLayerOptions {
   bool shift = true;   // false: scale only; the shift stays 0 and is a buffer
 };
 
-/// Batch normalisation over the last dimension of [...,C], fused with what follows it.
+/// Batch normalisation of each channel, the last dimension of [...,C], over all others, fused with what follows it: in
+/// training by the batch's statistics, of at least 2 values a channel, which move the running ones; in evaluation by
+/// those.
 class SIMCLR_API BatchNorm : public Module {
  public:
+  /// Throws Error where there are no channels.
   explicit BatchNorm(std::int64_t channels) : BatchNorm(BatchNormLayerOptions{.channels = channels}) {}
   explicit BatchNorm(const BatchNormLayerOptions& options);
   Tensor forward(const Input& input) override { return apply(input.x, {}, false); }
   /// relu(batchnorm(x))
   Tensor relu(const Tensor& x) { return apply(x, {}, true); }
-  /// relu(batchnorm(x) + residual)
+  /// relu(batchnorm(x) + residual), residual of x's shape and dtype
   Tensor add_relu(const Tensor& x, const Tensor& residual) { return apply(x, residual, true); }
 
   /// How far each training batch moves the running statistics; 1/k at the k-th batch gives their plain average.
@@ -78,11 +86,13 @@ class SIMCLR_API BatchNorm : public Module {
   Tensor weight_, bias_, running_mean_, running_var_;
 };
 
+/// max(x, 0) of any shape.
 class SIMCLR_API ReLU : public Module {
  public:
   Tensor forward(const Input& input) override { return relu(input.x); }
 };
 
+/// [N,H,W,C] -> [N,H',W',C], as kernels/pool.h has it.
 class SIMCLR_API MaxPool : public Module {
  public:
   explicit MaxPool(const kernels::MaxPoolGeometry& geometry = {}) : geometry_(geometry) {}

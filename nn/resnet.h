@@ -30,8 +30,10 @@ class SIMCLR_API ResNet : public Module {
  public:
   enum class Block { basic, bottleneck };
 
-  /// `depths`: blocks in each of the four stages.
+  /// `depths`: blocks in each of the four stages. Throws Error for a width or channels that are not positive.
   ResNet(Block block, const std::vector<int>& depths, const ResNetOptions& options);
+  /// h [N,F] of x [N,H,W,channels], f32 or f64 on the CPU, f32 or bf16 on a GPU. Throws Error for other ranks and
+  /// channels, and for an x that is too small for the stem.
   Tensor forward(const Input& input) override;
   std::int64_t output_features() const override { return features_; }
 
