@@ -45,8 +45,8 @@ int main(int argc, char** argv) {
   int rounds = 7;
   bool graph = false, describe = false, profiled = false;
   bench.app.add_option("--preset", preset, "The recipe whose model is trained");
-  bench.app.add_option("--views", views, "Views a step, two an image")->check(CLI::Range(4, 1 << 20));
-  bench.app.add_option("--micro-batch", micro_batch, "Images at a time, two views each; 0: the whole batch")
+  bench.app.add_option("--views", views, "Views a step, two a picture")->check(CLI::Range(4, 1 << 20));
+  bench.app.add_option("--micro-batch", micro_batch, "Pictures at a time, two views each; 0: the whole batch")
       ->check(CLI::Range(0, 1 << 19));
   bench.app.add_option("--rounds", rounds, "Measured rounds, after one to warm up")->check(CLI::Range(1, 1000));
   CLI::Option* const graph_option = bench.app.add_flag("--graph", graph, "Capture the step once and replay it");

@@ -9,7 +9,7 @@ namespace simclr {
 
 /// A step's work, captured once and queued again with one call: on CUDA one graph of all its kernels, where launching
 /// them one by one would take longer than they run. `step` may read and write tensors that were there before, and must
-/// do the same work each time: shapes, options and host values are frozen, so what changes from step to step (images,
+/// do the same work each time: shapes, options and host values are frozen, so what changes from step to step (views,
 /// learning rate, epoch) lives in device memory. Run it twice before, so that buffers and library plans exist. It must
 /// not wait for the device: no item(), no copy to the host; nor read host memory, which may hold other values at a
 /// replay: no copy from the host.

@@ -284,7 +284,7 @@ double train_and_test(const Session& session, const Task& task, bool pretrained)
   session.run.log({{"event", "evaluation"},
                    {"percent", task.percent},
                    {"pretrained", pretrained},
-                   {"images", task.samples->size()},
+                   {"samples", task.samples->size()},
                    {"epochs", task.epochs},
                    {"metrics", to_json(metrics)}});
   return metrics.top1;
@@ -348,7 +348,7 @@ int run(Options o) {
   const Session session{o, file, pictures, sets, device, folder, progress, saved};
 
   std::string table =
-      std::string("  labels       images  pre-trained %") + (o.from_scratch ? "  from scratch %\n" : "\n");
+      std::string("  labels     pictures  pre-trained %") + (o.from_scratch ? "  from scratch %\n" : "\n");
   const StopRequest stop_request;
   try {
     train_all(session, table);

@@ -61,7 +61,7 @@ nlohmann::ordered_json measure(const Options& o, const nn::Features& train, cons
   std::printf("  %-9s %9lld %10.2f %10.2f\n", (percent_text(percent) + " %").c_str(), static_cast<long long>(count),
               100 * knn.top1, 100 * probe.top1);
   std::fflush(stdout);
-  return {{"percent", percent}, {"images", count}, {"knn_k", k}, {"knn", to_json(knn)}, {"linear", to_json(probe)}};
+  return {{"percent", percent}, {"samples", count}, {"knn_k", k}, {"knn", to_json(knn)}, {"linear", to_json(probe)}};
 }
 
 void run(Options o) {
@@ -86,7 +86,7 @@ void run(Options o) {
   options.on_progress = PassProgress(progress, "features to test on", "pictures");
   const nn::Features test = features_of(*file.encoder, *sets.test, file.views, options);
 
-  progress.message("  labels       images      kNN %   linear %");
+  progress.message("  labels     pictures      kNN %   linear %");
   const auto classes = static_cast<std::int64_t>(sets.train->classes().size());
   nlohmann::ordered_json results = nlohmann::ordered_json::array();
   for (const double percent : o.percents) results.push_back(measure(o, train, test, classes, percent));
@@ -94,7 +94,7 @@ void run(Options o) {
   const nlohmann::ordered_json figures = {{"weights", utf8(file.path)},
                                           {"dataset", sets.kind},
                                           {"seed", o.seed},
-                                          {"test_images", test.labels.size()},
+                                          {"test_samples", test.labels.size()},
                                           {"results", results}};
   simclr::write_file_atomically(o.json, figures.dump(2) + "\n", existing_output(o.overwrite));
 }

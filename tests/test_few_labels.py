@@ -32,12 +32,12 @@ class LinearProbe(Labels):
 
     def test_separable_classes(self):
         printed, figures = self.probe("--labels", "10,100")
-        self.assertEqual((figures["dataset"], figures["test_images"]), ("folder", 12))
-        self.assertEqual([(r["percent"], r["images"], r["knn_k"]) for r in figures["results"]],
+        self.assertEqual((figures["dataset"], figures["test_samples"]), ("folder", 12))
+        self.assertEqual([(r["percent"], r["samples"], r["knn_k"]) for r in figures["results"]],
                          [(10, 6, 2), (100, 48, 16)])
         for result in figures["results"]:
             self.assertEqual((result["knn"]["top1"], result["linear"]["top1"]), (1.0, 1.0))
-        self.assertRegex(printed, r"\n  labels       images      kNN %   linear %\n"
+        self.assertRegex(printed, r"\n  labels     pictures      kNN %   linear %\n"
                                   r"  10 % +6 +100\.00 +100\.00\n  100 % +48 +100\.00 +100\.00\n\Z")
         self.assertRegex(printed, r"features to train on: 48 of 48 pictures")
 
@@ -52,7 +52,7 @@ class LinearProbe(Labels):
         cifar = ("--dataset", "cifar10", "--data", shuffled)
         first, again, other = (self.probe("--labels", "1,100", "--seed", seed, data=cifar)[1]["results"]
                                for seed in ("3", "3", "4"))
-        self.assertEqual([(r["images"], r["knn_k"]) for r in first], [(10, 1), (60, 6)])
+        self.assertEqual([(r["samples"], r["knn_k"]) for r in first], [(10, 1), (60, 6)])
         self.assertEqual(first, again)
         self.assertNotEqual(first[0]["knn"], other[0]["knn"])
         self.assertNotEqual(first[0]["linear"], first[1]["linear"])
@@ -70,7 +70,7 @@ class LinearProbe(Labels):
     def test_data_of_the_weights(self):
         """What the encoder was trained on is what it is measured on, unless one says otherwise."""
         printed, figures = self.probe("--labels", "100", "--epochs", "1", data=("--seed", "0"))
-        self.assertEqual((figures["dataset"], figures["test_images"]), ("cifar10", 12))
+        self.assertEqual((figures["dataset"], figures["test_samples"]), ("cifar10", 12))
         self.assertEqual(figures["results"], self.probe("--labels", "100", "--epochs", "1", data=(
             "--dataset", "cifar10", "--data", self.data))[1]["results"])
         self.assertNotIn("auto:", printed)
@@ -107,7 +107,7 @@ class Finetune(Labels):
         printed = self.tune("--from-scratch")
         self.assertIn("every fifth picture is kept for the evaluation", printed)
         table = printed[printed.index("  labels"):].splitlines()
-        self.assertEqual(table[0].split(), ["labels", "images", "pre-trained", "%", "from", "scratch", "%"])
+        self.assertEqual(table[0].split(), ["labels", "pictures", "pre-trained", "%", "from", "scratch", "%"])
         rows = [line.split() for line in table[1:3]]
         self.assertEqual([(row[0], row[2]) for row in rows], [("25", "12"), ("100", "48")])
         self.assertGreaterEqual(float(rows[1][3]), 75)
@@ -122,7 +122,7 @@ class Finetune(Labels):
                 self.assertLess(pretrained[-1], pretrained[0])
                 self.assertLess(scratch[-1], scratch[0])
         results = self.log("evaluation")
-        self.assertEqual([(r["percent"], r["pretrained"], r["images"], r["epochs"]) for r in results],
+        self.assertEqual([(r["percent"], r["pretrained"], r["samples"], r["epochs"]) for r in results],
                          [(25, True, 12, 8), (25, False, 12, 8), (100, True, 48, 8), (100, False, 48, 8)])
         self.assertEqual(f"{100 * results[2]['metrics']['top1']:.2f}", rows[1][3])
         self.assertEqual(f"{100 * results[3]['metrics']['top1']:.2f}", rows[1][4])

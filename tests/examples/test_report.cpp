@@ -42,7 +42,7 @@ std::string read(const std::string& path) {
 }  // namespace
 
 TEST_CASE("a history counts steps through epochs and measures each epoch's speed") {
-  const std::vector<LogEntry> log = {step(1, 4), step(1, 3), epoch_end(1, 2.0),  // 2 steps of 8 images in 2 s
+  const std::vector<LogEntry> log = {step(1, 4), step(1, 3), epoch_end(1, 2.0),  // 2 steps of 8 samples in 2 s
                                      step(2, 2), step(2, 1), epoch_end(2, 6.0)};
   const RunHistory h = read_history(log, 8);
   CHECK(h.loss == Curve{{1, 4}, {2, 3}, {3, 2}, {4, 1}});
