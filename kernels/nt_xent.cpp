@@ -273,9 +273,9 @@ NtXentPairs checked_pairs(const Tensor& anchors, const Tensor& candidates, const
   }
   SIMCLR_CHECK(first >= 0, "nt_xent: anchors that are no candidates need groups to say who is positive");
   SIMCLR_CHECK(candidate_count % 2 == 0, "nt_xent: ", candidate_count,
-               " candidates are not two views of each image; give an even number, or groups for other views");
+               " candidates are not two views of each sample; give an even number, or groups for other views");
   if (anchors.device().type != DeviceType::cpu) return pairs;
-  Tensor groups = Tensor::empty({candidate_count}, DType::i32);  // both views of image n are in group n
+  Tensor groups = Tensor::empty({candidate_count}, DType::i32);  // both views of sample n are in group n
   std::int32_t* first_view = groups.data<std::int32_t>();
   std::iota(first_view, first_view + candidate_count / 2, 0);
   std::iota(first_view + candidate_count / 2, first_view + candidate_count, 0);

@@ -19,8 +19,8 @@ struct NtXentPairs {
   std::int64_t self_offset = 0;
   /// i32 [A] and [M]: candidate k is a positive of anchor i when the groups are equal and k is not i
   /// itself. -1 equals nothing, not even another -1: such a row has no positive and is a negative of all others.
-  /// Both undefined: SimCLR's order of two views, a of image n in row n and b in row n + M/2, so that candidate k
-  /// is of anchor i's image when k and self_offset + i are equal modulo M/2. More views than two need groups.
+  /// Both undefined: SimCLR's order of two views, a of sample n in row n and b in row n + M/2, so that candidate k
+  /// is of anchor i's sample when k and self_offset + i are equal modulo M/2. More views than two need groups.
   Tensor anchor_group = {};
   Tensor candidate_group = {};
 };

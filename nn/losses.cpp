@@ -15,16 +15,16 @@ Tensor square_nt_xent(const Tensor& z, const kernels::NtXentPairs& pairs, const 
   });
 }
 
-/// The image of each row of z [V N,D], i32 on z's device.
-Tensor groups_of_images(const Tensor& z, int views) {
-  SIMCLR_CHECK(views >= 2, "nt_xent: views ", views, "; at least 2 of each image are needed");
+/// The sample of each row of z [V N,D], i32 on z's device.
+Tensor groups_of_samples(const Tensor& z, int views) {
+  SIMCLR_CHECK(views >= 2, "nt_xent: views ", views, "; at least 2 of each sample are needed");
   SIMCLR_CHECK(z.defined() && z.rank() == 2 && z.dim(0) % views == 0, "nt_xent: z ",
                z.defined() ? describe(z) : "undefined", " is not ", views,
-               " views of each image, [views N,D]; set views to their number, or give groups");
+               " views of each sample, [views N,D]; set views to their number, or give groups");
   Tensor groups = Tensor::empty({z.dim(0)}, DType::i32);
-  const std::int64_t images = z.dim(0) / views;
+  const std::int64_t samples = z.dim(0) / views;
   std::int32_t* group = groups.data<std::int32_t>();
-  for (std::int64_t i = 0; i < z.dim(0); ++i) group[i] = static_cast<std::int32_t>(i % images);
+  for (std::int64_t i = 0; i < z.dim(0); ++i) group[i] = static_cast<std::int32_t>(i % samples);
   return groups.to(z.device());
 }
 
@@ -32,7 +32,7 @@ Tensor groups_of_images(const Tensor& z, int views) {
 
 Tensor nt_xent(const Tensor& z, const NtXentOptions& options) {
   if (options.views == 2) return square_nt_xent(z, {}, options);
-  const Tensor groups = groups_of_images(z, options.views);
+  const Tensor groups = groups_of_samples(z, options.views);
   return square_nt_xent(z, {.anchor_group = groups, .candidate_group = groups}, options);
 }
 
@@ -53,13 +53,13 @@ Tensor nt_xent(const Tensor& anchors, const Tensor& candidates, const kernels::N
   });
 }
 
-double nt_xent_chance(std::int64_t images) {
-  return std::log(2.0 * static_cast<double>(images) - 1.0);
+double nt_xent_chance(std::int64_t samples) {
+  return std::log(2.0 * static_cast<double>(samples) - 1.0);
 }
 
-double nt_xent_bound(std::int64_t images, double temperature) {
-  if (images < 2) return 0.0;
-  const double n = static_cast<double>(images);
+double nt_xent_bound(std::int64_t samples, double temperature) {
+  if (samples < 2) return 0.0;
+  const double n = static_cast<double>(samples);
   // -1/tau + ln(e^{1/tau} + (M-2) e^{-1/(tau(N-1))}) with e^{1/tau} taken out, so that a small tau cannot overflow.
   return std::log1p((2.0 * n - 2.0) * std::exp(-1.0 / (temperature * (n - 1.0)) - 1.0 / temperature));
 }

@@ -16,13 +16,14 @@ namespace simclr::nn {
 class SIMCLR_API Model : public Module {
  public:
   virtual int towers() const = 0;
-  /// How many views of each sample a tower's input has.
+  /// How many views of each sample a tower's input has. This and the next two throw Error for a tower that there is
+  /// not.
   virtual int views(int tower = 0) const = 0;
   /// A tower's encoder and head: [V B,...] -> z [V B,D], view v of sample i in row v B + i.
   virtual Module& tower(int tower) = 0;
   /// A tower's encoder, what is kept and evaluated: [N,...] -> h [N,F].
   virtual Module& encoder(int tower = 0) = 0;
-  /// The loss of the towers' z, a scalar. Throws Error for another number of towers.
+  /// The loss of the towers' z [V B,D], a scalar, f32 (f64 of f64). Throws Error for another number of towers.
   virtual Tensor loss(std::span<const Tensor> z) = 0;
 
   /// The loss of a batch, one input a tower, at most `samples` of its samples at a time (nn/micro_batches.h); 0: all at

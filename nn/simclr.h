@@ -24,6 +24,7 @@ struct ProjectionHeadOptions {
 /// g: the MLP between the encoder's features and the loss, [N,in] -> [N,out]: Linear(-BN)-ReLU-...-Linear(-BN).
 class SIMCLR_API ProjectionHead : public Module {
  public:
+  /// Throws Error for other layers than 2 or 3, and for sizes that are not positive.
   explicit ProjectionHead(const ProjectionHeadOptions& options);
   Tensor forward(const Input& input) override;
   std::int64_t output_features() const override { return linear_.back()->output_features(); }
@@ -89,7 +90,8 @@ class SIMCLR_API TwoTowers : public Model {
   int views(int tower = 0) const override;  // 1
   Module& tower(int tower) override;
   Module& encoder(int tower = 0) override;
-  /// Of z [N,D] of each tower, row i of both from sample i.
+  /// Of z [N,D] of each tower, row i of both from sample i: a scalar, f32 (f64 of f64). Throws Error for another number
+  /// of towers, for z of two shapes, and as nt_xent() does.
   Tensor loss(std::span<const Tensor> z) override;
 
  private:

@@ -243,8 +243,8 @@ TEST_CASE("NT-Xent of any number of views: all of an image are positives") {
   const auto message = [](std::int64_t rows, int views) {
     return test::message_of([&] { nn::nt_xent(random_tensor({rows, 4}, 1), {.views = views}); });
   };
-  CHECK_THAT(message(8, 3), Catch::Contains("[8,4] on cpu is not 3 views of each image") && Catch::Contains("groups"));
-  CHECK_THAT(message(9, 2), Catch::Contains("not two views of each image") && Catch::Contains("groups"));
+  CHECK_THAT(message(8, 3), Catch::Contains("[8,4] on cpu is not 3 views of each sample") && Catch::Contains("groups"));
+  CHECK_THAT(message(9, 2), Catch::Contains("not two views of each sample") && Catch::Contains("groups"));
   CHECK_THAT(message(8, 1), Catch::Contains("views 1; at least 2"));
   const Tensor z = random_tensor({6, 4}, 1), groups = Tensor::zeros({6}, DType::i32);
   CHECK_THAT(test::message_of([&] {
