@@ -10,7 +10,7 @@
 // Launch: for sums and weights a block of 128 threads for 64 or 128 rows and a split of the columns, and the splits are
 // added up in order; elsewhere a warp a row (cuda/nt_xent_rows.h), since positives are few and taken in f64.
 // Test: tests/device/test_nt_xent.cpp, against the CPU in f64, which tests/test_nt_xent.cpp compares with the plain
-// loops of its reference().
+// loops of tests/support/nt_xent_reference.h.
 //
 // bf16 rows of up to 256 go through the tensor cores: u is scaled by sqrt(log2(e)/tau), so that a product of two rows
 // is x_ik; W is rounded to bf16 in registers and is the next product's left side. cuda/nt_xent_sm90.cu does so in

@@ -1,59 +1,20 @@
-// The pixels of augmentation: against torchvision (fixtures/make_augment_fixture.py), against a resize written as
-// plain loops, and what must not change them.
-#include "support/catch.h"
+// The pixels of augmentation: against a resize and a blur written as plain loops, and what must not change them.
+// tests/test_augment_peers.cpp compares them with torchvision's and Pillow's.
+#include "support/augment_pictures.h"
 #include "support/tensors.h"
 
 #include <simclr/core/parallel.h>
 #include <simclr/data/pictures/augmentation.h>
 
-#include <nlohmann/json.hpp>
-
 #include <cstring>
-#include <fstream>
 #include <string>
 
 using namespace simclr;
 using namespace simclr::kernels;
+using namespace simclr::test;
 using simclr::data::Augmentation;
 
 namespace {
-
-using Pixels = std::vector<std::uint8_t>;
-
-ImageRef image(std::int32_t height, std::int32_t width, std::int32_t channels, std::uint32_t sample = 0) {
-  return {.height = height, .width = width, .channels = channels, .sample = sample};
-}
-
-/// The same pixels as the fixture's script: texture, with grey patches.
-Pixels make_picture(const ImageRef& p) {
-  Pixels pixels;
-  for (int y = 0; y < p.height; ++y) {
-    for (int x = 0; x < p.width; ++x) {
-      for (int i = 0; i < p.channels; ++i) {
-        const int c = (x / 4 + y / 4) % 5 == 0 ? 0 : i;
-        pixels.push_back(static_cast<std::uint8_t>(37 * y * y + 101 * x + 53 * c * c + 7 * x * y * (c + 1)));
-      }
-    }
-  }
-  return pixels;
-}
-
-std::vector<float> make_view(const Pixels& pixels, const ImageRef& picture, const AugmentPolicy& policy,
-                             const AugmentParameters& parameters) {
-  const std::size_t count = static_cast<std::size_t>(policy.size) * policy.size * policy.channels;
-  std::vector<float> out(count + 16, NAN);  // the margin shows a write past the end
-  augment_picture(pixels.data(), picture, policy, parameters, out.data());
-  for (std::size_t i = count; i < out.size(); ++i) REQUIRE(std::isnan(out[i]));
-  out.resize(count);
-  return out;
-}
-
-AugmentParameters whole(const ImageRef& picture) {
-  AugmentParameters p;
-  p.crop_height = picture.height;
-  p.crop_width = picture.width;
-  return p;
-}
 
 /// A random crop, flipped or not, resized by two plain loops over the crop in double. [S,S,C]
 std::vector<double> reference_resize(const Pixels& pixels, const ImageRef& picture, std::int32_t size, bool bicubic,
@@ -125,51 +86,6 @@ Augmentation all_transforms(int size) {
 
 }  // namespace
 
-TEST_CASE("bicubic crops and whole blurs agree with Pillow's") {
-  std::ifstream file(std::string(SIMCLR_FIXTURES) + "/pillow.json");
-  const auto cases = nlohmann::json::parse(file);
-  REQUIRE(cases.size() == 15);
-  for (const auto& c : cases) {
-    INFO(c.dump().substr(0, 100));
-    const ImageRef picture = image(c["picture"][0], c["picture"][1], 3);
-    Pixels pixels = make_picture(picture);
-    if (c.contains("smooth")) {
-      for (int y = 0, i = 0; y < picture.height; ++y) {
-        for (int x = 0; x < picture.width; ++x) {
-          for (int k = 0; k < 3; ++k, ++i) {
-            pixels[i] = static_cast<std::uint8_t>(x < picture.width / 2 ? 4 * x + 3 * y + 60 * k : 255 - 5 * y);
-          }
-        }
-      }
-    }
-    AugmentPolicy policy;
-    policy.size = c["size"];
-    policy.interpolation = Interpolation::bicubic;
-    policy.blur_kernel = whole_kernel;
-    AugmentParameters p = whole(picture);
-    if (c.contains("crop")) {
-      p.crop_top = c["crop"][0];
-      p.crop_left = c["crop"][1];
-      p.crop_height = c["crop"][2];
-      p.crop_width = c["crop"][3];
-    }
-    p.blur = c.contains("sigma");
-    p.sigma = c.value("sigma", 0.0f);
-    const auto view = make_view(pixels, picture, policy, p);
-    REQUIRE(c["values"].size() == view.size());
-    double total = 0, largest = 0;
-    for (std::size_t i = 0; i < view.size(); ++i) {
-      const double error = std::abs(255 * view[i] - c["values"][i].get<double>());
-      total += error;
-      largest = std::max(largest, error);
-    }
-    // Pillow rounds and clips to 0 .. 255 behind each axis, and blurs with three box filters instead of the bell. Both
-    // show at hard edges, of which the texture is full.
-    CHECK(largest < 14.0);
-    CHECK(total / static_cast<double>(view.size()) < (p.blur ? 0.6 : 0.5));
-  }
-}
-
 TEST_CASE("the whole kernel is the bell, and repeats edges") {
   for (const int size : {1, 2, 3, 7, 16, 32}) {
     for (const float sigma : {0.1f, 0.7f, 2.0f}) {
@@ -203,61 +119,6 @@ TEST_CASE("the whole kernel is the bell, and repeats edges") {
       }
       CHECK(largest < 1e-6);
     }
-  }
-}
-
-TEST_CASE("every transform agrees with torchvision's") {
-  std::ifstream file(std::string(SIMCLR_FIXTURES) + "/augment.json");
-  const auto cases = nlohmann::json::parse(file);
-  REQUIRE(cases.size() > 50);
-
-  for (const auto& c : cases) {
-    INFO(c.dump().substr(0, 300));
-    const ImageRef picture = image(c["picture"][0], c["picture"][1], c["picture"][2]);
-    AugmentPolicy policy;
-    policy.size = c["size"];
-    policy.channels = c.value("channels", 3);
-    policy.interpolation =
-        c.value("interpolation", "bilinear") == "bicubic" ? Interpolation::bicubic : Interpolation::bilinear;
-    policy.blur_kernel = c.value("blur_kernel", 0);
-    for (std::size_t i = 0; c.contains("mean") && i < 3; ++i) {
-      policy.mean[i] = c["mean"][i];
-      policy.stddev[i] = c["stddev"][i];
-    }
-    AugmentParameters p = whole(picture);
-    if (c.contains("crop")) {
-      p.crop_top = c["crop"][0];
-      p.crop_left = c["crop"][1];
-      p.crop_height = c["crop"][2];
-      p.crop_width = c["crop"][3];
-    }
-    p.flip = c.value("flip", 0);
-    p.rotate = c.contains("angle");
-    p.angle = c.value("angle", 0.0f);
-    p.jitter = 1;
-    for (std::size_t i = 0; c.contains("order") && i < 4; ++i) p.order[i] = c["order"][i];
-    p.brightness = c.value("brightness", 1.0f);
-    p.contrast = c.value("contrast", 1.0f);
-    p.saturation = c.value("saturation", 1.0f);
-    p.hue = c.value("hue", 0.0f);
-    p.grayscale = c.value("grayscale", 0);
-    p.blur = c.contains("sigma");
-    p.sigma = c.value("sigma", 0.0f);
-
-    const auto view = make_view(make_picture(picture), picture, policy, p);
-    const std::size_t stride = c["stride"];
-    REQUIRE(c["values"].size() == (view.size() + stride - 1) / stride);
-    double total = 0, largest = 0;
-    for (std::size_t i = 0; i < c["values"].size(); ++i) {
-      const double error = std::abs(view[i * stride] - 1e-6 * c["values"][i].get<double>());
-      total += error;
-      largest = std::max(largest, error);
-    }
-    // f32 against f64: some 1e-7 a step. A pixel of little colour multiplies the rounding of its hue, and
-    // normalisation divides by 0.125, so single pixels are allowed more than the mean.
-    const double mean = total / static_cast<double>(c["values"].size());
-    CHECK(mean < 2e-6);
-    CHECK(largest < 1e-5);
   }
 }
 

@@ -153,4 +153,13 @@ inline Bytes plain_png(int height, int width, std::uint8_t depth, std::uint8_t t
   return png;
 }
 
+/// A 16 x 24 colour JPEG: six flat blocks.
+inline Bytes small_jpeg() {
+  return flat_jpeg(16, 24, 3, {10, 128, 128, 200, 128, 128, 90, 60, 170, 40, 200, 100, 255, 128, 128, 0, 128, 128});
+}
+
+inline Bytes small_png() {
+  return plain_png(2, 2, 8, png_rgb, {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12});
+}
+
 }  // namespace simclr::test

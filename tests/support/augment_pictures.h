@@ -1,0 +1,55 @@
+#pragma once
+
+#include "support/catch.h"
+
+#include <simclr/kernels/augment.h>
+
+#include <cmath>
+#include <cstdint>
+#include <vector>
+
+/// Pictures that tests of augmentation make by themselves, and one view of one of them.
+namespace simclr::test {
+
+using Pixels = std::vector<std::uint8_t>;
+
+inline kernels::ImageRef image(std::int32_t height, std::int32_t width, std::int32_t channels,
+                               std::uint32_t sample = 0) {
+  return {.height = height, .width = width, .channels = channels, .sample = sample};
+}
+
+/// The same pixels as the fixture's script: texture, with grey patches.
+inline Pixels make_picture(const kernels::ImageRef& p) {
+  Pixels pixels;
+  for (int y = 0; y < p.height; ++y) {
+    for (int x = 0; x < p.width; ++x) {
+      for (int i = 0; i < p.channels; ++i) {
+        const int c = (x / 4 + y / 4) % 5 == 0 ? 0 : i;
+        pixels.push_back(static_cast<std::uint8_t>(37 * y * y + 101 * x + 53 * c * c + 7 * x * y * (c + 1)));
+      }
+    }
+  }
+  return pixels;
+}
+
+/// [S,S,C]; nothing is written behind it.
+inline std::vector<float> make_view(const Pixels& pixels, const kernels::ImageRef& picture,
+                                    const kernels::AugmentPolicy& policy,
+                                    const kernels::AugmentParameters& parameters) {
+  const std::size_t count = static_cast<std::size_t>(policy.size) * policy.size * policy.channels;
+  std::vector<float> out(count + 16, NAN);  // the margin shows a write past the end
+  kernels::augment_picture(pixels.data(), picture, policy, parameters, out.data());
+  for (std::size_t i = count; i < out.size(); ++i) REQUIRE(std::isnan(out[i]));
+  out.resize(count);
+  return out;
+}
+
+/// Of the whole picture, with nothing else.
+inline kernels::AugmentParameters whole(const kernels::ImageRef& picture) {
+  kernels::AugmentParameters p;
+  p.crop_height = picture.height;
+  p.crop_width = picture.width;
+  return p;
+}
+
+}  // namespace simclr::test
