@@ -5,6 +5,7 @@
 #include "image_codecs.h"
 
 #include <simclr/core/error.h>
+#include <simclr/core/text.h>
 
 #include <cstddef>
 #include <cstdlib>
@@ -41,6 +42,9 @@ namespace {
 
 #ifdef SIMCLR_HAVE_STB
 
+// stb names a chunk that it does not know by the file's bytes.
+std::string failure_reason() { return printable(stbi_failure_reason()); }
+
 Picture decode(std::span<const std::uint8_t> bytes, const std::string& name, const char* format) {
   const auto size = static_cast<int>(bytes.size());  // at most max_picture_file
   int width = 0, height = 0, channels = 0;
@@ -53,7 +57,7 @@ Picture decode(std::span<const std::uint8_t> bytes, const std::string& name, con
   }
   const std::unique_ptr<stbi_uc, decltype(&std::free)> decoded(
       stbi_load_from_memory(bytes.data(), size, &width, &height, &channels, 0), &std::free);
-  SIMCLR_CHECK(decoded, name, ": damaged or unsupported ", format, ": ", stbi_failure_reason());
+  SIMCLR_CHECK(decoded, name, ": damaged or unsupported ", format, ": ", failure_reason());
   allocate(picture, height, width, channels == 2 ? 4 : channels, name);
   if (channels == 2) {
     for (std::size_t i = 0; i < picture.pixels.size() / 4; ++i) {
@@ -224,7 +228,7 @@ std::vector<std::uint16_t> decode_png_16_bits(std::span<const std::uint8_t> byte
   const std::unique_ptr<stbi_us, decltype(&std::free)> decoded(
       stbi_load_16_from_memory(bytes.data(), static_cast<int>(bytes.size()), &width, &height, &channels, 0),
       &std::free);
-  SIMCLR_CHECK(decoded, name, ": damaged PNG: ", stbi_failure_reason());
+  SIMCLR_CHECK(decoded, name, ": damaged PNG: ", failure_reason());
   return {decoded.get(), decoded.get() + std::ptrdiff_t{height} * width * channels};
 #else
   no_decoder(name, "PNG");
