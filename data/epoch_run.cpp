@@ -22,20 +22,13 @@ struct ViewRows {
 
   void make(const Sample& sample) const {
     const Shape& shape = input.x.shape();
-    const std::int64_t longest = shape[1];
     const std::size_t view_bytes = input.x.bytes() / static_cast<std::size_t>(shape[0]);
-    const std::size_t step_bytes = view_bytes / static_cast<std::size_t>(longest);
     for (int v = 0; v < tower.views; ++v) {
       const std::int64_t at = v * size + row;
       ViewKey view_key = key;
       view_key.view += static_cast<std::uint32_t>(v);
       std::byte* out = static_cast<std::byte*>(input.x.raw_data()) + static_cast<std::size_t>(at) * view_bytes;
-      const std::int32_t length = tower.maker->make_view(sample, view_key, out);
-      SIMCLR_CHECK(length >= 1 && length <= longest, "loader: the view of sample ", key.sample, " is ", length,
-                   " long; its maker's views ", tower.maker->view_shape(), " are 1 to ", longest);
-      const auto filled = static_cast<std::size_t>(length) * step_bytes;
-      std::memset(out + filled, 0, view_bytes - filled);
-      input.lengths.data<std::int32_t>()[at] = length;
+      input.lengths.data<std::int32_t>()[at] = tower.maker->make_whole_view(sample, view_key, out);
       const std::uint32_t bits[3] = {view_key.sample, view_key.epoch, view_key.view};
       std::memcpy(input.keys.data<std::int32_t>() + 3 * at, bits, sizeof bits);
     }

@@ -25,6 +25,10 @@ class SIMCLR_API ViewMaker {
   /// length: how much of the first dimension it filled, at least 1. The caller zeroes what is left behind it. A
   /// function of its arguments only. Throws Error for a sample that it cannot use.
   virtual std::int32_t make_view(const Sample& sample, const ViewKey& key, std::byte* out) const = 0;
+
+  /// make_view() into the whole of `out`, with zeros behind the view's end. Throws Error for a length that the maker
+  /// must not return, too.
+  std::int32_t make_whole_view(const Sample& sample, const ViewKey& key, std::byte* out) const;
 };
 
 }  // namespace simclr::data

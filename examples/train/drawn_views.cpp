@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <cstddef>
-#include <cstring>
 #include <utility>
 
 namespace data = simclr::data;
@@ -14,10 +13,7 @@ namespace {
 
 Tensor draw(const data::ViewMaker& maker, const data::Sample& sample, const data::ViewKey& key) {
   Tensor view = Tensor::empty(maker.view_shape(), maker.view_dtype());
-  auto* const bytes = static_cast<std::byte*>(view.raw_data());
-  const auto length = static_cast<std::size_t>(maker.make_view(sample, key, bytes));
-  const std::size_t step = view.bytes() / static_cast<std::size_t>(view.dim(0));
-  std::memset(bytes + length * step, 0, view.bytes() - length * step);
+  maker.make_whole_view(sample, key, static_cast<std::byte*>(view.raw_data()));
   return view;
 }
 
