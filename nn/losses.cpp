@@ -15,9 +15,10 @@ Tensor square_nt_xent(const Tensor& z, const kernels::NtXentPairs& pairs, const 
   });
 }
 
-/// The sample of each row of z [V N,D], i32 on z's device.
-Tensor groups_of_samples(const Tensor& z, int views) {
-  SIMCLR_CHECK(views >= 2, "nt_xent: views ", views, "; at least 2 of each sample are needed");
+}  // namespace
+
+Tensor sample_groups(const Tensor& z, int views) {
+  SIMCLR_CHECK(views >= 1, "nt_xent: views ", views, "; at least 1 of each sample is needed");
   SIMCLR_CHECK(z.defined() && z.rank() == 2 && z.dim(0) % views == 0, "nt_xent: z ",
                z.defined() ? describe(z) : "undefined", " is not ", views,
                " views of each sample, [views N,D]; set views to their number, or give groups");
@@ -28,11 +29,10 @@ Tensor groups_of_samples(const Tensor& z, int views) {
   return groups.to(z.device());
 }
 
-}  // namespace
-
 Tensor nt_xent(const Tensor& z, const NtXentOptions& options) {
   if (options.views == 2) return square_nt_xent(z, {}, options);
-  const Tensor groups = groups_of_samples(z, options.views);
+  SIMCLR_CHECK(options.views > 2, "nt_xent: views ", options.views, "; at least 2 of each sample are needed");
+  const Tensor groups = sample_groups(z, options.views);
   return square_nt_xent(z, {.anchor_group = groups, .candidate_group = groups}, options);
 }
 

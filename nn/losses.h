@@ -10,7 +10,7 @@ namespace simclr::nn {
 struct NtXentOptions {
   double temperature = 0.5;
   /// Views of each sample in z, at least 2; for nt_xent(z) alone. Other numbers than 2 upload groups in each call,
-  /// which a step that is to be captured (core/graph.h) must make once and pass as pairs.
+  /// which a step that is to be captured (core/graph.h) must make once, by sample_groups(), and pass as pairs.
   int views = 2;
   /// A GPU's tiles for Hopper, off until a GPU has shown them right and faster: kernels::nt_xent_forward says where
   /// they can be had.
@@ -27,6 +27,10 @@ SIMCLR_API Tensor nt_xent(const Tensor& z, const NtXentOptions& options = {});
 /// SupCon, with groups of data::Batch::label_groups(), is nt_xent(z, z, {.anchor_group = g, .candidate_group = g}).
 SIMCLR_API Tensor nt_xent(const Tensor& anchors, const Tensor& candidates, const kernels::NtXentPairs& pairs,
                           const NtXentOptions& options = {});
+
+/// i32 [V N] on z's device: the sample n of each row v N + n of z [V N,D], V = views. Throws Error where the rows are
+/// not so many views.
+SIMCLR_API Tensor sample_groups(const Tensor& z, int views);
 
 /// What an untrained model scores: ln(2N - 1), for N samples a batch.
 SIMCLR_API double nt_xent_chance(std::int64_t samples);

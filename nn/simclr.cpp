@@ -1,7 +1,6 @@
 #include <simclr/nn/losses.h>
 #include <simclr/nn/simclr.h>
 
-#include <numeric>
 #include <utility>
 
 namespace simclr::nn {
@@ -68,6 +67,14 @@ void check_tower(const char* who, int tower, int towers) {
   SIMCLR_CHECK(tower >= 0 && tower < towers, who, ": tower ", tower, " of ", towers);
 }
 
+/// sample_groups(z, views), kept in `groups` while z's rows and device stay, so that a step which is captured uploads
+/// nothing.
+const Tensor& keep_groups(Tensor& groups, const Tensor& z, int views) {
+  const bool fits = groups.defined() && groups.dim(0) == z.dim(0) && groups.device() == z.device();
+  if (!fits) groups = sample_groups(z, views);
+  return groups;
+}
+
 }  // namespace
 
 SimCLR::SimCLR(const SimCLROptions& options)
@@ -96,7 +103,11 @@ Module& SimCLR::encoder(int tower) {
 
 Tensor SimCLR::loss(std::span<const Tensor> z) {
   SIMCLR_CHECK(z.size() == 1, "SimCLR: the loss of ", z.size(), " towers; it has one");
-  return nt_xent(z[0], loss_);
+  if (loss_.views == 2) return nt_xent(z[0], loss_);
+  const Tensor& groups = keep_groups(groups_, z[0], loss_.views);
+  NtXentOptions options = loss_;
+  options.views = 2;  // the groups say it
+  return nt_xent(z[0], z[0], {.anchor_group = groups, .candidate_group = groups}, options);
 }
 
 Tensor SimCLR::forward(const Input& views) {
@@ -150,13 +161,8 @@ Tensor TwoTowers::loss(std::span<const Tensor> z) {
   SIMCLR_CHECK(z.size() == 2, "TwoTowers: the loss of ", z.size(), " towers; it has two");
   SIMCLR_CHECK(z[0].shape() == z[1].shape() && z[0].rank() == 2, "TwoTowers: z ", describe(z[0]), " and ",
                describe(z[1]), " are not [N,D] of the same samples");
-  const std::int64_t samples = z[0].dim(0);
-  if (!groups_.defined() || groups_.dim(0) != samples || groups_.device() != z[0].device()) {
-    std::vector<std::int32_t> numbers(static_cast<std::size_t>(samples));
-    std::iota(numbers.begin(), numbers.end(), 0);
-    groups_ = Tensor::from(numbers, {samples}).to(z[0].device());
-  }
-  const kernels::NtXentPairs pairs{.self_offset = -1, .anchor_group = groups_, .candidate_group = groups_};
+  const Tensor& groups = keep_groups(groups_, z[0], 1);
+  const kernels::NtXentPairs pairs{.self_offset = -1, .anchor_group = groups, .candidate_group = groups};
   return scale(add(nt_xent(z[0], z[1], pairs, loss_), nt_xent(z[1], z[0], pairs, loss_)), 0.5);
 }
 

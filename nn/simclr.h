@@ -65,6 +65,7 @@ class SIMCLR_API SimCLR : public Model {
   std::shared_ptr<ProjectionHead> head_;
   bool views_apart_;
   NtXentOptions loss_;
+  Tensor groups_;  // of other numbers of views than two
 };
 
 struct TwoTowersOptions {
@@ -97,7 +98,7 @@ class SIMCLR_API TwoTowers : public Model {
  private:
   std::array<std::shared_ptr<Module>, 2> encoders_, towers_;
   NtXentOptions loss_;
-  Tensor groups_;  // of the pairs: 0 .. N-1, kept so that a step which is captured uploads nothing
+  Tensor groups_;  // of the pairs: 0 .. N-1
 };
 
 }  // namespace simclr::nn

@@ -6,6 +6,7 @@
 #include <simclr/simclr.h>
 
 #include <optional>
+#include <span>
 
 using namespace simclr;
 
@@ -186,6 +187,20 @@ DEVICE_TEST_CASE("captured steps, whole or in micro-batches, give the losses of 
   for (const DType dtype : test::device_dtypes) {
     CHECK(run(Way::in_parts, dtype, true) == run(Way::joined, dtype, false));
   }
+}
+
+DEVICE_TEST_CASE("a model's loss of three views can be captured: its groups are there since the step before") {
+  nn::SimCLR model({.encoder = std::make_shared<nn::Linear>(nn::LinearOptions{.in = 4, .out = 8}),
+                    .head = {.out = 8},
+                    .loss = {.views = 3}});
+  model.to(test::device());
+  const Tensor z = test::random_tensor({12, 8}, 4, DType::f32).to(test::device());
+  const double expected = nn::nt_xent(z, {.views = 3}).item();
+  Tensor loss = model.loss(std::span(&z, 1));
+  CHECK(loss.item() == expected);
+  CapturedStep captured(test::device(), [&] { loss = model.loss(std::span(&z, 1)); });
+  captured.replay();
+  CHECK(loss.item() == expected);
 }
 
 DEVICE_TEST_CASE("a fault in a layer's output or gradient is caught, named, and updates nothing") {
