@@ -151,8 +151,8 @@ Views light_views(const Session& session) {
 class Recorder {
  public:
   Recorder(const Session& session, const Task& task, bool pretrained, std::int64_t batches,
-           const nn::Schedule& schedule)
-      : session_(session), task_(task), pretrained_(pretrained), schedule_(schedule) {
+           const nn::Schedule& schedule, const nn::Optimizer& optimizer)
+      : session_(session), task_(task), pretrained_(pretrained), schedule_(schedule), optimizer_(optimizer) {
     shown_ = {.what = percent_text(task.percent) + " % " + start_name(pretrained) + "  ",
               .epochs = task.epochs,
               .steps = batches};
@@ -182,6 +182,7 @@ class Recorder {
  private:
   void record(TrainingStep& step) {
     const std::vector<float> losses = step.take_losses();
+    const std::int64_t bad_step = optimizer_.bad_step();  // none: -1
     for (std::size_t i = 0; i < losses.size(); ++i) {
       shown_.loss = double{losses[i]};
       SIMCLR_CHECK(std::isfinite(shown_.loss), "the loss is ", shown_.loss, " at epoch ", shown_.epoch, "; lower --lr");
@@ -189,6 +190,7 @@ class Recorder {
       ++shown_.step;
       sum_ += shown_.loss * static_cast<double>(sizes_[i]);
     }
+    SIMCLR_CHECK(bad_step < 0, "a gradient is NaN or Inf at epoch ", shown_.epoch, "; lower --lr");
     if (losses.empty()) return;
     sizes_.clear();
     const double rate = static_cast<double>(done_) / seconds_since(start_);
@@ -201,6 +203,7 @@ class Recorder {
   const Task& task_;
   bool pretrained_;
   const nn::Schedule& schedule_;
+  const nn::Optimizer& optimizer_;
   Progress::State shown_;
   std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
   std::vector<std::int64_t> sizes_;  // of the batches whose losses are outstanding
@@ -231,7 +234,7 @@ void train(nn::Module& model, const Session& session, const Task& task, bool pre
     optimizer.step(loss);
     return loss;
   });
-  Recorder recorder(session, task, pretrained, source->batches(), schedule);
+  Recorder recorder(session, task, pretrained, source->batches(), schedule, optimizer);
   for (int epoch = 0; epoch < task.epochs; ++epoch) {
     source->begin(static_cast<std::uint32_t>(epoch), 0);
     recorder.begin_epoch();
