@@ -20,6 +20,7 @@ ordered_json compute_json(const Training& t) {
   return {{"version", SIMCLR_VERSION},
           {"device", to_string(t.compute.device)},
           {"dtype", name(t.compute.dtype)},
+          {"wgmma", t.options.wgmma},
           {"algorithms", "heuristic"}};  // never chosen by timing: the same machine takes the same ones
 }
 
