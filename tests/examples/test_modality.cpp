@@ -1,4 +1,6 @@
 // Waveforms as a second kind of data: what the training program knows of samples, it is told by a Modality alone.
+#include "check/check.h"
+#include "program/command_line.h"
 #include "program/run_training.h"
 #include "run/run_log.h"
 #include "train/encoder_file.h"
@@ -14,6 +16,7 @@
 #include <cmath>
 #include <csignal>
 #include <filesystem>
+#include <functional>
 #include <numbers>
 
 using namespace simclr;
@@ -120,7 +123,9 @@ class Waves final : public Modality {
   mutable std::int64_t bands_ = 32;
 };
 
-int train(const std::string& out, const std::vector<std::string>& more) {
+/// Calls `use` with a command line.
+int with_arguments(const std::string& out, const std::vector<std::string>& more,
+                   const std::function<int(int argc, char** argv)>& use) {
   std::vector<std::string> words = {"waves", "--out", out};
   for (const char* word : {"--epochs", "8", "--batch-size", "40", "--optimizer", "adamw", "--lr", "0.05", "--threads",
                            "1", "--device", "cpu", "--head-out", "16", "--knn-every", "4", "--knn-k", "10"}) {
@@ -129,8 +134,12 @@ int train(const std::string& out, const std::vector<std::string>& more) {
   words.insert(words.end(), more.begin(), more.end());
   std::vector<char*> arguments;
   for (std::string& word : words) arguments.push_back(word.data());
+  return use(static_cast<int>(arguments.size()), arguments.data());
+}
+
+int train(const std::string& out, const std::vector<std::string>& more) {
   Waves waves;
-  return run_training("waves", static_cast<int>(arguments.size()), arguments.data(), waves);
+  return with_arguments(out, more, [&](int argc, char** argv) { return run_training("waves", argc, argv, waves); });
 }
 
 std::string text_of(const std::string& path) {
@@ -177,8 +186,13 @@ TEST_CASE("a second kind of data trains, stops, resumes to the same bits, is eva
 
 TEST_CASE("what a second kind of data adds is checked before a run, and leaves none") {
   const test::TempDir folder;
-  const int code = train(folder.path("checked"), {"--check"});
-  CHECK((code == 0 || code == 1));  // the program says what it thinks of the rate of learning
+  Waves waves;
+  const int code = with_arguments(folder.path("checked"), {"--check"}, [&](int argc, char** argv) {
+    TrainingOptions options;
+    REQUIRE(parse_command_line("waves", argc, argv, options, waves));
+    return check_run(options, waves, [](const std::string& warning) { FAIL(warning); });
+  });
+  CHECK((code == 0 || code == 1));  // what it thinks of the rate of learning; a check that cannot be done throws
   CHECK_FALSE(std::filesystem::exists(folder.path("checked/config.json")));
 
   const Datasets sets{.sample_name = "recording"};
