@@ -68,12 +68,9 @@ Errors errors(const Step& step, const Tensor& z, double temperature) {
   return found;
 }
 
-/// Two views of rows / 2 images that differ by `noise`.
+/// Two views of each sample that differ by `noise`.
 Tensor views(std::int64_t rows, std::int64_t width, double noise = 2.0) {
-  const auto base = test::random_tensor({rows / 2, width}, 5).to_vector<double>();
-  auto z = test::random_tensor({rows, width}, 6).to_vector<double>();
-  for (std::size_t i = 0; i < z.size(); ++i) z[i] = base[i % base.size()] + noise * z[i];
-  return Tensor::from(z, {rows, width}).to(DType::f32);
+  return test::aligned(rows, width, noise).to(DType::f32);
 }
 
 struct Limits {
