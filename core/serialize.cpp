@@ -26,15 +26,15 @@ namespace {
 static_assert(std::endian::native == std::endian::little, "safetensors files are little-endian");
 
 /// An open file, read in order.
-class Input {
+class InputFile {
  public:
-  explicit Input(const std::filesystem::path& path) : where_("read " + path.string() + ": ") {
+  explicit InputFile(const std::filesystem::path& path) : where_("read " + path.string() + ": ") {
     file_ = open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);  // a pipe must not block; the check below refuses it
     if (file_ < 0) fail(where_, std::generic_category().message(errno));
   }
-  ~Input() { close(file_); }
-  Input(const Input&) = delete;
-  Input& operator=(const Input&) = delete;
+  ~InputFile() { close(file_); }
+  InputFile(const InputFile&) = delete;
+  InputFile& operator=(const InputFile&) = delete;
 
   std::uint64_t size() const {
     struct stat status {};
@@ -91,7 +91,7 @@ Crc64 digest_of(std::string_view header) {
   return digest;
 }
 
-std::string read_header(Input& input, std::uint64_t size) {
+std::string read_header(InputFile& input, std::uint64_t size) {
   SIMCLR_CHECK(size >= 8, input.where(), "not a safetensors file: ", size, " bytes");
   std::uint64_t length = 0;
   input.read(&length, 8);
@@ -120,7 +120,7 @@ bool is_widened(const safetensors::Entry& entry, const LoadOptions& options) {
 }
 
 /// Reads the halves into the second half of a tensor's memory, and widens them from its front on.
-void read_widened(Input& input, std::uint64_t bytes, Tensor& tensor) {
+void read_widened(InputFile& input, std::uint64_t bytes, Tensor& tensor) {
   auto* const values = static_cast<std::byte*>(tensor.raw_data());
   input.read(values + bytes, bytes);
   for (std::uint64_t i = 0; i < bytes / 2; ++i) {
@@ -211,7 +211,7 @@ void save_tensors(const std::filesystem::path& path, const std::vector<NamedTens
 }
 
 TensorFile load_tensors(const std::filesystem::path& path, const LoadOptions& options) {
-  Input input(path);
+  InputFile input(path);
   const std::uint64_t size = input.size();
   std::vector<safetensors::Entry> entries;
   TensorFile result;

@@ -27,10 +27,9 @@ __global__ void __launch_bounds__(tile_threads)
   // 1 this thread's rows and columns of the tile
   const int row = first_row + static_cast<int>(threadIdx.x) / 16;
   const int column = first_column + static_cast<int>(threadIdx.x) % 16;
-  // 2 sweep the depth
+  // 2 sweep the depth, and 3 write over the temperature into s
   simt_sweep(a + static_cast<std::int64_t>(first_row) * depth, b + static_cast<std::int64_t>(first_column) * depth,
              depth, 1, stage, [&](int, const SimtDots& dots) {
-  // 3 over the temperature, into s
 #pragma unroll
                for (int i = 0; i < 8; ++i) {
 #pragma unroll

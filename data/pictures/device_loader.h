@@ -49,7 +49,8 @@ class SIMCLR_API DeviceLoader {
   void begin(std::uint32_t epoch, std::int64_t first_batch = 0);
   /// Goes to the next batch; false at the end of the pass.
   bool next();
-  /// The views of the current batch, [views * B, S, S, C], with their keys: view v of picture i in row v * B + i.
+  /// The views of the current batch, [views * B, S, S, C], with their keys: view v of picture i in row v * B + i. The
+  /// keys are the loader's own memory, which next() writes anew: call backward() before it.
   Input views() const;
   /// The samples of the current batch, i32 [B] on the device.
   const Tensor& indices() const { return index_; }

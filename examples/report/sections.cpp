@@ -204,7 +204,7 @@ std::string curves_html(const ReportInput& in, const Json& charts) {
                 "It should rise during the warm-up, if there is one, and then fall to 0 as a half cosine.",
                 "No step was logged.");
   html += chart(charts, "throughput", "Speed",
-                sample +
+                "How many " + sample +
                     "s a second, evaluations left out; it should be level. A drop means that something else used the "
                     "machine, or that the " +
                     sample + "s came too slowly.",

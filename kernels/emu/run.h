@@ -14,7 +14,7 @@
 
 namespace simclr::emu {
 
-/// Thrown on a fiber to leave the kernel; the message is in the block.
+/// Thrown on a fiber to leave the kernel; the message is in the Run.
 struct Abandon {};
 
 struct PendingCopy {
