@@ -3,9 +3,7 @@
 
 usage: tests/test_sizes.py
 
-From a function's first line to its last brace, comments and blank lines too. What was longer when this test was written
-stands in LONG, with its lines then: it may shrink, and when it is short enough it must leave the list. Nothing new goes
-into the list but tables and code that a script writes, with a comment that says so.
+From a function's first line to its last brace, comments and blank lines too.
 """
 import pathlib
 import unittest
@@ -15,10 +13,6 @@ from support.cpp_functions import functions_of
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 FOLDERS = ("core", "kernels", "nn", "data", "examples")
 MOST_IN_A_FUNCTION, MOST_IN_A_FILE = 60, 400
-
-# By file name, so that a move changes nothing here.
-LONG = {
-}
 
 SAMPLE = r'''
 #include <string>
@@ -95,21 +89,16 @@ class Sizes(unittest.TestCase):
             self.assertRaises(ValueError, functions_of, broken)
 
     def test_no_function_and_no_file_is_long(self):
-        wrong, seen, functions = [], set(), 0
+        wrong, functions = [], 0
         for path in sources():
-            text = path.read_text()
+            text, where = path.read_text(), path.relative_to(ROOT)
             found = functions_of(text)
             functions += len(found)
-            sizes = [(path.name, text.count("\n"), MOST_IN_A_FILE, f"{path.relative_to(ROOT)}")]
-            sizes += [(f"{path.name}: {name}", lines, MOST_IN_A_FUNCTION, f"{path.relative_to(ROOT)}:{line}: {name}")
-                      for name, line, lines in found]
-            for key, lines, most, where in sizes:
-                if lines > most:
-                    seen.add(key)
-                    if lines > LONG.get(key, most):
-                        wrong.append(f"{where} has {lines} lines, more than {LONG.get(key, most)}; split it")
+            sizes = [(where, text.count("\n"), MOST_IN_A_FILE)]
+            sizes += [(f"{where}:{line}: {name}", lines, MOST_IN_A_FUNCTION) for name, line, lines in found]
+            wrong += [f"{what} has {lines} lines, more than {most}; split it" for what, lines, most in sizes
+                      if lines > most]
         self.assertGreater(functions, 1000)
-        wrong += [f"{key} is short enough by now; take it out of LONG" for key in sorted(LONG.keys() - seen)]
         if wrong:
             self.fail("\n" + "\n".join(wrong))
 
