@@ -82,7 +82,7 @@ void for_tiles(const NtXentSaved& saved, const Body& body) {
                                   .self = self + i - j,
                                   .scale_high = scale.high,
                                   .scale_low = scale.low,
-                                  .shifted = needs_shift<T>(saved.temperature)};
+                                  .shifted = saved.shifted};
       Tensor& memory =
           scratch.get(thread, [stride] { return Tensor::empty({loops<T>().scratch(stride)}, dtype_of<T>); });
       body(tile, i, j, memory.data<T>());
@@ -155,6 +155,7 @@ void forward_typed(NtXentSaved& saved, const Tensor& anchors, const Tensor& cand
 }
 
 void forward(NtXentSaved& saved, const Tensor& anchors, const Tensor& candidates, Tensor& loss) {
+  if (saved.logit_scale.defined()) saved.temperature = learned_temperature(saved.logit_scale.item());
   dispatch_float(anchors.dtype(), [&](auto zero) { forward_typed<decltype(zero)>(saved, anchors, candidates, loss); });
 }
 
@@ -174,7 +175,7 @@ class Anchors {
     T* out = terms_.template data<T>();
     for (std::int64_t i = 0; i < count; ++i) {
       if (positives_[i] == 0) continue;
-      const AnchorTerm<T> term = anchor_term<T>(log_sum_[i], needs_shift<T>(saved.temperature));
+      const AnchorTerm<T> term = anchor_term<T>(log_sum_[i], saved.shifted);
       out[i] = term.shift;
       out[count + i] = term.share;
     }
@@ -197,9 +198,11 @@ class Anchors {
 };
 
 /// Adds the positives to du [R,stride] and goes back through the normalisation. Row i itself is column self_offset + i.
+/// Writes du.u of each row to `along`, unless it is null.
 template <class T>
 void finish_gradient(const Side<T>& rows, const Anchors<T>& own, const Side<T>& columns, const Anchors<T>& others,
-                     std::int64_t self_offset, double temperature, double factor, const T* du, T* dz) {
+                     std::int64_t self_offset, double temperature, double factor, const T* du, T* dz,
+                     double* along = nullptr) {
   const GroupOrder order(columns);
   const std::int64_t width = rows.width, stride = stride_of<T>(width);
   parallel_for(rows.count, row_grain, [&](std::int64_t begin, std::int64_t end) {
@@ -214,7 +217,9 @@ void finish_gradient(const Side<T>& rows, const Anchors<T>& own, const Side<T>& 
         const T* positive = columns.row(p);
         for (std::int64_t d = 0; d < width; ++d) sum[d] += weight * double{positive[d]};
       }
-      normalize_backward(sum, rows.row(i), rows.norm[i], factor / temperature, width, dz + i * width);
+      const double dot =
+          normalize_backward(sum, rows.row(i), rows.norm[i], factor / temperature, width, dz + i * width);
+      if (along != nullptr) along[i] = dot;
     }
   });
 }
@@ -226,6 +231,13 @@ Tensor sums_for(const Side<T>& side, Tensor& dz) {
   Tensor du = stride == side.width ? dz : Tensor::empty({side.count, stride}, dtype_of<T>);
   du.fill(0);
   return du;
+}
+
+/// d loss/d logit_scale from du.u of the anchors, `along` [A].
+void finish_scale(const NtXentSaved& saved, const Tensor& along, double factor, Tensor& dlogit_scale) {
+  const double* first = along.data<double>();
+  const double sum = std::accumulate(first, first + along.numel(), 0.0) * scale_share(saved.square);
+  dlogit_scale.fill(capped_gradient(sum * factor / saved.temperature, saved.logit_scale.item()));
 }
 
 template <class T>
@@ -241,8 +253,10 @@ void backward_typed(const NtXentSaved& saved, const Tensor& dloss, NtXentGradien
     loops<T>().gradient(tile, terms.terms(i), others.terms(j), du.data<T>() + i * tile.stride, columns, scratch);
   });
   const std::int64_t offset = saved.pairs.self_offset;
+  Tensor along = gradient.dlogit_scale.defined() ? Tensor::empty({anchors.count}, DType::f64) : Tensor();
   finish_gradient<T>(anchors, terms, candidates, others, offset < 0 ? no_self : offset, temperature, factor,
-                     du.data<T>(), gradient.danchors.data<T>());
+                     du.data<T>(), gradient.danchors.data<T>(), along.defined() ? along.data<double>() : nullptr);
+  if (along.defined()) finish_scale(saved, along, factor, gradient.dlogit_scale);
   if (saved.square) return;
   finish_gradient<T>(candidates, others, anchors, terms, offset < 0 ? no_self : -offset, temperature, factor,
                      dv.data<T>(), gradient.dcandidates.data<T>());
@@ -282,12 +296,34 @@ NtXentPairs checked_pairs(const Tensor& anchors, const Tensor& candidates, const
   return {.self_offset = first, .anchor_group = groups.narrow(first, count), .candidate_group = groups};
 }
 
+void check_temperature(const Tensor& anchors, const NtXentTemperature& temperature) {
+  if (temperature.logit_scale.defined()) {
+    check_parameters("nt_xent", anchors, temperature.logit_scale);
+    SIMCLR_CHECK(temperature.logit_scale.numel() == 1, "nt_xent: logit_scale must be one value, got ",
+                 describe(temperature.logit_scale));
+    return;
+  }
+  const double tau = temperature.fixed, least = nt_xent_least_temperature(anchors.dtype());
+  SIMCLR_CHECK(tau > 0 && std::isfinite(tau), "nt_xent: temperature ", tau, " must be positive and finite");
+  SIMCLR_CHECK(tau >= least, "nt_xent: temperature ", tau, ": below ", least, " the rounding of ", anchors.dtype(),
+               " decides the loss; raise it, 0.1 to 1 is usual");
+}
+
+/// Sets both temperatures, and whether sums are shifted: always where the host does not know what tau is.
+void save_temperature(const NtXentTemperature& temperature, DType dtype, NtXentSaved& saved) {
+  const bool learned = temperature.logit_scale.defined();
+  saved.temperature = learned ? std::numeric_limits<double>::quiet_NaN() : temperature.fixed;
+  if (learned) saved.logit_scale = temperature.logit_scale.detach();
+  saved.shifted =
+      learned || (dtype == DType::f64 ? needs_shift<double>(temperature.fixed) : needs_shift<float>(temperature.fixed));
+}
+
 }  // namespace
 
 extern const NtXentKernels nt_xent_cpu;
 const NtXentKernels nt_xent_cpu = {forward, backward};
 
-NtXentResult nt_xent_forward(const Tensor& anchors, const Tensor& candidates, double temperature,
+NtXentResult nt_xent_forward(const Tensor& anchors, const Tensor& candidates, const NtXentTemperature& temperature,
                              const NtXentPairs& pairs, bool wgmma) {
   check_floats("nt_xent", anchors, candidates);
   check_rank("nt_xent", "anchors", anchors, 2);
@@ -295,18 +331,14 @@ NtXentResult nt_xent_forward(const Tensor& anchors, const Tensor& candidates, do
   SIMCLR_CHECK(anchors.numel() > 0 && candidates.numel() > 0 && anchors.dim(1) == candidates.dim(1),
                "nt_xent: anchors ", anchors.shape(), " and candidates ", candidates.shape(),
                " must have rows of one length, and some");
-  SIMCLR_CHECK(temperature > 0 && std::isfinite(temperature), "nt_xent: temperature ", temperature,
-               " must be positive and finite");
-  const double least = nt_xent_least_temperature(anchors.dtype());
-  SIMCLR_CHECK(temperature >= least, "nt_xent: temperature ", temperature, ": below ", least, " the rounding of ",
-               anchors.dtype(), " decides the loss; raise it, 0.1 to 1 is usual");
+  check_temperature(anchors, temperature);
   const Device device = anchors.device();
   SIMCLR_CHECK(!wgmma || (device.type != DeviceType::cpu && anchors.dtype() == DType::bf16 && anchors.dim(1) <= 256),
                "nt_xent: wgmma multiplies bf16 rows of up to 256 values on a GPU of sm_90, got ", describe(anchors),
                "; leave it off");
   const std::int64_t count = anchors.dim(0);
   NtXentSaved saved;
-  saved.temperature = temperature;
+  save_temperature(temperature, anchors.dtype(), saved);
   saved.wgmma = wgmma;
   saved.square =
       anchors.same_as(candidates) && pairs.self_offset == 0 && pairs.anchor_group.same_as(pairs.candidate_group);
@@ -327,6 +359,7 @@ NtXentGradient nt_xent_backward(const NtXentSaved& saved, const Tensor& dloss) {
   NtXentGradient gradient;
   gradient.danchors = Tensor::empty_like(saved.anchors);
   if (!saved.square) gradient.dcandidates = Tensor::empty_like(saved.candidates);
+  if (saved.logit_scale.defined()) gradient.dlogit_scale = Tensor::empty_like(saved.logit_scale);
   nt_xent_slot.on(dloss.device()).backward(saved, dloss, gradient);
   return gradient;
 }

@@ -16,7 +16,8 @@
 // is x_ik; W is rounded to bf16 in registers and is the next product's left side. cuda/nt_xent_sm90.cu does so in
 // Hopper's way, where `wgmma` asks for it. Others go through the f32 cores, from f32 unit vectors
 // (cuda/nt_xent_f32.h). Above a temperature of 0.015 no sum can overflow, and each 2^x is taken as it is; below it
-// relative to its row's maximum.
+// relative to its row's maximum, and so where the temperature is learned: the host, which picks the kernels, does not
+// know it then.
 #include <simclr/kernels/cuda/mma_tile.h>
 #include <simclr/kernels/cuda/nt_xent_f32.h>
 #include <simclr/kernels/cuda/nt_xent_rows.h>
@@ -160,21 +161,38 @@ void check_wgmma([[maybe_unused]] Device device) {
 #endif
 }
 
-/// Of u for the tensor cores: products are arguments of 2^x then.
-double tensor_core_scale(double temperature) {
-  return std::sqrt(std::numbers::log2e / temperature);
+bool on_tensor_cores(const Tensor& z) {
+  return z.dtype() == DType::bf16 && z.dim(1) <= tensor_core_width;
+}
+
+/// Calls body(tau, what the tiles' u is multiplied by), both doubles, or LearnedNumbers.
+template <class Body>
+decltype(auto) dispatch_temperature(const NtXentSaved& saved, Body&& body) {
+  if (saved.device_scales.defined()) {
+    const double* scales = saved.device_scales.data<const double>();
+    return body(LearnedNumber{scales}, LearnedNumber{scales + 1});
+  }
+  return body(saved.temperature, on_tensor_cores(saved.anchors) ? tensor_core_scale(saved.temperature) : 1.0);
+}
+
+/// Where the temperature is learned: reads it.
+void find_temperature(NtXentSaved& saved) {
+  if (!saved.logit_scale.defined()) return;
+  const Device device = saved.anchors.device();
+  saved.device_scales = Tensor::empty({2}, DType::f64, device);
+  launch("nt_xent_temperature_kernel", device, {1, 1}, nt_xent_temperature_kernel,
+         saved.logit_scale.data<const float>(), on_tensor_cores(saved.anchors), saved.device_scales.data<double>());
 }
 
 /// Unit vectors for the tiles: bf16 for the tensor cores, scaled, else f32.
 Tensor tile_rows_of(const Tensor& z, const NtXentSaved& saved, Tensor& norm) {
   const std::int64_t width = z.dim(1);
-  if (z.dtype() != DType::bf16 || width > tensor_core_width) {
-    return unit_rows<float>(z, padded(width, simt_depth), 1.0, norm);
-  }
+  if (!on_tensor_cores(z)) return unit_rows<float>(z, padded(width, simt_depth), 1.0, norm);
   const std::int64_t depth = width <= 64 ? 64 : width <= 128 ? 128 : 256;
-  const double scale = tensor_core_scale(saved.temperature);
-  if (saved.wgmma) return unit_rows<BFloat16, RowLayout::panels>(z, depth, scale, norm);
-  return unit_rows<BFloat16>(z, depth, scale, norm);
+  return dispatch_temperature(saved, [&](auto, auto scale) {
+    return saved.wgmma ? unit_rows<BFloat16, RowLayout::panels>(z, depth, scale, norm)
+                       : unit_rows<BFloat16>(z, depth, scale, norm);
+  });
 }
 
 /// Rows and columns of the tiles as pairs: anchors and candidates, or the other way round.
@@ -201,7 +219,7 @@ TileLaunch plan_tiles(const NtXentSaved& saved, const Tiling& tiling, const Pair
           tiles,
           split.tiles_each,
           pairs,
-          needs_shift<float>(saved.temperature)};
+          saved.shifted};
 }
 
 template <class T>
@@ -225,10 +243,13 @@ void launch_sums(const TileLaunch& shape, const Tiling& tiling, const NtXentSave
              shape.tiles_each, shape.pairs, partial);
     });
   } else {
-    launch("nt_xent_sums_f32_kernel", shape.device, {shape.grid, tile_threads, sums_f32_shared},
-           shape.shifted ? nt_xent_sums_f32_kernel<true> : nt_xent_sums_f32_kernel<false>, rows.data<float>(),
-           columns.data<float>(), static_cast<int>(tiling.depth), shape.tiles, shape.tiles_each, shape.pairs,
-           Log2Scale<float>(saved.temperature), partial);
+    dispatch_temperature(saved, [&](auto temperature, auto) {
+      dispatch_scale(temperature, shape.shifted, [&](auto scale, auto shifted) {
+        launch("nt_xent_sums_f32_kernel", shape.device, {shape.grid, tile_threads, sums_f32_shared},
+               nt_xent_sums_f32_kernel<shifted(), decltype(scale)>, rows.data<float>(), columns.data<float>(),
+               static_cast<int>(tiling.depth), shape.tiles, shape.tiles_each, shape.pairs, scale, partial);
+      });
+    });
   }
 }
 
@@ -236,6 +257,7 @@ void forward_gpu(NtXentSaved& saved, const Tensor& anchors, const Tensor& candid
   const Device device = anchors.device();
   if (saved.wgmma) check_wgmma(device);
   // 1 unit rows
+  find_temperature(saved);
   saved.anchor_u = tile_rows_of(anchors, saved, saved.anchor_norm);
   saved.candidate_u = saved.anchor_u;
   saved.candidate_norm = saved.anchor_norm;
@@ -258,10 +280,12 @@ void forward_gpu(NtXentSaved& saved, const Tensor& anchors, const Tensor& candid
   saved.device_counted = Tensor::empty({}, DType::f64, device);
   dispatch_float(anchors.dtype(), [&](auto zero) {
     using T = decltype(zero);
-    launch("nt_xent_loss_kernel", device, {blocks_for(all_rows, row_threads / 32), row_threads}, nt_xent_loss_kernel<T>,
-           partial, embeddings_of<T>(anchors, saved.anchor_norm), embeddings_of<T>(candidates, saved.candidate_norm),
-           pairs, saved.temperature, shape.shifted, values_of(saved),
-           reinterpret_cast<TileTerm*>(saved.device_terms.raw_data()), losses.data<double>());
+    dispatch_temperature(saved, [&](auto temperature, auto) {
+      launch("nt_xent_loss_kernel", device, {blocks_for(all_rows, row_threads / 32), row_threads},
+             nt_xent_loss_kernel<T, decltype(temperature)>, partial, embeddings_of<T>(anchors, saved.anchor_norm),
+             embeddings_of<T>(candidates, saved.candidate_norm), pairs, temperature, shape.shifted, values_of(saved),
+             reinterpret_cast<TileTerm*>(saved.device_terms.raw_data()), losses.data<double>());
+    });
   });
 
   // 4 their mean
@@ -291,7 +315,7 @@ struct Gradient {
 
 /// du of `rows` over all `columns`, a part for each split.
 void launch_weights(const TileLaunch& shape, const Tiling& tiling, const Gradient& rows, const Gradient& columns,
-                    double temperature, float* du) {
+                    const NtXentSaved& saved, float* du) {
   if (tiling.cores == Cores::warpgroups) {
     if constexpr (sm90_built) launch_weights_sm90(shape, {rows.u, rows.terms}, {columns.u, columns.terms}, du);
   } else if (tiling.cores == Cores::tensor) {
@@ -301,54 +325,69 @@ void launch_weights(const TileLaunch& shape, const Tiling& tiling, const Gradien
              shape.tiles_each, shape.pairs, du);
     });
   } else {
-    const auto run = [&](std::size_t bytes, auto kernel) {
-      launch("nt_xent_weights_f32_kernel", shape.device, {shape.grid, tile_threads, bytes}, kernel, rows.side<float>(),
-             columns.side<float>(), static_cast<int>(tiling.depth), shape.tiles, shape.tiles_each, shape.pairs,
-             Log2Scale<float>(temperature), du);
-    };
-    const bool shifted = shape.shifted;
-    if (tiling.slice_parts() == 1) {
-      run(weights_f32_shared<1>, shifted ? nt_xent_weights_f32_kernel<1, true> : nt_xent_weights_f32_kernel<1, false>);
-    } else {
-      run(weights_f32_shared<2>, shifted ? nt_xent_weights_f32_kernel<2, true> : nt_xent_weights_f32_kernel<2, false>);
-    }
+    dispatch_temperature(saved, [&](auto temperature, auto) {
+      dispatch_scale(temperature, shape.shifted, [&](auto scale, auto shifted) {
+        const auto run = [&](std::size_t bytes, auto kernel) {
+          launch("nt_xent_weights_f32_kernel", shape.device, {shape.grid, tile_threads, bytes}, kernel,
+                 rows.side<float>(), columns.side<float>(), static_cast<int>(tiling.depth), shape.tiles,
+                 shape.tiles_each, shape.pairs, scale, du);
+        };
+        using Scale = decltype(scale);
+        if (tiling.slice_parts() == 1) {
+          run(weights_f32_shared<1>, nt_xent_weights_f32_kernel<1, shifted(), Scale>);
+        } else {
+          run(weights_f32_shared<2>, nt_xent_weights_f32_kernel<2, shifted(), Scale>);
+        }
+      });
+    });
   }
 }
 
-/// dz of `rows` over all `columns`.
+/// dz of `rows` over all `columns`, and du.u of each row into `along`, unless it is undefined.
 void gradient_of(const NtXentSaved& saved, const Gradient& rows, const Gradient& columns, const Tensor& dloss,
-                 Tensor& dz) {
+                 Tensor& dz, const Tensor& along = {}) {
   // 1 the negatives' part of du, in tiles
   const Tiling tiling = tiling_of(rows.u);
   const Pairs pairs = pairs_of(saved, rows.anchors);
   const TileLaunch shape = plan_tiles(saved, tiling, pairs, tiling.backward_blocks, tiling.slices());
   const std::int64_t split_rows = std::int64_t{shape.grid.x} * tiling.rows, width = rows.z.dim(1);
   const Tensor du = Tensor::empty({shape.grid.y, split_rows, tiling.depth}, DType::f32, dz.device());
-  launch_weights(shape, tiling, rows, columns, saved.temperature, du.data<float>());
+  launch_weights(shape, tiling, rows, columns, saved, du.data<float>());
 
   // 2 the positives' part, and back through the normalisation
   const PartialGradient partial = {du.data<float>(), static_cast<int>(shape.grid.y), static_cast<int>(tiling.depth),
-                                   split_rows * tiling.depth,
-                                   tiling.cores == Cores::f32 ? 1.0 : tensor_core_scale(saved.temperature)};
+                                   split_rows * tiling.depth};
   const AnchorValues values = values_of(saved);
   const int threads = width <= 2048 ? row_threads : 32;  // `width` doubles of shared memory a warp
   dispatch_float(dz.dtype(), [&](auto zero) {
     using T = decltype(zero);
-    launch("nt_xent_gradient_kernel", dz.device(),
-           {blocks_for(pairs.rows, threads / 32), static_cast<unsigned>(threads),
-            static_cast<std::size_t>(threads / 32 * width) * sizeof(double)},
-           nt_xent_gradient_kernel<T>, partial, embeddings_of<T>(rows.z, rows.norm),
-           rows.anchors ? values : AnchorValues{}, embeddings_of<T>(columns.z, columns.norm),
-           columns.anchors ? values : AnchorValues{}, pairs, saved.temperature, dloss.data<const float>(),
-           saved.device_counted.data<const double>(), dz.data<T>());
+    dispatch_temperature(saved, [&](auto temperature, auto u_scale) {
+      launch("nt_xent_gradient_kernel", dz.device(),
+             {blocks_for(pairs.rows, threads / 32), static_cast<unsigned>(threads),
+              static_cast<std::size_t>(threads / 32 * width) * sizeof(double)},
+             nt_xent_gradient_kernel<T, decltype(temperature)>, partial, embeddings_of<T>(rows.z, rows.norm),
+             rows.anchors ? values : AnchorValues{}, embeddings_of<T>(columns.z, columns.norm),
+             columns.anchors ? values : AnchorValues{}, pairs, temperature, u_scale, dloss.data<const float>(),
+             saved.device_counted.data<const double>(), dz.data<T>(), along.defined() ? along.data<double>() : nullptr);
+    });
   });
 }
 
+/// d loss/d logit_scale from du.u of the anchors.
+void scale_gradient(const NtXentSaved& saved, const Tensor& along, const Tensor& dloss, Tensor& dlogit_scale) {
+  launch("nt_xent_temperature_gradient_kernel", dloss.device(), {1, mean_threads}, nt_xent_temperature_gradient_kernel,
+         along.data<const double>(), static_cast<int>(along.numel()), scale_share(saved.square),
+         dloss.data<const float>(), saved.device_counted.data<const double>(), saved.device_scales.data<const double>(),
+         saved.logit_scale.data<const float>(), dlogit_scale.data<float>());
+}
+
 void backward_gpu(const NtXentSaved& saved, const Tensor& dloss, NtXentGradient& gradient) {
-  const Gradient anchors(saved, true);
-  if (saved.square) return gradient_of(saved, anchors, anchors, dloss, gradient.danchors);
-  const Gradient candidates(saved, false);
-  gradient_of(saved, anchors, candidates, dloss, gradient.danchors);
+  const bool learned = saved.logit_scale.defined();
+  const Tensor along = learned ? Tensor::empty({saved.anchors.dim(0)}, DType::f64, saved.anchors.device()) : Tensor();
+  const Gradient anchors(saved, true), candidates(saved, false);
+  gradient_of(saved, anchors, saved.square ? anchors : candidates, dloss, gradient.danchors, along);
+  if (learned) scale_gradient(saved, along, dloss, gradient.dlogit_scale);
+  if (saved.square) return;
   gradient_of(saved, candidates, anchors, dloss, gradient.dcandidates);
 }
 

@@ -3,6 +3,8 @@
 #include <simclr/core/slot.h>
 #include <simclr/core/tensor.h>
 
+#include <utility>
+
 /// NT-Xent, the normalised temperature-scaled cross-entropy (SimCLR, arXiv 2002.05709, equation 1), in a
 /// rectangular form that also covers gathered negatives, two-tower losses and SupCon:
 ///   u = z / |z|,  s_ik = u_i.v_k / tau over anchors i [A,D] and candidates k [M,D]
@@ -25,6 +27,24 @@ struct NtXentPairs {
   Tensor candidate_group = {};
 };
 
+/// tau: a number, or learned as the log of its inverse, CLIP's logit_scale (arXiv 2103.00020, sections 2.3 and 2.5;
+/// docs/decisions/learned-temperature.md): a tensor of one value, f32 (f64 beside f64 embeddings) on their device,
+/// where the kernels read it:
+///   tau = 1 / min(e^{logit_scale}, 100)
+///   d loss/d logit_scale = sum_ik G_ik s_ik, of the anchors as anchors; at the cap or beyond it 0 where it is
+///   negative, so that no step leads on, and every step back is taken
+/// Sums are then always kept relative to their row's maximum, for the host does not know whether they could overflow.
+struct NtXentTemperature {
+  double fixed = 0;         // looked at where there is no logit_scale
+  Tensor logit_scale = {};  // undefined: fixed
+
+  NtXentTemperature(double temperature) : fixed(temperature) {}
+  NtXentTemperature(Tensor log_inverse) : logit_scale(std::move(log_inverse)) {}
+};
+
+/// The largest 1/tau that is learned.
+inline constexpr double nt_xent_most_scale = 100;
+
 /// What the backward pass needs: O(A + M) numbers besides the embeddings, on a GPU O((A + M) D). Norms and sums are
 /// f64: a small temperature would turn an f32's rounding of them into errors that show.
 struct NtXentSaved {
@@ -36,10 +56,13 @@ struct NtXentSaved {
   std::int64_t counted = 0;                        // anchors that have a positive; 0 on a GPU, whose host cannot know
   Tensor device_counted;                           // f64 []: the same in a GPU's memory
   Tensor device_terms;                             // f32: what a GPU's tiles need of each anchor
-  double temperature = 1.0;
-  bool wgmma = false;   // as nt_xent_forward was told
-  NtXentPairs pairs;    // on the CPU both groups are defined, SimCLR's order written out
-  bool square = false;  // anchors and candidates are one tensor, with one grouping and self_offset 0
+  double temperature = 1.0;                        // a learned one on a GPU: NaN, the host does not know it
+  Tensor logit_scale;                              // as nt_xent_forward was given it
+  Tensor device_scales;  // f64 [2]: a learned tau in a GPU's memory, and what the tiles' u is multiplied by
+  bool shifted = false;  // whether sums are kept relative to their row's maximum
+  bool wgmma = false;    // as nt_xent_forward was told
+  NtXentPairs pairs;     // on the CPU both groups are defined, SimCLR's order written out
+  bool square = false;   // anchors and candidates are one tensor, with one grouping and self_offset 0
 };
 
 /// 1e-5, for f64 1e-13: 1/tau multiplies the rounding of the similarities (6e-8 and 1e-16), and below this the result
@@ -56,16 +79,19 @@ struct NtXentResult {
 /// `anchors` and `candidates` may be one tensor (Tensor::same_as): the square case, which uses symmetry. It
 /// needs self_offset 0 and no groups or one tensor for both. f32 or f64; on a GPU f32 or bf16. The arithmetic holds
 /// from nt_xent_least_temperature() on: sums that could overflow are kept relative to their row's maximum. Throws Error
-/// for a temperature below that or not finite, mismatched shapes, pairs that do not fit, and where no anchor has a
-/// positive; a GPU does not wait to find that out, there the loss is NaN.
+/// for a temperature below that or not finite, a logit_scale that is not one value beside the embeddings, mismatched
+/// shapes, pairs that do not fit, and where no anchor has a positive; a GPU does not wait to find that out, there the
+/// loss is NaN.
 /// `wgmma` asks for the tiles that are made for Hopper's tensor cores (docs/decisions/hopper-warpgroups.md): bf16 rows
 /// of up to 256 values on a GPU of sm_90, elsewhere an Error. They have run on no GPU yet.
-SIMCLR_API NtXentResult nt_xent_forward(const Tensor& anchors, const Tensor& candidates, double temperature,
-                                        const NtXentPairs& pairs = {}, bool wgmma = false);
+SIMCLR_API NtXentResult nt_xent_forward(const Tensor& anchors, const Tensor& candidates,
+                                        const NtXentTemperature& temperature, const NtXentPairs& pairs = {},
+                                        bool wgmma = false);
 
 struct NtXentGradient {
-  Tensor danchors;     // [A,D]; the whole gradient of z in the square case
-  Tensor dcandidates;  // [M,D]; undefined in the square case
+  Tensor danchors;           // [A,D]; the whole gradient of z in the square case
+  Tensor dcandidates;        // [M,D]; undefined in the square case
+  Tensor dlogit_scale = {};  // one value, as logit_scale; undefined for a fixed temperature
 };
 /// Gradients times `dloss`, d(anything)/d(loss), a scalar tensor of the loss's dtype. They have z's.
 SIMCLR_API NtXentGradient nt_xent_backward(const NtXentSaved& saved, const Tensor& dloss);

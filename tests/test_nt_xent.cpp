@@ -201,6 +201,83 @@ TEST_CASE("the gradient agrees with central differences") {
   }
 }
 
+TEST_CASE("a learned temperature gives a fixed one's loss and gradients, and its own is that of central differences") {
+  const auto check = [](const Tensor& a, const Tensor& b, const NtXentPairs& pairs, double tau) {
+    CAPTURE(a.dim(0), b.dim(0), a.dim(1), pairs.self_offset, tau);
+    Tensor scale = Tensor::full({}, std::log(1 / tau), DType::f64);
+    const auto loss = [&] { return kernels::nt_xent_forward(a, b, scale, pairs).loss.item() * 1.7; };
+    const Tensor dloss = Tensor::full({}, 1.7, DType::f64);
+    const auto learned = kernels::nt_xent_forward(a, b, scale, pairs);
+    const auto gradient = kernels::nt_xent_backward(learned.saved, dloss);
+    const auto fixed = kernels::nt_xent_forward(a, b, tau, pairs);
+    const auto expected = kernels::nt_xent_backward(fixed.saved, dloss);
+    CHECK(learned.loss.item() == Approx(fixed.loss.item()).epsilon(1e-13));
+    CHECK(relative_error(gradient.danchors, expected.danchors) < 1e-12);
+    CHECK_FALSE(expected.dlogit_scale.defined());
+    if (expected.dcandidates.defined()) CHECK(relative_error(gradient.dcandidates, expected.dcandidates) < 1e-12);
+    const double middle = scale.item(), step = 1e-6;
+    scale.fill(middle + step);
+    const double above = loss();
+    scale.fill(middle - step);
+    const double difference = (above - loss()) / (2 * step);
+    CHECK(gradient.dlogit_scale.item() == Approx(difference).epsilon(3e-7).margin(1e-7));
+    // f32 takes sums without a shift where the temperature is fixed, and with one here: alike but for rounding.
+    const Tensor a32 = a.to(DType::f32), b32 = a.same_as(b) ? a32 : b.to(DType::f32);
+    const auto single = kernels::nt_xent_forward(a32, b32, Tensor::full({}, middle), pairs);
+    const auto plain = kernels::nt_xent_forward(a32, b32, tau, pairs);
+    CHECK(single.loss.item() == Approx(plain.loss.item()).epsilon(3e-6));
+    CHECK(relative_error(kernels::nt_xent_backward(single.saved, one(DType::f32)).danchors,
+                         kernels::nt_xent_backward(plain.saved, one(DType::f32)).danchors) < 1e-6 + 3e-7 / tau);
+    CHECK(kernels::nt_xent_backward(single.saved, one(DType::f32)).dlogit_scale.item() * 1.7 ==
+          Approx(difference).epsilon(2e-5).margin(5e-6 / tau));
+  };
+  for (const double tau : {0.5, 0.07, 0.011}) {
+    const Tensor z = aligned(66, 16, 2.0), near = aligned(130, 5, 0.3), other = random_tensor({70, 16}, 8);
+    check(z, z, {}, tau);
+    check(near, near, {}, tau);
+    const Tensor halves = classes_of(66, 2);
+    check(z, z, {.anchor_group = halves, .candidate_group = halves}, tau);
+    check(z, other, {-1, classes_of(66, 72, 10), classes_of(70, 70)}, tau);  // some anchors have no positive
+    check(z, other, {2, classes_of(66, 3), classes_of(70, 3)}, tau);
+    check(z.narrow(7, 20), z, {.self_offset = 7}, tau);  // gathered negatives
+  }
+}
+
+TEST_CASE("a learned 1/tau is at most 100, and at the cap a step leads back only") {
+  // Both views alike: a larger scale lowers the loss. Each nearer to others than to its own: it raises it.
+  const Tensor near = aligned(34, 16, 0.0);
+  std::vector<double> opposite = near.to_vector<double>();
+  for (std::size_t i = opposite.size() / 2; i < opposite.size(); ++i) opposite[i] = -opposite[i];
+  const Tensor far = Tensor::from(opposite, near.shape());
+  const double cap = std::log(100.0);
+  const auto run = [](const Tensor& z, double logit_scale) {
+    const auto result = kernels::nt_xent_forward(z, z, Tensor::full({}, logit_scale, DType::f64));
+    return std::pair(result.loss.item(), kernels::nt_xent_backward(result.saved, one(DType::f64)).dlogit_scale.item());
+  };
+  CHECK(run(near, 1.0).second < 0);
+  CHECK(run(far, 1.0).second > 0);
+  const auto below = run(far, cap - 1e-9);
+  for (const double logit_scale : {cap + 1e-9, cap + 1, 1000.0}) {
+    CAPTURE(logit_scale);
+    CHECK(run(far, logit_scale).first == Approx(kernels::nt_xent_forward(far, far, 0.01).loss.item()).epsilon(1e-12));
+    CHECK(run(near, logit_scale).first ==
+          Approx(kernels::nt_xent_forward(near, near, 0.01).loss.item()).epsilon(1e-12));
+    CHECK(run(near, logit_scale).second == 0);
+    CHECK(run(far, logit_scale).second == Approx(below.second).epsilon(1e-6));
+  }
+  const auto lost = run(near, std::numeric_limits<double>::quiet_NaN());
+  CHECK(std::isnan(lost.first));
+  CHECK(std::isnan(lost.second));
+}
+
+TEST_CASE("a logit_scale is one value beside the embeddings") {
+  const Tensor z = random_tensor({4, 3}, 1, DType::f32);
+  CHECK_THROWS_WITH(kernels::nt_xent_forward(z, z, Tensor::zeros({2})),
+                    Catch::Contains("logit_scale must be one value"));
+  CHECK_THROWS_WITH(kernels::nt_xent_forward(z, z, Tensor::zeros({}, DType::f64)),
+                    Catch::Contains("dtypes and devices must be the same"));
+}
+
 TEST_CASE("the fused op agrees with similarity, a mask and softmax cross-entropy") {
   const std::int64_t rows = 66;
   const Tensor z = random_tensor({rows, 16}, 9);

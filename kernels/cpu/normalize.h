@@ -38,11 +38,12 @@ Tensor row_norms(const Tensor& z) {
   return norm;
 }
 
-/// One row of dz = (du - (du.u)u) scale / |z|, all of it in double. dz may be du.
+/// One row of dz = (du - (du.u)u) scale / |z|, all of it in double. dz may be du. Returns du.u.
 template <class Gradient, class T>
-void normalize_backward(const Gradient* du, const T* z, double norm, double scale, std::int64_t width, T* dz) {
+double normalize_backward(const Gradient* du, const T* z, double norm, double scale, std::int64_t width, T* dz) {
   const NormBackward<double> back(dot(du, z, width), norm, scale);
   for (std::int64_t d = 0; d < width; ++d) dz[d] = static_cast<T>(back(double{du[d]}, double{z[d]}));
+  return back.along * norm;
 }
 
 }  // namespace simclr::kernels

@@ -12,6 +12,14 @@ inline constexpr std::size_t sums_f32_shared = 2 * simt_stage * sizeof(float);
 
 using kernels::Log2Scale;
 
+/// What makes x of a product: split by the host, or here of a temperature that is learned.
+__device__ inline Log2Scale<float> log2_scale(const Log2Scale<float>& scale) {
+  return scale;
+}
+__device__ inline Log2Scale<float> log2_scale(const LearnedNumber& temperature) {
+  return Log2Scale<float>::split(std::numbers::log2e / value_of(temperature));
+}
+
 /// 2^{dot scale} = 2^x factor.
 __device__ inline float scaled_argument(const Log2Scale<float>& scale, float dot, float& factor) {
   const float x = __fmul_rn(dot, scale.high);  // no part of a multiply-add: `factor` makes up for its rounding
@@ -19,11 +27,23 @@ __device__ inline float scaled_argument(const Log2Scale<float>& scale, float dot
   return x;
 }
 
-template <bool shifted>
+/// Calls body(scale, shifted), the second a constant: sums are shifted where the temperature is learned.
+template <class Body>
+void dispatch_scale(double temperature, bool shifted, Body&& body) {
+  const Log2Scale<float> scale(temperature);
+  shifted ? body(scale, std::true_type{}) : body(scale, std::false_type{});
+}
+template <class Body>
+void dispatch_scale(const LearnedNumber& temperature, bool, Body&& body) {
+  body(temperature, std::true_type{});
+}
+
+template <bool shifted, class Scale>
 __global__ void __launch_bounds__(tile_threads)
     nt_xent_sums_f32_kernel(const float* rows, const float* columns, int depth, int tiles, int tiles_each, Pairs pairs,
-                            Log2Scale<float> scale, PartialSums partial) {
+                            Scale given, PartialSums partial) {
   SIMCLR_DYNAMIC_SHARED(float, stage);
+  const Log2Scale<float> scale = log2_scale(given);
   const int first_row = static_cast<int>(blockIdx.x) * tile_size,
             first_tile = static_cast<int>(blockIdx.y) * tiles_each;
   const int row = first_row + static_cast<int>(threadIdx.x) / 16, column = static_cast<int>(threadIdx.x) % 16;
@@ -65,11 +85,12 @@ constexpr std::size_t weights_f32_shared = (2 * simt_stage +
                                            sizeof(float);
 
 /// du[split] of 64 rows, columns [first, first + 64 parts) of them, which blockIdx.z picks.
-template <int parts, bool shifted>
+template <int parts, bool shifted, class Scale>
 __global__ void __launch_bounds__(tile_threads)
     nt_xent_weights_f32_kernel(TileSide<float> rows, TileSide<float> columns, int depth, int tiles, int tiles_each,
-                               Pairs pairs, Log2Scale<float> scale, float* du) {
+                               Pairs pairs, Scale given, float* du) {
   SIMCLR_DYNAMIC_SHARED(float, stage);
+  const Log2Scale<float> scale = log2_scale(given);
   float* const square = stage + 2 * simt_stage;
   float* const slice = square + tile_size * simt_square_pitch;
   const int first_row = static_cast<int>(blockIdx.x) * tile_size,

@@ -37,16 +37,17 @@ struct AnchorValues {
 };
 
 /// Losses of the anchors from their sums over negatives, and terms for all padded rows.
-template <class T>
+template <class T, class Number>
 __global__ void __launch_bounds__(row_threads)
     nt_xent_loss_kernel(PartialSums partial, Embeddings<T> anchors, Embeddings<T> candidates, Pairs pairs,
-                        double temperature, bool shifted, AnchorValues values, TileTerm* terms, double* loss) {
+                        Number temperature, bool shifted, AnchorValues values, TileTerm* terms, double* loss) {
   const int i = static_cast<int>(blockIdx.x * (row_threads / 32) + threadIdx.x / 32);
   TileTerm term = kernels::no_anchor<float>();
   if (i < pairs.rows) {
     // 1 the positives' similarities, from z in f64
+    const double tau = value_of(temperature);
     kernels::PositiveSum<double> positives;
-    pairs.each_positive(i, [&](int k) { positives.add(pair_similarity(anchors, i, candidates, k, temperature)); });
+    pairs.each_positive(i, [&](int k) { positives.add(pair_similarity(anchors, i, candidates, k, tau)); });
     // 2 the splits' sums over the negatives
     const kernels::RowLoss<double> row = kernels::row_loss(partial.log_of(i), positives);
     if (positives.count != 0) term = kernels::anchor_term<float>(row.log_sum, shifted);
@@ -86,25 +87,26 @@ struct PartialGradient {
   const float* du;
   int splits, depth;
   std::int64_t split_size;
-  double scale;
 };
 
 /// dz of one side: the positives, the tiles' sums, then back through the normalisation, a warp a row. du is kept in
-/// dynamic shared memory: `width` doubles a warp.
-template <class T>
+/// dynamic shared memory: `width` doubles a warp. The tiles' u was multiplied by u_scale. Writes du.u to `along`,
+/// unless it is null.
+template <class T, class Number>
 __global__ void __launch_bounds__(row_threads)
     nt_xent_gradient_kernel(PartialGradient partial, Embeddings<T> rows, AnchorValues own, Embeddings<T> columns,
-                            AnchorValues others, Pairs pairs, double temperature, const float* dloss,
-                            const double* counted, T* dz) {
+                            AnchorValues others, Pairs pairs, Number temperature, Number u_scale, const float* dloss,
+                            const double* counted, T* dz, double* along) {
   SIMCLR_DYNAMIC_SHARED(double, buffer);
   const int i = static_cast<int>((blockIdx.x * blockDim.x + threadIdx.x) / 32), width = rows.width;
   if (i >= pairs.rows) return;
   double* const du = buffer + threadIdx.x / 32 * width;
+  const double tau = value_of(temperature);
   // 1 du = the positives, each by its weights as this row's and as its own
   for (int d = lane_index(); d < width; d += 32) du[d] = 0;
   pairs.each_positive(i, [&](int p) {
     const double norm = columns.norm[p];
-    const double s = pair_similarity(rows, i, columns, p, temperature);
+    const double s = pair_similarity(rows, i, columns, p, tau);
     const double each = norm == 0 ? 0 : (own.positive_weight_of(i, s) + others.positive_weight_of(p, s)) / norm;
     for (int d = lane_index(); d < width; d += 32) du[d] += each * static_cast<double>(widen(columns.row(p)[d]));
   });
@@ -120,13 +122,38 @@ __global__ void __launch_bounds__(row_threads)
     }
 #pragma unroll
     for (int k = 0; k < 4; ++k) {
-      if (d + k < width) du[d + k] += sum[k] / partial.scale;
+      if (d + k < width) du[d + k] += sum[k] / value_of(u_scale);
     }
   }
   __syncwarp();
   // 3 back through the norm
-  const double scale = static_cast<double>(*dloss) / (*counted * temperature);
-  unit_row_backward(du, rows.row(i), rows.norm[i], scale, width, dz + static_cast<std::int64_t>(i) * width);
+  const double scale = static_cast<double>(*dloss) / (*counted * tau);
+  const double dot =
+      unit_row_backward(du, rows.row(i), rows.norm[i], scale, width, dz + static_cast<std::int64_t>(i) * width);
+  if (along != nullptr && lane_index() == 0) along[i] = dot;
+}
+
+// A learned temperature, of which the host knows nothing. `scales` are tau, and what the tiles' u is multiplied by.
+
+__global__ void nt_xent_temperature_kernel(const float* logit_scale, bool tensor_cores, double* scales) {
+  const double tau = kernels::learned_temperature(static_cast<double>(*logit_scale));
+  scales[0] = tau;
+  scales[1] = tensor_cores ? kernels::tensor_core_scale(tau) : 1.0;
+}
+
+/// d loss/d logit_scale from du.u of the anchors, of which `share` counts, by one block.
+__global__ void __launch_bounds__(mean_threads)
+    nt_xent_temperature_gradient_kernel(const double* along, int anchors, double share, const float* dloss,
+                                        const double* counted, const double* scales, const float* logit_scale,
+                                        float* dlogit_scale) {
+  // 1 each thread every 1024th anchor
+  double sum = 0;
+  for (int i = static_cast<int>(threadIdx.x); i < anchors; i += mean_threads) sum += along[i];
+  // 2 the block, in a fixed order
+  sum = block_sum<mean_threads>(sum);
+  if (threadIdx.x != 0) return;
+  const double gradient = sum * share * static_cast<double>(*dloss) / (*counted * scales[0]);
+  *dlogit_scale = static_cast<float>(kernels::capped_gradient(gradient, static_cast<double>(*logit_scale)));
 }
 
 }  // namespace SIMCLR_TARGET

@@ -21,6 +21,18 @@ inline std::int64_t padded(std::int64_t n, std::int64_t to) {
   return (n + to - 1) / to * to;
 }
 
+/// A number in the GPU's memory, which the host does not know. Kernels that take a `Number` take this or a double.
+struct LearnedNumber {
+  const double* at;
+};
+
+__device__ inline double value_of(double number) {
+  return number;
+}
+__device__ inline double value_of(const LearnedNumber& number) {
+  return *number.at;
+}
+
 // Rows, a warp each. Norms are f64: a small temperature would turn an f32's rounding of them into errors that show.
 
 inline constexpr int row_threads = 128;
@@ -39,15 +51,15 @@ __device__ double warp_dot(const A* a, const B* b, int width) {
 enum class RowLayout { plain, panels };
 
 /// u [padded rows,depth] = scale z/|z|, 0 beyond z [rows,width] and where |z| = 0; norm f64 [rows].
-template <RowLayout layout, class T, class U>
+template <RowLayout layout, class T, class U, class Number>
 __global__ void __launch_bounds__(row_threads)
-    unit_rows_kernel(const T* z, int rows, int width, int depth, double scale, U* u, double* norm) {
+    unit_rows_kernel(const T* z, int rows, int width, int depth, Number scale, U* u, double* norm) {
   const int row = static_cast<int>(blockIdx.x * (row_threads / 32) + threadIdx.x / 32);
   const auto all_rows = static_cast<std::int64_t>(gridDim.x) * (row_threads / 32);
   const T* from = z + static_cast<std::int64_t>(row) * width;
   // 1 |z|, in f64
   const double length = row < rows ? sqrt(warp_dot(from, from, width)) : 0.0;
-  const double factor = length == 0 ? 0.0 : scale / length;
+  const double factor = length == 0 ? 0.0 : value_of(scale) / length;
   // 2 scale z/|z|, and zeros behind it and below
   for (int d = lane_index(); d < depth; d += 32) {
     const double value = row < rows && d < width ? static_cast<double>(widen(from[d])) : 0.0;
@@ -61,9 +73,9 @@ __global__ void __launch_bounds__(row_threads)
 }
 
 /// One row of dz = (du - (du.u)u) scale / |z|, by a warp: du is often nearly parallel to u, hence f64. A lane reads and
-/// writes every 32nd value, no other.
+/// writes every 32nd value, no other. Returns du.u, in every lane.
 template <class Gradient, class T>
-__device__ void unit_row_backward(const Gradient* du, const T* z, double norm, double scale, int width, T* dz) {
+__device__ double unit_row_backward(const Gradient* du, const T* z, double norm, double scale, int width, T* dz) {
   double dot = 0;
   for (int d = lane_index(); d < width; d += 32) dot += static_cast<double>(du[d]) * static_cast<double>(widen(z[d]));
   const kernels::NormBackward<double> back(warp_sum(dot), norm, scale);
@@ -71,11 +83,12 @@ __device__ void unit_row_backward(const Gradient* du, const T* z, double norm, d
     const double value = back(static_cast<double>(du[d]), static_cast<double>(widen(z[d])));
     dz[d] = narrow_to<T>(norm == 0 ? 0.0f : static_cast<float>(value));
   }
+  return back.along * norm;
 }
 
 /// Unit rows of z [R,D], padded, times `scale`, and their norms.
-template <class U, RowLayout layout = RowLayout::plain>
-Tensor unit_rows(const Tensor& z, std::int64_t depth, double scale, Tensor& norm) {
+template <class U, RowLayout layout = RowLayout::plain, class Number>
+Tensor unit_rows(const Tensor& z, std::int64_t depth, Number scale, Tensor& norm) {
   const Device device = z.device();
   const std::int64_t rows = z.dim(0), all = padded(rows, row_padding);
   SIMCLR_CHECK(all < (1 << 30), "rows of similarities are counted in 30 bits, got ", rows);
@@ -84,9 +97,9 @@ Tensor unit_rows(const Tensor& z, std::int64_t depth, double scale, Tensor& norm
   norm = Tensor::empty({rows}, DType::f64, device);
   dispatch_float(z.dtype(), [&](auto zero) {
     using T = decltype(zero);
-    launch("unit_rows_kernel", device, {blocks_for(all, row_threads / 32), row_threads}, unit_rows_kernel<layout, T, U>,
-           z.data<T>(), static_cast<int>(rows), static_cast<int>(z.dim(1)), static_cast<int>(depth), scale, u.data<U>(),
-           norm.data<double>());
+    launch("unit_rows_kernel", device, {blocks_for(all, row_threads / 32), row_threads},
+           unit_rows_kernel<layout, T, U, Number>, z.data<T>(), static_cast<int>(rows), static_cast<int>(z.dim(1)),
+           static_cast<int>(depth), scale, u.data<U>(), norm.data<double>());
   });
   return u;
 }

@@ -10,6 +10,7 @@
 // itself: in well-aligned pairs 1 - p, log(1/p), and the part of the positive that is perpendicular to u are small
 // differences of large numbers, and a sum over all candidates would round them away.
 
+#include <simclr/kernels/nt_xent.h>
 #include <simclr/kernels/shared/unit_row.h>
 
 #include <cmath>
@@ -38,7 +39,39 @@ struct Log2Scale {
     high = static_cast<T>(scale);
     low = static_cast<T>(scale - static_cast<long double>(high));
   }
+
+  /// On a GPU, which has no long double and computes in f32.
+  SIMCLR_HOST_DEVICE static Log2Scale split(double scale) {
+    const T high = static_cast<T>(scale);
+    return Log2Scale(high, static_cast<T>(scale - static_cast<double>(high)));
+  }
+
+ private:
+  SIMCLR_HOST_DEVICE Log2Scale(T a, T b) : high(a), low(b) {}
 };
+
+/// What u is multiplied by for the tensor cores: products are arguments of 2^x then.
+SIMCLR_HOST_DEVICE inline double tensor_core_scale(double temperature) {
+  return std::sqrt(std::numbers::log2e / temperature);
+}
+
+/// tau of a learned log(1/tau), which has a cap. A NaN stays one.
+SIMCLR_HOST_DEVICE inline double learned_temperature(double logit_scale) {
+  const double scale = std::exp(logit_scale);
+  if (scale > nt_xent_most_scale) return 1 / nt_xent_most_scale;
+  return 1 / scale;
+}
+
+/// d loss/d log(1/tau) as nt_xent.h says: at the cap nothing leads on, while the way back is open.
+SIMCLR_HOST_DEVICE inline double capped_gradient(double gradient, double logit_scale) {
+  return gradient < 0 && std::exp(logit_scale) >= nt_xent_most_scale ? 0.0 : gradient;
+}
+
+/// What d loss/d log(1/tau) takes of du.u, added up over the anchors: where they are the candidates too, du has each
+/// pair in both roles.
+SIMCLR_HOST_DEVICE constexpr double scale_share(bool square) {
+  return square ? 0.5 : 1.0;
+}
 
 /// value 2^shift: a sum of powers of two which need not fit. The shift is whole, so that it costs no accuracy.
 template <class Real>

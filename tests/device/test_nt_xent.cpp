@@ -1,6 +1,7 @@
 // NT-Xent on the device, beside the CPU's f64 op on the same rounded embeddings.
 #include "support/device.h"
 
+#include <simclr/core/graph.h>
 #include <simclr/kernels/nt_xent.h>
 
 #include <cstdlib>
@@ -26,8 +27,8 @@ bool by_wgmma() {
 }
 
 /// On the device, by the tiles that are to be tested where they take such rows.
-kernels::NtXentResult forward(const Tensor& anchors, const Tensor& candidates, double temperature,
-                              const NtXentPairs& pairs = {}) {
+kernels::NtXentResult forward(const Tensor& anchors, const Tensor& candidates,
+                              const kernels::NtXentTemperature& temperature, const NtXentPairs& pairs = {}) {
   const bool wgmma = by_wgmma() && anchors.dtype() == DType::bf16 && anchors.dim(1) <= 256;
   const auto result = kernels::nt_xent_forward(anchors, candidates, temperature, pairs, wgmma);
   REQUIRE(result.saved.anchor_u.rank() == (wgmma ? 3 : 2));  // panels
@@ -161,6 +162,90 @@ DEVICE_TEST_CASE("temperatures whose exponentials overflow") {
     // Nothing but opposites: sums far below 1.
     const Both poles = test::both(Tensor::from(std::vector<double>{1, 0, -1, 0.1, 1, 0, -1, 0}, {4, 2}), dtype);
     CHECK(close(errors(poles, poles, 0.004), 1e-4, 1e-3, dtype));
+  }
+}
+
+DEVICE_TEST_CASE("a learned temperature is read on the device, and gets its gradient there") {
+  for (const DType dtype : test::device_dtypes) {
+    const auto check = [&](const Both& a, const Both& b, double logit_scale, const NtXentPairs& pairs = {}) {
+      CAPTURE(dtype, a.exact.dim(0), b.exact.dim(0), a.exact.dim(1), logit_scale);
+      const Tensor scale = Tensor::full({}, logit_scale);
+      const auto exact = kernels::nt_xent_forward(a.exact, b.exact, scale.to(DType::f64), pairs);
+      const auto result = forward(a.on_device, b.on_device, scale.to(test::device()), on_device(pairs));
+      const auto expected = kernels::nt_xent_backward(exact.saved, Tensor::full({}, 1.7, DType::f64));
+      const auto gradient = kernels::nt_xent_backward(result.saved, Tensor::full({}, 1.7, DType::f32, test::device()));
+      Errors found = {std::abs(result.loss.item() - exact.loss.item()) / std::max(1.0, exact.loss.item()),
+                      gradient_error(gradient.danchors, expected.danchors)};
+      if (expected.dcandidates.defined()) {
+        found.gradient = std::max(found.gradient, gradient_error(gradient.dcandidates, expected.dcandidates));
+      }
+      const double tau = 1 / std::min(std::exp(logit_scale), 100.0), own = expected.dlogit_scale.item();
+      CHECK(close(found, f32_limit(tau), 1e-3, dtype));
+      REQUIRE(gradient.dlogit_scale.dtype() == DType::f32);
+      CHECK(std::abs(gradient.dlogit_scale.item() - own) <=
+            (dtype == DType::bf16 ? 5e-3 : 10 * f32_limit(tau)) * std::max(1.0, std::abs(own)));
+    };
+    for (const double tau : {0.5, 0.07, 0.005}) {  // the last is beyond the cap
+      for (const std::int64_t width : {32, 130}) {
+        const Both z = aligned(130, width, 2.0, dtype);
+        check(z, z, std::log(1 / tau));
+      }
+      const Both a = test::random_both({33, 65}, 1, dtype), b = test::random_both({129, 65}, 2, dtype);
+      check(a, b, std::log(1 / tau), {-1, classes_of(33, 131), classes_of(129, 129)});
+      check(a, b, std::log(1 / tau), {-1, classes_of(33, 5), classes_of(129, 4)});
+    }
+    const Both wide = aligned(66, 300, 2.0, dtype);  // on the f32 cores in both types
+    check(wide, wide, std::log(1 / 0.1));
+    const Both alike = aligned(34, 16, 0.0, dtype);
+    const Tensor beyond = Tensor::full({}, 5.0, DType::f32, test::device());
+    const auto capped = forward(alike.on_device, alike.on_device, beyond);
+    CHECK(kernels::nt_xent_backward(capped.saved, one(DType::f32, test::device())).dlogit_scale.item() == 0);
+    const Tensor unknown = Tensor::full({}, NAN, DType::f32, test::device());
+    const auto lost = forward(alike.on_device, alike.on_device, unknown);
+    CHECK(std::isnan(lost.loss.item()));
+    CHECK(std::isnan(kernels::nt_xent_backward(lost.saved, one(DType::f32, test::device())).dlogit_scale.item()));
+  }
+}
+
+DEVICE_TEST_CASE("a logit_scale that is not one f32 value on the device is refused") {
+  const Tensor z = test::random_both({6, 4}, 15, DType::f32).on_device;
+  for (const DType dtype : test::device_dtypes) {
+    const Tensor rows = z.to(dtype);
+    CHECK_THROWS_WITH(forward(rows, rows, Tensor::zeros({2}, DType::f32, test::device())),
+                      Catch::Contains("logit_scale must be one value"));
+    CHECK_THROWS_WITH(forward(rows, rows, Tensor::zeros({}, DType::bf16, test::device())), Catch::Contains("bf16"));
+    CHECK_THROWS_WITH(forward(rows, rows, Tensor::zeros({})),
+                      Catch::Contains("on their device") || Catch::Contains("devices"));
+  }
+}
+
+DEVICE_TEST_CASE("a captured step takes the learned temperature as it is at each replay") {
+  for (const DType dtype : test::device_dtypes) {
+    const Tensor z = aligned(130, 32, 2.0, dtype).on_device, dloss = one(DType::f32, test::device());
+    Tensor scale = Tensor::full({}, 0.5, DType::f32, test::device());
+    Tensor loss, dz, dscale;
+    const auto step = [&] {
+      const auto result = forward(z, z, scale);
+      const auto gradient = kernels::nt_xent_backward(result.saved, dloss);
+      loss = result.loss, dz = gradient.danchors, dscale = gradient.dlogit_scale;
+    };
+    const auto values = [&] { return std::vector<Tensor>{loss.to(Device{}), dz.to(Device{}), dscale.to(Device{})}; };
+    step();
+    step();
+    CapturedStep captured(test::device(), step);
+    std::vector<std::vector<Tensor>> replayed;
+    for (const double logit_scale : {1.0, 3.0}) {
+      scale.fill(logit_scale);
+      captured.replay();
+      replayed.push_back(values());
+    }
+    scale.fill(1.0);
+    step();
+    CHECK(test::same_bits(values(), replayed[0]));
+    scale.fill(3.0);
+    step();
+    CHECK(test::same_bits(values(), replayed[1]));
+    CHECK(loss.item() != replayed[0][0].item());
   }
 }
 
