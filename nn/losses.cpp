@@ -7,12 +7,20 @@ namespace simclr::nn {
 
 namespace {
 
+kernels::NtXentTemperature temperature_of(const NtXentOptions& options) {
+  if (options.logit_scale.defined()) return options.logit_scale;
+  return options.temperature;
+}
+
 /// Anchors and candidates are one tensor, with one grouping.
 Tensor square_nt_xent(const Tensor& z, const kernels::NtXentPairs& pairs, const NtXentOptions& options) {
-  const auto forward = kernels::nt_xent_forward(z, z, options.temperature, pairs, options.wgmma);
-  return record("nt_xent", {z}, forward.loss, {z, pairs.anchor_group}, [saved = forward.saved](Backward& bw) {
-    bw.set(0, kernels::nt_xent_backward(saved, bw.dy()).danchors);
-  });
+  const auto forward = kernels::nt_xent_forward(z, z, temperature_of(options), pairs, options.wgmma);
+  return record("nt_xent", {z, options.logit_scale}, forward.loss, {z, pairs.anchor_group, options.logit_scale},
+                [saved = forward.saved](Backward& bw) {
+                  const kernels::NtXentGradient gradient = kernels::nt_xent_backward(saved, bw.dy());
+                  if (bw.needs(0)) bw.set(0, gradient.danchors);
+                  if (bw.needs(1)) bw.set(1, gradient.dlogit_scale);
+                });
 }
 
 }  // namespace
@@ -44,13 +52,15 @@ Tensor nt_xent(const Tensor& anchors, const Tensor& candidates, const kernels::N
   }
   // In other cases anchors and candidates are two inputs, even where they are one tensor.
   const Tensor other = candidates.same_as(anchors) ? candidates.reshape(candidates.shape()) : candidates;
-  const auto forward = kernels::nt_xent_forward(anchors, other, options.temperature, pairs, options.wgmma);
-  const std::vector<Tensor> saved = {anchors, other, pairs.anchor_group, pairs.candidate_group};
-  return record("nt_xent", {anchors, other}, forward.loss, saved, [saved = forward.saved](Backward& bw) {
-    const kernels::NtXentGradient gradient = kernels::nt_xent_backward(saved, bw.dy());
-    bw.set(0, gradient.danchors);
-    bw.set(1, gradient.dcandidates);
-  });
+  const auto forward = kernels::nt_xent_forward(anchors, other, temperature_of(options), pairs, options.wgmma);
+  const std::vector<Tensor> saved = {anchors, other, pairs.anchor_group, pairs.candidate_group, options.logit_scale};
+  return record("nt_xent", {anchors, other, options.logit_scale}, forward.loss, saved,
+                [saved = forward.saved](Backward& bw) {
+                  const kernels::NtXentGradient gradient = kernels::nt_xent_backward(saved, bw.dy());
+                  if (bw.needs(0)) bw.set(0, gradient.danchors);
+                  if (bw.needs(1)) bw.set(1, gradient.dcandidates);
+                  if (bw.needs(2)) bw.set(2, gradient.dlogit_scale);
+                });
 }
 
 double nt_xent_chance(std::int64_t samples) {

@@ -9,6 +9,9 @@ namespace simclr::nn {
 
 struct NtXentOptions {
   double temperature = 0.5;
+  /// A learned temperature, taken for the other: log(1/tau), one f32 value on z's device (f64 beside f64) that gets its
+  /// gradient with z; kernels::NtXentTemperature says how it is capped. TwoTowers can make one.
+  Tensor logit_scale = {};
   /// Views of each sample in z, at least 2; for nt_xent(z) alone. Other numbers than 2 upload groups in each call,
   /// which a step that is to be captured (core/graph.h) must make once, by sample_groups(), and pass as pairs.
   int views = 2;

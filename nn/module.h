@@ -12,8 +12,9 @@
 
 namespace simclr::nn {
 
-/// What a parameter is: LARS adapts and decays weights only; Sgd and AdamW can be told to.
-enum class Role { weight, bias, norm };
+/// What a parameter is: LARS adapts and decays weights only; Sgd and AdamW can be told to decay weights only. No
+/// optimizer decays a temperature, which TwoTowers learns: decay would pull log(1/tau) to 0, a tau of 1.
+enum class Role { weight, bias, norm, temperature };
 
 /// How a parameter gets its first value.
 struct Initializer {

@@ -45,11 +45,13 @@ Optimizer::Optimizer(const std::vector<Parameter>& parameters, Schedule schedule
                " parameters; at most 2147483647 fit one optimizer");
   offsets_ = memory.offsets;
   std::vector<std::int32_t> segments;
+  const auto flags_of = [&](Role role) {
+    return role == Role::weight ? weight_flags : role == Role::temperature ? 0 : norm_and_bias_flags;
+  };
   for (std::size_t i = 0; i < parameters_.size(); ++i) {
     const auto begin = static_cast<std::int32_t>(offsets_[i]);
     const auto end = static_cast<std::int32_t>(offsets_[i] + parameters_[i].value.numel());
-    segments.insert(segments.end(),
-                    {begin, end, parameters_[i].role == Role::weight ? weight_flags : norm_and_bias_flags});
+    segments.insert(segments.end(), {begin, end, flags_of(parameters_[i].role)});
   }
   const Device device = memory.values.device();
   arena_.values = memory.values;

@@ -44,7 +44,8 @@ class SIMCLR_API Optimizer {
   void load_state(const std::vector<NamedTensor>& state);
 
  protected:
-  /// The flags of kernels::Segment for weights, and for the parameters of norm layers and biases.
+  /// The flags of kernels::Segment for weights, and for the parameters of norm layers and biases. A temperature has
+  /// none.
   Optimizer(const std::vector<Parameter>& parameters, Schedule schedule, std::int32_t weight_flags,
             std::int32_t norm_and_bias_flags);
 

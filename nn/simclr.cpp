@@ -1,6 +1,7 @@
 #include <simclr/nn/losses.h>
 #include <simclr/nn/simclr.h>
 
+#include <cmath>
 #include <utility>
 
 namespace simclr::nn {
@@ -136,6 +137,15 @@ TwoTowers::TwoTowers(const TwoTowersOptions& options) : encoders_(options.encode
         "towers." + std::to_string(t),
         std::make_shared<EncoderAndHead>(encoders_[t], make_head(*encoders_[t], options.heads[t], "TwoTowers")));
   }
+  if (!options.learn_temperature) return;
+  SIMCLR_CHECK(!loss_.logit_scale.defined(),
+               "TwoTowers: loss.logit_scale is given beside learn_temperature, which makes one; leave one of them out");
+  const double scale = 1 / loss_.temperature;
+  SIMCLR_CHECK(scale > 0 && scale <= kernels::nt_xent_most_scale, "TwoTowers: a temperature of ", loss_.temperature,
+               " to learn from; it must be finite and at least ", 1 / kernels::nt_xent_most_scale);
+  const Initializer start{Initializer::Kind::constant, std::log(scale)};
+  loss_.logit_scale = add_parameter("logit_scale", {}, Role::temperature, start);
+  loss_.logit_scale.fill(start.value);
 }
 
 Tensor TwoTowers::forward(const Input&) {

@@ -72,6 +72,9 @@ struct TwoTowersOptions {
   std::array<std::shared_ptr<Module>, 2> encoders;
   std::array<ProjectionHeadOptions, 2> heads = {{{}, {.seed = 1}}};  // `in` 0: as the encoder says; `out` alike
   NtXentOptions loss = {.temperature = 0.1};
+  /// Learns the temperature, from loss.temperature on, as CLIP does (arXiv 2103.00020, sections 2.3 and 2.5): an f32
+  /// parameter logit_scale [], log(1/tau), with 1/tau at most 100 (kernels::NtXentTemperature). No optimizer decays it.
+  bool learn_temperature = false;
 };
 
 /// Two encoders that learn to match the two parts of a sample, a picture and its caption say: each sample's own pair
@@ -79,10 +82,11 @@ struct TwoTowersOptions {
 /// rectangular NT-Xent from the first tower to the second and the other way round: with a_i and b_i the towers' z over
 /// their norms,
 ///   loss = -(1/2N) sum_i [ log(e^{s_ii} / sum_k e^{s_ik}) + log(e^{s_ii} / sum_k e^{s_ki}) ],  s_ik = a_i.b_k / tau
-/// Parameters are called towers.0.encoder.*, towers.0.head.*, towers.1.*
+/// Parameters are called towers.0.encoder.*, towers.0.head.*, towers.1.*, and logit_scale where it is learned.
 class SIMCLR_API TwoTowers : public Model {
  public:
-  /// Throws Error without two encoders, and for heads that do not fit them or each other.
+  /// Throws Error without two encoders, and for heads that do not fit them or each other; with learn_temperature also
+  /// for a temperature below 0.01 or not finite, and for a loss.logit_scale, of which it makes its own.
   explicit TwoTowers(const TwoTowersOptions& options);
   /// Throws Error: there is an input for each tower.
   Tensor forward(const Input& input) override;

@@ -57,6 +57,55 @@ TEST_CASE("A run that goes on from a checkpoint ends with the same bits") {
   CHECK(values_of(resumed) == values_of(whole));
 }
 
+TEST_CASE("A checkpoint of two towers carries their learned temperature, and goes on to the same bits") {
+  struct Pairs {
+    explicit Pairs(std::uint64_t seed, bool learned = true)
+        : model({.encoders = {linear(), linear()},
+                 .heads = {{{.hidden = 8, .out = 4}, {.hidden = 8, .out = 4, .seed = 1}}},
+                 .loss = {.temperature = 0.2},
+                 .learn_temperature = learned}),
+          optimizer((model.initialize(seed), model.parameters()), {}, nn::constant(0.05)) {}
+    static std::shared_ptr<nn::Module> linear() {
+      return std::make_shared<nn::Linear>(nn::LinearOptions{.in = 6, .out = 8});
+    }
+    void steps(std::uint64_t from, std::uint64_t to) {
+      for (std::uint64_t i = from; i < to; ++i) {
+        const Tensor x = test::random_tensor({8, 6}, i, DType::f32);
+        const Tensor loss = model.loss_of(std::vector<Input>{x, x});
+        loss.backward();
+        optimizer.step(loss);
+      }
+    }
+    double scale() const { return model.parameters().front().value.item(); }
+
+    nn::TwoTowers model;
+    nn::AdamW optimizer;
+  };
+  const test::TempDir dir;
+  const std::string path = dir.path("pairs.safetensors");
+  Pairs whole(1), resumed(2), fixed(1, false);
+  const double first = whole.scale();
+  whole.steps(0, 3);
+  nn::save_checkpoint(path, whole.model, whole.optimizer);
+  const double saved = whole.scale();
+  CHECK(saved != first);
+  whole.steps(3, 6);
+  nn::load_checkpoint(path, resumed.model, resumed.optimizer);
+  CHECK(resumed.scale() == saved);
+  resumed.steps(3, 6);
+  const auto state_of = [](const Pairs& run) {
+    std::vector<std::vector<float>> out;
+    for (const auto& state : {run.model.state(), run.optimizer.state()}) {
+      for (const NamedTensor& t : state) out.push_back(t.value.to(DType::f32).to_vector<float>());
+    }
+    return out;
+  };
+  CHECK(state_of(resumed) == state_of(whole));
+  CHECK_THROWS_WITH(nn::load_checkpoint(path, fixed.model, fixed.optimizer), Contains("logit_scale"));
+  nn::save_checkpoint(path, fixed.model, fixed.optimizer);
+  CHECK_THROWS_WITH(nn::load_checkpoint(path, resumed.model, resumed.optimizer), Contains("logit_scale"));
+}
+
 TEST_CASE("Nothing that is NaN or Inf is saved, and what was saved before stays") {
   const test::TempDir dir;
   const std::string path = dir.path("a.safetensors");

@@ -203,6 +203,55 @@ DEVICE_TEST_CASE("a model's loss of three views can be captured: its groups are 
   CHECK(loss.item() == expected);
 }
 
+DEVICE_TEST_CASE("two towers learn their temperature in captured steps as in plain ones, and as on the CPU") {
+  once();
+  struct Course {
+    std::vector<double> losses, scales;
+    bool operator==(const Course&) const = default;
+  };
+  const auto run = [](Device device, DType dtype, bool captured) {
+    const auto linear = [] { return std::make_shared<nn::Linear>(nn::LinearOptions{.in = 12, .out = 24}); };
+    nn::TwoTowers model({.encoders = {linear(), linear()},
+                         .heads = {{{.hidden = 16, .out = 16}, {.hidden = 16, .out = 16, .seed = 1}}},
+                         .loss = {.temperature = 0.2},
+                         .learn_temperature = true});
+    model.initialize(5);
+    model.to(device);
+    nn::Sgd optimizer(model.parameters(), {.weight_decay = 5e-4}, nn::constant(0.02));
+    const Tensor scale = model.parameters().front().value;
+    Tensor x = Tensor::empty({40, 12}, dtype, device), loss;
+    const auto step = [&] {
+      loss = model.loss_of(std::vector<Input>{x, x}, 16);
+      loss.backward();
+      optimizer.step(loss);
+    };
+    std::optional<CapturedStep> graph;
+    Course course;
+    for (std::uint64_t i = 0; i < steps; ++i) {
+      x.copy_from(test::random_tensor({40, 12}, i, DType::f32).to(dtype));
+      if (captured && i == 3) graph.emplace(device, step);
+      graph ? graph->replay() : step();
+      course.losses.push_back(loss.item());
+      course.scales.push_back(scale.item());
+    }
+    CHECK(optimizer.steps() == steps);
+    return course;
+  };
+  const Course expected = run(Device{}, DType::f32, false);
+  CHECK(std::abs(expected.scales.back() - std::log(1 / 0.2)) > 0.1);  // five times bf16's tolerance
+  for (const DType dtype : test::device_dtypes) {
+    CAPTURE(dtype);
+    const Course plain = run(test::device(), dtype, false);
+    CHECK(run(test::device(), dtype, true) == plain);
+    const double margin = dtype == DType::bf16 ? 2e-2 : 1e-5;
+    for (std::size_t i = 0; i < steps; ++i) {
+      CAPTURE(i);
+      CHECK(plain.losses[i] == Approx(expected.losses[i]).epsilon(0).margin(margin));
+      CHECK(plain.scales[i] == Approx(expected.scales[i]).epsilon(0).margin(margin));
+    }
+  }
+}
+
 DEVICE_TEST_CASE("a fault in a layer's output or gradient is caught, named, and updates nothing") {
   once();
   using In = test::Fault::In;
