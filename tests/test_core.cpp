@@ -2,6 +2,7 @@
 #include "support/tensors.h"
 
 #include <simclr/core/context.h>
+#include <simclr/core/primitives.h>
 #include <simclr/core/text.h>
 
 #include <limits>
@@ -150,6 +151,14 @@ TEST_CASE("u16 is stored, copied and read, and neither converted nor filled") {
   CHECK_THROWS_WITH(Tensor::full({2}, 1, DType::u16), storage_only);
   Tensor b = a;
   CHECK_THROWS_WITH(b.set_requires_grad(), Catch::Contains("u16"));
+  // Where nobody has looked at the dtype before.
+  const PrimitivesKernels& kernels = primitives_slot.on(Device{});
+  CHECK_THROWS_WITH(kernels.fill(b, 1.0), storage_only);
+  CHECK_THROWS_WITH(kernels.add(a, a, b), storage_only);
+  Tensor c = Tensor::zeros({2, 2});
+  CHECK_THROWS_WITH(kernels.cast(a, c), storage_only);
+  CHECK_THROWS_WITH(kernels.cast(c, b), storage_only);
+  CHECK(a.to_vector<std::uint16_t>() == values);
 }
 
 TEST_CASE("wrapped memory is used in place and released once, after the last view") {

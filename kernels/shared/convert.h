@@ -3,6 +3,7 @@
 // Private: conversions between dtypes, shared by the CPU and CUDA: to nearest, and whole numbers saturate.
 
 #include <simclr/core/dtype.h>
+#include <simclr/core/error.h>
 #include <simclr/kernels/shared/target.h>
 
 #include <cmath>
@@ -36,7 +37,8 @@ To convert(From value) {
   }
 }
 
-/// Calls body(T{}) with the type of the dtype's elements.
+/// Calls body(T{}) with the type of the dtype's elements. Throws Error for u16, which is for storage alone: Tensor
+/// refuses it first, and an op that forgets to must not leave its output as it was.
 template <class Body>
 void dispatch_dtype(DType dtype, Body&& body) {
   switch (dtype) {
@@ -45,7 +47,7 @@ void dispatch_dtype(DType dtype, Body&& body) {
     case DType::bf16: return body(BFloat16{});
     case DType::u8: return body(std::uint8_t{});
     case DType::i32: return body(std::int32_t{});
-    case DType::u16: return;  // storage alone: Tensor refuses it
+    case DType::u16: fail("dispatch_dtype: u16 is for storage alone; read its values and convert them");
   }
 }
 
