@@ -79,8 +79,8 @@ void bias_backward_cpu(const Tensor& dy_tensor, Tensor& dbias) {
     using T = decltype(zero);
     const Rows rows(dy_tensor);
     const T* dy = dy_tensor.data<T>();
-    std::vector<double> sums(static_cast<std::size_t>(rows.channels())), unused(sums.size());
-    rows.sum<double>(sums.data(), unused.data(), [=](const RowSteps& steps, const RowSums<double>& to) {
+    std::vector<double> sums(static_cast<std::size_t>(rows.channels()));
+    rows.sum<double>(sums.data(), nullptr, [=](const RowSteps& steps, const RowSums<double>& to) {
       for_each_step(steps, [=](std::int64_t offset, std::int64_t n) {
 #pragma omp simd
         for (std::int64_t i = 0; i < n; ++i) to.first[i] += static_cast<double>(dy[offset + i]);

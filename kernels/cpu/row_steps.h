@@ -14,11 +14,11 @@ struct RowSteps {
   std::int64_t width, elements, begin, end;
 };
 
-/// What two sums for each lane are added to, and memory for those of some steps.
+/// What one or two sums for each lane are added to, and memory for those of some steps.
 template <class T>
 struct RowSums {
-  double *first, *second;  // [width] each
-  T* run;                  // [2 width], zero before and after
+  double *first, *second;  // [width] each; the second is null where there is one sum
+  T* run;                  // as many values, zero before and after
 };
 
 }  // namespace simclr::kernels

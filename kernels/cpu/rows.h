@@ -40,30 +40,33 @@ class Rows {
     });
   }
 
-  /// first[c] and second[c] = what add(RowSteps, RowSums<T>) adds for their lanes.
+  /// first[c], and second[c] unless it is null, = what add(RowSteps, RowSums<T>) adds for their lanes.
   template <class T, class Add>
   void sum(double* first, double* second, const Add& add) const {
     const std::int64_t block = std::max<std::int64_t>((1 << 15) / std::max<std::int64_t>(width_, 1) + 1,
                                                       (count() + most_blocks - 1) / most_blocks);
     const std::int64_t blocks = (count() + block - 1) / block;
-    const Tensor scratch = Tensor::empty({blocks, 2 * channels_}, DType::f64);
+    const std::int64_t sums = second == nullptr ? 1 : 2;
+    const Tensor scratch = Tensor::empty({blocks, sums * channels_}, DType::f64);
     double* partial = scratch.data<double>();
     parallel_for(count(), block, [&](std::int64_t begin, std::int64_t end) {
-      std::vector<double> lanes(static_cast<std::size_t>(2 * width_));
+      std::vector<double> lanes(static_cast<std::size_t>(sums * width_));
       std::vector<T> run(lanes.size());
-      const RowSums<T> to{lanes.data(), lanes.data() + width_, run.data()};
+      const RowSums<T> to{lanes.data(), sums == 1 ? nullptr : lanes.data() + width_, run.data()};
       add(RowSteps{width_, elements_, begin, end}, to);
-      double* sums = partial + begin / block * 2 * channels_;
-      fold(to.first, sums);
-      fold(to.second, sums + channels_);
+      double* folded = partial + begin / block * sums * channels_;
+      fold(to.first, folded);
+      if (sums == 2) fold(to.second, folded + channels_);
     });
-    std::fill_n(first, channels_, 0.0);
-    std::fill_n(second, channels_, 0.0);
-    for (std::int64_t b = 0; b < blocks; ++b) {
-      const double* from = partial + b * 2 * channels_;
-      for (std::int64_t c = 0; c < channels_; ++c) first[c] += from[c];
-      for (std::int64_t c = 0; c < channels_; ++c) second[c] += from[channels_ + c];
-    }
+    const auto add_up = [&](std::int64_t skipped, double* sum) {
+      std::fill_n(sum, channels_, 0.0);
+      for (std::int64_t b = 0; b < blocks; ++b) {
+        const double* from = partial + b * sums * channels_ + skipped;
+        for (std::int64_t c = 0; c < channels_; ++c) sum[c] += from[c];
+      }
+    };
+    add_up(0, first);
+    if (sums == 2) add_up(channels_, second);
   }
 
  private:
