@@ -198,9 +198,9 @@ void lars_cpu(OptimizerArena& arena, Tensor& momentum, const LarsOptions& option
 
 template <class T>
 void adamw_block(T* __restrict w, const T* __restrict g, T* __restrict m, T* __restrict v, std::int64_t n, T keep,
-                 const AdamwFactors<T>& f) {
+                 const AdamwConstants<T>& constants, const AdamwStep<T>& step) {
   for (std::int64_t i = 0; i < n; ++i) {
-    adamw_update(w[i], m[i], v[i], g[i], keep, f);
+    adamw_update(w[i], m[i], v[i], g[i], keep, constants, step);
   }
 }
 
@@ -214,17 +214,13 @@ void adamw_cpu(OptimizerArena& arena, Tensor& m, Tensor& v, const AdamwOptions& 
     const T* g = arena.gradients.data<const T>();
     const double lr = learning_rate(arena, step);
     const double t = static_cast<double>(step) + 1;
-    const AdamwFactors<T> factors = {static_cast<T>(options.beta1),
-                                     static_cast<T>(options.beta2),
-                                     static_cast<T>(1 - options.beta1),
-                                     static_cast<T>(1 - options.beta2),
-                                     static_cast<T>(lr / (1 - std::pow(options.beta1, t))),
-                                     static_cast<T>(1 / std::sqrt(1 - std::pow(options.beta2, t))),
-                                     static_cast<T>(options.eps)};
+    const AdamwConstants<T> constants(options);
+    const AdamwStep<T> factors = {static_cast<T>(lr / (1 - std::pow(options.beta1, t))),
+                                  static_cast<T>(1 / std::sqrt(1 - std::pow(options.beta2, t)))};
     for_blocks(blocks, [&](std::size_t i) {
       const auto [begin, count, s] = blocks[i];
       const T keep = static_cast<T>(1 - lr * decay_of(segment(arena, s).flags, options.weight_decay));
-      adamw_block(w + begin, g + begin, pm + begin, pv + begin, count, keep, factors);
+      adamw_block(w + begin, g + begin, pm + begin, pv + begin, count, keep, constants, factors);
       write_shadow(arena, w, blocks[i]);
     });
   });

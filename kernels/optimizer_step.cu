@@ -269,16 +269,10 @@ void lars_gpu(OptimizerArena& arena, Tensor& momentum, const LarsOptions& option
 
 void adamw_gpu(OptimizerArena& arena, Tensor& m, Tensor& v, const AdamwOptions& options) {
   const Adamw rule = {
-      arena.values.data<float>(),
-      m.data<float>(),
-      v.data<float>(),
-      arena.gradients.data<float>(),
-      shadow_of(arena),
-      {static_cast<float>(options.beta1), static_cast<float>(options.beta2), static_cast<float>(1 - options.beta1),
-       static_cast<float>(1 - options.beta2), 0.0f, 0.0f, static_cast<float>(options.eps)},
-      std::log(options.beta1),
-      std::log(options.beta2),
-      options.weight_decay};
+      arena.values.data<float>(),    m.data<float>(),         v.data<float>(),
+      arena.gradients.data<float>(), shadow_of(arena),        AdamwConstants<float>(options),
+      std::log(options.beta1),       std::log(options.beta2), options.weight_decay,
+  };
   dispatch_width(aligned16(rule.w, rule.m, rule.v, rule.g, rule.shadow),
                  [&](auto width) { update<decltype(width)::value>(arena, rule); });
 }

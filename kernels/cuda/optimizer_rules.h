@@ -78,28 +78,26 @@ struct AdamwOperands {
 };
 
 /// Of one step, the same for all elements.
-struct AdamwStep {
-  AdamwFactors<float> factors;
+struct AdamwFactors {
+  AdamwStep<float> step;
   float keep;  // 1 - lr weight_decay, of segments that decay
 };
 
 struct Adamw {
-  using Factors = AdamwStep;
+  using Factors = AdamwFactors;
   template <int N>
   using Operands = AdamwOperands<N>;
 
   float *w, *m, *v;
   const float* g;
   BFloat16* shadow;
-  AdamwFactors<float> fixed;  // what no step changes; the rest is filled in
+  AdamwConstants<float> constants;
   double log_beta1, log_beta2, weight_decay;
 
-  __device__ AdamwStep factors(const Timetable& timetable, std::int32_t step) const {
+  __device__ AdamwFactors factors(const Timetable& timetable, std::int32_t step) const {
     const double lr = timetable.rate(step), t = static_cast<double>(max(step, 0)) + 1;
-    AdamwStep made = {fixed, static_cast<float>(1 - lr * weight_decay)};
-    made.factors.rate = static_cast<float>(-lr / expm1(t * log_beta1));
-    made.factors.inverse_root_beta2t = static_cast<float>(1 / sqrt(-expm1(t * log_beta2)));
-    return made;
+    return {{static_cast<float>(-lr / expm1(t * log_beta1)), static_cast<float>(1 / sqrt(-expm1(t * log_beta2)))},
+            static_cast<float>(1 - lr * weight_decay)};
   }
 
   template <int N>
@@ -108,11 +106,11 @@ struct Adamw {
   }
 
   template <int N>
-  __device__ void update(std::int64_t i, AdamwOperands<N> x, const AdamwStep& step, std::int32_t flags, int) const {
-    const float keep = (flags & segment_decay) != 0 ? step.keep : 1.0f;
+  __device__ void update(std::int64_t i, AdamwOperands<N> x, const AdamwFactors& f, std::int32_t flags, int) const {
+    const float keep = (flags & segment_decay) != 0 ? f.keep : 1.0f;
 #pragma unroll
     for (int k = 0; k < N; ++k) {
-      adamw_update(x.w[k], x.m[k], x.v[k], x.g[k], keep, step.factors);
+      adamw_update(x.w[k], x.m[k], x.v[k], x.g[k], keep, constants, f.step);
     }
     store<N>(m + i, x.m);
     store<N>(v + i, x.v);

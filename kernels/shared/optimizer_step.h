@@ -56,23 +56,35 @@ SIMCLR_HOST_DEVICE inline LarsFactors lars_factors(const LarsOptions& options, b
   return {bolts ? ratio : lr * ratio, bolts ? lr : 1.0, decay};
 }
 
-/// What AdamW's elements have in common.
+/// What no step of AdamW changes.
 template <class T>
-struct AdamwFactors {
-  T beta1, beta2, one_minus_beta1, one_minus_beta2;
+struct AdamwConstants {
+  T beta1, beta2, one_minus_beta1, one_minus_beta2, eps;
+
+  explicit AdamwConstants(const AdamwOptions& options)
+      : beta1(static_cast<T>(options.beta1)),
+        beta2(static_cast<T>(options.beta2)),
+        one_minus_beta1(static_cast<T>(1 - options.beta1)),
+        one_minus_beta2(static_cast<T>(1 - options.beta2)),
+        eps(static_cast<T>(options.eps)) {}
+};
+
+/// What a step's elements have in common.
+template <class T>
+struct AdamwStep {
   T rate;                 // lr / (1 - beta1^t)
   T inverse_root_beta2t;  // 1 / sqrt(1 - beta2^t)
-  T eps;
 };
 
 /// `keep` is 1 - lr weight_decay, 1 for segments without decay.
 template <class T>
-SIMCLR_HOST_DEVICE inline void adamw_update(T& w, T& m, T& v, T g, T keep, const AdamwFactors<T>& f) {
-  const T first = f.beta1 * m + f.one_minus_beta1 * g;
-  const T second = f.beta2 * v + f.one_minus_beta2 * (g * g);
+SIMCLR_HOST_DEVICE inline void adamw_update(T& w, T& m, T& v, T g, T keep, const AdamwConstants<T>& c,
+                                            const AdamwStep<T>& step) {
+  const T first = c.beta1 * m + c.one_minus_beta1 * g;
+  const T second = c.beta2 * v + c.one_minus_beta2 * (g * g);
   m = first;
   v = second;
-  w = keep * w - f.rate * first / (std::sqrt(second) * f.inverse_root_beta2t + f.eps);
+  w = keep * w - step.rate * first / (std::sqrt(second) * step.inverse_root_beta2t + c.eps);
 }
 
 }  // namespace SIMCLR_TARGET
