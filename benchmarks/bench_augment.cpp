@@ -1,6 +1,6 @@
 // Times augmentation: two views of each of some pictures in the device's memory.
 #include "common.h"
-#include "recipes/recipes.h"
+#include "recipes/picture_recipes.h"
 
 #include <cstring>
 

@@ -1,7 +1,7 @@
 // Times what the threads are worth: products on one thread and on all of them, in turn, and a training step, alone and
 // beside a process that keeps a processor busy.
 #include "common.h"
-#include "recipes/recipes.h"
+#include "recipes/picture_recipes.h"
 
 #include <simclr/core/parallel.h>
 #include <simclr/kernels/gemm.h>

@@ -1,7 +1,7 @@
 // Times a whole SimCLR training step (forward, NT-Xent, backward, SGD) beside its convolutions alone, in turn, and
 // prints one JSON line.
 #include "common.h"
-#include "recipes/recipes.h"
+#include "recipes/picture_recipes.h"
 #include "resnet18.h"
 
 #include <simclr/simclr.h>

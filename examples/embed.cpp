@@ -1,5 +1,5 @@
 // Turns a folder of pictures into features: a NumPy matrix, one row a picture, and the list of the files.
-#include "modalities/embedding.h"
+#include "modalities/picture_embedding.h"
 #include "modalities/pictures.h"
 #include "run/command_line.h"
 #include "run/option_line.h"

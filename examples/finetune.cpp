@@ -1,7 +1,7 @@
 // Trains a pre-trained encoder and a linear classifier on 1, 10 and 100 % of a data set's labels; with --from-scratch
 // also the same network from random weights, which shows what the pre-training is worth.
-#include "modalities/datasets.h"
 #include "modalities/picture_rows.h"
+#include "modalities/picture_sets.h"
 #include "modalities/pictures.h"
 #include "run/command_line.h"
 #include "run/option_file.h"

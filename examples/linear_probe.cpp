@@ -1,6 +1,6 @@
 // What the features of a trained encoder are worth with few labels: kNN and a linear probe on 1, 10 and 100 % of them.
-#include "modalities/datasets.h"
 #include "modalities/picture_rows.h"
+#include "modalities/picture_sets.h"
 #include "modalities/pictures.h"
 #include "run/command_line.h"
 #include "run/option_line.h"

@@ -1,6 +1,6 @@
 // Finds the pictures of a folder that an encoder takes for most like a given one.
-#include "modalities/contact_sheet.h"
-#include "modalities/embedding.h"
+#include "modalities/picture_embedding.h"
+#include "modalities/picture_sheet.h"
 #include "modalities/pictures.h"
 #include "run/command_line.h"
 #include "run/option_line.h"

@@ -1,11 +1,11 @@
 #include "modalities/pictures.h"
 
-#include "modalities/data_files.h"
-#include "modalities/datasets.h"
 #include "modalities/picture_check.h"
+#include "modalities/picture_data_files.h"
 #include "modalities/picture_rows.h"
+#include "modalities/picture_sets.h"
+#include "modalities/picture_view_sheet.h"
 #include "modalities/shown_picture.h"
-#include "modalities/view_sheet.h"
 
 #include <simclr/core/error.h>
 #include <simclr/data/pictures/device_loader.h>

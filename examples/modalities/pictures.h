@@ -1,6 +1,6 @@
 #pragma once
 
-#include "recipes/recipes.h"
+#include "recipes/picture_recipes.h"
 #include "train/modality.h"
 
 #include <simclr/data/pictures/augmentation.h>

@@ -1,4 +1,4 @@
-#include "modalities/datasets.h"
+#include "modalities/picture_sets.h"
 
 #include "modalities/picture_parts.h"
 #include "train/test_part.h"

@@ -1,4 +1,4 @@
-#include "modalities/embedding.h"
+#include "modalities/picture_embedding.h"
 
 #include "modalities/picture_files.h"
 #include "run/npy.h"

@@ -1,4 +1,4 @@
-#include "recipes/recipes.h"
+#include "recipes/picture_recipes.h"
 
 #include <simclr/core/error.h>
 

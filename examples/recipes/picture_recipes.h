@@ -10,7 +10,7 @@
 #include <string>
 #include <vector>
 
-/// A whole training recipe. The named ones are defined once, in recipes.cpp; programs, benchmarks, tests and
+/// A whole training recipe. The named ones are defined once, in picture_recipes.cpp; programs, benchmarks, tests and
 /// documents all read them from there. One that is published somewhere either is its source's in every option and says
 /// what its source reached, or says where it differs and promises no figure. Only the arithmetic may differ: ours is in
 /// floats all through, and PIL, which solo-learn and lightly make views with, rounds to 8 bits after each operation.

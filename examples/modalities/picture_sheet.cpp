@@ -1,4 +1,4 @@
-#include "modalities/contact_sheet.h"
+#include "modalities/picture_sheet.h"
 
 #include "modalities/picture_files.h"
 

@@ -1,4 +1,4 @@
-#include "modalities/view_sheet.h"
+#include "modalities/picture_view_sheet.h"
 
 #include "modalities/shown_picture.h"
 #include "run/run_folder.h"

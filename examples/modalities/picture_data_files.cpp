@@ -1,6 +1,6 @@
-#include "modalities/data_files.h"
+#include "modalities/picture_data_files.h"
 
-#include "modalities/datasets.h"
+#include "modalities/picture_sets.h"
 #include "run/command_line.h"
 
 #include <simclr/core/crc64.h>
