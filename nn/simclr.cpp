@@ -64,6 +64,12 @@ class EncoderAndHead : public Module {
   std::shared_ptr<ProjectionHead> head_;
 };
 
+/// e^{s/tau} of a negative over that of a positive where positives coincide and the samples are spread as a simplex.
+double negative_share(std::int64_t samples, double temperature) {
+  const double n = static_cast<double>(samples);
+  return std::exp(-n / ((n - 1) * temperature));
+}
+
 void check_tower(const char* who, int tower, int towers) {
   SIMCLR_CHECK(tower >= 0 && tower < towers, who, ": tower ", tower, " of ", towers);
 }
@@ -109,6 +115,16 @@ Tensor SimCLR::loss(std::span<const Tensor> z) {
   NtXentOptions options = loss_;
   options.views = 2;  // the groups say it
   return nt_xent(z[0], z[0], {.anchor_group = groups, .candidate_group = groups}, options);
+}
+
+double SimCLR::chance(std::int64_t samples) const {
+  return std::log(static_cast<double>(loss_.views) * static_cast<double>(samples) - 1);
+}
+
+double SimCLR::bound(std::int64_t samples) const {
+  if (loss_.views == 2) return nt_xent_bound(samples, loss_.temperature);
+  const double views = loss_.views, others = views * static_cast<double>(samples - 1);  // whose views are not positives
+  return std::log(views - 1 + (samples < 2 ? 0 : others * negative_share(samples, loss_.temperature)));
 }
 
 Tensor SimCLR::forward(const Input& views) {
@@ -174,6 +190,15 @@ Tensor TwoTowers::loss(std::span<const Tensor> z) {
   const Tensor& groups = keep_groups(groups_, z[0], 1);
   const kernels::NtXentPairs pairs{.self_offset = -1, .anchor_group = groups, .candidate_group = groups};
   return scale(add(nt_xent(z[0], z[1], pairs, loss_), nt_xent(z[1], z[0], pairs, loss_)), 0.5);
+}
+
+double TwoTowers::chance(std::int64_t samples) const {
+  return std::log(static_cast<double>(samples));
+}
+
+double TwoTowers::bound(std::int64_t samples) const {
+  if (samples < 2) return 0;
+  return std::log1p(static_cast<double>(samples - 1) * negative_share(samples, loss_.temperature));
 }
 
 }  // namespace simclr::nn

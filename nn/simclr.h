@@ -59,6 +59,9 @@ class SIMCLR_API SimCLR : public Model {
   Module& encoder(int tower = 0) override;
   Module& head() { return *head_; }
   Tensor loss(std::span<const Tensor> z) override;
+  /// nt_xent_chance() and nt_xent_bound(), for as many views as the loss has.
+  double chance(std::int64_t samples) const override;
+  double bound(std::int64_t samples) const override;
 
  private:
   std::shared_ptr<Module> encoder_;
@@ -98,6 +101,10 @@ class SIMCLR_API TwoTowers : public Model {
   /// Of z [N,D] of each tower, row i of both from sample i: a scalar, f32 (f64 of f64). Throws Error for another number
   /// of towers, for z of two shapes, and as nt_xent() does.
   Tensor loss(std::span<const Tensor> z) override;
+  /// ln N: each of the other tower's N is as like as any other.
+  double chance(std::int64_t samples) const override;
+  /// ln(1 + (N-1) e^{-N / ((N-1) tau)}): both towers' z of a sample equal, the N samples spread as a simplex.
+  double bound(std::int64_t samples) const override;
 
  private:
   std::array<std::shared_ptr<Module>, 2> encoders_, towers_;

@@ -309,3 +309,28 @@ TEST_CASE("SimCLR is a model of one tower, whose loss is NT-Xent at its temperat
   CHECK_THROWS_WITH(nn::SimCLR({.encoder = std::make_shared<Mlp>(), .views_apart = true, .loss = {.views = 3}}),
                     Contains("views_apart is for two views"));
 }
+
+TEST_CASE("a model knows its loss's chance and bound") {
+  // A simplex of three samples, with which nothing can go lower, and z of which none is like another.
+  const Tensor simplex = Tensor::from<double>({1, 0, 0, 0, 1, 0, 0, 0, 1}, {3, 3});
+  std::vector<double> centred = simplex.to_vector<double>();
+  for (double& value : centred) value -= 1.0 / 3;
+  const Tensor spread = Tensor::from(centred, {3, 3}), same = Tensor::full({3, 3}, 1, DType::f64);
+  const auto repeated = [](const Tensor& z, int views) {
+    Tensor all = Tensor::empty({views * z.dim(0), z.dim(1)}, z.dtype());
+    for (int v = 0; v < views; ++v) all.narrow(v * z.dim(0), z.dim(0)).copy_from(z);
+    return all;
+  };
+  for (const int views : {2, 3}) {
+    CAPTURE(views);
+    nn::SimCLR model({.encoder = std::make_shared<Mlp>(), .loss = {.temperature = 0.3, .views = views}});
+    const Tensor best = repeated(spread, views), alike = repeated(same, views);
+    CHECK(model.loss({&best, 1}).item() == Approx(model.bound(3)).epsilon(1e-12));
+    CHECK(model.loss({&alike, 1}).item() == Approx(model.chance(3)).epsilon(1e-12));
+  }
+  const auto pairs = pairs_model();
+  const std::vector<Tensor> best = {spread, spread}, alike = {same, same};
+  CHECK(pairs->loss(best).item() == Approx(pairs->bound(3)).epsilon(1e-12));
+  CHECK(pairs->loss(alike).item() == Approx(pairs->chance(3)).epsilon(1e-12));
+  CHECK(pairs->bound(1) == 0);
+}
