@@ -4,8 +4,6 @@
 
 #include <string>
 
-/// What a data set's files are, by names and sizes: enough to notice that others lie there when a run goes on. No
-/// picture is read, and times do not count. {"files": their number, "bytes": of all, "content": a digest of names and
-/// sizes whatever folder they are in, "folders": {folder: [files, digest]}}. `kind` as Datasets has it, `dir` as --data
-/// gives it.
-nlohmann::ordered_json list_data_files(const std::string& kind, const std::string& dir);
+/// What the files of a data set of pictures are (train/data_files.h). `kind` as Datasets has it, `dir` as --data gives
+/// it.
+nlohmann::ordered_json list_picture_files(const std::string& kind, const std::string& dir);

@@ -92,7 +92,7 @@ Datasets Pictures::open(TrainingOptions& o) {
 }
 
 nlohmann::ordered_json Pictures::data_files(const TrainingOptions& options) const {
-  return list_data_files(options.dataset, options.data_dir);
+  return list_picture_files(options.dataset, options.data_dir);
 }
 
 void Pictures::configure(const nlohmann::ordered_json& config) {
