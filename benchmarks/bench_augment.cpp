@@ -63,7 +63,7 @@ int main(int argc, char** argv) {
   bench.parse(argc, argv);
   if (photographs < 0) photographs = bench.by_device(512, 32, 1);
 
-  const Recipe& r = recipe(preset);
+  const PictureRecipe& r = recipe(preset);
   kernels::AugmentPolicy policy = r.augmentation;
   if (r.size > 0) policy.size = r.size;
   if (pictures > 0) measure(bench, "augment CIFAR, " + preset, pictures, 32, 32, policy);

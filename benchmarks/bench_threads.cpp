@@ -111,7 +111,7 @@ int main(int argc, char** argv) {
       time_product(bench, p, threads, rounds, busy);
   }
 
-  const Recipe& r = recipe("quick");
+  const PictureRecipe& r = recipe("quick");
   nn::SimCLR model({.encoder = nn::make_resnet(r.arch, {.stem = r.stem, .width = r.width}),
                     .head = {.hidden = r.head_hidden, .out = r.head_out, .batchnorm = r.head_batchnorm}});
   nn::Sgd optimizer(model.parameters(), {.momentum = 0.9, .weight_decay = 5e-4}, nn::constant(0.01f));

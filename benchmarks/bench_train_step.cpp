@@ -55,7 +55,7 @@ int main(int argc, char** argv) {
   bench.app.add_flag("--describe", describe, "Print the recipe's figures instead, for the peers to do the same");
   bench.parse(argc, argv);
 
-  const Recipe& r = recipe(preset);
+  const PictureRecipe& r = recipe(preset);
   const int size = r.size > 0 ? r.size : 32;
   if (describe) {
     const bench::Json figures = {{"width", r.width},

@@ -139,7 +139,7 @@ std::string start_name(bool pretrained) {
 }
 
 /// Random views that change little: labels, unlike a contrastive task, need what a picture shows.
-Views light_views(const Session& session) {
+std::shared_ptr<const data::ViewMaker> light_views(const Session& session) {
   data::Augmentation policy = session.pictures.policy();
   policy.random_crop = true;
   policy.crop_area_min = static_cast<float>(session.options.crop_min);
@@ -282,7 +282,7 @@ double train_and_test(const Session& session, const Task& task, bool pretrained)
   evaluation.workers = o.compute.workers;
   evaluation.stop = StopRequest::requested;
   evaluation.on_warning = [&progress](const std::string& message) { progress.warn(message); };
-  const nn::Features logits = features_of(model, *session.sets.test, session.file.views, evaluation);
+  const nn::Features logits = features_of(model, *session.sets.test, session.file.tower, evaluation);
   const nn::Metrics metrics = nn::compute_metrics(logits.values, logits.labels);
   session.run.log({{"event", "evaluation"},
                    {"percent", task.percent},

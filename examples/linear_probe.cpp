@@ -82,9 +82,9 @@ void run(Options o) {
   options.workers = o.compute.workers;
   options.on_warning = [&progress](const std::string& message) { progress.warn(message); };
   options.on_progress = PassProgress(progress, "features to train on", "pictures");
-  const nn::Features train = features_of(*file.encoder, *sets.train, file.views, options);
+  const nn::Features train = features_of(*file.encoder, *sets.train, file.tower, options);
   options.on_progress = PassProgress(progress, "features to test on", "pictures");
-  const nn::Features test = features_of(*file.encoder, *sets.test, file.views, options);
+  const nn::Features test = features_of(*file.encoder, *sets.test, file.tower, options);
 
   progress.message("  labels     pictures      kNN %   linear %");
   const auto classes = static_cast<std::int64_t>(sets.train->classes().size());

@@ -6,10 +6,10 @@ import pathlib
 import re
 import sys
 
-# What is to know no kind of data, and the words that would say that it does.
+# What is to know no kind of data, and the words that would say that it does: pictures' own options among them.
 NEUTRAL = [f"{folder}/*.{end}" for folder in ("data", "examples/run", "examples/train", "examples/check", "examples/program")
-           for end in ("h", "cpp")]
-WORDS = re.compile(r"picture|image|pixel|augment|resnet", re.IGNORECASE)
+           for end in ("h", "cpp")] + ["examples/recipes/recipe.*"]
+WORDS = re.compile(r"picture|image|pixel|augment|resnet|train_cifar|--(size|width)\b", re.IGNORECASE)
 
 
 def findings(root):

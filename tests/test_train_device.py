@@ -68,7 +68,7 @@ class OnDevice(test_train_cifar.Base):
         self.check_failed(run(4, "--micro-batch", f"{2 * images}"), f"Try --micro-batch {images}: ")
         done = run(4, "--micro-batch", f"{images}")
         self.assertEqual((done.returncode, done.stderr), (0, ""), done.stdout)
-        self.check_failed(run(3), "Try a smaller --width or --size: not even --micro-batch 2 fits")
+        self.check_failed(run(3), "Try a smaller --size or --width: not even --micro-batch 2 fits")
 
     def test_divergence_ends_at_its_step(self):
         for minutes, saved in (("10", []), ("0", ["step-00000001.safetensors"])):

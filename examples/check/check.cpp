@@ -3,8 +3,6 @@
 #include "run/progress.h"
 #include "run/run_folder.h"
 
-#include <simclr/nn/losses.h>
-
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
@@ -24,10 +22,11 @@ void print_overfit(const OverfitFigures& o, const Training& t) {
   const std::string& sample = t.sets.sample_name;
   std::printf("one batch of %s, %zu steps: loss %.3f -> %.3f (chance %.2f, bound %.2f)\n",
               counted(o.samples, sample).c_str(), o.losses.size(), o.losses.front(), o.losses.back(),
-              nn::nt_xent_chance(o.samples), nn::nt_xent_bound(o.samples, t.options.recipe.temperature));
+              t.model->chance(o.samples), t.model->bound(o.samples));
   if (!o.nonfinite.empty()) return;
-  std::printf("  similarity of a %s's two views %.2f -> %.2f, of different %ss %.2f -> %.2f\n", sample.c_str(),
-              o.before.positive, o.after.positive, sample.c_str(), o.before.negative, o.after.negative);
+  std::printf("  similarity of a %s's two %s %.2f -> %.2f, of different %ss %.2f -> %.2f\n", sample.c_str(),
+              t.model->towers() == 1 ? "views" : "parts", o.before.positive, o.after.positive, sample.c_str(),
+              o.before.negative, o.after.negative);
   std::printf("  %s\n", o.collapse.message.c_str());
 }
 
@@ -51,8 +50,10 @@ void print_cost(const CostFigures& c, const Training& t) {
   const double training = step * static_cast<double>(t.steps());
   // Evaluating runs every sample through two encoders, forward only: a third of a step's work for each view.
   const auto samples = static_cast<double>(t.sets.train->size() + (t.sets.test ? t.sets.test->size() : 0));
+  double views = 0;  // of a sample
+  for (int i = 0; i < t.model->towers(); ++i) views += t.model->views(i);
   const double evaluation =
-      t.options.evaluate ? 2 * samples * c.step_seconds / (3.0 * 2.0 * static_cast<double>(r.batch_size)) : 0.0;
+      t.options.evaluate ? 2 * samples * c.step_seconds / (3.0 * views * static_cast<double>(r.batch_size)) : 0.0;
   const char* how = c.measured ? "measured" : "reckoned from smaller batches";
   std::printf("time: %.3g s a step (%s), %s of %s: about %s, and %s to evaluate\n", step, how,
               counted(r.epochs, "epoch").c_str(), counted(t.steps_per_epoch(), "step").c_str(),
@@ -88,17 +89,21 @@ int check_run(const TrainingOptions& options, Modality& modality,
   const auto start = std::chrono::steady_clock::now();
   t.source->begin(0, 0);
   SIMCLR_CHECK(t.source->next(), "--batch-size ", r.batch_size, ": there is no batch");
-  const simclr::Input views = t.source->towers().front().clone();
+  std::vector<simclr::Input> towers;
+  for (const simclr::Input& each : t.source->towers()) towers.push_back(each.clone());
   const double views_seconds = seconds_since(start);
   const std::int64_t most = std::min(r.batch_size, most_samples);
-  Tensor some = nn::rows_of_samples(views, 0, most).x.to(simclr::Device{});
-  if (simclr::is_floating(some.dtype())) some = some.to(simclr::DType::f32);
+  std::vector<simclr::Input> some = first_samples(*t.model, towers, most);
+  for (simclr::Input& each : some) {
+    each = each.to(simclr::Device{});
+    if (simclr::is_floating(each.x.dtype())) each.x = each.x.to(simclr::DType::f32);
+  }
   const std::string sheet = (options.out.empty() ? "" : options.out + "/") + "check-views";
   Findings looked;
   modality.look(
       {.sets = t.sets,
-       .views = some,
-       .difference = view_difference(some),
+       .towers = some,
+       .difference = view_difference(some.front().x, t.model->views(0)),
        .seed = t.options.seed,
        .sheet = sheet,
        .no_sheet = lies_in(sheet, options.data_dir) ? "they are not drawn among the data: --out DIR says where" : ""},
@@ -106,12 +111,12 @@ int check_run(const TrainingOptions& options, Modality& modality,
   std::fflush(stdout);
 
   CheckFigures figures;
-  const std::int64_t samples = samples_within(t, views, most, overfit_step_seconds);
-  figures.overfit = overfit(t, nn::rows_of_samples(views, 0, samples), overfit_seconds);
+  const std::int64_t samples = samples_within(t, towers, most, overfit_step_seconds);
+  figures.overfit = overfit(t, first_samples(*t.model, towers, samples), overfit_seconds);
   print_overfit(figures.overfit, t);
   print_gradients(figures.overfit);
   std::fflush(stdout);
-  figures.cost = measure_cost(t, views, views_seconds);
+  figures.cost = measure_cost(t, towers, views_seconds);
   print_cost(figures.cost, t);
   return print_findings(findings_of(t, figures, std::move(looked)));
 }

@@ -18,30 +18,44 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-Similarities similarities_of(const Tensor& z) {
-  const std::int64_t rows = z.dim(0), samples = rows / 2;
-  const Tensor exact = z.to(Device{}).to(DType::f64);
-  const auto cosine = nn::similarity(exact, exact).to_vector<double>();
-  double positive = 0, negative = 0;
-  for (std::int64_t i = 0; i < rows; ++i) {
-    for (std::int64_t j = 0; j < i; ++j) {
-      (i - j == samples ? positive : negative) += cosine[static_cast<std::size_t>(i * rows + j)];
+/// The cosines of two towers' z, or of one's own, [M,D] each; samples are counted alike in both.
+void add_similarities(const Tensor& a, const Tensor& b, bool own, std::int64_t samples, Similarities& sums,
+                      Similarities& counts) {
+  const auto exact = [](const Tensor& z) { return z.to(Device{}).to(DType::f64); };
+  const auto cosine = nn::similarity(exact(a), exact(b)).to_vector<double>();
+  const std::int64_t columns = b.dim(0);
+  for (std::int64_t i = 0; i < a.dim(0); ++i) {
+    for (std::int64_t j = 0; j < (own ? i : columns); ++j) {
+      const bool same = i % samples == j % samples;
+      (same ? sums.positive : sums.negative) += cosine[static_cast<std::size_t>(i * columns + j)];
+      (same ? counts.positive : counts.negative) += 1;
     }
   }
-  const double pairs = static_cast<double>(rows * (rows - 1) / 2 - samples);
-  return {positive / static_cast<double>(samples), pairs > 0 ? negative / pairs : 0};
+}
+
+Similarities similarities_of(const std::vector<Tensor>& z, std::int64_t samples) {
+  Similarities sums, counts;
+  for (std::size_t s = 0; s < z.size(); ++s) {
+    if (z.size() == 1) add_similarities(z[s], z[s], true, samples, sums, counts);
+    for (std::size_t t = 0; t < s; ++t) add_similarities(z[s], z[t], false, samples, sums, counts);
+  }
+  return {sums.positive / counts.positive, counts.negative > 0 ? sums.negative / counts.negative : 0};
+}
+
+std::int64_t samples_of(const Training& t, std::span<const Input> towers) {
+  return towers.front().rows() / t.model->views(0);
 }
 
 struct Cost {
   double seconds = 0, bytes = 0;
 };
 
-/// Of a step on these views, without the update. The first one, which allocates, does not count; of a few short ones
+/// Of a step on these inputs, without the update. The first one, which allocates, does not count; of a few short ones
 /// the fastest does, as other programs run too.
-Cost cost_of(Training& t, const Input& views) {
+Cost cost_of(Training& t, std::span<const Input> towers) {
   auto& allocator = simclr::Context::of(t.compute.device).allocator();
   const auto step = [&] {
-    const Tensor loss = t.loss_of({&views, 1});
+    const Tensor loss = t.loss_of(towers);
     loss.backward();
     t.optimizer->zero_grad();
     return loss.item();  // waits
@@ -60,11 +74,20 @@ Cost cost_of(Training& t, const Input& views) {
 
 }  // namespace
 
-double view_difference(const Tensor& views) {
+std::vector<Input> first_samples(const nn::Model& model, std::span<const Input> towers, std::int64_t samples) {
+  std::vector<Input> first;
+  for (std::size_t t = 0; t < towers.size(); ++t) {
+    first.push_back(nn::rows_of_samples(towers[t], 0, samples, model.views(static_cast<int>(t))));
+  }
+  return first;
+}
+
+std::optional<double> view_difference(const Tensor& views, int views_each) {
+  if (views_each < 2) return std::nullopt;
   const bool numbers = simclr::is_floating(views.dtype());
   const auto x = views.to_vector<double>();
-  const auto n = static_cast<std::size_t>(views.dim(0) / 2);
-  const std::size_t view = x.size() / (2 * n);
+  const auto n = static_cast<std::size_t>(views.dim(0) / views_each);
+  const std::size_t view = x.size() / static_cast<std::size_t>(views.dim(0));
   const auto distance = [&](std::size_t a, std::size_t b) {
     double total = 0;
     for (std::size_t i = 0; i < view; ++i) {
@@ -81,69 +104,68 @@ double view_difference(const Tensor& views) {
   return different > 0 ? same / different : 0;
 }
 
-std::int64_t samples_within(Training& t, const Input& views, std::int64_t most, double seconds) {
+std::int64_t samples_within(Training& t, std::span<const Input> towers, std::int64_t most, double seconds) {
   const std::int64_t few = std::min<std::int64_t>(most, 8);
-  const double each = cost_of(t, nn::rows_of_samples(views, 0, few)).seconds / static_cast<double>(few);
+  const double each = cost_of(t, first_samples(*t.model, towers, few)).seconds / static_cast<double>(few);
   std::int64_t samples = few;
   while (2 * samples <= most && each * static_cast<double>(2 * samples) <= seconds) samples *= 2;
   return each * static_cast<double>(most) <= seconds ? most : samples;
 }
 
-OverfitFigures overfit(Training& t, const Input& views, double seconds) {
+OverfitFigures overfit(Training& t, std::span<const Input> towers, double seconds) {
   constexpr int least_steps = 10, most_steps = 50, rising = 5;
   OverfitFigures figures;
-  figures.samples = views.rows() / 2;
+  figures.samples = samples_of(t, towers);
   nn::Schedule schedule;
   const float peak = *std::max_element(t.schedule.rates.begin(), t.schedule.rates.end());
   for (int i = 1; i <= rising; ++i) schedule.rates.push_back(peak * static_cast<float>(i) / rising);
   t.optimizer.reset();  // its memory serves the next one
   t.optimizer = make_optimizer(t.options.recipe, *t.model, schedule);
 
-  const auto features = [&] {
-    const simclr::NoGrad no_grad;
-    return t.model->encoder()(views);
-  };
   const auto similarities = [&] {
     const simclr::NoGrad no_grad;
-    return similarities_of(t.model->head()(features()));
+    std::vector<Tensor> z;
+    for (int i = 0; i < t.model->towers(); ++i) z.push_back(t.model->tower(i)(towers[static_cast<std::size_t>(i)]));
+    return similarities_of(z, figures.samples);
   };
-  const auto first = nn::inspect(*t.model, [&] { return t.loss_of({&views, 1}); });
+  const auto first = nn::inspect(*t.model, [&] { return t.loss_of(towers); });
   figures.gradients = first.parameters;
   figures.nonfinite = first.nonfinite;
   if (!figures.nonfinite.empty()) return figures;
   figures.before = similarities();
   const auto start = Clock::now();
   for (int step = 0; step < most_steps && (step < least_steps || seconds_since(start) < seconds); ++step) {
-    const Tensor loss = t.loss_of({&views, 1});
+    const Tensor loss = t.loss_of(towers);
     loss.backward();
     t.optimizer->step(loss);
     if (t.optimizer->bad_step() >= 0) {
-      figures.nonfinite = nn::inspect(*t.model, [&] { return t.loss_of({&views, 1}); }).nonfinite;
+      figures.nonfinite = nn::inspect(*t.model, [&] { return t.loss_of(towers); }).nonfinite;
       return figures;
     }
     figures.losses.push_back(loss.item());
   }
   figures.after = similarities();
-  figures.collapse = nn::check_collapse(features().to(Device{}).to(DType::f32));
+  const simclr::NoGrad no_grad;
+  figures.collapse = nn::check_collapse(t.model->encoder()(towers.front()).to(Device{}).to(DType::f32));
   return figures;
 }
 
-CostFigures measure_cost(Training& t, const Input& views, double views_seconds) {
+CostFigures measure_cost(Training& t, std::span<const Input> towers, double views_seconds) {
   constexpr double most_seconds = 5;  // for a whole step
-  const std::int64_t samples = views.rows() / 2;
+  const std::int64_t samples = samples_of(t, towers);
   CostFigures figures;
   figures.views_seconds = views_seconds;
   if (t.compute.device.type == simclr::DeviceType::cpu) {
     figures.free_bytes = static_cast<double>(simclr::data::free_memory());
   }
   try {
-    const std::int64_t part = samples_within(t, views, samples, most_seconds);
-    const Cost cost = cost_of(t, nn::rows_of_samples(views, 0, part));
+    const std::int64_t part = samples_within(t, towers, samples, most_seconds);
+    const Cost cost = cost_of(t, first_samples(*t.model, towers, part));
     figures.step_seconds = cost.seconds;
     figures.peak_bytes = cost.bytes;
     if (part < samples) {  // both are a constant and a part that grows with the batch, memory up to the micro-batch
       const std::int64_t half = std::max<std::int64_t>(part / 2, 2), micro = t.options.micro_batch;
-      const Cost less = cost_of(t, nn::rows_of_samples(views, 0, half));
+      const Cost less = cost_of(t, first_samples(*t.model, towers, half));
       const auto grown = [&](double from, double to, std::int64_t more) {
         return to + std::max(to - from, 0.0) * static_cast<double>(more) /
                         static_cast<double>(std::max<std::int64_t>(part - half, 1));

@@ -6,18 +6,25 @@
 #include <simclr/nn/inspect.h>
 
 #include <cstdint>
+#include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
 /// What --check measures before a run.
 
-/// How much the two views of a sample differ over how much those of different samples do: the sum of squares, or of ids
-/// and other integers, which have no distance, how many differ. `views` [2N, view shape] f32 or of an integer type, on
-/// the CPU.
-double view_difference(const simclr::Tensor& views);
+/// The first samples of a batch, whose inputs are one a tower of `model`.
+std::vector<simclr::Input> first_samples(const simclr::nn::Model& model, std::span<const simclr::Input> towers,
+                                         std::int64_t samples);
+
+/// How much the first two views of a sample differ over how much those of different samples do: the sum of squares, or
+/// of ids and other integers, which have no distance, how many differ. `views` [V N, view shape] f32 or of an integer
+/// type, on the CPU, V = `views_each` of each sample; none where that is 1.
+std::optional<double> view_difference(const simclr::Tensor& views, int views_each);
 
 struct Similarities {
-  double positive = 0, negative = 0;  // mean cosine of z: of a sample's two views, and of different samples' views
+  /// Mean cosine of z: of a sample's views, and of different samples' views; of two towers' views where there are two.
+  double positive = 0, negative = 0;
 };
 
 /// Training on the same views again and again, at the run's highest learning rate, after a short warm-up.
@@ -29,9 +36,9 @@ struct OverfitFigures {
   simclr::nn::CollapseReport collapse;                 // of the features h
   std::vector<simclr::nn::ParameterRecord> gradients;  // of the first step
 };
-/// `views` [2N, view shape]. Trains the model with another optimizer, which takes the training's place. Ends after
+/// `towers`: one input a tower. Trains the model with another optimizer, which takes the training's place. Ends after
 /// about `seconds`.
-OverfitFigures overfit(Training& training, const simclr::Input& views, double seconds);
+OverfitFigures overfit(Training& training, std::span<const simclr::Input> towers, double seconds);
 
 /// What a step of the whole batch costs.
 struct CostFigures {
@@ -43,7 +50,8 @@ struct CostFigures {
   std::string failed;        // why a step of the whole batch cannot be done; empty: it can
   Fitting fitting;           // the micro-batch that fits where memory is why
 };
-CostFigures measure_cost(Training& training, const simclr::Input& views, double views_seconds);
+CostFigures measure_cost(Training& training, std::span<const simclr::Input> towers, double views_seconds);
 
 /// How many samples a batch may have so that a step takes at most `seconds`, up to `most`; tries with few.
-std::int64_t samples_within(Training& training, const simclr::Input& views, std::int64_t most, double seconds);
+std::int64_t samples_within(Training& training, std::span<const simclr::Input> towers, std::int64_t most,
+                            double seconds);

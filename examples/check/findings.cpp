@@ -1,8 +1,6 @@
 // What looks wrong: every threshold of --check, with its reason.
 #include "check/check.h"
 
-#include <simclr/nn/losses.h>
-
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
@@ -32,9 +30,9 @@ struct Judge {
   void loss() {
     if (r.temperature > 1) {
       say("temperature",
-          "at " + number(r.temperature) + " the loss can only fall from " + number(nn::nt_xent_chance(r.batch_size)) +
-              " to " + number(nn::nt_xent_bound(r.batch_size, r.temperature)) +
-              " however good the encoder is: similar and different " + sample + "s weigh nearly the same",
+          "at " + number(r.temperature) + " the loss can only fall from " + number(t.model->chance(r.batch_size)) +
+              " to " + number(t.model->bound(r.batch_size)) + " however good the encoder is: similar and different " +
+              sample + "s weigh nearly the same",
           "--temperature 0.2 to 0.5");
     }
     if (r.temperature < 0.05) {
@@ -46,7 +44,7 @@ struct Judge {
     if (r.batch_size < 64) {
       say("batch size",
           std::to_string(r.batch_size) + " " + sample + "s give each view only " +
-              std::to_string(2 * r.batch_size - 2) + " others to be told from",
+              std::to_string(t.model->views(0) * (r.batch_size - 1)) + " others to be told from",
           "--batch-size 128 or more");
     }
   }
@@ -60,7 +58,7 @@ struct Judge {
     const double first = o.losses.empty() ? 0 : o.losses.front();
     const double best = o.losses.empty() ? 0 : *std::min_element(o.losses.begin(), o.losses.end());
     const double last = last_loss(o.losses);
-    const double range = first - nn::nt_xent_bound(o.samples, r.temperature);
+    const double range = first - t.model->bound(o.samples);
     if (!o.nonfinite.empty()) {
       say("learning rate", at + "training on one batch ends in NaN or Inf: " + o.nonfinite,
           "a lower --lr than " + number(r.lr) + compare);
@@ -114,9 +112,11 @@ struct Judge {
 
   void cost() {
     const CostFigures& c = f.cost;
+    const std::string smaller = t.modality->smaller();
     if (!c.failed.empty()) {
       say("memory", "a step of " + std::to_string(r.batch_size) + " " + sample + "s fails: " + c.failed,
-          c.fitting.samples > 0 ? c.fitting.remedy() : "a smaller --batch-size, --size or --width");
+          c.fitting.samples > 0 ? c.fitting.remedy(smaller)
+                                : "a smaller --batch-size" + (smaller.empty() ? "" : ", " + smaller));
     } else if (c.free_bytes > 0 && c.peak_bytes > c.free_bytes) {
       const std::int64_t at_a_time = t.options.micro_batch > 0 ? t.options.micro_batch : r.batch_size;
       const double share = c.free_bytes / c.peak_bytes * static_cast<double>(at_a_time);
@@ -124,7 +124,7 @@ struct Judge {
       say("memory",
           "a step needs about " + number(c.peak_bytes / 1e9) + " GB, and " + number(c.free_bytes / 1e9) +
               " GB are free",
-          "--micro-batch " + number(fitting) + " or less, or a smaller --size or --width");
+          "--micro-batch " + number(fitting) + " or less" + (smaller.empty() ? "" : ", or a smaller " + smaller));
     }
   }
 };

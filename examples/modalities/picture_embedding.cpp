@@ -41,7 +41,7 @@ Embedding embed_pictures(const EncoderFile& file, const std::string& dir, const 
   if (options.on_warning) std::for_each(list.warnings.begin(), list.warnings.end(), options.on_warning);
   const std::string left_out = list.left_out.text();
   const auto pictures = picture_files(std::move(list));
-  const nn::Features features = features_of(*file.encoder, *pictures, file.views, options);
+  const nn::Features features = features_of(*file.encoder, *pictures, file.tower, options);
   Embedding result{{}, features.values, pictures->size() - features.values.dim(0), left_out};
   for (const std::int32_t label : features.labels) {
     result.files.push_back(pictures->classes()[static_cast<std::size_t>(label)]);
@@ -51,7 +51,7 @@ Embedding embed_pictures(const EncoderFile& file, const std::string& dir, const 
 }
 
 Tensor embed_picture(const EncoderFile& file, const std::string& path) {
-  const Tensor view = view_of_picture(path, *file.views);
+  const Tensor view = view_of_picture(path, *file.tower.maker);
   bool given = false;
   const Tensor features =
       nn::extract_features(*file.encoder, [&](simclr::Input& input, std::vector<std::int32_t>& labels) {

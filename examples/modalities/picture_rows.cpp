@@ -1,6 +1,7 @@
 #include "modalities/picture_rows.h"
 
 #include "run/shared_rows.h"
+#include "train/training_rows.h"
 
 #include <simclr/core/error.h>
 
@@ -17,22 +18,15 @@ namespace {
 const Names<ConvInit> init_names = {{"he", ConvInit::he}, {"uniform", ConvInit::uniform}};
 constexpr double most_width = 1024;
 
-void add_data_rows(OptionTable& table, TrainingOptions& o) {
+void add_data_rows(OptionTable& table, TrainingOptions& o, PictureOptions& own) {
   add_dataset_rows(table, o.dataset, o.data_dir, o.classes_at);
-  table
-      .add("cache-gb", o.cache_gb,
-           "Memory for a folder's decoded pictures; -1: half of what is free, 0: decode in every epoch")
-      .between(0, 1e6)
-      .or_else(-1, "half of the free memory")
-      .may_change();
-  table.add("cache-dir", o.cache_dir, "Where decoded pictures that do not fit there go, in a temporary file")
-      .may_change();
-  table.add("size", o.recipe.size, "Side of a view in pixels; 0: the data set's own (32, Fashion-MNIST 28)")
+  add_cache_rows(table, o, "picture");
+  table.add("size", own.size, "Side of a view in pixels; 0: the data set's own (32, Fashion-MNIST 28)")
       .between(8, 1024)
       .or_else(0, "the data set's own");
 }
 
-void add_encoder_rows(OptionTable& table, Recipe& r) {
+void add_encoder_rows(OptionTable& table, PictureOptions& r) {
   table.group("Model");
   table.add("arch", r.arch, simclr::nn::resnet_names(), "The encoder");
   table.add("width", r.width, "Channels of the first stage; 64 is the published network").between(1, most_width);
@@ -98,14 +92,13 @@ void add_dataset_rows(OptionTable& table, std::string& dataset, std::string& dir
   table.add("dataset", dataset, {"auto", "cifar10", "cifar100", "fashion-mnist", "idx", "folder"},
             "auto takes what is found in --data; without it " + without_data);
   add_data_row(table, dir);
-  table.add("classes-at", classes_at, "Of a folder: how many folders of a picture's path name its class; 0: no classes")
-      .at_least(0);
+  add_classes_at_row(table, classes_at, "picture");
 }
 
-void add_picture_rows(OptionTable& table, TrainingOptions& o) {
-  simclr::data::Augmentation& a = o.recipe.augmentation;
-  add_data_rows(table, o);
-  add_encoder_rows(table, o.recipe);
+void add_picture_rows(OptionTable& table, TrainingOptions& o, PictureOptions& own) {
+  simclr::data::Augmentation& a = own.augmentation;
+  add_data_rows(table, o, own);
+  add_encoder_rows(table, own);
   table.group("Augmentation", "augmentation");
   table.add("view-size", a.size, "Side of the views in pixels").between(1, 4096).key("size").file_only();
   table.add("view-channels", a.channels, "Of the views").between(1, 3).key("channels").file_only();

@@ -1,5 +1,6 @@
 #pragma once
 
+#include "recipes/picture_recipes.h"
 #include "run/option_table.h"
 #include "train/training_options.h"
 
@@ -21,4 +22,4 @@ OptionRow& add_crop_min_row(OptionTable& table, T& crop_min) {
 }
 
 /// What training on pictures adds to the rows of every kind of data: where they lie, encoder, size, augmentation.
-void add_picture_rows(OptionTable& table, TrainingOptions& options);
+void add_picture_rows(OptionTable& table, TrainingOptions& options, PictureOptions& own);

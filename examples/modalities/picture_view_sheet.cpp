@@ -39,9 +39,10 @@ using Row = std::array<data::Picture, 3>;
 std::vector<Row> rows_of(const data::Dataset& pictures, const data::Augmentation& policy, std::uint64_t seed,
                          std::int64_t count) {
   std::vector<Row> rows;
-  for (const DrawnViews& drawn : draw_views(pictures, data::PictureViews(policy), seed, count)) {
-    rows.push_back(Row{picture_of(drawn.sample), picture_of_view(drawn.views[0], policy),
-                       picture_of_view(drawn.views[1], policy)});
+  const std::vector<data::Tower> towers = {{.maker = std::make_shared<data::PictureViews>(policy)}};
+  for (const DrawnViews& drawn : draw_views(pictures, towers, seed, count)) {
+    const std::vector<simclr::Tensor>& views = drawn.towers.front();
+    rows.push_back(Row{picture_of(drawn.sample), picture_of_view(views[0], policy), picture_of_view(views[1], policy)});
   }
   return rows;
 }

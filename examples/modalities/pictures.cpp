@@ -30,17 +30,6 @@ T named(const Names<T>& names, const std::string& name, const char* what) {
   simclr::fail(what, " is ", name);
 }
 
-nn::ResNetKind kind_of(const Recipe& r) {
-  return {r.arch,
-          {.stem = r.stem,
-           .width = r.width,
-           .channels = r.augmentation.channels,
-           .stem_padding = r.stem_padding,
-           .init = r.conv_init,
-           .stem_init = r.stem_init,
-           .zero_last_gamma = r.zero_last_gamma}};
-}
-
 /// Size, mean and deviation of the views, without randomness.
 data::Augmentation preprocessing_of(const nlohmann::ordered_json& from) {
   const int channels = from.at("channels").get<int>();
@@ -71,23 +60,46 @@ class DeviceViews final : public ViewSource {
 
 }  // namespace
 
-Pictures::Pictures(const Recipe& recipe) : Pictures(kind_of(recipe), recipe.augmentation) {}
+Pictures::Pictures(const nn::ResNetKind& kind, const data::Augmentation& policy)
+    : own_{.arch = kind.name,
+           .width = kind.options.width,
+           .stem = kind.options.stem,
+           .stem_padding = kind.options.stem_padding,
+           .conv_init = kind.options.init,
+           .stem_init = kind.options.stem_init,
+           .zero_last_gamma = kind.options.zero_last_gamma,
+           .augmentation = policy} {}
 
-Pictures::Pictures(nn::ResNetKind kind, const data::Augmentation& policy) : kind_(std::move(kind)), policy_(policy) {}
+nn::ResNetKind Pictures::kind() const {
+  return {own_.arch,
+          {.stem = own_.stem,
+           .width = own_.width,
+           .channels = own_.augmentation.channels,
+           .stem_padding = own_.stem_padding,
+           .init = own_.conv_init,
+           .stem_init = own_.stem_init,
+           .zero_last_gamma = own_.zero_last_gamma}};
+}
 
-AddRows Pictures::rows() const {
-  return add_picture_rows;
+void Pictures::options(OptionTable& table, TrainingOptions& options) {
+  add_picture_rows(table, options, own_);
+}
+
+std::vector<Recipe> Pictures::recipes() const {
+  return {::recipes().begin(), ::recipes().end()};
+}
+
+void Pictures::use_recipe(const std::string& name) {
+  own_ = recipe(name);
 }
 
 Datasets Pictures::open(TrainingOptions& o) {
-  Recipe& r = o.recipe;
+  data::Augmentation& a = own_.augmentation;
   PictureSets sets = open_datasets(o.dataset, o.data_dir, o.classes_at);
-  r.augmentation.size = r.size > 0 ? r.size : sets.size;
-  r.augmentation.channels = sets.channels;
-  SIMCLR_CHECK(r.augmentation.blur_kernel <= r.augmentation.size,
-               training_table(o, rows()).said(r.augmentation.blur_kernel), ": wider than a view of ",
-               r.augmentation.size, " pixels; 0: a tenth of it");
-  *this = Pictures(r);
+  a.size = own_.size > 0 ? own_.size : sets.size;
+  a.channels = sets.channels;
+  SIMCLR_CHECK(a.blur_kernel <= a.size, training_table(o, *this).said(a.blur_kernel), ": wider than a view of ", a.size,
+               " pixels; 0: a tenth of it");
   return sets;
 }
 
@@ -97,39 +109,39 @@ nlohmann::ordered_json Pictures::data_files(const TrainingOptions& options) cons
 
 void Pictures::configure(const nlohmann::ordered_json& config) {
   constexpr std::int64_t widest = 1024;
-  policy_ = preprocessing_of(config.at("augmentation"));
-  const auto width = config.at("width").get<std::int64_t>();
-  SIMCLR_CHECK(width >= 1 && width <= widest, "width is ", width);
-  kind_ = {config.at("arch").get<std::string>(),
-           {.stem = named(stem_names, config.at("stem").get<std::string>(), "stem"),
-            .width = width,
-            .channels = policy_.channels,
-            .stem_padding = config.value("stem_padding", -1)}};
+  PictureOptions own;
+  own.augmentation = preprocessing_of(config.at("augmentation"));
+  own.width = config.at("width").get<std::int64_t>();
+  SIMCLR_CHECK(own.width >= 1 && own.width <= widest, "width is ", own.width);
+  own.arch = config.at("arch").get<std::string>();
+  own.stem = named(stem_names, config.at("stem").get<std::string>(), "stem");
+  own.stem_padding = config.value("stem_padding", -1);
+  own_ = own;
 }
 
 std::string Pictures::encoder_name() const {
-  return kind_.name + ", width " + std::to_string(kind_.options.width);
+  return own_.arch + ", width " + std::to_string(own_.width);
 }
 
 std::string Pictures::view_name() const {
-  const std::string side = std::to_string(policy_.size);
-  return "pictures become " + side + "x" + side + " pixels" + (policy_.channels == 1 ? ", grey" : "");
+  const std::string side = std::to_string(policy().size);
+  return "pictures become " + side + "x" + side + " pixels" + (policy().channels == 1 ? ", grey" : "");
 }
 
 std::shared_ptr<nn::Module> Pictures::make_encoder(std::uint64_t seed) const {
-  nn::ResNetOptions options = kind_.options;
+  nn::ResNetOptions options = kind().options;
   options.seed = seed;
-  return nn::make_resnet(kind_.name, options);
+  return nn::make_resnet(own_.arch, options);
 }
 
-Views Pictures::views(bool random) const {
-  return std::make_shared<data::PictureViews>(random ? policy_ : policy_.evaluation());
+std::vector<data::Tower> Pictures::towers(bool random) const {
+  return {{.maker = std::make_shared<data::PictureViews>(random ? policy() : policy().evaluation())}};
 }
 
 std::unique_ptr<ViewSource> Pictures::on_device(const data::Dataset& samples, const ViewSourceOptions& o) const {
   if (o.if_they_fit && !fit_a_device(samples)) return nullptr;
   return std::make_unique<DeviceViews>(
-      data::DeviceLoader(samples, policy_, o.device,
+      data::DeviceLoader(samples, policy(), o.device,
                          {.batch_size = o.batch_size, .seed = o.seed, .dtype = o.dtype, .on_warning = o.on_warning}),
       o.device);
 }
@@ -137,35 +149,36 @@ std::unique_ptr<ViewSource> Pictures::on_device(const data::Dataset& samples, co
 void Pictures::look(const LookedAt& at, Findings& findings) const {
   constexpr std::int64_t most_files = 300, most_in_memory = 2000;
   const std::string sheet =
-      at.no_sheet.empty() ? write_view_sheet(at.sheet + ".png", *at.sets.train, policy_, at.seed) : at.no_sheet;
+      at.no_sheet.empty() ? write_view_sheet(at.sheet + ".png", *at.sets.train, policy(), at.seed) : at.no_sheet;
   const PictureFigures pictures = look_at_pictures(*at.sets.train, at.sets.decoded ? most_files : most_in_memory);
-  const ChannelFigures channels = look_at_channels(at.views);
+  const ChannelFigures channels = look_at_channels(at.towers.front().x);
   std::string statistics;
   for (std::size_t c = 0; c < channels.mean.size(); ++c) {
     char text[48];
     std::snprintf(text, sizeof text, "%s%.2f +- %.2f", c == 0 ? "" : ", ", channels.mean[c], channels.stddev[c]);
     statistics += text;
   }
-  std::printf("views: %d x %d, channels %s; %s\n", policy_.size, policy_.size, statistics.c_str(), sheet.c_str());
-  if (pictures.grey && policy_.channels == 3) {
+  std::printf("views: %d x %d, channels %s; %s\n", policy().size, policy().size, statistics.c_str(), sheet.c_str());
+  if (pictures.grey && policy().channels == 3) {
     std::printf("  the pictures are grey, so hue, saturation and grayscale change nothing\n");
   }
-  const Findings found = picture_findings(kind_.options.stem, policy_, pictures, channels, at.difference);
+  const Findings found = picture_findings(own_.stem, policy(), pictures, channels, at.difference.value());
   findings.insert(findings.end(), found.begin(), found.end());
 }
 
-Shown Pictures::shown(const data::Sample& sample, int side) const {
+Shown Pictures::shown(const data::Sample& sample, int, int side) const {
   return shown_picture(picture_of(sample), side);
 }
 
-Shown Pictures::shown_view(const simclr::Tensor& view, int side) const {
-  return shown_picture(picture_of_view(view, policy_), side);
+Shown Pictures::shown_view(const simclr::Tensor& view, int, int side) const {
+  return shown_picture(picture_of_view(view, policy()), side);
 }
 
 nlohmann::ordered_json encoder_config(const Pictures& pictures) {
-  const nn::ResNetKind& kind = pictures.kind();
+  const nn::ResNetKind kind = pictures.kind();
   const data::Augmentation& policy = pictures.policy();
   return {{"version", SIMCLR_VERSION},
+          {"modality", pictures.name()},
           {"arch", kind.name},
           {"width", kind.options.width},
           {"stem", name_of(stem_names, kind.options.stem)},

@@ -10,31 +10,35 @@
 class Pictures final : public Modality {
  public:
   Pictures() = default;
-  /// As a recipe says whose augmentation has the views' size and channels.
-  explicit Pictures(const Recipe& recipe);
+  /// As a recipe says, or the options from which one begins.
+  explicit Pictures(const PictureOptions& own) : own_(own) {}
   /// `policy`: of the views that are trained on.
-  Pictures(simclr::nn::ResNetKind kind, const simclr::data::Augmentation& policy);
+  Pictures(const simclr::nn::ResNetKind& kind, const simclr::data::Augmentation& policy);
 
-  AddRows rows() const override;
+  const char* name() const override { return "pictures"; }
+  void options(OptionTable& table, TrainingOptions& options) override;
+  std::vector<Recipe> recipes() const override;
+  void use_recipe(const std::string& name) override;
   Datasets open(TrainingOptions& options) override;
   nlohmann::ordered_json data_files(const TrainingOptions& options) const override;
   void configure(const nlohmann::ordered_json& config) override;
   std::string encoder_name() const override;
   std::string view_name() const override;
   std::shared_ptr<simclr::nn::Module> make_encoder(std::uint64_t seed) const override;
-  Views views(bool random) const override;
+  std::vector<simclr::data::Tower> towers(bool random) const override;
   std::unique_ptr<ViewSource> on_device(const simclr::data::Dataset& samples,
                                         const ViewSourceOptions& options) const override;
   void look(const LookedAt& at, Findings& findings) const override;
-  Shown shown(const simclr::data::Sample& sample, int side) const override;
-  Shown shown_view(const simclr::Tensor& view, int side) const override;
+  Shown shown(const simclr::data::Sample& sample, int tower, int side) const override;
+  Shown shown_view(const simclr::Tensor& view, int tower, int side) const override;
+  std::string smaller() const override { return "--size or --width"; }
+  std::string measured_by() const override { return "linear_probe"; }
 
-  const simclr::nn::ResNetKind& kind() const { return kind_; }
-  const simclr::data::Augmentation& policy() const { return policy_; }
+  simclr::nn::ResNetKind kind() const;
+  const simclr::data::Augmentation& policy() const { return own_.augmentation; }
 
  private:
-  simclr::nn::ResNetKind kind_;
-  simclr::data::Augmentation policy_;
+  PictureOptions own_;
 };
 
 /// The configuration that weights need whose run is not at hand, as Pictures::configure() reads it.

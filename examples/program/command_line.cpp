@@ -33,13 +33,13 @@ std::string value_of(std::string_view option, int argc, char** argv) {
 
 /// The options of the run in a folder: those of its config.json; where that is missing, of its newest checkpoint that
 /// can be read, or of its weights. Empty: there is no run.
-std::optional<TrainingOptions> options_of_run(const std::filesystem::path& folder, const AddRows& rows) {
+std::optional<TrainingOptions> options_of_run(const std::filesystem::path& folder, Modality& modality) {
   if (folder.empty()) return std::nullopt;  // check() refuses it
   const std::filesystem::path written = folder / "config.json";
   std::error_code error;
   if (std::filesystem::exists(std::filesystem::symlink_status(written, error))) {
     try {
-      return options_from_json(read_config(written.string()), written.string(), rows);
+      return options_from_json(read_config(written.string()), written.string(), modality);
     } catch (const simclr::Error& problem) {
       simclr::fail(problem.what(), "; mend it, or move it away and let --resume read the options from a checkpoint");
     }
@@ -55,21 +55,21 @@ std::optional<TrainingOptions> options_of_run(const std::filesystem::path& folde
     } catch (const simclr::Error&) {
       continue;
     }
-    if (metadata.contains("config")) return options_from_json(metadata["config"], file.string(), rows);
+    if (metadata.contains("config")) return options_from_json(metadata["config"], file.string(), modality);
   }
   return std::nullopt;
 }
 
 /// What the command line changes: a preset, a configuration, or that of the run that goes on. --help shows its values.
-TrainingOptions base_options(int argc, char** argv, const AddRows& rows) {
+TrainingOptions base_options(int argc, char** argv, Modality& modality) {
   const std::string preset = value_of("--preset", argc, argv), config = value_of("--config", argc, argv);
   SIMCLR_CHECK(preset.empty() || config.empty(), "--preset and --config: give one of them; a configuration is whole");
   TrainingOptions o;
   std::optional<TrainingOptions> written;
   if (!config.empty()) {
-    written = options_from_json(read_config(config, "--config"), config, rows);
+    written = options_from_json(read_config(config, "--config"), config, modality);
   } else if (std::find(argv, argv + argc, std::string_view("--resume")) != argv + argc) {
-    written = options_of_run(value_of("--out", argc, argv), rows);
+    written = options_of_run(value_of("--out", argc, argv), modality);
   }
   if (written) {
     o = *written;
@@ -77,12 +77,11 @@ TrainingOptions base_options(int argc, char** argv, const AddRows& rows) {
                  config.empty() ? value_of("--out", argc, argv) : config, " is of a run with ", o.recipe.name,
                  "; leave --preset out, or choose another --out");
   } else {
-    o.recipe = recipe("quick");
+    use_recipe(o, modality, "");
     if (!preset.empty()) {
-      const OptionTable table = training_table(o, rows);
-      const std::string wrong = table.row_of(&o.recipe.name).set(preset);
+      const std::string wrong = training_table(o, modality).row_of(&o.recipe.name).set(preset);
       SIMCLR_CHECK(wrong.empty(), "--preset ", preset, ": ", wrong);
-      o.recipe = recipe(preset);
+      use_recipe(o, modality, preset);
     }
   }
   return o;
@@ -105,24 +104,24 @@ std::string preset_text(const Recipe& r) {
 }
 
 /// All presets, for the end of --help.
-std::string presets_text() {
+std::string presets_text(const Modality& modality) {
   std::string list;
-  for (const Recipe& each : recipes()) list += preset_text(each);
+  for (const Recipe& each : modality.recipes()) list += preset_text(each);
   return "Presets:\n" + list + "\nThe defaults shown are those of the preset or the configuration that is given.";
 }
 
 }  // namespace
 
-bool parse_command_line(const char* name, int argc, char** argv, TrainingOptions& o, const Modality& modality) {
+bool parse_command_line(const char* name, int argc, char** argv, TrainingOptions& o, Modality& modality) {
   refuse_repeated_options(argc, argv);
-  o = base_options(argc, argv, modality.rows());
+  o = base_options(argc, argv, modality);
   o.program = name;
-  OptionTable table = training_table(o, modality.rows());
+  OptionTable table = training_table(o, modality);
   std::string config;
   table.group("");
   table.add("config", config, "A run's config.json, to repeat it; the other options change it").command_line_only();
   CLI::App app("Pre-trains an encoder with SimCLR, without labels, then measures what it learned.", name);
-  app.footer(presets_text());
+  app.footer(presets_text(modality));
   if (!parse(app, table, argc, argv)) return false;
   o.sources = table.sources;
   return true;

@@ -20,10 +20,10 @@ void evaluate_run(const Training& t, const std::shared_ptr<const simclr::data::D
   std::fflush(stdout);
   Evaluation trained, untrained;
   try {
-    trained = evaluate(t.model->encoder(), sets, t.modality->views(false), evaluation);
+    trained = evaluate(t.model->encoder(), sets, t.modality->towers(false).front(), evaluation);
     const auto fresh = t.modality->make_encoder(o.seed);
     fresh->to(t.compute.device);
-    untrained = evaluate_untrained(*fresh, sets, t.modality->views(false), evaluation);
+    untrained = evaluate_untrained(*fresh, sets, t.modality->towers(false).front(), evaluation);
   } catch (const simclr::Error& error) {
     progress.warn("no evaluation: " + std::string(error.what()));
     return;
@@ -61,6 +61,8 @@ void leave_report(const Training& t, const Datasets& sets, const EvaluationOptio
     material.program = t.options.program;
     material.notes.insert(material.notes.begin(), notes.begin(), notes.end());
     material.seconds = seconds;
+    material.chance = t.model->chance(t.options.recipe.batch_size);
+    material.bound = t.model->bound(t.options.recipe.batch_size);
     write_report(run.path(), material);
     std::printf("report: %s\n", run.file("report.html").c_str());
   } catch (const simclr::Error& error) {

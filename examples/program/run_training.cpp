@@ -52,8 +52,10 @@ std::optional<RunState> begin(const Training& t, RunCheckpoints& checkpoints, Ru
         "the run in %s is finished: %s are its weights. To train further, begin another run with another --out\n",
         run.path().c_str(), run.file(weights_file).c_str());
     if (checkpoints.lacks_evaluation()) {
-      std::printf("its evaluation was interrupted, so its figures are missing: linear_probe %s measures its weights\n",
-                  shell_quoted(run.path()).c_str());
+      const std::string program = t.modality->measured_by();
+      const std::string how =
+          program.empty() ? "" : ": " + program + " " + shell_quoted(run.path()) + " measures its weights";
+      std::printf("its evaluation was interrupted, so its figures are missing%s\n", how.c_str());
     }
     return std::nullopt;
   }
@@ -62,7 +64,7 @@ std::optional<RunState> begin(const Training& t, RunCheckpoints& checkpoints, Ru
   if (o.resume) found = checkpoints.resume(warn);
   if (o.resume && !found && no_log) run.set_events_aside();  // they are all that tells of the steps before
   if (o.overwrite) run.clear();
-  run.write_config(to_json(o, t.modality->rows()));
+  run.write_config(to_json(o, *t.modality));
   run.open_events();
   describe(t, run);
   if (found) {
@@ -104,7 +106,7 @@ int run_with(const TrainingOptions& options, Modality& modality) {
     train(t, state, recorder);
     if (!run.has(weights_file)) {  // it is there where the evaluation was interrupted
       simclr::save_tensors(run.file(weights_file), t.model->state(),
-                           {{"format", "simclr"}, {"config", to_json(o, modality.rows()).dump()}});
+                           {{"format", "simclr"}, {"config", to_json(o, modality).dump()}});
     }
     finish(t, state, evaluation, run, progress);
   } catch (const Stopped&) {

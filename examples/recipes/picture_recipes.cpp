@@ -5,7 +5,6 @@
 #include <algorithm>
 #include <array>
 
-namespace nn = simclr::nn;
 using simclr::data::Augmentation;
 using simclr::kernels::Interpolation;
 using simclr::kernels::LarsRule;
@@ -21,8 +20,8 @@ void set(float (&to)[n], const std::array<float, n>& values) {
 
 /// The documented, three-seed CIFAR-10 reproduction of github.com/dkobak/simclr-cifar10, but for what its loop leaves
 /// to PyTorch. It reached kNN 83.2 and linear 85.6 in 100 epochs.
-Recipe reference() {
-  Recipe r;
+PictureRecipe reference() {
+  PictureRecipe r;
   r.name = "reference";
   r.description = "after dkobak/simclr-cifar10, 100 epochs";
   r.differs =
@@ -41,8 +40,8 @@ Recipe reference() {
 
 /// For two CPU cores and a quarter of an hour. Many small views teach more in that time than few large ones: see
 /// docs/results.md for what was tried.
-Recipe quick() {
-  Recipe r = reference();
+PictureRecipe quick() {
+  PictureRecipe r = reference();
   r.name = "quick";
   r.description = "small ResNet, 16-pixel views, for two CPU cores and 15 minutes";
   r.differs = "";
@@ -56,8 +55,8 @@ Recipe quick() {
 
 /// github.com/lightly-ai/lightly, docs/source/getting_started/benchmarks/cifar10_benchmark.py; its table's row of batch
 /// size 512 and 200 epochs. tests/examples/test_recipes.cpp says where each value stands.
-Recipe lightly() {
-  Recipe r;
+PictureRecipe lightly() {
+  PictureRecipe r;
   r.name = "lightly";
   r.description = "lightly's CIFAR-10 benchmark, batch size 512, 200 epochs";
   r.published = "kNN 84.8";
@@ -77,8 +76,8 @@ Recipe lightly() {
 /// github.com/google-research/simclr, its README's command for CIFAR-10, which reaches "around 91%". Views are
 /// torchvision's here and TensorFlow's there: bicubic there takes Keys' a = -0.75 and starts from pixels' corners,
 /// where ours, Pillow's and torchvision's, takes -0.5 and their centres, and widens the filter where it shrinks.
-Recipe google() {
-  Recipe r;
+PictureRecipe google() {
+  PictureRecipe r;
   r.name = "google";
   r.description = "after google-research/simclr on CIFAR-10, 1000 epochs";
   r.differs =
@@ -101,8 +100,8 @@ Recipe google() {
 
 /// github.com/vturrisi/solo-learn, scripts/pretrain/cifar/simclr.yaml. tests/examples/test_recipes.cpp says where each
 /// value stands. Its views are flipped last and ours behind the crop, which are the same views.
-Recipe solo_learn() {
-  Recipe r;
+PictureRecipe solo_learn() {
+  PictureRecipe r;
   r.name = "solo-learn";
   r.description = "solo-learn on CIFAR-10, 1000 epochs";
   r.published = "linear 90.7";
@@ -137,8 +136,8 @@ Recipe solo_learn() {
 }
 
 /// arXiv 2002.05709, appendix B.9: linear 94.0.
-Recipe paper() {
-  Recipe r = google();
+PictureRecipe paper() {
+  PictureRecipe r = google();
   r.name = "paper";
   r.description = "after the SimCLR paper's appendix B.9, ResNet-50, 1000 epochs";
   r.differs =
@@ -150,63 +149,16 @@ Recipe paper() {
   return r;
 }
 
-using MadeOptimizer = std::unique_ptr<nn::Optimizer>;
-
-MadeOptimizer make_sgd(const Recipe& r, const nn::Module& model, const nn::Schedule& schedule) {
-  return std::make_unique<nn::Sgd>(model.parameters(),
-                                   nn::SgdOptions{.momentum = r.momentum, .weight_decay = r.weight_decay}, schedule);
-}
-
-MadeOptimizer make_lars(const Recipe& r, const nn::Module& model, const nn::Schedule& schedule) {
-  return std::make_unique<nn::Lars>(model.parameters(),
-                                    nn::LarsOptions{.momentum = r.momentum,
-                                                    .weight_decay = r.weight_decay,
-                                                    .trust_coefficient = r.lars_trust,
-                                                    .clip = r.lars_clip,
-                                                    .rule = r.lars_rule},
-                                    schedule);
-}
-
-MadeOptimizer make_adamw(const Recipe& r, const nn::Module& model, const nn::Schedule& schedule) {
-  return std::make_unique<nn::AdamW>(
-      model.parameters(), nn::AdamWOptions{.weight_decay = r.weight_decay, .decay_norm_and_bias = false}, schedule);
-}
-
 }  // namespace
 
-nn::ProjectionHeadOptions head_options(const Recipe& r, std::uint64_t seed) {
-  return {.hidden = r.head_hidden,
-          .out = r.head_out,
-          .layers = r.head_layers,
-          .batchnorm = r.head_batchnorm,
-          .last_batchnorm = r.head_last_batchnorm,
-          .last_shift = r.head_last_shift,
-          .last_bias = r.head_last_bias,
-          .seed = seed};
-}
-
-const std::vector<OptimizerKind>& optimizer_kinds() {
-  static const std::vector<OptimizerKind> all = {{"sgd", 0.003, 1, "0.03 to 0.12", make_sgd},
-                                                 {"lars", 0.03, 10, "0.3 to 1", make_lars},
-                                                 {"adamw", 3e-6, 5e-3, "0.0003", make_adamw}};
+const std::vector<PictureRecipe>& recipes() {
+  static const std::vector<PictureRecipe> all = {quick(), reference(), lightly(), google(), solo_learn(), paper()};
   return all;
 }
 
-const OptimizerKind& optimizer_of(const Recipe& r) {
-  for (const OptimizerKind& each : optimizer_kinds()) {
-    if (r.optimizer == each.name) return each;
-  }
-  simclr::fail("optimizer: \"", r.optimizer, "\" is not known");
-}
-
-const std::vector<Recipe>& recipes() {
-  static const std::vector<Recipe> all = {quick(), reference(), lightly(), google(), solo_learn(), paper()};
-  return all;
-}
-
-const Recipe& recipe(const std::string& name) {
+const PictureRecipe& recipe(const std::string& name) {
   std::string known;
-  for (const Recipe& r : recipes()) {
+  for (const PictureRecipe& r : recipes()) {
     if (r.name == name) return r;
     known += (known.empty() ? "" : ", ") + r.name;
   }

@@ -1,7 +1,5 @@
 #include "report/charts.h"
 
-#include <simclr/nn/losses.h>
-
 #include <algorithm>
 #include <cmath>
 
@@ -38,7 +36,7 @@ Json chart(const char* x, const char* y, const char* format, Json all_series, Js
   return {{"x", x}, {"y", y}, {"format", format}, {"series", std::move(all_series)}, {"marks", std::move(marks)}};
 }
 
-Json loss_chart(const RunHistory& history, const Json& config) {
+Json loss_chart(const RunHistory& history, const ReportMaterial& material) {
   Json all = Json::array();
   const double window = std::max(5.0, static_cast<double>(history.loss.size()) / 50);
   if (history.loss.size() >= 20) {
@@ -48,11 +46,8 @@ Json loss_chart(const RunHistory& history, const Json& config) {
     all.push_back(series("loss", "line", history.loss));
   }
   Json result = chart("step", "loss", "number", std::move(all), marks_of(history, 0));
-  const auto batch = number_of(config, "batch_size"), temperature = number_of(config, "temperature");
-  if (batch && temperature && *batch >= 2 && *temperature > 0) {
-    const auto samples = static_cast<std::int64_t>(*batch);
-    result["levels"] = {{{"name", "chance"}, {"y", simclr::nn::nt_xent_chance(samples)}},
-                        {{"name", "bound"}, {"y", simclr::nn::nt_xent_bound(samples, *temperature)}}};
+  if (material.chance > 0) {
+    result["levels"] = {{{"name", "chance"}, {"y", material.chance}}, {{"name", "bound"}, {"y", material.bound}}};
   }
   result["steps_per_epoch"] = history.steps_per_epoch;
   return result;
@@ -147,10 +142,10 @@ Curve smoothed(const Curve& curve, double window) {
   return smooth;
 }
 
-Json charts_json(const RunHistory& h, const Json& config) {
+Json charts_json(const RunHistory& h, const ReportMaterial& material) {
   const Json steps = marks_of(h, 0), epochs = marks_of(h, 1);
   Json charts = Json::object();
-  if (!h.loss.empty()) charts["loss"] = loss_chart(h, config);
+  if (!h.loss.empty()) charts["loss"] = loss_chart(h, material);
   if (!h.learning_rate.empty()) {
     charts["learning-rate"] =
         chart("step", "learning rate", "number",

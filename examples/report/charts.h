@@ -1,5 +1,6 @@
 #pragma once
 
+#include "run/report_material.h"
 #include "run/run_log.h"
 
 #include <array>
@@ -33,6 +34,5 @@ Curve decimated(const Curve& curve, std::size_t buckets);
 /// The exponential moving average over about `window` points, without the pull toward 0 at its start.
 Curve smoothed(const Curve& curve, double window);
 
-/// What report.js draws: charts by the id of their place in the page. `config` is config.json. A chart without a point
-/// is left out.
-nlohmann::ordered_json charts_json(const RunHistory& history, const nlohmann::ordered_json& config);
+/// What report.js draws: charts by the id of their place in the page. A chart without a point is left out.
+nlohmann::ordered_json charts_json(const RunHistory& history, const ReportMaterial& material);

@@ -31,7 +31,7 @@ void write_report(const std::string& folder, const ReportMaterial& material) {
   ReportInput in{folder, config_of_run(folder), {}, material};
   const auto batch = static_cast<std::int64_t>(number_of(in.config, "batch_size").value_or(0));
   in.history = read_history(read_run_log(folder + "/log.jsonl"), batch);
-  Json charts = charts_json(in.history, in.config);
+  Json charts = charts_json(in.history, material);
   const std::string title = run_title(in);
 
   std::string page =

@@ -84,9 +84,9 @@ std::string views_html(const ReportInput& in) {
   }
   return section_html("views", heading,
                       html + "</div>\n<p class=\"caption\">Each " + in.material.sample +
-                          " and its two random views of the first epoch, the "
-                          "normalisation undone. The encoder learns that the two belong together: you should still "
-                          "be able to tell that, and not by colour alone.</p></div>\n");
+                          " and its random views of the first epoch, any "
+                          "normalisation undone. The encoder learns that they belong together: you should still "
+                          "be able to tell that, and not by one thing alone, such as colour.</p></div>\n");
 }
 
 std::string map_html(const ReportInput& in) {

@@ -4,8 +4,6 @@
 #include "run/progress.h"
 #include "run/run_folder.h"
 
-#include <simclr/nn/losses.h>
-
 #include <algorithm>
 #include <cmath>
 
@@ -45,11 +43,8 @@ std::string loss_tile(const ReportInput& in) {
   const std::size_t count = std::min<std::size_t>(loss.size(), 20);
   double sum = 0;
   for (std::size_t i = loss.size() - count; i < loss.size(); ++i) sum += loss[i][1];
-  const auto batch = number_of(in.config, "batch_size");
   std::string note = count == 1 ? "of the last step" : "mean of the last " + std::to_string(count) + " steps";
-  if (batch && *batch >= 2) {
-    note += "; chance " + fixed(simclr::nn::nt_xent_chance(static_cast<std::int64_t>(*batch)), 2);
-  }
+  if (in.material.chance > 0) note += "; chance " + fixed(in.material.chance, 2);
   return tile("Loss at the end", fixed(sum / static_cast<double>(count), 3), note);
 }
 

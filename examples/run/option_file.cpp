@@ -35,6 +35,11 @@ bool is_group(const OptionTable& table, const std::string& name) {
                      [&](const OptionRow& row) { return group_of(row.key()) == name + "."; });
 }
 
+bool is_constant(const OptionTable& table, const std::string& key) {
+  return std::any_of(table.constants().begin(), table.constants().end(),
+                     [&](const auto& constant) { return constant.first == key; });
+}
+
 constexpr std::size_t most_shown = 60;  // of a configuration's own text in an error's line
 
 /// `key` stands in `group` ("group."; empty: in none), where no row has it.
@@ -87,6 +92,7 @@ ordered_json value_at(const ordered_json& config, const std::string& key) {
 
 ordered_json to_json(const OptionTable& table) {
   ordered_json out = {{version_key, SIMCLR_VERSION}};
+  for (const auto& [key, value] : table.constants()) out[key] = value;
   for (const OptionRow& row : table.rows()) {
     const std::string group = group_of(row.key());
     if (row.key().empty()) continue;
@@ -138,8 +144,14 @@ ordered_json read_config(const std::string& path, const std::string& where) {
 }
 
 void read_options(OptionTable& table, const ordered_json& config, const std::string& where) {
+  for (const auto& [key, value] : table.constants()) {
+    if (!config.contains(key) || config[key] == ordered_json(value)) continue;
+    const std::string text = config[key].dump(-1, ' ', true, ordered_json::error_handler_t::replace);
+    simclr::fail(where, ": \"", key, "\": ", simclr::printable(text, most_shown), " must be \"", value,
+                 "\" for this program");
+  }
   for (const auto& [key, value] : config.items()) {
-    if (key == version_key) continue;
+    if (key == version_key || is_constant(table, key)) continue;
     if (!is_group(table, key)) {
       read_value(table, key, "", value, where);
       continue;
@@ -157,7 +169,7 @@ std::vector<Difference> differences(const OptionTable& table, const ordered_json
     if (was != is) out.push_back({table.said(row), row.key(), was.dump(), is.dump()});
   }
   for (const auto& [key, value] : before.items()) {  // what another version wrote
-    if (key == version_key || row_with_key(table, key)) continue;
+    if (key == version_key || is_constant(table, key) || row_with_key(table, key)) continue;
     if (!is_group(table, key) || !value.is_object()) {
       out.push_back({"\"" + key + "\"", key, value.dump(), "null"});
       continue;

@@ -135,6 +135,11 @@ class OptionTable {
   /// --name, and --opposite where it is not empty.
   OptionRow& flag(const std::string& name, const std::string& opposite, bool& field, const std::string& help);
 
+  /// A text that a configuration holds before the options, and that one which is read has to hold where it has the key:
+  /// what the options are of.
+  void constant(const std::string& key, const std::string& value) { constants_.emplace_back(key, value); }
+  const std::vector<std::pair<std::string, std::string>>& constants() const { return constants_; }
+
   /// What values must be to each other. Throws simclr::Error where they are not.
   void rule(std::function<void(const OptionTable&)> rule) { rules_.push_back(std::move(rule)); }
   void check_rules() const;
@@ -164,6 +169,7 @@ class OptionTable {
 
   std::string heading_, prefix_;
   std::deque<OptionRow> rows_;  // whose elements stay where they are
+  std::vector<std::pair<std::string, std::string>> constants_;
   std::vector<std::function<void(const OptionTable&)>> rules_;
 };
 

@@ -56,6 +56,7 @@ struct ReportMaterial {
   std::string query_samples, compared_samples;  // "test clips", "5,000 of 50,000 training clips"
   std::vector<Query> queries;
 
+  double chance = 0, bound = 0;    // of the loss of a batch; 0: not known
   double seconds = 0;              // of training so far; the log tells it after whole epochs only
   std::vector<std::string> notes;  // shown first: "interrupted at epoch 3, step 40; resume with ..."
 };

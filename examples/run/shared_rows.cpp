@@ -23,6 +23,13 @@ OptionRow& add_data_row(OptionTable& table, std::string& dir) {
       .may_change();
 }
 
+OptionRow& add_classes_at_row(OptionTable& table, int& classes_at, const std::string& sample) {
+  return table
+      .add("classes-at", classes_at,
+           "Of a folder: how many folders of a " + sample + "'s path name its class; 0: no classes")
+      .at_least(0);
+}
+
 OptionRow& add_seed_row(OptionTable& table, std::uint64_t& seed, const std::string& help) {
   return table.add("seed", seed, help).any_number();
 }

@@ -17,28 +17,37 @@ Tensor draw(const data::ViewMaker& maker, const data::Sample& sample, const data
   return view;
 }
 
+/// The views of one sample; none where a part of it cannot be read.
+std::optional<DrawnViews> draw(const data::Dataset& samples, const std::vector<data::Tower>& towers,
+                               data::ViewKey key) {
+  DrawnViews drawn;
+  for (const data::Tower& tower : towers) {
+    auto sample = readable_sample(samples, key.sample, tower.part);
+    if (!sample) return std::nullopt;
+    std::vector<Tensor>& views = drawn.towers.emplace_back();
+    for (int v = 0; v < tower.views; ++v, ++key.view) views.push_back(draw(*tower.maker, *sample, key));
+    if (drawn.towers.size() == 1) drawn.sample = std::move(*sample);
+  }
+  return drawn;
+}
+
 }  // namespace
 
-std::vector<DrawnViews> draw_views(const data::Dataset& samples, const data::ViewMaker& maker, std::uint64_t seed,
-                                   std::int64_t count) {
+std::vector<DrawnViews> draw_views(const data::Dataset& samples, const std::vector<data::Tower>& towers,
+                                   std::uint64_t seed, std::int64_t count) {
   std::vector<DrawnViews> all;
   count = std::min(count, samples.size());
   for (std::int64_t k = 0; k < count; ++k) {
-    const std::int64_t i = k * samples.size() / count;
-    auto sample = readable_sample(samples, i);
-    if (!sample) continue;
-    DrawnViews& drawn = all.emplace_back(DrawnViews{std::move(*sample), {}});
-    for (std::uint32_t v = 0; v < 2; ++v) {
-      drawn.views.push_back(
-          draw(maker, drawn.sample, {.seed = seed, .sample = static_cast<std::uint32_t>(i), .epoch = 0, .view = v}));
-    }
+    const auto i = static_cast<std::uint32_t>(k * samples.size() / count);
+    auto drawn = draw(samples, towers, {.seed = seed, .sample = i, .epoch = 0, .view = 0});
+    if (drawn) all.push_back(std::move(*drawn));
   }
   return all;
 }
 
-std::optional<data::Sample> readable_sample(const data::Dataset& samples, std::int64_t i) {
+std::optional<data::Sample> readable_sample(const data::Dataset& samples, std::int64_t i, int part) {
   try {
-    return samples.sample(i);
+    return samples.sample(i, part);
   } catch (const simclr::Error&) {
     return std::nullopt;
   }

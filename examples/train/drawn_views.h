@@ -2,22 +2,23 @@
 
 #include <simclr/core/tensor.h>
 #include <simclr/data/dataset.h>
-#include <simclr/data/views.h>
+#include <simclr/data/loader.h>
 
 #include <cstdint>
 #include <optional>
 #include <vector>
 
-/// A sample and two of its views, for people to look at.
+/// A sample and its views, for people to look at.
 struct DrawnViews {
-  simclr::data::Sample sample;
-  std::vector<simclr::Tensor> views;  // [view shape] of the maker's dtype on the CPU, zeros behind a shorter view's end
+  simclr::data::Sample sample;  // of the first tower's part
+  /// Each tower's views, [view shape] of the maker's dtype on the CPU, zeros behind a shorter view's end.
+  std::vector<std::vector<simclr::Tensor>> towers;
 };
 
-/// The first two views of up to `count` samples, spread over the set, that a run with this seed makes in its first
-/// epoch. Samples that cannot be read are left out. Throws simclr::Error for one that the maker cannot use.
-std::vector<DrawnViews> draw_views(const simclr::data::Dataset& samples, const simclr::data::ViewMaker& maker,
+/// Of up to `count` samples, spread over the set, the views that a run with this seed makes of them in its first epoch.
+/// Samples of which a part cannot be read are left out. Throws simclr::Error for one that a maker cannot use.
+std::vector<DrawnViews> draw_views(const simclr::data::Dataset& samples, const std::vector<simclr::data::Tower>& towers,
                                    std::uint64_t seed, std::int64_t count);
 
-/// The sample; none where it cannot be read, which whoever reads it for training reports.
-std::optional<simclr::data::Sample> readable_sample(const simclr::data::Dataset& samples, std::int64_t i);
+/// A part of the sample; none where it cannot be read, which whoever reads it for training reports.
+std::optional<simclr::data::Sample> readable_sample(const simclr::data::Dataset& samples, std::int64_t i, int part = 0);

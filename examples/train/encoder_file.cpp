@@ -4,6 +4,7 @@
 
 #include <simclr/core/error.h>
 #include <simclr/core/serialize.h>
+#include <simclr/core/text.h>
 #include <simclr/simclr.h>
 
 #include <algorithm>
@@ -15,7 +16,22 @@ using simclr::NamedTensor;
 
 namespace {
 
-constexpr std::string_view encoder_prefix = "encoder.";
+/// What the names of the encoder's tensors begin with, of a model of one tower and of several.
+constexpr std::string_view encoder_prefixes[] = {"encoder.", "towers.0.encoder."};
+
+/// That of them which a name begins with; empty: none.
+std::string_view prefix_of(const std::string& name) {
+  for (const std::string_view prefix : encoder_prefixes) {
+    if (name.starts_with(prefix)) return prefix;
+  }
+  return "";
+}
+
+/// Throws simclr::Error where a configuration says that it is of another kind of data.
+void check_modality(const nlohmann::ordered_json& config, const Modality& modality) {
+  const std::string of = config.value("modality", std::string(modality.name()));
+  SIMCLR_CHECK(of == modality.name(), "it is of ", simclr::printable(of), ", and this program takes ", modality.name());
+}
 
 fs::path weights_of(const std::string& run_or_file) {
   std::error_code error;
@@ -52,7 +68,7 @@ EncoderFile open_encoder(const std::string& run_or_file, Modality& modality) {
   bool torchvision = false;
   const simclr::TensorFile file = simclr::load_tensors(
       result.path, {.skip = [&torchvision](const std::string& name) {
-        const bool named_as_ours = name.starts_with(encoder_prefix);
+        const bool named_as_ours = !prefix_of(name).empty();
         torchvision |= !named_as_ours && (name == "conv1.weight" || name.ends_with(".layer1.0.conv1.weight"));
         return !named_as_ours;
       }});
@@ -65,7 +81,7 @@ EncoderFile open_encoder(const std::string& run_or_file, Modality& modality) {
 
   std::vector<NamedTensor> state;
   for (const NamedTensor& tensor : file.tensors) {
-    state.push_back({tensor.name.substr(encoder_prefix.size()), tensor.value});
+    state.push_back({tensor.name.substr(prefix_of(tensor.name).size()), tensor.value});
   }
   const auto config = file.metadata.find("config");
   SIMCLR_CHECK(config != file.metadata.end(), result.path,
@@ -74,6 +90,7 @@ EncoderFile open_encoder(const std::string& run_or_file, Modality& modality) {
   nn::check_variances(result.path, file.tensors, "; the file is damaged: use another copy");
   try {
     result.config = nlohmann::ordered_json::parse(config->second);
+    check_modality(result.config, modality);
     modality.configure(result.config);
   } catch (const std::exception& error) {
     simclr::fail(result.path, ": its configuration cannot be used: ", error.what(), other_version(result.config));
@@ -84,7 +101,7 @@ EncoderFile open_encoder(const std::string& run_or_file, Modality& modality) {
   } catch (const simclr::Error& error) {
     simclr::fail(result.path, ": its encoder cannot be built: ", error.what());
   }
-  result.views = modality.views(false);
+  result.tower = modality.towers(false).front();
   result.description = modality.encoder_name() + ", " + std::to_string(result.encoder->output_features()) +
                        " features, from " + result.path + "; " + modality.view_name();
   return result;

@@ -11,13 +11,13 @@
 struct EncoderFile {
   std::string path;                             // the file that was read
   std::shared_ptr<simclr::nn::Module> encoder;  // with its weights, on the CPU
-  Views views;                                  // without randomness
+  simclr::data::Tower tower;                    // its views, without randomness
   nlohmann::ordered_json config;                // of the run that made it
   std::string description;                      // one line: which network, from where, for which samples
 };
 
-/// Reads a run's folder (its final weights, else its newest checkpoint), a checkpoint or a weights file. The
-/// configuration in it says what the encoder is: `modality` becomes what that says, and the weights only have to fit.
-/// Throws simclr::Error where there is none, where a run has no weights yet, for a file that is not one of these, and
-/// for one whose encoder holds NaN or Inf.
+/// Reads a run's folder (its final weights, else its newest checkpoint), a checkpoint or a weights file; of several
+/// towers the first one's encoder. The configuration in it says what the encoder is: `modality` becomes what that says,
+/// and the weights only have to fit. Throws simclr::Error where there is none, where a run has no weights yet, for a
+/// file that is not one of these, for one of another modality, and for one whose encoder holds NaN or Inf.
 EncoderFile open_encoder(const std::string& run_or_file, Modality& modality);

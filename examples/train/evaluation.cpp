@@ -20,12 +20,13 @@ std::shared_ptr<const data::Dataset> borrowed(const data::Dataset& samples) {
   return {std::shared_ptr<void>(), &samples};
 }
 
-simclr::NextBatch batches(std::shared_ptr<const data::Dataset> samples, const Views& views,
+simclr::NextBatch batches(std::shared_ptr<const data::Dataset> samples, const data::Tower& tower,
                           const EvaluationOptions& options, std::uint64_t seed = 0) {
   const std::int64_t total = samples->size();
   auto next = data::one_pass(
-      std::move(samples), views,
-      {.batch_size = options.batch_size, .seed = seed, .workers = options.workers, .on_warning = options.on_warning});
+      std::move(samples), tower.maker,
+      {.batch_size = options.batch_size, .seed = seed, .workers = options.workers, .on_warning = options.on_warning},
+      tower.part);
   return [next = std::move(next), total, done = std::int64_t{0}, report = options.on_progress, stop = options.stop](
              simclr::Input& input, std::vector<std::int32_t>& labels) mutable {
     if (stop && stop()) throw Stopped{};
@@ -98,11 +99,11 @@ std::string per_class(const nn::Metrics& m, const std::vector<std::string>& clas
 
 }  // namespace
 
-nn::Features features_of(nn::Module& encoder, const data::Dataset& samples, const Views& views,
+nn::Features features_of(nn::Module& encoder, const data::Dataset& samples, const data::Tower& tower,
                          const EvaluationOptions& options, std::int64_t limit) {
   std::shared_ptr<const data::Dataset> chosen = borrowed(samples);
   if (limit > 0) chosen = data::spread(std::move(chosen), limit);
-  return nn::extract_features(encoder, batches(std::move(chosen), views, options));
+  return nn::extract_features(encoder, batches(std::move(chosen), tower, options));
 }
 
 nn::Features rows_of(const nn::Features& all, const std::vector<std::int64_t>& rows) {
@@ -115,28 +116,29 @@ nn::Features rows_of(const nn::Features& all, const std::vector<std::int64_t>& r
   return part;
 }
 
-ViewsOnSphere views_on_sphere(nn::Module& encoder, const data::Dataset& samples, const Views& views,
+ViewsOnSphere views_on_sphere(nn::Module& encoder, const data::Dataset& samples, const data::Tower& tower,
                               const EvaluationOptions& options, std::int64_t limit) {
   const auto chosen = data::spread(borrowed(samples), limit);
   // Unreadable samples are left out of both.
-  const Tensor a = nn::extract_features(encoder, batches(chosen, views, options, 1)).values;
-  const Tensor b = nn::extract_features(encoder, batches(chosen, views, options, 2)).values;
+  const Tensor a = nn::extract_features(encoder, batches(chosen, tower, options, 1)).values;
+  const Tensor b = nn::extract_features(encoder, batches(chosen, tower, options, 2)).values;
   return {.alignment = nn::alignment(a, b), .uniformity = (nn::uniformity(a) + nn::uniformity(b)) / 2};
 }
 
-Evaluation evaluate(nn::Module& encoder, const Datasets& sets, const Views& views, const EvaluationOptions& options) {
-  const nn::Features train = features_of(encoder, *sets.labelled, views, options);
-  const nn::Features test = features_of(encoder, *sets.test, views, options);
+Evaluation evaluate(nn::Module& encoder, const Datasets& sets, const data::Tower& tower,
+                    const EvaluationOptions& options) {
+  const nn::Features train = features_of(encoder, *sets.labelled, tower, options);
+  const nn::Features test = features_of(encoder, *sets.test, tower, options);
   const auto classes = static_cast<std::int64_t>(sets.labelled->classes().size());
   return {nn::compute_metrics(nn::knn_scores(train, test.values, classes, options.knn), test.labels),
           nn::compute_metrics(nn::linear_probe_scores(train, test.values, classes, options.probe), test.labels),
           nn::check_collapse((test.values.dim(0) >= 2 ? test : train).values)};
 }
 
-Evaluation evaluate_untrained(nn::Module& encoder, const Datasets& sets, const Views& views,
+Evaluation evaluate_untrained(nn::Module& encoder, const Datasets& sets, const data::Tower& tower,
                               const EvaluationOptions& options) {
-  nn::calibrate_batchnorm(encoder, batches(borrowed(*sets.train), views, options));
-  return evaluate(encoder, sets, views, options);
+  nn::calibrate_batchnorm(encoder, batches(borrowed(*sets.train), tower, options));
+  return evaluate(encoder, sets, tower, options);
 }
 
 std::string evaluation_table(const Evaluation& trained, const Evaluation& untrained,

@@ -1,8 +1,8 @@
 #pragma once
 
 #include "train/datasets.h"
-#include "train/modality.h"
 
+#include <simclr/data/loader.h>
 #include <simclr/nn/evaluate.h>
 
 #include <nlohmann/json.hpp>
@@ -30,9 +30,10 @@ struct EvaluationOptions {
   std::function<void(std::int64_t done, std::int64_t total)> on_progress = {};  // after each batch
 };
 
-/// The features of up to `limit` samples (0: all), each seen once, as one of its `views`. Labels come along.
-simclr::nn::Features features_of(simclr::nn::Module& encoder, const simclr::data::Dataset& samples, const Views& views,
-                                 const EvaluationOptions& options, std::int64_t limit = 0);
+/// The features of up to `limit` samples (0: all), each seen once, as one view of the tower. Labels come along.
+simclr::nn::Features features_of(simclr::nn::Module& encoder, const simclr::data::Dataset& samples,
+                                 const simclr::data::Tower& tower, const EvaluationOptions& options,
+                                 std::int64_t limit = 0);
 
 /// The features of some rows.
 simclr::nn::Features rows_of(const simclr::nn::Features& all, const std::vector<std::int64_t>& rows);
@@ -44,15 +45,15 @@ struct ViewsOnSphere {
 };
 
 /// Measures it for up to `limit` samples; the views are the same each time.
-ViewsOnSphere views_on_sphere(simclr::nn::Module& encoder, const simclr::data::Dataset& samples, const Views& random,
-                              const EvaluationOptions& options, std::int64_t limit);
+ViewsOnSphere views_on_sphere(simclr::nn::Module& encoder, const simclr::data::Dataset& samples,
+                              const simclr::data::Tower& random, const EvaluationOptions& options, std::int64_t limit);
 
 /// kNN and linear probe of a frozen encoder, trained on sets.labelled and tested on sets.test.
-Evaluation evaluate(simclr::nn::Module& encoder, const Datasets& sets, const Views& views,
+Evaluation evaluate(simclr::nn::Module& encoder, const Datasets& sets, const simclr::data::Tower& tower,
                     const EvaluationOptions& options);
 
 /// The same for an encoder that has not been trained: its batch statistics are first calibrated by one pass.
-Evaluation evaluate_untrained(simclr::nn::Module& encoder, const Datasets& sets, const Views& views,
+Evaluation evaluate_untrained(simclr::nn::Module& encoder, const Datasets& sets, const simclr::data::Tower& tower,
                               const EvaluationOptions& options);
 
 /// The table that a run ends with: the trained encoder beside the untrained one.

@@ -1,11 +1,17 @@
 #include "train/modality.h"
 
+#include "train/training.h"
+
+std::unique_ptr<simclr::nn::Model> Modality::make_model(const TrainingOptions& options) const {
+  return make_simclr(options, make_encoder(options.seed));
+}
+
 std::unique_ptr<ViewSource> Modality::on_device(const simclr::data::Dataset&, const ViewSourceOptions&) const {
   return nullptr;
 }
 
 void Modality::look(const LookedAt& at, Findings& findings) const {
-  if (at.difference >= LookedAt::least_difference) return;
+  if (!at.difference || *at.difference >= LookedAt::least_difference) return;
   findings.push_back(
       {.about = "views",
        .problem = "the two views of a " + at.sets.sample_name + " hardly differ, so there is nothing to learn from",

@@ -7,35 +7,36 @@
 #include "train/training_rows.h"
 #include "train/view_source.h"
 
-#include <simclr/nn/module.h>
+#include <simclr/data/loader.h>
+#include <simclr/nn/model.h>
 
 #include <nlohmann/json.hpp>
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
+#include <vector>
 
 /// What --check looks at besides the training itself.
 struct LookedAt {
   static constexpr double least_difference = 0.05;  // with less there is nothing to learn from
 
   const Datasets& sets;
-  const simclr::Tensor& views;  // [2N, view shape] f32 or of an integer type, on the CPU: of a batch, or some of it
-  double difference = 0;        // of a sample's two views over that of different samples': view_difference()
-  std::uint64_t seed = 0;       // of the run
-  std::string sheet;            // where to draw some views, without the file's ending
-  std::string no_sheet;         // why they are not drawn; empty: they are
+  const std::vector<simclr::Input>& towers;  // of a batch, or some of it, on the CPU; views in f32 or an integer type
+  /// Of a sample's first two views of the first tower over that of different samples': view_difference(); none where a
+  /// sample has but one there.
+  std::optional<double> difference = {};
+  std::uint64_t seed = 0;     // of the run
+  std::string sheet = {};     // where to draw some views, without the file's ending
+  std::string no_sheet = {};  // why they are not drawn; empty: they are
 };
 
-/// All that the training program is told about a kind of data: its data sets, views and encoder, and how a person looks
-/// at it.
-class Modality {
+/// All that the training program is told about a kind of data: its options, its data sets, its views in towers, its
+/// model, and how a person looks at it. Where there are several towers the first one's encoder is what is evaluated,
+/// reported on and read back from weights.
+class Modality : public ModalityOptions {
  public:
-  virtual ~Modality() = default;
-
-  /// What adds the rows of its options.
-  virtual AddRows rows() const = 0;
-
   /// Opens what is trained and evaluated on, and becomes what the data and the options say, whose gaps it fills in.
   /// Throws simclr::Error with what is missing and how to get it.
   virtual Datasets open(TrainingOptions& options) = 0;
@@ -49,12 +50,15 @@ class Modality {
   /// 512 values".
   virtual std::string encoder_name() const = 0;
   virtual std::string view_name() const = 0;
-  /// An encoder with its initial weights, on the CPU.
+  /// The first tower's encoder with its initial weights, on the CPU.
   virtual std::shared_ptr<simclr::nn::Module> make_encoder(std::uint64_t seed) const = 0;
+  /// What is trained, with its initial weights, on the CPU. Unless a kind says otherwise SimCLR over make_encoder(). It
+  /// has as many towers and views as towers() says.
+  virtual std::unique_ptr<simclr::nn::Model> make_model(const TrainingOptions& options) const;
 
-  /// What makes the views: `random`, as the encoder is trained on them; else the one of each sample that evaluation
-  /// sees.
-  virtual Views views(bool random) const = 0;
+  /// What makes the views of each tower: `random`, as the model is trained on them; else the one of each sample that
+  /// evaluation sees.
+  virtual std::vector<simclr::data::Tower> towers(bool random) const = 0;
   /// A source that keeps the samples on a device and makes the random views there; null: this kind of data has none, or
   /// the samples do not fit and `options` make that a condition.
   virtual std::unique_ptr<ViewSource> on_device(const simclr::data::Dataset& samples,
@@ -64,8 +68,13 @@ class Modality {
   /// Unless a kind says more, views that hardly differ are.
   virtual void look(const LookedAt& at, Findings& findings) const;
 
-  /// What a page shows of a sample, at most `side` of its points wide and high.
-  virtual Shown shown(const simclr::data::Sample& sample, int side) const = 0;
-  /// The same of a view, of the view maker's dtype on the CPU; behind the end of one that is short are zeros.
-  virtual Shown shown_view(const simclr::Tensor& view, int side) const = 0;
+  /// What a page shows of a sample, which is of the part of `tower`, at most `side` of its points wide and high.
+  virtual Shown shown(const simclr::data::Sample& sample, int tower, int side) const = 0;
+  /// The same of a tower's view, of its maker's dtype on the CPU; behind the end of one that is short are zeros.
+  virtual Shown shown_view(const simclr::Tensor& view, int tower, int side) const = 0;
+
+  /// For messages: those of its options that make a step smaller, "--bands or --seconds" say, and the program that
+  /// measures its weights, "linear_probe". Empty: it has none.
+  virtual std::string smaller() const { return ""; }
+  virtual std::string measured_by() const { return ""; }
 };

@@ -21,7 +21,8 @@ struct Questions {
 std::optional<Questions> questions(const Training& t, const nn::Features& train, const EvaluationOptions& evaluation) {
   const Datasets& sets = t.sets;
   const auto features = [&](const simclr::data::Dataset& samples) {
-    return features_of(t.model->encoder(), samples, t.modality->views(false), evaluation, t.options.knn_samples);
+    return features_of(t.model->encoder(), samples, t.modality->towers(false).front(), evaluation,
+                       t.options.knn_samples);
   };
   if (sets.labelled->classes().size() < 2) return std::nullopt;
   const nn::Features all = sets.labelled == sets.train ? train : features(*sets.labelled);
@@ -45,10 +46,10 @@ struct Measured {
 Measured measure(const Training& t, const EvaluationOptions& evaluation, int epoch) {
   const TrainingOptions& o = t.options;
   const auto train =
-      features_of(t.model->encoder(), *t.sets.train, t.modality->views(false), evaluation, o.knn_samples);
+      features_of(t.model->encoder(), *t.sets.train, t.modality->towers(false).front(), evaluation, o.knn_samples);
   const nn::CollapseReport collapse = nn::check_collapse(train.values);
-  const ViewsOnSphere views = views_on_sphere(t.model->encoder(), *t.sets.train, t.modality->views(true), evaluation,
-                                              std::min(o.knn_samples, most_viewed));
+  const ViewsOnSphere views = views_on_sphere(t.model->encoder(), *t.sets.train, t.modality->towers(true).front(),
+                                              evaluation, std::min(o.knn_samples, most_viewed));
   Measured m;
   m.entry = {{"event", "knn"},
              {"epoch", epoch},

@@ -33,8 +33,10 @@ double peak_of_steps(Training& t) {
 
 }  // namespace
 
-std::string Fitting::remedy() const {
-  if (samples == 0) return "a smaller --width or --size: not even --micro-batch 2 fits";
+std::string Fitting::remedy(const std::string& smaller) const {
+  if (samples == 0) {
+    return (smaller.empty() ? "a smaller model" : "a smaller " + smaller) + ": not even --micro-batch 2 fits";
+  }
   char text[100];
   std::snprintf(text, sizeof text, "--micro-batch %lld: a step of the whole batch fits so, in %.3g GB (measured)",
                 static_cast<long long>(samples), peak_bytes / 1e9);
@@ -58,5 +60,5 @@ Fitting find_micro_batch(Training& t) {
 void explain_out_of_memory(Training& t, const simclr::OutOfMemory& error) {
   std::printf("out of memory; trying smaller micro-batches\n");
   std::fflush(stdout);
-  simclr::fail(error.what(), ". Try ", find_micro_batch(t).remedy());
+  simclr::fail(error.what(), ". Try ", find_micro_batch(t).remedy(t.modality->smaller()));
 }

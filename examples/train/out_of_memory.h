@@ -10,8 +10,8 @@ struct Fitting {
   std::int64_t samples = 0;  // 0: there is none
   double peak_bytes = 0;     // in use at most, all in all, while a step of the whole batch ran so
 
-  /// "--micro-batch 64: ...", or what else to lower.
-  std::string remedy() const;
+  /// "--micro-batch 64: ...", or what else to lower: `smaller` is Modality::smaller().
+  std::string remedy(const std::string& smaller) const;
 };
 
 /// Where a step on the current batch has run out of memory: tries one in micro-batches, half as large each time, until

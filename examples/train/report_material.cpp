@@ -24,16 +24,17 @@ constexpr int viewed_side = 96, neighbour_side = 64;  // on the page, for its si
 struct Described {
   std::shared_ptr<const data::Dataset> samples;
   nn::Features features;
+  int part;  // of the samples, which the features are of
 };
 
 Described describe_some(nn::Module& encoder, const std::shared_ptr<const data::Dataset>& all, std::int64_t count,
-                        const Views& views, const EvaluationOptions& evaluation) {
-  Described some{data::spread(all, count), {}};
-  some.features = features_of(encoder, *some.samples, views, evaluation);
+                        const data::Tower& tower, const EvaluationOptions& evaluation) {
+  Described some{data::spread(all, count), {}, tower.part};
+  some.features = features_of(encoder, *some.samples, tower, evaluation);
   if (some.features.values.dim(0) == some.samples->size()) return some;
   std::vector<std::int64_t> left;  // features_of() leaves out what cannot be read
   for (std::int64_t i = 0; i < some.samples->size(); ++i) {
-    if (readable_sample(*some.samples, i)) left.push_back(i);
+    if (readable_sample(*some.samples, i, tower.part)) left.push_back(i);
   }
   some.samples = data::subset(some.samples, left);
   SIMCLR_CHECK(some.features.values.dim(0) == some.samples->size(), "report: samples changed while they were read");
@@ -65,8 +66,9 @@ std::vector<std::int64_t> choose_queries(const std::vector<std::int32_t>& labels
   return chosen;
 }
 
-ShownSample shown_sample(const Modality& modality, const data::Sample& sample) {
-  return {modality.shown(sample, neighbour_side), sample.label};
+ShownSample shown_sample(const Modality& modality, const Described& of, std::int64_t row) {
+  const data::Sample sample = of.samples->sample(row, of.part);
+  return {modality.shown(sample, 0, neighbour_side), sample.label};
 }
 
 /// The rows of `known` most like the given row of `asked`; `left_out`: a row that is the asked sample itself, or -1.
@@ -84,7 +86,7 @@ std::vector<ReportMaterial::Neighbour> nearest(const Modality& modality, const D
   std::vector<ReportMaterial::Neighbour> found;
   for (std::int64_t k = 0; k < count; ++k) {
     const auto [negative, i] = order[static_cast<std::size_t>(k)];
-    found.push_back({shown_sample(modality, known.samples->sample(i)), -negative});
+    found.push_back({shown_sample(modality, known, i), -negative});
   }
   return found;
 }
@@ -93,14 +95,19 @@ std::string some_of(std::int64_t count, std::int64_t all, const std::string& wha
   return (count < all ? grouped(count) + " of " + grouped(all) : grouped(all)) + " " + what;
 }
 
-/// The views that a run with this seed makes of some samples in its first epoch.
+/// The views that a run with this seed makes of some samples in its first epoch, tower by tower; the samples themselves
+/// are shown by the first tower's part.
 std::vector<ReportMaterial::Viewed> show_views(const Modality& modality, const data::Dataset& samples,
                                                std::uint64_t seed, std::int64_t count) {
   std::vector<ReportMaterial::Viewed> all;
-  for (const DrawnViews& drawn : draw_views(samples, *modality.views(true), seed, count)) {
-    ReportMaterial::Viewed& viewed =
-        all.emplace_back(ReportMaterial::Viewed{{modality.shown(drawn.sample, viewed_side), drawn.sample.label}, {}});
-    for (const simclr::Tensor& view : drawn.views) viewed.views.push_back(modality.shown_view(view, viewed_side));
+  for (const DrawnViews& drawn : draw_views(samples, modality.towers(true), seed, count)) {
+    ReportMaterial::Viewed& viewed = all.emplace_back(
+        ReportMaterial::Viewed{{modality.shown(drawn.sample, 0, viewed_side), drawn.sample.label}, {}});
+    for (std::size_t t = 0; t < drawn.towers.size(); ++t) {
+      for (const simclr::Tensor& view : drawn.towers[t]) {
+        viewed.views.push_back(modality.shown_view(view, static_cast<int>(t), viewed_side));
+      }
+    }
   }
   return all;
 }
@@ -116,7 +123,7 @@ ReportMaterial gather_report_material(const Modality& modality, nn::Module& enco
   material.classes = sets.labelled->classes();
   material.viewed = show_views(modality, *sets.train, seed, options.viewed);
 
-  const Views plain = modality.views(false);
+  const data::Tower plain = modality.towers(false).front();
   const bool own = !sets.test;  // the samples are asked among themselves
   const Described asked = describe_some(encoder, own ? sets.train : sets.test, options.map_points, plain, evaluation);
   const Described known = own ? asked : describe_some(encoder, sets.labelled, options.compared, plain, evaluation);
@@ -136,8 +143,8 @@ ReportMaterial gather_report_material(const Modality& modality, nn::Module& enco
   material.compared_samples =
       some_of(known.samples->size(), sets.labelled->size(), "training " + sets.sample_name + "s");
   for (const std::int64_t row : choose_queries(asked.features.labels, options.queries)) {
-    material.queries.push_back({shown_sample(modality, asked.samples->sample(row)),
-                                nearest(modality, asked, row, known, own ? row : -1, options.neighbours)});
+    material.queries.push_back(
+        {shown_sample(modality, asked, row), nearest(modality, asked, row, known, own ? row : -1, options.neighbours)});
   }
   return material;
 }

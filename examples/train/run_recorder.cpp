@@ -4,12 +4,9 @@
 #include "train/monitor.h"
 #include "train/nonfinite.h"
 
-#include <simclr/nn/losses.h>
-
 #include <utility>
 
 using Clock = std::chrono::steady_clock;
-namespace nn = simclr::nn;
 
 RunRecorder::RunRecorder(Training& training, RunState& state, RunCheckpoints& checkpoints,
                          const EvaluationOptions& evaluation, RunFolder& run, Progress& progress,
@@ -24,8 +21,8 @@ RunRecorder::RunRecorder(Training& training, RunState& state, RunCheckpoints& ch
   const Recipe& r = training.options.recipe;
   shown_ = {.epochs = r.epochs,
             .steps = training.steps_per_epoch(),
-            .chance = nn::nt_xent_chance(r.batch_size),
-            .bound = nn::nt_xent_bound(r.batch_size, r.temperature)};
+            .chance = training.model->chance(r.batch_size),
+            .bound = training.model->bound(r.batch_size)};
   if (training.options.profile) profile_.emplace(training.compute.device);
 }
 

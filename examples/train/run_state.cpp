@@ -102,7 +102,7 @@ void RunCheckpoints::check_same_run(const nn::Metadata& metadata) const {
     simclr::fail("--resume: the checkpoints in ", run_.path(), " are not of ", training_.options.program);
   }
   TrainingOptions now_asked = training_.options;
-  for (const Difference& d : differences(training_table(now_asked, training_.modality->rows()), config)) {
+  for (const Difference& d : differences(training_table(now_asked, *training_.modality), config)) {
     simclr::fail(d.said, ": the run in ", run_.path(), " has ", d.before,
                  " there; leave it as it was, or begin another run");
   }
@@ -201,7 +201,7 @@ void RunCheckpoints::save(const RunState& state, bool best) {
   run_.flush_log();
   folder_.save(*training_.model, *training_.optimizer,
                {{"format", "simclr"},
-                {"config", to_json(training_.options, training_.modality->rows()).dump()},
+                {"config", to_json(training_.options, *training_.modality).dump()},
                 {"compute", compute_json(training_).dump()},
                 {"data", data_.dump()},
                 {"run", state_json(training_, state).dump()}},

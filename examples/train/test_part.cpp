@@ -190,7 +190,7 @@ std::shared_ptr<const data::Dataset> readable_part(std::shared_ptr<const data::D
   simclr::parallel_for(samples->size(), 1, [&](std::int64_t begin, std::int64_t end) {
     for (std::int64_t i = begin; i < end; ++i) {
       try {
-        samples->sample(i);
+        for (int part = 0; part < samples->parts(); ++part) samples->sample(i, part);
       } catch (const simclr::Error& error) {
         problems[static_cast<std::size_t>(i)] = error.what();
       }

@@ -39,7 +39,7 @@ Compute choose_compute(const TrainingOptions& o) {
   return c;
 }
 
-std::unique_ptr<nn::SimCLR> make_model(const TrainingOptions& o, std::shared_ptr<nn::Module> encoder) {
+std::unique_ptr<nn::SimCLR> make_simclr(const TrainingOptions& o, std::shared_ptr<nn::Module> encoder) {
   const Recipe& r = o.recipe;
   return std::make_unique<nn::SimCLR>(nn::SimCLROptions{.encoder = std::move(encoder),
                                                         .head = head_options(r, o.seed),
@@ -61,7 +61,7 @@ std::unique_ptr<ViewSource> make_view_source(std::shared_ptr<const data::Dataset
     SIMCLR_CHECK(where == "auto", "--views-on device: views of this kind of data are made on the host; leave it out");
   }
   return host_view_source(
-      data::Loader(std::move(samples), modality.views(true),
+      data::Loader(std::move(samples), modality.towers(true),
                    {.batch_size = o.batch_size, .seed = o.seed, .workers = o.workers, .on_warning = o.on_warning}),
       o.device, o.dtype);
 }
@@ -87,6 +87,18 @@ void shape_sets(Datasets& sets, const TrainingOptions& o, const std::function<vo
                "s can be read");
 }
 
+/// Throws simclr::Error where the model would pair views in another way than they are made.
+void check_views(const nn::Model& model, const Modality& modality) {
+  const std::vector<data::Tower> towers = modality.towers(true);
+  SIMCLR_CHECK(model.towers() == static_cast<int>(towers.size()), modality.name(), ": views for ", towers.size(),
+               " towers, and a model of ", model.towers());
+  for (int i = 0; i < model.towers(); ++i) {
+    const int views = towers[static_cast<std::size_t>(i)].views;
+    SIMCLR_CHECK(model.views(i) == views, modality.name(), ": ", views, " views of each sample for tower ", i,
+                 " of a model that takes ", model.views(i));
+  }
+}
+
 }  // namespace
 
 Training make_training(const TrainingOptions& options, Modality& modality,
@@ -107,7 +119,8 @@ Training make_training(const TrainingOptions& options, Modality& modality,
   SIMCLR_CHECK(t.sets.train->size() >= r.batch_size, "--batch-size ", r.batch_size, " is more than the ",
                t.sets.train->size(), " training ", t.sets.sample_name, "s; lower it");
 
-  t.model = make_model(t.options, modality.make_encoder(options.seed));
+  t.model = modality.make_model(t.options);
+  check_views(*t.model, modality);
   t.model->to(t.compute.device);
   t.source = make_view_source(t.sets.train, modality, options.views_on,
                               {.batch_size = r.batch_size,

@@ -22,9 +22,9 @@ struct Compute {
 /// device cannot be used.
 Compute choose_compute(const TrainingOptions& options);
 
-/// An encoder and the options' projection head with their initial weights, on the CPU.
-std::unique_ptr<simclr::nn::SimCLR> make_model(const TrainingOptions& options,
-                                               std::shared_ptr<simclr::nn::Module> encoder);
+/// SimCLR: an encoder and the options' projection head with their initial weights, on the CPU.
+std::unique_ptr<simclr::nn::SimCLR> make_simclr(const TrainingOptions& options,
+                                                std::shared_ptr<simclr::nn::Module> encoder);
 
 /// The recipe's learning rates.
 simclr::nn::Schedule make_schedule(const Recipe& recipe, std::int64_t steps_per_epoch);
@@ -38,8 +38,8 @@ struct Training {
   TrainingOptions options;  // the data set, the workers and what the modality knows filled in
   Compute compute;
   Datasets sets;
-  const Modality* modality = nullptr;  // which outlives it
-  std::unique_ptr<simclr::nn::SimCLR> model;
+  Modality* modality = nullptr;  // which outlives it
+  std::unique_ptr<simclr::nn::Model> model;
   std::unique_ptr<ViewSource> source;
   simclr::nn::Schedule schedule;
   std::unique_ptr<simclr::nn::Optimizer> optimizer;

@@ -4,27 +4,27 @@
 
 using nlohmann::ordered_json;
 
-ordered_json to_json(const TrainingOptions& options, const AddRows& rows) {
+ordered_json to_json(const TrainingOptions& options, ModalityOptions& modality) {
   TrainingOptions o = options;
   o.threads = simclr::threads();  // what 0 came to
-  return to_json(training_table(o, rows));
+  return to_json(training_table(o, modality));
 }
 
-TrainingOptions options_from_json(const std::string& text, const std::string& where, const AddRows& rows) {
-  return options_from_json(parse_config(text, where), where, rows);
+TrainingOptions options_from_json(const std::string& text, const std::string& where, ModalityOptions& modality) {
+  return options_from_json(parse_config(text, where), where, modality);
 }
 
-TrainingOptions options_from_json(const ordered_json& config, const std::string& where, const AddRows& rows) {
+TrainingOptions options_from_json(const ordered_json& config, const std::string& where, ModalityOptions& modality) {
   TrainingOptions o;
-  o.recipe = recipe("quick");
-  if (const auto preset = config.find("preset"); preset != config.end()) {  // whose values the other keys change
-    OptionTable table = training_table(o, rows);
-    ordered_json alone;
-    alone["preset"] = *preset;
-    read_options(table, alone, where);
-    o.recipe = recipe(o.recipe.name);
+  use_recipe(o, modality, "");
+  ordered_json first = ordered_json::object();  // the preset's values are those that the other keys change
+  for (const char* key : {"modality", "preset"}) {
+    if (config.contains(key)) first[key] = config[key];
   }
-  OptionTable table = training_table(o, rows);
+  OptionTable beginning = training_table(o, modality);
+  read_options(beginning, first, where);
+  use_recipe(o, modality, o.recipe.name);
+  OptionTable table = training_table(o, modality);
   read_options(table, config, where);
   o.sources = table.sources;
   return o;

@@ -1,6 +1,6 @@
 #pragma once
 
-#include "recipes/picture_recipes.h"
+#include "recipes/recipe.h"
 
 #include <map>
 #include <string>

@@ -36,7 +36,7 @@ void add_step_rows(OptionTable& table, TrainingOptions& o) {
   table.group("Training");
   table.add("limit", o.limit, "Train on so many samples, spread over the set; 0: all").at_least(0);
   table.add("epochs", r.epochs, "Passes over the training samples; more is better, up to about 1000").at_least(1);
-  table.add("batch-size", r.batch_size, "Samples a step, each seen as two views; more are more negatives")
+  table.add("batch-size", r.batch_size, "Samples a step; more are more negatives")
       .at_least(2, "the others of a batch are a sample's negatives");
   table
       .add("micro-batch", o.micro_batch,
@@ -176,13 +176,47 @@ void add_training_rows(OptionTable& table, TrainingOptions& o) {
   add_rules(table, o);
 }
 
-OptionTable training_table(TrainingOptions& options, const AddRows& rows_of_data) {
+void add_cache_rows(OptionTable& table, TrainingOptions& o, const std::string& sample) {
+  table
+      .add("cache-gb", o.cache_gb,
+           "Memory for a folder's decoded " + sample + "s; -1: half of what is free, 0: decode in every epoch")
+      .between(0, 1e6)
+      .or_else(-1, "half of the free memory")
+      .may_change();
+  table.add("cache-dir", o.cache_dir, "Where decoded " + sample + "s that do not fit there go, in a temporary file")
+      .may_change();
+}
+
+OptionTable training_table(TrainingOptions& options, ModalityOptions& modality) {
   OptionTable table;
+  table.constant("modality", modality.name());
   std::vector<std::string> presets;
-  for (const Recipe& each : recipes()) presets.push_back(each.name);
+  for (const Recipe& each : modality.recipes()) presets.push_back(each.name);
   table.add("preset", options.recipe.name, presets, "A whole recipe; the other options change it");
-  rows_of_data(table, options);
+  modality.options(table, options);
   add_training_rows(table, options);
   table.sources = options.sources;
   return table;
+}
+
+std::vector<Recipe> ModalityOptions::recipes() const {
+  Recipe recipe;
+  recipe.name = "default";
+  recipe.description = "the options' defaults";
+  return {recipe};
+}
+
+void ModalityOptions::use_recipe(const std::string&) {}
+
+void use_recipe(TrainingOptions& options, ModalityOptions& modality, const std::string& name) {
+  const std::vector<Recipe> all = modality.recipes();
+  std::string known;
+  for (const Recipe& each : all) {
+    known += (known.empty() ? "" : ", ") + each.name;
+    if (each.name != (name.empty() ? all.front().name : name)) continue;
+    options.recipe = each;
+    modality.use_recipe(each.name);
+    return;
+  }
+  simclr::fail("preset: \"", name, "\" is not known; use one of ", known);
 }

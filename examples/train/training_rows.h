@@ -3,13 +3,35 @@
 #include "run/option_table.h"
 #include "train/training_options.h"
 
-#include <functional>
+#include <string>
+#include <vector>
+
+/// What a kind of data adds to training's options: the part of Modality (modality.h) that the command line and
+/// config.json need.
+class ModalityOptions {
+ public:
+  virtual ~ModalityOptions() = default;
+
+  /// "recordings", say: what config.json and weights tell that they are of.
+  virtual const char* name() const = 0;
+  /// Adds the rows of its options, whose fields are its own or some of `options`.
+  virtual void options(OptionTable& table, TrainingOptions& options) = 0;
+
+  /// The named recipes as far as they are of every kind of data, at least one: that of a run which names none is the
+  /// first. Unless a kind says more, one of the defaults.
+  virtual std::vector<Recipe> recipes() const;
+  /// Gives its own options the values of the recipe of that name, which recipes() has.
+  virtual void use_recipe(const std::string& name);
+};
 
 /// The rows of training's options that every kind of data has: head, steps, evaluation, run folder and computing.
 void add_training_rows(OptionTable& table, TrainingOptions& options);
 
-/// What adds the rows that a kind of data has besides: Modality::rows().
-using AddRows = std::function<void(OptionTable&, TrainingOptions&)>;
+/// --cache-gb and --cache-dir, for a kind whose files are decoded; `sample` is what one of them is called.
+void add_cache_rows(OptionTable& table, TrainingOptions& options, const std::string& sample);
 
 /// All of a training program's.
-OptionTable training_table(TrainingOptions& options, const AddRows& rows_of_data);
+OptionTable training_table(TrainingOptions& options, ModalityOptions& modality);
+
+/// Takes a whole recipe: of this name, or where it is empty the first one. Throws simclr::Error that lists the names.
+void use_recipe(TrainingOptions& options, ModalityOptions& modality, const std::string& name);

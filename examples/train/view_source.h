@@ -8,8 +8,6 @@
 #include <string>
 #include <vector>
 
-using Views = std::shared_ptr<const simclr::data::ViewMaker>;
-
 /// Where a training run's views come from: made on the host, or on the device by the step itself.
 /// Both give the same views for the same seed.
 class ViewSource {

@@ -1,6 +1,7 @@
 // What --check makes of figures that no small run gives: test_check.py runs the program on really wrong options.
 #include "check/check.h"
 #include "modalities/picture_check.h"
+#include "modalities/pictures.h"
 #include "support/catch.h"
 
 using namespace simclr;
@@ -13,10 +14,12 @@ struct Run {
   CheckFigures figures;
   PictureFigures pictures{.looked_at = 1000, .repeated = 3, .short_side = 32, .grey = false};
   ChannelFigures channels{.mean = {0.5, 0.45, 0.4}, .stddev = {0.2, 0.25, 0.3}};
+  PictureOptions own;
+  Pictures modality;
 
   Run() {
-    training.options.recipe = recipe("reference");
-    training.options.recipe.augmentation.size = 32;
+    use(recipe("reference"));
+    training.modality = &modality;
     training.schedule = nn::constant(0.12);
     training.sets.sample_name = "picture";
     figures.overfit.samples = 64;
@@ -31,12 +34,20 @@ struct Run {
         .step_seconds = 1, .views_seconds = 1, .peak_bytes = 1e9, .free_bytes = 2e9, .failed = {}, .fitting = {}};
   }
 
+  Run(const Run&) = delete;
+
+  void use(const PictureRecipe& r) {
+    training.options.recipe = r;
+    own = r;
+    own.augmentation.size = 32;
+    training.model = make_simclr(training.options, std::make_shared<nn::Linear>(nn::LinearOptions{.in = 2, .out = 4}));
+  }
+
   /// What is found, in one line each: "memory: ...; try ...".
   std::vector<std::string> findings() const {
-    const Recipe& r = training.options.recipe;
     std::vector<std::string> lines;
     for (const Finding& f :
-         findings_of(training, figures, picture_findings(r.stem, r.augmentation, pictures, channels, 0.4))) {
+         findings_of(training, figures, picture_findings(own.stem, own.augmentation, pictures, channels, 0.4))) {
       CHECK_FALSE(f.remedy.empty());
       lines.push_back(f.about + ": " + f.problem + "; try " + f.remedy);
     }
@@ -93,13 +104,17 @@ TEST_CASE("a good run has nothing wrong, and each thing that is wrong is found a
   finds("learning rate: --lr 2 is far from what is usual", [](Run& r) { r.training.options.recipe.lr = 2; });
 }
 
+TEST_CASE("what makes a step smaller is what the kind of data has for it") {
+  CHECK(Fitting().remedy("--bands") == "a smaller --bands: not even --micro-batch 2 fits");
+  CHECK(Fitting().remedy("") == "a smaller model: not even --micro-batch 2 fits");
+  CHECK(Pictures().smaller() == "--size or --width");
+}
+
 TEST_CASE("every named recipe is within what the check takes for usual") {
-  for (const Recipe& each : recipes()) {
+  for (const PictureRecipe& each : recipes()) {
     CAPTURE(each.name);
     Run run;
-    const int size = run.training.options.recipe.augmentation.size;
-    run.training.options.recipe = each;
-    run.training.options.recipe.augmentation.size = size;
+    run.use(each);
     CHECK(run.findings().empty());
   }
 }
@@ -108,7 +123,8 @@ TEST_CASE("views of one sample are as different as their values are, or as many 
   const std::vector<std::int32_t> ids = {7, 8, 9, 1, 70001, 2, 3, 4,
                                          7, 8, 9, 9, 70002, 2, 3, 5};  // two samples, two views
   const Tensor views = Tensor::from(ids, {4, 4});
-  CHECK(view_difference(views) == Approx((1.0 + 2) / (4 + 4)));  // differ within a sample, and between two
+  CHECK(view_difference(views, 2).value() == Approx((1.0 + 2) / (4 + 4)));  // differ within a sample, and between two
   const double same = 64.0 + (1 + 1), different = (69995.0 * 69995 + 36 + 36 + 16) + (69994.0 * 69994 + 36 + 36 + 25);
-  CHECK(view_difference(views.to(DType::f32)) == Approx(same / different));
+  CHECK(view_difference(views.to(DType::f32), 2).value() == Approx(same / different));
+  CHECK_FALSE(view_difference(views, 1).has_value());
 }

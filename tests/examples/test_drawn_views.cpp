@@ -10,13 +10,14 @@ using namespace simclr;
 
 namespace {
 
-/// Samples of no bytes; every fourth one cannot be read.
+/// Samples of two parts of no bytes; every fourth one cannot be read, nor the second part of sample 4.
 class Empty final : public data::Dataset {
  public:
   std::int64_t size() const override { return 8; }
-  data::Sample sample(std::int64_t i, int) const override {
-    if (i % 4 == 3) fail("sample ", i, " is broken");
-    return {.bytes = {}, .shape = {1}, .label = static_cast<std::int32_t>(i), .owner = nullptr};
+  int parts() const override { return 2; }
+  data::Sample sample(std::int64_t i, int part) const override {
+    if (i % 4 == 3 || (i == 4 && part == 1)) fail("sample ", i, " is broken");
+    return {.bytes = {}, .shape = {1 + part}, .label = static_cast<std::int32_t>(i), .owner = nullptr};
   }
   std::int32_t label(std::int64_t) const override { return -1; }
   const std::vector<std::string>& classes() const override { return classes_; }
@@ -41,18 +42,31 @@ class Ids final : public data::ViewMaker {
 
 }  // namespace
 
-TEST_CASE("drawn views have their maker's dtype, and zeros behind their end") {
+TEST_CASE("drawn views have their maker's dtype, and zeros behind their end, tower by tower") {
   using Values = std::vector<std::int32_t>;
-  const auto drawn = draw_views(Empty(), Ids(), 1, 8);
+  const data::Tower tower{.maker = std::make_shared<Ids>(), .views = 2}, one{.maker = tower.maker, .views = 1};
+  const auto drawn = draw_views(Empty(), {tower, one}, 1, 8);
   REQUIRE(drawn.size() == 6);
-  for (const auto& [sample, views] : drawn) {
-    REQUIRE(views.size() == 2);
-    for (std::int32_t v = 0; v < 2; ++v) {
+  for (const auto& [sample, towers] : drawn) {
+    REQUIRE(towers.size() == 2);
+    REQUIRE(towers[0].size() == 2);
+    REQUIRE(towers[1].size() == 1);
+    const std::vector<Tensor> views = {towers[0][0], towers[0][1], towers[1][0]};
+    for (std::int32_t v = 0; v < 3; ++v) {  // counted on from tower to tower, as the loader does
       Values expected(8);
       std::iota(expected.begin(), expected.begin() + 2 * (4 - sample.label % 4), 70001 + 100 * sample.label + 10 * v);
       REQUIRE(views[static_cast<std::size_t>(v)].dtype() == DType::i32);
       CHECK(views[static_cast<std::size_t>(v)].to_vector<std::int32_t>() == expected);
     }
   }
-  CHECK(draw_views(Empty(), Ids(), 1, 2).size() == 2);
+  CHECK(draw_views(Empty(), {tower}, 1, 2).size() == 2);
+}
+
+TEST_CASE("a sample is drawn whole: its towers' parts, or where one cannot be read none") {
+  const data::Tower first{.maker = std::make_shared<Ids>(), .views = 1, .part = 0},
+      second{.maker = std::make_shared<Ids>(), .views = 1, .part = 1};
+  const auto drawn = draw_views(Empty(), {first, second}, 1, 8);
+  REQUIRE(drawn.size() == 5);  // sample 4 has no second part
+  for (const auto& [sample, towers] : drawn) CHECK(sample.label != 4);
+  CHECK(drawn[0].sample.shape == Shape{1});  // of the first part
 }

@@ -11,6 +11,7 @@
 #include <simclr/simclr.h>
 
 #include "support/catch.h"
+#include "support/message_of.h"
 #include "support/temp_dir.h"
 
 #include <cmath>
@@ -87,13 +88,24 @@ class Filterbank final : public nn::Module {
   std::shared_ptr<nn::BatchNorm> norm_;
 };
 
-class Waves final : public Modality {
+class Waves : public Modality {
  public:
-  AddRows rows() const override {
-    return [this](OptionTable& table, TrainingOptions&) {
-      table.add("bands", bands_, "Of the filterbank").between(1, 1024);
-    };
+  const char* name() const override { return "recordings"; }
+  void options(OptionTable& table, TrainingOptions&) override {
+    table.group("Model");
+    table.add("bands", bands_, "Of the filterbank").between(1, 1024);
   }
+  std::vector<Recipe> recipes() const override {
+    Recipe shrill;
+    shrill.name = "shrill";
+    shrill.optimizer = "adamw";
+    shrill.lr = 0.05;
+    shrill.batch_size = 40;
+    shrill.epochs = 8;
+    shrill.head_out = 16;
+    return {shrill};
+  }
+  void use_recipe(const std::string&) override { bands_ = 32; }
   Datasets open(TrainingOptions&) override {
     Datasets sets;
     sets.sample_name = "recording";
@@ -109,37 +121,37 @@ class Waves final : public Modality {
   std::shared_ptr<nn::Module> make_encoder(std::uint64_t seed) const override {
     return std::make_shared<Filterbank>(bands_, seed);
   }
-  Views views(bool random) const override { return std::make_shared<SoundViews>(random); }
-  Shown shown(const data::Sample& sample, int) const override {
+  std::vector<data::Tower> towers(bool random) const override {
+    return {{.maker = std::make_shared<SoundViews>(random)}};
+  }
+  Shown shown(const data::Sample& sample, int, int) const override {
     const auto values = sample.values<std::uint8_t>();
     return {"audio/wav", {values.begin(), values.end()}};
   }
-  Shown shown_view(const Tensor& view, int) const override {
+  Shown shown_view(const Tensor& view, int, int) const override {
     const auto values = view.to_vector<float>();
     return {"audio/wav", {values.begin(), values.end()}};
   }
 
  private:
-  mutable std::int64_t bands_ = 32;
+  std::int64_t bands_ = 0;
 };
 
 /// Calls `use` with a command line.
-int with_arguments(const std::string& out, const std::vector<std::string>& more,
-                   const std::function<int(int argc, char** argv)>& use) {
-  std::vector<std::string> words = {"waves", "--out", out};
-  for (const char* word : {"--epochs", "8", "--batch-size", "40", "--optimizer", "adamw", "--lr", "0.05", "--threads",
-                           "1", "--device", "cpu", "--head-out", "16", "--knn-every", "4", "--knn-k", "10"}) {
-    words.emplace_back(word);
-  }
-  words.insert(words.end(), more.begin(), more.end());
+int with_arguments(std::vector<std::string> words, const std::function<int(int argc, char** argv)>& use) {
+  words.insert(words.begin(), {"waves", "--threads", "1", "--device", "cpu"});
   std::vector<char*> arguments;
   for (std::string& word : words) arguments.push_back(word.data());
   return use(static_cast<int>(arguments.size()), arguments.data());
 }
 
-int train(const std::string& out, const std::vector<std::string>& more) {
+int run(const std::vector<std::string>& words) {
   Waves waves;
-  return with_arguments(out, more, [&](int argc, char** argv) { return run_training("waves", argc, argv, waves); });
+  return with_arguments(words, [&](int argc, char** argv) { return run_training("waves", argc, argv, waves); });
+}
+
+int train(const std::string& out) {
+  return run({"--out", out, "--bands", "24", "--knn-every", "4", "--knn-k", "10"});
 }
 
 std::string text_of(const std::string& path) {
@@ -152,13 +164,13 @@ std::string text_of(const std::string& path) {
 TEST_CASE("a second kind of data trains, stops, resumes to the same bits, is evaluated and reported") {
   const test::TempDir folder;
   const std::string whole = folder.path("whole"), stopped = folder.path("stopped");
-  REQUIRE(train(whole, {"--bands", "24"}) == 0);
+  REQUIRE(train(whole) == 0);
   views_until_stop = 1000;  // in the third epoch
-  REQUIRE(train(stopped, {"--bands", "24"}) == 128 + SIGINT);
+  REQUIRE(train(stopped) == 128 + SIGINT);
   CHECK(text_of(stopped + "/report.html").find("stopped; ") != std::string::npos);
   views_until_stop = -1;
-  CHECK(train(stopped, {"--resume", "--bands", "16"}) == 1);  // another run
-  REQUIRE(train(stopped, {"--resume"}) == 0);
+  CHECK(run({"--resume", "--out", stopped, "--bands", "16"}) == 1);  // another run
+  REQUIRE(run({"--resume", "--out", stopped}) == 0);                 // with its own options
   const auto tensors = [](const std::string& run) { return load_tensors(run + "/model.safetensors").tensors; };
   const auto expected = tensors(whole), resumed = tensors(stopped);
   REQUIRE(expected.size() == resumed.size());
@@ -175,19 +187,48 @@ TEST_CASE("a second kind of data trains, stops, resumes to the same bits, is eva
   CHECK(report.find("waves --config ") != std::string::npos);
   CHECK(report.find("train_cifar") == std::string::npos);
 
-  Waves waves;  // of 32 bands, until a file says otherwise
+  Waves waves;  // of no bands, until a file says how many
   const EncoderFile file = open_encoder(whole, waves);
+  CHECK(file.config["modality"] == "recordings");
+  CHECK(file.config["preset"] == "shrill");
   CHECK(file.description.starts_with("filterbank, 24 bands, 24 features, from "));
-  const auto known = features_of(*file.encoder, *notes(240, 1), file.views, {});
-  const auto asked = features_of(*file.encoder, *notes(120, 2), file.views, {});
+  const auto known = features_of(*file.encoder, *notes(240, 1), file.tower, {});
+  const auto asked = features_of(*file.encoder, *notes(120, 2), file.tower, {});
   const nn::Metrics knn = nn::compute_metrics(nn::knn_scores(known, asked.values, tones, {.k = 10}), asked.labels);
   CHECK(knn.top1 == last["trained"]["knn"]["top1"].get<double>());
+}
+
+namespace {
+
+/// The same data under another name, without recipes of its own.
+class Noises final : public Waves {
+ public:
+  const char* name() const override { return "noises"; }
+  std::vector<Recipe> recipes() const override { return Modality::recipes(); }
+};
+
+}  // namespace
+
+TEST_CASE("weights and configurations are taken by the kind of data that they are of") {
+  const test::TempDir folder;
+  const std::string out = folder.path("run");
+  REQUIRE(run({"--out", out, "--epochs", "1", "--no-evaluation", "--knn-every", "0", "--bands", "4"}) == 0);
+  Noises noises;
+  CHECK_THAT(test::message_of([&] { open_encoder(out, noises); }),
+             Catch::Contains("it is of recordings, and this program takes noises"));
+  Waves waves;
+  CHECK(test::message_of([&] { open_encoder(out, waves); }) == "no error");
+  // A kind that names no recipes has one of the defaults.
+  TrainingOptions options;
+  use_recipe(options, noises, "");
+  CHECK(options.recipe.name == "default");
+  CHECK_THAT(test::message_of([&] { use_recipe(options, noises, "shrill"); }), Catch::Contains("use one of default"));
 }
 
 TEST_CASE("what a second kind of data adds is checked before a run, and leaves none") {
   const test::TempDir folder;
   Waves waves;
-  const int code = with_arguments(folder.path("checked"), {"--check"}, [&](int argc, char** argv) {
+  const int code = with_arguments({"--out", folder.path("checked"), "--check"}, [&](int argc, char** argv) {
     TrainingOptions options;
     REQUIRE(parse_command_line("waves", argc, argv, options, waves));
     return check_run(options, waves, [](const std::string& warning) { FAIL(warning); });
@@ -196,15 +237,12 @@ TEST_CASE("what a second kind of data adds is checked before a run, and leaves n
   CHECK_FALSE(std::filesystem::exists(folder.path("checked/config.json")));
 
   const Datasets sets{.sample_name = "recording"};
-  const Tensor views = Tensor::zeros({2, 1, part, 1});
+  const std::vector<Input> none;
   Findings found;
-  const auto look = [&](double difference) {
-    Waves().look({.sets = sets, .views = views, .difference = difference, .seed = 0, .sheet = {}, .no_sheet = {}},
-                 found);
-  };
-  look(LookedAt::least_difference);
+  waves.look({.sets = sets, .towers = none, .difference = LookedAt::least_difference}, found);
+  waves.look({.sets = sets, .towers = none}, found);  // one view a sample, so none to compare it with
   CHECK(found.empty());
-  look(0.04);
+  waves.look({.sets = sets, .towers = none, .difference = 0.04}, found);
   REQUIRE(found.size() == 1);
   CHECK(found[0].about == "views");
   CHECK(found[0].problem.starts_with("the two views of a recording hardly differ"));

@@ -1,6 +1,5 @@
 // Every option is on the command line, in config.json and back, refused outside its range, and compared on --resume:
 // asked of each row of the table, so that none can be forgotten.
-#include "modalities/picture_rows.h"
 #include "modalities/pictures.h"
 #include "program/command_line.h"
 #include "run/option_line.h"
@@ -11,6 +10,7 @@
 #include "train/training_rows.h"
 
 #include <cmath>
+#include <deque>
 
 using Json = nlohmann::ordered_json;
 using Make = std::function<OptionTable(TrainingOptions&)>;
@@ -24,9 +24,12 @@ std::string complaint(const std::function<void()>& call) {
   return message == "no error" ? "" : message;
 }
 
-/// All of train_cifar's.
+/// All of train_cifar's; each table has pictures' own options as the recipe says.
 OptionTable pictures_table(TrainingOptions& o) {
-  return training_table(o, add_picture_rows);
+  static std::deque<Pictures> kept;  // whose fields the rows refer to
+  Pictures& pictures = kept.emplace_back();
+  if (!o.recipe.name.empty()) pictures.use_recipe(o.recipe.name);
+  return training_table(o, pictures);
 }
 
 TrainingOptions quick() {
@@ -255,8 +258,8 @@ std::string refusal(std::vector<std::string> words) {
   std::vector<char*> argv;
   for (std::string& word : words) argv.push_back(word.data());
   TrainingOptions o;
-  return complaint(
-      [&] { parse_command_line("train_cifar", static_cast<int>(argv.size()), argv.data(), o, Pictures()); });
+  Pictures pictures;
+  return complaint([&] { parse_command_line("train_cifar", static_cast<int>(argv.size()), argv.data(), o, pictures); });
 }
 
 }  // namespace
@@ -294,7 +297,7 @@ TEST_CASE("A row that is forgotten somewhere is found", "[options]") {
 }
 
 TEST_CASE("Every preset keeps to the ranges and the rules", "[options]") {
-  for (const Recipe& each : recipes()) {
+  for (const PictureRecipe& each : recipes()) {
     INFO(each.name);
     TrainingOptions o;
     o.recipe = each;
@@ -309,15 +312,18 @@ TEST_CASE("A message names the option as it was written", "[options]") {
   CHECK(refusal({"--crop-min", "2"}) == "--crop-min 2: must be 1e-06 to 1");
   CHECK(refusal({"--micro-batch", "300"}) ==
         "--micro-batch 300: more than --batch-size 256, which is the whole batch; leave it out");
-  const auto from_file = [](const char* text) {
-    return complaint([&] { options_from_json(std::string(text), "a.json", add_picture_rows); });
+  Pictures pictures;
+  const auto from_file = [&](const char* text) {
+    return complaint([&] { options_from_json(std::string(text), "a.json", pictures); });
   };
   CHECK(from_file(R"({"augmentation": {"crop_area_min": 2}})") ==
         "a.json: \"augmentation.crop_area_min\": 2 must be 1e-06 to 1");
+  CHECK(from_file(R"({"epochs": 3, "preset": "loud", "modality": "sounds"})") ==
+        "a.json: \"modality\": \"sounds\" must be \"pictures\" for this program");
+  CHECK(from_file(R"({"modality": "pictures"})").empty());
   CHECK(from_file(R"({"optimizer": "adam"})") == "a.json: \"optimizer\": \"adam\" must be one of sgd, lars, adamw");
 
-  TrainingOptions o =
-      options_from_json(std::string(R"({"micro_batch": 300, "epochs": 7})"), "a.json", add_picture_rows);
+  TrainingOptions o = options_from_json(std::string(R"({"micro_batch": 300, "epochs": 7})"), "a.json", pictures);
   CHECK_THAT(complaint([&] { pictures_table(o).check_rules(); }),
              Contains("a.json: \"micro_batch\": 300: more than --batch-size 256"));
 }

@@ -1,6 +1,5 @@
 // Each published recipe beside its source, field by field: what a run's config.json says, what the source has, and
 // where it stands there. A key that config.json gains has to be looked up in each source.
-#include "modalities/picture_rows.h"
 #include "modalities/pictures.h"
 #include "support/catch.h"
 #include "support/temp_dir.h"
@@ -17,15 +16,29 @@ using Json = nlohmann::ordered_json;
 
 namespace {
 
+/// The recipe's options, and pictures as it says.
+struct Recipes {
+  TrainingOptions options;
+  Pictures pictures;
+
+  Recipes(PictureRecipe recipe, std::int64_t width, std::int64_t head_hidden = 0) {
+    recipe.width = width;
+    if (head_hidden > 0) recipe.head_hidden = head_hidden;
+    options.recipe = recipe;
+    pictures = Pictures(recipe);
+  }
+};
+
 /// What is of the run, the machine or the evaluation, and no part of a recipe.
-const std::set<std::string> of_the_run = {
-    "version", "preset", "dataset", "data", "limit", "cache_gb", "cache_dir", "seed", "device", "dtype", "views_on",
-    "graph", "wgmma", "threads", "workers", "knn_every", "knn_samples", "knn_k", "evaluation", "checkpoint_minutes",
-    "keep_checkpoints", "hold_out", "classes_at", "micro_batch", "probe_epochs", "knn_temperature",
-    // Operations that no source has: rotation is off in all of them.
-    "augmentation.rotation_degrees",
-    // Filled in from the data: CIFAR's 32 x 32 pixels in colour, the default.
-    "augmentation.size", "augmentation.channels", "size"};
+const std::set<std::string> of_the_run = {"version", "modality", "preset", "dataset", "data", "limit", "cache_gb",
+                                          "cache_dir", "seed", "device", "dtype", "views_on", "graph", "wgmma",
+                                          "threads", "workers", "knn_every", "knn_samples", "knn_k", "evaluation",
+                                          "checkpoint_minutes", "keep_checkpoints", "hold_out", "classes_at",
+                                          "micro_batch", "probe_epochs", "knn_temperature",
+                                          // Operations that no source has: rotation is off in all of them.
+                                          "augmentation.rotation_degrees",
+                                          // Filled in from the data: CIFAR's 32 x 32 pixels in colour, the default.
+                                          "augmentation.size", "augmentation.channels", "size"};
 
 struct Row {
   const char* key;
@@ -36,9 +49,10 @@ struct Row {
 /// Every field of the recipe as config.json has it, "augmentation.hue" for those of a group.
 std::map<std::string, Json> fields(const std::string& name) {
   TrainingOptions o;
-  o.recipe = recipe(name);
+  Pictures pictures;
+  use_recipe(o, pictures, name);
   std::map<std::string, Json> out;
-  const Json json = to_json(o, add_picture_rows);
+  const Json json = to_json(o, pictures);
   for (const auto& [key, value] : json.items()) {
     if (!value.is_object()) out[key] = value;
     if (!value.is_object()) continue;
@@ -296,7 +310,7 @@ TEST_CASE("the reference recipe is dkobak's but for what it says") {
 }
 
 TEST_CASE("a recipe that differs from its source promises no figure") {
-  for (const Recipe& r : recipes()) {
+  for (const PictureRecipe& r : recipes()) {
     INFO(r.name);
     CHECK((r.published.empty() || r.differs.empty()));
     CHECK(r.description.find("published") == std::string::npos);
@@ -307,12 +321,9 @@ TEST_CASE("a recipe that differs from its source promises no figure") {
 }
 
 TEST_CASE("solo-learn's first step is a fiftieth of each weight, and no more than the learning rate") {
-  TrainingOptions o;
-  o.recipe = recipe("solo-learn");
-  o.recipe.width = 8;
-  o.recipe.head_hidden = 32;
-  const auto model = make_model(o, Pictures(o.recipe).make_encoder(o.seed));
-  auto optimizer = make_optimizer(o.recipe, *model, nn::constant(0.4));
+  const Recipes o(recipe("solo-learn"), 8, 32);
+  const auto model = o.pictures.make_model(o.options);
+  auto optimizer = make_optimizer(o.options.recipe, *model, nn::constant(0.4));
   std::vector<Tensor> before;
   const auto parameters = model->parameters();
   for (std::size_t i = 0; i < parameters.size(); ++i) {
@@ -351,11 +362,9 @@ TEST_CASE("solo-learn's first step is a fiftieth of each weight, and no more tha
 
 TEST_CASE("the recipes' networks and learning rates are their sources'") {
   const auto names = [](const char* name) {
-    TrainingOptions o;
-    o.recipe = recipe(name);
-    o.recipe.width = 4;
+    const Recipes o(recipe(name), 4);
     std::string head;
-    for (const auto& p : make_model(o, Pictures(o.recipe).make_encoder(o.seed))->parameters()) {
+    for (const auto& p : o.pictures.make_model(o.options)->parameters()) {
       if (p.name.starts_with("head.")) head += p.name.substr(5) + " ";
     }
     return head;
@@ -366,11 +375,9 @@ TEST_CASE("the recipes' networks and learning rates are their sources'") {
         "linear1.weight bn1.weight bn1.bias linear2.weight bn2.weight bn2.bias linear3.weight bn3.weight ");
   CHECK(names("paper") == "linear1.weight bn1.weight bn1.bias linear2.weight bn2.weight ");
 
-  TrainingOptions o;
-  o.recipe = recipe("google");
-  o.recipe.width = 4;
+  const Recipes o(recipe("google"), 4);
   int zero = 0;
-  for (const auto& p : make_model(o, Pictures(o.recipe).make_encoder(o.seed))->parameters()) {
+  for (const auto& p : o.pictures.make_model(o.options)->parameters()) {
     if (p.name.ends_with("bn2.weight") && p.name.starts_with("encoder.layer")) {
       zero += p.value.to_vector<float>() == std::vector<float>(static_cast<std::size_t>(p.value.numel()), 0.0f) ? 1 : 0;
     }
@@ -391,13 +398,11 @@ TEST_CASE("the recipes' networks and learning rates are their sources'") {
 }
 
 TEST_CASE("a weights file tells the padding of its stem and the mean of its pictures") {
-  TrainingOptions o;
-  o.recipe = recipe("solo-learn");
-  o.recipe.width = 4;
-  const auto model = make_model(o, Pictures(o.recipe).make_encoder(o.seed));
+  Recipes o(recipe("solo-learn"), 4);
+  const auto model = o.pictures.make_model(o.options);
   const test::TempDir folder;
   const std::string path = folder.path("model.safetensors");
-  save_tensors(path, model->state(), {{"format", "simclr"}, {"config", to_json(o, add_picture_rows).dump()}});
+  save_tensors(path, model->state(), {{"format", "simclr"}, {"config", to_json(o.options, o.pictures).dump()}});
   Pictures pictures;
   const EncoderFile file = open_encoder(path, pictures);
   CHECK(pictures.policy().mean[0] == 0.4914f);

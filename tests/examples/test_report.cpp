@@ -59,7 +59,7 @@ TEST_CASE("a history marks where the run was resumed") {
   const RunHistory h = read_history(log, 8);
   CHECK(h.resumed == std::vector<std::array<double, 2>>{{3, 1.5}});
   CHECK(h.throughput == Curve{{1, 8}, {2, 8}});
-  const Json charts = charts_json(h, {{"batch_size", 8}, {"temperature", 0.5}});
+  const Json charts = charts_json(h, {});
   CHECK(charts["loss"]["marks"] == Json::parse(R"([{"x":3.0,"name":"resumed"}])"));
   CHECK(charts["throughput"]["marks"] == Json::parse(R"([{"x":1.5,"name":"resumed"}])"));
 }
@@ -71,9 +71,12 @@ TEST_CASE("charts have the loss's chance and bound, and the untrained encoder's 
       epoch_end(1, 1),
       {{"event", "knn"}, {"epoch", 1}, {"top1", 0.5}, {"effective_rank", 7}},
       {{"event", "evaluation"}, {"trained", {{"knn", knn}, {"effective_rank", 9}}}, {"untrained", {{"knn", none}}}}};
-  const Json charts = charts_json(read_history(log, 8), {{"batch_size", 8}, {"temperature", 0.5}});
-  CHECK(charts["loss"]["levels"][0]["y"].get<double>() == Approx(std::log(15)));
-  CHECK(charts["loss"]["levels"][1]["y"].get<double>() < std::log(15));
+  ReportMaterial material;
+  material.chance = std::log(15);
+  material.bound = 2;
+  const Json charts = charts_json(read_history(log, 8), material);
+  CHECK(charts["loss"]["levels"] == Json({{{"name", "chance"}, {"y", std::log(15)}}, {{"name", "bound"}, {"y", 2.0}}}));
+  CHECK_FALSE(charts_json(read_history(log, 8), {})["loss"].contains("levels"));  // not known
   CHECK(charts["knn"]["levels"] == Json::parse(R"([{"name":"untrained","y":0.25}])"));
   CHECK(charts["knn"]["series"][0]["points"] == Json::parse("[[1.0,0.5]]"));
   CHECK(charts["knn"]["series"][1]["points"] == Json::parse("[[1.0,0.75]]"));
@@ -87,8 +90,8 @@ TEST_CASE("an empty or strange log has no charts, and is no error") {
                                      {{"event", "knn"}, {"epoch", "one"}},
                                      {{"event", "evaluation"}, {"trained", 3}, {"untrained", "no"}},
                                      {{"event", "epoch"}, {"epoch", 1}, {"seconds", -1}}};
-  CHECK(charts_json(read_history(log, 8), Json::object()).empty());
-  CHECK(charts_json(read_history({}, 0), Json::object()).empty());
+  CHECK(charts_json(read_history(log, 8), {}).empty());
+  CHECK(charts_json(read_history({}, 0), {}).empty());
 }
 
 TEST_CASE("a decimated curve keeps its ends and its extremes") {
@@ -196,6 +199,7 @@ TEST_CASE("a report of a run in its first epoch tells its time, and what its los
     for (int i = 0; i < steps; ++i) log << step(1, 4).dump() << '\n' << std::flush;
     ReportMaterial material;
     material.seconds = seconds;
+    material.chance = std::log(15);
     write_report(folder.path(), material);
     return read(folder.path("report.html"));
   };

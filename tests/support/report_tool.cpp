@@ -7,6 +7,7 @@
 #include "run/event_file.h"
 
 #include <simclr/core/random.h>
+#include <simclr/nn/losses.h>
 
 #include <cmath>
 #include <cstdio>
@@ -41,6 +42,8 @@ ReportMaterial material_of(const std::string& kind) {
   for (std::int32_t c = 0; c < classes; ++c) m.classes.push_back("class " + std::to_string(c));
   m.program = "train_cifar";
   m.sample = "picture";
+  m.chance = simclr::nn::nt_xent_chance(64);
+  m.bound = simclr::nn::nt_xent_bound(64, 0.5);
   m.data = "made for a test";
   m.map_samples = "600 of 10,000 test pictures";
   m.query_samples = "test pictures";
