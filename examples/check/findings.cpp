@@ -1,19 +1,14 @@
 // What looks wrong: every threshold of --check, with its reason.
 #include "check/check.h"
 
+#include "run/progress.h"
+
 #include <algorithm>
 #include <cmath>
-#include <cstdio>
 
 namespace nn = simclr::nn;
 
 namespace {
-
-std::string number(double value, int digits = 3) {
-  char text[32];
-  std::snprintf(text, sizeof text, "%.*g", digits, value);
-  return text;
-}
 
 struct Judge {
   const Training& t;
@@ -30,15 +25,15 @@ struct Judge {
   void loss() {
     if (r.temperature > 1) {
       say("temperature",
-          "at " + number(r.temperature) + " the loss can only fall from " + number(t.model->chance(r.batch_size)) +
-              " to " + number(t.model->bound(r.batch_size)) + " however good the encoder is: similar and different " +
+          "at " + rounded(r.temperature) + " the loss can only fall from " + rounded(t.model->chance(r.batch_size)) +
+              " to " + rounded(t.model->bound(r.batch_size)) + " however good the encoder is: similar and different " +
               sample + "s weigh nearly the same",
           "--temperature 0.2 to 0.5");
     }
     if (r.temperature < 0.05) {
       say("temperature",
-          "at " + number(r.temperature) + " only the single most similar " + sample +
-              " counts, and its noise is amplified " + number(1 / r.temperature) + " times",
+          "at " + rounded(r.temperature) + " only the single most similar " + sample +
+              " counts, and its noise is amplified " + rounded(1 / r.temperature) + " times",
           "--temperature 0.1 to 0.5");
     }
     if (r.batch_size < 64) {
@@ -54,30 +49,30 @@ struct Judge {
     const OptimizerKind& usual = optimizer_of(r);
     const std::string compare = "; usual for " + r.optimizer + " is --lr " + usual.usual_lr;
     const auto& o = f.overfit;
-    const std::string at = "at the run's highest learning rate, " + number(peak) + ", ";
+    const std::string at = "at the run's highest learning rate, " + rounded(peak) + ", ";
     const double first = o.losses.empty() ? 0 : o.losses.front();
     const double best = o.losses.empty() ? 0 : *std::min_element(o.losses.begin(), o.losses.end());
     const double last = last_loss(o.losses);
     const double range = first - t.model->bound(o.samples);
     if (!o.nonfinite.empty()) {
       say("learning rate", at + "training on one batch ends in NaN or Inf: " + o.nonfinite,
-          "a lower --lr than " + number(r.lr) + compare);
+          "a lower --lr than " + rounded(r.lr) + compare);
     } else if (last > first || last - best > 0.3 * std::max(first - best, 0.0) + 0.1 * range) {
       say("learning rate",
-          at + "training on one batch does not get better steadily: the loss goes from " + number(first) + " to " +
-              number(last) + ", its best being " + number(best),
-          "a lower --lr than " + number(r.lr) + compare);
+          at + "training on one batch does not get better steadily: the loss goes from " + rounded(first) + " to " +
+              rounded(last) + ", its best being " + rounded(best),
+          "a lower --lr than " + rounded(r.lr) + compare);
     } else if (first - last < 0.02 * range) {
       say("learning rate",
-          at + "the loss hardly moves on one batch: from " + number(first) + " to " + number(last) + " in " +
+          at + "the loss hardly moves on one batch: from " + rounded(first) + " to " + rounded(last) + " in " +
               std::to_string(o.losses.size()) + " steps",
-          "a higher --lr than " + number(r.lr) + compare);
+          "a higher --lr than " + rounded(r.lr) + compare);
     } else if (r.lr < usual.least_lr || r.lr > usual.most_lr) {
-      say("learning rate", "--lr " + number(r.lr) + " is far from what is usual",
+      say("learning rate", "--lr " + rounded(r.lr) + " is far from what is usual",
           std::string("--lr ") + usual.usual_lr + " for " + r.optimizer);
     }
     if (o.nonfinite.empty() && o.collapse.collapsed) {
-      say("collapse", "after training on one batch the " + o.collapse.message, "a lower --lr than " + number(r.lr));
+      say("collapse", "after training on one batch the " + o.collapse.message, "a lower --lr than " + rounded(r.lr));
     }
   }
 
@@ -103,8 +98,8 @@ struct Judge {
       const bool vanishes = ratio < 1e-3 * middle || p.gradient.norm == 0;
       if (!vanishes && ratio <= 1e3 * middle) continue;
       say("gradients",
-          "the gradient of " + p.name + (vanishes ? " vanishes" : " explodes") + ": " + number(ratio) +
-              " of the weights, where the middle layer has " + number(middle),
+          "the gradient of " + p.name + (vanishes ? " vanishes" : " explodes") + ": " + rounded(ratio) +
+              " of the weights, where the middle layer has " + rounded(middle),
           "look at the layers beside it, and at normalisation and temperature");
       return;
     }
@@ -122,9 +117,9 @@ struct Judge {
       const double share = c.free_bytes / c.peak_bytes * static_cast<double>(at_a_time);
       const double fitting = std::exp2(std::max(1.0, std::floor(std::log2(share))));
       say("memory",
-          "a step needs about " + number(c.peak_bytes / 1e9) + " GB, and " + number(c.free_bytes / 1e9) +
+          "a step needs about " + rounded(c.peak_bytes / 1e9) + " GB, and " + rounded(c.free_bytes / 1e9) +
               " GB are free",
-          "--micro-batch " + number(fitting) + " or less" + (smaller.empty() ? "" : ", or a smaller " + smaller));
+          "--micro-batch " + rounded(fitting) + " or less" + (smaller.empty() ? "" : ", or a smaller " + smaller));
     }
   }
 };

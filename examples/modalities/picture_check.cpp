@@ -1,5 +1,6 @@
 #include "modalities/picture_check.h"
 
+#include "run/progress.h"
 #include "train/modality.h"
 
 #include <simclr/core/error.h>
@@ -7,7 +8,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <cstdio>
 #include <fstream>
 #include <functional>
 #include <iterator>
@@ -57,12 +57,6 @@ std::vector<std::uint8_t> bytes_of(const std::string& path) {
   return {std::istreambuf_iterator<char>(file), {}};
 }
 
-std::string number(double value, int digits = 3) {
-  char text[32];
-  std::snprintf(text, sizeof text, "%.*g", digits, value);
-  return text;
-}
-
 /// Every threshold that is of pictures, with its reason.
 struct Judge {
   nn::Stem stem_of;
@@ -96,16 +90,16 @@ struct Judge {
     if (p.looked_at == 0) return;
     if (a.size >= 2 * p.short_side) {
       say("size",
-          "pictures of " + number(p.short_side) + " pixels are enlarged to views of " + std::to_string(a.size) +
+          "pictures of " + rounded(p.short_side) + " pixels are enlarged to views of " + std::to_string(a.size) +
               ", which costs time and shows nothing more",
-          "--size " + number(std::max(8.0, p.short_side)));
+          "--size " + rounded(std::max(8.0, p.short_side)));
     }
     const double smallest = std::sqrt(double{a.crop_area_min}) * p.short_side;
     if (smallest < 6) {  // CIFAR's 32 pixels at the paper's 0.08 give 9
       say("crop",
-          "the smallest crop is " + number(smallest, 2) + " pixels wide (" + number(double{a.crop_area_min}) +
-              " of the area of pictures of " + number(p.short_side) + " pixels): too little to recognise anything",
-          "--crop-min " + number(std::min(1.0, std::pow(9.0 / p.short_side, 2)), 2));
+          "the smallest crop is " + rounded(smallest, 2) + " pixels wide (" + rounded(double{a.crop_area_min}) +
+              " of the area of pictures of " + rounded(p.short_side) + " pixels): too little to recognise anything",
+          "--crop-min " + rounded(std::min(1.0, std::pow(9.0 / p.short_side, 2)), 2));
     }
     if (100 * p.repeated > p.looked_at) {
       say("duplicates",
@@ -121,7 +115,7 @@ struct Judge {
     const double share = (high - low) / 65535.0;
     if (share >= 0.3) return true;  // of the upper 8 bits more than six are in use
     say("range",
-        "the 16-bit pictures fill " + number(100 * share, 1) + " % of their range, " + std::to_string(low) + " to " +
+        "the 16-bit pictures fill " + rounded(100 * share, 1) + " % of their range, " + std::to_string(low) + " to " +
             std::to_string(high) +
             " of 65535, and of 16 bits the upper 8 are read: nearly the same grey is left of all",
         "stretch them over the whole range first: (value - " + std::to_string(low) + ") * 65535 / " +
@@ -136,8 +130,8 @@ struct Judge {
       // Pixels in [0,1] as they are have a mean of 0.3 to 0.6 and a deviation of 0.2 to 0.35; normalised ones 0 and 1.
       if (stddev >= 0.05 && stddev <= 4 && std::abs(mean) <= 3) continue;
       say("normalisation",
-          "channel " + std::to_string(c) + " of the views has mean " + number(mean) + " and deviation " +
-              number(stddev) + ", far from 0 and 1 and from what pixels in [0,1] have",
+          "channel " + std::to_string(c) + " of the views has mean " + rounded(mean) + " and deviation " +
+              rounded(stddev) + ", far from 0 and 1 and from what pixels in [0,1] have",
           "\"mean\" and \"stddev\" under \"augmentation\" in --config; they are for pixels in [0,1], not 0 to 255");
       found.back().unusable = true;
       break;
@@ -147,7 +141,7 @@ struct Judge {
   void augmentation(double difference) {
     if (difference >= LookedAt::least_difference) return;
     say("augmentation",
-        "the two views of a picture hardly differ (" + number(difference, 2) +
+        "the two views of a picture hardly differ (" + rounded(difference, 2) +
             " of the difference between pictures), so there is nothing to learn from",
         "a lower --crop-min, more --brightness and --contrast");
     found.back().unusable = true;

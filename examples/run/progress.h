@@ -67,6 +67,8 @@ std::string duration_text(double seconds);
 
 /// "1,234,567"
 std::string grouped(std::int64_t number);
+/// To so many significant digits: "0.0123", "1.2e+06".
+std::string rounded(double number, int digits = 3);
 
 /// Since then.
 double seconds_since(std::chrono::steady_clock::time_point start);

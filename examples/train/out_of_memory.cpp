@@ -1,5 +1,6 @@
 #include "train/out_of_memory.h"
 
+#include "run/progress.h"
 #include "train/training_step.h"
 
 #include <bit>
@@ -37,10 +38,8 @@ std::string Fitting::remedy(const std::string& smaller) const {
   if (samples == 0) {
     return (smaller.empty() ? "a smaller model" : "a smaller " + smaller) + ": not even --micro-batch 2 fits";
   }
-  char text[100];
-  std::snprintf(text, sizeof text, "--micro-batch %lld: a step of the whole batch fits so, in %.3g GB (measured)",
-                static_cast<long long>(samples), peak_bytes / 1e9);
-  return text;
+  return "--micro-batch " + std::to_string(samples) + ": a step of the whole batch fits so, in " +
+         rounded(peak_bytes / 1e9) + " GB (measured)";
 }
 
 Fitting find_micro_batch(Training& t) {
