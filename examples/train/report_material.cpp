@@ -71,12 +71,10 @@ ShownSample shown_sample(const Modality& modality, const Described& of, std::int
   return {modality.shown(sample, 0, neighbour_side), sample.label};
 }
 
-/// The rows of `known` most like the given row of `asked`; `left_out`: a row that is the asked sample itself, or -1.
-std::vector<ReportMaterial::Neighbour> nearest(const Modality& modality, const Described& asked, std::int64_t row,
+/// The rows of `known` most like a sample of which `cosine` are the similarities to them all; `left_out`: a row that is
+/// the sample itself, or -1.
+std::vector<ReportMaterial::Neighbour> nearest(const Modality& modality, const std::vector<double>& cosine,
                                                const Described& known, std::int64_t left_out, std::int64_t count) {
-  const auto cosine = nn::similarity(asked.features.values.narrow(row, 1).to(simclr::DType::f64),
-                                     known.features.values.to(simclr::DType::f64))
-                          .to_vector<double>();
   std::vector<std::pair<double, std::int64_t>> order;  // negative similarities: the highest first, then the lower row
   for (std::int64_t i = 0; i < known.samples->size(); ++i) {
     if (i != left_out) order.emplace_back(-cosine[static_cast<std::size_t>(i)], i);
@@ -142,9 +140,11 @@ ReportMaterial gather_report_material(const Modality& modality, nn::Module& enco
   material.query_samples = kind;
   material.compared_samples =
       some_of(known.samples->size(), sets.labelled->size(), "training " + sets.sample_name + "s");
+  const simclr::Tensor exact = known.features.values.to(simclr::DType::f64);
   for (const std::int64_t row : choose_queries(asked.features.labels, options.queries)) {
+    const auto cosine = nn::similarity(features.narrow(row, 1).to(simclr::DType::f64), exact).to_vector<double>();
     material.queries.push_back(
-        {shown_sample(modality, asked, row), nearest(modality, asked, row, known, own ? row : -1, options.neighbours)});
+        {shown_sample(modality, asked, row), nearest(modality, cosine, known, own ? row : -1, options.neighbours)});
   }
   return material;
 }
