@@ -47,11 +47,13 @@ std::optional<RunState> begin(const Training& t, RunCheckpoints& checkpoints, Ru
   const TrainingOptions& o = t.options;
   SIMCLR_CHECK(!run.used() || o.overwrite || o.resume, "--out ", run.path(),
                " already holds a run; go on with it by --resume, choose another folder, or add --overwrite");
-  if (o.resume && checkpoints.finished()) {
+  using Finished = RunCheckpoints::Finished;
+  const Finished finished = o.resume ? checkpoints.finished() : Finished::no;
+  if (finished != Finished::no) {
     std::printf(
         "the run in %s is finished: %s are its weights. To train further, begin another run with another --out\n",
         run.path().c_str(), run.file(weights_file).c_str());
-    if (checkpoints.lacks_evaluation()) {
+    if (finished == Finished::without_evaluation) {
       const std::string program = t.modality->measured_by();
       const std::string how =
           program.empty() ? "" : ": " + program + " " + shell_quoted(run.path()) + " measures its weights";

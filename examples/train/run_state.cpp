@@ -67,8 +67,8 @@ RunCheckpoints::RunCheckpoints(Training& training, RunFolder& run)
       folder_(run.file(checkpoint_folder), training.options.keep_checkpoints),
       data_(training.modality->data_files(training.options)) {}
 
-bool RunCheckpoints::finished() const {
-  if (!run_.has(weights_file)) return false;
+RunCheckpoints::Finished RunCheckpoints::finished() const {
+  if (!run_.has(weights_file)) return Finished::no;
   const auto weights = metadata_of(run_.file(weights_file));
   SIMCLR_CHECK(weights, "--resume: ", run_.file(weights_file), ": these final weights cannot be read, or are not of ",
                training_.options.program,
@@ -79,8 +79,10 @@ bool RunCheckpoints::finished() const {
     const auto last = metadata_of(steps.front().path);
     if (last) check_same_run(*last);
   }
+  if (!lacks_evaluation()) return Finished::yes;
   // Without its log, or without its last checkpoint, there is nothing to evaluate with that would lose nothing.
-  return !lacks_evaluation() || steps.empty() || steps.front().step != training_.steps();
+  const bool gone = steps.empty() || steps.front().step != training_.steps();
+  return gone ? Finished::without_evaluation : Finished::no;
 }
 
 bool RunCheckpoints::lacks_evaluation() const {

@@ -29,11 +29,10 @@ class RunCheckpoints {
   RunCheckpoints(Training& training, RunFolder& run);
 
   /// Whether the run has come to its end, so that there is nothing to go on with: its weights are there, and no
-  /// evaluation is outstanding. Changes no file. Throws simclr::Error where the weights cannot be read or are not of
-  /// these options.
-  bool finished() const;
-  /// Whether the run has trained to its end, but not come to the end of the evaluation that was asked for.
-  bool lacks_evaluation() const;
+  /// evaluation is outstanding that could still be made. Changes no file. Throws simclr::Error where the weights cannot
+  /// be read or are not of these options.
+  enum class Finished { no, without_evaluation, yes };
+  Finished finished() const;
 
   /// Loads the newest checkpoint that can be read and cuts the log back to it; empty where there is none. Throws
   /// simclr::Error where the options or the data are not those of the run, and where starting afresh would lose
@@ -45,6 +44,7 @@ class RunCheckpoints {
   void save(const RunState& state, bool best = false);
 
  private:
+  bool lacks_evaluation() const;  // trained to its end, but not evaluated to the end, where that was asked for
   void check_same_run(const simclr::nn::Metadata& metadata) const;
   void refuse_to_start_over() const;
   std::optional<double> best_saved() const;
