@@ -5,6 +5,7 @@
 #include <simclr/core/error.h>
 #include <simclr/core/text.h>
 
+#include <algorithm>
 #include <string>
 #include <utility>
 #include <vector>
@@ -41,17 +42,24 @@ std::string joined(const std::vector<std::string>& words) {
   return simclr::printable(all);
 }
 
+/// Whether a word stands where the row has numbers.
+bool no_number(const OptionRow& row, const OptionRow::Json& value) {
+  if (row.kind() != OptionKind::integer && row.kind() != OptionKind::real) return false;
+  const auto is_text = [](const OptionRow::Json& each) { return each.is_string(); };
+  return is_text(value) || (value.is_array() && std::any_of(value.begin(), value.end(), is_text));
+}
+
 void take(const CLI::App& app, OptionTable& table, const OptionRow& row, const CLI::Option& option) {
   if (option.count() == 0) return;
   const std::vector<std::string>& words = option.results();
   if (row.kind() == OptionKind::flag && words.size() > 1) {
     simclr::fail("--", row.name(), " and --", row.opposite(), ": give one of them");
   }
-  const std::string wrong = row.set_words(words);
+  const OptionRow::Json value = row.from_words(words);
+  const std::string wrong = row.set(value);
   if (!wrong.empty()) {
-    const bool other_type = wrong.starts_with("must be a number") || wrong.starts_with("must be an integer");
     simclr::fail("--", row.name(), " ", joined(words), ": ", wrong,
-                 other_type ? "; see " + app.get_name() + " --help" : "");
+                 no_number(row, value) ? "; see " + app.get_name() + " --help" : "");
   }
   table.sources[row.name()] = "";
 }

@@ -136,14 +136,14 @@ std::string OptionRow::set(const Json& value) const {
   return set_(value);
 }
 
-std::string OptionRow::set_words(const std::vector<std::string>& words) const {
-  if (count_ == 1) return set_(json_of(kind_, words.back()));
+OptionRow::Json OptionRow::from_words(const std::vector<std::string>& words) const {
+  if (count_ == 1) return json_of(kind_, words.back());
   Json values = Json::array();
   for (const std::string& word : words) {
     std::istringstream parts(word);
     for (std::string part; std::getline(parts, part, ',');) values.push_back(json_of(kind_, part));
   }
-  return set_(values);
+  return values;
 }
 
 std::string OptionRow::text() const {

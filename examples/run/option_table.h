@@ -85,8 +85,9 @@ class OptionRow {
   Json value() const { return get_(); }
   /// Sets the field; where the value does not fit leaves it, and returns why: "must be ...".
   std::string set(const Json& value) const;
-  /// The same for words of a command line, which are one of several numbers each, or these parted by commas.
-  std::string set_words(const std::vector<std::string>& words) const;
+  /// What words of a command line say, for set(): one of several numbers each, or these parted by commas. A word that
+  /// is no number where the row has numbers stays a text.
+  Json from_words(const std::vector<std::string>& words) const;
   /// The field as a command line has it: "0.1,2", and whole numbers without ".0".
   std::string text() const;
 

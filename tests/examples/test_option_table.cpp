@@ -310,6 +310,9 @@ TEST_CASE("Every preset keeps to the ranges and the rules", "[options]") {
 
 TEST_CASE("A message names the option as it was written", "[options]") {
   CHECK(refusal({"--crop-min", "2"}) == "--crop-min 2: must be 1e-06 to 1");
+  const std::string whole = ": must be a whole number from 0 to 18446744073709551615";
+  CHECK(refusal({"--seed", "-1"}) == "--seed -1" + whole);
+  CHECK(refusal({"--seed", "none"}) == "--seed none" + whole + "; see train_cifar --help");
   CHECK(refusal({"--micro-batch", "300"}) ==
         "--micro-batch 300: more than --batch-size 256, which is the whole batch; leave it out");
   Pictures pictures;
