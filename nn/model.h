@@ -25,7 +25,8 @@ class SIMCLR_API Model : public Module {
   virtual Module& encoder(int tower = 0) = 0;
   /// The loss of the towers' z [V B,D], a scalar, f32 (f64 of f64). Throws Error for another number of towers.
   virtual Tensor loss(std::span<const Tensor> z) = 0;
-  /// What the loss of `samples` samples is where the model tells nothing apart, and what no model can go below.
+  /// What the loss of `samples` samples is where the model tells nothing apart, and what no model can go below,
+  /// whatever temperature it learns.
   virtual double chance(std::int64_t samples) const = 0;
   virtual double bound(std::int64_t samples) const = 0;
 

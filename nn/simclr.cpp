@@ -70,6 +70,11 @@ double negative_share(std::int64_t samples, double temperature) {
   return std::exp(-n / ((n - 1) * temperature));
 }
 
+/// The least temperature that the loss can have.
+double least_temperature(const NtXentOptions& loss) {
+  return loss.logit_scale.defined() ? 1 / kernels::nt_xent_most_scale : loss.temperature;
+}
+
 void check_tower(const char* who, int tower, int towers) {
   SIMCLR_CHECK(tower >= 0 && tower < towers, who, ": tower ", tower, " of ", towers);
 }
@@ -122,9 +127,9 @@ double SimCLR::chance(std::int64_t samples) const {
 }
 
 double SimCLR::bound(std::int64_t samples) const {
-  if (loss_.views == 2) return nt_xent_bound(samples, loss_.temperature);
+  if (loss_.views == 2) return nt_xent_bound(samples, least_temperature(loss_));
   const double views = loss_.views, others = views * static_cast<double>(samples - 1);  // whose views are not positives
-  return std::log(views - 1 + (samples < 2 ? 0 : others * negative_share(samples, loss_.temperature)));
+  return std::log(views - 1 + (samples < 2 ? 0 : others * negative_share(samples, least_temperature(loss_))));
 }
 
 Tensor SimCLR::forward(const Input& views) {
@@ -198,7 +203,7 @@ double TwoTowers::chance(std::int64_t samples) const {
 
 double TwoTowers::bound(std::int64_t samples) const {
   if (samples < 2) return 0;
-  return std::log1p(static_cast<double>(samples - 1) * negative_share(samples, loss_.temperature));
+  return std::log1p(static_cast<double>(samples - 1) * negative_share(samples, least_temperature(loss_)));
 }
 
 }  // namespace simclr::nn

@@ -333,4 +333,9 @@ TEST_CASE("a model knows its loss's chance and bound") {
   CHECK(pairs->loss(best).item() == Approx(pairs->bound(3)).epsilon(1e-12));
   CHECK(pairs->loss(alike).item() == Approx(pairs->chance(3)).epsilon(1e-12));
   CHECK(pairs->bound(1) == 0);
+
+  const auto learned = pairs_model(DType::f64, 0.2, true);
+  CHECK(learned->loss(best).item() > learned->bound(3) + 0.001);
+  learned->parameters().front().value.fill(9.0);  // above the cap
+  CHECK(learned->loss(best).item() == Approx(learned->bound(3)).margin(1e-12));
 }
