@@ -60,9 +60,13 @@ int rename_to_new(const char* from, const char* to) {
   if (renameat2(AT_FDCWD, from, AT_FDCWD, to, RENAME_NOREPLACE) == 0) return 0;
   if (errno != EINVAL && errno != ENOSYS) return -1;
   // A file system that cannot, as NFS: a second name for the file, which is given in one step, too.
-  if (link(from, to) != 0) return -1;
-  unlink(from);
-  return 0;
+  if (link(from, to) == 0) return unlink(from), 0;
+  if (errno == EEXIST) return -1;
+  // One that has no second names either, as FAT: an empty file, which only one process can make, claims the name.
+  const int claim = posix::uninterrupted([&] { return open(to, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666); });
+  if (claim < 0) return -1;
+  close(claim);
+  return rename(from, to);
 }
 
 [[noreturn]] void fail_existing(const std::filesystem::path& path) {
