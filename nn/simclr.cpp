@@ -2,6 +2,7 @@
 #include <simclr/nn/simclr.h>
 
 #include <cmath>
+#include <map>
 #include <utility>
 
 namespace simclr::nn {
@@ -79,12 +80,17 @@ void check_tower(const char* who, int tower, int towers) {
   SIMCLR_CHECK(tower >= 0 && tower < towers, who, ": tower ", tower, " of ", towers);
 }
 
-/// sample_groups(z, views), kept in `groups` while z's rows and device stay, so that a step which is captured uploads
-/// nothing.
-const Tensor& keep_groups(Tensor& groups, const Tensor& z, int views) {
-  const bool fits = groups.defined() && groups.dim(0) == z.dim(0) && groups.device() == z.device();
-  if (!fits) groups = sample_groups(z, views);
+/// sample_groups(z, views), one for each number of rows: a step that is captured uploads nothing, and what it reads
+/// stays when a batch of another size comes.
+const Tensor& keep_groups(std::map<std::int64_t, Tensor>& kept, const Tensor& z, int views) {
+  Tensor& groups = kept[z.dim(0)];
+  if (!groups.defined() || groups.device() != z.device()) groups = sample_groups(z, views);
   return groups;
+}
+
+/// A temperature that the model has not made itself would be no parameter of it.
+void check_logit_scale(const char* who, const NtXentOptions& loss, const char* remedy) {
+  SIMCLR_CHECK(!loss.logit_scale.defined(), who, ": loss.logit_scale would be in no parameters(); ", remedy);
 }
 
 }  // namespace
@@ -92,6 +98,7 @@ const Tensor& keep_groups(Tensor& groups, const Tensor& z, int views) {
 SimCLR::SimCLR(const SimCLROptions& options)
     : encoder_(options.encoder), views_apart_(options.views_apart), loss_(options.loss) {
   SIMCLR_CHECK(encoder_ != nullptr, "SimCLR: an encoder is needed");
+  check_logit_scale("SimCLR", loss_, "give it to nt_xent() in a model of your own");
   SIMCLR_CHECK(loss_.views >= 2, "SimCLR: views ", loss_.views, "; at least 2 of each sample are needed");
   SIMCLR_CHECK(!views_apart_ || loss_.views == 2, "SimCLR: views_apart is for two views, not ", loss_.views);
   add_module("encoder", encoder_);
@@ -158,9 +165,8 @@ TwoTowers::TwoTowers(const TwoTowersOptions& options) : encoders_(options.encode
         "towers." + std::to_string(t),
         std::make_shared<EncoderAndHead>(encoders_[t], make_head(*encoders_[t], options.heads[t], "TwoTowers")));
   }
+  check_logit_scale("TwoTowers", loss_, "learn_temperature makes one that is");
   if (!options.learn_temperature) return;
-  SIMCLR_CHECK(!loss_.logit_scale.defined(),
-               "TwoTowers: loss.logit_scale is given beside learn_temperature, which makes one; leave one of them out");
   const double scale = 1 / loss_.temperature;
   SIMCLR_CHECK(scale > 0 && scale <= kernels::nt_xent_most_scale, "TwoTowers: a temperature of ", loss_.temperature,
                " to learn from; it must be finite and at least ", 1 / kernels::nt_xent_most_scale);

@@ -5,6 +5,8 @@
 #include <simclr/nn/model.h>
 
 #include <array>
+#include <cstdint>
+#include <map>
 #include <memory>
 
 namespace simclr::nn {
@@ -47,8 +49,8 @@ struct SimCLROptions {
 /// (nn/losses.h).
 class SIMCLR_API SimCLR : public Model {
  public:
-  /// Throws Error without an encoder, for a head that does not fit it, and for other views than two that are to go
-  /// apart.
+  /// Throws Error without an encoder, for a head that does not fit it, for other views than two that are to go apart,
+  /// and for a loss.logit_scale.
   explicit SimCLR(const SimCLROptions& options);
   /// z [V N,D] of views [V N,...], row by row. Throws Error for an odd number of rows that are to go apart.
   Tensor forward(const Input& views) override;
@@ -68,7 +70,7 @@ class SIMCLR_API SimCLR : public Model {
   std::shared_ptr<ProjectionHead> head_;
   bool views_apart_;
   NtXentOptions loss_;
-  Tensor groups_;  // of other numbers of views than two
+  std::map<std::int64_t, Tensor> groups_;  // of other numbers of views than two, by the rows of z
 };
 
 struct TwoTowersOptions {
@@ -88,8 +90,8 @@ struct TwoTowersOptions {
 /// Parameters are called towers.0.encoder.*, towers.0.head.*, towers.1.*, and logit_scale where it is learned.
 class SIMCLR_API TwoTowers : public Model {
  public:
-  /// Throws Error without two encoders, and for heads that do not fit them or each other; with learn_temperature also
-  /// for a temperature below 0.01 or not finite, and for a loss.logit_scale, of which it makes its own.
+  /// Throws Error without two encoders, for heads that do not fit them or each other, for a loss.logit_scale, and with
+  /// learn_temperature for a temperature below 0.01 or not finite.
   explicit TwoTowers(const TwoTowersOptions& options);
   /// Throws Error: there is an input for each tower.
   Tensor forward(const Input& input) override;
@@ -109,7 +111,7 @@ class SIMCLR_API TwoTowers : public Model {
  private:
   std::array<std::shared_ptr<Module>, 2> encoders_, towers_;
   NtXentOptions loss_;
-  Tensor groups_;  // of the pairs: 0 .. N-1
+  std::map<std::int64_t, Tensor> groups_;  // of the pairs, by their number N: 0 .. N-1
 };
 
 }  // namespace simclr::nn

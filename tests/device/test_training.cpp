@@ -189,7 +189,8 @@ DEVICE_TEST_CASE("captured steps, whole or in micro-batches, give the losses of 
   }
 }
 
-DEVICE_TEST_CASE("a model's loss of three views can be captured: its groups are there since the step before") {
+DEVICE_TEST_CASE(
+    "a model's loss of three views can be captured: its groups are there since the step before, and stay") {
   nn::SimCLR model({.encoder = std::make_shared<nn::Linear>(nn::LinearOptions{.in = 4, .out = 8}),
                     .head = {.out = 8},
                     .loss = {.views = 3}});
@@ -199,6 +200,9 @@ DEVICE_TEST_CASE("a model's loss of three views can be captured: its groups are 
   Tensor loss = model.loss(std::span(&z, 1));
   CHECK(loss.item() == expected);
   CapturedStep captured(test::device(), [&] { loss = model.loss(std::span(&z, 1)); });
+  const Tensor other = z.narrow(0, 6);  // whose groups are others
+  model.loss(std::span(&other, 1));
+  const Tensor overwritten = Tensor::full({12}, -1, DType::i32, test::device());
   captured.replay();
   CHECK(loss.item() == expected);
 }
