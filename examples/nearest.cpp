@@ -62,10 +62,40 @@ void check_there(const Options& o, const std::string& file) {
                "; name the folder that embed read, or run embed again");
 }
 
-void find_nearest(Options o) {
+/// Features of another encoder may have the same width, and say nothing: the first listed picture that can be read is
+/// embedded once more, and must give its row.
+void check_same_encoder(const Options& o, const EncoderFile& file, const Embedding& embedding) {
+  if (o.features.empty()) return;
+  SIMCLR_CHECK(embedding.features.dim(1) == file.encoder->output_features(), "--features ", o.features, ": has ",
+               embedding.features.dim(1), " features a picture, this encoder gives ", file.encoder->output_features(),
+               "; run embed with the same weights");
+  for (std::size_t i = 0; i < embedding.files.size(); ++i) {
+    Tensor again;
+    try {
+      again = embed_picture(file, (fs::path(o.folder) / embedding.files[i]).string());
+    } catch (const simclr::Error&) {
+      continue;
+    }
+    const simclr::NoGrad no_grad;
+    const Tensor row = embedding.features.narrow(static_cast<std::int64_t>(i), 1);
+    const float cosine = nn::similarity(again, row).to_vector<float>().front();
+    SIMCLR_CHECK(cosine >= 0.999f, "--features ", o.features, ": ", simclr::printable(embedding.files[i]),
+                 " has other features there than ", file.path, " gives it (cosine ", cosine,
+                 "); run embed again with these weights and this folder");
+    return;
+  }
+}
+
+void check_sheet(const Options& o) {
   SIMCLR_CHECK(o.sheet.empty() || !lies_in(o.sheet, o.folder), "--sheet ", o.sheet, ": lies in ", o.folder,
                ", where it becomes one of the pictures; choose another place");
   check_output(o.sheet, o.overwrite);
+  SIMCLR_CHECK(o.sheet.empty() || o.sheet.ends_with(".png") || o.sheet.ends_with(".PNG"), "--sheet ", o.sheet,
+               ": a PNG file is written; choose a name that ends in .png");
+}
+
+void find_nearest(Options o) {
+  check_sheet(o);
   const simclr::Device device = open_device(o.compute);
   Pictures modality;
   const EncoderFile file = open_encoder(o.weights, modality);
@@ -73,9 +103,7 @@ void find_nearest(Options o) {
   const Tensor query = embed_picture(file, o.picture);
   Progress progress;
   const Embedding embedding = embedding_of(o, file, progress);
-  SIMCLR_CHECK(embedding.features.dim(1) == query.dim(1), "--features ", o.features, ": has ",
-               embedding.features.dim(1), " features a picture, this encoder gives ", query.dim(1),
-               "; run embed with the same weights");
+  check_same_encoder(o, file, embedding);
 
   const simclr::NoGrad no_grad;
   const auto cosine = nn::similarity(query, embedding.features).to_vector<float>();

@@ -277,6 +277,27 @@ class Nearest(Base):
         self.assertEqual(pixel(2, 2), (220, 60, 30))
         self.assertEqual(pixel(134 * 2 + 3, 70), (255, 255, 255))
 
+    def test_features_of_other_weights(self):
+        """Of the same width, so that only the values tell."""
+        other = self.folder / "other-run"
+        self.run_program("train_cifar", "--dataset", "cifar10", "--data", self.data, "--width", "4", "--size", "8",
+                         "--batch-size", "20", "--epochs", "1", "--seed", "5", "--no-evaluation", "--out", other)
+        self.embed(self.pictures, weights=other)
+        picture = self.pictures / "class0/00.png"
+        self.refused("nearest", self.weights, picture, self.pictures, "--features", self.out,
+                     words=(f"--features {self.out}: class0/00.png has other features", self.weights, "run embed again"))
+        (self.pictures / "class0/00.png").rename(self.folder / "away.png")  # the next one tells as well
+        self.addCleanup((self.folder / "away.png").rename, picture)
+        self.refused("nearest", self.weights, self.pictures / "class0/01.png", self.pictures, "--features", self.out,
+                     words=("class0/01.png has other features",))
+
+    def test_sheet_is_a_png_file(self):
+        picture = self.pictures / "class0/00.png"
+        for name in ("x.jpg", "x"):
+            self.refused("nearest", self.weights, picture, self.pictures, "--sheet", self.folder / name,
+                         words=(f"{name}: a PNG file is written; choose a name that ends in .png",))
+            self.assertFalse((self.folder / name).exists())
+
     def test_refused(self):
         picture = self.pictures / "class0/00.png"
         self.refused("nearest", self.weights, self.folder / "no.png", self.pictures, words=("no.png",))
