@@ -22,6 +22,7 @@
 #include <algorithm>
 #include <chrono>
 #include <cmath>
+#include <csignal>
 #include <cstdio>
 #include <string>
 #include <vector>
@@ -356,8 +357,11 @@ int run(Options o) {
   try {
     train_all(session, table);
   } catch (const Stopped&) {
-    progress.message(stopped_text(session));
-    return 128 + StopRequest::take();
+    const std::string text = stopped_text(session);
+    progress.message(text);
+    const int signal = StopRequest::take();
+    if (signal == SIGPIPE) std::fprintf(stderr, "finetune: nobody reads the output; %s\n", text.c_str());
+    return 128 + signal;
   }
   progress.message(table);
   return 0;
@@ -371,5 +375,5 @@ int main(int argc, char** argv) {
     Options options;
     if (parse_options(argc, argv, options)) code = run(options);
   });
-  return failed != 0 ? failed : code;
+  return code != 0 ? code : failed;  // of a stop, where the output is lost, too
 }

@@ -129,6 +129,20 @@ class Finetune(Labels):
         config = json.loads((self.out / "config.json").read_text())
         self.assertEqual((config["labels"], config["from_scratch"], config["batch_size"]), ([25, 100], True, 8))
 
+    def test_output_that_nobody_reads(self):
+        """As `finetune ... | head -1`: a stop like any other."""
+        command = [PROGRAMS / "finetune", self.weights, *self.from_folder, "--epochs", "400", "--batch-size", "8",
+                   "--threads", "1", "--device", "cpu", "--out", self.out, "--labels", "5,100"]
+        process = subprocess.Popen([*map(os.fspath, command)], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                                   stderr=subprocess.PIPE, cwd=self.folder, env=ENVIRONMENT)
+        process.stdout.readline()
+        process.stdout.close()
+        error = process.stderr.read().decode()
+        self.assertEqual(process.wait(timeout=120), 128 + signal.SIGPIPE, error)
+        self.assertRegex(error, r"\Afinetune: nobody reads the output; stopped; [^\n]*\n")
+        self.assertTrue((self.out / "log.jsonl").read_text().endswith("}\n"))
+        self.assertEqual(list(self.out.glob("*.simclr-tmp*")), [])
+
     def stop(self, event, number, *options):
         """What finetune prints that gets a signal once its log has so many lines of an event."""
         command = [PROGRAMS / "finetune", self.weights, *self.from_folder, "--epochs", "400", "--batch-size", "8",

@@ -137,6 +137,20 @@ class Resume(Base):
         self.good("--resume", "--out", self.out)
         self.assertEqual(json.loads((self.out / "config.json").read_text())["workers"], 1)
 
+    def test_output_that_nobody_reads(self):
+        """As `train_cifar ... | head -1`: a stop like any other."""
+        options = [*self.options, "--out", self.out]
+        process = subprocess.Popen([PROGRAM, *map(str, options)], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                                   stderr=subprocess.PIPE, env=ENVIRONMENT)
+        process.stdout.readline()
+        process.stdout.close()
+        error = process.stderr.read().decode()
+        self.assertEqual(process.wait(timeout=120), 128 + signal.SIGPIPE, error)
+        self.assertRegex(error, r"\Atrain_cifar: nobody reads the output; stopped; \d+ of 21 steps are done\. Go on with: ")
+        self.assertTrue((self.out / "report.html").exists())
+        self.good("--resume", "--out", self.out)
+        self.same_as_whole()
+
     def test_stopped_in_the_evaluation(self):
         begun = lambda: self.out.exists() and (self.out / "model.safetensors").exists()
         text = self.stop(signal.SIGINT, *self.options, "--out", self.out, after=begun)

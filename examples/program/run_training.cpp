@@ -11,6 +11,7 @@
 
 #include <simclr/simclr.h>
 
+#include <csignal>
 #include <cstdio>
 #include <functional>
 #include <optional>
@@ -117,6 +118,7 @@ int run_with(const TrainingOptions& options, Modality& modality) {
     const std::string done = "stopped; " + std::to_string(t.optimizer->steps()) + " of " + std::to_string(t.steps()) +
                              " steps are done. Go on with: " + o.program + " --resume --out " +
                              shell_quoted(run.path());
+    if (signal == SIGPIPE) std::fprintf(stderr, "%s: nobody reads the output; %s\n", o.program.c_str(), done.c_str());
     progress.message(done + "\nwriting the report; another Ctrl-C leaves it out");
     Datasets sets = t.sets;
     sets.test = nullptr;  // it is not looked at before the end
@@ -134,5 +136,5 @@ int run_training(const char* name, int argc, char** argv, Modality& modality) {
     TrainingOptions options;
     if (parse_command_line(name, argc, argv, options, modality)) code = run_with(options, modality);
   });
-  return failed != 0 ? failed : code;
+  return code != 0 ? code : failed;  // of a stop, where the output is lost, too
 }

@@ -4,7 +4,7 @@
 /// program, from then on the next one.
 class StopRequest {
  public:
-  /// Takes SIGINT, SIGTERM and SIGHUP over. One at a time.
+  /// Takes SIGINT, SIGTERM and SIGHUP over, and SIGPIPE: whoever read the output has gone. One at a time.
   StopRequest();
   ~StopRequest();
   StopRequest(const StopRequest&) = delete;
