@@ -62,6 +62,7 @@ OptionTable option_table(Options& o) {
       .command_line_only();
   table.flag("overwrite", "", o.overwrite, "Use the folder even if it holds a run, which is lost").command_line_only();
   add_compute_rows(table, o.compute);
+  table.rule([&o](const OptionTable&) { check_percents(o.percents); });
   table.rule([&o](const OptionTable& rows) {
     SIMCLR_CHECK(o.compute.batch_size > 1, rows.said(o.compute.batch_size),
                  ": training needs at least 2 pictures a batch, as batch norm takes its statistics from them; 64 is "

@@ -46,6 +46,7 @@ bool parse_options(int argc, char** argv, Options& o) {
   table.add("json", o.json, "A file for all figures");
   add_overwrite_row(table, o.overwrite);
   add_compute_rows(table, o.compute);
+  table.rule([&o](const OptionTable&) { check_percents(o.percents); });
   return parse(app, table, argc, argv);
 }
 

@@ -81,6 +81,8 @@ class LinearProbe(Labels):
         for labels in ("0", "101", "-1", "nan"):
             self.refused("linear_probe", self.weights, *self.from_folder, "--labels", labels, words=("--labels",))
         for program in ("linear_probe", "finetune"):
+            self.refused(program, self.weights, *self.from_folder, "--labels", "1,10,1.0000001",
+                         words=("--labels: 1 occurs twice",))
             self.refused(program, self.weights, *self.from_folder, "--seed", "-1", words=("--seed -1: must be a whole",))
         self.refused("linear_probe", self.weights, *self.from_folder, "--epochs", "0", words=("--epochs 0",))
         self.refused("linear_probe", self.weights, "--dataset", "nothing", words=("nothing", "fashion-mnist"))

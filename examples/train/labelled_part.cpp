@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cmath>
 #include <map>
+#include <set>
 #include <sstream>
 
 namespace {
@@ -69,6 +70,14 @@ std::vector<std::int32_t> labels_of(const simclr::data::Dataset& samples) {
   std::vector<std::int32_t> labels(static_cast<std::size_t>(samples.size()));
   for (std::int64_t i = 0; i < samples.size(); ++i) labels[static_cast<std::size_t>(i)] = samples.label(i);
   return labels;
+}
+
+void check_percents(const std::vector<double>& percents) {
+  std::set<std::string> seen;
+  for (const double percent : percents) {
+    SIMCLR_CHECK(seen.insert(percent_text(percent)).second, "--labels: ", percent_text(percent),
+                 " occurs twice; leave one of them out");
+  }
 }
 
 std::string percent_text(double percent) {

@@ -24,3 +24,6 @@ std::vector<std::int32_t> labels_of(const simclr::data::Dataset& samples);
 
 /// "10" or "0.5".
 std::string percent_text(double percent);
+
+/// Throws simclr::Error where two are written alike: their figures, and files named by them, could not be told apart.
+void check_percents(const std::vector<double>& percents);
