@@ -218,6 +218,10 @@ class Resume(Base):
         self.assertEqual(done.returncode, 1)
         for word in ("best.safetensors", "report.html", "log.jsonl of a finished run", "step-*.safetensors"):
             self.assertIn(word, done.stderr)
+        self.assertIn("a copy of the best one", done.stderr)
+        (run / "checkpoints/best.safetensors").unlink()
+        done = self.launch("train_cifar", "--resume", "--out", run)
+        self.assertIn("; put a checkpoint back, or choose another --out\n", done.stderr)
 
     def test_going_on_without_the_configuration(self):
         run = self.copy()

@@ -46,6 +46,14 @@ bool exists(const std::string& path) {
   return fs::exists(fs::symlink_status(path, error));
 }
 
+/// What helps where a file cannot be opened to write.
+std::string remedy_of(int error) {
+  if (error == EACCES || error == EPERM || error == EROFS) return "check the folder's permissions";
+  if (error == EMFILE || error == ENFILE) return "raise the limit of open files that `ulimit -n` shows";
+  if (error == ENOSPC || error == EDQUOT) return "make room";
+  return "choose another folder";
+}
+
 /// The first of BEGIN1END, BEGIN2END, ... that is free.
 std::string numbered(const std::string& begin, const std::string& end) {
   for (int n = 1;; ++n) {
@@ -132,8 +140,9 @@ RunFolder::RunFolder(const std::string& dir, const std::string& name, const std:
   if (log < 0 && errno == ENOENT) {
     log = open(file(log_name).c_str(), flags | O_CREAT | O_EXCL, 0666);
     made_log_ = log >= 0;
+    if (log < 0 && errno == EEXIST) log = open(file(log_name).c_str(), flags);  // of another process, just now
   }
-  SIMCLR_CHECK(log >= 0, file(log_name), ": cannot be written (", error_text(), "); check the folder's permissions");
+  SIMCLR_CHECK(log >= 0, file(log_name), ": cannot be written (", error_text(), "); ", remedy_of(errno));
   if (flock(log, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK) {
     close(log);
     simclr::fail("--out ", path_, ": another process is writing this run; wait for it or choose another folder");

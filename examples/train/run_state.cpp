@@ -126,7 +126,8 @@ std::string RunCheckpoints::data_differ(const nn::Metadata& metadata) const {
 void RunCheckpoints::refuse_to_start_over() const {
   std::string lost;
   const auto add = [&lost](const std::string& what) { lost += (lost.empty() ? "" : ", ") + what; };
-  if (run_.has(std::string(checkpoint_folder) + "/best.safetensors")) add("checkpoints/best.safetensors");
+  const bool best = run_.has(std::string(checkpoint_folder) + "/best.safetensors");
+  if (best) add("checkpoints/best.safetensors");
   if (run_.has(weights_file)) add(weights_file);
   if (run_.has("report.html")) add("report.html");
   for (const LogEntry& entry : run_.entries()) {
@@ -134,10 +135,10 @@ void RunCheckpoints::refuse_to_start_over() const {
     add("log.jsonl of a finished run");
     break;
   }
-  SIMCLR_CHECK(
-      lost.empty(), "--resume: ", run_.path(), " has no checkpoint step-*.safetensors to go on from, and to start ",
-      "afresh would replace ", lost,
-      "; put a checkpoint back (a copy of the best one as step-00000001.safetensors, say), or choose another --out");
+  SIMCLR_CHECK(lost.empty(), "--resume: ", run_.path(),
+               " has no checkpoint step-*.safetensors to go on from, and to start ", "afresh would replace ", lost,
+               "; put a checkpoint back", best ? " (a copy of the best one as step-00000001.safetensors, say)" : "",
+               ", or choose another --out");
 }
 
 /// The best score that a checkpoint was saved with, where the file can be read: it may be of later steps than those
