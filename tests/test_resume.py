@@ -4,6 +4,8 @@ import math
 import os
 import pathlib
 import random
+import re
+import resource
 import shutil
 import signal
 import struct
@@ -299,6 +301,18 @@ class Resume(Base):
         with open(self.out / "log.jsonl", "a") as log:
             fcntl.flock(log, fcntl.LOCK_EX)
             self.bad("--resume", "--out", self.out, words=("another process",))
+
+    def test_limits_of_the_system(self):
+        """What the shell's `ulimit` sets, and a remedy that fits."""
+        for limit, value, words in ((resource.RLIMIT_FSIZE, 20000, "File too large; make room"),
+                                    (resource.RLIMIT_NOFILE, 8, "Too many open files); raise the limit of open files"),
+                                    (resource.RLIMIT_AS, 100 << 20, "out of memory: the system gave no more")):
+            with self.subTest(limit=words):
+                done = subprocess.run([PROGRAM, *map(str, self.options), "--out", self.out / str(limit)],
+                                      stdin=subprocess.DEVNULL, capture_output=True, text=True, env=ENVIRONMENT, timeout=120,
+                                      preexec_fn=lambda: resource.setrlimit(limit, (value, value)))
+                self.assertEqual(done.returncode, 1, done.stderr)
+                self.assertRegex(done.stderr, rf"\Atrain_cifar: [^\n]*{re.escape(words)}[^\n]*\n\Z")
 
     def test_overwritten_runs_are_gone(self):
         shutil.copytree(self.whole, self.out)

@@ -14,9 +14,11 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <csignal>
 #include <cstdio>
 #include <exception>
 #include <filesystem>
+#include <new>
 #include <set>
 #include <string_view>
 #include <system_error>
@@ -77,9 +79,21 @@ bool parse(CLI::App& app, int argc, char** argv) {
 }
 
 int run_program(const char* name, const std::function<void()>& work) {
+  std::signal(SIGXFSZ, SIG_IGN);  // a write beyond `ulimit -f` fails as on a full disk
   try {
     work();
+    errno = 0;
+    const bool printed = std::fflush(stdout) == 0 && std::ferror(stdout) == 0;
+    SIMCLR_CHECK(printed, "standard output could not be written",
+                 errno != 0 ? ": " + std::generic_category().message(errno) : "", "; what was printed is not complete");
     return 0;
+  } catch (const std::bad_alloc&) {
+    std::fflush(stdout);
+    std::fprintf(stderr,
+                 "%s: out of memory: the system gave no more; close other programs, raise the limit that `ulimit -v` "
+                 "shows, or compute less at a time (--batch-size)\n",
+                 name);
+    return 1;
   } catch (const std::exception& error) {
     std::fflush(stdout);
     std::fprintf(stderr, "%s: %s\n", name, error.what());

@@ -18,7 +18,8 @@ bool parse(CLI::App& app, int argc, char** argv);
 /// Throws simclr::Error where a word "--name" occurs twice. parse() asks; who looks at the words before asks first.
 void refuse_repeated_options(int argc, char** argv);
 
-/// Runs a program's work: an error is one line on stderr, opened by the program's name, and makes the exit code 1.
+/// Runs a program's work: an error is one line on stderr, opened by the program's name, and makes the exit code 1. So
+/// does output that could not be written.
 int run_program(const char* name, const std::function<void()>& work);
 
 /// What a program computes on that uses a trained encoder.
