@@ -10,8 +10,11 @@
 
 #include <algorithm>
 #include <cstdio>
+#include <filesystem>
+#include <system_error>
 
 namespace data = simclr::data;
+namespace fs = std::filesystem;
 namespace nn = simclr::nn;
 
 namespace {
@@ -73,9 +76,17 @@ std::string python(const nn::ResNetKind& kind) {
   return code;
 }
 
+/// Whatever --overwrite says.
+void refuse_own_input(const Options& o, const std::string& input) {
+  std::error_code error;
+  SIMCLR_CHECK(!fs::equivalent(input, o.to, error), o.to,
+               ": is the input itself, which would be lost; choose another name");
+}
+
 void export_weights(const Options& o) {
   Pictures pictures;
   const EncoderFile file = open_encoder(o.from, pictures);
+  refuse_own_input(o, file.path);
   simclr::save_tensors(o.to, nn::to_torchvision(file.encoder->state()),
                        {{"format", "pt"}, {"config", file.config.dump()}}, existing_output(o.overwrite));
   std::printf("%s\nwritten to %s; in Python:\n\n%s  model.load_state_dict(safetensors.torch.load_file(\"%s\"))\n",
@@ -138,6 +149,7 @@ std::vector<simclr::NamedTensor> read_torchvision(const Options& o) {
 }
 
 void import_weights(const Options& o) {
+  refuse_own_input(o, o.from);
   std::vector<simclr::NamedTensor> state = nn::from_torchvision(read_torchvision(o));
   nn::ResNetKind kind;
   try {

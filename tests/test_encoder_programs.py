@@ -348,6 +348,28 @@ class Outputs(Base):
             self.refused(name, *arguments, closed / "x", words=("cannot be written to: Permission denied", "choose another"))
 
 
+    def test_output_that_is_lost(self):
+        pictures = write_pictures(self.folder / "lost", 3)
+        for name, *arguments in (("linear_probe", self.weights, "--labels", "100", "--epochs", "1"),
+                                 ("nearest", self.weights, pictures / "00.png", pictures), ("embed", "--help")):
+            with self.subTest(program=name), open("/dev/full", "w") as full:
+                done = subprocess.run([PROGRAMS / name, *map(str, arguments)], stdin=subprocess.DEVNULL, stdout=full,
+                                      stderr=subprocess.PIPE, text=True, cwd=self.folder, timeout=120)
+                self.assertEqual(done.returncode, 1)
+                self.assertRegex(done.stderr, rf"\A{name}: standard output could not be written[^\n]*\n\Z")
+
+    def test_input_is_not_replaced(self):
+        before = (self.weights / "model.safetensors").read_bytes()
+        link = self.folder / "link.safetensors"
+        link.symlink_to(self.weights / "model.safetensors")
+        for out in (self.weights / "model.safetensors", link):
+            for source in (self.weights, self.weights / "model.safetensors", link):
+                self.refused("torchvision_weights", "export", source, out, "--overwrite",
+                             words=(f"{out}: is the input itself",))
+            self.refused("torchvision_weights", "import", link, out, "--overwrite", words=("is the input itself",))
+        self.assertEqual((self.weights / "model.safetensors").read_bytes(), before)
+
+
 class Help(unittest.TestCase):
     def test_help_and_version(self):
         for name in NAMES:
