@@ -388,6 +388,13 @@ class Help(unittest.TestCase):
             self.assertEqual(done.returncode, 1)
             self.assertRegex(done.stderr, rf"\A{name}: [^\n]+; see {name} --help\n\Z")
 
+    def test_subcommands(self):
+        for words, complaint in (("--bogus", "not expected: --bogus; see torchvision_weights import --help"),
+                                 ("--sizes=3", "not expected: --sizes=3 (did you mean --size?); see torchvision_weights import --help"),
+                                 ("--size=1e9", "--size 1e9: must be an integer; see torchvision_weights import --help")):
+            done = subprocess.run([PROGRAMS / "torchvision_weights", "import", "a", "b", words], capture_output=True, text=True)
+            self.assertEqual((done.returncode, done.stderr), (1, f"torchvision_weights: {complaint}\n"))
+
 
 if __name__ == "__main__":
     unittest.main()

@@ -29,24 +29,29 @@ using simclr::DeviceType;
 namespace {
 
 /// CLI11's own message has the words from the last to the first, and no suggestion.
-[[noreturn]] void fail_unknown(const CLI::App& app) {
+[[noreturn]] void fail_unknown(const CLI::App& program) {
+  const CLI::App& app = program.get_subcommands().empty() ? program : *program.get_subcommands().front();
   std::vector<std::string> names;
   for (const CLI::Option* option : app.get_options()) {
     for (const std::string& name : option->get_lnames()) names.push_back(name);
   }
   std::string words, near;
-  for (const std::string& word : app.remaining()) {
+  for (const std::string& word : program.remaining(true)) {
     words += " " + word;
     const std::size_t begin = word.find_first_not_of('-');
     if (!near.empty() || begin == 0 || begin == std::string::npos) continue;
     near = nearest_name(word.substr(begin, word.find('=') - begin), names);
   }
   std::replace(words.begin(), words.end(), '\n', ' ');
-  simclr::fail("not expected:", words, near.empty() ? "" : " (did you mean --" + near + "?)", "; see ", app.get_name(),
+  simclr::fail("not expected:", words, near.empty() ? "" : " (did you mean --" + near + "?)", "; see ", command_of(app),
                " --help");
 }
 
 }  // namespace
+
+std::string command_of(const CLI::App& app) {
+  return (app.get_parent() ? command_of(*app.get_parent()) + " " : "") + app.get_name();
+}
 
 void refuse_repeated_options(int argc, char** argv) {
   std::set<std::string_view> seen;

@@ -15,6 +15,9 @@
 /// cannot be read.
 bool parse(CLI::App& app, int argc, char** argv);
 
+/// What one types to run it: "torchvision_weights import" for a subcommand.
+std::string command_of(const CLI::App& app);
+
 /// Throws simclr::Error where a word "--name" occurs twice. parse() asks; who looks at the words before asks first.
 void refuse_repeated_options(int argc, char** argv);
 

@@ -59,7 +59,7 @@ void take(const CLI::App& app, OptionTable& table, const OptionRow& row, const C
   const std::string wrong = row.set(value);
   if (!wrong.empty()) {
     simclr::fail("--", row.name(), " ", joined(words), ": ", wrong,
-                 no_number(row, value) ? "; see " + app.get_name() + " --help" : "");
+                 no_number(row, value) ? "; see " + command_of(app) + " --help" : "");
   }
   table.sources[row.name()] = "";
 }
