@@ -129,7 +129,7 @@ class Embed(Base):
         self.refused("embed", empty, self.pictures, words=(empty, "no weights yet"))
         self.refused("embed", self.pictures / "a/00.png", self.pictures, words=("a/00.png", "not a safetensors file"))
         self.refused("embed", self.weights, self.pictures, "--batch-size", "0", words=("--batch-size 0",))
-        self.refused("embed", self.weights, self.pictures, "--device", "gpu", words=('"gpu" is not a device',))
+        self.refused("embed", self.weights, self.pictures, "--device", "gpu", words=('--device: "gpu" is not a device',))
         self.refused("embed", self.weights, self.pictures, "--out", self.pictures / "notes.txt", words=("notes.txt",))
         corrupt = write_pictures(self.folder / "corrupt", 3)
         for path in corrupt.iterdir():

@@ -394,6 +394,7 @@ class Config(Base):
     def test_bad_configs(self):
         self.refused({"epoch": 3}, '"epoch" is not known', 'did you mean "epochs"')
         self.refused({"augmentation": {"hew": 0.1}}, "augmentation", '"hew"', 'did you mean "hue"')
+        self.refused({"out": "x"}, '"out" is not known\n')
         self.refused({"temprature": 0.1}, 'did you mean "temperature"')
         self.refused({"batch-size": 8}, 'did you mean "batch_size"?')
         self.refused({"hue": 0.1}, 'did you mean "augmentation.hue"?')
@@ -414,7 +415,7 @@ class Config(Base):
         self.refused({"augmentation": {"crop_aspect": [0.1]}}, '"augmentation.crop_aspect"', "must be 2 numbers")
         self.refused({"augmentation": {"mean": [0, 0, "x"]}}, '"augmentation.mean"', "must be a number")
         self.refused({"augmentation": 3}, '"augmentation"', "must be an object")
-        self.refused({"temperature": 0}, '"temperature": 0', "must be positive")
+        self.refused({"temperature": 0}, '"temperature": 0', "must be at least 1e-05")
         self.refused({"augmentation": {"crop_area_min": 0.5, "crop_area_max": 0.4}}, '"augmentation.crop_area_min": 0.5')
         self.refused({"preset": "google", "epochs": 1}, '"epochs": 1', "preset google warms up")
         self.refused({"preset": "fast"}, '"fast"', "quick")

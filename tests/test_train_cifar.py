@@ -238,7 +238,7 @@ class Works(Base):
 
 class BadDevices(Base):
     def test_unknown(self):
-        self.refused("--device", "gpu", words=('"gpu" is not a device', "cuda:N"))
+        self.refused("--device", "gpu", words=('--device: "gpu" is not a device', "cuda:N"))
         self.refused("--device", "cuda:99", words=("cuda:99: ",))
         self.refused("--dtype", "f16", words=("--dtype",))
 
@@ -254,8 +254,8 @@ class BadOptions(Base):
                 ("--batch-size", "-8", "at least 2"), ("--batch-size", "9" * 30),
                 ("--micro-batch", "1", "at least 2; batch norm needs them"), ("--micro-batch", "-8", "0: the whole batch"),
                 ("--micro-batch", "9", "more than --batch-size 8, which is the whole batch"),
-                ("--temperature", "0", "must be positive"), ("--temperature", "-1", "must be positive"),
-                ("--temperature", "nan", "must be positive"), ("--temperature", "inf", "must be positive"),
+                ("--temperature", "0", "must be at least 1e-05; below that"), ("--temperature", "-1", "at least 1e-05"),
+                ("--temperature", "nan", "at least 1e-05 and finite"), ("--temperature", "inf", "at least 1e-05 and finite"),
                 ("--temperature", "3e-9", "at least 1e-05", "rounding"),
                 ("--seed", "-1", "--seed -1: must be a whole number from 0 to 18446744073709551615"),
                 ("--seed", "1.5", "whole number"), ("--seed", "18446744073709551616", "whole number"),
@@ -275,6 +275,19 @@ class BadOptions(Base):
                 ("--dataset", "nothing", "fashion-mnist")):
             with self.subTest(option=option, value=value):
                 self.refused(option, value, words=(option.removeprefix("--"), *words))
+
+    def test_empty(self):
+        """As of a shell's variable that is not set."""
+        for option in ("--config", "--out", "--data", "--device"):
+            for words in ([option, ""], [option + "="]):
+                done = self.launch(*words)
+                self.check_failed(done, option, "empty" if len(words) == 2 else "")
+                self.assertFalse((self.folder / "runs").exists())
+
+    def test_large_numbers_are_short(self):
+        done = self.run_on(self.cifar10, "cifar10", "--warmup", "from-start", "--warmup-epochs", "1", "--warmup-start", "1e30")
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("  lr 1e+30  ", done.stdout)
 
     def test_limit_below_the_batch_size(self):
         self.refused("--limit", "7", words=("--batch-size 8", "the 7 training pictures"))

@@ -148,7 +148,12 @@ Device choose_device(const std::string& option, const char* doing) {
     }
     return device;
   }
-  const Device device = simclr::parse_device(option);
+  Device device;
+  try {
+    device = simclr::parse_device(option);
+  } catch (const simclr::Error& error) {  // which begins with "device: "
+    simclr::fail("--", error.what());
+  }
   simclr::Context::of(device);  // says what is wrong, before anything is read
   return device;
 }

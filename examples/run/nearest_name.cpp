@@ -23,14 +23,17 @@ std::size_t distance(const std::string& a, const std::string& b) {
 
 std::string nearest_name(std::string word, const std::vector<std::string>& names) {
   std::replace(word.begin(), word.end(), '-', '_');
-  std::size_t fewest = (word.size() + 1) / 2 + 1;
+  std::size_t fewest = std::string::npos;
   std::string nearest;
   for (const std::string& name : names) {
     std::string own = name.substr(name.rfind('.') + 1);
     std::replace(own.begin(), own.end(), '-', '_');
     const std::size_t edits = distance(word, own);
-    if (edits < fewest) nearest = name;
-    fewest = std::min(fewest, edits);
+    // Half of a short word may be another's letters by chance, but hardly the first one, too.
+    const std::size_t most = word.substr(0, 1) == own.substr(0, 1) ? (word.size() + 1) / 2 : word.size() / 3;
+    if (edits > most || edits >= fewest) continue;
+    nearest = name;
+    fewest = edits;
   }
   return nearest;
 }

@@ -55,6 +55,8 @@ void take(const CLI::App& app, OptionTable& table, const OptionRow& row, const C
   if (row.kind() == OptionKind::flag && words.size() > 1) {
     simclr::fail("--", row.name(), " and --", row.opposite(), ": give one of them");
   }
+  SIMCLR_CHECK(row.kind() != OptionKind::text || !words.back().empty(), "--", row.name(),
+               ": is empty, as where a variable is not set; give it a value, or leave it out");
   const OptionRow::Json value = row.from_words(words);
   const std::string wrong = row.set(value);
   if (!wrong.empty()) {

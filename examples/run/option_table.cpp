@@ -55,7 +55,7 @@ bool OptionRange::holds(double value) const {
 std::string OptionRange::complaint(double value) const {
   const bool from = std::isfinite(least), to = std::isfinite(most);
   std::string text;
-  if (from && !to && least >= 0 && (above || least > 0) && !(value > 0 && std::isfinite(value)) && least < 1) {
+  if (from && !to && least >= 0 && above && !(value > 0 && std::isfinite(value)) && least < 1) {
     text = "must be positive";  // whatever the least number is
   } else if (from && !to && least == 0) {
     text = std::isfinite(value) ? "cannot be negative" : "must be 0 or more";

@@ -22,6 +22,11 @@ std::string format(const char* pattern, Parts... parts) {
   return text;
 }
 
+/// With so many decimals, where they tell anything.
+std::string number_text(double number, int decimals) {
+  return std::fabs(number) < 1e6 ? format("%.*f", decimals, number) : format("%.3g", number);
+}
+
 /// A longer line would wrap, and only its last part would be redrawn.
 std::size_t terminal_room() {
   winsize window{};
@@ -80,10 +85,13 @@ void Progress::show(const State& s, bool now) {
   const std::tuple step(s.what, s.epoch, s.step);
   if (step == shown_ || !due(now)) return;
   shown_ = step;
-  const std::string loss = s.what + format("epoch %d/%d  step %lld/%lld  loss %.3f", s.epoch, s.epochs,
-                                           static_cast<long long>(s.step), static_cast<long long>(s.steps), s.loss);
-  const std::string speed = format("  lr %.4f  %.0f samples/s  %s left", s.learning_rate, s.samples_per_second,
-                                   duration_text(s.seconds_left).c_str());
+  const std::string loss = s.what +
+                           format("epoch %d/%d  step %lld/%lld  loss ", s.epoch, s.epochs,
+                                  static_cast<long long>(s.step), static_cast<long long>(s.steps)) +
+                           number_text(s.loss, 3);
+  const std::string speed =
+      "  lr " + number_text(s.learning_rate, 4) +
+      format("  %.0f samples/s  %s left", s.samples_per_second, duration_text(s.seconds_left).c_str());
   const std::string line = loss + (s.chance > 0 ? format(" (chance %.2f, bound %.2f)", s.chance, s.bound) : "") + speed;
   draw(terminal_ && line.size() > terminal_room() ? loss + speed : line);
 }
