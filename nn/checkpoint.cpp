@@ -20,6 +20,7 @@ constexpr std::string_view file_prefix = "step-";
 constexpr std::string_view file_suffix = ".safetensors";
 constexpr std::string_view half_written = ".safetensors.simclr-tmp";  // of a save that was killed (see AtomicFile)
 constexpr std::string_view unreadable_prefix = "unreadable-";
+constexpr std::string_view later_prefix = "later-";
 constexpr const char* best_name = "best.safetensors";
 constexpr const char* unproven_name = "unproven.safetensors";  // until it has been read back
 
@@ -37,10 +38,11 @@ std::int64_t step_of(const std::string& name) {
   return step >= 0 && name == name_of(step) ? step : -1;
 }
 
-/// Whether put_unreadable_aside() gives a file this name: unreadable-step-00000005.safetensors, unreadable-2-step-....
-bool is_unreadable_name(std::string_view name) {
-  if (!name.starts_with(unreadable_prefix)) return false;
-  name.remove_prefix(unreadable_prefix.size());
+/// Whether put_aside() gives a file this name: unreadable-step-00000005.safetensors, later-2-step-....
+bool is_aside_name(std::string_view name) {
+  const std::string_view prefix = name.starts_with(later_prefix) ? later_prefix : unreadable_prefix;
+  if (!name.starts_with(prefix)) return false;
+  name.remove_prefix(prefix.size());
   if (const std::size_t digits = name.find_first_not_of("0123456789"); digits > 0 && digits < name.size()) {
     if (name[digits] == '-') name.remove_prefix(digits + 1);
   }
@@ -179,25 +181,26 @@ void CheckpointFolder::save_proven(const fs::path& path, const Module& model, co
   rename_and_flush(unproven, path);
 }
 
-void CheckpointFolder::put_unreadable_aside() {
-  for (const fs::path& path : unreadable_) {
+void CheckpointFolder::put_aside(std::vector<fs::path>& files, std::string_view prefix) const {
+  for (const fs::path& path : files) {
     std::error_code error;
-    fs::path aside = folder_ / (std::string(unreadable_prefix) + path.filename().string());
+    fs::path aside = folder_ / (std::string(prefix) + path.filename().string());
     for (int n = 2; fs::exists(fs::symlink_status(aside, error)); ++n) {
-      aside = folder_ / (std::string(unreadable_prefix) + std::to_string(n) + "-" + path.filename().string());
+      aside = folder_ / (std::string(prefix) + std::to_string(n) + "-" + path.filename().string());
     }
     fs::rename(path, aside, error);
     SIMCLR_CHECK(!error || error == std::errc::no_such_file_or_directory, "checkpoints: ", path.string(),
                  ": cannot be renamed: ", error.message());
   }
-  unreadable_.clear();
+  files.clear();
 }
 
 void CheckpointFolder::save(const Module& model, const Optimizer& optimizer, const Metadata& metadata, bool best) {
   std::error_code error;
   fs::create_directories(folder_, error);
   SIMCLR_CHECK(!error, "checkpoints: cannot make the folder ", folder_.string(), ": ", error.message());
-  put_unreadable_aside();
+  put_aside(unreadable_, unreadable_prefix);
+  put_aside(later_, later_prefix);
   const fs::path path = folder_ / name_of(optimizer.steps());
   save_proven(path, model, optimizer, metadata);
   if (best) {
@@ -227,7 +230,7 @@ void CheckpointFolder::clear() const {
     const std::string name = entry->path().filename().string();
     const bool ours = step_of(name) >= 0 || name == best_name || name == unproven_name ||
                       name == std::string(best_name) + ".link" || name.find(half_written) != std::string::npos ||
-                      is_unreadable_name(name);
+                      is_aside_name(name);
     if (ours) found.push_back(entry->path());
   }
   for (const fs::path& path : found) {
@@ -254,7 +257,7 @@ void CheckpointFolder::set_aside_beyond(std::int64_t step, const std::vector<Fil
   for (const File& file : files) {
     if (file.step <= step || std::find(unreadable_.begin(), unreadable_.end(), file.path) != unreadable_.end())
       continue;
-    unreadable_.push_back(file.path);
+    later_.push_back(file.path);
     if (on_warning) {
       on_warning("checkpoints: going on from step " + std::to_string(step) + ", so " + file.path.string() +
                  " is kept under another name");
@@ -267,6 +270,7 @@ std::optional<Metadata> CheckpointFolder::load_newest(Module& model, Optimizer& 
   const std::vector<File> files = list();
   std::string first_problem;
   unreadable_.clear();
+  later_.clear();
   for (const File& file : files) {
     try {
       Metadata metadata = load_checkpoint(file.path, model, optimizer);

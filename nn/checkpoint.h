@@ -7,6 +7,7 @@
 #include <map>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 /// A training run's state in safetensors files, so that it can go on to the same bits. The model's tensors have their
@@ -54,8 +55,9 @@ class SIMCLR_API CheckpointFolder {
 
   /// Saves under the optimizer's step, then removes what is older than the last `keep`. `best`: also becomes
   /// best.safetensors. Nothing is replaced or removed before the new file has been read back and its digest is right.
-  /// What load_newest() could not read, or found under the name of a later step, is renamed to unreadable-.... Throws
-  /// Error as save_checkpoint does, and where the file does not read back; what was there before is then still there.
+  /// What load_newest() could not read is renamed to unreadable-..., what it found under the name of a later step to
+  /// later-.... Throws Error as save_checkpoint does, and where the file does not read back; what was there before is
+  /// then still there.
   void save(const Module& model, const Optimizer& optimizer, const Metadata& metadata, bool best = false);
 
   /// Loads the newest one that can be read, and says of each that cannot; empty where there is no file. Throws Error
@@ -63,21 +65,21 @@ class SIMCLR_API CheckpointFolder {
   std::optional<Metadata> load_newest(Module& model, Optimizer& optimizer,
                                       const std::function<void(const std::string&)>& on_warning = {});
 
-  /// Removes the folder's own files: checkpoints, the best one, unreadable ones and what a killed save left. Others
+  /// Removes the folder's own files: checkpoints, the best one, those put aside and what a killed save left. Others
   /// stay, and the folder with them. Throws Error where one cannot be removed.
   void clear() const;
 
  private:
   void save_proven(const std::filesystem::path& path, const Module& model, const Optimizer& optimizer,
                    const Metadata& metadata) const;
-  void put_unreadable_aside();
+  void put_aside(std::vector<std::filesystem::path>& files, std::string_view prefix) const;
   void look_at_best(const std::function<void(const std::string&)>& on_warning);
   void set_aside_beyond(std::int64_t step, const std::vector<File>& files,
                         const std::function<void(const std::string&)>& on_warning);
 
   std::filesystem::path folder_;
   int keep_;
-  std::vector<std::filesystem::path> unreadable_;  // found by load_newest()
+  std::vector<std::filesystem::path> unreadable_, later_;  // found by load_newest()
 };
 
 }  // namespace simclr::nn

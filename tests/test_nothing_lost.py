@@ -153,7 +153,7 @@ class Resume(Base):
         self.assertEqual(done.stderr.count("is kept under another name"), len(later) + 1)
         after = sums(run / "checkpoints")
         for path in (*later, run / "checkpoints/step-99999999.safetensors"):
-            self.assertEqual(after["unreadable-" + path.name], before[path.name])
+            self.assertEqual(after["later-" + path.name], before[path.name])
 
     def test_whatever_is_missing_or_damaged(self):
         for damage, do in DAMAGES.items():
