@@ -57,7 +57,7 @@ void add_optimizer_rows(OptionTable& table, Recipe& r) {
   table.add("optimizer", r.optimizer, names, "lars is for large batches");
   table.add("lr", r.lr, "Learning rate at 256 samples a batch; the peak is lr x batch size / 256").above(0);
   table.add("momentum", r.momentum, "Of sgd and lars").at_least(0).below(1);
-  table.add("weight-decay", r.weight_decay, "lars and adamw leave batch norm and biases out").at_least(0);
+  table.add("weight-decay", r.weight_decay, "lars and adamw leave batch norm and biases out").between(0, 100);
   table.add("lars-trust", r.lars_trust, "LARS's trust coefficient, eta: a layer's step is eta |w| / |g| x lr")
       .above(0, "0.001 to 0.02 is usual");
   table.flag("lars-clip", "no-lars-clip", r.lars_clip, "That step is the smaller of eta |w| / |g| and lr");
