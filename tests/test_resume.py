@@ -257,6 +257,14 @@ class Resume(Base):
         self.bad("--resume", "--out", self.out, "--dataset", "fashion-mnist",
                  words=("--dataset fashion-mnist: ", "cifar10", "leave it as it was"))
         self.bad("--resume", "--out", self.out, "--preset", "google", words=("--preset google", "quick"))
+        config = self.out / "config.json"
+        config.write_text(before[config].decode().replace('"dataset": "cifar10"', '"dataset": "cifar100"'))
+        self.bad("--resume", "--out", self.out, words=(f'{config}: "dataset": cifar100: ', 'has "cifar10"', "leave it as it was"))
+        edited = json.loads(before[config])
+        edited["augmentation"]["size"] = 9
+        config.write_text(json.dumps(edited))
+        self.bad("--resume", "--out", self.out, words=(f'{config}: "augmentation.size": 9: contradicts {config}: "size": 8; leave it out',))
+        config.write_bytes(before[config])
         (self.out / "model.safetensors").unlink()  # without it, a checkpoint is loaded
         del before[self.out / "model.safetensors"]
         for name, value, was in (("width", "8", "4"), ("arch", "resnet34", "resnet18"), ("stem", "imagenet", "cifar"),
@@ -384,6 +392,18 @@ class Config(Base):
         config = json.loads((self.out / "config.json").read_text())
         expected = json.loads((self.whole / "config.json").read_text())
         self.assertEqual(config, expected | {"epochs": 1, "evaluation": False})
+
+    def test_what_follows_from_others(self):
+        """The views' size and channels are written, but are no options: a file that says otherwise is refused, unless the
+        command line changes what they follow from."""
+        own = {"size": 8, "dataset": "cifar10", "data": str(self.data), "batch_size": 8, "width": 4, "epochs": 1}
+        for augmentation, words in (({"size": 9}, '"augmentation.size": 9: contradicts '),
+                                    ({"channels": 1}, '"augmentation.channels": 1: contradicts the 3 channels of cifar10')):
+            path = self.write(own | {"augmentation": augmentation})
+            self.bad("--config", path, "--out", self.out, words=(f"{path}: {words}", "leave it out"))
+        self.assertFalse(self.out.exists())
+        self.good("--config", self.whole / "config.json", "--size", "10", "--epochs", "1", "--no-evaluation", "--out", self.out)
+        self.assertEqual(json.loads((self.out / "config.json").read_text())["augmentation"]["size"], 10)
 
     def test_a_short_config_is_a_changed_preset(self):
         path = self.write({"preset": "lightly", "epochs": 1})

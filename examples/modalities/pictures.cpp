@@ -41,6 +41,16 @@ data::Augmentation preprocessing_of(const nlohmann::ordered_json& from) {
   return policy;
 }
 
+/// Sets a field that follows from other options and the data, and is not an option. A configuration writes it, too:
+/// throws simclr::Error where it says otherwise, unless the command line changes (`changed`) what it follows from.
+void take_what_follows(const OptionTable& table, int& field, int value, const std::string& from, bool changed) {
+  if (field != value && !changed && table.given(field)) {
+    simclr::fail(table.sources.at(table.row_of(&field).name()), ": ", table.said(field), ": contradicts ", from,
+                 "; leave it out");
+  }
+  field = value;
+}
+
 /// Pictures that live on a device.
 class DeviceViews final : public ViewSource {
  public:
@@ -96,9 +106,15 @@ void Pictures::use_recipe(const std::string& name) {
 Datasets Pictures::open(TrainingOptions& o) {
   data::Augmentation& a = own_.augmentation;
   PictureSets sets = open_datasets(o.dataset, o.data_dir, o.classes_at);
-  a.size = own_.size > 0 ? own_.size : sets.size;
-  a.channels = sets.channels;
-  SIMCLR_CHECK(a.blur_kernel <= a.size, training_table(o, *this).said(a.blur_kernel), ": wider than a view of ", a.size,
+  const OptionTable table = training_table(o, *this);
+  const bool own_size = own_.size > 0;
+  const bool other_data = table.typed(o.dataset) || table.typed(o.data_dir);
+  take_what_follows(table, a.size, own_size ? own_.size : sets.size,
+                    own_size ? table.said(own_.size) : "the size " + std::to_string(sets.size) + " of " + sets.kind,
+                    table.typed(own_.size) || (!own_size && other_data));
+  take_what_follows(table, a.channels, sets.channels,
+                    "the " + std::to_string(sets.channels) + " channels of " + sets.kind, other_data);
+  SIMCLR_CHECK(a.blur_kernel <= a.size, table.said(a.blur_kernel), ": wider than a view of ", a.size,
                " pixels; 0: a tenth of it");
   return sets;
 }

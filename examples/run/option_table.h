@@ -152,6 +152,12 @@ class OptionTable {
   std::map<std::string, std::string> sources;
 
   bool given(const OptionRow& row) const { return sources.contains(row.name()); }
+  /// On the command line, not in a file.
+  template <class T>
+  bool typed(const T& field) const {
+    const auto source = sources.find(row_of(&field).name());
+    return source != sources.end() && source->second.empty();
+  }
   template <class T>
   bool given(const T& field) const {
     return given(row_of(&field));

@@ -50,15 +50,30 @@ std::optional<nn::Metadata> metadata_of(const std::filesystem::path& path) {
   }
 }
 
+/// As JSON; null: it says none.
+std::string dataset_in(const ordered_json& config) {
+  return config.is_object() ? config.value("dataset", ordered_json()).dump() : "null";
+}
+
 }  // namespace
 
 void check_same_data_set(const TrainingOptions& o) {
   if (!o.resume || o.dataset == "auto") return;
   std::ifstream file(o.out + "/config.json");
-  const ordered_json config = ordered_json::parse(file, nullptr, false);
-  const std::string before = config.is_object() ? config.value("dataset", ordered_json()).dump() : "";
-  SIMCLR_CHECK(before.empty() || before == ordered_json(o.dataset).dump() || before == "null", "--dataset ", o.dataset,
-               ": the run in ", o.out, " has ", before, "; leave it as it was, or begin another run");
+  std::vector<std::string> before = {dataset_in(ordered_json::parse(file, nullptr, false))};
+  for (const auto& checkpoint : nn::CheckpointFolder(std::filesystem::path(o.out) / checkpoint_folder).list()) {
+    const auto metadata = metadata_of(checkpoint.path);  // config.json may have been edited
+    if (!metadata || !metadata->contains("config")) continue;
+    before.push_back(dataset_in(ordered_json::parse(metadata->at("config"), nullptr, false)));
+    break;
+  }
+  const auto source = o.sources.find("dataset");
+  const bool read = source != o.sources.end() && !source->second.empty();
+  const std::string said = read ? source->second + ": \"dataset\": " : "--dataset ";
+  for (const std::string& each : before) {
+    SIMCLR_CHECK(each == "null" || each == ordered_json(o.dataset).dump(), said, o.dataset, ": the run in ", o.out,
+                 " has ", each, "; leave it as it was, or begin another run");
+  }
 }
 
 RunCheckpoints::RunCheckpoints(Training& training, RunFolder& run)
