@@ -28,6 +28,8 @@ if not {{"--help", "-h", "--version"}} & set(arguments):
         small = {{name: value for name, value in small.items() if name not in arguments}}
     more = shlex.split(os.environ.get("SIMCLR_DOCS_WITH", ""))
     small |= dict(zip(more[::2], more[1::2]))
+    if "folder" in arguments:  # the pictures are as many as the reader has, so the batch is the document's
+        small = {{name: value for name, value in small.items() if name != "--batch-size"}}
     if "fashion-mnist" in arguments and "--data" not in arguments:
         small["--data"] = "data-cache/fashion-mnist"
     for name, value in small.items():
