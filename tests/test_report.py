@@ -104,6 +104,10 @@ class Report(PagesTest):
             self.assertEqual(len(seen["images"]), 8 * 3 + 8 * 9)
             self.assertTrue(all(natural <= 96 for natural, _, _, _ in seen["images"]))
 
+    def test_what_the_rank_is_of(self):
+        for name, samples in (("normal", "test"), ("no-evaluation", "training")):
+            self.assertIn(f"of 128 directions in use by the {samples} pictures<", self.pages[name])
+
     def test_charts_of_a_run(self):
         for seen in self.each("normal"):
             charts = seen["charts"]

@@ -99,6 +99,7 @@ RunHistory read_history(const std::vector<LogEntry>& log, std::int64_t batch_siz
       add_point(h.knn, *epoch_now, entry, "top1");
       if (entry.contains("samples") && entry["samples"].is_string()) h.knn_samples = entry["samples"];
       add_point(h.rank, *epoch_now, entry, "effective_rank");
+      h.rank_samples = "training";
       h.collapsed = entry.value("collapsed", Json()) == true;
       add_point(h.alignment, *epoch_now, entry, "alignment");
       add_point(h.uniformity, *epoch_now, entry, "uniformity");
@@ -108,6 +109,7 @@ RunHistory read_history(const std::vector<LogEntry>& log, std::int64_t batch_siz
       h.resumed.push_back({static_cast<double>(h.steps), share});
     } else if (event == "evaluation") {
       h.evaluation = entry;
+      h.rank_samples = "test";
       h.collapsed = object_of(entry, "trained").value("collapsed", Json()) == true;
       add_point(h.rank, static_cast<double>(h.epochs), object_of(entry, "trained"), "effective_rank");
     }

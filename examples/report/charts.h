@@ -19,6 +19,7 @@ struct RunHistory {
   Curve throughput, mean_throughput;           // samples a second, of each epoch and since the start
   Curve knn, rank, alignment, uniformity;      // over epochs
   std::string knn_samples = "training";        // what kNN was measured on while training, or "held-out"
+  std::string rank_samples = "training";       // what the last rank was measured on, or "test"
   std::vector<std::array<double, 2>> resumed;  // step and epoch that were the last before an interruption
   double seconds = 0;                          // of training
   std::int64_t skipped = 0;                    // samples that could not be read

@@ -37,6 +37,14 @@ std::string accuracy_tile(const ReportInput& in, const char* kind, const char* n
   return tile(name, percent(*trained), note);
 }
 
+/// Says on what it was measured: that of few samples is lower.
+std::string rank_tile(const ReportInput& in) {
+  const RunHistory& h = in.history;
+  const std::string all = in.material.features > 0 ? "of " + grouped(in.material.features) + " " : "";
+  return tile("Effective rank", fixed(h.rank.back()[1], 1),
+              all + "directions in use by the " + h.rank_samples + " " + in.material.sample + "s");
+}
+
 std::string loss_tile(const ReportInput& in) {
   const Curve& loss = in.history.loss;
   if (loss.empty()) return "";
@@ -167,7 +175,7 @@ std::string header_html(const ReportInput& in, const std::string& title) {
   }
   html += "<div class=\"tiles\">\n" + accuracy_tile(in, "linear", "Linear probe") + accuracy_tile(in, "knn", "kNN") +
           loss_tile(in);
-  if (!h.rank.empty()) html += tile("Effective rank", fixed(h.rank.back()[1], 1), "directions in use");
+  if (!h.rank.empty()) html += rank_tile(in);
   if (!h.mean_throughput.empty()) {
     html += tile("Speed", grouped(std::llround(h.mean_throughput.back()[1])), "samples a second");
   }

@@ -40,6 +40,8 @@ struct ReportMaterial {
   };
   std::vector<Viewed> viewed;
 
+  std::int64_t features = 0;  // of a sample, which the encoder gives; 0: not known
+
   std::string map_samples;               // "2,000 of 10,000 test clips"
   PcaMap pca;                            // of N samples
   std::vector<Point> tsne;               // of the same

@@ -126,6 +126,7 @@ ReportMaterial gather_report_material(const Modality& modality, nn::Module& enco
   const Described asked = describe_some(encoder, own ? sets.train : sets.test, options.map_points, plain, evaluation);
   const Described known = own ? asked : describe_some(encoder, sets.labelled, options.compared, plain, evaluation);
   const simclr::Tensor& features = asked.features.values;
+  material.features = features.dim(1);
   if (!all_finite(features) || !all_finite(known.features.values)) {
     material.notes.push_back("The features hold NaN or Inf: training diverged, so there are no maps and neighbours.");
     return material;

@@ -44,6 +44,7 @@ ReportMaterial material_of(const std::string& kind) {
   m.sample = "picture";
   m.chance = simclr::nn::nt_xent_chance(64);
   m.bound = simclr::nn::nt_xent_bound(64, 0.5);
+  m.features = 128;
   m.data = "made for a test";
   m.map_samples = "600 of 10,000 test pictures";
   m.query_samples = "test pictures";
