@@ -10,8 +10,9 @@
 #include <string>
 #include <vector>
 
-/// The page that shows the run so far. Weights, log and checkpoints are there without it, so where it cannot be made
-/// the run is none the worse: a line says why. `seconds`: of training, where the log does not say them yet.
+/// The page that shows the run so far. Weights, log and checkpoints are there without it, and --resume makes it again,
+/// so where it cannot be made the run is none the worse: a line says why, and the exit code stays 0. `seconds`: of
+/// training, where the log does not say them yet.
 void leave_report(const Training& training, const Datasets& sets, const EvaluationOptions& evaluation,
                   const RunFolder& run, const MaterialOptions& size, const std::vector<std::string>& notes,
                   double seconds = 0);
