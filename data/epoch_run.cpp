@@ -53,12 +53,17 @@ std::int64_t LoaderState::batches() const {
   return options.drop_last ? size / options.batch_size : (size + options.batch_size - 1) / options.batch_size;
 }
 
-void LoaderState::mark_unreadable(std::int64_t index, const std::string& message) {
-  if (unreadable[static_cast<std::size_t>(index)].exchange(true)) return;
+void LoaderState::skip(std::int64_t index, const std::string& message) {
   const std::lock_guard lock(mutex);
-  ++skipped;
+  if (!skipped.insert(index).second) return;
   if (first_message.empty()) first_message = message;
   warnings.push_back(message + " (sample skipped)");
+}
+
+void LoaderState::skip_refused(std::int64_t index, const std::string& message) {
+  skip(index, "loader: no view of sample " + std::to_string(index) + ": " + message);
+  const std::lock_guard lock(mutex);
+  fault = "cannot be read or used";
 }
 
 void LoaderState::note(std::int64_t index, std::string_view message) {
@@ -68,8 +73,8 @@ void LoaderState::note(std::int64_t index, std::string_view message) {
 
 void LoaderState::check_skipped() {
   const std::lock_guard lock(mutex);
-  SIMCLR_CHECK(skipped <= dataset->size() / 2, "loader: ", skipped, " of ", dataset->size(),
-               " samples cannot be read, more than half; check the data. The first: ", first_message);
+  SIMCLR_CHECK(std::ssize(skipped) <= dataset->size() / 2, "loader: ", skipped.size(), " of ", dataset->size(),
+               " samples ", fault, ", more than half; check the data. The first: ", first_message);
 }
 
 void LoaderState::deliver_warnings() {
@@ -207,42 +212,53 @@ Batch EpochRun::new_batch(std::int64_t number) const {
   return batch;
 }
 
-std::optional<EpochRun::Parts> EpochRun::try_sample(std::int64_t index) const {
-  if (!state_->unreadable[static_cast<std::size_t>(index)]) {
-    try {
-      Parts parts;
-      parts.reserve(state_->parts.size());
-      for (const int part : state_->parts) {
-        parts.push_back(state_->dataset->sample(index, part));
-        if (!parts.back().warning.empty()) state_->note(index, parts.back().warning);
-      }
-      return parts;
-    } catch (const Error& error) {
-      state_->mark_unreadable(index, error.what());
+std::optional<EpochRun::Parts> EpochRun::try_read(std::int64_t index) const {
+  std::atomic<bool>& unreadable = state_->unreadable[static_cast<std::size_t>(index)];
+  if (unreadable) return std::nullopt;
+  try {
+    Parts parts;
+    parts.reserve(state_->parts.size());
+    for (const int part : state_->parts) {
+      parts.push_back(state_->dataset->sample(index, part));
+      if (!parts.back().warning.empty()) state_->note(index, parts.back().warning);
     }
+    return parts;
+  } catch (const Error& error) {
+    unreadable = true;
+    state_->skip(index, error.what());
+    return std::nullopt;
   }
-  state_->check_skipped();
-  return std::nullopt;
 }
 
-/// Writes all views of the sample at `position` of the order to row `row` of `batch`.
-void EpochRun::fill(Batch& batch, std::int64_t row, std::int64_t position) const {
-  const auto size = static_cast<std::int64_t>(order_.size());
-  std::int64_t index = order_[static_cast<std::size_t>(position)];
-  std::optional<Parts> sample = try_sample(index);
-  // From half an epoch away, so that a batch hardly ever gets the same sample twice.
-  for (std::int64_t other = position + size / 2; !sample; ++other) {
-    index = order_[static_cast<std::size_t>(other % size)];
-    sample = try_sample(index);
+bool EpochRun::try_sample(Batch& batch, std::int64_t row, std::int64_t index) const {
+  const std::optional<Parts> sample = try_read(index);
+  if (!sample) return false;
+  ViewKey key{.seed = state_->options.seed, .sample = static_cast<std::uint32_t>(index), .epoch = epoch_, .view = 0};
+  try {
+    for (std::size_t t = 0; t < state_->towers.size(); ++t) {
+      const Tower& tower = state_->towers[t];
+      const auto part = std::find(state_->parts.begin(), state_->parts.end(), tower.part) - state_->parts.begin();
+      ViewRows{tower, batch.towers[t], row, batch.size, key}.make((*sample)[static_cast<std::size_t>(part)]);
+      key.view += static_cast<std::uint32_t>(tower.views);
+    }
+  } catch (const Error& error) {
+    state_->skip_refused(index, error.what());
+    return false;
   }
   batch.indices[static_cast<std::size_t>(row)] = index;
   batch.labels[static_cast<std::size_t>(row)] = sample->front().label;
-  ViewKey key{.seed = state_->options.seed, .sample = static_cast<std::uint32_t>(index), .epoch = epoch_, .view = 0};
-  for (std::size_t t = 0; t < state_->towers.size(); ++t) {
-    const Tower& tower = state_->towers[t];
-    const auto part = std::find(state_->parts.begin(), state_->parts.end(), tower.part) - state_->parts.begin();
-    ViewRows{tower, batch.towers[t], row, batch.size, key}.make((*sample)[static_cast<std::size_t>(part)]);
-    key.view += static_cast<std::uint32_t>(tower.views);
+  return true;
+}
+
+/// Writes all views of the sample at `position` of the order, or of the one that takes its place, to row `row` of
+/// `batch`.
+void EpochRun::fill(Batch& batch, std::int64_t row, std::int64_t position) const {
+  const auto size = static_cast<std::int64_t>(order_.size());
+  bool filled = try_sample(batch, row, order_[static_cast<std::size_t>(position)]);
+  // From half an epoch away, so that a batch hardly ever gets the same sample twice.
+  for (std::int64_t other = position + size / 2; !filled; ++other) {
+    state_->check_skipped();
+    filled = try_sample(batch, row, order_[static_cast<std::size_t>(other % size)]);
   }
 }
 

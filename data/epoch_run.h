@@ -16,25 +16,31 @@
 
 namespace simclr::data::detail {
 
-/// What outlives an epoch: the sources, and which samples proved unreadable.
+/// What outlives an epoch: the sources, and which samples proved unreadable or of no use to a view maker.
 struct LoaderState {
   std::shared_ptr<const Dataset> dataset;
   std::vector<Tower> towers;
   std::vector<int> parts;  // of a sample that some tower wants, each once
   LoaderOptions options;
 
-  std::unique_ptr<std::atomic<bool>[]> unreadable;  // a sample each
-  std::mutex mutex;                                 // guards what follows
-  std::int64_t skipped = 0;
+  /// A sample each. One that a maker refuses is tried again in each epoch, so that a run that goes on there, and has
+  /// not seen the epochs before, serves the same.
+  std::unique_ptr<std::atomic<bool>[]> unreadable;
+  std::mutex mutex;                      // guards what follows
+  std::set<std::int64_t> skipped;        // unreadable or refused
+  const char* fault = "cannot be read";  // of the skipped
   std::string first_message;
   std::vector<std::string> warnings;  // not yet delivered
   std::set<std::int64_t> noted;       // samples with a warning of their own
 
   std::int64_t batches() const;
-  void mark_unreadable(std::int64_t index, const std::string& message);
+  /// Warns of a sample that is left out, the first time.
+  void skip(std::int64_t index, const std::string& message);
+  /// Of one that a maker refuses.
+  void skip_refused(std::int64_t index, const std::string& message);
   /// Of a sample that is used all the same.
   void note(std::int64_t index, std::string_view message);
-  /// While at most half is unreadable, a search through all of it ends.
+  /// While at most half is left out, a search through all of it ends.
   void check_skipped();
   void deliver_warnings();
 };
@@ -63,7 +69,11 @@ class EpochRun {
   void work();
   std::int64_t batch_size(std::int64_t number) const;
   Batch new_batch(std::int64_t number) const;
-  std::optional<Parts> try_sample(std::int64_t index) const;
+  /// None, and reported, where a part cannot be read.
+  std::optional<Parts> try_read(std::int64_t index) const;
+  /// Writes all views of a sample to row `row` of `batch`, and its label. False, and reported, where it cannot be read
+  /// or a maker refuses it: the row is to be written again.
+  bool try_sample(Batch& batch, std::int64_t row, std::int64_t index) const;
   void fill(Batch& batch, std::int64_t row, std::int64_t position) const;
 
   const std::shared_ptr<LoaderState> state_;

@@ -128,7 +128,7 @@ Epoch Loader::epoch(std::uint32_t epoch, std::int64_t first_batch) const {
 
 std::int64_t Loader::skipped() const {
   const std::lock_guard lock(state_->mutex);
-  return state_->skipped;
+  return std::ssize(state_->skipped);
 }
 
 namespace {

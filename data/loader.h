@@ -49,7 +49,7 @@ struct LoaderOptions {
   /// many as compute threads, where the step leaves the host's cores idle, as on a GPU.
   int workers = 0;
   int prefetch = 2;  // batches made ahead, at least 1; each costs its views' memory
-  /// Is told of each sample that cannot be read or has a warning once, in the thread that takes the batches. Default: a
+  /// Is told of each sample that cannot be used or has a warning once, in the thread that takes the batches. Default: a
   /// line to std::cerr.
   std::function<void(const std::string& message)> on_warning = {};
 };
@@ -97,9 +97,9 @@ class SIMCLR_API Epoch {
 /// Serves a data set as batches of views. Which samples come in which order, and every bit of their views, follow
 /// from the seed and the epoch alone, whatever the batch size and the number of workers.
 ///
-/// A sample that cannot be read is reported once, counted, and replaced by the next readable one from half an epoch
-/// further on in the order, in all towers alike; `indices`, `labels` and keys are the replacement's. Where more than
-/// half of the data set turns out to be unreadable, taking a batch throws Error.
+/// A sample that cannot be read, or of which a view maker can make no view, is reported once, counted, and replaced by
+/// the next usable one from half an epoch further on in the order, in all towers alike; `indices`, `labels` and keys
+/// are the replacement's. Where more than half of the data set turns out to be of no use, taking a batch throws Error.
 class SIMCLR_API Loader {
  public:
   /// One tower of two views of each sample. Throws Error for impossible options.
@@ -122,7 +122,7 @@ class SIMCLR_API Loader {
   /// What goes wrong in a worker is thrown where batches are taken. Throws Error for a batch that the epoch lacks.
   Epoch epoch(std::uint32_t epoch, std::int64_t first_batch = 0) const;
 
-  /// How many samples of the data set were found unreadable so far; on_warning was told why.
+  /// How many samples of the data set could not be read or used so far; on_warning was told why.
   std::int64_t skipped() const;
 
  private:
@@ -130,8 +130,8 @@ class SIMCLR_API Loader {
 };
 
 /// One pass over a data set for evaluation, what nn::extract_features takes: one view of part `part` of each sample, in
-/// their own order. A sample that cannot be read is reported and left out, not replaced. Of `options` the batch size,
-/// seed, workers, prefetch and on_warning count.
+/// their own order. A sample that cannot be read or used is reported and left out, not replaced. Of `options` the batch
+/// size, seed, workers, prefetch and on_warning count.
 SIMCLR_API NextBatch one_pass(std::shared_ptr<const Dataset> dataset, std::shared_ptr<const ViewMaker> view_maker,
                               LoaderOptions options = {}, int part = 0);
 

@@ -23,7 +23,8 @@ class SIMCLR_API ViewMaker {
   virtual DType view_dtype() const;
   /// Writes a view of `sample` to `out`, which has room for view_shape() of view_dtype(), and returns the view's
   /// length: how much of the first dimension it filled, at least 1. The caller zeroes what is left behind it. A
-  /// function of its arguments only. Throws Error for a sample that it cannot use.
+  /// function of its arguments only. Throws Error, one line of what is wrong, for a sample that it cannot use, one too
+  /// short say: the loader warns of it once and takes another in its place, as for one that cannot be read.
   virtual std::int32_t make_view(const Sample& sample, const ViewKey& key, std::byte* out) const = 0;
 
   /// make_view() into the whole of `out`, with zeros behind the view's end. Throws Error for a length that the maker

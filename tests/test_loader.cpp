@@ -275,6 +275,58 @@ TEST_CASE("Exactly half unreadable still trains") {
   CHECK(loader.skipped() == 10);
 }
 
+TEST_CASE("A sample that a view maker refuses is treated as one that cannot be read") {
+  const auto refuse = [](std::uint32_t id) { SIMCLR_CHECK(id != 3, "probes: two values, three are needed"); };
+  const auto probes = std::make_shared<Probes>(), strict = std::make_shared<Probes>();
+  strict->on_view = refuse;
+  const int workers = GENERATE(0, 1, 3);
+  std::vector<std::string> warnings;
+  const LoaderOptions options{.batch_size = 10, .workers = workers, .on_warning = [&](const std::string& message) {
+                                warnings.push_back(message);
+                              }};
+  const auto expected =
+      served(Loader(std::make_shared<Numbers>(50, [](auto i) { return i == 3; }), probes, options), 1);
+  warnings.clear();
+  const Loader loader(std::make_shared<Numbers>(50), strict, options);
+  CHECK(served(loader, 1) == expected);
+  served(loader, 2);
+  CHECK(loader.skipped() == 1);
+  CHECK(warnings ==
+        std::vector<std::string>{"loader: no view of sample 3: probes: two values, three are needed (sample skipped)"});
+
+  const NextBatch next = one_pass(std::make_shared<Numbers>(7), strict, options);
+  Input input;
+  std::vector<std::int32_t> labels, all;
+  while (next(input, labels)) all.insert(all.end(), labels.begin(), labels.end());
+  CHECK(all == std::vector<std::int32_t>{0, 1, 2, 4, 5, 6});
+}
+
+TEST_CASE("What a maker refuses in one epoch does not change another") {
+  struct Moody : Probes {
+    std::int32_t make_view(const Sample& sample, const ViewKey& key, std::byte* out) const override {
+      SIMCLR_CHECK((key.sample + key.epoch) % 8 != 0, "moody: not now");
+      return Probes::make_view(sample, key, out);
+    }
+  };
+  const LoaderOptions options{.batch_size = 10, .workers = GENERATE(0, 2), .on_warning = [](const std::string&) {}};
+  const Loader whole(std::make_shared<Numbers>(50), std::make_shared<Moody>(), options);
+  for (std::uint32_t epoch = 0; epoch < 3; ++epoch) {
+    const Loader resumed(std::make_shared<Numbers>(50), std::make_shared<Moody>(), options);
+    CHECK(served(whole, epoch) == served(resumed, epoch));
+  }
+}
+
+TEST_CASE("A maker that refuses every sample ends the epoch") {
+  const auto probes = std::make_shared<Probes>();
+  probes->on_view = [](std::uint32_t) { fail("probes: too short"); };
+  const Loader loader(std::make_shared<Numbers>(40), probes,
+                      {.batch_size = 20, .workers = GENERATE(0, 3), .on_warning = [](const std::string&) {}});
+  const std::string message = message_of([&] { served(loader, 0); });
+  CHECK_THAT(message, Contains(" of 40 samples cannot be read or used, more than half; check the data. The first: "
+                               "loader: no view of sample "));
+  CHECK_THAT(message, Contains(": probes: too short") && !Contains("\n"));
+}
+
 TEST_CASE("What a worker throws reaches the consumer") {
   const auto probes = std::make_shared<Probes>();
   probes->on_view = [](std::uint32_t id) {

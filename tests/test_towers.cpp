@@ -191,6 +191,30 @@ TEST_CASE("A sample of which one part cannot be read is replaced in all towers a
   }
 }
 
+TEST_CASE("A sample that one tower's maker refuses is replaced in all towers alike") {
+  struct Strict : Ids {
+    std::int32_t make_view(const Sample& sample, const ViewKey& key, std::byte* out) const override {
+      SIMCLR_CHECK(key.sample % 5 != 3, "ids: an empty caption");
+      return Ids::make_view(sample, key, out);
+    }
+  };
+  const std::vector<Tower> strict = {both()[0], {.maker = std::make_shared<Strict>(), .views = 1, .part = 1}};
+  const LoaderOptions options{.batch_size = 10, .workers = GENERATE(0, 3), .on_warning = [](const std::string&) {}};
+  const auto broken = [](std::int64_t i, int) { return i % 5 == 3; };
+  std::vector<std::int64_t> served, expected;
+  const Loader refused(std::make_shared<Pairs>(30), strict, options),
+      unreadable(std::make_shared<Pairs>(30, broken), both(), options);
+  for (const Batch& batch : refused.epoch(1)) {
+    check_rows(batch, 1);
+    served.insert(served.end(), batch.indices.begin(), batch.indices.end());
+  }
+  for (const Batch& batch : unreadable.epoch(1)) {
+    expected.insert(expected.end(), batch.indices.begin(), batch.indices.end());
+  }
+  CHECK(served == expected);
+  CHECK(refused.skipped() == 6);
+}
+
 TEST_CASE("Lengths are undefined where all views are full") {
   const Loader loader(std::make_shared<Pairs>(8), {{.maker = std::make_shared<Ids>(true), .views = 2, .part = 1}},
                       {.batch_size = 4});

@@ -17,16 +17,14 @@ Tensor draw(const data::ViewMaker& maker, const data::Sample& sample, const data
   return view;
 }
 
-/// The views of one sample; none where a part of it cannot be read.
-std::optional<DrawnViews> draw(const data::Dataset& samples, const std::vector<data::Tower>& towers,
-                               data::ViewKey key) {
+/// The views of one sample. Throws simclr::Error where a part of it cannot be read or used.
+DrawnViews draw(const data::Dataset& samples, const std::vector<data::Tower>& towers, data::ViewKey key) {
   DrawnViews drawn;
   for (const data::Tower& tower : towers) {
-    auto sample = readable_sample(samples, key.sample, tower.part);
-    if (!sample) return std::nullopt;
+    data::Sample sample = samples.sample(key.sample, tower.part);
     std::vector<Tensor>& views = drawn.towers.emplace_back();
-    for (int v = 0; v < tower.views; ++v, ++key.view) views.push_back(draw(*tower.maker, *sample, key));
-    if (drawn.towers.size() == 1) drawn.sample = std::move(*sample);
+    for (int v = 0; v < tower.views; ++v, ++key.view) views.push_back(draw(*tower.maker, sample, key));
+    if (drawn.towers.size() == 1) drawn.sample = std::move(sample);
   }
   return drawn;
 }
@@ -39,16 +37,19 @@ std::vector<DrawnViews> draw_views(const data::Dataset& samples, const std::vect
   count = std::min(count, samples.size());
   for (std::int64_t k = 0; k < count; ++k) {
     const auto i = static_cast<std::uint32_t>(k * samples.size() / count);
-    auto drawn = draw(samples, towers, {.seed = seed, .sample = i, .epoch = 0, .view = 0});
-    if (drawn) all.push_back(std::move(*drawn));
+    try {
+      all.push_back(draw(samples, towers, {.seed = seed, .sample = i, .epoch = 0, .view = 0}));
+    } catch (const simclr::Error&) {  // whoever reads it for training reports it
+    }
   }
   return all;
 }
 
-std::optional<data::Sample> readable_sample(const data::Dataset& samples, std::int64_t i, int part) {
+bool has_view(const data::Dataset& samples, std::int64_t i, const data::Tower& tower) {
   try {
-    return samples.sample(i, part);
+    draw(*tower.maker, samples.sample(i, tower.part), {.sample = static_cast<std::uint32_t>(i)});
+    return true;
   } catch (const simclr::Error&) {
-    return std::nullopt;
+    return false;
   }
 }

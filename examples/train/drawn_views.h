@@ -5,7 +5,6 @@
 #include <simclr/data/loader.h>
 
 #include <cstdint>
-#include <optional>
 #include <vector>
 
 /// A sample and its views, for people to look at.
@@ -16,9 +15,9 @@ struct DrawnViews {
 };
 
 /// Of up to `count` samples, spread over the set, the views that a run with this seed makes of them in its first epoch.
-/// Samples of which a part cannot be read are left out. Throws simclr::Error for one that a maker cannot use.
+/// Samples of which a part cannot be read, or of no use to a maker, are left out.
 std::vector<DrawnViews> draw_views(const simclr::data::Dataset& samples, const std::vector<simclr::data::Tower>& towers,
                                    std::uint64_t seed, std::int64_t count);
 
-/// A part of the sample; none where it cannot be read, which whoever reads it for training reports.
-std::optional<simclr::data::Sample> readable_sample(const simclr::data::Dataset& samples, std::int64_t i, int part = 0);
+/// Whether evaluation, by a tower of views without randomness, sees the sample: its part can be read, and be used.
+bool has_view(const simclr::data::Dataset& samples, std::int64_t i, const simclr::data::Tower& tower);

@@ -70,3 +70,21 @@ TEST_CASE("a sample is drawn whole: its towers' parts, or where one cannot be re
   for (const auto& [sample, towers] : drawn) CHECK(sample.label != 4);
   CHECK(drawn[0].sample.shape == Shape{1});  // of the first part
 }
+
+TEST_CASE("a sample that a maker refuses is not drawn, and evaluation has no view of it") {
+  class Strict final : public data::ViewMaker {
+   public:
+    Shape view_shape() const override { return {1}; }
+    std::int32_t make_view(const data::Sample&, const data::ViewKey& key, std::byte*) const override {
+      SIMCLR_CHECK(key.sample != 2, "strict: too short");
+      return 1;
+    }
+  };
+  const data::Tower strict{.maker = std::make_shared<Strict>(), .views = 1};
+  const auto drawn = draw_views(Empty(), {strict}, 1, 8);
+  REQUIRE(drawn.size() == 5);
+  for (const auto& [sample, towers] : drawn) CHECK(sample.label != 2);
+  CHECK(has_view(Empty(), 1, strict));
+  CHECK_FALSE(has_view(Empty(), 2, strict));
+  CHECK_FALSE(has_view(Empty(), 3, strict));
+}
