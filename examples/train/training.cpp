@@ -47,6 +47,16 @@ std::unique_ptr<nn::SimCLR> make_simclr(const TrainingOptions& o, std::shared_pt
                                                         .loss = {.temperature = r.temperature, .wgmma = o.wgmma}});
 }
 
+std::unique_ptr<nn::TwoTowers> make_two_towers(const TrainingOptions& o,
+                                               std::array<std::shared_ptr<nn::Module>, 2> encoders) {
+  const Recipe& r = o.recipe;
+  SIMCLR_CHECK(!r.views_apart, "--views-apart: a tower of pairs has one view of each sample; leave it out");
+  return std::make_unique<nn::TwoTowers>(
+      nn::TwoTowersOptions{.encoders = std::move(encoders),
+                           .heads = {head_options(r, o.seed), head_options(r, o.seed + 1)},
+                           .loss = {.temperature = r.temperature, .wgmma = o.wgmma}});
+}
+
 Tensor Training::loss_of(std::span<const simclr::Input> towers) const {
   return model->loss_of(towers, options.micro_batch);
 }

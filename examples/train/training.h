@@ -7,6 +7,7 @@
 
 #include <simclr/simclr.h>
 
+#include <array>
 #include <functional>
 #include <memory>
 #include <span>
@@ -25,6 +26,11 @@ Compute choose_compute(const TrainingOptions& options);
 /// SimCLR: an encoder and the options' projection head with their initial weights, on the CPU.
 std::unique_ptr<simclr::nn::SimCLR> make_simclr(const TrainingOptions& options,
                                                 std::shared_ptr<simclr::nn::Module> encoder);
+
+/// The same of pairs: two encoders, each with such a head, its initial weights of a seed of its own. Throws
+/// simclr::Error for options that one view of each part leaves no sense.
+std::unique_ptr<simclr::nn::TwoTowers> make_two_towers(const TrainingOptions& options,
+                                                       std::array<std::shared_ptr<simclr::nn::Module>, 2> encoders);
 
 /// The recipe's learning rates.
 simclr::nn::Schedule make_schedule(const Recipe& recipe, std::int64_t steps_per_epoch);

@@ -8,10 +8,12 @@
 #include <simclr/simclr.h>
 
 #include "support/catch.h"
+#include "support/message_of.h"
 #include "support/temp_dir.h"
 #include "support/tensors.h"
 
 #include <algorithm>
+#include <cmath>
 #include <csignal>
 #include <cstring>
 #include <set>
@@ -154,12 +156,7 @@ class Pairs final : public Modality {
     return std::make_shared<Measured>(seed);
   }
   std::unique_ptr<nn::Model> make_model(const TrainingOptions& o) const override {
-    nn::ProjectionHeadOptions first = head_options(o.recipe, o.seed), second = first;
-    second.seed = o.seed + 1;
-    return std::make_unique<nn::TwoTowers>(
-        nn::TwoTowersOptions{.encoders = {make_encoder(o.seed), std::make_shared<Bag>(o.seed)},
-                             .heads = {first, second},
-                             .loss = {.temperature = o.recipe.temperature}});
+    return make_two_towers(o, {make_encoder(o.seed), std::make_shared<Bag>(o.seed)});
   }
   std::vector<data::Tower> towers(bool random) const override {
     return {{.maker = std::make_shared<Measurements>(random), .views = 1, .part = 0},
@@ -240,6 +237,35 @@ TEST_CASE("pairs train in two towers, stop, resume to the same bits, are evaluat
     CHECK(test::same_bits(found->value, tensor.value));
   }
   CHECK(file.tower.part == 0);
+}
+
+TEST_CASE("two towers obey the rows of every kind of data") {
+  Pairs pairs;
+  TrainingOptions options;
+  use_recipe(options, pairs, "");
+  options.recipe.head_out = 8;
+  options.recipe.temperature = 0.25;
+  const auto model = pairs.make_model(options);
+  CHECK(model->bound(2) == Approx(std::log1p(std::exp(-2 / 0.25))));
+  const Tensor z = test::random_tensor({4, 8}, 1);
+  const auto loss = [&](nn::Model& of) { return of.loss(std::vector<Tensor>{z, z}); };
+  CHECK(loss(*model).numel() == 1);
+  const auto weights = [&](const std::string& head) {
+    for (const NamedTensor& each : model->state()) {
+      if (each.name.starts_with(head) && each.value.rank() == 2) return each.value.to_vector<float>();
+    }
+    return std::vector<float>{};
+  };
+  const auto first = weights("towers.0.head."), second = weights("towers.1.head.");
+  REQUIRE(first.size() == second.size());
+  REQUIRE_FALSE(first.empty());
+  CHECK(first != second);
+
+  options.wgmma = true;
+  CHECK_THAT(test::message_of([&] { loss(*pairs.make_model(options)); }), Catch::Contains("nt_xent: wgmma"));
+  options.recipe.views_apart = true;
+  CHECK(test::message_of([&] { pairs.make_model(options); }) ==
+        "--views-apart: a tower of pairs has one view of each sample; leave it out");
 }
 
 TEST_CASE("--check measures both towers") {
