@@ -3,7 +3,7 @@
 #include "train/training.h"
 
 std::unique_ptr<simclr::nn::Model> Modality::make_model(const TrainingOptions& options) const {
-  return make_simclr(options, make_encoder(options.seed));
+  return make_simclr(options, make_encoder(options.seed), towers(true).front().views);
 }
 
 std::unique_ptr<ViewSource> Modality::on_device(const simclr::data::Dataset&, const ViewSourceOptions&) const {

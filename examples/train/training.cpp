@@ -39,12 +39,13 @@ Compute choose_compute(const TrainingOptions& o) {
   return c;
 }
 
-std::unique_ptr<nn::SimCLR> make_simclr(const TrainingOptions& o, std::shared_ptr<nn::Module> encoder) {
+std::unique_ptr<nn::SimCLR> make_simclr(const TrainingOptions& o, std::shared_ptr<nn::Module> encoder, int views) {
   const Recipe& r = o.recipe;
-  return std::make_unique<nn::SimCLR>(nn::SimCLROptions{.encoder = std::move(encoder),
-                                                        .head = head_options(r, o.seed),
-                                                        .views_apart = r.views_apart,
-                                                        .loss = {.temperature = r.temperature, .wgmma = o.wgmma}});
+  return std::make_unique<nn::SimCLR>(
+      nn::SimCLROptions{.encoder = std::move(encoder),
+                        .head = head_options(r, o.seed),
+                        .views_apart = r.views_apart,
+                        .loss = {.temperature = r.temperature, .views = views, .wgmma = o.wgmma}});
 }
 
 std::unique_ptr<nn::TwoTowers> make_two_towers(const TrainingOptions& o,

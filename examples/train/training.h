@@ -23,9 +23,10 @@ struct Compute {
 /// device cannot be used.
 Compute choose_compute(const TrainingOptions& options);
 
-/// SimCLR: an encoder and the options' projection head with their initial weights, on the CPU.
+/// SimCLR of so many views of each sample: an encoder and the options' projection head with their initial weights, on
+/// the CPU.
 std::unique_ptr<simclr::nn::SimCLR> make_simclr(const TrainingOptions& options,
-                                                std::shared_ptr<simclr::nn::Module> encoder);
+                                                std::shared_ptr<simclr::nn::Module> encoder, int views = 2);
 
 /// The same of pairs: two encoders, each with such a head, its initial weights of a seed of its own. Throws
 /// simclr::Error for options that one view of each part leaves no sense.

@@ -200,11 +200,16 @@ TEST_CASE("a second kind of data trains, stops, resumes to the same bits, is eva
 
 namespace {
 
-/// The same data under another name, without recipes of its own.
+/// The same data under another name, without recipes of its own, in three views.
 class Noises final : public Waves {
  public:
   const char* name() const override { return "noises"; }
   std::vector<Recipe> recipes() const override { return Modality::recipes(); }
+  std::vector<data::Tower> towers(bool random) const override {
+    std::vector<data::Tower> towers = Waves::towers(random);
+    if (random) towers.front().views = 3;
+    return towers;
+  }
 };
 
 }  // namespace
@@ -223,6 +228,7 @@ TEST_CASE("weights and configurations are taken by the kind of data that they ar
   use_recipe(options, noises, "");
   CHECK(options.recipe.name == "default");
   CHECK_THAT(test::message_of([&] { use_recipe(options, noises, "shrill"); }), Catch::Contains("use one of default"));
+  CHECK(noises.make_model(options)->views() == 3);  // nor with a model of its own
 }
 
 TEST_CASE("what a second kind of data adds is checked before a run, and leaves none") {
