@@ -11,10 +11,10 @@ using simclr::Tensor;
 
 namespace {
 
+/// A view without the padding behind its end.
 Tensor draw(const data::ViewMaker& maker, const data::Sample& sample, const data::ViewKey& key) {
-  Tensor view = Tensor::empty(maker.view_shape(), maker.view_dtype());
-  maker.make_whole_view(sample, key, static_cast<std::byte*>(view.raw_data()));
-  return view;
+  const Tensor view = Tensor::empty(maker.view_shape(), maker.view_dtype());
+  return view.narrow(0, maker.make_whole_view(sample, key, static_cast<std::byte*>(view.raw_data())));
 }
 
 /// The views of one sample. Throws simclr::Error where a part of it cannot be read or used.

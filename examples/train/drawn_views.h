@@ -10,7 +10,7 @@
 /// A sample and its views, for people to look at.
 struct DrawnViews {
   simclr::data::Sample sample;  // of the first tower's part
-  /// Each tower's views, [view shape] of the maker's dtype on the CPU, zeros behind a shorter view's end.
+  /// Each tower's views, [length, rest of the view shape] of the maker's dtype on the CPU.
   std::vector<std::vector<simclr::Tensor>> towers;
 };
 

@@ -70,7 +70,8 @@ class Modality : public ModalityOptions {
 
   /// What a page shows of a sample, which is of the part of `tower`, at most `side` of its points wide and high.
   virtual Shown shown(const simclr::data::Sample& sample, int tower, int side) const = 0;
-  /// The same of a tower's view, of its maker's dtype on the CPU; behind the end of one that is short are zeros.
+  /// The same of a tower's view, of its maker's dtype on the CPU: as much of the view shape as the maker filled,
+  /// without the zeros behind it.
   virtual Shown shown_view(const simclr::Tensor& view, int tower, int side) const = 0;
 
   /// For messages: those of its options that make a step smaller, "--bands or --seconds" say, and the program that

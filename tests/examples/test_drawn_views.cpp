@@ -42,7 +42,7 @@ class Ids final : public data::ViewMaker {
 
 }  // namespace
 
-TEST_CASE("drawn views have their maker's dtype, and zeros behind their end, tower by tower") {
+TEST_CASE("drawn views have their maker's dtype and their own length, tower by tower") {
   using Values = std::vector<std::int32_t>;
   const data::Tower tower{.maker = std::make_shared<Ids>(), .views = 2}, one{.maker = tower.maker, .views = 1};
   const auto drawn = draw_views(Empty(), {tower, one}, 1, 8);
@@ -53,10 +53,13 @@ TEST_CASE("drawn views have their maker's dtype, and zeros behind their end, tow
     REQUIRE(towers[1].size() == 1);
     const std::vector<Tensor> views = {towers[0][0], towers[0][1], towers[1][0]};
     for (std::int32_t v = 0; v < 3; ++v) {  // counted on from tower to tower, as the loader does
-      Values expected(8);
-      std::iota(expected.begin(), expected.begin() + 2 * (4 - sample.label % 4), 70001 + 100 * sample.label + 10 * v);
-      REQUIRE(views[static_cast<std::size_t>(v)].dtype() == DType::i32);
-      CHECK(views[static_cast<std::size_t>(v)].to_vector<std::int32_t>() == expected);
+      const Tensor& view = views[static_cast<std::size_t>(v)];
+      const std::int32_t length = 4 - sample.label % 4;
+      Values expected(static_cast<std::size_t>(2 * length));
+      std::iota(expected.begin(), expected.end(), 70001 + 100 * sample.label + 10 * v);
+      REQUIRE(view.dtype() == DType::i32);
+      CHECK(view.shape() == Shape{length, 2});
+      CHECK(view.to_vector<std::int32_t>() == expected);
     }
   }
   CHECK(draw_views(Empty(), {tower}, 1, 2).size() == 2);
