@@ -143,7 +143,12 @@ bool fit_a_device(const data::Dataset& samples) {
   std::int64_t read = 0;
   for (std::int64_t k = 0; k < std::min(looked_at, samples.size()); ++k) {
     try {
-      bytes += static_cast<double>(samples.sample(k * samples.size() / looked_at % samples.size()).bytes.size());
+      double of_sample = 0;
+      for (int part = 0; part < samples.parts(); ++part) {
+        const data::Sample sample = samples.sample(k * samples.size() / looked_at % samples.size(), part);
+        of_sample += static_cast<double>(sample.bytes.size());
+      }
+      bytes += of_sample;
       ++read;
     } catch (const simclr::Error&) {  // whoever reads it for training reports it
     }

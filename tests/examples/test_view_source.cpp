@@ -88,6 +88,24 @@ TEST_CASE("views of integers are never cast, and lengths and keys come with each
   }
 }
 
+TEST_CASE("whether samples fit a device is told by all their parts") {
+  class Large final : public Squares {
+   public:
+    explicit Large(int parts) : parts_(parts) {}
+    std::int64_t size() const override { return 2'000'000'000; }
+    int parts() const override { return parts_; }
+    data::Sample sample(std::int64_t, int part) const override {
+      return {.bytes = std::as_bytes(std::span(bytes)).first(part == 0 ? 1 : 15), .shape = {1}, .owner = nullptr};
+    }
+    std::array<std::uint8_t, 15> bytes = {};
+
+   private:
+    int parts_;
+  };
+  CHECK(fit_a_device(Large(1)));
+  CHECK_FALSE(fit_a_device(Large(2)));
+}
+
 TEST_CASE("the next batch is fetched when the step is queued, not before") {
   const auto squares = std::make_shared<Squares>();
   const Pictures pictures({}, data::Augmentation::evaluation(4, 1));
