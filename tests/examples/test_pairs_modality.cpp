@@ -163,6 +163,13 @@ class Pairs final : public Modality {
     return {{.maker = std::make_shared<Measurements>(random), .views = 1, .part = 0},
             {.maker = std::make_shared<Captions>(), .views = 1, .part = 1}};
   }
+  void look(const LookedAt& at, Findings& findings) const override {
+    ++looked;
+    REQUIRE(at.towers.size() == 2);
+    CHECK(at.towers[1].x.dim(0) == at.towers[0].x.dim(0));
+    CHECK_FALSE(at.difference.has_value());  // of a pair's own two views: there is but one a tower
+    findings.push_back({.about = "pairs", .problem = "they clash", .remedy = "other captions"});
+  }
   Shown shown(const data::Sample& sample, int tower, int) const override {
     CHECK(sample.dtype == (tower == 0 ? DType::u8 : DType::i32));
     return {"image/sample" + std::to_string(tower), {1}};
@@ -173,11 +180,13 @@ class Pairs final : public Modality {
       CHECK(view.shape() == Shape{values});
       return {"image/view0", {1}};
     }
-    const std::int32_t kind = view.to_vector<std::int32_t>().front() / 3;  // a padding's 0 would be of another
+    const std::int32_t kind = view.to_vector<std::int32_t>().front() / 3;
     for (const std::int32_t id : view.to_vector<std::int32_t>()) CHECK(id / 3 == kind);
     lengths_shown.insert(view.dim(0));
     return {"image/view1", {1}};
   }
+
+  mutable int looked = 0;
 };
 
 int train(std::vector<std::string> words) {
@@ -244,6 +253,26 @@ TEST_CASE("pairs train in two towers, stop, resume to the same bits, are evaluat
   CHECK(file.tower.part == 0);
 }
 
+TEST_CASE("pairs train in micro-batches") {
+  const test::TempDir folder;
+  const auto last_loss = [&](const std::string& name, const std::string& micro_batch) {
+    const std::string out = folder.path(name);
+    REQUIRE(train({"--out",        out,    "--epochs",        "2",
+                   "--batch-size", "40",   "--optimizer",     "adamw",
+                   "--lr",         "0.05", "--temperature",   "0.2",
+                   "--head-out",   "16",   "--head-hidden",   "16",
+                   "--knn-every",  "0",    "--no-evaluation", "--micro-batch",
+                   micro_batch}) == 0);
+    double loss = 0;
+    for (const auto& line : read_run_log(out + "/log.jsonl")) loss = line.value("loss", loss);
+    return loss;
+  };
+  const double whole = last_loss("whole", "0"), parts = last_loss("parts", "10");
+  CHECK(parts < 3.6);     // chance is ln 40 = 3.69
+  CHECK(parts != whole);  // batch norm sees each part by itself
+  CHECK(parts == Approx(whole).margin(0.5));
+}
+
 TEST_CASE("two towers obey the rows of every kind of data") {
   Pairs pairs;
   TrainingOptions options;
@@ -283,7 +312,8 @@ TEST_CASE("--check measures both towers") {
   options.recipe.lr = 0.04;
   options.recipe.optimizer = "adamw";
   options.recipe.head_hidden = 16;
-  CHECK_NOTHROW(check_run(options, pairs, [](const std::string&) {}));
+  CHECK(check_run(options, pairs, [](const std::string&) {}) == 1);
+  CHECK(pairs.looked == 1);
 
   Training t = make_training(options, pairs, [](const std::string&) {});
   t.source->begin(0, 0);
