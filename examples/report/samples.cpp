@@ -19,8 +19,15 @@ std::string class_name(const ReportInput& in, std::int32_t label) {
 }
 
 std::string figure(const std::string& shown, const std::string& caption, const char* kind = "") {
-  return std::string("<figure class=\"picture ") + kind + "\">" + shown + "<figcaption>" + caption +
+  return std::string("<figure class=\"shown ") + kind + "\">" + shown + "<figcaption>" + caption +
          "</figcaption></figure>\n";
+}
+
+/// "view 2"; of several towers "part 2", or "part 2, view 1" where a tower has more than one.
+std::string view_name(const ReportMaterial::Viewed& viewed, std::size_t tower, std::size_t view) {
+  const std::string name = "view " + std::to_string(view + 1);
+  if (viewed.towers.size() == 1) return name;
+  return "part " + std::to_string(tower + 1) + (viewed.towers[tower].size() > 1 ? ", " + name : "");
 }
 
 std::string not_gathered(const ReportInput& in) {
@@ -76,17 +83,20 @@ std::string views_html(const ReportInput& in) {
     const std::string name = class_name(in, viewed.original.label);
     html += "<div class=\"triple\">" +
             figure(shown_html(viewed.original.shown, name), name.empty() ? in.material.sample : escape_html(name));
-    for (std::size_t v = 0; v < viewed.views.size(); ++v) {
-      const std::string which = "view " + std::to_string(v + 1);
-      html += figure(shown_html(viewed.views[v], which), which);
+    for (std::size_t t = 0; t < viewed.towers.size(); ++t) {
+      for (std::size_t v = 0; v < viewed.towers[t].size(); ++v) {
+        const std::string which = view_name(viewed, t, v);
+        html += figure(shown_html(viewed.towers[t][v], which), which);
+      }
     }
     html += "</div>\n";
   }
+  const bool parts = in.material.viewed.front().towers.size() > 1;
   return section_html("views", heading,
-                      html + "</div>\n<p class=\"caption\">Each " + in.material.sample +
-                          " and its random views of the first epoch, any "
-                          "normalisation undone. The encoder learns that they belong together: you should still "
-                          "be able to tell that, and not by one thing alone, such as colour.</p></div>\n");
+                      html + "</div>\n<p class=\"caption\">Each " + in.material.sample + " and " +
+                          (parts ? "the views of its parts in" : "its random views of") +
+                          " the first epoch, any normalisation undone. Training learns that they belong together: you "
+                          "should still be able to tell that, and not by one thing alone.</p></div>\n");
 }
 
 std::string map_html(const ReportInput& in) {

@@ -167,7 +167,7 @@ std::string header_html(const ReportInput& in, const std::string& title) {
     html +=
         "<p class=\"note\">The features have collapsed: they differ in few of their dimensions, or hardly at all. "
         "Lower "
-        "the learning rate, and check the temperature and the augmentation.</p>\n";
+        "the learning rate, and check the temperature and the views.</p>\n";
   }
   if (h.skipped > 0) {
     html += "<p class=\"note\">" + grouped(h.skipped) + " " + in.material.sample + (h.skipped == 1 ? "" : "s") +
@@ -200,7 +200,7 @@ std::string curves_html(const ReportInput& in, const Json& charts) {
   std::string html = "<div class=\"cards\">\n";
   html += chart(charts, "loss", "Loss",
                 "Lower is better: it falls from chance, where views are told apart by luck, and cannot pass the bound, "
-                "where both views of a " +
+                "where all views of a " +
                     sample + " coincide. A loss that stays at chance means that nothing is learned.",
                 "No step was logged.");
   html += chart(charts, "learning-rate", "Learning rate",

@@ -36,7 +36,7 @@ struct ReportMaterial {
 
   struct Viewed {
     ShownSample original;
-    std::vector<Shown> views;  // as the encoder saw them, normalisation undone
+    std::vector<std::vector<Shown>> towers;  // each one's views, as its encoder saw them, normalisation undone
   };
   std::vector<Viewed> viewed;
 

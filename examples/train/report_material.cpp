@@ -102,8 +102,9 @@ std::vector<ReportMaterial::Viewed> show_views(const Modality& modality, const d
     ReportMaterial::Viewed& viewed = all.emplace_back(
         ReportMaterial::Viewed{{modality.shown(drawn.sample, 0, viewed_side), drawn.sample.label}, {}});
     for (std::size_t t = 0; t < drawn.towers.size(); ++t) {
+      std::vector<Shown>& views = viewed.towers.emplace_back();
       for (const simclr::Tensor& view : drawn.towers[t]) {
-        viewed.views.push_back(modality.shown_view(view, static_cast<int>(t), viewed_side));
+        views.push_back(modality.shown_view(view, static_cast<int>(t), viewed_side));
       }
     }
   }

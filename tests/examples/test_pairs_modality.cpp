@@ -238,6 +238,9 @@ TEST_CASE("pairs train in two towers, stop, resume to the same bits, are evaluat
     CHECK(report.find(std::string("src=\"data:") + shown) != std::string::npos);
   }
   CHECK(report.find("120 test pairs") != std::string::npos);
+  CHECK(report.find("alt=\"part 2\"") != std::string::npos);
+  CHECK(report.find("view 2") == std::string::npos);
+  CHECK(report.find("Each pair and the views of its parts in the first epoch") != std::string::npos);
   CHECK(lengths_shown.size() > 1);  // a page knows where a caption ends
 
   // The first tower's encoder is what is read back.

@@ -136,7 +136,7 @@ TEST_CASE("views are those of the run: of its policy, seed and first epoch, norm
   for (const data::Batch& batch : loader.epoch(0)) {
     const auto at = std::find(batch.indices.begin(), batch.indices.end(), 4) - batch.indices.begin();
     for (std::int64_t v = 0; v < 2; ++v) {
-      const auto pixels = pixels_of(m.viewed[1].views[static_cast<std::size_t>(v)]);
+      const auto pixels = pixels_of(m.viewed[1].towers[0][static_cast<std::size_t>(v)]);
       const float* view = batch.towers[0].x.data<const float>() + (v * 16 + at) * 192;
       for (std::size_t i = 0; i < 192; ++i) {
         const double expected = std::clamp(255 * (0.25 * double{view[i]} + 0.5), 0.0, 255.0);

@@ -69,8 +69,8 @@ ReportMaterial material_of(const std::string& kind) {
   for (std::uint32_t i = 0; i < 8; ++i) {
     const int side = kind == "large" ? 224 : 16;
     m.viewed.push_back({{shown_picture(picture(height, width, channels, i, i), 96), label_of(i)},
-                        {shown_picture(picture(side, side, 3, i, 100 + i), 96),
-                         shown_picture(picture(side, side, 1, i, 200 + i), 96)}});
+                        {{shown_picture(picture(side, side, 3, i, 100 + i), 96),
+                          shown_picture(picture(side, side, 1, i, 200 + i), 96)}}});
     ReportMaterial::Query query{{shown_picture(picture(height, width, channels, i, 300 + i), 64), label_of(i)}, {}};
     for (std::uint32_t k = 0; k < 8; ++k) {
       const std::uint32_t of = k % 4 == 3 ? i + 1 : i;
