@@ -206,8 +206,6 @@ std::vector<Recipe> ModalityOptions::recipes() const {
   return {recipe};
 }
 
-void ModalityOptions::use_recipe(const std::string&) {}
-
 void use_recipe(TrainingOptions& options, ModalityOptions& modality, const std::string& name) {
   const std::vector<Recipe> all = modality.recipes();
   std::string known;

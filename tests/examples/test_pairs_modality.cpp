@@ -141,6 +141,7 @@ class Pairs final : public Modality {
  public:
   const char* name() const override { return "pairs"; }
   void options(OptionTable&, TrainingOptions&) override {}
+  void use_recipe(const std::string&) override {}
   Datasets open(TrainingOptions&) override {
     Datasets sets;
     sets.sample_name = "pair";
