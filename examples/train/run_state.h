@@ -53,6 +53,6 @@ class RunCheckpoints {
   Training& training_;
   RunFolder& run_;
   simclr::nn::CheckpointFolder folder_;
-  nlohmann::ordered_json data_;  // list_data_files() of what is trained on
+  nlohmann::ordered_json data_;  // Modality::data_files() of what is trained on
   std::chrono::steady_clock::time_point last_ = std::chrono::steady_clock::now();
 };

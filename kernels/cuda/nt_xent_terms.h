@@ -12,18 +12,18 @@ inline namespace SIMCLR_TARGET {
 inline constexpr int no_self = -(1 << 30);
 
 /// Which columns are a row's positives or itself. Row i is the column that has its place: first_row + i = first_column
-/// + k. In groups -1 equals nothing. Without groups the places of SimCLR's order decide: the two views of an image are
-/// `images` apart.
+/// + k. In groups -1 equals nothing. Without groups the places of SimCLR's order decide: the two views of a sample are
+/// `samples` apart.
 struct Pairs {
   const std::int32_t *row_group, *column_group;
   int rows, columns;
   int first_row, first_column;
-  int images;
+  int samples;
 
   /// Whether column k is no negative of row i, or no column at all.
   __device__ bool exclude(int i, int k) const {
     const int apart = first_row + i - first_column - k;
-    if (row_group == nullptr) return (k >= columns) | (apart == 0) | (apart == images) | (apart == -images);
+    if (row_group == nullptr) return (k >= columns) | (apart == 0) | (apart == samples) | (apart == -samples);
     if (k >= columns) return true;
     return apart == 0 || (i < rows && row_group[i] == column_group[k] && row_group[i] != -1);
   }
@@ -33,14 +33,14 @@ struct Pairs {
     if (row_group != nullptr || column + width > columns) return true;
     const int low = first_row + row - first_column - (column + width - 1), high = low + height + width - 2;
     const auto within = [&](int apart) { return low <= apart && apart <= high; };
-    return within(0) || within(images) || within(-images);
+    return within(0) || within(samples) || within(-samples);
   }
 
   /// Calls f(k) in all lanes for each positive k of row i, in order.
   template <class F>
   __device__ void each_positive(int i, F&& f) const {
     if (row_group == nullptr) {
-      const int k = (first_row + i + images) % (2 * images) - first_column;
+      const int k = (first_row + i + samples) % (2 * samples) - first_column;
       if (k >= 0 && k < columns) f(k);
       return;
     }
