@@ -44,7 +44,7 @@ bool parse_options(int argc, char** argv, Options& o) {
   of_import.add("prefix", o.prefix,
                 "What stands before its names, as module.encoder_q. for MoCo; the rest is left out");
   of_import.add("size", o.size, "Side of the pictures that the network is for, in pixels").between(1, 4096);
-  of_import.add("mean", o.mean, "What is subtracted from pixels in [0,1], a channel each").between(-100, 100);
+  of_import.add("mean", o.mean, "What is subtracted from pixels in [0,1], a channel each").between(-1000, 1000);
   of_import.add("stddev", o.stddev, "What they are divided by then, a channel each").between(double{1e-3f}, 1000);
   add_overwrite_row(of_import, o.overwrite);
   LineOptions export_options(*to, of_export), import_options(*from, of_import);

@@ -261,7 +261,7 @@ class BadOptions(Base):
                 ("--seed", "1.5", "whole number"), ("--seed", "18446744073709551616", "whole number"),
                 ("--lr", "0", "must be positive"), ("--lr", "inf", "must be positive"), ("--lr", "nan"),
                 ("--weight-decay", "inf"), ("--weight-decay", "1e30", "must be 0 to 100"),
-                ("--mean", "1e30,1,1", "must be -100 to 100"), ("--stddev", "1e-30,1,1", "must be 0.001 to 1000"),
+                ("--mean", "1e30,1,1", "must be -1000 to 1000"), ("--stddev", "1e-30,1,1", "must be 0.001 to 1000"),
                 ("--momentum", "1"), ("--crop-min", "0", "--crop-min 0: must be"),
                 ("--hue", "0.6", "--hue 0.6: must be 0 to 0.5"), ("--blur-kernel", "2", "must be odd"),
                 ("--blur-kernel", "99", "--blur-kernel 99: wider than a view of 16 pixels"), ("--knn-temperature", "inf"),

@@ -107,7 +107,7 @@ void add_picture_rows(OptionTable& table, TrainingOptions& o, PictureOptions& ow
   add_colour_rows(table, a);
   add_blur_and_rotation_rows(table, a);
   table.add("mean", {&a.mean[0], &a.mean[1], &a.mean[2]}, "Taken from each channel of pixels in [0,1]")
-      .between(-100, 100);
+      .between(-1000, 1000);
   table.add("stddev", {&a.stddev[0], &a.stddev[1], &a.stddev[2]}, "What each channel is then divided by")
       .between(double{1e-3f}, 1000);
   add_augmentation_rules(table, a);
