@@ -238,7 +238,7 @@ class Hissing final : public Waves {
   void look(const LookedAt& at, Findings& findings) const override {
     ++looked;
     CHECK(at.sets.sample_name == "recording");
-    CHECK(at.towers.front().x.shape() == Shape{80, 1, part, 1});
+    CHECK(at.towers.front().x.shape() == Shape{128, 1, part, 1});
     findings.push_back({.about = "recordings", .problem = "they hiss", .remedy = "a better microphone"});
   }
   mutable int looked = 0;
@@ -277,11 +277,13 @@ TEST_CASE("a model that does not fit the views is refused") {
 TEST_CASE("what a second kind of data adds is checked before a run, and leaves none") {
   const test::TempDir folder;
   Hissing waves;
-  const int code = with_arguments({"--out", folder.path("checked"), "--check"}, [&](int argc, char** argv) {
-    TrainingOptions options;
-    REQUIRE(parse_command_line("waves", argc, argv, options, waves));
-    return check_run(options, waves, [](const std::string& warning) { FAIL(warning); });
-  });
+  const int code = with_arguments(
+      {"--out", folder.path("checked"), "--check", "--batch-size", "64", "--optimizer", "sgd", "--lr", "0.5"},
+      [&](int argc, char** argv) {
+        TrainingOptions options;
+        REQUIRE(parse_command_line("waves", argc, argv, options, waves));
+        return check_run(options, waves, [](const std::string& warning) { FAIL(warning); });
+      });
   CHECK(code == 1);
   CHECK(waves.looked == 1);
   CHECK_FALSE(std::filesystem::exists(folder.path("checked/config.json")));
