@@ -320,11 +320,8 @@ TEST_CASE("samples are not read for a device that their kind has no views on") {
     std::shared_ptr<const data::Dataset> notes_ = notes(12, 1);
   };
   const auto samples = std::make_shared<Counted>();
-  const std::string message = test::message_of([&] {
-    const auto source = make_view_source(samples, Waves(), "auto",
-                                         {.batch_size = 4, .device = {DeviceType::emu}, .dtype = DType::bf16});
-    CHECK(source->where() == "on the host");
-  });
-  CHECK((message == "no error") == device_problem(DeviceType::emu).empty());  // some builds have no device
+  const auto source =
+      make_view_source(samples, Waves(), "auto", {.batch_size = 4, .device = {DeviceType::emu}, .dtype = DType::bf16});
+  CHECK(source->where() == "on the host");
   CHECK(samples->reads == 0);
 }
