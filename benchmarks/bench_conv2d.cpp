@@ -23,7 +23,7 @@ int main(int argc, char** argv) {
     const std::string figures = ", " + std::to_string(views) + "x" + std::to_string(c.x[1]) + "x" +
                                 std::to_string(c.x[2]) + "x" + std::to_string(c.x[3]) + " to " +
                                 std::to_string(c.w[0]) + ", " + std::to_string(c.w[1]) + "x" + std::to_string(c.w[2]) +
-                                " stride " + std::to_string(c.geometry.stride);
+                                " stride " + std::to_string(c.geometry.stride.height);
     const bench::Cost cost{
         .bytes = static_cast<double>(x.bytes() + w.bytes() + dy.bytes()),
         .flop = c.flop(),

@@ -2,6 +2,7 @@
 #include <simclr/core/primitives.h>
 #include <simclr/core/tensor_impl.h>
 
+#include <algorithm>
 #include <unordered_set>
 #include <utility>
 
@@ -155,7 +156,10 @@ Tensor Backward::buffer(int i) {
   const Edge& edge = node_->edges.at(static_cast<std::size_t>(i));
   if (edge.leaf.defined()) {
     const TensorImpl& leaf = *edge.leaf.impl();
-    if (leaf.grad.defined() && leaf.grad_is_zero) return leaf.grad;
+    const auto is_same = [&leaf](const Edge& other) { return other.leaf.impl().get() == &leaf; };
+    // A leaf that is several inputs gets a sum, whose parts must not be written over each other.
+    const bool once = std::count_if(node_->edges.begin(), node_->edges.end(), is_same) == 1;
+    if (once && leaf.grad.defined() && leaf.grad_is_zero) return leaf.grad;
   }
   return Tensor::empty(edge.shape, edge.dtype, edge.device);
 }

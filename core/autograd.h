@@ -37,8 +37,8 @@ class SIMCLR_API Backward {
   Tensor over_dy(int i = 0);
   /// Whether input i wants a gradient; computing an unwanted one is waste.
   bool needs(int i) const;
-  /// Where to write input i's whole gradient: the parameter's own accumulator when it is still zero, else
-  /// a new uninitialised tensor. Optional; pass it to set() afterwards.
+  /// Where to write input i's whole gradient: the parameter's own accumulator when it is still zero and no other input
+  /// is the same parameter, else a new uninitialised tensor. Optional; pass it to set() afterwards.
   Tensor buffer(int i);
   /// Hands over d(loss)/d(input i), of the input's shape and dtype. The tensor must not change afterwards.
   void set(int i, const Tensor& dx);

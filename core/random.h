@@ -27,7 +27,14 @@ struct Philox {
 };
 
 /// What a random number is for; numbers for different purposes are independent.
-enum class RandomPurpose : std::uint8_t { initial_weights = 0, shuffle = 1, augmentation = 2, subset = 3, user = 255 };
+enum class RandomPurpose : std::uint8_t {
+  initial_weights = 0,
+  shuffle = 1,
+  augmentation = 2,
+  subset = 3,
+  dropout = 4,
+  user = 255
+};
 
 /// A sequence of random numbers that depends on nothing but (seed, purpose, id, epoch, view): never on a
 /// position in a batch, a thread or a step count. Number `slot` of it is word slot % 4 of
@@ -42,10 +49,13 @@ class Random {
         epoch_(epoch),
         tag_(static_cast<std::uint32_t>(purpose) << 24 | (view & 0xffffffu)) {}
 
-  /// 32 random bits.
-  SIMCLR_HOST_DEVICE std::uint32_t bits(std::uint32_t slot) const {
-    return Philox::block({{slot / 4, id_, epoch_, tag_}}, key0_, key1_).x[slot % 4];
+  /// Numbers 4 index .. 4 index + 3, 32 random bits each.
+  SIMCLR_HOST_DEVICE Philox::Block block(std::uint32_t index) const {
+    return Philox::block({{index, id_, epoch_, tag_}}, key0_, key1_);
   }
+
+  /// 32 random bits.
+  SIMCLR_HOST_DEVICE std::uint32_t bits(std::uint32_t slot) const { return block(slot / 4).x[slot % 4]; }
 
   /// Uniform in [0, 1): the upper 24 bits times 2^-24, exact in f32.
   SIMCLR_HOST_DEVICE float uniform(std::uint32_t slot) const {

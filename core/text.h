@@ -14,6 +14,11 @@ namespace simclr {
 /// bytes the whole UTF-8 characters within the first `most`.
 SIMCLR_API std::string printable(std::string_view text, std::size_t most = std::string_view::npos);
 
+/// Bytes of the well-formed UTF-8 character that `text` begins with (Unicode, table 3-7); 0: there is none.
+SIMCLR_API std::size_t utf8_length(std::string_view text);
+/// Whether `text` is well-formed UTF-8.
+SIMCLR_API bool is_utf8(std::string_view text);
+
 /// "1 file" or "3 files"; `ending` is the plural's: "2 class" + "es".
 SIMCLR_API std::string counted(std::int64_t count, std::string_view what, std::string_view ending = "s");
 

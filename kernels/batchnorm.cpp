@@ -9,6 +9,7 @@
 #include <simclr/kernels/cpu/rows.h>
 #include <simclr/kernels/shared/batchnorm.h>
 #include <simclr/kernels/shared/check.h>
+#include <simclr/kernels/shared/data_or_null.h>
 
 #include "cpu/batchnorm.h"
 
@@ -64,12 +65,6 @@ BatchnormMask mask_of(const BatchnormSaved& saved, bool masked_already) {
   return saved.y.defined() ? BatchnormMask::output : BatchnormMask::input;
 }
 
-/// Null where undefined.
-template <class T>
-T* data_of(const Tensor& tensor) {
-  return tensor.defined() ? tensor.data<T>() : nullptr;
-}
-
 void sums_cpu(const Tensor& x_tensor, Tensor& sums) {
   dispatch_float(x_tensor.dtype(), [&](auto zero) {
     using T = decltype(zero);
@@ -109,7 +104,7 @@ void finalize_cpu(const Tensor& sums, std::int64_t count, double eps, double mom
     const double* s = sums.data<double>();
     const std::int64_t channels = sums.dim(1);
     T *mean = statistics.mean.data<T>(), *rstd = statistics.rstd.data<T>();
-    T *moved_mean = data_of<T>(running_mean), *moved_var = data_of<T>(running_var);
+    T *moved_mean = data_or_null<T>(running_mean), *moved_var = data_or_null<T>(running_var);
     for (std::int64_t c = 0; c < channels; ++c) {
       finalize(moments_of(s, channels, c), static_cast<double>(count), eps, momentum, mean + c, rstd + c,
                moved_mean ? moved_mean + c : nullptr, moved_var ? moved_var + c : nullptr);
@@ -136,7 +131,7 @@ void apply_cpu(const Tensor& x, const BatchnormStatistics& statistics, const Ten
     const Rows rows(x);
     const Coefficients<T> k(rows, statistics, gamma, beta);
     rows.for_each([&](const RowSteps& part) {
-      loops<T>().apply(part, k.lanes, x.data<T>(), data_of<T>(residual), relu, y.data<T>());
+      loops<T>().apply(part, k.lanes, x.data<T>(), data_or_null<T>(residual), relu, y.data<T>());
     });
   });
 }
@@ -149,7 +144,7 @@ void backward_sums_cpu(const Tensor& dy, const BatchnormSaved& saved, Tensor& dg
     std::vector<double> sum(static_cast<std::size_t>(rows.channels())), sum_centred(sum.size());
     rows.sum<T>(sum.data(), sum_centred.data(), [&](const RowSteps& part, const RowSums<T>& to) {
       loops<T>().backward_sums(part, k.lanes, mask_of(saved, false), dy.data<T>(), saved.x.data<T>(),
-                               data_of<T>(saved.y), data_of<T>(masked), to);
+                               data_or_null<T>(saved.y), data_or_null<T>(masked), to);
     });
     const T* rstd = saved.statistics.rstd.data<T>();
     T *gamma_out = dgamma.data<T>(), *beta_out = dbeta.data<T>();
@@ -169,7 +164,7 @@ void backward_data_cpu(const Tensor& dy, bool masked_already, const BatchnormSav
     if (training) k.add_training(rows, saved.statistics, dgamma, dbeta, count);
     rows.for_each([&](const RowSteps& part) {
       loops<T>().backward_data(part, k.lanes, mask_of(saved, masked_already), dy.data<T>(), saved.x.data<T>(),
-                               data_of<T>(saved.y), dx.data<T>());
+                               data_or_null<T>(saved.y), dx.data<T>());
     });
   });
 }

@@ -13,6 +13,7 @@
 #include <simclr/kernels/batchnorm.h>
 #include <simclr/kernels/cuda/rows.h>
 #include <simclr/kernels/shared/batchnorm.h>
+#include <simclr/kernels/shared/data_or_null.h>
 #include <simclr/kernels/shared/elementwise.h>
 
 namespace simclr::kernels {
@@ -281,11 +282,6 @@ void dispatch_mask(bool masked_already, const BatchnormSaved& saved, Body body) 
 
 Parameters parameters_of(const BatchnormStatistics& statistics, const Tensor& gamma, const Tensor& beta) {
   return {statistics.mean.data<float>(), statistics.rstd.data<float>(), gamma.data<float>(), beta.data<float>()};
-}
-
-template <class T>
-T* data_or_null(const Tensor& tensor) {
-  return tensor.defined() ? tensor.data<T>() : nullptr;
 }
 
 void sums_gpu(const Tensor& x, Tensor& sums) {

@@ -2,12 +2,15 @@
 #include <simclr/kernels/cpu/conv2d.h>
 #include <simclr/kernels/shared/check.h>
 
+#include <ostream>
+
 namespace simclr::kernels {
 namespace {
 
 void check_geometry(const Conv2dGeometry& geometry) {
-  SIMCLR_CHECK(geometry.stride >= 1, "conv2d: stride is ", geometry.stride, ", at least 1 is needed");
-  SIMCLR_CHECK(geometry.padding >= 0, "conv2d: padding is ", geometry.padding, ", at least 0 is needed");
+  const auto& [stride, padding] = geometry;
+  SIMCLR_CHECK(stride.height >= 1 && stride.width >= 1, "conv2d: stride is ", stride, ", at least 1 is needed");
+  SIMCLR_CHECK(padding.height >= 0 && padding.width >= 0, "conv2d: padding is ", padding, ", at least 0 is needed");
 }
 
 /// Tries the fast ways, Winograd's first.
@@ -39,6 +42,12 @@ void backward_weights_on_cpu(const Tensor& x, const Tensor& dy, Tensor& dw, cons
 extern const Conv2dKernels conv2d_cpu;
 const Conv2dKernels conv2d_cpu = {forward_on_cpu, backward_data_on_cpu, backward_weights_on_cpu};
 
+std::ostream& operator<<(std::ostream& out, const PerAxis& axes) {
+  out << axes.height;
+  if (axes.width != axes.height) out << " x " << axes.width;
+  return out;
+}
+
 Shape conv2d_output_shape(const Shape& x, const Shape& w, const Conv2dGeometry& geometry) {
   check_geometry(geometry);
   SIMCLR_CHECK(x.rank() == 4 && x.numel() > 0, "conv2d: x must be [N,H,W,C] and not empty, got ", x);
@@ -46,11 +55,11 @@ Shape conv2d_output_shape(const Shape& x, const Shape& w, const Conv2dGeometry& 
   SIMCLR_CHECK(
       x[3] == w[3], "conv2d: x ", x, " has ", x[3], " channels and w ", w, " wants ", w[3],
       w[1] == x[3] ? "; w looks like [O,C,K,L], and this library's filters are [O,K,L,C]" : layout_hint(x, w[3]));
-  const std::int64_t height = x[1] + 2 * std::int64_t{geometry.padding};
-  const std::int64_t width = x[2] + 2 * std::int64_t{geometry.padding};
+  const std::int64_t height = x[1] + 2 * std::int64_t{geometry.padding.height};
+  const std::int64_t width = x[2] + 2 * std::int64_t{geometry.padding.width};
   SIMCLR_CHECK(height >= w[1] && width >= w[2], "conv2d: x ", x, " with padding ", geometry.padding,
                " is smaller than the kernel of w ", w);
-  return {x[0], (height - w[1]) / geometry.stride + 1, (width - w[2]) / geometry.stride + 1, w[0]};
+  return {x[0], (height - w[1]) / geometry.stride.height + 1, (width - w[2]) / geometry.stride.width + 1, w[0]};
 }
 
 Tensor conv2d_forward(const Tensor& x, const Tensor& w, const Conv2dGeometry& geometry) {

@@ -3,19 +3,34 @@
 #include <simclr/core/slot.h>
 #include <simclr/core/tensor.h>
 
+#include <compare>
+#include <iosfwd>
 #include <string>
 
 /// 2-D convolution (cross-correlation), channels last:
-///   y[n,i,j,o] = sum_{u,v,c} x[n, i s + u - p, j s + v - p, c] w[o,u,v,c]
-/// with x [N,H,W,C], w [O,K,L,C], y [N,(H+2p-K)/s+1,(W+2p-L)/s+1,O], and x zero outside its bounds.
+///   y[n,i,j,o] = sum_{u,v,c} x[n, i s + u - p, j t + v - q, c] w[o,u,v,c]
+/// with x [N,H,W,C], w [O,K,L,C], strides s x t, paddings p x q, y [N,(H+2p-K)/s+1,(W+2q-L)/t+1,O], and x zero outside
+/// its bounds.
 /// CPU: f32 or f64; Winograd's F(2x2,3x3) and F(4x4,3x3) for most 3x3 kernels with stride 1, else oneDNN for f32 where
 /// found, else im2col + GEMM. CUDA: cuDNN, f32 or bf16, with dw in f32 for both. x, w and dy share dtype and device;
 /// every function throws Error where shapes, dtypes or devices do not fit each other.
 namespace simclr::kernels {
 
+/// A number for each axis of a picture. One number stands for both: {.stride = 2, .padding = {1, 0}}.
+struct PerAxis {
+  int height, width;
+
+  constexpr PerAxis(int both) : height(both), width(both) {}
+  constexpr PerAxis(int down, int across) : height(down), width(across) {}
+
+  auto operator<=>(const PerAxis&) const = default;
+};
+/// "2", or "1 x 0" where they differ.
+SIMCLR_API std::ostream& operator<<(std::ostream& out, const PerAxis& axes);
+
 struct Conv2dGeometry {
-  int stride = 1;
-  int padding = 0;
+  PerAxis stride = 1;
+  PerAxis padding = 0;
 
   bool operator==(const Conv2dGeometry&) const = default;
 };

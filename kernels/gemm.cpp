@@ -109,12 +109,6 @@ void gemm_on_cpu(const Tensor& a, const Tensor& b, Tensor& c, const GemmOptions&
   });
 }
 
-bool overlap(const Tensor& x, const Tensor& y) {
-  const auto* px = static_cast<const std::byte*>(x.raw_data());
-  const auto* py = static_cast<const std::byte*>(y.raw_data());
-  return x.numel() > 0 && y.numel() > 0 && px < py + y.bytes() && py < px + x.bytes();
-}
-
 }  // namespace
 
 extern const GemmKernels gemm_cpu;

@@ -1,9 +1,13 @@
 #include <simclr/core/parameter_memory.h>
 #include <simclr/kernels/batchnorm.h>
 #include <simclr/kernels/elementwise.h>
+#include <simclr/kernels/gelu.h>
 #include <simclr/kernels/gemm.h>
 #include <simclr/kernels/similarity.h>
 #include <simclr/nn/functional.h>
+
+#include <algorithm>
+#include <vector>
 
 namespace simclr::nn {
 namespace {
@@ -12,6 +16,27 @@ namespace {
 Tensor beside(const Tensor& x, const Tensor& parameter) {
   return x.dtype() == DType::bf16 && parameter.dtype() == DType::f32 ? shadow(parameter) : parameter.detach();
 }
+
+/// What conv1d is to conv2d. Clips are [N,T,places,C] with w as K x 1; a sequence, which has one place, is [N,1,T,C]
+/// with w as 1 x K: the same bytes, and oneDNN computes blocks of neighbours along the width.
+struct OverTime {
+  Shape x, w;
+  kernels::Conv2dGeometry geometry;
+  int time;  // the dimension that is T
+
+  OverTime(const Shape& x_shape, const Shape& w_shape, const Conv1dGeometry& along) {
+    const std::int64_t n = x_shape[0], steps = x_shape[1], c = x_shape[-1], out = w_shape[0], kernel = w_shape[1];
+    if (x_shape.rank() == 3) {
+      x = {n, 1, steps, c}, w = {out, 1, kernel, w_shape[2]}, time = 2;
+      geometry = {{1, along.stride}, {0, along.padding}};
+      return;
+    }
+    std::int64_t places = 1;
+    for (int i = 2; i < x_shape.rank() - 1; ++i) places *= x_shape[i];
+    x = {n, steps, places, c}, w = {out, kernel, 1, w_shape[2]}, time = 1;
+    geometry = {{along.stride, 1}, {along.padding, 0}};
+  }
+};
 
 }  // namespace
 
@@ -37,6 +62,11 @@ Tensor scale(const Tensor& x, double factor) {
 Tensor relu(const Tensor& x) {
   const Tensor y = kernels::relu_forward(x);
   return record("relu", {x}, y, {y}, [y = y.detach()](Backward& bw) { bw.set(0, kernels::relu_backward(bw.dy(), y)); });
+}
+
+Tensor gelu(const Tensor& x) {
+  return record("gelu", {x}, kernels::gelu_forward(x), {x},
+                [x = x.detach()](Backward& bw) { bw.set(0, kernels::gelu_backward(bw.dy(), x)); });
 }
 
 Tensor sum(const Tensor& x) {
@@ -123,6 +153,31 @@ Tensor conv2d(const Tensor& x, const Tensor& w, const kernels::Conv2dGeometry& g
                 });
 }
 
+Tensor conv1d(const Tensor& x, const Tensor& w, const Conv1dGeometry& geometry) {
+  SIMCLR_CHECK(x.defined() && x.rank() >= 3 && w.rank() == 3, "conv1d: wants x [N,T,...,C] and w [O,K,C], got ",
+               describe(x), " and ", describe(w));
+  const OverTime over(x.shape(), w.shape(), geometry);
+  const Tensor seen = x.detach().reshape(over.x), operand = beside(x, w).reshape(over.w);
+  const Tensor y = kernels::conv2d_forward(seen, operand, over.geometry);
+  std::vector<std::int64_t> shape(x.shape().begin(), x.shape().end());
+  shape[1] = y.dim(over.time);
+  shape.back() = y.dim(3);
+  return record(
+      "conv1d", {x, w}, y.reshape(Shape(shape)), {x, operand},
+      [seen, operand, conv2d_geometry = over.geometry, x_shape = x.shape(), y_shape = y.shape()](Backward& bw) {
+        const Tensor dy = bw.dy().reshape(y_shape);
+        if (bw.needs(0)) {
+          bw.set(0, kernels::conv2d_backward_data(dy, operand, seen.shape(), conv2d_geometry).reshape(x_shape));
+        }
+        if (bw.needs(1)) {
+          const Tensor dw = bw.buffer(1);
+          Tensor as_image = dw.reshape(operand.shape());
+          kernels::conv2d_backward_weights(seen, dy, as_image, conv2d_geometry);
+          bw.set(1, dw);
+        }
+      });
+}
+
 Tensor batchnorm(const Tensor& x, const Tensor& gamma, const Tensor& beta, const Tensor& running_mean,
                  const Tensor& running_var, const Tensor& residual, const BatchNormOptions& options) {
   SIMCLR_CHECK(x.rank() >= 2, "batchnorm: wants [...,C] with at least two dimensions, got ", describe(x));
@@ -165,6 +220,39 @@ Tensor global_average_pool(const Tensor& x) {
   return record("global_average_pool", {x}, kernels::global_average_pool_forward(x), [shape = x.shape()](Backward& bw) {
     bw.set(0, kernels::global_average_pool_backward(bw.dy(), shape));
   });
+}
+
+GruOutput gru(const Tensor& x, const Tensor& lengths, const std::vector<kernels::GruWeights>& directions) {
+  std::vector<Tensor> inputs = {x}, read = {x, lengths};
+  std::vector<kernels::GruWeights> operands;
+  for (const kernels::GruWeights& w : directions) {
+    inputs.insert(inputs.end(), {w.w_ih, w.w_hh, w.b_ih, w.b_hh});
+    operands.push_back({beside(x, w.w_ih), beside(x, w.w_hh), w.b_ih.detach(), w.b_hh.detach()});
+    read.insert(read.end(), {operands.back().w_ih, operands.back().w_hh, w.b_ih, w.b_hh});
+  }
+  const bool keep = grad_enabled() && std::any_of(inputs.begin(), inputs.end(),
+                                                  [](const Tensor& input) { return input.requires_grad(); });
+  const kernels::GruResult forward = kernels::gru_forward(x.detach(), lengths, operands, keep);
+  std::vector<Tensor> outputs = {forward.y, forward.last};
+  record("gru", inputs, outputs, read, [saved = forward.saved](Backward& bw) {
+    kernels::GruGradients gradients;
+    if (bw.needs(0)) gradients.dx = bw.buffer(0);
+    const int count = static_cast<int>(saved.directions.size());
+    for (int i = 0; i < count; ++i) {
+      gradients.directions.push_back(
+          {bw.buffer(4 * i + 1), bw.buffer(4 * i + 2), bw.buffer(4 * i + 3), bw.buffer(4 * i + 4)});
+    }
+    kernels::gru_backward(bw.dy(0), bw.dy(1), saved, gradients);
+    if (bw.needs(0)) bw.set(0, gradients.dx);
+    for (int i = 0; i < count; ++i) {
+      const kernels::GruWeights& dw = gradients.directions[static_cast<std::size_t>(i)];
+      bw.set(4 * i + 1, dw.w_ih);
+      bw.set(4 * i + 2, dw.w_hh);
+      bw.set(4 * i + 3, dw.b_ih);
+      bw.set(4 * i + 4, dw.b_hh);
+    }
+  });
+  return {outputs[0], outputs[1]};
 }
 
 Tensor similarity(const Tensor& a, const Tensor& b, double temperature) {

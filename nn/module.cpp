@@ -68,8 +68,8 @@ const ModuleCall* ModuleCall::innermost() {
 }
 
 /// Looks at a value of each parameter, once: later calls may be part of a captured step, which cannot read any.
-void Module::check_initialized() {
-  if (initialized_.load(std::memory_order_relaxed)) return;
+void Module::check_initialized(const ModuleCall& call) {
+  if (call.outer() != nullptr || initialized_.load(std::memory_order_relaxed)) return;
   for (const Parameter& parameter : parameters()) {
     const Tensor values = parameter.value.detach().reshape({parameter.value.numel()});
     if (values.numel() == 0 || !std::isnan(values.narrow(0, 1).item())) continue;
@@ -84,7 +84,7 @@ void Module::check_initialized() {
 Tensor Module::operator()(const Input& input) {
   const ModuleCall call(*this, input);
   Tensor y = forward(input);
-  if (call.outer() == nullptr) check_initialized();  // afterwards: an input that does not fit is said first
+  check_initialized(call);  // afterwards: an input that does not fit is said first
   return y;
 }
 

@@ -34,7 +34,8 @@ using simclr::NamedTensor;
 class Module;
 
 /// One call of a module, noted on this thread while it runs, so that a RecordObserver can tell which layer recorded an
-/// output. Module::operator() makes one; a module with further entry points, as BatchNorm has, makes one in each.
+/// output. Module::operator() makes one; a module with further entry points, as BatchNorm has, makes one in each and
+/// ends with check_initialized().
 class SIMCLR_API ModuleCall {
  public:
   /// The module must outlive the call.
@@ -111,9 +112,10 @@ class SIMCLR_API Module {
     children_.emplace_back(std::move(name), child);
     return child;
   }
+  /// At the end of a call from outside all modules: throws Error where a parameter is still NaN throughout.
+  void check_initialized(const ModuleCall& call);
 
  private:
-  void check_initialized();
   void collect_parameters(const std::string& prefix, std::vector<Parameter>& out) const;
   void collect_buffers(const std::string& prefix, std::vector<NamedTensor>& out) const;
   void collect_modules(const std::string& name, std::vector<std::pair<std::string, const Module*>>& out) const;

@@ -226,6 +226,7 @@ TEST_CASE("wrong inputs to layers are named") {
   CHECK_THAT(message_of([&] { norm(Tensor::zeros({1, 4})); }), Contains("batchnorm") || Contains("count"));
   CHECK_THAT(message_of([&] { norm(Tensor::zeros({5, 3})); }), Contains("batchnorm"));
   CHECK_THAT(message_of([] { nn::Conv2d({.in = 0, .out = 4}); }), Contains("in 0"));
+  CHECK_THAT(message_of([] { nn::Conv2d({.in = 3, .out = 4, .stride = {1, 0}}); }), Contains("stride 1 x 0"));
 }
 
 TEST_CASE("parameters move into one arena and keep their handles") {

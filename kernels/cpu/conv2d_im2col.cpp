@@ -36,8 +36,8 @@ template <class Body>
 void for_each_run(const Conv2dSizes& s, std::int64_t begin, std::int64_t count, Body&& body) {
   for (std::int64_t row = 0; row < count; ++row) {
     const std::int64_t position = begin + row;
-    const std::int64_t left = position % s.q * s.stride - s.padding;
-    const std::int64_t top = position / s.q % s.p * s.stride - s.padding;
+    const std::int64_t left = position % s.q * s.stride.width - s.padding.width;
+    const std::int64_t top = position / s.q % s.p * s.stride.height - s.padding.height;
     const std::int64_t image = position / (s.q * s.p);
     const std::int64_t v0 = std::clamp<std::int64_t>(-left, 0, s.l), v1 = std::clamp<std::int64_t>(s.w - left, v0, s.l);
     for (std::int64_t u = 0; u < s.k; ++u) {

@@ -7,6 +7,7 @@
 #include <simclr/kernels/cpu/conv2d.h>
 
 #include <omp.h>
+#include <sys/mman.h>
 
 #include <algorithm>
 #include <array>
@@ -65,7 +66,7 @@ dnnl::primitive_desc describe(const Conv2dSizes& s, Conv2dDirection direction, m
   const memory::desc x({s.n, s.c, s.h, s.w}, f32, activations);
   const memory::desc w({s.o, s.c, s.k, s.l}, f32, memory::format_tag::any);
   const memory::desc y({s.n, s.o, s.p, s.q}, f32, activations);
-  const memory::dims strides{s.stride, s.stride}, padding{s.padding, s.padding};
+  const memory::dims strides{s.stride.height, s.stride.width}, padding{s.padding.height, s.padding.width};
   const dnnl::primitive_attr attr = attributes();
 
   const dnnl::convolution_forward::primitive_desc forward(
@@ -82,11 +83,21 @@ dnnl::primitive_desc describe(const Conv2dSizes& s, Conv2dDirection direction, m
 /// oneDNN 2.6's strided 1x1 convolutions write behind their scratchpads where the input's channels are no multiple
 /// of 16.
 bool overruns(const Conv2dSizes& s) {
-  return s.k == 1 && s.l == 1 && s.stride > 1 && s.c % 16 != 0;
+  return s.k == 1 && s.l == 1 && s.stride != 1 && s.c % 16 != 0;
 }
 
 std::size_t aligned(std::size_t bytes) {
   return (bytes + 255) / 256 * 256;
+}
+
+/// oneDNN crashes where the system gives no memory for the code that it writes; this throws OutOfMemory before it.
+void check_room() {
+  constexpr std::size_t code_bytes = 16 << 20;  // far more than a primitive takes; none of it is touched
+  void* room = mmap(nullptr, code_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (room == MAP_FAILED) {
+    fail<OutOfMemory>("out of memory on cpu: no room for oneDNN's code; lower the batch size or the model's width");
+  }
+  munmap(room, code_bytes);
 }
 
 /// A prepared convolution with its reorders. It is not changed by running, which several threads may do at once.
@@ -94,6 +105,7 @@ class Plan {
  public:
   Plan(const Conv2dSizes& sizes, Conv2dDirection direction, const dnnl::engine& engine) : engine_(engine) {
     if (overruns(sizes)) return;
+    check_room();  // an implementation that lacks memory to describe itself would count as none
     for (const auto activations : {memory::format_tag::nhwc, memory::format_tag::any}) {
       dnnl::primitive_desc descriptor = describe(sizes, direction, activations, engine);
       if (!descriptor) continue;
@@ -158,6 +170,7 @@ class Plan {
 
   // The workspace: one scratchpad that the primitives use in turn, then the reordered operands.
   void prepare(const dnnl::primitive_desc& descriptor, Conv2dDirection direction) {
+    check_room();
     convolution_ = dnnl::primitive(descriptor);
     scratchpad_ = descriptor.scratchpad_desc();
     workspace_bytes_ = aligned(scratchpad_.get_size());
@@ -171,6 +184,7 @@ class Plan {
                                    operand.is_weights ? memory::format_tag::ohwi : memory::format_tag::nhwc);
       if (operand.inner == operand.outer) continue;
       const memory::desc &from = i == 2 ? operand.inner : operand.outer, &to = i == 2 ? operand.outer : operand.inner;
+      check_room();
       const dnnl::reorder::primitive_desc reorder(engine_, from, engine_, to, attributes());
       operand.reorder = dnnl::reorder(reorder);
       operand.reorder_scratchpad = reorder.scratchpad_desc();
@@ -315,6 +329,10 @@ bool run(Conv2dDirection direction, const Tensor& a, const Tensor& b, Tensor& ou
     batch.run(a, b, out);
     return true;
   } catch (const dnnl::error& error) {
+    if (error.status == dnnl_out_of_memory) {
+      fail<OutOfMemory>("out of memory on cpu: oneDNN has no room for a convolution of ", simclr::describe(a), " and ",
+                        simclr::describe(b), "; lower the batch size or the model's width");
+    }
     fail("conv2d: oneDNN failed (", error.what(), ") for ", simclr::describe(a), " and ", simclr::describe(b));
   }
 }

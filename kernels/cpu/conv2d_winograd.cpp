@@ -93,15 +93,15 @@ std::int64_t tile_side(std::int64_t n, std::int64_t p, std::int64_t q) {
 /// What a direction computes; the gradient of the input is a convolution of dy.
 WinogradSizes sizes_of(Conv2dDirection direction, const Conv2dSizes& s) {
   if (direction == Conv2dDirection::backward_data) {
-    return {s.n, s.p, s.q, s.o, s.h, s.w, s.c, 2 - s.padding, tile_side(s.n, s.h, s.w)};
+    return {s.n, s.p, s.q, s.o, s.h, s.w, s.c, 2 - s.padding.height, 2 - s.padding.width, tile_side(s.n, s.h, s.w)};
   }
-  return {s.n, s.h, s.w, s.c, s.p, s.q, s.o, s.padding, tile_side(s.n, s.p, s.q)};
+  return {s.n, s.h, s.w, s.c, s.p, s.q, s.o, s.padding.height, s.padding.width, tile_side(s.n, s.p, s.q)};
 }
 
 bool serves(Conv2dDirection direction, const Conv2dSizes& s, DType dtype) {
   const int lanes = dtype == DType::f32 ? loops<float>(2).lanes : loops<double>(2).lanes;
-  return s.k == 3 && s.l == 3 && s.stride == 1 && s.padding <= 2 && s.c % lanes == 0 && s.o % lanes == 0 &&
-         sizes_of(direction, s).side != 0;
+  return s.k == 3 && s.l == 3 && s.stride == 1 && s.padding.height <= 2 && s.padding.width <= 2 && s.c % lanes == 0 &&
+         s.o % lanes == 0 && sizes_of(direction, s).side != 0;
 }
 
 }  // namespace

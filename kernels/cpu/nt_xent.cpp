@@ -1,62 +1,13 @@
 // The loops of nt_xent.h.
 #include "nt_xent.h"
 
+#include "exp.h"
 #include "product.h"
 
 #include <utility>
 
 namespace simclr::kernels::SIMCLR_ISA {
 namespace {
-
-/// The parts of a T, and how many terms of the series of 2^f end below its last bit for |f| <= 1/2.
-template <class T>
-struct Format;
-template <>
-struct Format<float> {
-  using Bits = std::uint32_t;
-  static constexpr int mantissa = 23, bias = 127, terms = 8;
-};
-template <>
-struct Format<double> {
-  using Bits = std::uint64_t;
-  static constexpr int mantissa = 52, bias = 1023, terms = 14;
-};
-template <class T>
-using Bits = typename Format<T>::Bits;
-
-/// ln(2)^k / k!
-template <class T>
-struct Exp2Series {
-  T at[Format<T>::terms];
-
-  constexpr Exp2Series() : at{} {
-    double term = 1;
-    for (int k = 0; k < Format<T>::terms; ++k) {
-      at[k] = static_cast<T>(term);
-      term *= 0.693147180559945309417 / (k + 1);
-    }
-  }
-};
-
-/// x + integer_place rounds x to an integer n, and ends in the bits of the exponent of 2^n.
-template <class T>
-constexpr T integer_place = static_cast<T>((std::int64_t{3} << (Format<T>::mantissa - 1)) + Format<T>::bias);
-
-/// 2^n from n + integer_place.
-template <class T>
-[[gnu::always_inline]] inline Vector<T> power_of_two(Vector<T> placed) {
-  return reinterpret_cast<Vector<T>>(reinterpret_cast<Vector<Bits<T>>>(placed) << Format<T>::mantissa);
-}
-
-/// 2^{n - shift}: 0 where that is no normal number, infinity where it is not finite.
-template <class T>
-[[gnu::always_inline]] inline Vector<T> power_of_two(Vector<T> placed, Vector<T> shift) {
-  const Vector<T> least = broadcast(T(-Format<T>::bias)), most = broadcast(T(Format<T>::bias + 1));
-  Vector<T> n = placed - integer_place<T> - shift;
-  n = n > least ? n : least;
-  n = n < most ? n : most;
-  return power_of_two<T>(n + integer_place<T>);
-}
 
 /// 2^f, and `placed` = n + integer_place.
 template <class T>

@@ -94,11 +94,11 @@ void transform_input(const T* x, const WinogradSizes& s, std::int64_t c, std::in
   for_runs(s, first, last, [&](const Run& run, std::int64_t t) {
     const T* rows[window];  // null beyond the edges
     for (int i = 0; i < window; ++i) {
-      const std::int64_t y = side * run.row - s.padding + i;
+      const std::int64_t y = side * run.row - s.padding_h + i;
       rows[i] = y >= 0 && y < s.h ? x + (run.image * s.h + y) * s.w * s.c + c : nullptr;
     }
     for (std::int64_t k = 0; k < channels; k += lanes<T>) {
-      std::int64_t next = side * run.column - s.padding;
+      std::int64_t next = side * run.column - s.padding_w;
       const auto column = [&](Vector<T>(&d)[window]) __attribute__((always_inline)) {
         const bool inside = next >= 0 && next < s.w;
 #pragma GCC unroll 6

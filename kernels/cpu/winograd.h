@@ -18,7 +18,7 @@ namespace simclr::kernels {
 
 /// Sizes of a convolution with stride 1: x [n,h,w,c], weights [o,3,3,c], y [n,p,q,o]; and the side of y's tiles.
 struct WinogradSizes {
-  std::int64_t n, h, w, c, p, q, o, padding, side;
+  std::int64_t n, h, w, c, p, q, o, padding_h, padding_w, side;
 
   /// Of a tile's window; sums over channels are that many times as many matrix products.
   std::int64_t coefficients() const { return (side + 2) * (side + 2); }

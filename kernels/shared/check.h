@@ -4,6 +4,7 @@
 
 #include <simclr/core/tensor.h>
 
+#include <cstddef>
 #include <string>
 
 namespace simclr::kernels {
@@ -50,6 +51,13 @@ inline void check_rank(const char* op, const char* what, const Tensor& tensor, i
 inline void check_shape(const char* op, const char* what, const Tensor& tensor, const Shape& shape) {
   SIMCLR_CHECK(tensor.defined() && tensor.shape() == shape, op, ": ", what, " must be ", shape, ", got ",
                describe(tensor));
+}
+
+/// Whether some memory belongs to both.
+inline bool overlap(const Tensor& x, const Tensor& y) {
+  const auto* px = static_cast<const std::byte*>(x.raw_data());
+  const auto* py = static_cast<const std::byte*>(y.raw_data());
+  return x.numel() > 0 && y.numel() > 0 && px < py + y.bytes() && py < px + x.bytes();
 }
 
 /// For an error message: what to do where `channels` stand in x's second place, as PyTorch has them.

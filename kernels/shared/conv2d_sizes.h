@@ -8,7 +8,8 @@ namespace simclr::kernels {
 
 /// A convolution's sizes by the letters of conv2d.h; y is [n,p,q,o].
 struct Conv2dSizes {
-  std::int64_t n, h, w, c, o, k, l, p, q, stride, padding;
+  std::int64_t n, h, w, c, o, k, l, p, q;
+  PerAxis stride, padding;
 
   Conv2dSizes(const Shape& x, const Shape& weights, const Conv2dGeometry& geometry)
       : n(x[0]),
@@ -18,8 +19,8 @@ struct Conv2dSizes {
         o(weights[0]),
         k(weights[1]),
         l(weights[2]),
-        p((h + 2 * geometry.padding - k) / geometry.stride + 1),
-        q((w + 2 * geometry.padding - l) / geometry.stride + 1),
+        p((h + 2 * geometry.padding.height - k) / geometry.stride.height + 1),
+        q((w + 2 * geometry.padding.width - l) / geometry.stride.width + 1),
         stride(geometry.stride),
         padding(geometry.padding) {}
 

@@ -1,7 +1,7 @@
 #pragma once
 
-// Private: which pixels a pooling window covers, and which of them wins, shared by the CPU and CUDA. Index may be
-// unsigned: no difference below 0 is taken.
+// Private: which pixels a pooling window covers, which of them wins, and who gets the gradient of a maximum over time,
+// shared by the CPU and CUDA. Index may be unsigned: no difference below 0 is taken.
 
 #include <simclr/kernels/shared/target.h>
 
@@ -39,6 +39,16 @@ SIMCLR_HOST_DEVICE inline void take_maximum(T& best, std::int32_t& winner, T val
   const bool wins = (value > best) | (value != value);
   best = wins ? value : best;
   winner = wins ? place : winner;
+}
+
+/// The winners of a sequence without a step, and of one whose length is impossible.
+inline constexpr std::int32_t no_winner = -1, impossible_winner = -2;
+
+/// What of a maximum's gradient goes to `place`: all where it won, NaN where the winner is impossible.
+template <class T>
+SIMCLR_HOST_DEVICE inline T maximum_gradient(T gradient, std::int32_t winner, std::int64_t place) {
+  const T other = winner == impossible_winner ? std::numeric_limits<T>::quiet_NaN() : T{0};
+  return winner == place ? gradient : other;
 }
 
 }  // namespace SIMCLR_TARGET

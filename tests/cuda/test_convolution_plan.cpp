@@ -46,8 +46,8 @@ const std::vector<Conv2dDirection> directions = {Conv2dDirection::forward, Conv2
                                                  Conv2dDirection::backward_weights};
 
 struct Case {
-  std::int64_t size, in, out, kernel;
-  int stride, padding;
+  std::int64_t size, in, out;
+  kernels::PerAxis kernel, stride, padding;
 };
 
 /// ResNet-18's and -50's, with either stem.
@@ -60,12 +60,26 @@ const std::vector<Case> networks = {
 
 /// What the CPU's tests try.
 const std::vector<Case> odd = {
-    {1, 1, 1, 1, 1, 0},    {7, 3, 31, 3, 2, 1}, {9, 1, 33, 5, 1, 2}, {11, 3, 64, 7, 2, 3}, {6, 33, 64, 1, 1, 0},
-    {10, 31, 33, 3, 3, 1}, {3, 64, 3, 3, 1, 0}, {9, 1, 1, 7, 1, 3},  {15, 3, 2, 5, 3, 3},  {5, 1, 64, 1, 3, 0},
+    {1, 1, 1, 1, 1, 0},
+    {7, 3, 31, 3, 2, 1},
+    {9, 1, 33, 5, 1, 2},
+    {11, 3, 64, 7, 2, 3},
+    {6, 33, 64, 1, 1, 0},
+    {10, 31, 33, 3, 3, 1},
+    {3, 64, 3, 3, 1, 0},
+    {9, 1, 1, 7, 1, 3},
+    {15, 3, 2, 5, 3, 3},
+    {5, 1, 64, 1, 3, 0},
+    {32, 64, 144, {3, 1}, 1, {1, 0}},
+    {32, 64, 96, {3, 1}, {2, 1}, {1, 0}},
+    {21, 40, 64, {1, 5}, {1, 2}, {0, 2}},
+    {11, 33, 31, {5, 3}, {3, 2}, {2, 1}},
 };
 
 Conv2dSizes sizes_of(const Case& one, std::int64_t n) {
-  return {{n, one.size, one.size, one.in}, {one.out, one.kernel, one.kernel, one.in}, {one.stride, one.padding}};
+  return {{n, one.size, one.size, one.in},
+          {one.out, one.kernel.height, one.kernel.width, one.in},
+          {one.stride, one.padding}};
 }
 
 }  // namespace

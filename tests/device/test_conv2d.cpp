@@ -12,7 +12,7 @@ namespace {
 
 struct Case {
   std::int64_t n, h, w, c, o, k, l;
-  int stride, padding;
+  PerAxis stride, padding;
 
   Shape x_shape() const { return {n, h, w, c}; }
   Shape w_shape() const { return {o, k, l, c}; }
@@ -37,6 +37,15 @@ const std::vector<Case> odd = {
     {127, 2, 2, 129, 32, 1, 1, 1, 0}, {129, 3, 2, 32, 127, 3, 3, 1, 1}, {1003, 1, 2, 3, 31, 1, 1, 1, 0},
     {1, 127, 3, 3, 5, 3, 3, 1, 1},    {1, 3, 129, 3, 5, 3, 3, 2, 1},    {1, 2, 1003, 2, 3, 3, 3, 1, 1},
     {1, 2, 1, 1003, 3, 1, 1, 1, 0},   {1, 2, 1, 3, 1003, 1, 1, 1, 0},
+};
+
+/// 3 x 1 over time, 1 x K along a sequence, and strides and paddings that differ.
+const std::vector<Case> uneven = {
+    {2, 5, 12, 16, 24, 3, 1, 1, {1, 0}},      {3, 8, 9, 32, 16, 3, 1, {2, 1}, {1, 0}},
+    {4, 1, 21, 40, 32, 1, 5, {1, 2}, {0, 2}}, {2, 7, 9, 3, 4, 3, 3, {1, 2}, {2, 0}},
+    {2, 9, 7, 3, 4, 3, 3, {2, 1}, {0, 2}},    {1, 11, 6, 33, 31, 5, 3, {3, 2}, {2, 1}},
+    {2, 12, 10, 16, 32, 3, 3, 1, {1, 2}},     {2, 8, 8, 16, 16, 1, 1, {2, 1}, 0},
+    {2, 13, 4, 3, 8, 7, 2, {4, 1}, {3, 1}},
 };
 
 /// A sum of `terms` products in f32: its rounding grows about like the square root of their number, relative to the
@@ -86,6 +95,12 @@ DEVICE_TEST_CASE("convolutions of ResNets agree with double, forward and backwar
 DEVICE_TEST_CASE("convolutions of odd sizes agree with double, forward and backward") {
   for (const DType dtype : test::device_dtypes) {
     for (const Case& one : odd) check(one, dtype);
+  }
+}
+
+DEVICE_TEST_CASE("convolutions whose strides and paddings differ by axis agree with double, forward and backward") {
+  for (const DType dtype : test::device_dtypes) {
+    for (const Case& one : uneven) check(one, dtype);
   }
 }
 

@@ -127,26 +127,29 @@ DEVICE_TEST_CASE("ten training steps give the CPU's losses") {
 DEVICE_TEST_CASE("a device loader gives a loader's views, drawn by the same parameters") {
   once();
   const auto dataset = tiny_pictures();
-  const data::Loader host(dataset, std::make_shared<data::PictureViews>(policy()),
-                          {.batch_size = batch, .seed = 3, .workers = 0});
-  data::DeviceLoader loader(*dataset, policy(), test::device(), {.batch_size = batch, .seed = 3});
-  CHECK(loader.batches() == host.batches());
-  for (const std::uint32_t epoch : {0u, 5u}) {
-    loader.begin(epoch);
-    for (const data::Batch& b : host.epoch(epoch)) {
-      REQUIRE(loader.next());
-      const auto indices = loader.indices().to_vector<std::int32_t>();
-      CHECK(std::vector<std::int64_t>(indices.begin(), indices.end()) == b.indices);
-      const Input views = loader.views();
-      CHECK(views.x.shape() == b.towers[0].x.shape());
-      CHECK(views.keys.to_vector<std::int32_t>() == b.towers[0].keys.to_vector<std::int32_t>());
-      CHECK_FALSE(views.lengths.defined());
-      const auto x = views.x.to_vector<float>(), y = b.towers[0].x.to_vector<float>();
-      float worst = 0;
-      for (std::size_t i = 0; i < x.size(); ++i) worst = std::max(worst, std::abs(x[i] - y[i]));
-      CHECK(worst < 1e-5f);
+  for (const std::int64_t block : {0, 3}) {
+    const data::Loader host(dataset, std::make_shared<data::PictureViews>(policy()),
+                            {.batch_size = batch, .shuffle_block = block, .seed = 3, .workers = 0});
+    data::DeviceLoader loader(*dataset, policy(), test::device(),
+                              {.batch_size = batch, .shuffle_block = block, .seed = 3});
+    CHECK(loader.batches() == host.batches());
+    for (const std::uint32_t epoch : {0u, 5u}) {
+      loader.begin(epoch);
+      for (const data::Batch& b : host.epoch(epoch)) {
+        REQUIRE(loader.next());
+        const auto indices = loader.indices().to_vector<std::int32_t>();
+        CHECK(std::vector<std::int64_t>(indices.begin(), indices.end()) == b.indices);
+        const Input views = loader.views();
+        CHECK(views.x.shape() == b.towers[0].x.shape());
+        CHECK(views.keys.to_vector<std::int32_t>() == b.towers[0].keys.to_vector<std::int32_t>());
+        CHECK_FALSE(views.lengths.defined());
+        const auto x = views.x.to_vector<float>(), y = b.towers[0].x.to_vector<float>();
+        float worst = 0;
+        for (std::size_t i = 0; i < x.size(); ++i) worst = std::max(worst, std::abs(x[i] - y[i]));
+        CHECK(worst < 1e-5f);
+      }
+      CHECK(!loader.next());
     }
-    CHECK(!loader.next());
   }
 }
 
