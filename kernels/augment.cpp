@@ -12,7 +12,7 @@ namespace simclr::kernels {
 namespace {
 
 /// The pictures of a batch, which may be any.
-std::vector<ImageRef> pictures_of(const Tensor& refs, const Tensor& index) {
+std::vector<ImageRef> pictures_of(const Tensor& refs, const Tensor& index, std::int32_t channels) {
   const std::int64_t batch = index.numel(), count = refs.numel() / static_cast<std::int64_t>(sizeof(ImageRef));
   std::vector<ImageRef> pictures(static_cast<std::size_t>(batch));
   for (std::int64_t i = 0; i < batch; ++i) {
@@ -21,14 +21,14 @@ std::vector<ImageRef> pictures_of(const Tensor& refs, const Tensor& index) {
     ImageRef& picture = pictures[static_cast<std::size_t>(i)];
     std::memcpy(&picture, refs.data<const std::uint8_t>() + at * static_cast<std::int64_t>(sizeof(ImageRef)),
                 sizeof(ImageRef));
-    check_picture(picture);
+    check_picture(picture, channels);
   }
   return pictures;
 }
 
 void draw_on_cpu(const Tensor& refs, const Tensor& index, const AugmentPolicy& policy, const AugmentKey& key,
                  Tensor& parameters) {
-  const auto pictures = pictures_of(refs, index);
+  const auto pictures = pictures_of(refs, index, policy.channels);
   const auto batch = static_cast<std::int64_t>(pictures.size());
   const auto epoch =
       key.device_epoch.defined() ? static_cast<std::uint32_t>(*key.device_epoch.data<const std::int32_t>()) : key.epoch;
@@ -42,17 +42,19 @@ void draw_on_cpu(const Tensor& refs, const Tensor& index, const AugmentPolicy& p
   });
 }
 
-void augment_on_cpu(const Tensor& bytes, const Tensor& refs, const Tensor& index, const AugmentPolicy& policy,
+template <class P>
+void augment_values(const Tensor& values, const Tensor& refs, const Tensor& index, const AugmentPolicy& policy,
                     const Tensor& parameters, Tensor& views) {
-  const auto* arena = bytes.data<const std::uint8_t>();
+  const auto* arena = values.data<const P>();
   const std::int64_t rows = views.dim(0), view_floats = views.numel() / rows;
   const auto* drawn = reinterpret_cast<const AugmentParameters*>(parameters.raw_data());
   float* out = views.data<float>();
-  const auto pictures = pictures_of(refs, index);
+  const auto pictures = pictures_of(refs, index, policy.channels);
   for (const ImageRef& picture : pictures) {
     const std::int64_t length = std::int64_t{picture.height} * picture.width * picture.channels;
-    SIMCLR_CHECK(picture.offset >= 0 && length <= bytes.numel() - picture.offset, "augment: sample ", picture.sample,
-                 " ends at byte ", picture.offset + length, " of an arena of ", bytes.numel());
+    SIMCLR_CHECK(picture.offset >= 0 && length <= values.numel() - picture.offset, "augment: sample ", picture.sample,
+                 " ends at ", dtype_of<P> == DType::u8 ? "byte " : "value ", picture.offset + length,
+                 " of an arena of ", values.numel());
   }
   const auto batch = static_cast<std::int64_t>(pictures.size());
   parallel_for(rows, 4, [&](std::int64_t begin, std::int64_t end) {
@@ -61,6 +63,12 @@ void augment_on_cpu(const Tensor& bytes, const Tensor& refs, const Tensor& index
       augment_picture(arena + picture.offset, picture, policy, drawn[row], out + row * view_floats);
     }
   });
+}
+
+void augment_on_cpu(const Tensor& pixels, const Tensor& refs, const Tensor& index, const AugmentPolicy& policy,
+                    const Tensor& parameters, Tensor& views) {
+  dispatch_values(pixels.dtype(),
+                  [&](auto zero) { augment_values<decltype(zero)>(pixels, refs, index, policy, parameters, views); });
 }
 
 void check_vector(const char* what, const Tensor& tensor, DType dtype) {
@@ -105,18 +113,20 @@ Tensor augment_parameters(const Tensor& refs, const Tensor& index, const Augment
   return draw(refs, index, policy, key);
 }
 
-Tensor augment(const Tensor& bytes, const Tensor& refs, const Tensor& index, const AugmentPolicy& policy,
+Tensor augment(const Tensor& pixels, const Tensor& refs, const Tensor& index, const AugmentPolicy& policy,
                const AugmentKey& key, DType dtype) {
-  check_vector("bytes", bytes, DType::u8);
+  SIMCLR_CHECK(pixels.defined() && pixels.rank() == 1 &&
+                   (pixels.dtype() == DType::u8 || pixels.dtype() == DType::u16 || pixels.dtype() == DType::f32),
+               "augment: pixels must be u8, u16 or f32 [n], got ", describe(pixels));
   check_draw(refs, index, policy, key);
-  SIMCLR_CHECK(refs.device() == bytes.device(), "augment: bytes, refs and index must be on one device, got ",
-               describe(bytes), ", ", describe(refs), " and ", describe(index));
-  SIMCLR_CHECK(dtype == DType::f32 || (dtype == DType::bf16 && bytes.device().type != DeviceType::cpu),
-               "augment: views are f32, or bf16 on a GPU, not ", dtype, " on ", bytes.device());
+  SIMCLR_CHECK(refs.device() == pixels.device(), "augment: pixels, refs and index must be on one device, got ",
+               describe(pixels), ", ", describe(refs), " and ", describe(index));
+  SIMCLR_CHECK(dtype == DType::f32 || (dtype == DType::bf16 && pixels.device().type != DeviceType::cpu),
+               "augment: views are f32, or bf16 on a GPU, not ", dtype, " on ", pixels.device());
   const Tensor parameters = draw(refs, index, policy, key);
   Tensor views =
-      Tensor::empty({key.views * index.numel(), policy.size, policy.size, policy.channels}, dtype, bytes.device());
-  augment_slot.on(bytes.device()).augment(bytes, refs, index, policy, parameters, views);
+      Tensor::empty({key.views * index.numel(), policy.size, policy.size, policy.channels}, dtype, pixels.device());
+  augment_slot.on(pixels.device()).augment(pixels, refs, index, policy, parameters, views);
   return views;
 }
 

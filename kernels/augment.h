@@ -6,11 +6,40 @@
 
 #include <cstdint>
 
-/// SimCLR's random augmentation, from u8 pictures of any size to normalised views, in one call:
+/// SimCLR's random augmentation, from u8, u16 or f32 pictures of any size to normalised views, in one call:
 ///   crop -> resize -> flip -> rotate -> colour jitter (four operations in random order, clipped to [0,1]
 ///   after each) -> grayscale -> blur -> normalise
+/// A pixel is a number in [0,1]: u8 counts in 255ths, u16 in 65535ths; f32 is taken as it is, and clipped to [0,1] once
+/// it is resized (NaN and what infinities make become 0 or 1: whoever reads pictures refuses it).
 /// Every random number is a function of (seed, sample, epoch, view), see core/random.h.
 namespace simclr::kernels {
+
+/// The most channels of a view.
+inline constexpr std::int32_t most_channels = 16;
+
+/// Whether views of so many channels are grey or RGB; those of any other count have channels of any meaning.
+SIMCLR_HOST_DEVICE constexpr bool is_colour(std::int64_t channels) {
+  return channels == 1 || channels == 3;
+}
+
+/// What white is in a picture whose values are of this type.
+template <class P>
+inline constexpr float white_of = 1.0f;
+template <>
+inline constexpr float white_of<std::uint8_t> = 255.0f;
+template <>
+inline constexpr float white_of<std::uint16_t> = 65535.0f;
+
+/// body(P{}) with the type of a picture's values. Throws Error for a dtype that no picture has.
+template <class Body>
+decltype(auto) dispatch_values(DType dtype, Body&& body) {
+  switch (dtype) {
+    case DType::u8: return body(std::uint8_t{});
+    case DType::u16: return body(std::uint16_t{});
+    case DType::f32: return body(float{});
+    default: fail("augment: pictures hold u8, u16 or f32, not ", dtype);
+  }
+}
 
 enum class Interpolation : std::int32_t { bilinear = 0, bicubic = 1 };
 
@@ -23,7 +52,7 @@ inline constexpr std::int32_t whole_kernel = -1;
 /// transform off. Plain data: a CUDA kernel takes it by value.
 struct AugmentPolicy {
   std::int32_t size = 32;     // S: views are S x S pixels
-  std::int32_t channels = 3;  // C of the views: 1 or 3
+  std::int32_t channels = 3;  // C of the views, 1 to 16: grey, RGB, or channels of any meaning, see ImageRef
 
   // Random resized crop: area as a share of the picture, aspect ratio log-uniform. Off: the largest centred
   // square is resized (evaluation).
@@ -47,8 +76,8 @@ struct AugmentPolicy {
   float blur_sigma_min = 0.1f, blur_sigma_max = 2.0f;
   std::int32_t blur_kernel = 0;  // taps, odd; 0: a tenth of S, made odd; whole_kernel: see above
 
-  float mean[3] = {0, 0, 0};  // y = (x - mean) / stddev, x in [0,1]
-  float stddev[3] = {1, 1, 1};
+  float mean[most_channels] = {};  // y = (x - mean) / stddev, x in [0,1], of each channel
+  float stddev[most_channels] = {1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1};
 };
 
 /// The transforms of one view, drawn.
@@ -72,9 +101,11 @@ SIMCLR_API AugmentParameters draw_augment_parameters(const AugmentPolicy& policy
                                                      std::int32_t width, std::uint64_t seed, std::uint32_t sample,
                                                      std::uint32_t epoch, std::uint32_t view);
 
-/// One picture in a byte arena: [height,width,channels] u8, channels interleaved, at `offset`.
-/// 1 channel is grey (copied into all channels of a colour view); 3 is RGB (a grey view takes its luma,
-/// 0.299 R + 0.587 G + 0.114 B); 4 is RGB with alpha, laid over white.
+/// One picture in an arena of values: [height,width,channels], channels interleaved, its first value at `offset`. What
+/// its channels are follows from the views'. For views of 1 or 3, which are grey or RGB: 1 channel is grey (copied into
+/// all channels of a colour view); 3 is RGB (a grey view takes its luma, 0.299 R + 0.587 G + 0.114 B); 4 is RGB with
+/// alpha, laid over white. Views of any other C take pictures of C channels as they are, without colour or alpha: each
+/// channel is made as if it were a grey picture, all by the same transforms, and contrast turns about its own mean.
 struct ImageRef {
   std::int64_t offset = 0;
   std::int32_t height = 0, width = 0, channels = 0;
@@ -82,9 +113,13 @@ struct ImageRef {
 };
 
 /// Applies drawn parameters to one picture on the host: view [S,S,C] f32, written to `out`. `pixels` is the
-/// picture's own first byte: the arena's data plus `picture.offset`, which is not added here. For speed the policy is
+/// picture's own first value: the arena's data plus `picture.offset`, which is not added here. For speed the policy is
 /// taken as checked; throws Error for an impossible picture or a crop that leaves it.
 SIMCLR_API void augment_picture(const std::uint8_t* pixels, const ImageRef& picture, const AugmentPolicy& policy,
+                                const AugmentParameters& parameters, float* out);
+SIMCLR_API void augment_picture(const std::uint16_t* pixels, const ImageRef& picture, const AugmentPolicy& policy,
+                                const AugmentParameters& parameters, float* out);
+SIMCLR_API void augment_picture(const float* pixels, const ImageRef& picture, const AugmentPolicy& policy,
                                 const AugmentParameters& parameters, float* out);
 
 struct AugmentKey {
@@ -95,12 +130,12 @@ struct AugmentKey {
                              // runs, so that a captured step replays truly (on the CPU: at the call)
 };
 
-/// views[v * B + i] = view v of picture index[i]. `bytes` u8 [n] is the arena; `refs` u8 [count *
+/// views[v * B + i] = view v of picture index[i]. `pixels` [n], u8, u16 or f32, is the arena; `refs` u8 [count *
 /// sizeof(ImageRef)] holds its ImageRefs; index i32 [B]; views [views * B, S, S, C], f32 or, on a GPU, bf16.
 /// The CPU throws Error for an index without a picture, an impossible picture and one that leaves the arena. A GPU,
 /// which cannot look at them without waiting, makes NaN of their views and reads nothing out of bounds; refs start at
 /// a multiple of 8 bytes there.
-SIMCLR_API Tensor augment(const Tensor& bytes, const Tensor& refs, const Tensor& index, const AugmentPolicy& policy,
+SIMCLR_API Tensor augment(const Tensor& pixels, const Tensor& refs, const Tensor& index, const AugmentPolicy& policy,
                           const AugmentKey& key, DType dtype = DType::f32);
 
 /// What `augment` draws for its views: u8 [views * B * sizeof(AugmentParameters)], the parameters of view v of picture
@@ -113,7 +148,7 @@ SIMCLR_API Tensor augment_parameters(const Tensor& refs, const Tensor& index, co
 SIMCLR_API void check(const AugmentPolicy& policy);
 
 struct AugmentKernels {
-  Kernel<"augment", void(const Tensor& bytes, const Tensor& refs, const Tensor& index, const AugmentPolicy& policy,
+  Kernel<"augment", void(const Tensor& pixels, const Tensor& refs, const Tensor& index, const AugmentPolicy& policy,
                          const Tensor& parameters, Tensor& views)>
       augment;
   Kernel<"augment draw", void(const Tensor& refs, const Tensor& index, const AugmentPolicy& policy,

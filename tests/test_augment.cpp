@@ -298,7 +298,8 @@ TEST_CASE("wrong pictures and batches are named") {
   CHECK_THROWS_WITH(arena.views({-1}, policy, {}), Catch::Contains("index[0] is -1"));
   CHECK_THROWS_WITH(augment(arena.bytes, arena.refs, arena.bytes, policy, {}),
                     Catch::Contains("index must be i32 [n]"));
-  CHECK_THROWS_WITH(augment(index, arena.refs, index, policy, {}), Catch::Contains("bytes must be u8 [n]"));
+  CHECK_THROWS_WITH(augment(index, arena.refs, index, policy, {}),
+                    Catch::Contains("pixels must be u8, u16 or f32 [n]"));
   CHECK_THROWS_WITH(augment(arena.bytes, arena.refs.narrow(0, 5), index, policy, {}), Catch::Contains("refs holds"));
   CHECK_THROWS_WITH(augment(arena.bytes.narrow(0, 191), arena.refs, index, policy, {}),
                     "augment: sample 42 ends at byte 192 of an arena of 191");

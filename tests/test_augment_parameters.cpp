@@ -299,7 +299,7 @@ TEST_CASE("recipes are the paper's") {
     check(policy);
   }
   CHECK_THROWS_WITH(Augmentation::simclr(0), Catch::Contains("size is 0"));
-  CHECK_THROWS_WITH(Augmentation::evaluation(32, 4), Catch::Contains("channels is 4"));
+  CHECK_THROWS_WITH(Augmentation::evaluation(32, 17), Catch::Contains("channels is 17"));
 }
 
 TEST_CASE("impossible policies are refused by field") {
@@ -311,7 +311,8 @@ TEST_CASE("impossible policies are refused by field") {
   using P = AugmentPolicy;
   refused("size is 0, it must be from 1 to", [](P& p) { p.size = 0; });
   refused("size is 5000", [](P& p) { p.size = 5000; });
-  refused("channels is 2, views have 1 or 3", [](P& p) { p.channels = 2; });
+  refused("channels is 0, views have 1 to 16", [](P& p) { p.channels = 0; });
+  refused("channels is 17, views have 1 to 16", [](P& p) { p.channels = 17; });
   refused("crop_area_min and crop_area_max are 0.5 and 0.25",
           [](P& p) { p.crop_area_min = 0.5f, p.crop_area_max = 0.25f; });
   refused("crop_area", [](P& p) { p.crop_area_max = 1.5f; });

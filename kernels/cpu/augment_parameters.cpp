@@ -26,8 +26,8 @@ void check_strength(const char* field, float strength, float high) {
 void check(const AugmentPolicy& policy) {
   SIMCLR_CHECK(policy.size >= 1 && policy.size <= largest_view, "augment: size is ", policy.size,
                ", it must be from 1 to ", largest_view);
-  SIMCLR_CHECK(policy.channels == 1 || policy.channels == 3, "augment: channels is ", policy.channels,
-               ", views have 1 or 3");
+  SIMCLR_CHECK(policy.channels >= 1 && policy.channels <= most_channels, "augment: channels is ", policy.channels,
+               ", views have 1 to ", most_channels);
   check_range("crop_area", policy.crop_area_min, policy.crop_area_max, 1e-6f, 1);
   check_range("crop_aspect", policy.crop_aspect_min, policy.crop_aspect_max, 0.01f, 100);
   SIMCLR_CHECK(policy.interpolation == Interpolation::bilinear || policy.interpolation == Interpolation::bicubic,

@@ -1,12 +1,11 @@
 // One view of a picture on the CPU, in float planes [C][S][S] that stay in a thread's scratch:
-//   u8 crop -> resize rows, then columns (flip folded into the columns) -> rotate -> jitter -> grey -> blur
+//   crop -> resize rows, then columns (flip folded into the columns) -> rotate -> jitter -> grey -> blur
 //   -> normalise into [S,S,C]
 // Each step is a loop over pixels that vectorises; the arithmetic of a pixel is in shared/augment_pixels.h.
 #include <simclr/core/error.h>
 #include <simclr/kernels/cpu/augment_picture.h>
 
 #include <algorithm>
-#include <array>
 #include <vector>
 
 namespace simclr::kernels {
@@ -84,27 +83,26 @@ void blend_rows(const T* source, std::int64_t pitch, std::int32_t taps, const fl
   }
 }
 
-/// out[i] = sum over k of weights[k * size + i] * row[first[i] + k * channels], for interleaved channels.
-template <int channels>
-void blend_columns(const float* row, const std::int32_t* first, std::int32_t taps, const float* weights,
-                   std::int32_t size, float* out) {
+/// out[i] = sum over k of weights[k * size + i] * row[first[i] + k * step], for interleaved channels.
+void blend_columns(const float* row, std::int32_t step, const std::int32_t* first, std::int32_t taps,
+                   const float* weights, std::int32_t size, float* out) {
 #pragma omp simd
   for (std::int32_t i = 0; i < size; ++i) out[i] = weights[i] * row[first[i]];
   for (std::int32_t k = 1; k < taps; ++k) {
-    const float* from = row + k * channels;
+    const float* from = row + k * step;
     const float* w = weights + k * size;
 #pragma omp simd
     for (std::int32_t i = 0; i < size; ++i) out[i] += w[i] * from[first[i]];
   }
 }
 
-/// Resizes an h x w box with interleaved channels, values 0 .. 255, to planes in [0,1]; `pitch` is a row's length.
-template <class T, int channels>
-void resize(const T* box, std::int64_t pitch, const AugmentParameters& p, Interpolation interpolation,
-            const View& view) {
+/// Resizes an h x w box with interleaved channels, values 0 .. `white`, to planes in [0,1]; `pitch` is a row's length.
+template <class T>
+void resize(const T* box, std::int32_t channels, std::int64_t pitch, float white, const AugmentParameters& p,
+            Interpolation interpolation, const View& view) {
   const std::int32_t size = view.size;
   Taps &rows = scratch.rows, &columns = scratch.columns;
-  rows.fill(p.crop_height, size, interpolation, false, 1.0f / 255.0f);
+  rows.fill(p.crop_height, size, interpolation, false, 1.0f / white);
   columns.fill(p.crop_width, size, interpolation, p.flip != 0, 1.0f);
   for (std::int32_t& first : columns.first) first *= channels;
 
@@ -114,27 +112,27 @@ void resize(const T* box, std::int64_t pitch, const AugmentParameters& p, Interp
     blend_rows(box + rows.first[y] * pitch, pitch, rows.count, rows.weights.data() + y, size, length, row);
     for (int c = 0; c < channels; ++c) {
       float* out = view.plane(c) + std::int64_t{y} * size;
-      blend_columns<channels>(row + c, columns.first.data(), columns.count, columns.weights.data(), size, out);
+      blend_columns(row + c, channels, columns.first.data(), columns.count, columns.weights.data(), size, out);
     }
   }
-  if (interpolation == Interpolation::bicubic) {  // the cubic overshoots at edges
+  if (interpolation == Interpolation::bicubic || white == 1.0f) {  // the cubic overshoots at edges; f32 may be anything
     float* x = view.planes;
 #pragma omp simd
     for (std::int64_t i = 0; i < channels * view.pixels(); ++i) x[i] = clip(x[i]);
   }
 }
 
-/// The crop as floats 0 .. 255 for sources that need more than resizing: alpha laid over white, or colour to luma.
-template <int channels>
-const float* stage(const std::uint8_t* box, const ImageRef& picture, const AugmentParameters& p) {
+/// The crop as floats 0 .. white for sources that need more than resizing: alpha laid over white, or colour to luma.
+template <int channels, class P>
+const float* stage(const P* box, const ImageRef& picture, const AugmentParameters& p) {
   float* staged = scratch.staged.get(static_cast<std::size_t>(p.crop_height) * p.crop_width * channels);
   float* out = staged;
   for (std::int32_t y = 0; y < p.crop_height; ++y) {
-    const std::uint8_t* from = box + std::int64_t{y} * picture.width * picture.channels;
+    const P* from = box + std::int64_t{y} * picture.width * picture.channels;
     for (std::int32_t x = 0; x < p.crop_width; ++x, from += picture.channels, out += channels) {
-      const float alpha = picture.channels == 4 ? static_cast<float>(from[3]) / 255.0f : 1.0f;
+      const float alpha = picture.channels == 4 ? static_cast<float>(from[3]) / white_of<P> : 1.0f;
       const Rgb stored = {static_cast<float>(from[0]), static_cast<float>(from[1]), static_cast<float>(from[2])};
-      const Rgb colour = over_white(stored, alpha);
+      const Rgb colour = over_white(stored, alpha, white_of<P>);
       if constexpr (channels == 1) {
         out[0] = luma(colour);
       } else {
@@ -145,19 +143,23 @@ const float* stage(const std::uint8_t* box, const ImageRef& picture, const Augme
   return staged;
 }
 
-void crop_and_resize(const std::uint8_t* pixels, const ImageRef& picture, const AugmentParameters& p,
-                     Interpolation interpolation, const View& view) {
+template <class P>
+void crop_and_resize(const P* pixels, const ImageRef& picture, const AugmentParameters& p, Interpolation interpolation,
+                     const View& view) {
   const std::int64_t pitch = std::int64_t{picture.width} * picture.channels;
-  const std::uint8_t* box = pixels + p.crop_top * pitch + std::int64_t{p.crop_left} * picture.channels;
-  if (picture.channels == 1) {
-    resize<std::uint8_t, 1>(box, pitch, p, interpolation, view);
+  constexpr float white = white_of<P>;
+  const P* box = pixels + p.crop_top * pitch + std::int64_t{p.crop_left} * picture.channels;
+  if (!is_colour(view.channels)) {
+    resize(box, view.channels, pitch, white, p, interpolation, view);
+  } else if (picture.channels == 1) {
+    resize(box, 1, pitch, white, p, interpolation, view);
     for (int c = 1; c < view.channels; ++c) std::copy_n(view.planes, view.pixels(), view.plane(c));
   } else if (view.channels == 1) {
-    resize<float, 1>(stage<1>(box, picture, p), p.crop_width, p, interpolation, view);
+    resize(stage<1>(box, picture, p), 1, p.crop_width, white, p, interpolation, view);
   } else if (picture.channels == 4) {
-    resize<float, 3>(stage<3>(box, picture, p), std::int64_t{3} * p.crop_width, p, interpolation, view);
+    resize(stage<3>(box, picture, p), 3, std::int64_t{3} * p.crop_width, white, p, interpolation, view);
   } else {
-    resize<std::uint8_t, 3>(box, pitch, p, interpolation, view);
+    resize(box, 3, pitch, white, p, interpolation, view);
   }
 }
 
@@ -221,6 +223,18 @@ float mean_grey(const View& view) {
   return mean_of_grey_units(total, view.size);
 }
 
+/// Turns a grey or colour view about its mean grey; of another each channel about its own.
+void change_contrast(const View& view, float factor) {
+  if (is_colour(view.channels)) {
+    blend_all(view, mean_grey(view), factor);
+    return;
+  }
+  for (int c = 0; c < view.channels; ++c) {
+    const View one = {view.size, 1, view.plane(c), nullptr};
+    blend_all(one, mean_grey(one), factor);
+  }
+}
+
 /// The four operations in the drawn order; a neutral factor changes nothing and is skipped.
 void jitter(const View& view, const AugmentParameters& p) {
   const bool colour = view.channels == 3;
@@ -228,7 +242,7 @@ void jitter(const View& view, const AugmentParameters& p) {
     if (operation == 0 && p.brightness != 1.0f) {
       blend_all(view, 0.0f, p.brightness);
     } else if (operation == 1 && p.contrast != 1.0f) {
-      blend_all(view, mean_grey(view), p.contrast);
+      change_contrast(view, p.contrast);
     } else if (operation == 2 && p.saturation != 1.0f && colour) {
       each_rgb(view, [factor = p.saturation](Rgb x) { return blend(x, grey(x), factor); });
     } else if (operation == 3 && p.hue != 0.0f && colour) {
@@ -288,6 +302,14 @@ void normalise(const View& view, const AugmentPolicy& policy, float* out) {
     for (std::int64_t i = 0; i < n; ++i) out[i] = normalised(x[i], mean, inverse);
     return;
   }
+  if (view.channels != 3) {
+    for (int c = 0; c < view.channels; ++c) {
+      const float* x = view.plane(c);
+      const float mean = policy.mean[c], inverse = 1.0f / policy.stddev[c];
+      for (std::int64_t i = 0; i < n; ++i) out[view.channels * i + c] = normalised(x[i], mean, inverse);
+    }
+    return;
+  }
   const float *r = view.plane(0), *g = view.plane(1), *b = view.plane(2);
   const Rgb mean = {policy.mean[0], policy.mean[1], policy.mean[2]};
   const Rgb inverse = {1.0f / policy.stddev[0], 1.0f / policy.stddev[1], 1.0f / policy.stddev[2]};
@@ -299,16 +321,11 @@ void normalise(const View& view, const AugmentPolicy& policy, float* out) {
   }
 }
 
-}  // namespace
-
-void check_picture(const ImageRef& picture) {
-  SIMCLR_CHECK(is_picture(picture), "augment: sample ", picture.sample, " is ", picture.height, " x ", picture.width,
-               " pixels with ", picture.channels, " channels; a picture has at least one pixel and 1, 3 or 4 channels");
-}
-
-void augment_picture(const std::uint8_t* pixels, const ImageRef& picture, const AugmentPolicy& policy,
-                     const AugmentParameters& p, float* out) {
-  check_picture(picture);
+/// Of values of one type.
+template <class P>
+void make_view(const P* pixels, const ImageRef& picture, const AugmentPolicy& policy, const AugmentParameters& p,
+               float* out) {
+  check_picture(picture, policy.channels);
   SIMCLR_CHECK(crop_fits(p, picture), "augment: a crop of ", p.crop_height, " x ", p.crop_width, " pixels at (",
                p.crop_top, ",", p.crop_left, ") leaves sample ", picture.sample, " of ", picture.height, " x ",
                picture.width, " pixels");
@@ -328,6 +345,29 @@ void augment_picture(const std::uint8_t* pixels, const ImageRef& picture, const 
   if (p.blur) blur(view, blur_radius(policy, p.sigma), p.sigma, policy.blur_kernel == whole_kernel);
   // 5 normalise, channels innermost
   normalise(view, policy, out);
+}
+
+}  // namespace
+
+void check_picture(const ImageRef& picture, std::int32_t channels) {
+  SIMCLR_CHECK(is_picture(picture, channels), "augment: sample ", picture.sample, " is ", picture.height, " x ",
+               picture.width, " pixels with ", picture.channels, " channels; for views of ", channels,
+               " a picture has at least one pixel and ", picture_channels(channels), " channels");
+}
+
+void augment_picture(const std::uint8_t* pixels, const ImageRef& picture, const AugmentPolicy& policy,
+                     const AugmentParameters& p, float* out) {
+  make_view(pixels, picture, policy, p, out);
+}
+
+void augment_picture(const std::uint16_t* pixels, const ImageRef& picture, const AugmentPolicy& policy,
+                     const AugmentParameters& p, float* out) {
+  make_view(pixels, picture, policy, p, out);
+}
+
+void augment_picture(const float* pixels, const ImageRef& picture, const AugmentPolicy& policy,
+                     const AugmentParameters& p, float* out) {
+  make_view(pixels, picture, policy, p, out);
 }
 
 }  // namespace simclr::kernels

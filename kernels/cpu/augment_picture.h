@@ -6,7 +6,7 @@
 
 namespace simclr::kernels {
 
-/// Throws Error for what is no picture.
-void check_picture(const ImageRef& picture);
+/// Throws Error for what is no picture that views of `channels` channels can be made of.
+void check_picture(const ImageRef& picture, std::int32_t channels);
 
 }  // namespace simclr::kernels

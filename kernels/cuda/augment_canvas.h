@@ -134,6 +134,20 @@ struct Canvas {
       for (std::int32_t i = done + thread; i < count; i += threads) to[i] = stage[i];
     }
   }
+  /// The same of a view of one channel that is one of several in `out`, `step` of them.
+  template <class T, class Body>
+  __device__ void finish_apart(T* out, std::int32_t step, const Body& body) {
+    static_assert(C == 1);
+    for (std::int32_t chunk = 0; chunk < chunks(); ++chunk) {
+      if constexpr (!resident) get(chunk, planes);
+      body(chunk);
+      each(chunk, [&](std::int32_t row, std::int32_t column, Pixel<C> pixel) {
+        out[std::int64_t{row * size + column} * step] = narrow_to<T>(pixel.channel[0]);
+        return pixel;
+      });
+    }
+    __syncthreads();  // nobody reads tables and planes any more
+  }
 };
 
 /// Blends all values with `base`.
@@ -180,6 +194,44 @@ __device__ void jitter(Pixels<C>& x, const AugmentParameters& p, int begin, int 
     }
   }
 }
+
+/// The colours' part of a view, cut at contrast, which wants the mean grey of what comes before it.
+template <int C>
+struct Colours {
+  const AugmentParameters& p;
+  int contrast = 0;  // its place in the order
+  bool wants_mean;
+  std::int64_t units = 0;  // this thread's part of the sum of grey
+  float mean = 0;
+
+  __device__ explicit Colours(const AugmentParameters& parameters) : p(parameters) {
+    while (contrast < 4 && p.jitter && p.order[contrast] != 1) ++contrast;
+    wants_mean = p.jitter && contrast < 4 && p.contrast != 1.0f;
+  }
+
+  template <bool resident>
+  __device__ void begin(Canvas<C, resident>& view, std::int32_t chunk) {
+    jitter<C>(view.x, p, 0, contrast, 0.0f);
+    if (!wants_mean) return;
+    view.each(chunk, [&](std::int32_t, std::int32_t, const Pixel<C>& pixel) {
+      units += to_grey_units(grey_of(pixel));
+      return pixel;
+    });
+  }
+
+  /// All threads call it.
+  template <int threads>
+  __device__ void find_mean(std::int32_t size) {
+    if (wants_mean) mean = mean_of_grey_units(block_sum<threads>(units), size);
+  }
+
+  __device__ void end(Pixels<C>& x) const {
+    if (p.jitter) jitter<C>(x, p, contrast, 4, mean);
+    if constexpr (C == 3) {
+      if (p.grayscale) each_rgb(x, [](Rgb pixel) { return Rgb{grey(pixel), grey(pixel), grey(pixel)}; });
+    }
+  }
+};
 
 }  // namespace SIMCLR_TARGET
 }  // namespace simclr::kernels

@@ -1,10 +1,13 @@
 #pragma once
 
-// Where a pixel of a view comes from, on a GPU: from a crop of a picture in the byte arena, by the taps that resize it,
+// Where a pixel of a view comes from, on a GPU: from a crop of a picture in the arena, by the taps that resize it,
 // or from other pixels of the view, in planes [C][S * S], by rotation and blur.
 
 #include <simclr/kernels/cuda/language.h>
 #include <simclr/kernels/shared/augment_source.h>
+
+#include <cstddef>
+#include <type_traits>
 
 namespace simclr::kernels {
 inline namespace SIMCLR_TARGET {
@@ -14,55 +17,107 @@ struct Pixel {
   float channel[C];
 };
 
-/// The byte arena and its ImageRefs, in device memory.
+/// The values of an arena as a kernel reads them. Bytes, of which most pictures are, have kernels of their own; all
+/// else shares those that ask for the type at each value: nvcc takes seconds a kernel.
+using Bytes = const std::uint8_t*;
+
+struct AnyValues {
+  const void* at;
+  DType dtype;  // u8, u16 or f32
+
+  __device__ float operator[](std::int64_t i) const {
+    switch (dtype) {
+      case DType::u16: return static_cast<const std::uint16_t*>(at)[i];
+      case DType::f32: return static_cast<const float*>(at)[i];
+      default: return static_cast<const std::uint8_t*>(at)[i];
+    }
+  }
+  __device__ AnyValues operator+(std::int64_t i) const {
+    return {static_cast<const char*>(at) + i * size_of(dtype), dtype};
+  }
+  __device__ bool operator==(std::nullptr_t) const { return at == nullptr; }
+};
+
+template <class Values>
+Values values_of(const Tensor& pixels) {
+  if constexpr (std::is_same_v<Values, Bytes>) {
+    return pixels.data<const std::uint8_t>();
+  } else {
+    return {pixels.raw_data(), pixels.dtype()};
+  }
+}
+
+/// What white is among the values.
+__device__ inline float white_in(Bytes) {
+  return white_of<std::uint8_t>;
+}
+__device__ inline float white_in(const AnyValues& values) {
+  return values.dtype == DType::u16   ? white_of<std::uint16_t>
+         : values.dtype == DType::f32 ? white_of<float>
+                                      : white_of<std::uint8_t>;
+}
+
+/// Whether what a kernel makes of C channels at once is one channel of a view of any count, 1 (grey) among them.
+template <class Values, int C>
+inline constexpr bool one_of_several = C == 1 && !std::is_same_v<Values, Bytes>;
+
+/// The arena and its ImageRefs, in device memory.
+template <class Values>
 struct Pictures {
-  const std::uint8_t* bytes;
-  std::int64_t byte_count;
+  Values values;
+  std::int64_t value_count;
   const ImageRef* refs;
   std::int64_t count;
 };
 
 /// A view's crop of a picture: null where index, picture or crop are impossible.
+template <class Values>
 struct Source {
-  const std::uint8_t* box;  // the crop's first byte
+  Values box;  // the crop's first value
   std::int64_t pitch;
   std::int32_t channels, height, width;  // of the crop
+  bool apart;                            // one channel is read alone, as it is
 };
 
-/// `p` is the view's parameters.
-__device__ inline Source find_source(const Pictures& pictures, std::int32_t at, const AugmentParameters& p) {
-  const Source none = {nullptr, 0, 0, 0, 0};
+/// `p` is the parameters of the view, which is `channel` of `view_channels` where it is one of several.
+template <int C, class Values>
+__device__ Source<Values> find_source(const Pictures<Values>& pictures, std::int32_t at, const AugmentParameters& p,
+                                      std::int32_t view_channels, std::int32_t channel) {
+  const Source<Values> none = {};
   if (at < 0 || at >= pictures.count) return none;
   const ImageRef picture = pictures.refs[at];
-  if (!is_picture(picture)) return none;
+  if (!is_picture(picture, view_channels)) return none;
   const std::int32_t channels = picture.channels;
-  if (picture.offset < 0 || picture.offset > pictures.byte_count ||
-      std::int64_t{picture.height} * picture.width > (pictures.byte_count - picture.offset) / channels) {
+  if (picture.offset < 0 || picture.offset > pictures.value_count ||
+      std::int64_t{picture.height} * picture.width > (pictures.value_count - picture.offset) / channels) {
     return none;
   }
   if (!crop_fits(p, picture)) return none;
   const std::int64_t pitch = std::int64_t{picture.width} * channels;
-  return {pictures.bytes + picture.offset + p.crop_top * pitch + std::int64_t{p.crop_left} * channels, pitch, channels,
-          p.crop_height, p.crop_width};
+  const Values box = pictures.values + picture.offset + p.crop_top * pitch + std::int64_t{p.crop_left} * channels;
+  const bool apart = one_of_several<Values, C> && !is_colour(view_channels);
+  return {apart ? box + channel : box, pitch, channels, p.crop_height, p.crop_width, apart};
 }
 
-/// One pixel of the crop, 0 .. 255: alpha laid over white, colour to luma where the view is grey.
-template <int C>
-__device__ Pixel<C> read_source(const Source& source, std::int32_t y, std::int32_t x) {
-  const std::uint8_t* from = source.box + y * source.pitch + std::int64_t{x} * source.channels;
+/// One pixel of the crop, 0 .. white: alpha laid over white, colour to luma where the view is grey.
+template <int C, class Values>
+__device__ Pixel<C> read_source(const Source<Values>& source, std::int32_t y, std::int32_t x) {
+  const Values from = source.box + y * source.pitch + std::int64_t{x} * source.channels;
+  const bool colourless = source.channels == 1 || source.apart;
   Rgb colour;
   colour.r = colour.g = colour.b = static_cast<float>(from[0]);
-  if (source.channels != 1) {
+  if (!colourless) {
     colour.g = static_cast<float>(from[1]);
     colour.b = static_cast<float>(from[2]);
     if (source.channels == 4) {
-      colour = over_white(colour, static_cast<float>(from[3]) / 255.0f);
+      const float white = white_in(source.box);
+      colour = over_white(colour, static_cast<float>(from[3]) / white, white);
     }
   }
   if constexpr (C == 3) {
     return {{colour.r, colour.g, colour.b}};
   } else {
-    return {{source.channels == 1 ? colour.r : luma(colour)}};
+    return {{colourless ? colour.r : luma(colour)}};
   }
 }
 

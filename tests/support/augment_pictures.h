@@ -6,6 +6,7 @@
 
 #include <cmath>
 #include <cstdint>
+#include <type_traits>
 #include <vector>
 
 /// Pictures that tests of augmentation make by themselves, and one view of one of them.
@@ -32,10 +33,27 @@ inline Pixels make_picture(const kernels::ImageRef& p) {
   return pixels;
 }
 
+/// The same with values of another type that say more than bytes: of all 16 bits, or from 0 to 1.
+template <class P>
+std::vector<P> make_values(const kernels::ImageRef& p) {
+  std::vector<P> values;
+  std::uint32_t state = 12345 + p.sample;
+  for (std::int64_t i = 0; i < std::int64_t{p.height} * p.width * p.channels; ++i) {
+    state = 1664525 * state + 1013904223;
+    const std::uint32_t bits = state >> 16;
+    if constexpr (std::is_same_v<P, float>) {
+      values.push_back(static_cast<float>(bits) / 65535.0f);
+    } else {
+      values.push_back(static_cast<P>(bits >> (16 - 8 * sizeof(P))));
+    }
+  }
+  return values;
+}
+
 /// [S,S,C]; nothing is written behind it.
-inline std::vector<float> make_view(const Pixels& pixels, const kernels::ImageRef& picture,
-                                    const kernels::AugmentPolicy& policy,
-                                    const kernels::AugmentParameters& parameters) {
+template <class P>
+std::vector<float> make_view(const std::vector<P>& pixels, const kernels::ImageRef& picture,
+                             const kernels::AugmentPolicy& policy, const kernels::AugmentParameters& parameters) {
   const std::size_t count = static_cast<std::size_t>(policy.size) * policy.size * policy.channels;
   std::vector<float> out(count + 16, NAN);  // the margin shows a write past the end
   kernels::augment_picture(pixels.data(), picture, policy, parameters, out.data());
