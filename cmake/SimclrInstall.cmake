@@ -25,7 +25,7 @@ set(simclr_SHARED FALSE)
 if(library_type STREQUAL "SHARED_LIBRARY")
   set(simclr_SHARED TRUE)
 endif()
-set(simclr_features CUDA EMU JPEG ONEDNN PNG ZLIB)
+set(simclr_features ARCHIVE CUDA EMU JPEG ONEDNN PNG TIFF WEBP ZLIB)
 set(simclr_compiled_in ${SIMCLR_PRIVATE_DEFINITIONS})
 list(TRANSFORM simclr_compiled_in REPLACE "^SIMCLR_HAVE_" "")
 configure_package_config_file(${PROJECT_SOURCE_DIR}/cmake/simclrConfig.cmake.in ${PROJECT_BINARY_DIR}/simclrConfig.cmake
@@ -34,5 +34,6 @@ configure_package_config_file(${PROJECT_SOURCE_DIR}/cmake/simclrConfig.cmake.in 
 write_basic_package_version_file(${PROJECT_BINARY_DIR}/simclrConfigVersion.cmake COMPATIBILITY SameMinorVersion)
 install(FILES ${PROJECT_BINARY_DIR}/simclrConfig.cmake ${PROJECT_BINARY_DIR}/simclrConfigVersion.cmake
               ${PROJECT_SOURCE_DIR}/cmake/FindCUDNN.cmake ${PROJECT_SOURCE_DIR}/cmake/FindOneDNN.cmake
+              ${PROJECT_SOURCE_DIR}/cmake/FindWEBP.cmake
         DESTINATION ${package_folder})
 include(SimclrPkgConfig)

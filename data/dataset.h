@@ -28,6 +28,7 @@ struct Sample {
   std::int32_t label = -1;            // index into Dataset::classes(); -1: none
   std::shared_ptr<const void> owner;  // keeps `bytes` alive where they were decoded for this call; else null
   std::string_view warning = {};      // of a sample that can be used, but not without a word; lives as long as `bytes`
+  bool finite = false;                // f32: whoever read it has looked for values that are NaN or infinite: none is
 
   /// The values. Throws Error where T is not the sample's dtype.
   template <class T>

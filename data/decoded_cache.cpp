@@ -123,10 +123,14 @@ void DecodedCache::spill(std::size_t slot, const Sample& sample) const {
   }
   auto& kept = kept_[slot];
   if (kept) return;
-  kept = std::make_shared<const Kept>(Kept{
-      .sample = {.bytes = {}, .shape = sample.shape, .dtype = sample.dtype, .label = sample.label, .owner = nullptr},
-      .offset = offset,
-      .bytes = sample.bytes.size()});
+  kept = std::make_shared<const Kept>(Kept{.sample = {.bytes = {},
+                                                      .shape = sample.shape,
+                                                      .dtype = sample.dtype,
+                                                      .label = sample.label,
+                                                      .owner = nullptr,
+                                                      .finite = sample.finite},
+                                           .offset = offset,
+                                           .bytes = sample.bytes.size()});
   ++state_.in_file;
   state_.file_bytes += bytes;
 }

@@ -1,6 +1,7 @@
 #include "epoch_run.h"
 
 #include <simclr/core/parallel.h>
+#include <simclr/core/text.h>
 
 #include <algorithm>
 #include <cstring>
@@ -61,7 +62,9 @@ void LoaderState::skip(std::int64_t index, const std::string& message) {
 }
 
 void LoaderState::skip_refused(std::int64_t index, const std::string& message) {
-  skip(index, "loader: no view of sample " + std::to_string(index) + ": " + message);
+  const std::string file = dataset->file(index);
+  skip(index, "loader: no view of sample " + std::to_string(index) +
+                  (file.empty() ? "" : " (" + printable(file) + ")") + ": " + message);
   const std::lock_guard lock(mutex);
   fault = "cannot be read or used";
 }
@@ -96,7 +99,7 @@ EpochRun::EpochRun(std::shared_ptr<LoaderState> state, std::uint32_t epoch, std:
     : state_(std::move(state)), epoch_(epoch), slots_(static_cast<std::size_t>(state_->options.prefetch)) {
   const std::int64_t size = state_->dataset->size();
   if (state_->options.shuffle) {
-    order_ = shuffled_order(size, state_->options.seed, epoch);
+    order_ = shuffled_order(size, state_->options.seed, epoch, state_->options.shuffle_block);
   } else {
     order_.resize(static_cast<std::size_t>(size));
     std::iota(order_.begin(), order_.end(), std::int64_t{0});

@@ -2,6 +2,7 @@
 
 #include <simclr/core/error.h>
 #include <simclr/core/posix.h>
+#include <simclr/core/text.h>
 
 #include <fcntl.h>
 #include <sys/stat.h>
@@ -12,6 +13,14 @@
 #include <utility>
 
 namespace simclr::data {
+namespace {
+
+/// Nanoseconds since 1970.
+std::int64_t time_of_change(const struct stat& status) {
+  return std::int64_t{status.st_mtim.tv_sec} * 1'000'000'000 + status.st_mtim.tv_nsec;
+}
+
+}  // namespace
 
 std::string system_reason(int error_number) {
   return error_number == 0 ? "" : ": " + std::generic_category().message(error_number);
@@ -20,15 +29,16 @@ std::string system_reason(int error_number) {
 // O_NONBLOCK: a named pipe among the data must not hang the reader.
 OpenFile::OpenFile(std::string path, const char* who)
     : path_(std::move(path)), number_(::open(path_.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK)) {
-  SIMCLR_CHECK(number_ >= 0, who, ": cannot open ", path_, system_reason(errno));
+  SIMCLR_CHECK(number_ >= 0, who, ": cannot open ", printable(path_), system_reason(errno));
   struct stat status {};
   const int error = ::fstat(number_, &status) == 0 ? 0 : errno;
   if (error != 0 || !S_ISREG(status.st_mode)) {
     ::close(number_);  // no destructor runs behind a constructor that throws
-    SIMCLR_CHECK(error == 0, who, ": cannot open ", path_, system_reason(error));
-    fail(who, ": ", path_, " is not a regular file");
+    SIMCLR_CHECK(error == 0, who, ": cannot open ", printable(path_), system_reason(error));
+    fail(who, ": ", printable(path_), " is not a regular file");
   }
   size_ = static_cast<std::int64_t>(status.st_size);
+  modified_ = time_of_change(status);
 }
 
 OpenFile::~OpenFile() {
@@ -43,13 +53,18 @@ std::string OpenFile::read(std::int64_t offset, std::span<std::uint8_t> bytes) c
   return error == 0 ? "" : std::generic_category().message(error);
 }
 
+bool OpenFile::changed() const {
+  struct stat status {};
+  return ::fstat(number_, &status) != 0 || status.st_size != size_ || time_of_change(status) != modified_;
+}
+
 std::vector<std::uint8_t> read_file(const std::string& path, const char* who, std::int64_t max_bytes) {
   const OpenFile file(path, who);
-  SIMCLR_CHECK(file.size() <= max_bytes, who, ": ", path, " has ", file.size(), " bytes, more than the ", max_bytes,
-               " expected");
+  SIMCLR_CHECK(file.size() <= max_bytes, who, ": ", printable(path), " has ", file.size(), " bytes, more than the ",
+               max_bytes, " expected");
   std::vector<std::uint8_t> bytes(static_cast<std::size_t>(file.size()));
   const std::string problem = file.read(0, bytes);
-  SIMCLR_CHECK(problem.empty(), who, ": cannot read ", path, ": ", problem);
+  SIMCLR_CHECK(problem.empty(), who, ": cannot read ", printable(path), ": ", problem);
   return bytes;
 }
 

@@ -19,15 +19,18 @@ class OpenFile {
   OpenFile& operator=(const OpenFile&) = delete;
 
   const std::string& path() const { return path_; }
-  std::int64_t size() const { return size_; }  // when it was opened
+  std::int64_t size() const { return size_; }          // when it was opened
+  std::int64_t modified() const { return modified_; }  // likewise: nanoseconds since 1970
 
   /// Fills `bytes` from `offset` on; several threads may read at once. Returns what went wrong, or nothing.
   std::string read(std::int64_t offset, std::span<std::uint8_t> bytes) const;
+  /// Whether it has another size or time of change than when it was opened.
+  bool changed() const;
 
  private:
   std::string path_;
   int number_;
-  std::int64_t size_ = 0;
+  std::int64_t size_ = 0, modified_ = 0;
 };
 
 /// The bytes of a regular file. Throws Error, opened by `who`, when it is missing, unreadable or longer than

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <limits>
 #include <numeric>
+#include <span>
 #include <utility>
 
 namespace simclr::data {
@@ -25,15 +26,48 @@ Tensor Batch::label_groups(int tower) const {
   return groups;
 }
 
-std::vector<std::int64_t> shuffled_order(std::int64_t size, std::uint64_t seed, std::uint32_t epoch) {
-  SIMCLR_CHECK(size >= 0 && size <= std::numeric_limits<std::uint32_t>::max(), "shuffled_order: ", size,
-               " samples, 0 to 2^32-1 can be ordered");
+namespace {
+
+/// Shuffles `order` (Fisher-Yates). Others than the `view`-th use of the same seed and epoch are independent.
+void shuffle(std::span<std::int64_t> order, std::uint64_t seed, std::uint32_t epoch, std::uint32_t view) {
+  for (std::int64_t i = std::ssize(order) - 1; i > 0; --i) {
+    const auto position = static_cast<std::uint32_t>(i);
+    const Random random(seed, RandomPurpose::shuffle, position, epoch, view);
+    std::swap(order[static_cast<std::size_t>(i)], order[random.below(position + 1, 0)]);
+  }
+}
+
+std::vector<std::int64_t> counting(std::int64_t size) {
   std::vector<std::int64_t> order(static_cast<std::size_t>(size));
   std::iota(order.begin(), order.end(), std::int64_t{0});
-  for (std::int64_t i = size - 1; i > 0; --i) {
-    const auto position = static_cast<std::uint32_t>(i);
-    const Random random(seed, RandomPurpose::shuffle, position, epoch);
-    std::swap(order[static_cast<std::size_t>(i)], order[random.below(position + 1, 0)]);
+  return order;
+}
+
+}  // namespace
+
+std::vector<std::int64_t> shuffled_order(std::int64_t size, std::uint64_t seed, std::uint32_t epoch,
+                                         std::int64_t block) {
+  SIMCLR_CHECK(size >= 0 && size <= std::numeric_limits<std::uint32_t>::max(), "shuffled_order: ", size,
+               " samples, 0 to 2^32-1 can be ordered");
+  SIMCLR_CHECK(block >= 0, "shuffled_order: blocks of ", block, " samples, 0 or more are possible");
+  std::vector<std::int64_t> order = counting(size);
+  if (block == 0 || block >= size) {
+    shuffle(order, seed, epoch, 0);
+    return order;
+  }
+  std::vector<std::int64_t> blocks = counting((size + block - 1) / block);
+  shuffle(blocks, seed, epoch, 1);
+  const std::int64_t count = std::ssize(blocks), groups = (count + mixed_blocks - 1) / mixed_blocks;
+  auto end = order.begin();
+  for (std::int64_t group = 0; group < groups; ++group) {
+    const auto begin = end;
+    for (std::int64_t k = count * group / groups; k < count * (group + 1) / groups; ++k) {
+      const std::int64_t first = blocks[static_cast<std::size_t>(k)] * block;
+      const auto from = end;
+      end += std::min(block, size - first);
+      std::iota(from, end, first);
+    }
+    shuffle({begin, end}, seed, epoch, static_cast<std::uint32_t>(2 + group));
   }
   return order;
 }
@@ -65,6 +99,8 @@ void check(const Dataset& dataset, const LoaderOptions& options) {
   SIMCLR_CHECK(options.batch_size >= 1, "loader: batch_size ", options.batch_size, ", at least 1 is needed");
   SIMCLR_CHECK(options.batch_size <= size || !options.drop_last, "loader: batch_size ", options.batch_size,
                ", but only ", size, " samples: lower batch_size or turn drop_last off");
+  SIMCLR_CHECK(options.shuffle_block >= 0, "loader: shuffle_block ", options.shuffle_block,
+               ", 0 or more samples are possible");
   SIMCLR_CHECK(options.workers >= 0 && options.workers <= 1024, "loader: workers ", options.workers,
                ", 0 to 1024 are possible");
   SIMCLR_CHECK(options.prefetch >= 1 && options.prefetch <= 1024, "loader: prefetch ", options.prefetch,

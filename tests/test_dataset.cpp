@@ -1,8 +1,13 @@
-// Data sets in memory: the MNIST family's files, whole and damaged, and parts of a set.
+// Data sets in memory: the MNIST family's files, whole and damaged, parts of a set, and one on its way to a device.
 
 #include <simclr/core/error.h>
+#include <simclr/core/parallel.h>
 #include <simclr/data/dataset.h>
+#include <simclr/data/loader.h>
+#include <simclr/data/pictures/augmentation.h>
+#include <simclr/data/pictures/device_loader.h>
 #include <simclr/data/pictures/idx.h>
+#include <simclr/data/pictures/picture_views.h>
 #include <simclr/data/subset.h>
 
 #include "support/catch.h"
@@ -10,9 +15,17 @@
 #include "support/pictures.h"
 #include "support/temp_dir.h"
 
+#include <algorithm>
+#include <atomic>
+#include <cmath>
+#include <cstddef>
 #include <functional>
+#include <memory>
 #include <set>
+#include <span>
 #include <string>
+#include <type_traits>
+#include <utility>
 #include <vector>
 
 using namespace simclr;
@@ -221,6 +234,24 @@ TEST_CASE("Gzipped idx files are told by content, and never unpacked past their 
   }
 }
 
+TEST_CASE("The pictures of idx files are counted by the header alone") {
+  const TempDir dir;
+  const std::string file = "more-images-idx3-ubyte";
+  const Bytes whole = idx_file({12, 20, 30}, 251);
+  dir.write(file, Bytes(whole.begin(), whole.begin() + 16));
+  CHECK(idx_count(dir.path(), "more") == 12);
+  dir.write(file, Bytes(whole.begin(), whole.begin() + 15));
+  const std::string begin = "idx: " + dir.path(file);
+  CHECK(message_of([&] { idx_count(dir.path(), "more"); }) ==
+        begin + " has 15 bytes, its header alone needs 16; fetch it again");
+  CHECK_THAT(message_of([&] { idx_count(dir.path(), "other"); }), Contains("there is no " + dir.path("other-images")));
+  const Bytes packed = gzipped(whole);
+  dir.write(file, Bytes(packed.begin(), packed.end() - 20));
+  std::int64_t count = 0;
+  const std::string error = message_of([&] { count = idx_count(dir.path(), "more"); });
+  if (count != 12) CHECK(error == begin + " is gzipped and this build has no zlib; unpack it with gunzip");
+}
+
 TEST_CASE("Fashion-MNIST is found under its published names, gzipped or not") {
   const TempDir dir;
   dir.write("train-images-idx3-ubyte", idx_file({11, 28, 28}, 251));
@@ -257,4 +288,79 @@ TEST_CASE("Subsets serve what they name, and spread over a sorted set") {
   CHECK(four->label(0) + four->label(1) == 0);
   CHECK(four->label(2) + four->label(3) == 2);
   CHECK(spread(whole, 99)->size() == 10);
+}
+
+TEST_CASE("A device loader keeps pictures of mixed types in one buffer, and gives a loader's views") {
+  const auto set = [](auto zero, int seed) {
+    using T = decltype(zero);
+    std::vector<T> values;
+    for (int i = 0; i < 2 * 6 * 5 * 3; ++i) {
+      const int byte = (i * i * 31 + seed) % 256;
+      values.push_back(std::is_same_v<T, float> ? static_cast<T>(static_cast<float>(byte) / 255.0f)
+                                                : static_cast<T>(sizeof(T) == 1 ? byte : 257 * byte));
+    }
+    return memory_dataset(
+        {.samples = Tensor::from(values, {2, 6, 5, 3}), .labels = {-1, -1}, .classes = {}, .description = ""});
+  };
+  class Mixed final : public Dataset {
+   public:
+    std::vector<std::unique_ptr<Dataset>> sets;
+    std::vector<std::string> none;
+    std::int64_t size() const override { return 2 * std::ssize(sets); }
+    Sample sample(std::int64_t i, int) const override { return sets[static_cast<std::size_t>(i / 2)]->sample(i % 2); }
+    std::int32_t label(std::int64_t) const override { return -1; }
+    const std::vector<std::string>& classes() const override { return none; }
+    std::string describe() const override { return "mixed"; }
+  };
+  const auto mixed = std::make_shared<Mixed>();
+  mixed->sets.push_back(set(std::uint8_t{}, 1));
+  mixed->sets.push_back(set(std::uint16_t{}, 2));
+  mixed->sets.push_back(set(float{}, 3));
+  mixed->sets.push_back(set(std::uint8_t{}, 4));
+  Augmentation policy = Augmentation::simclr(8);
+  policy.blur_probability = 0;
+  DeviceLoader device(*mixed, policy, Device{}, {.batch_size = 8, .seed = 3});
+  const Loader host(mixed, std::make_shared<PictureViews>(policy), {.batch_size = 8, .seed = 3});
+  device.begin(0);
+  REQUIRE(device.next());
+  const auto got = device.views().x.to_vector<float>();
+  for (const Batch& batch : host.epoch(0)) {
+    const auto expected = batch.towers.front().x.to_vector<float>();
+    REQUIRE(got.size() == expected.size());
+    double worst = 0;
+    for (std::size_t i = 0; i < got.size(); ++i) worst = std::max(worst, std::abs(double{got[i]} - expected[i]));
+    CHECK(worst < 1e-5);  // as the header says; another type rounds otherwise
+  }
+}
+
+TEST_CASE("A device loader holds few decoded pictures beside those that it keeps") {
+  /// Photographs of 4 MiB, which count how many of them are held.
+  class Photographs final : public Dataset {
+   public:
+    std::int64_t size() const override { return 200; }
+    Sample sample(std::int64_t, int) const override {
+      const int now = ++held_;
+      for (int before = most; now > before && !most.compare_exchange_weak(before, now);) {
+      }
+      return {.bytes = std::as_bytes(std::span(pixels_)),
+              .shape = {1024, 1024, 4},
+              .owner = std::shared_ptr<const void>(this, [this](const void*) { --held_; })};
+    }
+    std::int32_t label(std::int64_t) const override { return -1; }
+    const std::vector<std::string>& classes() const override { return classes_; }
+    std::string describe() const override { return "photographs"; }
+    mutable std::atomic<int> most = 0;
+
+   private:
+    mutable std::atomic<int> held_ = 0;
+    const Bytes pixels_ = Bytes(std::size_t{4} << 20);
+    const std::vector<std::string> classes_;
+  };
+  const Photographs photographs;
+  CHECK_THAT(message_of([&] {
+               DeviceLoader(photographs, Augmentation::evaluation(4, 3), Device{},
+                            {.batch_size = 1, .most_bytes = std::size_t{6} << 20});
+             }),
+             Contains("the pictures take more than 6291456 bytes"));
+  CHECK(photographs.most <= 64 + threads());  // 256 MiB, and what each thread was at
 }

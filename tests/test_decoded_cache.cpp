@@ -50,7 +50,11 @@ class Decoding final : public Dataset {
     const Shape shape{i % 10 == 0 ? 7 * tall_ : 7, 5, 3};
     const auto bytes = std::make_shared<std::vector<std::uint8_t>>(static_cast<std::size_t>(shape.numel()));
     for (std::size_t k = 0; k < bytes->size(); ++k) (*bytes)[k] = byte_of(i, k);
-    return {.bytes = std::as_bytes(std::span(*bytes)), .shape = shape, .label = label(i), .owner = bytes};
+    return {.bytes = std::as_bytes(std::span(*bytes)),
+            .shape = shape,
+            .label = label(i),
+            .owner = bytes,
+            .finite = i % 3 == 0};
   }
   std::int32_t label(std::int64_t i) const override { return static_cast<std::int32_t>(i % 4); }
   const std::vector<std::string>& classes() const override { return classes_; }
@@ -77,7 +81,7 @@ bool is_right(const Sample& sample, std::int64_t i) {
   for (std::size_t k = 0; k < sample.bytes.size(); ++k) {
     if (sample.values<std::uint8_t>()[k] != byte_of(i, k)) return false;
   }
-  return sample.bytes.size() % sample_bytes == 0 && sample.owner != nullptr;
+  return sample.bytes.size() % sample_bytes == 0 && sample.owner != nullptr && sample.finite == (i % 3 == 0);
 }
 
 /// One pass in a scattered order; whether all samples are right.

@@ -58,24 +58,48 @@ TEST_CASE("A folder a class") {
   CHECK(image_folder(dir.path(), 2)->classes() == std::vector<std::string>{"ant", "ant/deeper", "zebra"});
 }
 
+TEST_CASE("Classes that are numbers go by value, as in lists and shards, and the pictures by name") {
+  const TempDir dir;
+  for (const char* name : {"2/b.png", "10/a.png", "9/c.png"}) dir.write(name, small_png());
+  const auto set = image_folder(dir.path());
+  CHECK(set->classes() == std::vector<std::string>{"2", "9", "10"});
+  REQUIRE(set->size() == 3);
+  CHECK(set->file(0) == dir.path("10/a.png"));
+  CHECK((set->label(0) == 2 && set->label(1) == 0 && set->label(2) == 1));
+  dir.write("x/d.png", small_png());
+  CHECK(image_folder(dir.path())->classes() == std::vector<std::string>{"10", "2", "9", "x"});
+}
+
 TEST_CASE("A picture's kind is told by its first bytes where its name does not tell") {
   const TempDir dir;
   dir.write("a/1.JFIF", small_jpeg());
   dir.write("a/2.jpe", small_jpeg());
   dir.write("a/3", small_png());        // no ending
-  dir.write("a/4.webp", small_jpeg());  // as some servers name them
+  dir.write("a/4.avif", small_jpeg());  // as some servers name them
   dir.write("b/5.img", small_png());
-  dir.write("b/6.webp", std::string("RIFF....WEBPVP8 "));
-  dir.write("b/7.TIF", std::string("II*\0........", 12));
-  dir.write("b/8", std::string("GIF89a......"));
+  dir.write("b/6.avif", std::string("....ftypavif...."));
+  dir.write("b/7.PSD", std::string("8BPS........"));
+  dir.write("b/8", std::string("....ftypheic...."));
   dir.write("b/9.txt", small_png());  // notes are not opened
-  dir.write("b/10.bmp", std::string("BM and more text than a header has"));
-  REQUIRE(::mkfifo(dir.path("b/11.webp").c_str(), 0600) == 0);  // must not hang
+  dir.write("b/10.img", std::string("BM and more text than a header has"));
+  REQUIRE(::mkfifo(dir.path("b/11.heic").c_str(), 0600) == 0);  // must not hang
   const auto set = image_folder(dir.path());
   CHECK(set->describe() == "5 pictures in " + dir.path() +
-                               ", 2 classes (left out: 1 .gif picture, 1 .tif picture, 1 .webp picture, 1 .bmp file, "
-                               "1 .txt file, 1 .webp file)");
+                               ", 2 classes (left out: 1 .avif picture, 1 .heic picture, 1 .psd picture, 1 .heic file, "
+                               "1 .img file, 1 .txt file)");
   for (std::int64_t i = 0; i < set->size(); ++i) CHECK(set->sample(i).shape.rank() == 3);
+}
+
+TEST_CASE("Arrays are pictures of a part that has no others") {
+  const TempDir dir;
+  for (const char* name : {"set/train/cats/1.npy", "set/train/dogs/2.npy", "set/test/cats/3.png", "set/test/x.npy",
+                           "set/classes/4.npy", "features.npy"}) {
+    dir.write(name, std::string("x"));
+  }
+  const PictureList list = list_pictures(dir.path());
+  CHECK(list.files == std::vector<std::string>{"set/test/cats/3.png", "set/train/cats/1.npy", "set/train/dogs/2.npy"});
+  CHECK(list.left_out.text() == "3 .npy files");
+  CHECK(list_pictures(dir.path("set/classes")).files == std::vector<std::string>{"4.npy"});
 }
 
 TEST_CASE("Links, hidden folders and what cannot be followed") {
@@ -101,6 +125,27 @@ TEST_CASE("Links, hidden folders and what cannot be followed") {
         "the dead link mice");
   CHECK(list_folders(dir.path()) == std::vector<std::string>{"alias", "cats", "owls"});
   CHECK(list.warnings.empty());
+}
+
+TEST_CASE("Empty folders are named: a class may be meant") {
+  const TempDir dir;
+  dir.write("cats/1.png", small_png());
+  for (const char* name : {"cats/old", "dogs", "@eaDir", ".cache/none"}) fs::create_directories(dir.path(name));
+  CHECK(list_pictures(dir.path()).left_out.text() == "the empty folders cats/old, dogs");
+  CHECK(list_pictures(dir.path("cats")).left_out.text() == "the empty folder old");
+  CHECK(list_own_pictures(dir.path()).left_out.text().empty());
+}
+
+TEST_CASE("Links into hidden folders are followed, and those in them take nothing away") {
+  const TempDir dir;
+  dir.write("cats/real/1.png", small_png());
+  fs::create_directories(dir.path("cats/@eaDir"));
+  fs::create_directory_symlink(dir.path("cats/real"), dir.path("cats/@eaDir/link"));
+  dir.write("dogs/.store/2.png", small_png());
+  fs::create_directory_symlink(dir.path("dogs/.store"), dir.path("dogs/linked"));
+  const PictureList list = list_pictures(dir.path());
+  CHECK(list.files == std::vector<std::string>{"cats/real/1.png", "dogs/linked/2.png"});
+  CHECK(list.left_out.text() == "1 picture in dogs/.store");
 }
 
 TEST_CASE("Links from every folder to every other end soon") {
@@ -135,11 +180,11 @@ TEST_CASE("A folder that is no set of pictures ends with one clear line") {
   const TempDir dir;
   const auto error = [&](const std::string& path) { return message_of([&] { image_folder(path); }); };
   CHECK_THAT(error(dir.path("none")), Contains(dir.path("none") + ": there is no such folder"));
-  CHECK_THAT(error(dir.path()), Contains("image_folder: no .jpg, .jpeg or .png pictures in " + dir.path()));
+  CHECK_THAT(error(dir.path()), Contains("image_folder: no " + read_kinds() + " pictures in " + dir.path()));
   CHECK_THAT(error(dir.write("file.txt", std::string("x"))), Contains("file.txt is not a folder but a file"));
-  dir.write("cat/1.gif", std::string("GIF89a......"));
-  CHECK_THAT(error(dir.path()), Contains("no .jpg, .jpeg or .png pictures in") &&
-                                    Contains("(left out: 1 .gif picture, 1 .txt file); convert them"));
+  dir.write("cat/1.avif", std::string("....ftypavif...."));
+  CHECK_THAT(error(dir.path()), Contains(read_kinds() + " pictures in") &&
+                                    Contains("(left out: 1 .avif picture, 1 .txt file); convert them"));
   dir.write("cat/1.png", small_png());
   dir.write("2.png", small_png());
   CHECK_THAT(error(dir.path()),
@@ -162,11 +207,11 @@ TEST_CASE("A picture that cannot be read is named") {
   const auto error = [&](std::int64_t i) { return message_of([&] { (void)set->sample(i); }); };
   CHECK_THAT(error(0), Contains(dir.path("0-truncated.jpg") + ": damaged or unsupported JPEG: "));
   CHECK_THAT(error(1), Contains(dir.path("1-empty.png") + ": the file is empty"));
-  CHECK_THAT(error(2), Contains(dir.path("2-text.png") + ": neither a JPEG nor a PNG"));
+  CHECK_THAT(error(2), Contains(dir.path("2-text.png") + ": no JPEG, PNG, "));
   CHECK_THAT(error(3), Contains("cannot open " + dir.path("3-dangling.jpg") + ": No such file"));
   CHECK_THAT(error(4), Contains(dir.path("4-pipe.png") + " is not a regular file"));
   CHECK(error(5) == "no error");
-  CHECK_THAT(error(6), Contains("6-od\xe9??[31m.png: neither a JPEG"));  // one line, and nothing for the terminal to do
+  CHECK_THAT(error(6), Contains("6-od\xe9??[31m.png: no JPEG, "));  // one line, and nothing for the terminal to do
 }
 
 namespace {

@@ -1,100 +1,26 @@
-// The loader: order, views, workers, unreadable samples, early ends.
+// The loader: order, views, unreadable samples. Its workers: test_loader_workers.cpp.
 
 #include <simclr/core/error.h>
-#include <simclr/core/parallel.h>
 #include <simclr/core/random.h>
 #include <simclr/data/loader.h>
 #include <simclr/data/pictures/picture_views.h>
 
 #include "support/catch.h"
 #include "support/message_of.h"
+#include "support/numbers.h"
 #include "support/tensors.h"
 
 #include <algorithm>
-#include <atomic>
-#include <chrono>
-#include <functional>
+#include <map>
 #include <numeric>
 #include <set>
-#include <stdexcept>
 #include <string>
-#include <thread>
 #include <vector>
 
 using namespace simclr;
 using namespace simclr::data;
 using Catch::Matchers::Contains;
 using simclr::test::message_of;
-
-namespace {
-
-/// Sample i is the one byte i, class i % 10; those for which `broken` holds cannot be read.
-class Numbers : public Dataset {
- public:
-  explicit Numbers(std::int64_t size, std::function<bool(std::int64_t)> broken = {})
-      : broken_(std::move(broken)), classes_(10, "digit") {
-    for (std::int64_t i = 0; i < size; ++i) bytes_.push_back(static_cast<std::uint8_t>(i));
-  }
-
-  std::int64_t size() const override { return static_cast<std::int64_t>(bytes_.size()); }
-  Sample sample(std::int64_t i, int) const override {
-    ++reads;
-    SIMCLR_CHECK(!broken_ || !broken_(i), "numbers: file", i, " is corrupt");
-    return {.bytes = std::as_bytes(std::span(bytes_)).subspan(static_cast<std::size_t>(i), 1),
-            .shape = {1},
-            .label = label(i),
-            .owner = nullptr};
-  }
-  std::int32_t label(std::int64_t i) const override { return static_cast<std::int32_t>(i % 10); }
-  const std::vector<std::string>& classes() const override { return classes_; }
-  std::string describe() const override { return "numbers"; }
-
-  mutable std::atomic<int> reads = 0;
-
- private:
-  std::function<bool(std::int64_t)> broken_;
-  std::vector<std::uint8_t> bytes_;
-  std::vector<std::string> classes_;
-};
-
-/// View = [byte, a random number of the view, the view's number].
-class Probes : public ViewMaker {
- public:
-  Shape view_shape() const override { return {3}; }
-  std::int32_t make_view(const Sample& sample, const ViewKey& key, std::byte* out) const override {
-    if (on_view) on_view(key.sample);
-    auto* values = reinterpret_cast<float*>(out);
-    values[0] = sample.values<std::uint8_t>()[0];
-    values[1] = Random(key.seed, RandomPurpose::augmentation, key.sample, key.epoch, key.view).uniform(0);
-    values[2] = static_cast<float>(key.view);
-    return 3;
-  }
-  std::function<void(std::uint32_t)> on_view;
-};
-
-/// What an epoch served, sample by sample: [index, label, every view's numbers].
-std::vector<std::vector<float>> served(const Loader& loader, std::uint32_t epoch, std::int64_t first_batch = 0) {
-  std::vector<std::vector<float>> rows;
-  for (const Batch& batch : loader.epoch(epoch, first_batch)) {
-    const int views = loader.towers()[0].views;
-    REQUIRE(batch.towers[0].x.shape() == Shape{views * batch.size, 3});
-    REQUIRE(static_cast<std::int64_t>(batch.labels.size()) == batch.size);
-    REQUIRE(static_cast<std::int64_t>(batch.indices.size()) == batch.size);
-    const auto values = batch.towers[0].x.to_vector<float>();
-    for (std::int64_t i = 0; i < batch.size; ++i) {
-      const auto at = static_cast<std::size_t>(i);
-      std::vector<float> row{static_cast<float>(batch.indices[at]), static_cast<float>(batch.labels[at])};
-      for (int v = 0; v < views; ++v) {
-        const auto first = values.begin() + (v * batch.size + i) * 3;
-        row.insert(row.end(), first, first + 3);
-      }
-      rows.push_back(row);
-    }
-  }
-  return rows;
-}
-
-}  // namespace
 
 TEST_CASE("An epoch's order is a permutation of the seed and the epoch") {
   const auto order = shuffled_order(1003, 7, 0);
@@ -117,6 +43,38 @@ TEST_CASE("An epoch's order is a permutation of the seed and the epoch") {
     CHECK(count > 41);
     CHECK(count < 159);
   } while (std::next_permutation(wanted.begin(), wanted.end()));
+}
+
+TEST_CASE("An order of blocks reads at most 16 of them at a time, and never a few alone") {
+  constexpr std::int64_t size = 1003, block = 10;
+  const auto order = shuffled_order(size, 7, 0, block);
+  CHECK(std::set<std::int64_t>(order.begin(), order.end()).size() == size);
+  std::map<std::int64_t, std::int64_t> left;  // samples to come of each block that has begun
+  std::vector<std::set<std::int64_t>> groups(1);
+  std::int64_t under_way = 0;
+  for (const std::int64_t sample : order) {
+    const auto [of_block, begins] = left.emplace(sample / block, std::min(block, size - sample / block * block));
+    if (begins) ++under_way;
+    groups.back().insert(sample / block);
+    if (--of_block->second == 0 && --under_way == 0) groups.emplace_back();
+  }
+  groups.pop_back();
+  CHECK(groups.size() == 7);  // of 101 blocks
+  for (const auto& group : groups) CHECK((group.size() == 14 || group.size() == 15));
+  CHECK(left.size() == 101);                             // each in one group
+  CHECK(*groups[0].rbegin() - *groups[0].begin() > 16);  // which lie anywhere
+  CHECK(order[0] / block != order[1] / block);           // and are mixed
+  CHECK(order == shuffled_order(size, 7, 0, block));
+  CHECK(order != shuffled_order(size, 7, 1, block));
+  CHECK(order != shuffled_order(size, 8, 0, block));
+  CHECK(order != shuffled_order(size, 7, 0, 11));
+  CHECK(shuffled_order(size, 7, 0, size) == shuffled_order(size, 7, 0));
+  CHECK_THROWS_AS(shuffled_order(size, 7, 0, -1), Error);
+  const auto numbers = std::make_shared<Numbers>(103);
+  const Loader loader(numbers, std::make_shared<Probes>(), {.batch_size = 103, .shuffle_block = 4, .seed = 5});
+  const auto shown = served(loader, 2);
+  const auto wanted = shuffled_order(103, 5, 2, 4);
+  for (std::size_t i = 0; i < shown.size(); ++i) CHECK(shown[i][0] == static_cast<float>(wanted[i]));
 }
 
 TEST_CASE("Samples and views do not depend on workers, prefetch or batch size") {
@@ -325,80 +283,6 @@ TEST_CASE("A maker that refuses every sample ends the epoch") {
   CHECK_THAT(message, Contains(" of 40 samples cannot be read or used, more than half; check the data. The first: "
                                "loader: no view of sample "));
   CHECK_THAT(message, Contains(": probes: too short") && !Contains("\n"));
-}
-
-TEST_CASE("What a worker throws reaches the consumer") {
-  const auto probes = std::make_shared<Probes>();
-  probes->on_view = [](std::uint32_t id) {
-    if (id == 17) throw std::runtime_error("boom");
-  };
-  const Loader loader(std::make_shared<Numbers>(32), probes, {.batch_size = 8, .workers = GENERATE(0, 1, 3)});
-  CHECK_THROWS_WITH(served(loader, 0), "boom");
-  CHECK_THROWS_WITH(served(loader, 1), "boom");  // and the loader can be used again
-}
-
-TEST_CASE("Leaving an epoch early stops the workers within a sample") {
-  const auto numbers = std::make_shared<Numbers>(200);
-  const auto probes = std::make_shared<Probes>();
-  std::atomic<int> made = 0;
-  probes->on_view = [&](std::uint32_t) {
-    std::this_thread::sleep_for(std::chrono::milliseconds(1));
-    ++made;
-  };
-  const Loader loader(numbers, probes, {.batch_size = 100, .workers = 2, .prefetch = 2});
-  for (const Batch& batch : loader.epoch(0)) {
-    CHECK(batch.size == 100);
-    break;
-  }
-  CHECK(made < 300);  // of 400: the second batch was not finished
-  const int after = made;
-  std::this_thread::sleep_for(std::chrono::milliseconds(10));
-  CHECK(made == after);
-  { const Epoch untouched = loader.epoch(1); }  // never begun
-  CHECK(made == after);
-}
-
-TEST_CASE("Workers stay within the prefetch") {
-  const auto numbers = std::make_shared<Numbers>(100);
-  const Loader loader(numbers, std::make_shared<Probes>(), {.batch_size = 10, .workers = 2, .prefetch = 3});
-  int taken = 0;
-  for (const Batch& batch : loader.epoch(0)) {
-    CHECK(batch.size == 10);
-    ++taken;
-    std::this_thread::sleep_for(std::chrono::milliseconds(2));
-    CHECK(numbers->reads <= 10 * (taken + 3));
-  }
-  CHECK(taken == 10);
-  CHECK(numbers->reads == 100);
-}
-
-TEST_CASE("Unless workers are asked for, a batch is made when it is taken") {
-  const auto numbers = std::make_shared<Numbers>(30);
-  const Loader loader(numbers, std::make_shared<Probes>(), {.batch_size = 10});
-  CHECK(loader.options().workers == 0);
-  int taken = 0;
-  for (const Batch& batch : loader.epoch(0)) {
-    CHECK(batch.size == 10);
-    ++taken;
-    CHECK(numbers->reads == 10 * taken);
-  }
-  CHECK(taken == 3);
-}
-
-TEST_CASE("Workers compute serially") {
-  const auto probes = std::make_shared<Probes>();
-  std::atomic<int> pieces = 0, elsewhere = 0;
-  probes->on_view = [&](std::uint32_t) {
-    const std::thread::id worker = std::this_thread::get_id();
-    parallel_for(64, 1, [&](std::int64_t, std::int64_t) {
-      ++pieces;
-      if (std::this_thread::get_id() != worker) ++elsewhere;
-    });
-  };
-  const Loader loader(std::make_shared<Numbers>(16), probes, {.batch_size = 16, .workers = 2});
-  served(loader, 0);
-  CHECK(pieces == 32 * 64);  // of 32 views
-  CHECK(elsewhere == 0);
 }
 
 TEST_CASE("An epoch is run once") {

@@ -1,4 +1,5 @@
 #include "../file.h"
+#include "published_files.h"
 
 #include <simclr/core/error.h>
 #include <simclr/core/parallel.h>
@@ -6,7 +7,6 @@
 
 #include <algorithm>
 #include <array>
-#include <filesystem>
 #include <memory>
 #include <span>
 #include <sstream>
@@ -29,19 +29,8 @@ struct Layout {
   std::int64_t records_a_file;     // published; more is an error
 
   std::int64_t record_bytes() const { return label_bytes + picture_bytes; }
+  PublishedSet set() const { return {op, title, folder}; }
 };
-
-std::string find_folder(const std::string& dir, const Layout& layout) {
-  namespace fs = std::filesystem;
-  std::error_code ignored;
-  for (const fs::path& folder : {fs::path(dir), fs::path(dir) / layout.folder}) {
-    if (fs::exists(folder / layout.files.front(), ignored)) return folder.string();
-  }
-  SIMCLR_CHECK(fs::is_directory(dir, ignored), layout.op, ": there is no folder ", dir,
-               "; give the folder with the binary version of ", layout.title);
-  fail(layout.op, ": no ", layout.files.front(), " in ", dir, " or ", (fs::path(dir) / layout.folder).string(),
-       "; give the folder with the binary version of ", layout.title, " (not the Python or Matlab one)");
-}
 
 std::vector<std::string> default_classes(const Layout& layout) {
   if (layout.class_count == 10) {
@@ -52,19 +41,9 @@ std::vector<std::string> default_classes(const Layout& layout) {
   return classes;
 }
 
-std::vector<std::string> read_classes(const std::string& path, const Layout& layout) {
-  std::error_code ignored;
-  if (!std::filesystem::exists(path, ignored)) return default_classes(layout);
-  const std::vector<std::uint8_t> bytes = read_file(path, layout.op, 1 << 16);
-  std::istringstream text(std::string(bytes.begin(), bytes.end()));
-  std::vector<std::string> classes;
-  for (std::string line; std::getline(text, line);) {
-    if (!line.empty() && line.back() == '\r') line.pop_back();
-    if (!line.empty()) classes.push_back(line);
-  }
-  SIMCLR_CHECK(static_cast<std::int32_t>(classes.size()) == layout.class_count, layout.op, ": ", path, " names ",
-               classes.size(), " classes, ", layout.class_count, " expected; restore or delete it");
-  return classes;
+std::vector<std::string> classes_in(const std::string& folder, const Layout& layout) {
+  const auto names = read_class_names(folder + "/" + layout.names_file, layout.set(), layout.class_count);
+  return names.empty() ? default_classes(layout) : names;
 }
 
 std::int64_t records_in(const OpenFile& file, const Layout& layout) {
@@ -87,7 +66,7 @@ struct File {
 class Cifar final : public Dataset {
  public:
   Cifar(const std::string& folder, Split split, Layout layout)
-      : layout_(std::move(layout)), classes_(read_classes(folder + "/" + layout_.names_file, layout_)) {
+      : layout_(std::move(layout)), classes_(classes_in(folder, layout_)) {
     std::int64_t count = 0;
     for (const std::string& file : layout_.files) {
       auto bytes = std::make_unique<const OpenFile>(folder + "/" + file, layout_.op);
@@ -162,7 +141,7 @@ class Cifar final : public Dataset {
 };
 
 std::unique_ptr<Dataset> open(const std::string& dir, Split split, const Layout& layout) {
-  return std::make_unique<Cifar>(find_folder(dir, layout), split, layout);
+  return std::make_unique<Cifar>(find_published(dir, layout.set(), layout.files.front()), split, layout);
 }
 
 }  // namespace

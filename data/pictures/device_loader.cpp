@@ -1,70 +1,142 @@
+#include "picture_ref.h"
+
 #include <simclr/core/error.h>
 #include <simclr/core/parallel.h>
 #include <simclr/data/loader.h>
 #include <simclr/data/pictures/device_loader.h>
 
 #include <algorithm>
+#include <atomic>
 #include <cstring>
 #include <iostream>
 #include <limits>
 #include <numeric>
 #include <optional>
+#include <span>
+#include <type_traits>
+#include <variant>
 
 namespace simclr::data {
 namespace {
 
-constexpr std::int64_t chunk = 1024;  // samples that are decoded side by side
+// Samples that are decoded side by side, and of how many bytes: photographs are large.
+constexpr std::int64_t most_at_once = 1024, most_held = std::int64_t{256} << 20;
+
+/// All pictures in one buffer, of the widest type among them: white becomes white.
+class Values {
+ public:
+  std::size_t size() const {
+    return std::visit([](const auto& all) { return all.size(); }, all_);
+  }
+  std::size_t bytes() const {
+    return std::visit([](const auto& all) { return all.size() * sizeof(all.front()); }, all_);
+  }
+  Tensor tensor() const {
+    return std::visit([](const auto& all) { return Tensor::from(all, {std::ssize(all)}); }, all_);
+  }
+
+  void append(const Sample& sample) {
+    kernels::dispatch_values(sample.dtype, [&](auto zero) { append(sample.values<decltype(zero)>()); });
+  }
+
+ private:
+  template <class To, class From>
+  static To converted(From value) {
+    if constexpr (std::is_same_v<To, From>) {
+      return value;
+    } else if constexpr (std::is_same_v<To, float>) {
+      return static_cast<float>(value) / kernels::white_of<From>;
+    } else {
+      return static_cast<To>(257 * value);  // 255 to 65535
+    }
+  }
+
+  template <class From>
+  void append(std::span<const From> values) {
+    widen<From>();
+    std::visit(
+        [values](auto& all) {
+          using To = typename std::remove_reference_t<decltype(all)>::value_type;
+          if constexpr (std::is_same_v<To, From>) {
+            all.insert(all.end(), values.begin(), values.end());
+          } else if constexpr (sizeof(To) > sizeof(From)) {
+            for (const From value : values) all.push_back(converted<To>(value));
+          }
+        },
+        all_);
+  }
+
+  /// Makes room for values of type To.
+  template <class To>
+  void widen() {
+    std::visit(
+        [this](auto& all) {
+          using From = typename std::remove_reference_t<decltype(all)>::value_type;
+          if constexpr (sizeof(From) < sizeof(To)) {
+            std::vector<To> wide;
+            wide.reserve(all.size());
+            for (const From value : all) wide.push_back(converted<To>(value));
+            all_ = std::move(wide);
+          }
+        },
+        all_);
+  }
+
+  std::variant<std::vector<std::uint8_t>, std::vector<std::uint16_t>, std::vector<float>> all_;
+};
 
 struct Pictures {
-  std::vector<std::uint8_t> bytes;
+  Values values;
   std::vector<kernels::ImageRef> refs;  // one a sample; empty pictures where it could not be read
   std::vector<std::string> failures, warnings;
 };
 
-kernels::ImageRef ref_of(const Sample& sample, std::int64_t index, std::size_t offset) {
-  const Shape& shape = sample.shape;
-  SIMCLR_CHECK(shape.rank() == 3 && shape.numel() > 0 && (shape[2] == 1 || shape[2] == 3 || shape[2] == 4) &&
-                   static_cast<std::int64_t>(sample.bytes.size()) == shape.numel() && sample.dtype == DType::u8,
-               "device loader: sample ", index, " is ", sample.dtype, " ", shape,
-               ", a picture is u8 [height,width,channels] with 1, 3 or 4 channels");
-  return {.offset = static_cast<std::int64_t>(offset),
-          .height = static_cast<std::int32_t>(shape[0]),
-          .width = static_cast<std::int32_t>(shape[1]),
-          .channels = static_cast<std::int32_t>(shape[2]),
-          .sample = static_cast<std::uint32_t>(index)};
+/// A sample, or why it cannot be read.
+struct Decoded {
+  std::optional<Sample> sample;
+  kernels::ImageRef ref = {};
+  std::string failure = {};
+};
+
+/// The samples from number `first` on: as many as are decoded side by side, at least one.
+std::vector<Decoded> read_some(const Dataset& dataset, int channels, std::int64_t first) {
+  const std::int64_t count = std::min(most_at_once, dataset.size() - first);
+  std::vector<Decoded> some(static_cast<std::size_t>(count));
+  std::atomic<std::int64_t> begun = 0, held = 0;
+  parallel_for(count, 16, [&](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t i = begin; i < end && held < most_held; ++i) {
+      const std::int64_t k = begun++;  // those that have begun are the first, whichever piece is left out
+      Decoded& decoded = some[static_cast<std::size_t>(k)];
+      try {
+        Sample sample = dataset.sample(first + k);
+        decoded.ref = picture_ref(sample, channels, first + k, "device loader");
+        if (sample.owner) held += std::ssize(sample.bytes);
+        decoded.sample = std::move(sample);
+      } catch (const Error& error) {
+        decoded.failure = error.what();
+      }
+    }
+  });
+  some.resize(static_cast<std::size_t>(begun));
+  return some;
 }
 
-Pictures read_all(const Dataset& dataset, std::size_t most_bytes) {
+Pictures read_all(const Dataset& dataset, int channels, std::size_t most_bytes) {
   Pictures pictures;
-  const std::int64_t size = dataset.size();
-  pictures.refs.resize(static_cast<std::size_t>(size));
-  for (std::int64_t first = 0; first < size; first += chunk) {
-    const std::int64_t count = std::min(chunk, size - first);
-    std::vector<std::optional<Sample>> samples(static_cast<std::size_t>(count));
-    std::vector<std::string> failures(samples.size());
-    parallel_for(count, 16, [&](std::int64_t begin, std::int64_t end) {
-      for (std::int64_t i = begin; i < end; ++i) {
-        const auto k = static_cast<std::size_t>(i);
-        try {
-          Sample sample = dataset.sample(first + i);
-          ref_of(sample, first + i, 0);
-          samples[k] = std::move(sample);
-        } catch (const Error& error) {
-          failures[k] = error.what();
-        }
-      }
-    });
-    for (std::int64_t i = 0; i < count; ++i) {
-      const auto k = static_cast<std::size_t>(i);
-      if (!samples[k]) {
-        pictures.failures.push_back(failures[k]);
+  pictures.refs.reserve(static_cast<std::size_t>(dataset.size()));
+  while (std::ssize(pictures.refs) < dataset.size()) {
+    for (Decoded& decoded : read_some(dataset, channels, std::ssize(pictures.refs))) {
+      if (!decoded.sample) {
+        pictures.refs.emplace_back();
+        pictures.failures.push_back(std::move(decoded.failure));
         continue;
       }
-      if (!samples[k]->warning.empty()) pictures.warnings.emplace_back(samples[k]->warning);
-      pictures.refs[static_cast<std::size_t>(first + i)] = ref_of(*samples[k], first + i, pictures.bytes.size());
-      const auto pixels = samples[k]->values<std::uint8_t>();
-      pictures.bytes.insert(pictures.bytes.end(), pixels.begin(), pixels.end());
-      SIMCLR_CHECK(most_bytes == 0 || pictures.bytes.size() <= most_bytes,
+      if (!decoded.sample->warning.empty()) pictures.warnings.emplace_back(decoded.sample->warning);
+      decoded.ref.offset = static_cast<std::int64_t>(pictures.values.size());
+      pictures.refs.push_back(decoded.ref);
+      pictures.values.append(*decoded.sample);
+      decoded.sample.reset();  // its memory
+      SIMCLR_CHECK(most_bytes == 0 || pictures.values.bytes() <= most_bytes,
                    "device loader: the pictures take more than ", most_bytes,
                    " bytes; use a Loader, which makes views on the host");
     }
@@ -87,7 +159,7 @@ DeviceLoader::DeviceLoader(const Dataset& dataset, const kernels::AugmentPolicy&
                ", 1 to 2^24-1 are possible");
   batches_ = size / options.batch_size;
 
-  const Pictures pictures = read_all(dataset, options.most_bytes);
+  const Pictures pictures = read_all(dataset, policy.channels, options.most_bytes);
   skipped_ = static_cast<std::int64_t>(pictures.failures.size());
   std::vector<std::string> warnings = pictures.warnings;
   for (const std::string& failure : pictures.failures) warnings.push_back(failure + " (sample skipped)");
@@ -105,7 +177,7 @@ DeviceLoader::DeviceLoader(const Dataset& dataset, const kernels::AugmentPolicy&
   const auto refs_size = static_cast<std::int64_t>(pictures.refs.size() * sizeof(kernels::ImageRef));
   std::vector<std::uint8_t> refs(static_cast<std::size_t>(refs_size));
   std::memcpy(refs.data(), pictures.refs.data(), refs.size());
-  bytes_ = Tensor::from(pictures.bytes, {static_cast<std::int64_t>(pictures.bytes.size())}).to(device);
+  values_ = pictures.values.tensor().to(device);
   refs_ = Tensor::from(refs, {refs_size}).to(device);
   order_ = Tensor::zeros({batches_ * options.batch_size}, DType::i32, device);
   index_ = Tensor::zeros({options.batch_size}, DType::i32, device);
@@ -120,7 +192,7 @@ void DeviceLoader::begin(std::uint32_t epoch, std::int64_t first_batch) {
   const auto size = static_cast<std::int64_t>(readable_.size());
   std::vector<std::int64_t> order;
   if (options_.shuffle) {
-    order = shuffled_order(size, options_.seed, epoch);
+    order = shuffled_order(size, options_.seed, epoch, options_.shuffle_block);
   } else {
     order.resize(readable_.size());
     std::iota(order.begin(), order.end(), std::int64_t{0});
@@ -158,7 +230,7 @@ bool DeviceLoader::next() {
 
 Input DeviceLoader::views() const {
   SIMCLR_CHECK(batch_ > 0, "device loader: there is no batch yet; call begin() and next()");
-  return {kernels::augment(bytes_, refs_, index_, policy_,
+  return {kernels::augment(values_, refs_, index_, policy_,
                            {.seed = options_.seed, .views = options_.views, .device_epoch = epoch_}, options_.dtype),
           {},
           keys_};

@@ -16,9 +16,10 @@ struct DeviceLoaderOptions {
   std::int64_t batch_size = 256;  // pictures, not views
   int views = 2;                  // the loss must be told of other numbers: nn::nt_xent(z, {.views = 3})
   bool shuffle = true;
-  std::uint64_t seed = 0;      // of the order and of the views
-  DType dtype = DType::f32;    // of the views; bf16 on a GPU
-  std::size_t most_bytes = 0;  // that the pictures may take on the device; 0: as many as they are
+  std::int64_t shuffle_block = 0;  // as LoaderOptions has it
+  std::uint64_t seed = 0;          // of the order and of the views
+  DType dtype = DType::f32;        // of the views; bf16 on a GPU
+  std::size_t most_bytes = 0;      // that the pictures may take on the device; 0: as many as they are
   /// Is told of each sample that cannot be read or has a warning, while the pictures are loaded. Default: a line to
   /// std::cerr.
   std::function<void(const std::string& message)> on_warning = {};
@@ -63,12 +64,12 @@ class SIMCLR_API DeviceLoader {
   DeviceLoaderOptions options_;
   std::int64_t batches_ = 0, batch_ = 0, skipped_ = 0;
   std::vector<bool> readable_;
-  Tensor bytes_, refs_;  // the pictures
-  Tensor order_;         // i32 [batches * B]: the samples of the epoch under way
-  Tensor index_;         // i32 [B]: those of the current batch
-  Tensor all_keys_;      // i32 [batches * views * B, 3]: (sample, epoch, view), batch by batch
-  Tensor keys_;          // i32 [views * B, 3]: those of the current batch
-  Tensor epoch_;         // i32 [1]
+  Tensor values_, refs_;  // the pictures, of the widest type among them: u8, u16 or f32
+  Tensor order_;          // i32 [batches * B]: the samples of the epoch under way
+  Tensor index_;          // i32 [B]: those of the current batch
+  Tensor all_keys_;       // i32 [batches * views * B, 3]: (sample, epoch, view), batch by batch
+  Tensor keys_;           // i32 [views * B, 3]: those of the current batch
+  Tensor epoch_;          // i32 [1]
 };
 
 }  // namespace simclr::data

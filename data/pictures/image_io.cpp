@@ -1,5 +1,6 @@
 #include "../file.h"
 #include "image_codecs.h"
+#include "orientation.h"
 
 #include <simclr/core/error.h>
 #include <simclr/core/file.h>
@@ -7,88 +8,110 @@
 #include <simclr/data/pictures/image_io.h>
 
 #include <algorithm>
-#include <cctype>
-#include <filesystem>
-#include <string_view>
+#include <cmath>
+#include <utility>
 
 namespace simclr::data {
 
-void allocate(Picture& picture, std::int64_t height, std::int64_t width, int channels, const std::string& name) {
+void check_size(std::int64_t height, std::int64_t width, const std::string& name) {
+#ifdef FUZZING_BUILD_MODE_UNSAFE_FOR_PRODUCTION
+  constexpr std::int64_t most_pixels = std::int64_t{1} << 20;  // more would only be slow
+#else
+  constexpr std::int64_t most_pixels = max_picture_pixels;
+#endif
   SIMCLR_CHECK(height >= 1 && width >= 1, name, ": a picture of ", height, " x ", width, " pixels");
-  SIMCLR_CHECK(height <= max_picture_side && width <= max_picture_side && height * width <= max_picture_pixels, name,
+  SIMCLR_CHECK(height <= max_picture_side && width <= max_picture_side && height * width <= most_pixels, name,
                ": a picture of ", height, " x ", width, " pixels, at most ", max_picture_side, " a side and ",
-               max_picture_pixels, " in all are read; scale it down");
+               most_pixels, " in all are read; scale it down");
+}
+
+void check_packing(std::int64_t bytes, std::size_t file_bytes, std::int64_t most_packed, const std::string& name) {
+  constexpr std::int64_t harmless = std::int64_t{64} << 20;
+  SIMCLR_CHECK(bytes <= harmless || bytes / most_packed <= static_cast<std::int64_t>(file_bytes), name, ": a file of ",
+               file_bytes, " bytes cannot hold ", bytes, " bytes of pixels; a damaged copy?");
+}
+
+void allocate(Picture& picture, std::int64_t height, std::int64_t width, int channels, const std::string& name) {
+  check_size(height, width, name);
   picture.height = static_cast<std::int32_t>(height);
   picture.width = static_cast<std::int32_t>(width);
   picture.channels = channels;
   picture.pixels.resize(static_cast<std::size_t>(height * width * channels));
 }
 
-std::string ending_of(const std::string& path) {
-  std::string ending = std::filesystem::path(path).extension().string();
-  std::transform(ending.begin(), ending.end(), ending.begin(),
-                 [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
-  return ending;
-}
+namespace {
 
-bool is_picture_name(const std::string& path) {
-  const std::string ending = ending_of(path);
-  return ending == ".jpg" || ending == ".jpeg" || ending == ".png" || ending == ".jpe" || ending == ".jfif" ||
-         ending == ".jif";
-}
-
-std::string picture_kind(std::span<const std::uint8_t> bytes) {
-  const std::string_view text(reinterpret_cast<const char*>(bytes.data()), bytes.size());
-  const auto at = [&](std::size_t offset, std::string_view magic) {
-    return text.size() > offset && text.substr(offset).starts_with(magic);
-  };
-  using namespace std::string_view_literals;
-  if (at(0, "\xff\xd8\xff"sv)) return ".jpg";
-  if (at(0, "\x89PNG\r\n\x1a\n"sv)) return ".png";
-  if (at(0, "RIFF"sv) && at(8, "WEBP"sv)) return ".webp";
-  if (at(0, "GIF8"sv)) return ".gif";
-  if (at(0, "II*\0"sv) || at(0, "MM\0*"sv) || at(0, "II+\0"sv) || at(0, "MM\0+"sv)) return ".tif";
-  if (at(4, "ftypavif"sv) || at(4, "ftypavis"sv)) return ".avif";
-  if (at(4, "ftyphei"sv) || at(4, "ftyphev"sv) || at(4, "ftypmif1"sv) || at(4, "ftypmsf1"sv)) return ".heic";
-  if (at(4, "JXL \r\n\x87\n"sv) || at(0, "\xff\x0a"sv)) return ".jxl";
-  if (at(4, "jP  \r\n\x87\n"sv)) return ".jp2";
-  if (at(0, "8BPS"sv)) return ".psd";
-  if (at(0, "\x76\x2f\x31\x01"sv)) return ".exr";
-  if (at(0, "qoif"sv)) return ".qoi";
-  // Two letters could begin any text: so of a bitmap the size of its second header, too, and of a portable one the
-  // white space behind them.
-  if (at(0, "BM"sv) && bytes.size() > 17 && (bytes[14] == 12 || (bytes[14] >= 40 && bytes[14] <= 124)) &&
-      bytes[15] == 0 && bytes[16] == 0 && bytes[17] == 0) {
-    return ".bmp";
-  }
-  if (bytes.size() > 3 && bytes[0] == 'P' && bytes[1] >= '1' && bytes[1] <= '7' && std::isspace(bytes[2]) != 0) {
-    return ".pnm";
-  }
-  return {};
-}
-
-Picture decode_picture(std::span<const std::uint8_t> bytes, const std::string& name) {
+/// The kind of a picture that this build reads.
+const PictureKind& kind_of(std::span<const std::uint8_t> bytes, const std::string& name) {
   SIMCLR_CHECK(!bytes.empty(), name, ": the file is empty");
   const std::string kind = picture_kind(bytes);
-  if (kind == ".jpg") return decode_jpeg(bytes, name);
-  if (kind == ".png") return decode_png(bytes, name);
-  fail(name, ": neither a JPEG nor a PNG picture by its content", kind.empty() ? "" : " but " + kind, "; convert it");
+  const PictureKind* row = find_kind(kind);
+  SIMCLR_CHECK(row, name, ": no ", read_kinds(), " picture by its content", kind.empty() ? "" : " but " + kind,
+               "; convert it");
+  SIMCLR_CHECK(row->decode, name, ": this build reads no ", row->name, "; install ", row->packages,
+               " and build again, or convert it");
+  return *row;
 }
 
-std::vector<std::uint16_t> samples_of_16_bits(std::span<const std::uint8_t> bytes, const std::string& name) {
-  constexpr std::size_t depth = 24;  // where every PNG says how many bits a sample has
-  if (picture_kind(bytes) != ".png" || bytes.size() <= depth || bytes[depth] != 16) return {};
-  return decode_png_16_bits(bytes, name);
-}
-
-Picture read_picture(const std::string& path) {
+/// What `read` returns. Its warning or Error becomes printable: some decoders quote the file's bytes, or break lines.
+template <class Read>
+auto in_printable_words(const Read& read) {
   try {
-    Picture picture = decode_picture(read_file(path, "picture", max_picture_file), path);
+    auto picture = read();
     picture.warning = printable(picture.warning);
     return picture;
   } catch (const Error& error) {
     throw Error(printable(error.what()));
   }
+}
+
+}  // namespace
+
+void check_finite(std::span<const std::uint8_t> bytes, std::int64_t width, std::int64_t channels,
+                  const std::string& name) {
+  const auto* values = reinterpret_cast<const float*>(bytes.data());
+  const std::int64_t count = std::ssize(bytes) / std::int64_t{sizeof(float)};
+  const std::int64_t at =
+      std::find_if(values, values + count, [](float value) { return !std::isfinite(value); }) - values;
+  if (at == count) return;
+  fail(name, ": the value in row ", at / channels / width, ", column ", at / channels % width, ", channel ",
+       at % channels, " is ", values[at], "; give missing values a number");
+}
+
+Picture decode_picture(std::span<const std::uint8_t> bytes, const std::string& name) {
+  return in_printable_words([&] {
+    Picture picture = kind_of(bytes, name).decode(bytes, name);
+    turn_upright(picture, orientation_of(bytes, picture_kind(bytes)));
+    return picture;
+  });
+}
+
+Raster decode_raster(std::span<const std::uint8_t> bytes, const std::string& name) {
+  return in_printable_words([&] {
+    const bool array = picture_kind(bytes) == ".npy";  // not in the table: in a folder of pictures it is none
+    const auto decode = array ? &decode_npy_raster : kind_of(bytes, name).decode_raster;
+    if (decode == nullptr) return raster_of(decode_picture(bytes, name));
+    Raster raster = decode(bytes, name);
+    if (raster.dtype == DType::f32) check_finite(raster.bytes, raster.width, raster.channels, name);
+    return raster;
+  });
+}
+
+Raster raster_of(Picture picture, DType dtype) {
+  return {.height = picture.height,
+          .width = picture.width,
+          .channels = picture.channels / static_cast<std::int32_t>(size_of(dtype)),
+          .dtype = dtype,
+          .bytes = std::move(picture.pixels),
+          .warning = std::move(picture.warning)};
+}
+
+Picture read_picture(const std::string& path) {
+  return decode_picture(read_file(path, "picture", max_picture_file), path);
+}
+
+Raster read_raster(const std::string& path) {
+  return decode_raster(read_file(path, "picture", max_picture_file), path);
 }
 
 std::vector<std::uint8_t> png_bytes(const Picture& picture, const std::string& name) {

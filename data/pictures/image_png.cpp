@@ -1,14 +1,17 @@
 #ifdef SIMCLR_HAVE_PNG
 
 #include "image_codecs.h"
+#include "orientation.h"
 
 #include <simclr/core/error.h>
 
 #include <png.h>
 
+#include <bit>
 #include <csetjmp>
 #include <cstdio>
 #include <cstring>
+#include <utility>
 
 namespace simclr::data {
 namespace {
@@ -16,6 +19,7 @@ namespace {
 /// One picture on its way in or out. libpng reports errors by a call that must not return: it jumps.
 struct Codec {
   bool reading = true;
+  int sample_bytes = 1;  // of what is read, which a picture has as channels
   png_structp png = nullptr;
   png_infop info = nullptr;
   std::span<const std::uint8_t> input;
@@ -78,6 +82,9 @@ void open(Codec& codec, std::span<const std::uint8_t> bytes, const std::string& 
 bool read_header(Codec& codec) {
   png_set_read_fn(codec.png, &codec, read_input);
   png_set_user_limits(codec.png, max_picture_side, max_picture_side);
+  // Texts, of which libpng would unpack and keep up to a thousand of 8 MB each.
+  png_set_keep_unknown_chunks(codec.png, PNG_HANDLE_CHUNK_NEVER, reinterpret_cast<png_const_bytep>("tEXt\0zTXt\0iTXt"),
+                              3);
   png_read_info(codec.png, codec.info);
   const png_uint_32 height = png_get_image_height(codec.png, codec.info);
   const png_uint_32 width = png_get_image_width(codec.png, codec.info);
@@ -85,25 +92,6 @@ bool read_header(Codec& codec) {
   if (png_get_rowbytes(codec.png, codec.info) / 1032 * height <= codec.input.size()) return true;
   std::snprintf(codec.message, sizeof(codec.message), "too few data for %u x %u pixels", height, width);
   return false;
-}
-
-/// Decodes into `samples` [height,width,channels of the file]; false after an error.
-bool read_16_bits(Codec& codec, std::vector<std::uint16_t>& samples, Picture& picture, const std::string& name) {
-  if (setjmp(png_jmpbuf(codec.png))) return codec.whole && codec.truncated;
-  if (!read_header(codec)) return false;
-  png_set_swap(codec.png);  // to little-endian
-  png_set_interlace_handling(codec.png);
-  png_read_update_info(codec.png, codec.info);
-  const int channels = png_get_channels(codec.png, codec.info);
-  allocate(picture, png_get_image_height(codec.png, codec.info), png_get_image_width(codec.png, codec.info), 1, name);
-  samples.resize(picture.pixels.size() * std::size_t(channels));
-  codec.rows.resize(std::size_t(picture.height));
-  for (std::size_t y = 0; y < codec.rows.size(); ++y) {
-    codec.rows[y] = reinterpret_cast<png_bytep>(samples.data() + y * samples.size() / codec.rows.size());
-  }
-  png_read_image(codec.png, codec.rows.data());
-  codec.whole = true;
-  return true;
 }
 
 /// Decodes into `picture`; false after an error. Nothing with a destructor lives in this frame, which longjmp leaves.
@@ -116,12 +104,15 @@ bool read(Codec& codec, Picture& picture, const std::string& name) {
   const int type = png_get_color_type(png, codec.info);
   const bool alpha = (type & PNG_COLOR_MASK_ALPHA) != 0 || png_get_valid(png, codec.info, PNG_INFO_tRNS) != 0;
   const bool colour = (type & PNG_COLOR_MASK_COLOR) != 0;
-  png_set_expand(png);    // palette to RGB, 1, 2 and 4 bits to 8, a transparent colour to alpha
-  png_set_strip_16(png);  // the upper 8 bits
+  png_set_expand(png);  // palette to RGB, 1, 2 and 4 bits to 8, a transparent colour to alpha
+  if (codec.sample_bytes == 1) png_set_strip_16(png);  // the upper 8 bits
+  if constexpr (std::endian::native == std::endian::little) {
+    if (codec.sample_bytes == 2) png_set_swap(png);
+  }
   if (alpha && !colour) png_set_gray_to_rgb(png);
   png_set_interlace_handling(png);
   png_read_update_info(png, codec.info);
-  allocate(picture, height, width, alpha ? 4 : colour ? 3 : 1, name);
+  allocate(picture, height, width, codec.sample_bytes * (alpha ? 4 : colour ? 3 : 1), name);
   if (png_get_rowbytes(png, codec.info) != std::size_t{width} * std::size_t(picture.channels)) {
     png_error(png, "unexpected row size");
   }
@@ -130,6 +121,17 @@ bool read(Codec& codec, Picture& picture, const std::string& name) {
   codec.whole = true;
   png_read_end(png, nullptr);
   return true;
+}
+
+/// `sample_bytes`: 2 where all 16 bits are kept. The picture's channels are bytes then.
+Picture decode(std::span<const std::uint8_t> bytes, const std::string& name, int sample_bytes) {
+  Codec codec;
+  codec.sample_bytes = sample_bytes;
+  open(codec, bytes, name);
+  Picture picture;
+  SIMCLR_CHECK(read(codec, picture, name), name, ": damaged PNG: ", codec.message);
+  if (codec.truncated) picture.warning = name + no_end_marker;
+  return picture;
 }
 
 bool write(Codec& codec, const Picture& picture) {
@@ -149,22 +151,15 @@ bool write(Codec& codec, const Picture& picture) {
 
 }  // namespace
 
-std::vector<std::uint16_t> decode_png_16_bits(std::span<const std::uint8_t> bytes, const std::string& name) {
-  Codec codec;
-  open(codec, bytes, name);
-  std::vector<std::uint16_t> samples;
-  Picture size;
-  SIMCLR_CHECK(read_16_bits(codec, samples, size, name), name, ": damaged PNG: ", codec.message);
-  return samples;
+Picture decode_png(std::span<const std::uint8_t> bytes, const std::string& name) {
+  return decode(bytes, name, 1);
 }
 
-Picture decode_png(std::span<const std::uint8_t> bytes, const std::string& name) {
-  Codec codec;
-  open(codec, bytes, name);
-  Picture picture;
-  SIMCLR_CHECK(read(codec, picture, name), name, ": damaged PNG: ", codec.message);
-  if (codec.truncated) picture.warning = name + no_end_marker;
-  return picture;
+Raster decode_png_raster(std::span<const std::uint8_t> bytes, const std::string& name) {
+  const bool deep = is_16_bit_png(bytes);
+  Picture picture = decode(bytes, name, deep ? 2 : 1);
+  turn_upright(picture, orientation_of(bytes, ".png"));
+  return raster_of(std::move(picture), deep ? DType::u16 : DType::u8);
 }
 
 std::vector<std::uint8_t> encode_png(const Picture& picture, const std::string& name) {

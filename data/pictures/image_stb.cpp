@@ -3,15 +3,17 @@
 #if !defined(SIMCLR_HAVE_JPEG) || !defined(SIMCLR_HAVE_PNG)
 
 #include "image_codecs.h"
+#include "orientation.h"
 
 #include <simclr/core/error.h>
-#include <simclr/core/text.h>
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdlib>
 #include <cstring>
 #include <iterator>
 #include <memory>
+#include <utility>
 
 #ifdef SIMCLR_HAVE_STB
 // stb leaves some of its state as it gets it, and a damaged file makes it read that: so it gets zeros.
@@ -42,30 +44,31 @@ namespace {
 
 #ifdef SIMCLR_HAVE_STB
 
-// stb names a chunk that it does not know by the file's bytes.
-std::string failure_reason() { return printable(stbi_failure_reason()); }
-
-Picture decode(std::span<const std::uint8_t> bytes, const std::string& name, const char* format) {
+/// `sample_bytes`: 2 where all 16 bits of a sample are kept. The picture's channels are bytes then.
+Picture decode(std::span<const std::uint8_t> bytes, const std::string& name, const char* format,
+               std::size_t sample_bytes = 1) {
   const auto size = static_cast<int>(bytes.size());  // at most max_picture_file
   int width = 0, height = 0, channels = 0;
   Picture picture;
   // The size first: stb takes memory for what the header says.
   if (stbi_info_from_memory(bytes.data(), size, &width, &height, &channels)) {
-    const std::int64_t pixels = std::int64_t{height} * width;
-    SIMCLR_CHECK(pixels <= max_picture_pixels, name, ": a picture of ", height, " x ", width, " pixels, at most ",
-                 max_picture_side, " a side and ", max_picture_pixels, " in all are read; scale it down");
+    check_size(height, width, name);
   }
-  const std::unique_ptr<stbi_uc, decltype(&std::free)> decoded(
-      stbi_load_from_memory(bytes.data(), size, &width, &height, &channels, 0), &std::free);
-  SIMCLR_CHECK(decoded, name, ": damaged or unsupported ", format, ": ", failure_reason());
-  allocate(picture, height, width, channels == 2 ? 4 : channels, name);
-  if (channels == 2) {
-    for (std::size_t i = 0; i < picture.pixels.size() / 4; ++i) {
-      for (std::size_t c = 0; c < 3; ++c) picture.pixels[4 * i + c] = decoded.get()[2 * i];
-      picture.pixels[4 * i + 3] = decoded.get()[2 * i + 1];
-    }
-  } else {
-    picture.pixels.assign(decoded.get(), decoded.get() + picture.pixels.size());
+  const std::unique_ptr<void, decltype(&std::free)> decoded(
+      sample_bytes == 2
+          ? static_cast<void*>(stbi_load_16_from_memory(bytes.data(), size, &width, &height, &channels, 0))
+          : static_cast<void*>(stbi_load_from_memory(bytes.data(), size, &width, &height, &channels, 0)),
+      &std::free);
+  SIMCLR_CHECK(decoded, name, ": damaged or unsupported ", format, ": ", stbi_failure_reason());
+  const auto* in = static_cast<const std::uint8_t*>(decoded.get());
+  allocate(picture, height, width, static_cast<int>(sample_bytes) * (channels == 2 ? 4 : channels), name);
+  if (channels != 2) {
+    picture.pixels.assign(in, in + picture.pixels.size());
+    return picture;
+  }
+  for (auto out = picture.pixels.begin(); out != picture.pixels.end(); in += 2 * sample_bytes) {
+    for (int c = 0; c < 3; ++c) out = std::copy_n(in, sample_bytes, out);
+    out = std::copy_n(in + sample_bytes, sample_bytes, out);
   }
   return picture;
 }
@@ -155,17 +158,13 @@ void check_jpeg(std::span<const std::uint8_t> bytes, const std::string& name) {
 #endif
 
 #ifndef SIMCLR_HAVE_PNG
-std::uint32_t big_endian(const std::uint8_t* bytes) {
-  return std::uint32_t{bytes[0]} << 24 | std::uint32_t{bytes[1]} << 16 | std::uint32_t{bytes[2]} << 8 | bytes[3];
-}
-
 /// stb looks at no checksum. Throws Error for a chunk whose CRC-32 is wrong, but for those that no pixel depends on, as
 /// libpng does: their names begin with a small letter. Returns where the last chunk begins; where it is missing: where
 /// it should.
 std::size_t check_png(std::span<const std::uint8_t> bytes, const std::string& name) {
   std::size_t at = 8;
   while (at + 12 <= bytes.size()) {
-    const std::size_t length = big_endian(&bytes[at]);
+    const std::size_t length = big_endian(&bytes[at], 4);
     if (length > bytes.size() - at - 12) break;
     std::uint32_t crc = 0xffffffffu;
     for (const std::uint8_t byte : bytes.subspan(at + 4, length + 4)) {
@@ -173,7 +172,7 @@ std::size_t check_png(std::span<const std::uint8_t> bytes, const std::string& na
       for (int bit = 0; bit < 8; ++bit) crc = (crc >> 1) ^ (crc & 1u ? 0xedb88320u : 0u);
     }
     const bool critical = (bytes[at + 4] & 0x20) == 0;
-    SIMCLR_CHECK(!critical || ~crc == big_endian(&bytes[at + 8 + length]), name, ": damaged PNG: a wrong checksum");
+    SIMCLR_CHECK(!critical || ~crc == big_endian(&bytes[at + 8 + length], 4), name, ": damaged PNG: a wrong checksum");
     if (std::memcmp(&bytes[at + 4], "IEND", 4) == 0) break;
     at += 12 + length;
   }
@@ -183,55 +182,55 @@ std::size_t check_png(std::span<const std::uint8_t> bytes, const std::string& na
 
 #else
 
-[[noreturn]] void no_decoder(const std::string& name, const char* format) {
-  fail(name, ": this build has no ", format, " support; build with libjpeg-turbo and libpng, or stb");
+#ifndef SIMCLR_HAVE_PNG
+[[noreturn]] void no_png(const std::string& name) {
+  fail(name, ": this build has no PNG support; install libpng-dev or libstb-dev and build again");
 }
+#endif
 
 #endif
 
 }  // namespace
 
-#ifndef SIMCLR_HAVE_JPEG
+#if !defined(SIMCLR_HAVE_JPEG) && defined(SIMCLR_HAVE_STB)
 Picture decode_jpeg(std::span<const std::uint8_t> bytes, const std::string& name) {
-#ifdef SIMCLR_HAVE_STB
   check_jpeg(bytes, name);
   return decode(bytes, name, "JPEG");
-#else
-  no_decoder(name, "JPEG");
+}
 #endif
+
+#if !defined(SIMCLR_HAVE_PNG) && defined(SIMCLR_HAVE_STB)
+namespace {
+
+Picture decode_png(std::span<const std::uint8_t> bytes, const std::string& name, std::size_t sample_bytes) {
+  constexpr std::uint8_t last_chunk[] = {0, 0, 0, 0, 'I', 'E', 'N', 'D', 0xae, 0x42, 0x60, 0x82};
+  const std::size_t end = check_png(bytes, name);
+  if (end + sizeof last_chunk <= bytes.size() && std::memcmp(&bytes[end], last_chunk, sizeof last_chunk) == 0) {
+    return decode(bytes, name, "PNG", sample_bytes);
+  }
+  std::vector<std::uint8_t> mended(bytes.begin(), bytes.begin() + static_cast<std::ptrdiff_t>(end));
+  mended.insert(mended.end(), std::begin(last_chunk), std::end(last_chunk));
+  Picture picture = decode(mended, name, "PNG", sample_bytes);  // stb complains where pixels are missing
+  picture.warning = name + no_end_marker;
+  return picture;
+}
+
+}  // namespace
+
+Picture decode_png(std::span<const std::uint8_t> bytes, const std::string& name) {
+  return decode_png(bytes, name, 1);
 }
 #endif
 
 #ifndef SIMCLR_HAVE_PNG
-Picture decode_png(std::span<const std::uint8_t> bytes, const std::string& name) {
+Raster decode_png_raster(std::span<const std::uint8_t> bytes, const std::string& name) {
 #ifdef SIMCLR_HAVE_STB
-  constexpr std::uint8_t last_chunk[] = {0, 0, 0, 0, 'I', 'E', 'N', 'D', 0xae, 0x42, 0x60, 0x82};
-  const std::size_t end = check_png(bytes, name);
-  if (end + sizeof last_chunk <= bytes.size() && std::memcmp(&bytes[end], last_chunk, sizeof last_chunk) == 0) {
-    return decode(bytes, name, "PNG");
-  }
-  std::vector<std::uint8_t> mended(bytes.begin(), bytes.begin() + static_cast<std::ptrdiff_t>(end));
-  mended.insert(mended.end(), std::begin(last_chunk), std::end(last_chunk));
-  Picture picture = decode(mended, name, "PNG");  // stb complains where pixels are missing
-  picture.warning = name + no_end_marker;
-  return picture;
+  const bool deep = is_16_bit_png(bytes);
+  Picture picture = decode_png(bytes, name, deep ? 2 : 1);
+  turn_upright(picture, orientation_of(bytes, ".png"));
+  return raster_of(std::move(picture), deep ? DType::u16 : DType::u8);
 #else
-  no_decoder(name, "PNG");
-#endif
-}
-
-std::vector<std::uint16_t> decode_png_16_bits(std::span<const std::uint8_t> bytes, const std::string& name) {
-#ifdef SIMCLR_HAVE_STB
-  check_png(bytes, name);
-  decode(bytes, name, "PNG");  // its limits and its errors
-  int width = 0, height = 0, channels = 0;
-  const std::unique_ptr<stbi_us, decltype(&std::free)> decoded(
-      stbi_load_16_from_memory(bytes.data(), static_cast<int>(bytes.size()), &width, &height, &channels, 0),
-      &std::free);
-  SIMCLR_CHECK(decoded, name, ": damaged PNG: ", failure_reason());
-  return {decoded.get(), decoded.get() + std::ptrdiff_t{height} * width * channels};
-#else
-  no_decoder(name, "PNG");
+  no_png(name);
 #endif
 }
 
@@ -247,7 +246,7 @@ std::vector<std::uint8_t> encode_png(const Picture& picture, const std::string& 
                "write_png: ", name, ": no memory to encode it");
   return output;
 #else
-  no_decoder(name, "PNG");
+  no_png(name);
 #endif
 }
 #endif

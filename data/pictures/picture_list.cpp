@@ -1,14 +1,23 @@
 #include <simclr/core/error.h>
 #include <simclr/core/text.h>
 #include <simclr/data/pictures/image_io.h>
+#include <simclr/data/pictures/part_names.h>
 #include <simclr/data/pictures/picture_list.h>
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <sys/stat.h>
 
 #include <algorithm>
 #include <array>
+#include <cerrno>
 #include <filesystem>
 #include <fstream>
+#include <memory>
 #include <set>
+#include <string_view>
 #include <system_error>
+#include <utility>
 
 namespace simclr::data {
 namespace {
@@ -25,19 +34,41 @@ bool is_hidden_folder(const std::string& name) {
   return name.starts_with('.') || name.starts_with('@') || name.starts_with("__");
 }
 
-/// Sorted by name. Returns what went wrong, or nothing.
-std::error_code list(const fs::path& dir, std::vector<Entry>& entries) {
-  std::error_code error;
-  fs::directory_iterator entry(dir, error);
-  for (; !error && entry != fs::directory_iterator(); entry.increment(error)) {
-    std::error_code unknown;
-    const fs::file_status status = entry->status(unknown);
-    entries.push_back({.name = entry->path().filename().string(),
-                       .folder = fs::is_directory(status),
-                       .link = entry->is_symlink(unknown),
-                       .dead = !fs::exists(status),
-                       .regular = fs::is_regular_file(status)});
+struct CloseFolder {
+  void operator()(DIR* folder) const { ::closedir(folder); }
+};
+
+/// What the folder says of an entry; only what it does not say, and where links lead, is asked of the file.
+Entry entry_of(DIR* folder, const dirent& listed) {
+  Entry entry{.name = listed.d_name, .link = listed.d_type == DT_LNK};
+  struct stat status {};
+  int type = DTTOIF(listed.d_type);
+  if (listed.d_type == DT_UNKNOWN && ::fstatat(::dirfd(folder), listed.d_name, &status, AT_SYMLINK_NOFOLLOW) == 0) {
+    type = status.st_mode & S_IFMT;
+    entry.link = type == S_IFLNK;
   }
+  if (entry.link) {
+    const bool leads = ::fstatat(::dirfd(folder), listed.d_name, &status, 0) == 0;
+    entry.dead = !leads && errno != EACCES;
+    type = leads ? status.st_mode & S_IFMT : 0;
+  }
+  entry.folder = type == S_IFDIR;
+  entry.regular = type == S_IFREG;
+  return entry;
+}
+
+/// Sorted by name. Returns what went wrong, or nothing. As std::filesystem has it, but a third of the time: there may
+/// be a million files.
+std::error_code list(const fs::path& dir, std::vector<Entry>& entries) {
+  const std::unique_ptr<DIR, CloseFolder> folder(::opendir(dir.c_str()));
+  if (!folder) return {errno, std::generic_category()};
+  errno = 0;
+  while (const dirent* listed = ::readdir(folder.get())) {
+    const std::string_view name = listed->d_name;
+    if (name != "." && name != "..") entries.push_back(entry_of(folder.get(), *listed));
+    errno = 0;
+  }
+  const std::error_code error(errno, std::generic_category());
   std::sort(entries.begin(), entries.end(), [](const Entry& a, const Entry& b) { return a.name < b.name; });
   return error;
 }
@@ -47,27 +78,17 @@ bool holds(const fs::path& folder, const fs::path& below) {
   return std::mismatch(folder.begin(), folder.end(), below.begin(), below.end()).first == folder.end();
 }
 
-/// What the file's first bytes say, as picture_kind() does. Notes that lie beside each picture of some sets are not
-/// opened: there may be a million of them, on a slow disk.
-std::string kind_of_file(const fs::path& path, const std::string& ending) {
-  for (const char* notes : {".txt", ".json", ".xml", ".csv", ".md", ".html", ".yaml", ".yml"}) {
-    if (ending == notes) return {};
-  }
-  std::array<char, 32> bytes{};
-  std::ifstream file(path, std::ios::binary);
-  file.read(bytes.data(), bytes.size());
-  return picture_kind({reinterpret_cast<const std::uint8_t*>(bytes.data()), static_cast<std::size_t>(file.gcount())});
-}
-
 class Walk {
  public:
-  explicit Walk(PictureList& list) : list_(list), root_(fs::canonical(list.dir)) {}
+  /// `own`: without the folders in it, but for hidden ones.
+  explicit Walk(PictureList& list, bool own = false) : list_(list), own_(own), root_(fs::canonical(list.dir)) {}
 
   void read_all() {
     std::vector<Entry> entries;
     const std::error_code error = list(list_.dir, entries);
     SIMCLR_CHECK(!error, printable(list_.dir), " cannot be listed: ", error.message());
     read(entries, {}, root_, false);
+    settle_arrays(0);
   }
 
   /// Where the folder `name` in `dir`, whose canonical path is `real`, leads; empty: back.
@@ -83,18 +104,29 @@ class Walk {
       const std::string here = path.empty() ? entry.name : path + '/' + entry.name;
       if (path.empty()) seen_.clear();
       if (entry.folder) {
-        read_folder(entry, here, real, hidden);
+        if (!own_ || hidden || is_hidden_folder(entry.name)) read_folder(entry, here, real, hidden);
       } else {
         take_file(entry, here, hidden);
       }
     }
   }
 
+  /// Arrays that were found behind file `before` are pictures where there are no others.
+  void settle_arrays(std::size_t before) {
+    if (list_.files.size() == before) {
+      for (const std::string& array : arrays_) list_.files.push_back(array);
+    } else if (!arrays_.empty()) {
+      list_.left_out.files[".npy"] += std::ssize(arrays_);
+    }
+    arrays_ = {};
+  }
+
   void read_folder(const Entry& entry, const std::string& path, const fs::path& real, bool hidden) {
     LeftOut& out = list_.left_out;
     const bool hides = !hidden && is_hidden_folder(entry.name);
+    if (hidden && entry.link) return;  // so that hidden folders end without being remembered
     const fs::path there = target(entry, path, real);
-    if (there.empty() || !seen_.insert(there).second) {
+    if (there.empty() || (!hidden && !hides && !seen_.insert(there).second)) {
       if (!hidden && !hides && entry.link) out.links_back.push_back(path);
       return;
     }
@@ -107,8 +139,17 @@ class Walk {
                                error.message() + "), so what it holds is left out");
       return;
     }
+    if (entries.empty() && !hidden && !hides) out.empty.push_back(path);
     const std::int64_t before = out.hidden;
-    read(entries, path, there, hidden || hides);
+    if (hidden || hides || part_role(entry.name) == PartRole::none) {
+      read(entries, path, there, hidden || hides);
+    } else {
+      PathList outer = std::exchange(arrays_, {});
+      const std::size_t files = list_.files.size();
+      read(entries, path, there, false);
+      settle_arrays(files);
+      arrays_ = std::move(outer);
+    }
     if (hides && out.hidden > before) out.hidden_folders.push_back(path);
   }
 
@@ -121,25 +162,25 @@ class Walk {
       if (named) ++out.hidden;
     } else if (named) {
       list_.files.push_back(path);
+    } else if (ending_of(entry.name) == ".npy" && !entry.dead) {
+      arrays_.push_back(path);
     } else if (entry.dead) {
       out.dead_links.push_back(path);
     } else {
-      const fs::path file = fs::path(list_.dir) / path;
-      const std::string ending = ending_of(entry.name);
-      const std::string kind = entry.regular ? kind_of_file(file, ending) : std::string();
-      if (kind == ".jpg" || kind == ".png") {
+      const std::string kind = entry.regular ? kind_of_file((fs::path(list_.dir) / path).string()) : std::string();
+      if (is_read_kind(kind)) {
         list_.files.push_back(path);
-      } else if (!kind.empty()) {
-        ++out.pictures[ending.empty() ? kind : ending];
       } else {
-        ++out.files[ending];
+        out.add_file(ending_of(entry.name), kind);
       }
     }
   }
 
   PictureList& list_;
+  const bool own_;
+  PathList arrays_;  // .npy files
   const fs::path root_;
-  std::set<fs::path> seen_;  // folders that were read below the current folder of `dir`, canonical
+  std::set<fs::path> seen_;  // folders, none hidden, that were read below the current one of `dir`, canonical
 };
 
 void check_folder(const std::string& dir) {
@@ -153,10 +194,26 @@ constexpr std::size_t most_named = 3;
 
 }  // namespace
 
+void LeftOut::add_file(const std::string& ending, const std::string& kind) {
+  if (kind.empty()) {
+    ++files[ending];
+    return;
+  }
+  const std::string& shown = ending.empty() ? kind : ending;
+  ++pictures[shown];
+  if (const std::string package = missing_package(kind); !package.empty()) packages[shown] = package;
+}
+
 std::string LeftOut::text() const {
   std::vector<std::string> parts;
-  for (const auto& [kind, count] : pictures) parts.push_back(counted(count, printable(kind) + " picture"));
+  for (const auto& [kind, count] : pictures) {
+    const auto package = packages.find(kind);
+    const std::string needed = count == 1 ? " that needs" : " that need";
+    parts.push_back(counted(count, printable(kind) + " picture") +
+                    (package == packages.end() ? "" : needed + " a build with " + package->second));
+  }
   if (hidden > 0) parts.push_back(counted(hidden, "picture") + " in " + listed(hidden_folders, most_named));
+  if (known > 0) parts.push_back(counted(known, "picture") + " that a place before has");
   for (const auto& [ending, count] : files) {
     parts.push_back(ending.empty() ? counted(count, "file") + " without an ending"
                                    : counted(count, printable(ending) + " file"));
@@ -168,6 +225,8 @@ std::string LeftOut::text() const {
   named(links_back, "the link back", "the links back");
   named(dead_links, "the dead link", "the dead links");
   named(unlisted, "the folder that cannot be listed,", "the folders that cannot be listed,");
+  named(empty, "the empty folder", "the empty folders");
+  for (const auto& [problem, count] : rows) parts.push_back(counted(count, "row") + " " + problem);
   std::string text;
   for (const std::string& part : parts) text += (text.empty() ? "" : ", ") + part;
   return text;
@@ -179,6 +238,25 @@ PictureList list_pictures(const std::string& dir) {
   pictures.dir = dir;
   Walk(pictures).read_all();
   return pictures;
+}
+
+PictureList list_own_pictures(const std::string& dir) {
+  check_folder(dir);
+  PictureList pictures;
+  pictures.dir = dir;
+  Walk(pictures, true).read_all();
+  return pictures;
+}
+
+std::string kind_of_file(const std::string& path) {
+  const std::string ending = ending_of(path);
+  for (const char* notes : {".txt", ".json", ".xml", ".csv", ".md", ".html", ".yaml", ".yml"}) {
+    if (ending == notes) return {};
+  }
+  std::array<char, 32> bytes{};
+  std::ifstream file(path, std::ios::binary);
+  file.read(bytes.data(), bytes.size());
+  return picture_kind({reinterpret_cast<const std::uint8_t*>(bytes.data()), static_cast<std::size_t>(file.gcount())});
 }
 
 std::vector<std::string> list_folders(const std::string& dir) {

@@ -1,4 +1,5 @@
-#include <simclr/core/error.h>
+#include "picture_ref.h"
+
 #include <simclr/data/pictures/picture_views.h>
 
 namespace simclr::data {
@@ -12,21 +13,13 @@ Shape PictureViews::view_shape() const {
 }
 
 std::int32_t PictureViews::make_view(const Sample& sample, const ViewKey& key, std::byte* out) const {
-  const Shape& shape = sample.shape;
-  SIMCLR_CHECK(shape.rank() == 3 && shape.numel() > 0 && (shape[2] == 1 || shape[2] == 3 || shape[2] == 4),
-               "picture views: sample ", key.sample, " has shape ", shape,
-               ", a picture is [height,width,channels] with 1, 3 or 4 channels");
-  const auto pixels = sample.values<std::uint8_t>();
-  SIMCLR_CHECK(static_cast<std::int64_t>(pixels.size()) == shape.numel(), "picture views: sample ", key.sample, " has ",
-               pixels.size(), " bytes, its shape ", shape, " needs ", shape.numel());
-  const kernels::ImageRef picture{.offset = 0,
-                                  .height = static_cast<std::int32_t>(shape[0]),
-                                  .width = static_cast<std::int32_t>(shape[1]),
-                                  .channels = static_cast<std::int32_t>(shape[2]),
-                                  .sample = key.sample};
+  const kernels::ImageRef picture = picture_ref(sample, policy_.channels, key.sample, "picture views");
   const kernels::AugmentParameters parameters = kernels::draw_augment_parameters(
       policy_, picture.height, picture.width, key.seed, key.sample, key.epoch, key.view);
-  kernels::augment_picture(pixels.data(), picture, policy_, parameters, reinterpret_cast<float*>(out));
+  auto* const view = reinterpret_cast<float*>(out);
+  kernels::dispatch_values(sample.dtype, [&](auto zero) {
+    kernels::augment_picture(sample.values<decltype(zero)>().data(), picture, policy_, parameters, view);
+  });
   return policy_.size;
 }
 

@@ -7,10 +7,11 @@
 
 namespace simclr::data {
 
-/// Views of pictures, [height,width,channels] with 1, 3 or 4 channels, by SimCLR's augmentation: [S,S,C].
+/// Views of pictures, u8, u16 or f32 [height,width,channels] with the channels that kernels/augment.h takes for views
+/// of C, by SimCLR's augmentation: [S,S,C].
 class SIMCLR_API PictureViews final : public ViewMaker {
  public:
-  /// Throws Error for an impossible policy.
+  /// Throws Error for an impossible policy. make_view() refuses values that are NaN or infinite.
   explicit PictureViews(const kernels::AugmentPolicy& policy);
 
   Shape view_shape() const override;

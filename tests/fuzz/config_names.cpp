@@ -1,7 +1,13 @@
-// The names that options take of layers and optimizers, neither of which the fuzz targets build.
+// The names that options take of data sets, layers and optimizers, none of which the fuzz targets build.
+#include "modalities/picture_sets.h"
 #include "recipes/recipe.h"
 
 #include <simclr/nn/resnet.h>
+
+const std::vector<std::string>& dataset_kinds() {
+  static const std::vector<std::string> all = {"auto", "cifar10", "folder"};
+  return all;
+}
 
 std::vector<std::string> simclr::nn::resnet_names() {
   return {"resnet18", "resnet34", "resnet50"};

@@ -2,31 +2,10 @@
 
 #include <simclr/data/pictures/cifar.h>
 
-#include <cstdlib>
 #include <filesystem>
-#include <fstream>
 #include <vector>
 
 namespace simclr::fuzz {
-namespace {
-
-/// A folder in memory where that is possible.
-struct Folder {
-  std::string path =
-      std::filesystem::is_directory("/dev/shm") ? "/dev/shm/simclr-fuzz-XXXXXX" : "/tmp/simclr-fuzz-XXXXXX";
-  Folder() {
-    if (mkdtemp(path.data()) == nullptr) finding("no folder");
-  }
-  ~Folder() { std::filesystem::remove_all(path); }
-
-  void write(const std::string& name, Bytes bytes) const {
-    std::ofstream file(path + "/" + name, std::ios::binary);
-    file.write(reinterpret_cast<const char*>(bytes.data()), static_cast<std::streamsize>(bytes.size()));
-  }
-};
-
-}  // namespace
-
 /// The first byte's bits: 1 CIFAR-100; 2 the bytes are followed by zeros up to a whole record; 4 they are the names of
 /// the classes, beside one record of zeros.
 void cifar(Bytes bytes) {

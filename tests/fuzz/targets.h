@@ -18,6 +18,14 @@ void cifar(Bytes bytes);
 /// Two bytes say how long the labels' file is, which follows; the rest is the pictures' file.
 void idx(Bytes bytes);
 void images(Bytes bytes);
+/// An .npz file, or a .npy file of one picture, of many, and of labels.
+void arrays(Bytes bytes);
+/// A table of text, CSV or TSV: row by row, as a list of pictures, and as ImageNet's annotations and words have it.
+void table(Bytes bytes);
+/// A tar file.
+void shards(Bytes bytes);
+/// The kept index of one, which the fuzzer's build takes whatever its digest.
+void shard_index(Bytes bytes);
 /// The text of a config.json, as examples/train_cifar reads it.
 void config(Bytes bytes);
 
@@ -49,6 +57,19 @@ class MemoryFile {
 
  private:
   int file_;
+};
+
+/// A folder, in memory where that is possible, for what reads several files.
+struct Folder {
+  Folder();
+  ~Folder();
+  Folder(const Folder&) = delete;
+  Folder& operator=(const Folder&) = delete;
+  void write(const std::string& name, Bytes bytes) const;
+  /// Makes the folder above it, too.
+  void link(const std::string& name, const std::string& to) const;
+
+  std::string path;
 };
 
 }  // namespace simclr::fuzz

@@ -1,0 +1,37 @@
+#pragma once
+
+#include <simclr/core/export.h>
+#include <simclr/data/pictures/picture_list.h>
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+namespace simclr::data {
+
+/// The pictures that a table of text names (table.h), row by row.
+struct PictureTable {
+  PictureList pictures;                // labelled; paths from the table's folder, or absolute
+  std::vector<std::string> parts;      // what a column of parts says, each text once; empty: there is no such column
+  std::vector<std::uint32_t> part_of;  // of each picture, one of these
+  std::string columns;                 // which column was taken for what, and which for nothing, in a line
+};
+
+/// Whether a file is such a table by its name: .csv, .tsv or .tab.
+SIMCLR_API bool is_table_name(const std::string& path);
+
+/// Reads one. A first row that names a column of paths (path, file, filename, image, image_path, ...) is a header:
+/// labels are in the column label, class, category, target, species, ..., parts in split, part, set, subset, ..., in
+/// upper or lower case, with "_" or without. One that names a column of labels alone is, too: then the first column
+/// with a picture's name in it has the paths. Without a header the first column has the paths, the second the labels. A
+/// label is any text, none where it is empty; the classes are the different texts, by value where all are whole
+/// numbers, else by name. Pictures are in the order of the rows.
+///
+/// Rows that cannot be used are left out: without a path, of another number of fields, of a file that is no picture or
+/// that a row before names, of a file that is missing. The first are named in `warnings`, all are counted; the first
+/// row that is no UTF-8 is named, too. At most 10,000 files are looked for, spread over the table; what else is missing
+/// is noticed when it is read. A path of Windows, with "\", is taken with "/" where that is a file. Throws Error for
+/// what is no table, where no row names a picture, and where none that is looked for is there.
+SIMCLR_API PictureTable read_picture_table(const std::string& path);
+
+}  // namespace simclr::data

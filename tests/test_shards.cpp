@@ -1,0 +1,397 @@
+// Tar shards: which members make a sample, where their bytes lie, labels, the kept index, and what is not whole.
+
+#include <simclr/core/crc64.h>
+#include <simclr/core/error.h>
+#include <simclr/data/loader.h>
+#include <simclr/data/pictures/augmentation.h>
+#include <simclr/data/pictures/picture_views.h>
+#include <simclr/data/pictures/shard_pictures.h>
+#include <simclr/data/shards.h>
+
+#include "support/catch.h"
+#include "support/message_of.h"
+#include "support/pictures.h"
+#include "support/tar.h"
+#include "support/temp_dir.h"
+
+#include <sys/stat.h>
+
+#include <clocale>
+#include <cstring>
+#include <filesystem>
+#include <set>
+#include <string>
+#include <vector>
+
+using namespace simclr;
+using namespace simclr::data;
+using namespace simclr::test;
+using Catch::Matchers::Contains;
+namespace fs = std::filesystem;
+
+namespace {
+
+using Names = std::vector<std::string>;
+
+std::string text_of(const Bytes& bytes) {
+  return {bytes.begin(), bytes.end()};
+}
+
+/// Shards, and what was said of them.
+struct Opened {
+  Names warnings;
+  std::shared_ptr<const Shards> shards;
+
+  explicit Opened(const Names& paths, const std::string& index_folder = {}) {
+    shards = std::make_shared<const Shards>(
+        paths, ShardOptions{.index_folder = index_folder,
+                            .on_warning = [this](const std::string& line) { warnings.push_back(line); }});
+  }
+  const Shards* operator->() const { return shards.get(); }
+
+  /// "a/1: jpg=first cls=0" for each sample.
+  Names all() const {
+    Names lines;
+    for (std::int64_t i = 0; i < shards->size(); ++i) {
+      std::string line(shards->key(i));
+      line += ":";
+      for (int m = 0; m < shards->members(i); ++m) {
+        line += " " + std::string(shards->member(i, m).ending) + "=" + text_of(shards->read(i, m));
+      }
+      lines.push_back(line);
+    }
+    return lines;
+  }
+};
+
+std::string error_of(const Names& paths) {
+  return message_of([&] { Opened opened(paths); });
+}
+
+/// In a build that reads none there is but this to test.
+bool no_shards() {
+  if (reads_shards()) return false;
+  CHECK_THAT(error_of({"1.tar"}), Contains("install libarchive-dev"));
+  return true;
+}
+
+}  // namespace
+
+TEST_CASE("Braces stand for several paths") {
+  CHECK(expand_braces("a/{008..011}.tar") == Names{"a/008.tar", "a/009.tar", "a/010.tar", "a/011.tar"});
+  CHECK(expand_braces("{01..100}").front() == "001");
+  CHECK(expand_braces("{8..010}") == Names{"008", "009", "010"});
+  CHECK(expand_braces("{0..10}").front() == "0");
+  CHECK(expand_braces("{00..1}") == Names{"00", "01"});
+  CHECK(expand_braces("{a,b}-{1..2}") == Names{"a-1", "a-2", "b-1", "b-2"});
+  CHECK(expand_braces("one.tar") == Names{"one.tar"});
+  CHECK(expand_braces("x{,.old}") == Names{"x", "x.old"});
+  CHECK_THAT(message_of([] { expand_braces("a/{0..9.tar"); }), Contains("is not closed"));
+  CHECK_THAT(message_of([] { expand_braces("{a,{b,c}}.tar"); }), Contains("braces within braces are not read"));
+  CHECK_THAT(message_of([] { expand_braces("{9..0}.tar"); }), Contains("{9..0} is no range"));
+  CHECK_THAT(message_of([] { expand_braces("{0..99999999}.tar"); }), Contains("at most 1000000"));
+  CHECK_THAT(message_of([] { expand_braces("{0..999999}{0..9}.tar"); }), Contains("more than 1000000 paths"));
+}
+
+TEST_CASE("Members of one key make a sample, in the order of the shards") {
+  if (no_shards()) return;
+  const TempDir dir;
+  const std::string first =
+      dir.write("0.tar", tar_header("a", 0, '5') + tar_member("./a/7.JPG", "seven") + tar_member("a/8.jpg", "eight") +
+                             tar_member("a/7.cls", "10") + tar_member("a/8.seg.png", std::string(600, 'm')) +
+                             tar_member("a/8.cls", "9\n") + tar_end());
+  const std::string second =
+      dir.write("1.tar", tar_member("a/7.jpg", "other") + tar_member("a/7.json", "{\"label\": -3}") +
+                             tar_member("b.txt", "") + tar_end());
+  const Opened shards({first, second});
+  CHECK(shards.all() == Names{"a/7: jpg=seven cls=10", "a/8: jpg=eight seg.png=" + std::string(600, 'm') + " cls=9\n",
+                              "a/7: jpg=other json={\"label\": -3}", "b: txt="});
+  CHECK(shards->classes() == Names{"-3", "9", "10"});  // by value
+  CHECK(shards->label(0) == 2);
+  CHECK(shards->label(1) == 1);
+  CHECK(shards->label(2) == 0);
+  CHECK(shards->label(3) == -1);
+  CHECK(shards.warnings.empty());
+  CHECK(shards->describe() == "2 shards in " + dir.path());
+  CHECK(shards->name(1, 1) == first + ": a/8.seg.png");
+  CHECK_THAT(message_of([&] { (void)shards->label(4); }), Contains("sample 4 of 4"));
+  CHECK_THAT(message_of([&] { (void)shards->member(3, 1); }), Contains("member 1 of 1"));
+}
+
+TEST_CASE("Labels are names where they are not all numbers; cls goes before json") {
+  if (no_shards()) return;
+  const TempDir dir;
+  const Opened shards(
+      {dir.write("0.tar", tar_member("1.json", R"({"class": "owl", "width": 3})") + tar_member("1.cls", "10") +
+                              tar_member("2.json", R"({"label": "cat"})") + tar_member("3.cls", "9") +
+                              tar_member("3.json", R"({"label": "dog"})") + tar_member("4.json", "no json") +
+                              tar_member("5.json", R"({"label": 9.0})") + tar_member("6.json", R"({"label": true})") +
+                              tar_member("7.json", R"({"label": 0.5})") + tar_end())});
+  CHECK(shards->label(3) == -1);
+  CHECK(shards->label(4) == shards->label(2));
+  CHECK(shards->classes()[static_cast<std::size_t>(shards->label(5))] == "true");
+  CHECK(shards->label(6) == -1);
+  const auto name_of = [&](std::int64_t i) { return shards->classes()[static_cast<std::size_t>(shards->label(i))]; };
+  CHECK(name_of(0) == "10");
+  CHECK(name_of(1) == "cat");
+  CHECK(name_of(2) == "9");
+  CHECK(shards->classes() == Names{"10", "9", "cat", "true"});  // no "owl", which cls overrules
+}
+
+TEST_CASE("Labels that cannot be read are counted, and the first is named") {
+  if (no_shards()) return;
+  const TempDir dir, cache;
+  const std::string path = dir.write(
+      "0.tar", tar_member("1.json", "{}") + tar_member("2.json", R"({"label": null})") + tar_member("3.json", "{bad") +
+                   tar_member("3.cls", "cat") + tar_member("4.json", R"({"label": [0], "class": "dog"})") +
+                   tar_member("5.json", R"({"label": [0]})") + tar_member("6.json", "{bad") +
+                   tar_member("7.cls", std::string(std::size_t{1} << 20, ' ') + "cat") + tar_end());
+  for (int i = 0; i < 2; ++i) {  // made, and kept
+    const Opened shards({path}, cache.path());
+    CHECK(shards->classes() == Names{"cat", "dog"});
+    Names labels;
+    for (std::int64_t k = 0; k < shards->size(); ++k) labels.push_back(std::to_string(shards->label(k)));
+    CHECK(labels == Names{"-1", "-1", "0", "1", "-1", "-1", "-1"});
+    REQUIRE(shards.warnings.size() == 1);
+    CHECK_THAT(shards.warnings[0],
+               Contains("the labels of 3 samples cannot be read, the first of " + path + ": 5; .json has \"label\":"));
+  }
+}
+
+TEST_CASE("A refused shard names no classes") {
+  if (no_shards()) return;
+  const TempDir dir;
+  const Opened shards({dir.write("0.tar", tar_member("1.cls", "cat") + sparse_member("2.jpg") + tar_end()),
+                       dir.write("1.tar", tar_member("1.jpg", "one") + tar_member("1.cls", "dog") + tar_end())});
+  CHECK(shards->classes() == Names{"dog"});
+  CHECK(shards->label(0) == 0);
+}
+
+TEST_CASE("The bytes behind long and foreign names are found") {
+  if (no_shards()) return;
+  REQUIRE(std::setlocale(LC_ALL, "C") != nullptr);  // where a foreign name gives a warning
+  const TempDir dir;
+  const std::string deep = "folder/" + std::string(180, 'n') + "/x", foreign = "Vögel/größe";
+  const Opened shards(
+      {dir.write("0.tar", tar_member(foreign + ".jpg", "plain") + pax_member(deep + "1.jpg", "pax") +
+                              gnu_member(deep + "2.jpg", "gnu") + pax_member(foreign + "2.jpg", "both") +
+                              tar_member("last.jpg", "last") + tar_end())});
+  CHECK(shards.all() == Names{foreign + ": jpg=plain", deep + "1: jpg=pax", deep + "2: jpg=gnu",
+                              foreign + "2: jpg=both", "last: jpg=last"});
+  CHECK(shards->member(1, 0).offset % 512 == 0);
+}
+
+TEST_CASE("What belongs to no sample is counted") {
+  if (no_shards()) return;
+  const TempDir dir;
+  const Opened shards({dir.write("0.tar", tar_member("1.jpg", "old") + tar_member("README", "x") +
+                                              tar_member(".hidden", "x") + tar_member("__key__.json", "{}") +
+                                              tar_header("2.jpg", 0, '2') + tar_member("1.jpg", "new") + tar_end())});
+  CHECK(shards.all() == Names{"1: jpg=new"});
+  REQUIRE(shards.warnings.size() == 1);
+  CHECK(shards.warnings[0] ==
+        "left out of the shards: 3 members whose names are no key.ending, 1 link or device, 1 member whose name occurs "
+        "again");
+}
+
+TEST_CASE("A shard that is not whole serves what comes before, and the others serve") {
+  if (no_shards()) return;
+  const TempDir dir;
+  const std::string whole = tar_member("1.jpg", "one") + tar_member("2.jpg", std::string(2000, '2'));
+  const std::string good = dir.write("good.tar", tar_member("0.jpg", "zero") + tar_end());
+  const auto warning_of = [&](const std::string& bytes, std::int64_t samples) {
+    const std::string path = dir.write("bad.tar", bytes);
+    const Opened shards({path, good});
+    CHECK(shards->size() == samples + 1);
+    CHECK(shards.all().back() == "0: jpg=zero");
+    REQUIRE(shards.warnings.size() == 1);
+    CHECK_THAT(shards.warnings[0], Contains(path));
+    return shards.warnings[0];
+  };
+  CHECK_THAT(warning_of(whole.substr(0, 2000), 1), Contains("is cut off within 2.jpg (1 sample of it used)"));
+  CHECK_THAT(warning_of(whole.substr(0, 1100), 1), Contains("is cut off behind byte 515 (") && Contains("(1 sample"));
+  CHECK_THAT(warning_of(whole, 2), Contains("ends without the mark") && Contains("(2 samples of it used)"));
+  CHECK_THAT(warning_of(whole + std::string(512, 'g') + tar_end(), 2), Contains("is damaged behind byte"));
+  CHECK_THAT(warning_of("", 0), Contains("the file is empty (shard left out)"));
+  CHECK_THAT(warning_of(text_of(small_png()), 0), Contains("is no tar file"));
+  CHECK_THAT(warning_of(text_of(gzipped(Bytes(whole.begin(), whole.end()))), 0),
+             Contains("is compressed by gzip") && Contains("unpack it"));
+  CHECK_THAT(warning_of(tar_member("1.jpg", "one") + sparse_member("2.jpg") + tar_end(), 0),
+             Contains("sparse member, 2.jpg"));
+  CHECK_THAT(error_of({dir.path("bad.tar")}), Contains("sparse member"));
+  const Opened missing({dir.path("none.tar"), good});
+  CHECK_THAT(missing.warnings.at(0), Contains("none.tar: No such file") && Contains("(shard left out)"));
+  CHECK_THAT(error_of({dir.path("none.tar"), dir.path("none2.tar")}), Contains("none of the 2 shards has a sample"));
+  Names warnings;  // of what is the error, none
+  const ShardOptions options{.on_warning = [&warnings](const std::string& line) { warnings.push_back(line); }};
+  CHECK_THAT(message_of([&] { Shards({dir.path("none.tar")}, options); }), Contains("none.tar: No such file"));
+  CHECK(warnings.empty());
+}
+
+TEST_CASE("Tar files that were joined are read to the end") {
+  if (no_shards()) return;
+  const TempDir dir;
+  const Opened shards(
+      {dir.write("0.tar", tar_member("1.jpg", "one") + tar_end() + tar_member("2.jpg", "two") + tar_end())});
+  CHECK(shards.all() == Names{"1: jpg=one", "2: jpg=two"});
+}
+
+TEST_CASE("The index is kept apart from the data, and made again for another file") {
+  if (no_shards()) return;
+  const TempDir dir, cache;
+  const std::string path = dir.write("0.tar", tar_member("1.jpg", "one") + tar_member("1.cls", "a") + tar_end());
+  const std::string folder = cache.path("deeper/index");
+  const Names samples = Opened({path}, folder).all();
+  CHECK(dir.names() == std::set<std::string>{"0.tar"});
+  std::vector<fs::path> kept(fs::directory_iterator(folder), fs::directory_iterator{});
+  REQUIRE(kept.size() == 1);
+  const std::string bytes = read_text(kept[0].string());
+  SECTION("the kept one is used") {
+    fs::last_write_time(kept[0], fs::file_time_type::clock::now() - std::chrono::hours(1));
+    const auto before = fs::last_write_time(kept[0]);
+    const Opened again({path}, folder);
+    CHECK(again.all() == samples);
+    CHECK(again->classes() == Names{"a"});
+    CHECK(fs::last_write_time(kept[0]) == before);
+  }
+  SECTION("a damaged one is not") {
+    for (std::size_t at = 0; at < bytes.size(); at += 3) {
+      std::string damaged = bytes;
+      damaged[at] = static_cast<char>(damaged[at] ^ 4);
+      cache.write("deeper/index/" + kept[0].filename().string(), damaged);
+      CHECK(Opened({path}, folder).all() == samples);
+      cache.write("deeper/index/" + kept[0].filename().string(), damaged.substr(0, at));
+      CHECK(Opened({path}, folder).all() == samples);
+    }
+  }
+  SECTION("nor one whose numbers lead out of it, though its digest holds") {
+    constexpr std::size_t digest_at = 16, counts = 48, arrays = 112, texts = arrays + 2 * 16 + 12 + 2 * 4 + 4;
+    REQUIRE(bytes.size() == texts + std::string("1.jpg.cls.a.").size());
+    for (std::size_t at = counts; at < texts; at = at == counts + 40 ? arrays : at + 4) {
+      std::string damaged = bytes;
+      const std::uint32_t large = 0xfffffff0;
+      std::memcpy(damaged.data() + at, &large, sizeof large);
+      Crc64 digest;
+      digest.update(damaged.data() + digest_at + 8, damaged.size() - digest_at - 8);
+      const std::uint64_t value = digest.value();
+      std::memcpy(damaged.data() + digest_at, &value, sizeof value);
+      cache.write("deeper/index/" + kept[0].filename().string(), damaged);
+      CHECK(Opened({path}, folder).all() == samples);
+    }
+  }
+  SECTION("another size and the same time") {
+    const auto before = fs::last_write_time(path);
+    dir.write("0.tar", tar_member("2.jpg", "two") + tar_end());
+    fs::last_write_time(path, before);
+    CHECK(Opened({path}, folder).all() == Names{"2: jpg=two"});
+    CHECK(std::distance(fs::directory_iterator(folder), fs::directory_iterator{}) == 1);
+  }
+  SECTION("the same size and another time") {
+    dir.write("0.tar", tar_member("2.jpg", "two") + tar_member("1.cls", "a") + tar_end());
+    fs::last_write_time(path, fs::file_time_type::clock::now() + std::chrono::hours(1));
+    CHECK(Opened({path}, folder).all() == Names{"2: jpg=two", "1: cls=a"});
+  }
+  SECTION("a folder that cannot be") {
+    const Opened shards({path}, path + "/index");
+    CHECK(shards.all() == samples);
+    CHECK_THAT(shards.warnings.at(0), Contains("the index of the shards is made again each time"));
+  }
+}
+
+TEST_CASE("A shard that changes under a run is noticed") {
+  if (no_shards()) return;
+  const TempDir dir;
+  const std::string path = dir.write("0.tar", tar_member("1.jpg", "one") + tar_end());
+  const Opened shards({path});
+  dir.write("0.tar", tar_member("0.jpg", "zero") + tar_member("1.jpg", "one") + tar_end());
+  CHECK_THAT(message_of([&] { (void)shards->read(0, 0); }), Contains(path) && Contains("has changed"));
+  const Opened again({path});
+  CHECK(text_of(again->read(1, 0)) == "one");  // it is open
+  fs::resize_file(path, 600);
+  CHECK_THAT(message_of([&] { (void)again->read(1, 0); }), Contains("0.tar: 1.jpg: the shard has changed"));
+  const std::string other = dir.write("1.tar", tar_member("1.jpg", "one") + tar_end());
+  const Opened same({other});
+  CHECK(text_of(same->read(0, 0)) == "one");
+  dir.write("1.tar", tar_member("1.jpg", "two") + tar_end());  // of the same size
+  fs::last_write_time(other, fs::file_time_type::clock::now() + std::chrono::hours(1));
+  CHECK_THAT(message_of([&] { (void)same->read(0, 0); }), Contains("1.tar: 1.jpg: the shard has changed"));
+}
+
+TEST_CASE("A shard that changes while a run goes on costs its samples, and is named") {
+  if (no_shards()) return;
+  const TempDir dir;
+  const std::string png = text_of(small_png());
+  const std::string first = dir.write("0.tar", tar_member("1.png", png) + tar_member("2.png", png) + tar_end());
+  const std::string second = dir.write("1.tar", tar_member("3.png", png) + tar_end());
+  const Opened shards({first, second});
+  const std::shared_ptr<const Dataset> pictures = shard_pictures(ShardPictureList(shards.shards));
+  Names warnings;
+  const Loader loader(
+      pictures, std::make_shared<PictureViews>(Augmentation::evaluation(2, 3)),
+      {.batch_size = 3, .workers = 0, .on_warning = [&](const auto& line) { warnings.push_back(line); }});
+  const auto samples_of = [&](std::uint32_t epoch) {
+    std::set<std::int64_t> samples;
+    for (const Batch& batch : loader.epoch(epoch)) samples.insert(batch.indices.begin(), batch.indices.end());
+    return samples;
+  };
+  CHECK(samples_of(0) == std::set<std::int64_t>{0, 1, 2});
+  CHECK(warnings.empty());
+  fs::resize_file(second, 700);
+  CHECK(samples_of(1) == std::set<std::int64_t>{0, 1});
+  REQUIRE(warnings.size() == 1);
+  CHECK_THAT(warnings[0], Contains(second + ": 3.png: the shard has changed"));
+}
+
+TEST_CASE("Pictures of many channels in shards, and arrays where there are no others") {
+  if (no_shards()) return;
+  const TempDir dir;
+  std::string npy =
+      std::string("\x93NUMPY\1\0\x76\0", 10) + "{'descr': '|u1', 'fortran_order': False, 'shape': (2, 2, 5)}";
+  npy.resize(127, ' ');
+  npy += '\n' + std::string(20, 'v');
+  const std::string arrays = tar_member("1.npy", npy) + tar_member("2.npy", npy) + tar_member("3.json", "{}");
+  const Opened shards({dir.write("0.tar", arrays + tar_end())});
+  const ShardPictureList list(shards.shards);
+  CHECK(list.size() == 2);
+  CHECK(list.left_out() == "1 sample of .json");
+  CHECK(channels_of_pictures(list).channels == 5);
+  CHECK(shard_pictures(list, 5)->sample(1).shape == Shape{2, 2, 5});
+  CHECK_THAT(message_of([&] { (void)shard_pictures(list, 3)->sample(1); }), Contains("0.tar: 2.npy: has 5 channels"));
+  const Opened mixed({dir.write("1.tar", arrays + tar_member("4.png", text_of(small_png())) + tar_end())});
+  CHECK(ShardPictureList(mixed.shards).size() == 1);
+  CHECK(ShardPictureList(mixed.shards).left_out() == "1 sample of .json, 2 samples of .npy");
+  CHECK(channels_of_pictures(ShardPictureList(mixed.shards)).channels == 3);
+}
+
+TEST_CASE("Pictures in shards") {
+  if (no_shards()) return;
+  const TempDir dir;
+  const std::string png = text_of(small_png());
+  const Opened shards(
+      {dir.write("0.tar", tar_member("1.cls", "3") + tar_member("1.png", png) + tar_member("2.txt", "x") +
+                              tar_member("3.seg.png", "no picture") + tar_member("3.PNG", png) +
+                              tar_member("4.png", png.substr(0, 40)) + tar_end())});
+  const auto pictures = shard_pictures(ShardPictureList(shards.shards), 3);
+  REQUIRE(pictures->size() == 3);
+  CHECK(pictures->sample(0).shape == Shape{2, 2, 3});
+  CHECK(pictures->sample(0).label == 0);
+  CHECK(pictures->sample(0).values<std::uint8_t>()[11] == 12);
+  CHECK(pictures->sample(1).shape == Shape{2, 2, 3});
+  CHECK(pictures->sample(1).label == -1);
+  CHECK_THAT(message_of([&] { (void)pictures->sample(2); }), Contains("0.tar: 4.png: "));
+  CHECK_THAT(message_of([&] { (void)pictures->sample(3); }), Contains("picture 3 of 3"));
+  CHECK(pictures->describe() ==
+        "3 pictures in the shard " + dir.path("0.tar") +
+            ", 1 class, 2 without a label (left out: 1 sample of .txt, 1 picture of samples that have one already)");
+  const Opened two({dir.write("2.tar", tar_member("1.png", png) + tar_member("1.gif", "x") + tar_end())});
+  CHECK_THAT(shard_pictures(ShardPictureList(two.shards))->describe(),
+             Contains("unlabelled (left out: 1 picture of samples that have one already)"));
+  std::string dotted;
+  for (const char* name : {"a.001.png", "a.002.png", "a.003.png"}) dotted += tar_member(name, png);
+  const Opened numbers({dir.write("3.tar", dotted + tar_end())});
+  CHECK_THAT(shard_pictures(ShardPictureList(numbers.shards))->describe(),
+             Contains("(left out: 2 pictures of samples that have one already: a sample's name ends at its first dot, "
+                      "so a.002.png is not one of its own; pack it without that dot)"));
+  const Opened none({dir.write("1.tar", tar_member("1.txt", "x") + tar_end())});
+  CHECK_THAT(message_of([&] { ShardPictureList{none.shards}; }), Contains("(left out: 1 sample of .txt)"));
+}
