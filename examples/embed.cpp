@@ -1,5 +1,7 @@
-// Turns a folder of pictures into features: a NumPy matrix, one row a picture, and the list of the files.
+// Turns pictures into features: a NumPy matrix, one row a picture, and the list of the files.
+#include "modalities/picture_data_files.h"
 #include "modalities/picture_embedding.h"
+#include "modalities/picture_rows.h"
 #include "modalities/pictures.h"
 #include "run/command_line.h"
 #include "run/option_line.h"
@@ -16,17 +18,23 @@ namespace {
 constexpr const char* default_out = "embedding";
 
 struct Options {
-  std::string weights, folder, out = default_out;
+  std::string weights, folder, dataset = "auto", out = default_out;
   bool overwrite = false;
   ComputeOptions compute;
 };
 
 bool parse_options(int argc, char** argv, Options& o) {
-  CLI::App app("Turns a folder of pictures into features: features.npy, [pictures, features] float32, and files.txt.",
-               "embed");
+  CLI::App app("Turns pictures into features: features.npy, [pictures, features] float32, and files.txt.", "embed");
   app.add_option("weights", o.weights, "A run's folder, a checkpoint or a weights file")->required();
-  app.add_option("folder", o.folder, "JPEG and PNG files, in it and in the folders below it")->required();
+  app.add_option(
+         "folder", o.folder,
+         "Pictures, in it and in the folders below it; or a list of them, LIST.csv; or an .npz or .npy file; or "
+         "several folders and lists, A::B; or tar shards, 'DIR/{000..127}.tar'")
+      ->required();
   OptionTable table;
+  add_dataset_row(
+      table, o.dataset, named_picture_kinds(),
+      "What the folder is. auto knows lists, arrays and shards by their names, and folders as of picture files");
   table.add("out", o.out, "Folder for features.npy and files.txt. Unset: embedding, or embedding-2 and so on");
   add_overwrite_row(table, o.overwrite);
   add_compute_rows(table, o.compute);
@@ -43,7 +51,7 @@ bool holds_embedding(const std::string& folder) {
 
 /// Where nobody named the output, the next one gets a number.
 std::string free_folder(const Options& o) {
-  const std::string first = beside_data(default_out, o.folder);
+  const std::string first = beside_data(default_out, folders_of_pictures(o.dataset, o.folder));
   std::string out = first;
   for (int n = 2; !o.overwrite && holds_embedding(out); ++n) out = first + "-" + std::to_string(n);
   return out;
@@ -64,7 +72,9 @@ void embed(Options o) {
   options.workers = o.compute.workers;
   options.on_warning = [&progress](const std::string& message) { progress.warn(message); };
   options.on_progress = PassProgress(progress, "embedding", "pictures");
-  const Embedding embedding = embed_pictures(file, o.folder, options);
+  const auto pictures = open_picture_files(o.dataset, o.folder, static_cast<int>(file.tower.maker->view_shape()[2]),
+                                           options.on_warning, file.cache_dir);
+  const Embedding embedding = embed_pictures(file, *pictures, options);
   for (bool written = false; !written;) {
     try {
       write_embedding(o.out, embedding, existing_output(o.overwrite));
@@ -76,7 +86,7 @@ void embed(Options o) {
   }
   progress.message("features of " + counted(std::ssize(embedding.files), "picture") + ", " +
                    std::to_string(embedding.features.dim(1)) + " each, in " + o.out);
-  if (!embedding.left_out.empty()) progress.message("left out: " + embedding.left_out);
+  if (!pictures->left_out().empty()) progress.message("left out: " + pictures->left_out());
   if (embedding.unreadable > 0) {
     progress.message(counted(embedding.unreadable, "picture") + " could not be read: left out");
   }

@@ -1,5 +1,6 @@
 // Trains a pre-trained encoder and a linear classifier on 1, 10 and 100 % of a data set's labels; with --from-scratch
 // also the same network from random weights, which shows what the pre-training is worth.
+#include "modalities/picture_data_files.h"
 #include "modalities/picture_rows.h"
 #include "modalities/picture_sets.h"
 #include "modalities/pictures.h"
@@ -13,6 +14,7 @@
 #include "train/encoder_file.h"
 #include "train/evaluation.h"
 #include "train/labelled_part.h"
+#include "train/run_data.h"
 #include "train/test_part.h"
 #include "train/training_step.h"
 #include "train/view_source.h"
@@ -263,8 +265,12 @@ void save(const nn::Module& model, const Session& session, const Task& task) {
   for (const std::string& name : session.sets.train->classes()) classes.push_back(utf8(name));
   const nlohmann::ordered_json finetuned = {
       {"dataset", session.sets.kind}, {"percent", task.percent}, {"classes", classes}};
+  nlohmann::ordered_json config = session.file.config;  // of the run that pre-trained it
+  if (const auto begun = config.find(started_in_key); begun != config.end() && begun->is_string()) {
+    *begun = started_in_from(begun->get<std::string>(), session.file.path, session.run.path());
+  }
   simclr::save_tensors(path, model.state(),
-                       {{"format", "simclr"}, {"config", session.file.config.dump()}, {"finetuned", finetuned.dump()}});
+                       {{"format", "simclr"}, {"config", config.dump()}, {"finetuned", finetuned.dump()}});
   session.saved.push_back(weights_name(task.percent));
 }
 
@@ -295,11 +301,12 @@ double train_and_test(const Session& session, const Task& task, bool pretrained)
   return metrics.top1;
 }
 
-nlohmann::ordered_json to_json(Options o, const EncoderFile& file, const Datasets& sets) {
+nlohmann::ordered_json to_json(Options o, const EncoderFile& file, const Datasets& sets, const std::string& folder) {
   o.dataset = sets.kind;
   o.compute.threads = simclr::threads();  // what 0 came to
   nlohmann::ordered_json json = to_json(option_table(o));
   json["weights"] = utf8(file.path);
+  if (const std::string begun = started_in(o.data_dir, "", folder); !begun.empty()) json[started_in_key] = begun;
   return json;
 }
 
@@ -330,22 +337,33 @@ std::string stopped_text(const Session& session) {
          ", and nothing of another is kept. To begin again choose another --out, or add --overwrite";
 }
 
+/// Pictures that do not fit into memory go where the run's did; to no file where none can be made there, since the
+/// folder is another user's, or read-only.
+void cache_where_run_did(PictureSets& sets, const std::string& cache_dir) {
+  try {
+    cache_decoded(sets, -1, cache_dir);
+  } catch (const simclr::Error& error) {
+    sets.add_note(std::string(error.what()) + "; decoded pictures are kept in memory alone");
+    cache_decoded(sets, -1, "");
+  }
+}
+
 /// Returns the exit code.
 int run(Options o) {
   const simclr::Device device = open_device(o.compute);
   Pictures pictures;
   const EncoderFile file = open_encoder(o.weights, pictures);
-  prefer_data_set_of(file.config, o.dataset, o.data_dir, o.classes_at);
-  PictureSets sets = open_labelled(o.dataset, o.data_dir, o.classes_at);
-  cache_decoded(sets, -1, "");
+  prefer_data_set_of(file.config, o.weights, o.dataset, o.data_dir, o.classes_at);
+  PictureSets sets = open_labelled(o.dataset, o.data_dir, o.classes_at, file.cache_dir);
+  cache_where_run_did(sets, file.cache_dir);
   Progress progress;
   sets.test = readable_part(sets.test, [&progress](const std::string& message) { progress.warn(message); });
   SIMCLR_CHECK(sets.test->size() > 0, "--data ", o.data_dir, ": none of the test pictures can be read");
-  RunFolder folder(o.out, "finetune-" + sets.kind, o.data_dir);
+  RunFolder folder(o.out, "finetune-" + sets.kind, o.out.empty() ? folders_of_pictures(o.dataset, o.data_dir) : "");
   SIMCLR_CHECK(!folder.used() || o.overwrite, "--out ", folder.path(),
                " already holds a run; choose another folder, or add --overwrite");
   if (o.overwrite) folder.clear();
-  folder.write_config(to_json(o, file, sets));
+  folder.write_config(to_json(o, file, sets, folder.path()));
   if (!sets.note.empty()) std::printf("%s\n", sets.note.c_str());
   std::printf("%s\n%s\nfiles in %s\n", file.description.c_str(), sets.train->describe().c_str(), folder.path().c_str());
   for (const std::string& warning : sets.warnings) progress.warn(warning);

@@ -70,8 +70,8 @@ void run(Options o) {
   const simclr::Device device = open_device(o.compute);
   Pictures modality;
   const EncoderFile file = open_encoder(o.weights, modality);
-  prefer_data_set_of(file.config, o.dataset, o.data_dir, o.classes_at);
-  const PictureSets sets = open_labelled(o.dataset, o.data_dir, o.classes_at);
+  prefer_data_set_of(file.config, o.weights, o.dataset, o.data_dir, o.classes_at);
+  const PictureSets sets = open_labelled(o.dataset, o.data_dir, o.classes_at, file.cache_dir);
   if (!sets.note.empty()) std::printf("%s\n", sets.note.c_str());
   std::printf("%s\n%s\n", file.description.c_str(), sets.train->describe().c_str());
   file.encoder->to(device);

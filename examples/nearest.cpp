@@ -1,5 +1,6 @@
-// Finds the pictures of a folder that an encoder takes for most like a given one.
+// Finds the pictures, of a folder and of whatever else embed takes, that an encoder takes for most like a given one.
 #include "modalities/picture_embedding.h"
+#include "modalities/picture_rows.h"
 #include "modalities/picture_sheet.h"
 #include "modalities/pictures.h"
 #include "run/command_line.h"
@@ -13,17 +14,17 @@
 
 #include <algorithm>
 #include <cstdio>
-#include <filesystem>
 #include <numeric>
+#include <string_view>
+#include <unordered_map>
 
-namespace fs = std::filesystem;
 namespace nn = simclr::nn;
 using simclr::Tensor;
 
 namespace {
 
 struct Options {
-  std::string weights, picture, folder, features, sheet;
+  std::string weights, picture, folder, dataset = "auto", features, sheet;
   int k = 10;
   bool overwrite = false;
   ComputeOptions compute;
@@ -33,9 +34,16 @@ bool parse_options(int argc, char** argv, Options& o) {
   CLI::App app("Finds a picture's nearest neighbours in a folder of pictures, by the cosine of their features.",
                "nearest");
   app.add_option("weights", o.weights, "A run's folder, a checkpoint or a weights file")->required();
-  app.add_option("picture", o.picture, "A JPEG or PNG file")->required();
-  app.add_option("folder", o.folder, "JPEG and PNG files, in it and in the folders below it")->required();
+  app.add_option("picture", o.picture, "A picture file")->required();
+  app.add_option(
+         "folder", o.folder,
+         "Pictures, in it and in the folders below it; or a list of them, LIST.csv; or an .npz or .npy file; or "
+         "several folders and lists, A::B; or tar shards, 'DIR/{000..127}.tar'")
+      ->required();
   OptionTable table;
+  add_dataset_row(
+      table, o.dataset, named_picture_kinds(),
+      "What the folder is. auto knows lists, arrays and shards by their names, and folders as of picture files");
   table.add("k", o.k, "How many neighbours").at_least(1);
   table.add("features", o.features, "What embed has made of the folder with the same weights; unset: made now");
   table.add("sheet", o.sheet, "A PNG file to draw: the picture, framed, then its neighbours");
@@ -44,35 +52,41 @@ bool parse_options(int argc, char** argv, Options& o) {
   return parse(app, table, argc, argv);
 }
 
-Embedding embedding_of(const Options& o, const EncoderFile& file, Progress& progress) {
+Embedding embedding_of(const Options& o, const EncoderFile& file, const PictureFiles& pictures, Progress& progress) {
   if (!o.features.empty()) return read_embedding(o.features);
   EvaluationOptions options;
   options.batch_size = o.compute.batch_size;
   options.workers = o.compute.workers;
   options.on_warning = [&progress](const std::string& message) { progress.warn(message); };
   options.on_progress = PassProgress(progress, "embedding", "pictures");
-  return embed_pictures(file, o.folder, options);
+  return embed_pictures(file, pictures, options);
 }
 
-/// A file that `embed` saw elsewhere is no neighbour in this folder.
-void check_there(const Options& o, const std::string& file) {
-  std::error_code error;
-  if (o.features.empty() || fs::exists(fs::path(o.folder) / file, error)) return;
-  simclr::fail("--features ", o.features, ": lists ", simclr::printable(file), ", which is not in ", o.folder,
+/// Which picture it is. A file that `embed` saw elsewhere is no neighbour in this folder.
+std::int64_t find(const Options& o, const PictureFiles& pictures, const std::string& file) {
+  const std::int64_t i = pictures.find(file);
+  SIMCLR_CHECK(i >= 0, "--features ", o.features, ": lists ", simclr::printable(file), ", which is not in ", o.folder,
                "; name the folder that embed read, or run embed again");
+  return i;
 }
 
 /// Features of another encoder may have the same width, and say nothing: the first listed picture that can be read is
 /// embedded once more, and must give its row.
-void check_same_encoder(const Options& o, const EncoderFile& file, const Embedding& embedding) {
+void check_same_encoder(const Options& o, const EncoderFile& file, const PictureFiles& pictures,
+                        const Embedding& embedding) {
   if (o.features.empty()) return;
   SIMCLR_CHECK(embedding.features.dim(1) == file.encoder->output_features(), "--features ", o.features, ": has ",
                embedding.features.dim(1), " features a picture, this encoder gives ", file.encoder->output_features(),
                "; run embed with the same weights");
+  std::unordered_map<std::string_view, std::int64_t> numbers;
+  std::int64_t next = 0;
+  for (const std::string& name : pictures.classes()) numbers.emplace(name, next++);  // of a repeated one the first
   for (std::size_t i = 0; i < embedding.files.size(); ++i) {
     Tensor again;
+    const auto picture = numbers.find(embedding.files[i]);
+    if (picture == numbers.end()) continue;
     try {
-      again = embed_picture(file, (fs::path(o.folder) / embedding.files[i]).string());
+      again = embed_picture(file, pictures, picture->second);
     } catch (const simclr::Error&) {
       continue;
     }
@@ -102,8 +116,11 @@ void find_nearest(Options o) {
   file.encoder->to(device);
   const Tensor query = embed_picture(file, o.picture);
   Progress progress;
-  const Embedding embedding = embedding_of(o, file, progress);
-  check_same_encoder(o, file, embedding);
+  const auto warn = [&progress](const std::string& message) { progress.warn(message); };
+  const auto pictures = open_picture_files(o.dataset, o.folder, static_cast<int>(file.tower.maker->view_shape()[2]),
+                                           warn, file.cache_dir);
+  const Embedding embedding = embedding_of(o, file, *pictures, progress);
+  check_same_encoder(o, file, *pictures, embedding);
 
   const simclr::NoGrad no_grad;
   const auto cosine = nn::similarity(query, embedding.features).to_vector<float>();
@@ -111,15 +128,18 @@ void find_nearest(Options o) {
   std::iota(order.begin(), order.end(), std::size_t{0});
   std::stable_sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) { return cosine[a] > cosine[b]; });
   order.resize(std::min(order.size(), static_cast<std::size_t>(o.k)));
-  for (const std::size_t i : order) check_there(o, embedding.files[i]);
-  if (!embedding.left_out.empty()) progress.message("left out: " + embedding.left_out);
+  std::vector<std::int64_t> found;
+  for (const std::size_t i : order) found.push_back(find(o, *pictures, embedding.files[i]));
+  if (o.features.empty() && !pictures->left_out().empty()) progress.message("left out: " + pictures->left_out());
   progress.message("cosine  file");
-  std::vector<std::string> drawn = {o.picture};
   for (const std::size_t i : order) {
     std::printf("%6.4f  %s\n", static_cast<double>(cosine[i]), simclr::printable(embedding.files[i]).c_str());
-    drawn.push_back((fs::path(o.folder) / embedding.files[i]).string());
   }
-  if (!o.sheet.empty()) write_contact_sheet(o.sheet, drawn, existing_output(o.overwrite));
+  if (o.sheet.empty()) return;
+  const auto read = [&](int n) {
+    return n == 0 ? simclr::data::read_raster(o.picture) : pictures->read(found[static_cast<std::size_t>(n - 1)]);
+  };
+  write_contact_sheet(o.sheet, static_cast<int>(found.size()) + 1, read, existing_output(o.overwrite));
 }
 
 }  // namespace

@@ -1,12 +1,16 @@
 """examples/train_cifar on each kind of data set, and what it says of data that is wrong. TRAIN_CIFAR names the built
 program."""
+import gzip
 import json
 import os
 import re
+import shutil
+import struct
 import sys
 import unittest
 
-from support.tiny_data import load_safetensors, records, write_cifar10, write_fashion_mnist, write_pictures
+from support.tiny_data import (load_safetensors, records, write_cifar10, write_emnist, write_fashion_mnist,
+                               write_pictures, write_stl10, write_tiny_imagenet)
 from test_train_cifar import PROGRAM, SMALL, Base, arguments
 
 
@@ -38,6 +42,40 @@ class DataSets(Base):
         self.assertIn("40 pictures [28,28,1], 10 classes", output)
         self.assertRegex(output, r"\n  7 +\d+\.\d\d")
         self.assertNotIn("Sneaker", output)
+
+    def test_stl10(self):
+        """By its recipe, small: trained on the unlabelled pictures, measured by the others."""
+        folder = write_stl10(self.folder / "stl10" / "stl10_binary")
+        small = ("--preset", "stl10", "--size", "32", "--head-hidden", "8")
+        output = self.train(*small, kind="auto", data=folder.parent)
+        self.assertIn("train: unlabeled_X.bin; labels for the evaluation: train_X.bin; test: test_X.bin\n", output)
+        self.assertIn("STL-10 unlabelled: 40 pictures [96,96,3], from ", output)
+        self.assertRegex(output, r"\n  monkey +\d+\.\d\d")
+        self.assertEqual(self.log()[-1]["trained"]["knn"]["count"], 10)
+        (self.out / "model.safetensors").unlink()
+        with open(folder / "unlabeled_X.bin", "r+b") as file:
+            file.truncate(27648 * 39)
+        done = self.launch("--resume", "--out", self.out)
+        self.assertRegex(done.stderr, r"began with 40 training pictures, and now there are 39 \(.*stl10_binary")
+
+    def test_other_idx_files(self):
+        """Parts by other names, classes as the labels say, and no labels."""
+        folder = write_fashion_mnist(self.folder / "two", begins=(1, 0))
+        for name in ("images-idx3-ubyte.gz", "labels-idx1-ubyte.gz"):
+            shutil.copy(folder / f"t10k-{name}", folder / f"val-{name}")
+            (folder / f"t10k-{name}").rename(folder / f"test-{name}")
+        for part, count in (("train", 40), ("test", 12), ("val", 12)):
+            (folder / f"{part}-labels-idx1-ubyte.gz").write_bytes(
+                gzip.compress(struct.pack(">II", 0x801, count) + bytes(i % 2 for i in range(count))))
+        output = self.train(kind="auto", data=folder)
+        self.assertIn("40 pictures [28,28,1], 2 classes", output)
+        self.assertIn("train: train-images-idx3-ubyte; test: test-images-idx3-ubyte\n"
+                      "not used: val-images-idx3-ubyte (12 pictures)\n", output)
+        self.assertEqual(self.log()[-1]["trained"]["knn"]["count"], 12)
+        (folder / "train-labels-idx1-ubyte.gz").unlink()
+        output = self.train("--overwrite", kind="auto", data=folder)
+        self.assertIn("40 pictures [28,28,1], unlabelled", output)
+        self.assertIn("the training part has no labels", output)
 
     def test_labelled_folder_with_a_corrupt_picture(self):
         folder = self.folder / "labelled"
@@ -122,7 +160,9 @@ class AutomaticDataSet(Base):
             (cifar100 / name).write_bytes(records(count, 2, name))
         for kind, folder in (("cifar10", self.cifar10), ("cifar100", cifar100.parent),
                              ("fashion-mnist", write_fashion_mnist(self.folder / "fashion")),
-                             ("idx", write_fashion_mnist(self.folder / "digits", begins=(5, 0, 4, 1, 9)))):
+                             ("idx", write_fashion_mnist(self.folder / "digits", begins=(5, 0, 4, 1, 9))),
+                             ("emnist", write_emnist(self.folder / "letters") / "emnist-letters"),
+                             ("tiny-imagenet", write_tiny_imagenet(self.folder / "tiny-imagenet-200"))):
             with self.subTest(kind=kind):
                 self.train("--no-evaluation", "--overwrite", data=folder, kind="auto")
                 self.assertEqual(json.loads((self.out / "config.json").read_text())["dataset"], kind)
@@ -139,6 +179,19 @@ class AutomaticDataSet(Base):
         self.refused(data=pictures, kind="auto", words=(f"--data {pictures}: ", "--dataset folder"))
         self.refused(data=pictures / "cats" / "00.png", kind="auto", words=("00.png: is not a folder but a file",))
         self.refused(data=self.folder / "nowhere", kind="auto", words=("nowhere: no such folder",))
+        other = self.folder / "other"
+        other.mkdir()
+        for names, words in (((), "other: holds no files"), (("a.txt",), "holds no pictures but 1 .txt file"),
+                             (("train/images.npy", "train/labels.npy"),
+                              "holds 2 .npy files in folders: put them into one, called train_images,"),
+                             (("a.npy", "b.npy"), "holds 2 .npy files: add --dataset folder where each is a picture"),
+                             (("0.tar", "1.tar"), "holds 2 .tar files: name them, 0.tar, 1.tar, as in --data '"),
+                             (("one.npz", "two.npz"), "holds 2 .npz files (one.npz, two.npz); give the one")):
+            for name in names:
+                (other / name).parent.mkdir(exist_ok=True)
+                (other / name).touch()
+            self.refused(data=other, kind="auto", words=(words,))
+        self.refused(data=pictures, kind="auto", words=(f"--data {pictures}: holds 2 pictures: add --dataset folder",))
 
 
 class BadData(Base):
@@ -179,7 +232,14 @@ class BadData(Base):
         folder = self.folder / "empty"
         folder.mkdir()
         (folder / "readme.txt").write_text("none here")
-        self.refused(data=folder, kind="folder", words=(str(folder), "no .jpg"))
+        self.refused(data=folder, kind="folder", words=(str(folder), "no JPEG"))
+
+    def test_fewer_than_a_batch(self):
+        folder = write_pictures(self.folder / "few", 1)
+        for i in range(3):
+            (folder / f"{i}.npy").touch()
+        self.refused(data=folder, kind="folder",
+                     words=("is more than the 1 training picture; lower it (", "left out: 3 .npy files"))
 
     def test_all_pictures_corrupt(self):
         folder = write_pictures(self.folder / "corrupt", 16)

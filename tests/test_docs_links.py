@@ -77,12 +77,16 @@ class Names(unittest.TestCase):
         known = "".join([*(commands.help_of(str(path)) for path in [*programs, *scripts]),
                          *(commands.help_of("python3", str(path)) for path in python if "ArgumentParser" in path.read_text()),
                          commands.cmake_help(), commands.help_of("ctest"),
-                         (ROOT / "benchmarks" / "common.cpp").read_text()])
+                         *(commands.options_added(path.read_text()) for path in ROOT.glob("benchmarks/*.cpp"))])
         unknown = [f"{named(path)}:{line}: {option}" for path in documents()
                    for line, text in enumerate(markdown.prose(path.read_text()).splitlines(), 1)
                    for option in re.findall(r"(?<![\w-])--[a-z][a-z0-9-]+", text)
                    if option not in FOREIGN and not commands.has_option(known, option)]
         self.assertEqual(unknown, [])
+
+    def test_only_what_is_added_is_an_option_of_a_source(self):
+        source = 'app.add_option("--one", x, "As --three");\napp.add_flag(\n    "!-t,--two", y);  // --four\n'
+        self.assertEqual(commands.options_added(source), "--one\n-t,--two\n")
 
     def test_the_changelog_begins_with_this_version(self):
         version = re.search(r"project\(simclr VERSION ([\d.]+)", (ROOT / "CMakeLists.txt").read_text())[1]

@@ -1,5 +1,6 @@
 """scripts/download against a server on the loopback address."""
 import contextlib
+import dataclasses
 import errno
 import gzip
 import hashlib
@@ -58,7 +59,7 @@ class Base(unittest.TestCase):
         return server
 
     def archive(self, body, **fields):
-        values = {"file": "cifar.tar.gz", "size": len(body), "md5": hashlib.md5(body).hexdigest(), "folder": FOLDER,
+        values = {"site": "", "file": "cifar.tar.gz", "size": len(body), "md5": hashlib.md5(body).hexdigest(), "folder": FOLDER,
                   "binaries": SIZES, "texts": ("batches.meta.txt", "readme.html")}
         return download.Archive(**(values | fields))
 
@@ -419,6 +420,27 @@ class Program(Base):
         self.assertEqual((cifar100.size, cifar100.md5), (168513733, "03b5dce01913d631647c71ecec9e9cb8"))
         self.assertEqual(set(cifar10.binaries.values()), {30_730_000})
         self.assertEqual(len(cifar10.binaries), 6)
+        stl10 = download.ARCHIVES["stl10"]
+        self.assertEqual((stl10.size, stl10.md5), (2640397119, "91f7769df0f17e558f3565bffb0c7dfb"))
+        self.assertEqual(stl10.binaries, {"train_X.bin": 138_240_000, "train_y.bin": 5000, "test_X.bin": 221_184_000,
+                                          "test_y.bin": 8000, "unlabeled_X.bin": 2_764_800_000})
+        urls = [download.parse([name])[2] for name in ("cifar10", "stl10")]
+        self.assertEqual(urls, ["https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz",
+                                "https://cs.stanford.edu/~acoates/stl10/stl10_binary.tar.gz"])
+
+    def test_stl10(self):
+        """In the published archive's layout, with one picture a file; its published sizes are looked at above."""
+        published = download.ARCHIVES["stl10"]
+        content = {name: bytes(27_648 if name.endswith("_X.bin") else 1) for name in published.binaries}
+        texts = {"class_names.txt": b"airplane\n", "fold_indices.txt": b"0 " * 25_000}
+        body = tar_gz([entry("stl10_binary", type=tarfile.DIRTYPE, mode=0o755)] +
+                      [entry(f"stl10_binary/{name}", data) for name, data in (content | texts).items()])
+        small = dataclasses.replace(published, size=len(body), md5=hashlib.md5(body).hexdigest(),
+                                    binaries={name: len(data) for name, data in content.items()})
+        with mock.patch.dict(download.ARCHIVES, {"stl10": small}), contextlib.redirect_stdout(io.StringIO()):
+            self.assertEqual(download.main(["stl10", "--dir", str(self.dir), "--url", self.serve(body).url]), 0)
+        found = {path.name: path.read_bytes() for path in (self.dir / "stl10_binary").iterdir()}
+        self.assertEqual(found, content | texts)
 
 
 if __name__ == "__main__":

@@ -36,8 +36,7 @@ def read_png(path):
     for y in range(height):
         kind, line = data[y * (pitch + 1)], bytearray(data[y * (pitch + 1) + 1:(y + 1) * (pitch + 1)])
         for x in range(pitch):
-            left, up = line[x - 3] if x >= 3 else 0, rows[-1][x]
-            corner = rows[-1][x - 3] if x >= 3 else 0
+            up, (left, corner) = rows[-1][x], (line[x - 3], rows[-1][x - 3]) if x >= 3 else (0, 0)
             nearest = min((left, up, corner), key=lambda v: abs(left + up - corner - v))
             line[x] = (line[x] + (0, left, up, (left + up) // 2, nearest)[kind]) % 256
         rows.append(bytes(line))
@@ -122,13 +121,14 @@ class Embed(Base):
         missing, empty = self.folder / "missing", self.folder / "empty"
         empty.mkdir(exist_ok=True)
         self.refused("embed", self.weights, missing, words=(missing, "no such folder"))
-        self.refused("embed", self.weights, empty, words=(empty, "no .jpg"))
+        self.refused("embed", self.weights, empty, words=(empty, "no JPEG"))
         self.refused("embed", missing, self.pictures, words=(missing, "no such file or folder"))
         self.refused("embed", empty, self.pictures, words=(empty, "holds no run"))
         (empty / "config.json").write_text("{}")
         self.refused("embed", empty, self.pictures, words=(empty, "no weights yet"))
         self.refused("embed", self.pictures / "a/00.png", self.pictures, words=("a/00.png", "not a safetensors file"))
         self.refused("embed", self.weights, self.pictures, "--batch-size", "0", words=("--batch-size 0",))
+        self.refused("embed", self.weights, self.pictures, "--dataset", "cifar10", words=("--dataset cifar10", "shards"))
         self.refused("embed", self.weights, self.pictures, "--device", "gpu", words=('--device: "gpu" is not a device',))
         self.refused("embed", self.weights, self.pictures, "--out", self.pictures / "notes.txt", words=("notes.txt",))
         corrupt = write_pictures(self.folder / "corrupt", 3)

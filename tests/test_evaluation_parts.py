@@ -56,6 +56,45 @@ class TestParts(Parts):
             self.assertEqual((done.returncode, done.stderr), (0, ""))
             self.assertIn("lacks ant: ", done.stdout)
 
+    def test_what_is_left_out_of_them(self):
+        self.classes("train", {"ant": 10, "bee": 10})
+        self.classes("test", {"ant": 4, "bee": 4})
+        (self.data / "test" / "ant" / "x.heic").write_bytes(b"\0\0\0\x18ftypheic" + bytes(12))
+        (self.data / "test" / "notes.txt").touch()
+        line = f"test: {self.data / 'test'} (left out: 1 .heic picture"
+        self.assertRegex(self.train(kind="folder", data=self.data), re.escape(line) + r".*, 1 \.txt file\)\n")
+        for program, options in ((LINEAR_PROBE, ()), (FINETUNE, ("--out", self.folder / "tuned", "--overwrite"))):
+            done = subprocess.run([program, self.out, "--labels", "100", "--epochs", "1", "--threads", "1", *options],
+                                  capture_output=True, text=True, env=ENVIRONMENT, cwd=self.folder)
+            self.assertIn(line, done.stdout, done.stderr)
+
+    def test_in_another_folder(self):
+        """What an unpacked zip file looks like."""
+        self.classes("set-1.0/data/train", {"ant": 10, "bee": 10})
+        self.classes("set-1.0/data/val", {"ant": 4, "bee": 4})
+        output = self.train(kind="folder", data=self.data)
+        inner = self.data / "set-1.0" / "data"
+        self.assertIn(f"{self.data} holds but one folder, so the parts of {inner} are taken\n", output)
+        self.assertIn(f"train: {inner}/train; test: {inner}/val\n", output)
+        self.assertIn("20 pictures in ", output)
+
+    def test_without_a_train_part(self):
+        self.classes("val", {"ant": 10, "bee": 10})
+        self.classes("test", {"ant": 4, "bee": 4})
+        self.assertIn(f"no folder of {self.data} is called train, so test, val count as classes",
+                      self.train(kind="folder", data=self.data))
+
+    def test_cases(self):
+        """Of two folders that differ in it the larger is taken, and classes that differ in it are named."""
+        self.classes("Train", {"ant": 3, "bee": 3})
+        self.classes("train", {"ant": 10, "bee": 10})
+        self.classes("test", {"Ant": 4, "Bee": 4})
+        output = self.train(kind="folder", data=self.data)
+        self.assertIn(f"20 pictures in {self.data / 'train'}", output)
+        self.assertIn(f"not used: {self.data / 'Train'} (6 pictures)\n", output)
+        self.assertIn(f"it has no class of {self.data / 'train'}: Ant is another name than ant; give both the same case",
+                      output)
+
     def test_one_class_is_enough(self):
         self.classes("train", {"ant": 10, "bee": 10})
         self.classes("test", {"bee": 1})

@@ -13,8 +13,11 @@ namespace fs = std::filesystem;
 
 TEST_CASE("the fuzzer's corpus is read as the fuzzer reads it") {
   std::map<std::string, std::function<void(fuzz::Bytes)>> targets = {
-      {"cifar", fuzz::cifar}, {"idx", fuzz::idx}, {"images", fuzz::images}, {"safetensors", fuzz::safetensors}};
-#ifdef SIMCLR_FUZZ_CONFIG
+      {"arrays", fuzz::arrays}, {"cifar", fuzz::cifar},
+      {"idx", fuzz::idx},       {"images", fuzz::images},
+      {"shards", fuzz::shards}, {"shard_index", fuzz::shard_index},
+      {"table", fuzz::table},   {"safetensors", fuzz::safetensors}};
+#ifdef SIMCLR_FUZZ_EXAMPLES
   targets["config"] = fuzz::config;
 #else
   targets["config"] = [](fuzz::Bytes) {};  // a build without the examples

@@ -14,7 +14,7 @@ import tempfile
 FLAGS = ["-std=c++20", "-fsyntax-only", "-Wall", "-Wextra", "-Wpedantic", "-Wshadow", "-Wconversion", "-Wno-sign-conversion",
          "-Werror"]
 THIRD_PARTY = re.compile(r"\b(Eigen|boost|dnnl\w*|nlohmann|cuda\w+|cu(blas|dnn)\w+|cub|thrust|__nv_\w+|omp_\w+|"
-                         r"jpeg_\w*compress\w*|png_(struct|info)\w*|stbi?_\w+|gz\w+|z_stream\w*)\b")
+                         r"jpeg_\w*compress\w*|png_(struct|info)\w*|TIFF[A-Z]\w+|WebP[A-Z]\w+|stbi?_\w+|gz\w+|z_stream\w*|archive_\w+|la_\w+)\b")
 
 
 def compile_alone(compiler, include, source, code):

@@ -428,7 +428,8 @@ class ChangedData(Base):
         done = resumed(lambda data: (data / "class2").rename(data / "other"))
         self.assertRegex(done.stderr, r"class2 is gone \(10 files\), other is new \(10 files\)")
         done = resumed(lambda data: (data / "class1/1-3.png").rename(data / "class1/new.png"))
-        self.assertRegex(done.stderr, r"\Awarning: the files of the data differ from those that the run began with: class1 has other names or sizes")
+        self.assertRegex(done.stderr, r"\Awarning: the data differ from those that the run began with: "
+                                      r"class1 has other names or sizes")
         self.assertEqual((done.returncode, done.stderr.count("\n")), (0, 1), done.stderr)
         done = resumed(lambda data: [(data / f"class1/1-{i}.png").unlink() for i in range(5)])
         self.assertEqual(done.returncode, 1)

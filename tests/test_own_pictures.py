@@ -15,7 +15,7 @@ from test_train_cifar import ENVIRONMENT, PROGRAM, SMALL, Base, arguments
 
 COLOUR_TYPES = {1: 0, 2: 4, 3: 2, 4: 6}
 CORPUS = pathlib.Path(__file__).parent / "fuzz" / "corpus" / "images"
-JPEGS = ("rgb.jpg", "l.jpg", "cmyk.jpg", "progressive.jpg")
+OTHERS = ("rgb.jpg", "l.jpg", "cmyk.jpg", "progressive.jpg", "p.gif", "rgb.bmp", "rgb.ppm")
 
 
 def png(height, width, channels, source):
@@ -38,7 +38,7 @@ class Mixed(Base):
         for height, width in ((1, 1), (1, 300), (300, 1), (3, 7), (40, 17), (3000, 20)):
             for channels in COLOUR_TYPES:
                 (cls.pictures / f"{channels}-{height}x{width}.png").write_bytes(png(height, width, channels, source))
-        for name in JPEGS:
+        for name in OTHERS:
             shutil.copy(CORPUS / name, cls.pictures)
         good = png(9, 9, 3, source)
         (cls.pictures / os.fsdecode(b"caf\xe9 \n\x1b[31m.PNG")).write_bytes(good)
@@ -50,13 +50,13 @@ class Mixed(Base):
         (cls.pictures / os.fsdecode(b"bad-\n\x1b[31m\xff.jpeg")).write_text("text")
         (cls.pictures / "bad-link.png").symlink_to("nowhere")
         os.mkfifo(cls.pictures / "bad-pipe.png")
-        cls.good, cls.bad = 26 + len(JPEGS), 5
+        cls.good, cls.bad = 26 + len(OTHERS), 5
 
     def test_trains(self):
         done = self.run_on(self.pictures, "folder", "--epochs", "2", "--knn-every", "1", "--batch-size", "7")
         self.assertEqual(done.returncode, 0, done.stderr)
         self.assertIn(f"{self.good + self.bad} pictures in {self.pictures}, unlabelled "
-                      "(left out: 1 .txt file)\n", done.stdout)
+                      "(left out: 1 .txt file, the empty folder folder.png)\n", done.stdout)
         self.assertIn("pictures could not be read, and others were taken instead", done.stdout)
         warnings = done.stderr.splitlines()
         self.assertEqual(len(warnings), self.bad, warnings)
@@ -196,6 +196,25 @@ class Layouts(Base):
                                                              "what it holds is left out\n"))
         self.assertIn(f"of 20 pictures in {folder}, 2 classes (left out: the folder that cannot be listed, "
                       "cats/lost+found)\n", done.stdout)
+
+    def test_parts_that_cannot_be_listed(self):
+        """A test part costs the evaluation, and a disk's lost+found nothing."""
+        folder, out = self.parts("whole disk", train=[10, 10], test=[4, 4]), self.folder / "out of another user"
+        user = {"user": 65534, "group": 65534} if os.getuid() == 0 else {}
+        out.mkdir(mode=0o777)
+        out.chmod(0o777)
+        self.folder.chmod(0o755)
+        (folder / "lost+found").mkdir()
+        for closed in (folder / "lost+found", folder / "test"):
+            closed.chmod(0o700 if user else 0)
+            self.addCleanup(closed.chmod, 0o755)
+        done = subprocess.run([PROGRAM, *arguments(*SMALL, "--dataset", "folder", "--data", folder, "--out", out)],
+                              stdin=subprocess.DEVNULL, capture_output=True, text=True, cwd=self.folder, env=ENVIRONMENT,
+                              **user)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertIn(f"20 pictures in {folder}/train, 2 classes", done.stdout)
+        self.assertIn(f"no evaluation on {folder}/test: it cannot be read (", done.stdout)
+        self.assertIn(f"not used: {folder}/lost+found (the folder that cannot be listed, ", done.stdout)
 
     def test_a_class_called_train(self):
         folder = self.parts("vehicles", train=10, bus=10)

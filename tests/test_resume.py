@@ -1,8 +1,7 @@
-"""Runs that end early and go on, and runs that are repeated, as a user does it. TRAIN_CIFAR names the built program."""
+"""Runs that end early and go on, as a user does it. TRAIN_CIFAR names the built program."""
 import json
 import math
 import os
-import pathlib
 import random
 import re
 import resource
@@ -11,98 +10,10 @@ import signal
 import struct
 import subprocess
 import sys
-import tempfile
-import time
 import unittest
 
+from support.runs import Base, ENVIRONMENT, PROGRAM, SANITIZED, entries
 from support.tiny_data import load_safetensors, write_cifar10, write_pictures
-
-PROGRAM = os.environ.get("TRAIN_CIFAR", "")
-SANITIZED = bool(PROGRAM) and b"libasan" in pathlib.Path(PROGRAM).read_bytes()
-ENVIRONMENT = os.environ | {"OMP_WAIT_POLICY": "PASSIVE"}
-TIMES = {"time", "seconds", "samples_per_second", "training_seconds"}  # differ from run to run
-
-
-def entries(out):
-    """The log, without what differs between two equal runs."""
-    log = [json.loads(line) for line in (out / "log.jsonl").read_text().splitlines()]
-    return [{key: value for key, value in entry.items() if key not in TIMES}
-            for entry in log if entry["event"] != "resume"]
-
-
-class Base(unittest.TestCase):
-    @classmethod
-    def setUpClass(cls):
-        folder = tempfile.TemporaryDirectory()
-        cls.addClassCleanup(folder.cleanup)
-        cls.folder = pathlib.Path(folder.name)
-        cls.data = write_cifar10(cls.folder / "cifar10")
-        cls.options = ["--dataset", "cifar10", "--data", cls.data, "--width", "4", "--size", "8", "--batch-size", "8",
-                       "--epochs", "3", "--threads", "1", "--probe-epochs", "2", "--knn-samples", "20", "--knn-every",
-                       "1", "--device", "cpu", "--seed", "3"]
-        cls.whole = cls.folder / "whole"
-        done = cls.run_program(*cls.options, "--out", cls.whole)
-        assert done.returncode == 0, done.stderr
-
-    def setUp(self):
-        self.out = self.folder / self.id().rsplit(".", 1)[1]
-
-    @classmethod
-    def changed(cls, *pairs):
-        """The options with other values."""
-        options = list(cls.options)
-        for name, value in zip(pairs[::2], pairs[1::2]):
-            options[options.index(name) + 1] = value
-        return options
-
-    @classmethod
-    def run_program(cls, *options):
-        return subprocess.run([PROGRAM, *map(str, options)], stdin=subprocess.DEVNULL, capture_output=True, text=True,
-                              timeout=300, env=ENVIRONMENT)
-
-    def good(self, *options):
-        done = self.run_program(*options)
-        self.assertEqual((done.returncode, done.stderr), (0, ""), done.stdout)
-        return done.stdout
-
-    def bad(self, *options, words):
-        done = self.run_program(*options)
-        self.assertEqual(done.returncode, 1, done.stdout + done.stderr)
-        self.assertRegex(done.stderr, r"\Atrain_cifar: [^\n]{10,500}\n\Z")
-        for word in words:
-            self.assertIn(str(word), done.stderr)
-
-    def stop(self, number, *options, after, times=1):
-        """Sends a signal once `after`() is true; the output."""
-        process = subprocess.Popen([PROGRAM, *map(str, options)], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                                   stderr=subprocess.PIPE, text=True, env=ENVIRONMENT)
-        deadline = time.monotonic() + 60
-        while not after() and process.poll() is None and time.monotonic() < deadline:
-            time.sleep(0.002)
-        for _ in range(times):
-            process.send_signal(number)
-            time.sleep(0.0005)
-        out, error = process.communicate(timeout=120)
-        self.assertEqual((process.returncode, error), (128 + number, ""), out)
-        return out
-
-    def steps(self):
-        log = self.out / "log.jsonl"
-        return log.read_text().count('"step",') if log.exists() else 0
-
-    def same_as_whole(self):
-        self.assertEqual((self.out / "model.safetensors").read_bytes(),
-                         (self.whole / "model.safetensors").read_bytes())
-        self.assertEqual(entries(self.out), entries(self.whole))
-        states = [{key: value for key, value in self.newest(run).items() if key not in ("seconds", "log_bytes")}
-                  for run in (self.out, self.whole)]
-        self.assertEqual(states[0], states[1])
-
-    @staticmethod
-    def newest(run):
-        """The state of a run in its newest checkpoint."""
-        metadata, _ = load_safetensors(max(run.glob("checkpoints/step-*.safetensors")))
-        return json.loads(metadata["run"])
 
 
 class Resume(Base):
@@ -131,6 +42,16 @@ class Resume(Base):
         self.assertIn("going on after 21 of 21 steps", text)
         self.assertIn("kNN top-1", text)
         self.same_as_whole()
+
+    def test_a_finished_run_whose_data_are_gone(self):
+        shutil.copytree(self.whole, self.out)
+        config = json.loads((self.out / "config.json").read_text())
+        (self.out / "config.json").write_text(json.dumps(config | {"data": str(self.folder / "gone")}))
+        said = f"{self.out}: was trained on {self.folder}/gone, which is not there"
+        self.bad("--resume", "--out", self.out,
+                 words=("the run is finished, ", f"{self.out}/model.safetensors are its weights; {said}"))
+        (self.out / "model.safetensors").unlink()
+        self.bad("--resume", "--out", self.out, words=(f"train_cifar: {said}",))
 
     def test_workers_are_kept(self):
         shutil.copytree(self.whole, self.out)
@@ -332,11 +253,15 @@ class Resume(Base):
 
     @unittest.skipIf(SANITIZED, "the sanitizers reserve terabytes of addresses")
     def test_limit_of_memory(self):
-        for megabytes in range(100, 0, -5):  # how little is too little differs from build to build
+        refused = 0
+        for megabytes in range(220, 0, -5):  # how little is too little differs from build to build
             done = self.run_within(resource.RLIMIT_AS, megabytes << 20, "--out", self.out / str(megabytes))
-            if done.returncode != 0:
+            if done.returncode == 127 or refused == 3:  # with less, the program cannot even be loaded
                 break
-        self.assert_one_line(done, "out of memory")
+            if done.returncode != 0:
+                self.assert_one_line(done, "out of memory")
+                refused += 1
+        self.assertGreater(refused, 0)
 
     def test_overwritten_runs_are_gone(self):
         shutil.copytree(self.whole, self.out)
@@ -372,100 +297,6 @@ class Resume(Base):
         self.bad("--resume", "--out", self.out, "--micro-batch", "4", words=("--micro-batch 4: ", "has 3"))
         self.good("--resume", "--out", self.out)
         self.same_as_whole()
-
-
-class Config(Base):
-    def write(self, text):
-        path = self.folder / (self.out.name + ".json")
-        path.write_text(text if isinstance(text, str) else json.dumps(text))
-        return path
-
-    def refused(self, text, *words):
-        self.bad("--config", self.write(text), "--out", self.out, words=words)
-        self.assertFalse(self.out.exists())
-
-    def test_a_run_repeats_from_its_config(self):
-        self.good("--config", self.whole / "config.json", "--out", self.out)
-        self.same_as_whole()
-        self.assertEqual((self.out / "config.json").read_bytes(), (self.whole / "config.json").read_bytes())
-
-    def test_every_recipe_survives_its_config(self):
-        odd = ["--crop-min", "0.3", "--hue", "0.05", "--stem", "imagenet", "--no-evaluation", "--no-graph", "--workers",
-               "2", "--rotation-degrees", "7", "--rotation-probability", "0.25"]
-        for preset in ("quick", "reference", "lightly", "google", "solo-learn", "paper"):
-            base = ["--preset", preset, *self.changed("--epochs", "1", "--seed", str(2**64 - 1)), *odd, "--arch",
-                    "resnet18", "--head-hidden", "8", "--head-out", "8"]
-            first, second = self.folder / f"{preset}-1", self.folder / f"{preset}-2"
-            with self.subTest(preset=preset):
-                self.good(*base, "--warmup-epochs", "0", "--out", first)
-                self.good("--config", first / "config.json", "--out", second)
-                self.assertEqual((first / "config.json").read_text(), (second / "config.json").read_text())
-                self.assertEqual((first / "model.safetensors").read_bytes(),
-                                 (second / "model.safetensors").read_bytes())
-
-    def test_options_stand_on_top(self):
-        self.good("--config", self.whole / "config.json", "--epochs", "1", "--no-evaluation", "--out", self.out)
-        config = json.loads((self.out / "config.json").read_text())
-        expected = json.loads((self.whole / "config.json").read_text())
-        self.assertEqual(config, expected | {"epochs": 1, "evaluation": False})
-
-    def test_what_follows_from_others(self):
-        """The views' size and channels are written, but are no options: a file that says otherwise is refused, unless the
-        command line changes what they follow from."""
-        own = {"size": 8, "dataset": "cifar10", "data": str(self.data), "batch_size": 8, "width": 4, "epochs": 1}
-        for augmentation, words in (({"size": 9}, '"augmentation.size": 9: contradicts '),
-                                    ({"channels": 1}, '"augmentation.channels": 1: contradicts the 3 channels of cifar10')):
-            path = self.write(own | {"augmentation": augmentation})
-            self.bad("--config", path, "--out", self.out, words=(f"{path}: {words}", "leave it out"))
-        self.assertFalse(self.out.exists())
-        self.good("--config", self.whole / "config.json", "--size", "10", "--epochs", "1", "--no-evaluation", "--out", self.out)
-        self.assertEqual(json.loads((self.out / "config.json").read_text())["augmentation"]["size"], 10)
-
-    def test_a_short_config_is_a_changed_preset(self):
-        path = self.write({"preset": "lightly", "epochs": 1})
-        text = self.run_program("--config", path, "--help").stdout
-        self.assertIn("--epochs INT=1 ", text)
-        self.assertIn("--lr FLOAT=0.12", text)
-
-    def test_bad_configs(self):
-        self.refused({"epoch": 3}, '"epoch" is not known', 'did you mean "epochs"')
-        self.refused({"augmentation": {"hew": 0.1}}, "augmentation", '"hew"', 'did you mean "hue"')
-        self.refused({"out": "x"}, '"out" is not known\n')
-        self.refused({"temprature": 0.1}, 'did you mean "temperature"')
-        self.refused({"batch-size": 8}, 'did you mean "batch_size"?')
-        self.refused({"hue": 0.1}, 'did you mean "augmentation.hue"?')
-        self.refused({"crop_min": 0.1}, 'did you mean "augmentation.crop_area_min"?')
-        self.refused({"augmentation": {"epochs": 3}}, 'did you mean "epochs" outside of this group?')
-        self.refused({"frobnicate": 1}, '"frobnicate" is not known\n')
-        self.refused({"epochs": "many"}, '"epochs"', "must be an integer")
-        self.refused({"epochs": 1.5}, '"epochs"', "must be an integer")
-        self.refused({"epochs": 1e30}, '"epochs"', "must be an integer")
-        self.refused({"epochs": 2**40}, '"epochs"', "out of range")
-        self.refused({"seed": -1}, '"seed"', "must be a whole number from 0 to 18446744073709551615")
-        self.refused({"lr": True}, '"lr"', "must be a number")
-        self.refused({"graph": 1}, '"graph"', "must be true or false")
-        self.refused({"arch": 18}, '"arch"', "must be one of resnet18, resnet34, resnet50")
-        self.refused({"data": 18}, '"data"', "must be a text")
-        self.refused({"arch": "resnet19"}, '"arch": "resnet19"', "resnet18, resnet34, resnet50")
-        self.refused({"stem": "big"}, '"stem"', "must be cifar or imagenet")
-        self.refused({"augmentation": {"crop_aspect": [0.1]}}, '"augmentation.crop_aspect"', "must be 2 numbers")
-        self.refused({"augmentation": {"mean": [0, 0, "x"]}}, '"augmentation.mean"', "must be a number")
-        self.refused({"augmentation": 3}, '"augmentation"', "must be an object")
-        self.refused({"temperature": 0}, '"temperature": 0', "must be at least 1e-05")
-        self.refused({"augmentation": {"crop_area_min": 0.5, "crop_area_max": 0.4}}, '"augmentation.crop_area_min": 0.5')
-        self.refused({"preset": "google", "epochs": 1}, '"epochs": 1', "preset google warms up")
-        self.refused({"preset": "fast"}, '"fast"', "quick")
-        self.refused('{"lr": 0.1, "lr": 0.2}', '"lr" occurs twice')
-        self.refused('{"augmentation": {"hue": 0.1, "hue": 0.2}}', '"hue" occurs twice')
-        self.refused('{"lr": 0.1', "not JSON at its byte")
-        self.refused('{"lr": 1e999}', "out of range")
-        self.refused("[1]", "a configuration is a JSON object")
-        self.refused("", "not JSON")
-        self.refused("[" * 100_000, "nested too deeply")
-        self.refused(" " * (1 << 21), "over 1 MiB")
-        self.bad("--config", self.folder / "none.json", words=("none.json", "No such file"))
-        self.bad("--config", self.whole, words=(f"--config {self.whole}: this is a folder", self.whole / "config.json"))
-        self.bad("--config", self.whole / "config.json", "--preset", "quick", words=("give one of them",))
 
 
 if __name__ == "__main__":

@@ -330,7 +330,8 @@ class BadOptions(Base):
                        "help version").split():
             self.assertRegex(found.get("--" + option, ""), r"[A-Za-z]{2,} ?", option)
         presets = re.findall(r"^  (\S+) +\S.*", done.stdout.partition("Presets:")[2], re.MULTILINE)
-        self.assertEqual(presets, ["quick", "reference", "lightly", "google", "solo-learn", "paper"])
+        self.assertEqual(presets, ["quick", "reference", "lightly", "google", "solo-learn", "paper", "stl10",
+                                   "imagenet100", "imagenet"])
         self.assertIn("--epochs INT=200", self.launch("--preset", "lightly", "--help").stdout)
         done = self.launch("--version")
         self.assertEqual((done.returncode, done.stderr), (0, ""))

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Times in other libraries what benchmarks/bench_*.cpp time in libsimclr, and prints one JSON line a case and peer.
 
-usage: kernels.py {nt_xent,similarity,batchnorm,optimizer_step,conv2d,augment} [--device cpu] [--dtype f32] ...
+usage: kernels.py {nt_xent,similarity,batchnorm,optimizer_step,conv2d,augment,sequences,gru} [--device cpu] ...
 
 Cases have the same names. The peers are "PyTorch", eager; on a GPU "PyTorch in a CUDA graph", the same captured;
 "compiled PyTorch", the faster of torch.compile's code as it is and captured; for NT-Xent lightly's and
@@ -117,6 +117,30 @@ def time_conv2d(peers, args):
         peers.report("conv2d weight gradient" + figures, [dy, x, w], gradient([False, True, False]))
 
 
+def time_sequences(peers, args):
+    """PyTorch's dropout draws from a stream, by no key; its layer normalisation and the residual addition are two."""
+    n, steps, width = args.sequences or (1024 if args.device == "cuda" else 256), args.steps, args.width
+    figures = f", {n}x{steps}x{width}"
+    x, residual = (peers.random(n, steps, width, requires_grad=True) for _ in range(2))
+    dy = peers.random(n, steps, width)
+    table = (torch.rand(args.entries, width, device=args.device) * 2 - 1).requires_grad_()
+    ids = (torch.rand(n, steps, device=args.device).square() * args.entries).long()  # few often, as words are
+    peers.report_both("embedding", f"{figures}, V {args.entries}", [table, ids],
+                      lambda table, ids: F.embedding(ids, table).to(peers.dtype), dy)
+    gamma, beta = (torch.full((width,), value, device=args.device, dtype=peers.dtype).requires_grad_()
+                   for value in (1.0, 0.0))
+
+    def add_layernorm(x, r, g, b):
+        s = x + r
+        return F.layer_norm(s, (width,), g, b), s
+
+    peers.report_both("layernorm + add", figures, [x, residual, gamma, beta], add_layernorm, [dy, dy])
+    peers.report_both("gelu", figures, [x], F.gelu, dy)
+    peers.report("dropout forward" + figures, [x], lambda x: F.dropout(x, 0.1), lambda x: F.dropout(x, 0.1))
+    peers.report("mean over time forward" + figures, [x], lambda x: x.mean(1), lambda x: x.mean(1))
+    peers.report("max over time forward" + figures, [x], lambda x: x.max(1), lambda x: x.max(1))
+
+
 def time_optimizer_step(peers, args):
     """PyTorch has no LARS. The faster of its fused and its foreach form is what counts."""
     shapes = []
@@ -146,9 +170,35 @@ def time_optimizer_step(peers, args):
         peers.print(case, EAGER, best)
 
 
+def time_gru(peers, args):
+    """Bidirectional; with lengths as PyTorch has them, its own packing included."""
+    sequences = args.sequences or (1024 if args.device == "cuda" else 128)
+    steps, inputs, width = args.steps, args.inputs, args.width
+    shapes = [(3 * width, inputs), (3 * width, width), (3 * width,), (3 * width,)] * 2
+    weights = [peers.random(*shape, requires_grad=True) for shape in shapes]
+    lengths = torch.tensor([1 + i * 7919 % steps for i in range(sequences)])
+    x = peers.random(sequences, steps, inputs, requires_grad=True)
+    dy = peers.random(sequences, steps, 2 * width)
+    start = torch.zeros(2, sequences, width, device=args.device, dtype=x.dtype)
+
+    def full(x, *weights):
+        return torch._VF.gru(x, start, weights, True, 1, 0.0, True, True, True)[0]
+
+    def packed(x, *weights):
+        own = torch.nn.utils.rnn.pack_padded_sequence(x, lengths, batch_first=True, enforce_sorted=False)
+        y = torch._VF.gru(own.data, own.batch_sizes, start, weights, True, 1, 0.0, True, True)[0]
+        y = torch.nn.utils.rnn.PackedSequence(y, own.batch_sizes, own.sorted_indices, own.unsorted_indices)
+        return torch.nn.utils.rnn.pad_packed_sequence(y, batch_first=True, total_length=steps)[0]
+
+    figures = f", {sequences}x{steps}x{inputs} to 2x{width}"
+    peers.report_both("gru", figures, [x, *weights], full, dy)
+    peers.report_both("gru", f"{figures}, lengths 1 to {steps}", [x, *weights], packed, dy)
+
+
 def main():
     ops = {"nt_xent": time_nt_xent, "similarity": time_similarity, "batchnorm": time_batchnorm,
-           "optimizer_step": time_optimizer_step, "conv2d": time_conv2d, "augment": augmentation.time_augment}
+           "optimizer_step": time_optimizer_step, "conv2d": time_conv2d, "augment": augmentation.time_augment,
+           "sequences": time_sequences, "gru": time_gru}
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("op", choices=ops)
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
@@ -163,13 +213,18 @@ def main():
     parser.add_argument("--tau", type=float, nargs="+", default=[0.5])
     parser.add_argument("--views", type=int)
     parser.add_argument("--size", type=int, default=32)
-    parser.add_argument("--width", type=int, default=64)
+    parser.add_argument("--width", type=int, help="channels; default: 256 of sequences, 64 of a network's first stage")
+    parser.add_argument("--sequences", type=int)
+    parser.add_argument("--steps", type=int, default=32)
+    parser.add_argument("--inputs", type=int, default=256, help="values a step of gru's sequences")
+    parser.add_argument("--entries", type=int, default=16384)
     parser.add_argument("--pictures", type=int, default=4096)
     parser.add_argument("--photographs", type=int)
     args = parser.parse_args()
     if args.device == "cuda" and not torch.cuda.is_available():
         sys.exit("kernels: this PyTorch sees no GPU")
     args.dtype = args.dtype or ("bf16" if args.device == "cuda" else "f32")
+    args.width = args.width or (256 if args.op in ("sequences", "gru") else 64)
     if args.memory:
         memory.prepare()
     torch.set_num_threads(args.threads)

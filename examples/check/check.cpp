@@ -79,7 +79,7 @@ int print_findings(const Findings& found) {
 
 int check_run(const TrainingOptions& options, Modality& modality,
               const std::function<void(const std::string&)>& on_warning) {
-  SIMCLR_CHECK(options.out.empty() || !lies_in(options.out, options.data_dir), "--out ", options.out,
+  SIMCLR_CHECK(options.out.empty() || !lies_in(options.out, options.data_path()), "--out ", options.out,
                ": lies in the data's folder, and a file that is written there becomes data; choose another");
   if (!options.out.empty()) make_folder(options.out);
   Training t = make_training(options, modality, on_warning);
@@ -100,14 +100,15 @@ int check_run(const TrainingOptions& options, Modality& modality,
   }
   const std::string sheet = (options.out.empty() ? "" : options.out + "/") + "check-views";
   Findings looked;
-  modality.look(
-      {.sets = t.sets,
-       .towers = some,
-       .difference = view_difference(some.front().x, t.model->views(0)),
-       .seed = t.options.seed,
-       .sheet = sheet,
-       .no_sheet = lies_in(sheet, options.data_dir) ? "they are not drawn among the data: --out DIR says where" : ""},
-      looked);
+  modality.look({.sets = t.sets,
+                 .towers = some,
+                 .difference = view_difference(some.front().x, t.model->views(0)),
+                 .seed = t.options.seed,
+                 .sheet = sheet,
+                 .no_sheet = options.out.empty() && lies_in(sheet, modality.data_folders(t.options))
+                                 ? "they are not drawn among the data: --out DIR says where"
+                                 : ""},
+                looked);
   std::fflush(stdout);
 
   CheckFigures figures;

@@ -20,25 +20,37 @@ namespace nn = simclr::nn;
 
 namespace {
 
-bool is_grey(const data::Sample& sample) {
-  const std::int64_t channels = sample.shape[2];
+template <class T>
+bool is_grey(std::span<const T> pixels, std::int64_t channels) {
   if (channels < 3) return true;
-  const auto pixels = sample.values<std::uint8_t>();
   for (std::size_t i = 0; i + 2 < pixels.size(); i += static_cast<std::size_t>(channels)) {
     if (pixels[i] != pixels[i + 1] || pixels[i] != pixels[i + 2]) return false;
   }
   return true;
 }
 
-/// What the values of 16-bit pictures fill of their range.
+bool is_grey(const data::Sample& sample) {
+  const std::int64_t channels = sample.shape[2];
+  return simclr::kernels::dispatch_values(
+      sample.dtype, [&](auto zero) { return is_grey(sample.values<decltype(zero)>(), channels); });
+}
+
+/// What the values of pictures of more than 8 bits fill of their range.
 class Range {
  public:
-  void add(const std::vector<std::uint16_t>& samples) {
-    for (const std::uint16_t value : samples) ++counts_[value];
-    all_ += std::ssize(samples);
+  void add(const data::Sample& sample) {
+    if (sample.dtype == simclr::DType::u16) {
+      for (const std::uint16_t value : sample.values<std::uint16_t>()) ++counts_[value];
+      all_ += sample.shape.numel();
+    } else if (sample.dtype == simclr::DType::f32) {
+      floats_.add(sample.values<float>());
+      any_float_ = true;
+    }
   }
 
   void tell(PictureFigures& figures) const {
+    figures.deep = all_ > 0 || any_float_;
+    figures.floats = floats_;
     if (all_ == 0) return;
     const std::int64_t outside = all_ / 1000;
     std::int64_t below = counts_.front(), above = counts_.back();
@@ -50,6 +62,8 @@ class Range {
  private:
   std::vector<std::int64_t> counts_ = std::vector<std::int64_t>(65536);
   std::int64_t all_ = 0;
+  FloatRange floats_;
+  bool any_float_ = false;
 };
 
 std::vector<std::uint8_t> bytes_of(const std::string& path) {
@@ -113,12 +127,23 @@ struct Judge {
   bool range() {
     const int low = p.low, high = p.high;
     const double share = (high - low) / 65535.0;
-    if (share >= 0.3) return true;  // of the upper 8 bits more than six are in use
+    const double outside = p.floats.outside();
+    if (outside > FloatRange::much) {
+      say("range", p.floats.text() + ": " + rounded(100 * outside) + " % lie outside of 0 to 1, and become 0 or 1",
+          p.floats.remedy());
+      found.back().unusable = outside > 0.3;
+    }
+    if (share >= 0.3) return true;  // more than two of 16 bits would be empty
+    // Dark pictures with differences of their own size: brightness and contrast work, and the options do the rest.
+    const bool dark = low <= high - low;
+    if (dark && *std::min_element(channels.stddev.begin(), channels.stddev.end()) >= 0.3) return true;
     say("range",
         "the 16-bit pictures fill " + rounded(100 * share, 1) + " % of their range, " + std::to_string(low) + " to " +
             std::to_string(high) +
-            " of 65535, and of 16 bits the upper 8 are read: nearly the same grey is left of all",
-        "stretch them over the whole range first: (value - " + std::to_string(low) + ") * 65535 / " +
+            " of 65535: the views are nearly of one grey, which brightness and contrast then move further than they "
+            "differ",
+        (dark ? normalising(a, channels) + ", or stretch" : std::string("stretch")) +
+            " them over the whole range first: (value - " + std::to_string(low) + ") * 65535 / " +
             std::to_string(std::max(1, high - low)));
     found.back().unusable = true;
     return false;
@@ -132,7 +157,9 @@ struct Judge {
       say("normalisation",
           "channel " + std::to_string(c) + " of the views has mean " + rounded(mean) + " and deviation " +
               rounded(stddev) + ", far from 0 and 1 and from what pixels in [0,1] have",
-          "\"mean\" and \"stddev\" under \"augmentation\" in --config; they are for pixels in [0,1], not 0 to 255");
+          p.deep || !simclr::kernels::is_colour(a.channels) ? normalising(a, channels)
+                                                            : "\"mean\" and \"stddev\" under \"augmentation\" in "
+                                                              "--config; they are for pixels in [0,1], not 0 to 255");
       found.back().unusable = true;
       break;
     }
@@ -150,6 +177,29 @@ struct Judge {
 
 }  // namespace
 
+void FloatRange::add(std::span<const float> values) {
+  for (const float value : values) {
+    low_ = count_ == 0 ? value : std::min(low_, value);
+    high_ = count_ == 0 ? value : std::max(high_, value);
+    outside_ += value < 0 || value > 1 ? 1 : 0;
+    ++count_;
+  }
+}
+
+double FloatRange::outside() const {
+  return count_ == 0 ? 0 : static_cast<double>(outside_) / static_cast<double>(count_);
+}
+
+std::string FloatRange::text() const {
+  return "the pictures' floating-point values go from " + rounded(double{low_}, 6) + " to " + rounded(double{high_}, 6);
+}
+
+std::string FloatRange::remedy() const {
+  const double low = low_, high = high_;
+  if (low >= 0) return "save x / " + rounded(high > 128 && high < 255 ? 255 : high, 6);  // 255 in all likelihood
+  return "save (x + " + rounded(-low, 6) + ") / " + rounded(high - low, 6);
+}
+
 PictureFigures look_at_pictures(const data::Dataset& pictures, std::int64_t most) {
   const std::int64_t count = std::min(pictures.size(), most);
   PictureFigures figures;
@@ -162,10 +212,10 @@ PictureFigures look_at_pictures(const data::Dataset& pictures, std::int64_t most
       sides.push_back(static_cast<double>(std::min(sample.shape[0], sample.shape[1])));
       const std::string path = pictures.file(k * pictures.size() / count);
       const std::vector<std::uint8_t> file = path.empty() ? std::vector<std::uint8_t>() : bytes_of(path);
-      const auto bytes = path.empty() ? sample.values<std::uint8_t>() : std::span<const std::uint8_t>(file);
+      const auto bytes = path.empty() ? sample.bytes : std::as_bytes(std::span(file));
       const std::string_view text(reinterpret_cast<const char*>(bytes.data()), bytes.size());
       if (!seen.insert(std::hash<std::string_view>()(text)).second) ++figures.repeated;
-      range.add(data::samples_of_16_bits(file, path));
+      range.add(sample);
       figures.grey = figures.grey && is_grey(sample);
       ++figures.looked_at;
     } catch (const simclr::Error&) {  // whoever reads it for training reports it
@@ -193,6 +243,18 @@ ChannelFigures look_at_channels(const simclr::Tensor& views) {
     figures.stddev.push_back(std::sqrt(std::max(squares[c] / static_cast<double>(pixels) - mean * mean, 0.0)));
   }
   return figures;
+}
+
+std::string normalising(const data::Augmentation& policy, const ChannelFigures& channels) {
+  std::string means, stddevs;
+  for (std::size_t c = 0; c < channels.mean.size(); ++c) {
+    // Of pixels in [0,1], which the policy has made these views of; an option takes no deviation below a thousandth.
+    const double mean = channels.mean[c] * double{policy.stddev[c]} + double{policy.mean[c]};
+    const double stddev = std::max(channels.stddev[c] * double{policy.stddev[c]}, 1e-3);
+    means += (c == 0 ? "" : ",") + rounded(mean, 4);
+    stddevs += (c == 0 ? "" : ",") + rounded(stddev, 4);
+  }
+  return "--mean " + means + " --stddev " + stddevs;
 }
 
 Findings picture_findings(nn::Stem stem, const data::Augmentation& policy, const PictureFigures& pictures,

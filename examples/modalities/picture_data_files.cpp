@@ -1,24 +1,116 @@
 #include "modalities/picture_data_files.h"
 
+#include "modalities/imagenet_sets.h"
+#include "modalities/picture_array_files.h"
+#include "modalities/picture_places.h"
 #include "modalities/picture_sets.h"
+#include "modalities/picture_shards.h"
+#include "modalities/published_sets.h"
+#include "run/data_places.h"
 #include "train/data_files.h"
 
-#include <simclr/data/pictures/picture_list.h>
+#include <simclr/data/path_list.h>
+#include <simclr/data/pictures/picture_table.h>
+
+#include <filesystem>
+#include <set>
+#include <string>
+#include <system_error>
+#include <utility>
+#include <vector>
+
+namespace fs = std::filesystem;
 
 namespace {
 
-/// Whether a file is data of a kind that is known by its files' names.
-bool is_data(const std::string& kind, const std::string& name) {
-  if (kind == "cifar10")
-    return name.ends_with("_batch.bin") || (name.starts_with("data_batch_") && name.ends_with(".bin"));
-  if (kind == "cifar100") return name == "train.bin" || name == "test.bin";
-  return name.find("-ubyte") != std::string::npos;
+/// `place` is the set's folder, or how the names of its files begin (EMNIST's).
+nlohmann::ordered_json list_published(const PublishedSet& set, const std::string& place) {
+  std::error_code error;
+  if (fs::is_directory(place, error)) return list_data_files(place, set.is_file);
+  const fs::path path = place;
+  const std::string begins = emnist_stem(path.filename().string());
+  return list_data_files(path.has_parent_path() ? path.parent_path().string() : ".",
+                         [&](const std::string& name) { return set.is_file(name) && name.starts_with(begins); });
+}
+
+/// The files of a set, by their paths from the folder `first`: so other folders of the set are called the same from
+/// wherever they are looked at.
+class PlacedFiles {
+ public:
+  explicit PlacedFiles(std::string first) : first_(std::move(first)), folder_(first_) {}
+
+  /// `file` is a path from `folder`, or absolute.
+  void add(const std::string& folder, const std::string& file) {
+    if (folder != folder_) {
+      folder_ = folder;
+      const auto whole = [](const std::string& path) { return whole_path(path.empty() ? "." : path); };
+      const fs::path way = whole(folder).lexically_relative(whole(first_));
+      before_ = way == "." ? "" : (way / "").string();
+    }
+    files_.push_back(file.starts_with('/') ? file : before_ + file);
+  }
+
+  nlohmann::ordered_json list() const { return list_data_files(first_, files_); }
+
+ private:
+  const std::string first_;
+  std::string folder_, before_;  // of the last file, and what leads there from the first
+  simclr::data::PathList files_;
+};
+
+/// Of the shards and of those found beside them.
+nlohmann::ordered_json list_shards(const std::string& pattern) {
+  const ShardParts parts = find_shard_parts(pattern);
+  PlacedFiles files(fs::path(parts.train.front()).parent_path().string());
+  const auto add = [&files](const std::vector<std::string>& paths) {
+    for (const fs::path path : paths) files.add(path.parent_path().string(), path.filename().string());
+  };
+  add(parts.train);
+  for (const auto& found : {parts.test, parts.unlabelled}) {
+    for (const ShardParts::Part& part : found) add(part.paths);
+  }
+  return files.list();
+}
+
+/// Of lists and of the pictures that they name, and of folders' pictures.
+nlohmann::ordered_json list_places(const std::string& data, bool lists) {
+  const std::vector<std::string> places = split_places(data);
+  PlacedFiles files(folder_of_place(places.front(), lists));
+  for (const std::string& place : places) {
+    const std::string folder = folder_of_place(place, lists);
+    const simclr::data::PictureList pictures = pictures_of_places(place, lists);
+    for (const std::string& file : pictures.files) files.add(folder, file);
+    if (folder != place) files.add(folder, fs::path(place).filename().string());
+  }
+  return files.list();
 }
 
 }  // namespace
 
+std::string folders_of_pictures(const std::string& kind, const std::string& data) {
+  if (data.empty()) return "";
+  std::set<std::string> folders;  // of those in each other the outer one first
+  for (const fs::path place : split_places(data)) {
+    std::error_code error;
+    if (fs::is_directory(place, error)) {
+      folders.insert(place.string());
+    } else if (kind == "list" || simclr::data::is_table_name(place.string())) {
+      for (const std::string& file : simclr::data::read_picture_table(place.string()).pictures.files) {
+        folders.insert((place.parent_path() / file).parent_path().string());
+      }
+    } else {
+      folders.insert(place.parent_path().string());
+    }
+  }
+  std::string all;
+  for (const std::string& folder : folders) all += (all.empty() ? "" : "::") + (folder.empty() ? "." : folder);
+  return all;
+}
+
 nlohmann::ordered_json list_picture_files(const std::string& kind, const std::string& dir) {
   const std::string place = data_place(kind, dir);
-  if (kind == "folder") return list_data_files(place, simclr::data::list_pictures(place).files);
-  return list_data_files(place, [&kind](const std::string& name) { return is_data(kind, name); });
+  if (kind == "folder" || kind == "list" || imagenet_set(kind)) return list_places(place, kind == "list");
+  if (kind == "arrays") return list_data_files(array_folder(place), array_files(place));
+  if (kind == "shards") return list_shards(place);
+  return list_published(*published_set(kind), place);
 }

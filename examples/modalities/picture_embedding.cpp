@@ -1,18 +1,15 @@
 #include "modalities/picture_embedding.h"
 
-#include "modalities/picture_files.h"
 #include "run/npy.h"
 
 #include <simclr/core/error.h>
 #include <simclr/core/text.h>
 #include <simclr/nn/inspect.h>
 
-#include <algorithm>
 #include <filesystem>
 #include <fstream>
 #include <utility>
 
-namespace data = simclr::data;
 namespace fs = std::filesystem;
 namespace nn = simclr::nn;
 using simclr::Tensor;
@@ -34,24 +31,7 @@ void check_finite(const std::string& where, const Tensor& features, const std::v
 
 constexpr const char* retrain = "the encoder diverged: use an earlier checkpoint, or train it again";
 
-}  // namespace
-
-Embedding embed_pictures(const EncoderFile& file, const std::string& dir, const EvaluationOptions& options) {
-  data::PictureList list = data::list_pictures(dir);
-  if (options.on_warning) std::for_each(list.warnings.begin(), list.warnings.end(), options.on_warning);
-  const std::string left_out = list.left_out.text();
-  const auto pictures = picture_files(std::move(list));
-  const nn::Features features = features_of(*file.encoder, *pictures, file.tower, options);
-  Embedding result{{}, features.values, pictures->size() - features.values.dim(0), left_out};
-  for (const std::int32_t label : features.labels) {
-    result.files.push_back(pictures->classes()[static_cast<std::size_t>(label)]);
-  }
-  check_finite(file.path, result.features, result.files, retrain);
-  return result;
-}
-
-Tensor embed_picture(const EncoderFile& file, const std::string& path) {
-  const Tensor view = view_of_picture(path, *file.tower.maker);
+Tensor features_of_view(const EncoderFile& file, const Tensor& view, const std::string& name) {
   bool given = false;
   const Tensor features =
       nn::extract_features(*file.encoder, [&](simclr::Input& input, std::vector<std::int32_t>& labels) {
@@ -59,8 +39,29 @@ Tensor embed_picture(const EncoderFile& file, const std::string& path) {
         labels = {-1};
         return !std::exchange(given, true);
       }).values;
-  check_finite(file.path, features, {path}, retrain);
+  check_finite(file.path, features, {name}, retrain);
   return features;
+}
+
+}  // namespace
+
+Embedding embed_pictures(const EncoderFile& file, const PictureFiles& pictures, const EvaluationOptions& options) {
+  const nn::Features features = features_of(*file.encoder, pictures, file.tower, options);
+  Embedding result{{}, features.values, pictures.size() - features.values.dim(0)};
+  for (const std::int32_t label : features.labels) {
+    result.files.push_back(pictures.classes()[static_cast<std::size_t>(label)]);
+  }
+  check_finite(file.path, result.features, result.files, retrain);
+  return result;
+}
+
+Tensor embed_picture(const EncoderFile& file, const std::string& path) {
+  return features_of_view(file, view_of_picture(path, *file.tower.maker), path);
+}
+
+Tensor embed_picture(const EncoderFile& file, const PictureFiles& pictures, std::int64_t i) {
+  const std::string& name = pictures.classes()[static_cast<std::size_t>(i)];
+  return features_of_view(file, view_of_picture(pictures.read(i), name, *file.tower.maker), name);
 }
 
 std::vector<std::string> embedding_files(const std::string& out) {

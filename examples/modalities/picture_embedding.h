@@ -1,5 +1,6 @@
 #pragma once
 
+#include "modalities/picture_files.h"
 #include "train/encoder_file.h"
 #include "train/evaluation.h"
 
@@ -9,21 +10,20 @@
 #include <string>
 #include <vector>
 
-/// The features of a folder's pictures.
+/// The features of pictures that have names.
 struct Embedding {
-  std::vector<std::string> files;  // [N], paths from the folder
+  std::vector<std::string> files;  // [N], the names
   simclr::Tensor features;         // [N,F] f32 on the CPU
   std::int64_t unreadable = 0;     // pictures that could not be decoded
-  std::string left_out;            // what else the folder holds, in words; empty: nothing
 };
 
-/// Runs the encoder, on its own device, over all pictures of list_pictures(dir). Unreadable ones are reported through
-/// `options` and left out; throws simclr::Error where more than half are, where there is no picture, and where a
-/// feature is NaN or Inf.
-Embedding embed_pictures(const EncoderFile& file, const std::string& dir, const EvaluationOptions& options);
+/// Runs the encoder, on its own device, over all pictures. Unreadable ones are reported through `options` and left out;
+/// throws simclr::Error where more than half are, and where a feature is NaN or Inf.
+Embedding embed_pictures(const EncoderFile& file, const PictureFiles& pictures, const EvaluationOptions& options);
 
 /// The features [1,F] of one picture. Throws simclr::Error where it cannot be read, and for NaN or Inf.
 simclr::Tensor embed_picture(const EncoderFile& file, const std::string& picture);
+simclr::Tensor embed_picture(const EncoderFile& file, const PictureFiles& pictures, std::int64_t i);
 
 /// The files that write_embedding() writes.
 std::vector<std::string> embedding_files(const std::string& out);

@@ -1,10 +1,18 @@
 #include "modalities/picture_files.h"
 
+#include "modalities/picture_array_files.h"
+#include "modalities/picture_array_sets.h"
+#include "modalities/picture_places.h"
+#include "modalities/picture_shards.h"
+#include "modalities/shown_picture.h"
+
 #include <simclr/core/error.h>
 #include <simclr/core/text.h>
-#include <simclr/data/pictures/image_io.h>
+#include <simclr/data/pictures/picture_channels.h>
+#include <simclr/data/pictures/picture_list.h>
 #include <simclr/data/pictures/picture_views.h>
 
+#include <algorithm>
 #include <filesystem>
 #include <utility>
 
@@ -13,60 +21,136 @@ namespace fs = std::filesystem;
 
 namespace {
 
-data::Sample read_sample(const std::string& path, std::int32_t label) {
-  const auto picture = std::make_shared<const data::Picture>(data::read_picture(path));
-  return {.bytes = std::as_bytes(std::span(picture->pixels)),
-          .shape = {picture->height, picture->width, picture->channels},
-          .label = label,
-          .owner = picture,
-          .warning = picture->warning};
+simclr::Tensor view_of(const data::Sample& sample, const data::ViewMaker& views) {
+  const simclr::Shape shape = views.view_shape();
+  simclr::Tensor view = simclr::Tensor::empty({1, shape[0], shape[1], shape[2]});
+  views.make_view(sample, {}, static_cast<std::byte*>(view.raw_data()));
+  return view;
 }
 
-class PictureFiles final : public data::Dataset {
- public:
-  PictureFiles(std::string dir, std::vector<std::string> files) : dir_(std::move(dir)), files_(std::move(files)) {}
+PictureFiles::Source in_places(const std::string& places, bool lists,
+                               const std::function<void(const std::string&)>& on_warning) {
+  const data::PictureList list = pictures_of_places(places, lists);
+  for (const std::string& warning : list.warnings) on_warning(warning);
+  const std::string left_out = list.left_out.text();
+  SIMCLR_CHECK(!list.files.empty(), simclr::printable(list.place()), ": holds no ", data::read_kinds(),
+               " pictures, nor do the folders below it", left_out.empty() ? "" : " (left out: " + left_out + ")");
+  const std::string folder = list.dir.empty() ? "" : (fs::path(list.dir) / "").string();
+  const auto read = [folder, files = list.files](std::int64_t i) {
+    return data::read_raster((fs::path(folder) / files[static_cast<std::size_t>(i)]).string());
+  };
+  return {.folder = folder,
+          .names = std::vector<std::string>(list.files.begin(), list.files.end()),
+          .read = read,
+          .left_out = left_out};
+}
 
-  std::int64_t size() const override { return static_cast<std::int64_t>(files_.size()); }
+PictureFiles::Source in_arrays(const std::string& path, int channels) {
+  const auto pictures = pictures_of_arrays(path, channels);
+  const auto read = [pictures](std::int64_t i) {
+    const data::Sample sample = pictures->sample(i);
+    data::Raster raster{.height = static_cast<std::int32_t>(sample.shape[0]),
+                        .width = static_cast<std::int32_t>(sample.shape[1]),
+                        .channels = static_cast<std::int32_t>(sample.shape[2]),
+                        .dtype = sample.dtype};
+    raster.bands = !simclr::kernels::is_colour(raster.channels);
+    const auto* bytes = reinterpret_cast<const std::uint8_t*>(sample.bytes.data());
+    raster.bytes.assign(bytes, bytes + sample.bytes.size());
+    return raster;
+  };
+  return {.folder = "", .names = pictures->classes(), .read = read, .left_out = {}};
+}
 
-  data::Sample sample(std::int64_t i, int) const override {
-    const std::string& name = files_[static_cast<std::size_t>(label(i))];
-    if (name.find('\n') != std::string::npos) {  // files.txt has one path a line
-      simclr::fail(simclr::printable(name), ": the name holds a line break; rename the file");
-    }
-    return read_sample(file(i), label(i));
-  }
-
-  std::int32_t label(std::int64_t i) const override {
-    SIMCLR_CHECK(i >= 0 && i < size(), "picture ", i, " of ", size());
-    return static_cast<std::int32_t>(i);
-  }
-
-  const std::vector<std::string>& classes() const override { return files_; }
-  std::string file(std::int64_t i) const override {
-    return (fs::path(dir_) / files_[static_cast<std::size_t>(i)]).string();
-  }
-  std::string describe() const override { return std::to_string(size()) + " pictures in " + dir_; }
-
- private:
-  std::string dir_;
-  std::vector<std::string> files_;
-};
+PictureFiles::Source in_shards(const std::string& pattern, const std::function<void(const std::string&)>& on_warning,
+                               const std::string& cache_dir) {
+  const ShardParts parts = find_shard_parts(pattern);
+  const std::vector<std::string>& paths = parts.train;
+  if (!parts.repeated.empty()) on_warning(simclr::listed(parts.repeated, 3) + ": named before, and taken once");
+  const auto list = std::make_shared<const data::ShardPictureList>(list_shard_pictures(paths, cache_dir, on_warning));
+  const std::string& first = paths.front();
+  PictureFiles::Source source{.folder = first.substr(0, first.rfind('/') + 1),  // empty where there is none
+                              .names = {},
+                              .read = [list](std::int64_t i) { return list->read(i); },
+                              .left_out = list->left_out()};
+  const bool in_one =
+      std::all_of(paths.begin(), paths.end(), [&](const std::string& path) { return path.starts_with(source.folder); });
+  if (!in_one) source.folder.clear();
+  for (std::int64_t i = 0; i < list->size(); ++i) source.names.push_back(list->name(i).substr(source.folder.size()));
+  return source;
+}
 
 }  // namespace
 
-std::shared_ptr<const data::Dataset> picture_files(data::PictureList pictures) {
-  const std::string left_out = pictures.left_out.text();
-  SIMCLR_CHECK(!pictures.files.empty(), simclr::printable(pictures.dir),
-               ": holds no .jpg, .jpeg or .png pictures, nor do the folders below it",
-               left_out.empty() ? "" : " (left out: " + left_out + ")");
-  return std::make_shared<PictureFiles>(std::move(pictures.dir), std::move(pictures.files));
+PictureFiles::PictureFiles(Source source, int channels) : source_(std::move(source)), channels_(channels) {}
+
+std::int64_t PictureFiles::size() const {
+  return std::ssize(source_.names);
+}
+
+data::Sample PictureFiles::sample(std::int64_t i, int) const {
+  const std::string& name = source_.names[static_cast<std::size_t>(label(i))];
+  if (name.find('\n') != std::string::npos) {  // files.txt has one name a line
+    simclr::fail(simclr::printable(name), ": the name holds a line break; rename the file");
+  }
+  return data::picture_sample(read(i), label(i), channels_, source_.folder + name);
+}
+
+std::int32_t PictureFiles::label(std::int64_t i) const {
+  SIMCLR_CHECK(i >= 0 && i < size(), "picture ", i, " of ", size());
+  return static_cast<std::int32_t>(i);
+}
+
+std::string PictureFiles::describe() const {
+  return simclr::counted(size(), "picture") + " in " + source_.folder;
+}
+
+std::int64_t PictureFiles::find(const std::string& name) const {
+  const auto found = std::find(source_.names.begin(), source_.names.end(), name);
+  return found == source_.names.end() ? -1 : found - source_.names.begin();
+}
+
+const std::vector<std::string>& named_picture_kinds() {
+  static const std::vector<std::string> all = {"auto", "arrays", "folder", "list", "shards"};
+  return all;
+}
+
+std::shared_ptr<const PictureFiles> open_picture_files(const std::string& kind, const std::string& place, int channels,
+                                                       const std::function<void(const std::string&)>& on_warning,
+                                                       const std::string& cache_dir) {
+  const auto warn = [&on_warning](const std::string& line) {
+    if (on_warning) on_warning(line);
+  };
+  check_places(place);
+  const auto open = [&]() -> PictureFiles::Source {
+    const bool any = kind == "auto";
+    if (kind == "arrays" || (any && is_array_file(place))) return in_arrays(place, channels);
+    if (kind == "shards" || (any && names_shards(place))) return in_shards(place, warn, cache_dir);
+    return in_places(place, kind == "list", warn);
+  };
+  return std::make_shared<PictureFiles>(open(), channels);
 }
 
 simclr::Tensor view_of_picture(const std::string& path, const data::ViewMaker& views) {
   std::error_code error;
-  SIMCLR_CHECK(!fs::is_directory(path, error), path, ": not a picture file; give a JPEG or PNG file");
-  const simclr::Shape shape = views.view_shape();
-  simclr::Tensor view = simclr::Tensor::empty({1, shape[0], shape[1], shape[2]});
-  views.make_view(read_sample(path, -1), {}, static_cast<std::byte*>(view.raw_data()));
-  return view;
+  SIMCLR_CHECK(!fs::is_directory(path, error), path, ": not a picture file; give a ", data::read_kinds(), " file");
+  return view_of_picture(data::read_raster(path), path, views);
+}
+
+simclr::Tensor view_of_picture(data::Raster picture, const std::string& name, const data::ViewMaker& views) {
+  const auto channels = static_cast<int>(views.view_shape()[2]);
+  return view_of(data::picture_sample(std::move(picture), -1, channels, name), views);
+}
+
+simclr::Tensor drawn_picture(const data::Raster& raster, const data::ViewMaker& views) {
+  const data::Picture picture = picture_of({.bytes = std::as_bytes(std::span(raster.bytes)),
+                                            .shape = {raster.height, raster.width, raster.channels},
+                                            .dtype = raster.dtype,
+                                            .label = -1,
+                                            .owner = nullptr},
+                                           raster.bands ? raster.channels : 3);
+  return view_of({.bytes = std::as_bytes(std::span(picture.pixels)),
+                  .shape = {picture.height, picture.width, picture.channels},
+                  .label = -1,
+                  .owner = nullptr},
+                 views);
 }

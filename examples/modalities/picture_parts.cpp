@@ -1,102 +1,82 @@
 #include "modalities/picture_parts.h"
 
+#include <simclr/core/error.h>
+#include <simclr/core/text.h>
 #include <simclr/data/pictures/image_io.h>
+#include <simclr/data/pictures/part_names.h>
+#include <simclr/data/pictures/picture_classes.h>
 
 #include <algorithm>
-#include <array>
-#include <cctype>
+#include <cstdint>
 #include <filesystem>
-#include <string_view>
+#include <map>
+#include <set>
 #include <system_error>
+#include <tuple>
+#include <utility>
 
 namespace data = simclr::data;
 namespace fs = std::filesystem;
+using data::part_role;
+using data::PartRole;
 
 namespace {
 
-using namespace std::string_view_literals;
-
-// The likeliest first.
-constexpr std::array train_words = {"train"sv, "training"sv, "trn"sv, "labeled"sv, "labelled"sv};
-constexpr std::array test_words = {"test"sv,       "testing"sv, "val"sv,        "valid"sv,
-                                   "validation"sv, "eval"sv,    "evaluation"sv, "dev"sv};
-constexpr std::array unlabelled_words = {"unlabeled"sv, "unlabelled"sv, "unsupervised"sv, "unsup"sv};
-constexpr std::array neutral_words = {"set"sv,  "sets"sv,   "data"sv,   "dataset"sv,  "images"sv, "image"sv, "imgs"sv,
-                                      "img"sv,  "split"sv,  "part"sv,   "jpg"sv,      "jpeg"sv,   "jpegs"sv, "png"sv,
-                                      "pics"sv, "photos"sv, "folder"sv, "pictures"sv, "samples"sv};
-
-template <std::size_t n>
-std::size_t place(const std::array<std::string_view, n>& words, std::string_view word) {
-  return static_cast<std::size_t>(std::find(words.begin(), words.end(), word) - words.begin());
-}
-
-/// Whether it is one of the words, or one with a neutral word written behind it ("trainset").
-template <std::size_t n>
-bool is_one_of(const std::array<std::string_view, n>& words, std::string_view word) {
-  return std::any_of(words.begin(), words.end(), [&](std::string_view known) {
-    if (!word.starts_with(known)) return false;
-    const std::string_view rest = word.substr(known.size());
-    return rest.empty() || place(neutral_words, rest) < neutral_words.size();
-  });
-}
-
-/// Its runs of letters, in lower case.
-std::vector<std::string> words_of(const std::string& name) {
-  std::vector<std::string> words;
-  bool inside = false;
-  for (const char c : name) {
-    const auto byte = static_cast<unsigned char>(c);
-    const bool letter = std::isalpha(byte) != 0 || byte >= 0x80;
-    if (letter && !inside) words.emplace_back();
-    if (letter) words.back() += static_cast<char>(std::tolower(byte));
-    inside = letter;
-  }
-  return words;
-}
-
-/// The place of a folder among those of its role: the likeliest word, then the shortest name.
-template <std::size_t n>
-void sort_by_likelihood(std::vector<PictureParts::Part>& parts, const std::array<std::string_view, n>& words) {
-  const auto rank = [&](const PictureParts::Part& part) {
-    std::size_t best = words.size();
-    for (const std::string& word : words_of(part.name)) best = std::min(best, place(words, word));
-    return std::pair(best, part.name.size());
+/// The place of a part among those of its role: the likeliest word, then the shortest name, then the most pictures
+/// ("train" and "Train").
+void sort_by_likelihood(std::vector<PictureParts::Part>& parts) {
+  const auto rank = [](const PictureParts::Part& part) {
+    return std::tuple(data::part_name(part.name).place, part.name.size(),
+                      -static_cast<std::int64_t>(part.pictures.files.size()));
   };
   std::stable_sort(parts.begin(), parts.end(), [&](const auto& a, const auto& b) { return rank(a) < rank(b); });
 }
 
-/// Of the folder itself, not of those in it.
+/// Of the folder itself and of hidden ones in it, without files that are no pictures. Arrays are none here: what
+/// programs write may lie there.
 data::PictureList pictures_in(const std::string& dir) {
-  data::PictureList list;
-  list.dir = dir;
-  for (const auto& entry : fs::directory_iterator(dir)) {
-    const std::string name = entry.path().filename().string();
-    std::error_code unknown;
-    if (!name.starts_with('.') && data::is_picture_name(name) && !entry.is_directory(unknown))
-      list.files.push_back(name);
-  }
+  data::PictureList list = data::list_own_pictures(dir);
+  list.source = dir + " itself";
+  if (!list.files.empty() && data::ending_of(list.files[0]) == ".npy") list.files = {};
+  list.left_out.files.clear();
+  list.left_out.dotted = 0;
   return list;
 }
 
-}  // namespace
-
-PartRole part_role(const std::string& folder) {
-  bool train = false, test = false, unlabelled = false;
-  for (const std::string& word : words_of(folder)) {
-    if (is_one_of(train_words, word)) {
-      train = true;
-    } else if (is_one_of(test_words, word)) {
-      test = true;
-    } else if (is_one_of(unlabelled_words, word)) {
-      unlabelled = true;
-    } else if (place(neutral_words, word) == neutral_words.size()) {
-      return PartRole::none;
-    }
-  }
-  if (unlabelled) return PartRole::unlabelled;
-  if (train == test) return PartRole::none;
-  return train ? PartRole::train : PartRole::test;
+/// Whether there are pictures in it, of whatever kind.
+bool counts(const PictureParts::Part& part) {
+  const data::LeftOut& left_out = part.pictures.left_out;
+  return !part.pictures.files.empty() || !left_out.pictures.empty() || left_out.hidden > 0;
 }
+
+/// All below it. Where it cannot be listed it has none, and says so.
+data::PictureList pictures_below(const std::string& dir) {
+  try {
+    return data::list_pictures(dir);
+  } catch (const simclr::Error& error) {
+    data::PictureList none{.dir = dir, .files = {}};
+    none.left_out.unlisted = {dir};
+    none.warnings = {std::string(error.what()) + ", so what it holds is left out"};
+    return none;
+  }
+}
+
+void add_part(PictureParts& parts, PictureParts::Part part) {
+  switch (part_role(part.name)) {
+    case PartRole::train: parts.train.push_back(std::move(part)); break;
+    case PartRole::test: parts.test.push_back(std::move(part)); break;
+    case PartRole::unlabelled: parts.unlabelled.push_back(std::move(part)); break;
+    case PartRole::none: parts.others.push_back(std::move(part));
+  }
+}
+
+void sort_parts(PictureParts& parts) {
+  sort_by_likelihood(parts.train);
+  sort_by_likelihood(parts.test);
+  sort_by_likelihood(parts.unlabelled);
+}
+
+}  // namespace
 
 PictureParts find_parts(const std::string& dir) {
   const std::vector<std::string> folders = data::list_folders(dir);
@@ -107,24 +87,98 @@ PictureParts find_parts(const std::string& dir) {
   if (count(PartRole::train) == 0) return parts;
   const bool several = count(PartRole::test) + count(PartRole::unlabelled) > 0;
   PictureParts::Part beside{"", pictures_in(dir)};
-  if (!beside.pictures.files.empty()) {
-    if (!several) return parts;
-    parts.others.push_back(std::move(beside));
-  }
+  if (!beside.pictures.files.empty() && !several) return parts;
+  if (counts(beside)) parts.others.push_back(std::move(beside));
   for (const std::string& name : folders) {
-    PictureParts::Part part{name, data::list_pictures((fs::path(dir) / name).string())};
-    switch (part_role(name)) {
-      case PartRole::train: parts.train.push_back(std::move(part)); break;
-      case PartRole::test: parts.test.push_back(std::move(part)); break;
-      case PartRole::unlabelled: parts.unlabelled.push_back(std::move(part)); break;
-      case PartRole::none:
-        if (part.pictures.files.empty() && part.pictures.left_out.pictures.empty()) break;
-        if (!several) return {};  // a class called train
-        parts.others.push_back(std::move(part));
+    PictureParts::Part part{name, pictures_below((fs::path(dir) / name).string())};
+    const data::LeftOut& left_out = part.pictures.left_out;
+    if (part_role(name) != PartRole::none) {
+      add_part(parts, std::move(part));
+    } else if (!part.pictures.files.empty() || !left_out.pictures.empty() || (several && !left_out.unlisted.empty())) {
+      if (!several) return {};  // a class called train
+      add_part(parts, std::move(part));
     }
   }
-  sort_by_likelihood(parts.train, train_words);
-  sort_by_likelihood(parts.test, test_words);
-  sort_by_likelihood(parts.unlabelled, unlabelled_words);
+  sort_parts(parts);
   return parts;
+}
+
+PictureParts table_parts(const data::PictureTable& table) {
+  if (std::none_of(table.parts.begin(), table.parts.end(),
+                   [](const auto& text) { return part_role(text) == PartRole::train; })) {
+    return {};
+  }
+  std::vector<std::vector<std::uint32_t>> rows(table.parts.size());
+  for (std::uint32_t i = 0; i < table.part_of.size(); ++i) rows[table.part_of[i]].push_back(i);
+  PictureParts parts;
+  for (std::size_t k = 0; k < rows.size(); ++k) {
+    if (rows[k].empty()) continue;  // none of its files is there
+    const std::string& text = table.parts[k];
+    PictureParts::Part part{text, data::selected(table.pictures, rows[k])};
+    part.pictures.source += text.empty() ? " (of no part)" : " (" + simclr::printable(text) + ")";
+    add_part(parts, std::move(part));
+  }
+  sort_parts(parts);
+  if (!parts.train.empty()) {
+    parts.train.front().pictures.left_out = table.pictures.left_out;
+    parts.train.front().pictures.warnings = table.pictures.warnings;
+  }
+  return parts;
+}
+
+std::string unused_part(const std::string& name, std::int64_t count, const std::string& left_out,
+                        const std::string& why) {
+  const std::string pictures = simclr::counted(count, "picture");
+  const std::string all = left_out.empty() ? pictures : count == 0 ? left_out : pictures + ", and " + left_out;
+  return name + " (" + all + (why.empty() ? "" : "; " + why) + ")";
+}
+
+std::string deeper_classes(const data::PictureList& list, int classes_at) {
+  if (classes_at == 0 || !list.labels.empty()) return {};
+  std::map<std::string, std::set<std::string>> below;  // of each class
+  for (const std::string& file : list.files) {
+    std::size_t end = 0;
+    for (int depth = 0; depth < classes_at && end != std::string::npos; ++depth) end = file.find('/', end + 1);
+    if (end == std::string::npos) continue;  // it lies less deep
+    const std::size_t next = file.find('/', end + 1);
+    if (next != std::string::npos) below[file.substr(0, end)].insert(file.substr(end + 1, next - end - 1));
+  }
+  const auto several =
+      std::find_if(below.begin(), below.end(), [](const auto& each) { return each.second.size() > 1; });
+  if (several == below.end()) return {};
+  return "what lies deeper belongs to the class above, so the " + std::to_string(several->second.size()) +
+         " folders in " + simclr::printable(several->first) + " are one class (to make each a class: --classes-at " +
+         std::to_string(classes_at + 1) + ")";
+}
+
+std::string folder_of_parts(const std::string& dir, std::vector<PictureParts::Part>* beside) {
+  std::string folder = dir;
+  std::vector<PictureParts::Part> passed;
+  for (int depth = 0; depth < 3; ++depth) {
+    const std::vector<std::string> folders = data::list_folders(folder);
+    const auto is_train = [](const std::string& name) { return part_role(name) == PartRole::train; };
+    if (std::any_of(folders.begin(), folders.end(), is_train)) {
+      if (beside != nullptr) *beside = std::move(passed);
+      return folder;
+    }
+    if (folders.size() != 1) return dir;  // before a million pictures are listed
+    PictureParts::Part own{"", pictures_in(folder)};
+    if (!own.pictures.files.empty()) return dir;
+    if (counts(own)) passed.push_back(std::move(own));
+    folder = (fs::path(folder) / folders.front()).string();
+  }
+  return dir;
+}
+
+std::string classes_like_parts(const std::string& dir, const std::vector<std::string>& classes) {
+  const auto count = [&classes](PartRole role) {
+    return std::count_if(classes.begin(), classes.end(), [role](const auto& name) { return part_role(name) == role; });
+  };
+  const bool all = count(PartRole::test) + count(PartRole::unlabelled) == std::ssize(classes);
+  std::vector<std::string> like = classes;
+  if (!all) std::erase_if(like, [](const auto& name) { return part_role(name) != PartRole::unlabelled; });
+  if (like.empty()) return "";
+  return "no folder of " + dir + " is called train, so " + simclr::listed(like, 3) +
+         (like.size() == 1 ? " counts as a class" : " count as classes") +
+         " (parts need one that is called train; to take no classes: --classes-at 0)";
 }

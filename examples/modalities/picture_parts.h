@@ -1,28 +1,43 @@
 #pragma once
 
 #include <simclr/data/pictures/picture_list.h>
+#include <simclr/data/pictures/picture_table.h>
 
+#include <cstdint>
 #include <string>
 #include <vector>
 
-/// What a folder called so is for.
-enum class PartRole { none, train, test, unlabelled };
-
-/// By the names that people give: "train", "Training", "train2017", "test_set", "val", "valid", "validation", "eval",
-/// "unlabeled", in any case. A word beside these that is neither a number nor "set", "data", "images" or the like makes
-/// it another name: "train station" is a class.
-PartRole part_role(const std::string& folder);
-
-/// The parts of a folder of pictures.
+/// The parts of a folder of pictures, of a list, or of several of them, by their names (part_names.h).
 struct PictureParts {
   struct Part {
-    std::string name;  // of the folder
+    std::string name;  // of the folder, or what a list calls it
     simclr::data::PictureList pictures;
   };
   std::vector<Part> train, test, unlabelled;  // the likeliest first: "train" before "labeled", "test" before "val"
   std::vector<Part> others;                   // sub-folders of no role, and pictures in the folder itself: name ""
 };
 
-/// Looks for parts in `dir`. Without a train part beside another part, or as the only folder that holds pictures, it
-/// has none: then what it holds are classes, or pictures alone. Throws simclr::Error where there is no such folder.
+/// Looks for parts in `dir`, a folder. Without a train part beside another part, or as the only folder that holds
+/// pictures, it has none: then what it holds are classes, or pictures alone. Throws simclr::Error where there is no
+/// such folder.
 PictureParts find_parts(const std::string& dir);
+
+/// The parts of a list, by its column of parts, in the same order. Without one, and where no text in it is of a train
+/// part, it has none.
+PictureParts table_parts(const simclr::data::PictureTable& table);
+
+/// What a message says of a part that is not used: "photos/val (6 pictures, and 1 .txt file; why)".
+std::string unused_part(const std::string& name, std::int64_t count, const std::string& left_out,
+                        const std::string& why = {});
+
+/// Where a class holds several folders of pictures they may be meant as the classes: how to say so, or nothing.
+std::string deeper_classes(const simclr::data::PictureList& list, int classes_at);
+
+/// `dir`, or where it holds one folder and no picture that is read, as what a zip file leaves may: the folder below it
+/// that has a train part; `dir` where none has. What lies beside that folder is put into `beside`, if it is counted as
+/// pictures. Throws as find_parts().
+std::string folder_of_parts(const std::string& dir, std::vector<PictureParts::Part>* beside = nullptr);
+
+/// A line that says so where all the `classes` of `dir` are called like test or unlabelled parts, or some like
+/// unlabelled ones; else empty.
+std::string classes_like_parts(const std::string& dir, const std::vector<std::string>& classes);

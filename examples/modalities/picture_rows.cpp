@@ -1,5 +1,6 @@
 #include "modalities/picture_rows.h"
 
+#include "modalities/picture_sets.h"
 #include "run/shared_rows.h"
 #include "train/training_rows.h"
 
@@ -21,7 +22,10 @@ constexpr double most_width = 1024;
 void add_data_rows(OptionTable& table, TrainingOptions& o, PictureOptions& own) {
   add_dataset_rows(table, o.dataset, o.data_dir, o.classes_at);
   add_cache_rows(table, o, "picture");
-  table.add("size", own.size, "Side of a view in pixels; 0: the data set's own (32, Fashion-MNIST 28)")
+  table
+      .add("size", own.size,
+           "Side of a view in pixels; 0: the data set's own (32; MNIST's kin 28, Tiny-ImageNet 64, STL-10 96, ImageNet "
+           "224, of arrays the pictures' shorter side)")
       .between(8, 1024)
       .or_else(0, "the data set's own");
 }
@@ -86,11 +90,15 @@ void add_augmentation_rules(OptionTable& rows, const simclr::data::Augmentation&
 
 }  // namespace
 
+OptionRow& add_dataset_row(OptionTable& table, std::string& dataset, const std::vector<std::string>& kinds,
+                           const std::string& help) {
+  return table.add("dataset", dataset, kinds, help);
+}
+
 void add_dataset_rows(OptionTable& table, std::string& dataset, std::string& dir, int& classes_at,
                       const std::string& without_data) {
   table.group("Data");
-  table.add("dataset", dataset, {"auto", "cifar10", "cifar100", "fashion-mnist", "idx", "folder"},
-            "auto takes what is found in --data; without it " + without_data);
+  add_dataset_row(table, dataset, dataset_kinds(), "auto takes what is found in --data; without it " + without_data);
   add_data_row(table, dir);
   add_classes_at_row(table, classes_at, "picture");
 }
@@ -101,14 +109,15 @@ void add_picture_rows(OptionTable& table, TrainingOptions& o, PictureOptions& ow
   add_encoder_rows(table, own);
   table.group("Augmentation", "augmentation");
   table.add("view-size", a.size, "Side of the views in pixels").between(1, 4096).key("size").file_only();
-  table.add("view-channels", a.channels, "Of the views").between(1, 3).key("channels").file_only();
+  table.add("view-channels", a.channels, "Of the views")
+      .between(1, simclr::kernels::most_channels)
+      .key("channels")
+      .file_only();
   add_crop_rows(table, a);
   table.add("flip-probability", a.flip_probability, "Of a horizontal flip").between(0, 1);
   add_colour_rows(table, a);
   add_blur_and_rotation_rows(table, a);
-  table.add("mean", {&a.mean[0], &a.mean[1], &a.mean[2]}, "Taken from each channel of pixels in [0,1]")
-      .between(-1000, 1000);
-  table.add("stddev", {&a.stddev[0], &a.stddev[1], &a.stddev[2]}, "What each channel is then divided by")
-      .between(double{1e-3f}, 1000);
+  table.add("mean", a.mean, own.means, "Taken from each channel of pixels in [0,1]").between(-1000, 1000);
+  table.add("stddev", a.stddev, own.stddevs, "What each channel is then divided by").between(double{1e-3f}, 1000);
   add_augmentation_rules(table, a);
 }

@@ -4,10 +4,17 @@
 #include "run/option_table.h"
 #include "train/training_options.h"
 
+#include <string>
+#include <vector>
+
 /// The rows of options that only pictures have, and what their values are called.
 
 extern const Names<simclr::nn::Stem> stem_names;
 extern const Names<simclr::kernels::Interpolation> interpolation_names;
+
+/// --dataset alone, of these kinds. `help`: how auto tells them apart.
+OptionRow& add_dataset_row(OptionTable& table, std::string& dataset, const std::vector<std::string>& kinds,
+                           const std::string& help);
 
 /// --dataset, --data and --classes-at, as open_datasets() takes them. `without_data`: what `auto` takes where --data is
 /// not given.

@@ -1,20 +1,28 @@
 #include "modalities/picture_sets.h"
 
+#include "modalities/imagenet_sets.h"
+#include "modalities/picture_array_files.h"
+#include "modalities/picture_array_sets.h"
 #include "modalities/picture_parts.h"
+#include "modalities/picture_places.h"
+#include "modalities/picture_shards.h"
+#include "modalities/published_sets.h"
+#include "modalities/unknown_folder.h"
+#include "run/data_places.h"
+#include "run/option_file.h"
+#include "train/run_data.h"
 #include "train/test_part.h"
 
 #include <simclr/core/error.h>
 #include <simclr/core/text.h>
-#include <simclr/data/pictures/cifar.h>
 #include <simclr/data/pictures/idx.h>
 #include <simclr/data/pictures/image_folder.h>
+#include <simclr/data/pictures/picture_channels.h>
+#include <simclr/data/pictures/picture_classes.h>
+#include <simclr/data/pictures/picture_table.h>
 
 #include <algorithm>
-#include <array>
-#include <cstdio>
 #include <filesystem>
-#include <map>
-#include <set>
 #include <utility>
 
 namespace data = simclr::data;
@@ -24,161 +32,118 @@ namespace {
 
 constexpr const char* download_folder = "data-cache";  // where scripts/download puts things
 
-/// A data set that is known by its files; one of them is there.
-struct KnownSet {
-  const char *kind, *name;
-  std::array<const char*, 2> files;
-};
-constexpr KnownSet known_sets[] = {
-    {"cifar10", "CIFAR-10", {"data_batch_1.bin", "cifar-10-batches-bin/data_batch_1.bin"}},
-    {"cifar100", "CIFAR-100", {"train.bin", "cifar-100-binary/train.bin"}},
-    {"fashion-mnist", "Fashion-MNIST", {"train-images-idx3-ubyte.gz", "train-images-idx3-ubyte"}},
-    {"idx", "idx files", {"train-images-idx3-ubyte.gz", "train-images-idx3-ubyte"}}};
-
-bool holds(const std::string& dir, const KnownSet& set) {
-  std::error_code error;
-  return std::any_of(set.files.begin(), set.files.end(),
-                     [&](const char* file) { return fs::exists(fs::path(dir) / file, error); }) &&
-         (set.kind != std::string("fashion-mnist") || data::is_fashion_mnist(dir));
-}
-
-/// A data set that is published in two parts.
-template <class Open>
-PictureSets published(const std::string& kind, const std::string& dir, Open open, int size, int channels) {
-  PictureSets sets;
-  sets.kind = kind;
-  sets.train = open(dir, data::Split::train);
-  sets.size = size;
-  sets.channels = channels;
-  open_test_part(
-      sets, [&] { return open(dir, data::Split::test); }, "the training part", "the test part");
-  return sets;
-}
-
-PictureSets cifar10(const std::string& dir) {
-  return published("cifar10", dir, data::cifar10, 32, 3);
-}
-
-PictureSets cifar100(const std::string& dir) {
-  return published("cifar100", dir, data::cifar100, 32, 3);
-}
-
-PictureSets fashion_mnist(const std::string& dir) {
-  return published("fashion-mnist", dir, data::fashion_mnist, 28, 1);
-}
-
-PictureSets idx(const std::string& dir) {
-  return published("idx", dir, data::idx_files, 28, 1);
-}
-
-/// Where a class holds several folders of pictures they may be meant as the classes: how to say so, or nothing.
-std::string deeper_classes(const data::PictureList& list, int classes_at) {
-  if (classes_at == 0) return {};
-  std::map<std::string, std::set<std::string>> below;  // of each class
-  for (const std::string& file : list.files) {
-    std::size_t end = 0;
-    for (int depth = 0; depth < classes_at && end != std::string::npos; ++depth) end = file.find('/', end + 1);
-    if (end == std::string::npos) continue;  // it lies less deep
-    const std::size_t next = file.find('/', end + 1);
-    if (next != std::string::npos) below[file.substr(0, end)].insert(file.substr(end + 1, next - end - 1));
-  }
-  const auto several =
-      std::find_if(below.begin(), below.end(), [](const auto& each) { return each.second.size() > 1; });
-  if (several == below.end()) return {};
-  const std::string name = simclr::printable(several->first);
-  return "what lies deeper belongs to the class above, so the " + std::to_string(several->second.size()) +
-         " folders in " + simclr::printable(several->first) + " are one class (to make each a class: --classes-at " +
-         std::to_string(classes_at + 1) + ")";
-}
-
-PictureSets empty_folder() {
-  PictureSets sets;
-  sets.kind = "folder";
-  sets.decoded = true;
-  return sets;
-}
-
 /// Opens the parts of a folder, and says in the note which are used and which are not.
 class PartsReader {
  public:
-  PartsReader(PictureParts parts, std::string dir, int classes_at)
-      : parts_(std::move(parts)), dir_(std::move(dir)), classes_at_(classes_at) {}
+  PartsReader(PictureSets sets, PictureParts parts, int classes_at)
+      : parts_(std::move(parts)), classes_at_(classes_at), sets_(std::move(sets)) {}
 
-  PictureSets read() {
+  /// `how`: as keep_fifth() has it.
+  PictureSets read(const std::string& dir, const std::string& how) {
+    const data::PictureChannels channels = data::channels_of_pictures(parts_.train.front().pictures);
+    sets_.channels = channels.channels;
+    sets_.add_note(channels.text());
     sets_.labelled = sets_.train = open(parts_.train.front(), classes_at_);
-    sets_.add_note(deeper_);
     const bool labels = sets_.labelled->classes().size() >= 2;
-    std::string line = "train: " + path(parts_.train.front().name);
+    std::string line = "train: " + place(parts_.train.front());
     take_unlabelled(labels, line);
-    for (PictureParts::Part& part : parts_.test) take_test(part, line);
+    take_test(line);
     for (std::size_t i = 1; i < parts_.train.size(); ++i) leave_out(parts_.train[i], "");
     for (const PictureParts::Part& part : parts_.others) leave_out(part, "");
     sets_.add_note(line);
     for (const std::string& part : unused_) sets_.add_note("not used: " + part);
-    if (parts_.test.empty()) keep_fifth(sets_, dir_);
+    if (parts_.test.empty() && sets_.no_test.empty()) keep_fifth(sets_, dir, how);
     return std::move(sets_);
   }
 
  private:
-  std::string path(const std::string& name) const { return (fs::path(dir_) / name).string(); }
+  /// The part as messages name it.
+  static const std::string& place(const PictureParts::Part& part) { return part.pictures.place(); }
 
   std::shared_ptr<const data::Dataset> open(PictureParts::Part& part, int classes_at) {
     for (const std::string& warning : part.pictures.warnings) sets_.warnings.push_back(warning);
-    deeper_ = deeper_classes(part.pictures, classes_at);
-    return data::image_folder(part.pictures, classes_at);
+    return data::image_folder(part.pictures, classes_at, sets_.channels);
+  }
+
+  /// By its folders, or by what a file says of them (imagenet_sets.h).
+  std::shared_ptr<const data::Dataset> open_annotated(PictureParts::Part& part) {
+    labels_from_ = annotate(part.pictures);
+    return open(part, labels_from_.empty() ? classes_at_ : 1);
+  }
+
+  /// What describe() says of the part that is trained on.
+  static std::string left_out_of(const PictureParts::Part& part) {
+    const std::string left_out = part.pictures.left_out.text();
+    return left_out.empty() ? "" : " (left out: " + left_out + ")";
   }
 
   void leave_out(const PictureParts::Part& part, const std::string& why) {
-    const std::string left_out = part.pictures.left_out.text();
-    unused_.push_back(path(part.name) + " (" + simclr::counted(std::ssize(part.pictures.files), "picture") +
-                      (left_out.empty() ? "" : ", and " + left_out) + (why.empty() ? "" : "; " + why) + ")");
+    const data::PictureList& pictures = part.pictures;
+    unused_.push_back(unused_part(place(part), std::ssize(pictures.files), pictures.left_out.text(), why));
   }
 
   void take_unlabelled(bool labels, std::string& line) {
     for (PictureParts::Part& part : parts_.unlabelled) {
       if (!labels || sets_.train != sets_.labelled || part.pictures.files.empty()) {
-        leave_out(part, labels ? "" : path(parts_.train.front().name) + " has no labels either");
+        leave_out(part, labels ? "" : place(parts_.train.front()) + " has no labels either");
         continue;
       }
       sets_.train = open(part, 0);
-      line = "train: " + path(part.name) + "; labels for the evaluation: " + path(parts_.train.front().name);
+      line = "train: " + place(part) + "; labels for the evaluation: " + place(parts_.train.front()) +
+             left_out_of(parts_.train.front());
     }
   }
 
-  void take_test(PictureParts::Part& part, std::string& line) {
-    if (!sets_.test) {
-      open_test_part(
-          sets_, [&] { return open(part, classes_at_); }, path(parts_.train.front().name), path(part.name));
-      if (sets_.test) {
-        sets_.no_test.clear();
-        line += "; test: " + path(part.name);
-        return;
-      }
+  void take_test(std::string& line) {
+    std::vector<std::string> names;
+    for (const PictureParts::Part& part : parts_.test) names.push_back(place(part));
+    const std::size_t taken = open_first_test_part(
+        sets_, names, [&](std::size_t i) { return open_annotated(parts_.test[i]); }, place(parts_.train.front()));
+    for (std::size_t i = 0; i < names.size(); ++i) {
+      if (i != taken) leave_out(parts_.test[i], "");
     }
-    leave_out(part, "");
+    if (taken == names.size()) return;
+    line += "; test: " + names[taken] + (labels_from_.empty() ? "" : " with the labels of " + labels_from_) +
+            left_out_of(parts_.test[taken]);
   }
 
   PictureParts parts_;
-  const std::string dir_;
   const int classes_at_;
-  PictureSets sets_ = empty_folder();
+  PictureSets sets_;
   std::vector<std::string> unused_;
-  std::string deeper_;  // of the part that was opened last
+  std::string labels_from_;  // of the test part: the file that has them; empty: its folders are its classes
 };
 
-PictureSets folder(const std::string& dir, int classes_at) {
-  PictureParts parts = find_parts(dir);
-  if (!parts.train.empty()) return PartsReader(std::move(parts), dir, classes_at).read();
-  data::PictureList list = data::list_pictures(dir);
-  PictureSets sets = empty_folder();
+/// Pictures without parts.
+PictureSets whole_set(PictureSets sets, data::PictureList list, int classes_at) {
   sets.warnings = list.warnings;
-  sets.note = deeper_classes(list, classes_at);
-  sets.labelled = sets.train = data::image_folder(std::move(list), classes_at);
-  if (sets.train->classes().size() == 1 && !sets.note.empty()) {
+  const data::PictureChannels channels = data::channels_of_pictures(list);
+  sets.channels = channels.channels;
+  const std::string dir = list.dir;
+  sets.labelled = sets.train = data::image_folder(std::move(list), classes_at, channels.channels);
+  if (sets.kind == "folder" && sets.train->classes().size() == 1 && !sets.note.empty() && !dir.empty()) {
     const std::string only = (fs::path(dir) / sets.train->classes().front()).string();
     sets.note = "all pictures lie in " + only + "; to take its folders for what they are, give --data " + only;
   }
-  keep_fifth(sets, dir);
+  sets.add_note(channels.text());
+  if (sets.kind == "folder" && !dir.empty()) sets.add_note(classes_like_parts(dir, sets.train->classes()));
+  return sets;
+}
+
+/// Folders and lists of pictures.
+PictureSets open_places(const std::string& kind, const std::string& dir, int classes_at) {
+  PicturePlaces places = read_places(dir, classes_at, kind == "list");
+  PictureSets sets;
+  sets.kind = places.all_lists ? "list" : "folder";
+  sets.decoded = true;
+  sets.note = places.notes;
+  sets.no_test = places.no_test;
+  const std::string how = places.all_lists               ? "give " + dir + " a column split that says train or test"
+                          : split_places(dir).size() > 1 ? "make the folders train and test in each of " + dir
+                                                         : "";
+  if (!places.whole) return PartsReader(std::move(sets), std::move(places.parts), classes_at).read(dir, how);
+  sets = whole_set(std::move(sets), std::move(places.parts.train.front().pictures), classes_at);
+  keep_fifth(sets, dir, how);
   return sets;
 }
 
@@ -187,39 +152,81 @@ void put_before(std::string& text, const std::string& line) {
   text = line + (text.empty() ? "" : "\n") + text;
 }
 
-PictureSets open_known(const std::string& kind, const std::string& dir, int classes_at) {
-  const std::string place = data_place(kind, dir);
-  if (kind == "cifar10") return cifar10(place);
-  if (kind == "cifar100") return cifar100(place);
-  if (kind == "fashion-mnist") return fashion_mnist(place);
-  if (kind == "idx") return idx(place);
-  SIMCLR_CHECK(kind == "folder", "--dataset \"", kind,
-               "\" is not known; use auto, cifar10, cifar100, fashion-mnist, idx or folder");
-  SIMCLR_CHECK(!dir.empty(), "--dataset folder needs --data DIR, a folder of JPEG or PNG files");
-  return folder(dir, classes_at);
+PictureSets open_known(const std::string& kind, const std::string& dir, int classes_at, const std::string& cache_dir) {
+  if (const PublishedSet* set = published_set(kind)) {
+    PictureSets sets = set->open(data_place(kind, dir));
+    sets.kind = kind;
+    return sets;
+  }
+  if (kind == "arrays") {
+    SIMCLR_CHECK(!dir.empty(), "--dataset arrays needs --data FILE, an .npz or .npy file, or a folder of .npy files");
+    return open_arrays(dir, classes_at > 0);
+  }
+  if (kind == "shards") {
+    SIMCLR_CHECK(!dir.empty(), "--dataset shards needs --data 'DIR/{000..127}.tar', tar files");
+    return open_shards(dir, cache_dir);
+  }
+  if (const ImageNetSet* set = imagenet_set(kind)) {
+    SIMCLR_CHECK(!dir.empty(), "--dataset ", kind, " needs --data DIR, the folder that holds train and val");
+    PictureSets sets = open_places("folder", dir, classes_at);
+    sets.kind = kind;
+    sets.size = set->size;
+    add_class_words(sets, dir);
+    return sets;
+  }
+  SIMCLR_CHECK(kind == "folder" || kind == "list", "--dataset \"", kind, "\" is not known; use ",
+               simclr::listed(dataset_kinds(), dataset_kinds().size()));
+  SIMCLR_CHECK(!dir.empty(), "--dataset ", kind, " needs --data ",
+               kind == "list" ? "FILE.csv, a list of pictures" : "DIR, a folder of pictures");
+  PictureSets sets = open_places(kind, dir, classes_at);
+  sets.kind = kind;  // as it was asked for, so that the same command goes on with the run
+  return sets;
 }
 
 /// What lies in `dir`, or without one in the usual places.
-PictureSets open_found(const std::string& dir) {
+PictureSets open_found(const std::string& dir, int classes_at, const std::string& cache_dir) {
   const std::string place = dir.empty() ? download_folder : dir;
-  for (const KnownSet& set : known_sets) {
-    if ((dir.empty() && set.kind != std::string("cifar10")) || !holds(place, set)) continue;
-    PictureSets sets = open_known(set.kind, place, 1);
+  std::error_code error;
+  if (names_shards(dir)) {
+    PictureSets sets = open_shards(dir, cache_dir);
+    put_before(sets.note, "auto: tar shards, by the ending of --data (to choose another set: --dataset)");
+    return sets;
+  }
+  if (names_list(dir)) {
+    PictureSets sets = open_places("folder", dir, classes_at);
+    put_before(sets.note, sets.kind == "list"
+                              ? "auto: a list of pictures, by the ending of --data (to choose another set: --dataset)"
+                              : "auto: pictures in several places, by the :: of --data");
+    return sets;
+  }
+  for (const PublishedSet& set : published_sets()) {
+    if ((dir.empty() && set.kind != std::string("cifar10")) || !set.lies_in || !set.lies_in(place)) continue;
+    PictureSets sets = open_known(set.kind, place, 1, cache_dir);
     put_before(sets.note,
                "auto: " + std::string(set.name) + " found in " + place + " (to choose another set: --dataset)");
     return sets;
   }
-  std::error_code error;
+  if (const ImageNetSet* set = dir.empty() ? nullptr : find_imagenet_set(dir)) {
+    PictureSets sets = open_known(set->kind, dir, classes_at, cache_dir);
+    put_before(sets.note,
+               "auto: " + std::string(set->name) + " found in " + dir + " (to choose another set: --dataset)");
+    return sets;
+  }
+  if (!dir.empty() && holds_arrays(dir)) {
+    PictureSets sets = open_arrays(dir, classes_at > 0);
+    put_before(sets.note, "auto: arrays found in " + dir + " (to choose another set: --dataset)");
+    return sets;
+  }
   SIMCLR_CHECK(dir.empty() || fs::exists(dir, error), "--data ", dir, ": no such folder");
   SIMCLR_CHECK(dir.empty() || fs::is_directory(dir, error), "--data ", dir,
                ": is not a folder but a file; give the folder that holds it");
-  SIMCLR_CHECK(dir.empty(), "--data ", dir,
-               ": holds neither CIFAR-10, CIFAR-100, Fashion-MNIST nor other idx files; add --dataset folder if it "
-               "holds pictures");
+  SIMCLR_CHECK(dir.empty(), "--data ", dir, ": ", how_to_read(dir),
+               " (auto knows CIFAR, STL-10, Fashion-MNIST, EMNIST, other idx files, ImageNet's folders, arrays, lists "
+               "and tar shards)");
   SIMCLR_CHECK(fs::is_directory(data::fashion_mnist_dir, error), "auto: no CIFAR-10 in ", place,
                " and no Fashion-MNIST in ", data::fashion_mnist_dir,
                "; run scripts/download cifar10, or apt-get install dataset-fashion-mnist");
-  PictureSets sets = fashion_mnist(data::fashion_mnist_dir);
+  PictureSets sets = open_known("fashion-mnist", data::fashion_mnist_dir, 1, cache_dir);
   put_before(sets.note, "auto: no CIFAR-10 in " + place + ", so Fashion-MNIST from " + data::fashion_mnist_dir +
                             " (CIFAR-10: run scripts/download cifar10)");
   return sets;
@@ -227,27 +234,44 @@ PictureSets open_found(const std::string& dir) {
 
 }  // namespace
 
+const std::vector<std::string>& dataset_kinds() {
+  static const std::vector<std::string> all = {"auto",          "cifar10", "cifar100", "stl10", "mnist",
+                                               "fashion-mnist", "kmnist",  "emnist",   "idx",   "tiny-imagenet",
+                                               "imagenet",      "arrays",  "folder",   "list",  "shards"};
+  return all;
+}
+
 std::string data_place(const std::string& kind, const std::string& dir) {
   if (!dir.empty()) return dir;
   return kind == "fashion-mnist" ? data::fashion_mnist_dir : download_folder;
 }
 
-PictureSets open_datasets(const std::string& kind, const std::string& dir, int classes_at) {
+PictureSets open_datasets(const std::string& kind, const std::string& dir, int classes_at,
+                          const std::string& cache_dir) {
   SIMCLR_CHECK(classes_at >= 0 && classes_at <= 100, "--classes-at ", classes_at, ": must be 0 (no classes) to 100");
-  PictureSets sets = kind == "auto" ? open_found(dir) : open_known(kind, dir, classes_at);
+  check_places(dir);
+  PictureSets sets =
+      kind == "auto" ? open_found(dir, classes_at, cache_dir) : open_known(kind, dir, classes_at, cache_dir);
   if (!sets.labelled) sets.labelled = sets.train;
   return sets;
 }
 
-PictureSets open_labelled(const std::string& kind, const std::string& dir, int classes_at) {
-  PictureSets sets = open_datasets(kind, dir, classes_at);
+PictureSets open_labelled(const std::string& kind, const std::string& dir, int classes_at,
+                          const std::string& cache_dir) {
+  PictureSets sets = open_datasets(kind, dir, classes_at, cache_dir);
+  sets.add_note(learn_from_labelled(sets));
   sets.train = sets.labelled;
+  const bool list = sets.kind == "list" || data::is_table_name(dir);
   SIMCLR_CHECK(sets.test != nullptr, "--data ", dir.empty() ? download_folder : dir, ": ", sets.no_test,
-               sets.train->classes().size() < 2 ? "; put each class's pictures into a folder of their own" : "");
+               sets.train->classes().size() >= 2 ? ""
+               : list                            ? "; give the list a column called label"
+               : sets.kind == "folder"           ? "; put each class's pictures into a folder of their own"
+                                                 : "; this program needs labels");
   return sets;
 }
 
-void prefer_data_set_of(const nlohmann::ordered_json& config, std::string& kind, std::string& dir, int& classes_at) {
+void prefer_data_set_of(const nlohmann::ordered_json& config, const std::string& run, std::string& kind,
+                        std::string& dir, int& classes_at) {
   if (kind != "auto" || !dir.empty() || !config.is_object()) return;
   const auto text = [&config](const char* key) {
     const auto found = config.find(key);
@@ -255,6 +279,6 @@ void prefer_data_set_of(const nlohmann::ordered_json& config, std::string& kind,
   };
   if (text("dataset").empty()) return;
   kind = text("dataset");
-  dir = text("data");
+  dir = data_of_run(text("data"), text(started_in_key), run);
   classes_at = config.value("classes_at", classes_at);
 }

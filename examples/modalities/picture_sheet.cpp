@@ -18,9 +18,10 @@ constexpr std::uint8_t frame[3] = {220, 60, 30};
 
 }  // namespace
 
-void write_contact_sheet(const std::string& path, const std::vector<std::string>& pictures, simclr::Existing existing) {
+void write_contact_sheet(const std::string& path, int count, const std::function<data::Raster(int)>& read,
+                         simclr::Existing existing) {
   const data::PictureViews squares(data::Augmentation::evaluation(side, 3));
-  const int count = static_cast<int>(pictures.size()), columns = std::min(count, columns_at_most);
+  const int columns = std::min(count, columns_at_most);
   const int rows = (count + columns - 1) / columns, pitch = side + gap;
   data::Picture sheet{.height = rows * pitch + gap, .width = columns * pitch + gap, .channels = 3, .pixels = {}};
   sheet.pixels.assign(std::size_t{3} * static_cast<std::size_t>(sheet.height) * static_cast<std::size_t>(sheet.width),
@@ -32,7 +33,7 @@ void write_contact_sheet(const std::string& path, const std::vector<std::string>
     for (int x = 0; x < pitch + gap; ++x) std::copy_n(frame, 3, pixel(y, x));
   }
   for (int i = 0; i < count; ++i) {
-    const auto view = view_of_picture(pictures[static_cast<std::size_t>(i)], squares).to_vector<float>();
+    const auto view = drawn_picture(read(i), squares).to_vector<float>();
     const int top = gap + i / columns * pitch, left = gap + i % columns * pitch;
     for (int y = 0; y < side; ++y) {
       std::transform(view.begin() + std::ptrdiff_t{3} * side * y, view.begin() + std::ptrdiff_t{3} * side * (y + 1),

@@ -2,9 +2,12 @@
 
 #include <simclr/core/file.h>
 
-#include <string>
-#include <vector>
+#include <simclr/data/pictures/image_io.h>
 
-/// Draws pictures in rows, as squares of one size, and a frame around the first, into a PNG file. Throws simclr::Error
-/// where a picture cannot be read, and as AtomicFile does.
-void write_contact_sheet(const std::string& path, const std::vector<std::string>& pictures, simclr::Existing existing);
+#include <functional>
+#include <string>
+
+/// Draws `count` pictures in rows, as squares of one size, and a frame around the first, into a PNG file. Throws
+/// simclr::Error where `read` does, and as AtomicFile does.
+void write_contact_sheet(const std::string& path, int count, const std::function<simclr::data::Raster(int)>& read,
+                         simclr::Existing existing);

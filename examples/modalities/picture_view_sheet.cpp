@@ -42,7 +42,8 @@ std::vector<Row> rows_of(const data::Dataset& pictures, const data::Augmentation
   const std::vector<data::Tower> towers = {{.maker = std::make_shared<data::PictureViews>(policy)}};
   for (const DrawnViews& drawn : draw_views(pictures, towers, seed, count)) {
     const std::vector<simclr::Tensor>& views = drawn.towers.front();
-    rows.push_back(Row{picture_of(drawn.sample), picture_of_view(views[0], policy), picture_of_view(views[1], policy)});
+    rows.push_back(Row{picture_of(drawn.sample, policy.channels), picture_of_view(views[0], policy),
+                       picture_of_view(views[1], policy)});
   }
   return rows;
 }

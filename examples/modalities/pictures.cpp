@@ -12,8 +12,10 @@
 #include <simclr/data/pictures/picture_views.h>
 #include <simclr/simclr.h>
 
+#include <algorithm>
 #include <cstdio>
 #include <utility>
+#include <vector>
 
 namespace data = simclr::data;
 namespace nn = simclr::nn;
@@ -30,15 +32,41 @@ T named(const Names<T>& names, const std::string& name, const char* what) {
   simclr::fail(what, " is ", name);
 }
 
+/// A number a channel, or more.
+void take_numbers(const nlohmann::ordered_json& from, int channels, float* numbers) {
+  const auto values = from.get<std::vector<float>>();
+  SIMCLR_CHECK(std::ssize(values) >= channels, "there are ", values.size(), " means or deviations for ", channels,
+               " channels");
+  std::copy_n(values.begin(), channels, numbers);
+}
+
 /// Size, mean and deviation of the views, without randomness.
 data::Augmentation preprocessing_of(const nlohmann::ordered_json& from) {
   const int channels = from.at("channels").get<int>();
   data::Augmentation policy = data::Augmentation::evaluation(from.at("size").get<int>(), channels);
   policy.interpolation = named(interpolation_names, from.at("interpolation").get<std::string>(), "interpolation");
-  from.at("mean").get_to(policy.mean);
-  from.at("stddev").get_to(policy.stddev);
+  take_numbers(from.at("mean"), channels, policy.mean);
+  take_numbers(from.at("stddev"), channels, policy.stddev);
   check(policy);
   return policy;
+}
+
+/// Of so many channels the mean or the deviation is said: grey and RGB have three, of which grey uses one.
+int said_of(int channels) {
+  return std::max(3, channels);
+}
+
+/// Without an option, channels that are neither grey nor RGB are taken as they are: a recipe's numbers are RGB's.
+/// `count`: how many were said. Throws simclr::Error where they are fewer than the channels.
+template <std::size_t most>
+void take_said(const OptionTable& table, float (&numbers)[most], int& count, int channels, float otherwise) {
+  if (!table.given(numbers) && !simclr::kernels::is_colour(channels)) {
+    std::fill_n(numbers, most, otherwise);
+    count = said_of(channels);
+  }
+  SIMCLR_CHECK(count >= channels && count <= said_of(channels), table.said(numbers), ": ", count,
+               count == 1 ? " number" : " numbers", " for views of ", channels, " channels; give each channel's");
+  count = std::max(count, channels);
 }
 
 /// Sets a field that follows from other options and the data, and is not an option. A configuration writes it, too:
@@ -78,7 +106,9 @@ Pictures::Pictures(const nn::ResNetKind& kind, const data::Augmentation& policy)
            .conv_init = kind.options.init,
            .stem_init = kind.options.stem_init,
            .zero_last_gamma = kind.options.zero_last_gamma,
-           .augmentation = policy} {}
+           .augmentation = policy,
+           .means = said_of(policy.channels),
+           .stddevs = said_of(policy.channels)} {}
 
 nn::ResNetKind Pictures::kind() const {
   return {own_.arch,
@@ -105,8 +135,8 @@ void Pictures::use_recipe(const std::string& name) {
 
 Datasets Pictures::open(TrainingOptions& o) {
   data::Augmentation& a = own_.augmentation;
-  PictureSets sets = open_datasets(o.dataset, o.data_dir, o.classes_at);
   const OptionTable table = training_table(o, *this);
+  PictureSets sets = open_datasets(o.dataset, o.data_path(), o.classes_at, o.cache_path());
   const bool own_size = own_.size > 0;
   const bool other_data = table.typed(o.dataset) || table.typed(o.data_dir);
   take_what_follows(table, a.size, own_size ? own_.size : sets.size,
@@ -114,19 +144,26 @@ Datasets Pictures::open(TrainingOptions& o) {
                     table.typed(own_.size) || (!own_size && other_data));
   take_what_follows(table, a.channels, sets.channels,
                     "the " + std::to_string(sets.channels) + " channels of " + sets.kind, other_data);
+  take_said(table, a.mean, own_.means, a.channels, 0);
+  take_said(table, a.stddev, own_.stddevs, a.channels, 1);
   SIMCLR_CHECK(a.blur_kernel <= a.size, table.said(a.blur_kernel), ": wider than a view of ", a.size,
                " pixels; 0: a tenth of it");
   return sets;
 }
 
+std::string Pictures::data_folders(const TrainingOptions& options) const {
+  return folders_of_pictures(options.dataset, options.data_path());
+}
+
 nlohmann::ordered_json Pictures::data_files(const TrainingOptions& options) const {
-  return list_picture_files(options.dataset, options.data_dir);
+  return list_picture_files(options.dataset, options.data_path());
 }
 
 void Pictures::configure(const nlohmann::ordered_json& config) {
   constexpr std::int64_t widest = 1024;
   PictureOptions own;
   own.augmentation = preprocessing_of(config.at("augmentation"));
+  own.means = own.stddevs = said_of(own.augmentation.channels);
   own.width = config.at("width").get<std::int64_t>();
   SIMCLR_CHECK(own.width >= 1 && own.width <= widest, "width is ", own.width);
   own.arch = config.at("arch").get<std::string>();
@@ -141,7 +178,10 @@ std::string Pictures::encoder_name() const {
 
 std::string Pictures::view_name() const {
   const std::string side = std::to_string(policy().size);
-  return "pictures become " + side + "x" + side + " pixels" + (policy().channels == 1 ? ", grey" : "");
+  return "pictures become " + side + "x" + side + " pixels" +
+         (policy().channels == 1   ? ", grey"
+          : policy().channels != 3 ? ", " + std::to_string(policy().channels) + " channels"
+                                   : "");
 }
 
 std::shared_ptr<nn::Module> Pictures::make_encoder(std::uint64_t seed) const {
@@ -156,10 +196,13 @@ std::vector<data::Tower> Pictures::towers(bool random) const {
 
 std::unique_ptr<ViewSource> Pictures::on_device(const data::Dataset& samples, const ViewSourceOptions& o) const {
   if (o.if_they_fit && !fit_a_device(samples)) return nullptr;
-  return std::make_unique<DeviceViews>(
-      data::DeviceLoader(samples, policy(), o.device,
-                         {.batch_size = o.batch_size, .seed = o.seed, .dtype = o.dtype, .on_warning = o.on_warning}),
-      o.device);
+  return std::make_unique<DeviceViews>(data::DeviceLoader(samples, policy(), o.device,
+                                                          {.batch_size = o.batch_size,
+                                                           .shuffle_block = o.shuffle_block,
+                                                           .seed = o.seed,
+                                                           .dtype = o.dtype,
+                                                           .on_warning = o.on_warning}),
+                                       o.device);
 }
 
 void Pictures::look(const LookedAt& at, Findings& findings) const {
@@ -175,6 +218,9 @@ void Pictures::look(const LookedAt& at, Findings& findings) const {
     statistics += text;
   }
   std::printf("views: %d x %d, channels %s; %s\n", policy().size, policy().size, statistics.c_str(), sheet.c_str());
+  if (pictures.deep || !simclr::kernels::is_colour(policy().channels)) {
+    std::printf("  to make each channel's mean 0 and deviation 1: %s\n", normalising(policy(), channels).c_str());
+  }
   if (pictures.grey && policy().channels == 3) {
     std::printf("  the pictures are grey, so hue, saturation and grayscale change nothing\n");
   }
@@ -183,7 +229,7 @@ void Pictures::look(const LookedAt& at, Findings& findings) const {
 }
 
 Shown Pictures::shown(const data::Sample& sample, int, int side) const {
-  return shown_picture(picture_of(sample), side);
+  return shown_picture(picture_of(sample, policy().channels), side);
 }
 
 Shown Pictures::shown_view(const simclr::Tensor& view, int, int side) const {
@@ -203,6 +249,6 @@ nlohmann::ordered_json encoder_config(const Pictures& pictures) {
            {{"size", policy.size},
             {"channels", policy.channels},
             {"interpolation", name_of(interpolation_names, policy.interpolation)},
-            {"mean", policy.mean},
-            {"stddev", policy.stddev}}}};
+            {"mean", std::vector<float>(policy.mean, policy.mean + said_of(policy.channels))},
+            {"stddev", std::vector<float>(policy.stddev, policy.stddev + said_of(policy.channels))}}}};
 }

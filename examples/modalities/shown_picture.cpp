@@ -45,23 +45,45 @@ Picture shrunk(const Picture& from, int most_side) {
   return to;
 }
 
+/// How many of a picture's channels are drawn.
+int shown_channels(int channels, int view_channels) {
+  if (simclr::kernels::is_colour(view_channels)) return channels;
+  return channels < 3 ? 1 : 3;
+}
+
+/// Of a value in [0,1].
+std::uint8_t byte_of(float value) {
+  return static_cast<std::uint8_t>(std::lround(255 * std::clamp(value, 0.0f, 1.0f)));
+}
+
 }  // namespace
 
-Picture picture_of(const simclr::data::Sample& sample) {
-  const auto pixels = sample.values<std::uint8_t>();
-  return {.height = static_cast<std::int32_t>(sample.shape[0]),
-          .width = static_cast<std::int32_t>(sample.shape[1]),
-          .channels = static_cast<std::int32_t>(sample.shape[2]),
-          .pixels = {pixels.begin(), pixels.end()}};
+Picture picture_of(const simclr::data::Sample& sample, int view_channels) {
+  const auto channels = static_cast<int>(sample.shape[2]);
+  const int shown = shown_channels(channels, view_channels);
+  Picture picture{.height = static_cast<std::int32_t>(sample.shape[0]),
+                  .width = static_cast<std::int32_t>(sample.shape[1]),
+                  .channels = shown,
+                  .pixels = {}};
+  simclr::kernels::dispatch_values(sample.dtype, [&](auto zero) {
+    const auto values = sample.values<decltype(zero)>();
+    for (std::size_t i = 0; i < values.size(); i += static_cast<std::size_t>(channels)) {
+      for (int c = 0; c < shown; ++c) {
+        picture.pixels.push_back(byte_of(static_cast<float>(values[i + static_cast<std::size_t>(c)]) /
+                                         simclr::kernels::white_of<decltype(zero)>));
+      }
+    }
+  });
+  return picture;
 }
 
 Picture picture_of_view(const simclr::Tensor& view, const simclr::data::Augmentation& policy) {
-  Picture picture{.height = policy.size, .width = policy.size, .channels = policy.channels, .pixels = {}};
+  const int shown = shown_channels(policy.channels, policy.channels);
+  Picture picture{.height = policy.size, .width = policy.size, .channels = shown, .pixels = {}};
   const std::vector<float> values = view.to_vector<float>();
   for (std::size_t i = 0; i < values.size(); ++i) {
-    const std::size_t c = i % static_cast<std::size_t>(policy.channels);
-    const float value = values[i] * policy.stddev[c] + policy.mean[c];
-    picture.pixels.push_back(static_cast<std::uint8_t>(std::lround(255 * std::clamp(value, 0.0f, 1.0f))));
+    const auto c = static_cast<int>(i % static_cast<std::size_t>(policy.channels));
+    if (c < shown) picture.pixels.push_back(byte_of(values[i] * policy.stddev[c] + policy.mean[c]));
   }
   return picture;
 }

@@ -3,10 +3,12 @@
 #include "run/command_line.h"
 #include "run/option_line.h"
 #include "run/run_folder.h"
+#include "train/run_data.h"
 #include "train/training_config.h"
 #include "train/training_rows.h"
 
 #include <simclr/core/error.h>
+#include <simclr/core/text.h>
 #include <simclr/simclr.h>
 
 #include <algorithm>
@@ -14,6 +16,7 @@
 #include <optional>
 #include <sstream>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 namespace {
@@ -55,7 +58,10 @@ std::optional<TrainingOptions> options_of_run(const std::filesystem::path& folde
     } catch (const simclr::Error&) {
       continue;
     }
-    if (metadata.contains("config")) return options_from_json(metadata["config"], file.string(), modality);
+    if (!metadata.contains("config")) continue;
+    TrainingOptions o = options_from_json(metadata["config"], file.string(), modality);
+    o.started_in = metadata[started_in_key];  // final weights have none
+    return o;
   }
   return std::nullopt;
 }
@@ -85,6 +91,45 @@ TrainingOptions base_options(int argc, char** argv, Modality& modality) {
     }
   }
   return o;
+}
+
+/// Where the data of the configuration lie, of the run that goes on where there is none.
+std::string find_data(const TrainingOptions& o, const std::string& begun_in, const std::string& config) {
+  try {
+    return data_of_run(o.data_dir, begun_in, config.empty() ? o.out : config);
+  } catch (const simclr::Error& error) {
+    const std::filesystem::path weights = std::filesystem::path(o.out) / weights_file;
+    std::error_code ignored;
+    if (!config.empty() || !std::filesystem::exists(weights, ignored)) throw;
+    simclr::fail("--resume: the run is finished, ", simclr::printable(weights.string()), " are its weights; ",
+                 error.what());
+  }
+}
+
+/// Where the data and the caches lie whose paths are another run's, or are those of the run that goes on.
+void find_places(TrainingOptions& o, const std::string& config) {
+  const std::string begun_in = std::exchange(o.started_in, ""), run = config.empty() ? o.out : config;
+  const auto written = [&o](const char* option) {  // else typed, or not given: it is from here
+    const auto source = o.sources.find(option);
+    return source != o.sources.end() && !source->second.empty();
+  };
+  const bool data = written("data"), cache = written("cache-dir");
+  if (!config.empty() && begun_in.empty()) return;  // of no run, but written by hand
+  const std::string data_found = data ? find_data(o, begun_in, config) : o.data_dir;
+  std::string cache_found = cache ? path_of_run(o.cache_dir, begun_in, run) : o.cache_dir;
+  std::error_code error;  // a copied run finds its caches here where it finds its data here
+  if (!std::filesystem::is_directory(cache_found, error) && std::filesystem::is_directory(o.cache_dir, error)) {
+    cache_found = o.cache_dir;
+  }
+  if (data_found == o.data_dir && cache_found == o.cache_dir) return;
+  if (config.empty() && data && cache) {  // the run's own files stay as they are
+    o.started_in = begun_in;
+    o.data_found = data_found;
+    o.cache_found = cache_found;
+  } else {
+    o.data_dir = data_found;
+    o.cache_dir = cache_found;
+  }
 }
 
 /// What a preset is, for --help: lines of at most 120 characters.
@@ -124,5 +169,6 @@ bool parse_command_line(const char* name, int argc, char** argv, TrainingOptions
   app.footer(presets_text(modality));
   if (!parse(app, table, argc, argv)) return false;
   o.sources = table.sources;
+  find_places(o, config);
   return true;
 }

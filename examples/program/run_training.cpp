@@ -4,7 +4,9 @@
 #include "program/command_line.h"
 #include "program/finish.h"
 #include "run/command_line.h"
+#include "run/option_file.h"
 #include "run/stop_request.h"
+#include "train/run_data.h"
 #include "train/run_state.h"
 #include "train/train.h"
 #include "train/training_config.h"
@@ -67,7 +69,9 @@ std::optional<RunState> begin(const Training& t, RunCheckpoints& checkpoints, Ru
   if (o.resume) found = checkpoints.resume(warn);
   if (o.resume && !found && no_log) run.set_events_aside();  // they are all that tells of the steps before
   if (o.overwrite) run.clear();
-  run.write_config(to_json(o, *t.modality));
+  nlohmann::ordered_json config = to_json(o, *t.modality);
+  if (!o.started_in.empty()) config[started_in_key] = o.started_in;  // not in weights: those of equal runs are equal
+  run.write_config(config);
   run.open_events();
   describe(t, run);
   if (found) {
@@ -89,7 +93,8 @@ int run_with(const TrainingOptions& options, Modality& modality) {
   check_same_data_set(options);
   Training t = make_training(options, modality, warn);
   const TrainingOptions& o = t.options;
-  RunFolder run(o.out, t.sets.kind + "-" + o.recipe.name, o.data_dir);
+  RunFolder run(o.out, t.sets.kind + "-" + o.recipe.name, o.out.empty() ? modality.data_folders(o) : "");
+  if (o.started_in.empty()) t.options.started_in = started_in(o.data_dir, o.cache_dir, run.path());
   RunCheckpoints checkpoints(t, run);
   EvaluationOptions evaluation;
   evaluation.knn = {.k = o.knn_k, .temperature = o.knn_temperature, .device = t.compute.device};

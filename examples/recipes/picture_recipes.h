@@ -20,6 +20,7 @@ struct PictureOptions {
 
   int size = 0;  // side of a view in pixels; 0: what suits the data set
   simclr::data::Augmentation augmentation;
+  int means = 3, stddevs = 3;  // how many of the policy's are said
 };
 
 /// A whole training recipe for pictures. The named ones are defined once, in picture_recipes.cpp; programs, benchmarks,

@@ -35,7 +35,9 @@ bool is_group(const OptionTable& table, const std::string& name) {
                      [&](const OptionRow& row) { return group_of(row.key()) == name + "."; });
 }
 
+/// Whether it says something that is no option.
 bool is_constant(const OptionTable& table, const std::string& key) {
+  if (key == version_key || key == started_in_key) return true;
   return std::any_of(table.constants().begin(), table.constants().end(),
                      [&](const auto& constant) { return constant.first == key; });
 }
@@ -151,7 +153,7 @@ void read_options(OptionTable& table, const ordered_json& config, const std::str
                  "\" for this program");
   }
   for (const auto& [key, value] : config.items()) {
-    if (key == version_key || is_constant(table, key)) continue;
+    if (is_constant(table, key)) continue;
     if (!is_group(table, key)) {
       read_value(table, key, "", value, where);
       continue;
@@ -169,7 +171,7 @@ std::vector<Difference> differences(const OptionTable& table, const ordered_json
     if (was != is) out.push_back({table.said(row), row.key(), was.dump(), is.dump()});
   }
   for (const auto& [key, value] : before.items()) {  // what another version wrote
-    if (key == version_key || is_constant(table, key) || row_with_key(table, key)) continue;
+    if (is_constant(table, key) || row_with_key(table, key)) continue;
     if (!is_group(table, key) || !value.is_object()) {
       out.push_back({"\"" + key + "\"", key, value.dump(), "null"});
       continue;

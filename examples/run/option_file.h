@@ -7,6 +7,9 @@
 
 /// config.json: the options of a run, so that it can be repeated. What stands in it follows from the table's rows.
 
+/// A key that is no option: where a run's relative path of its data is from. See train/run_data.h.
+inline constexpr const char* started_in_key = "started_in";
+
 /// {"version": ..., "epochs": 100, "group": {"option": 0.1, ...}, ...}: every row that a file may have.
 nlohmann::ordered_json to_json(const OptionTable& table);
 

@@ -2,7 +2,9 @@
 
 #include <nlohmann/json.hpp>
 
+#include <algorithm>
 #include <cmath>
+#include <cstddef>
 #include <cstdint>
 #include <deque>
 #include <functional>
@@ -130,6 +132,9 @@ class OptionTable {
   /// Several numbers, always as many.
   template <class T>
   OptionRow& add(const std::string& name, std::initializer_list<T*> fields, const std::string& help);
+  /// Several numbers, one or more, at most as many as `fields` has: `count` of them are in use.
+  template <class T, std::size_t most>
+  OptionRow& add(const std::string& name, T (&fields)[most], int& count, const std::string& help);
   /// Several numbers, one or more.
   template <class T>
   OptionRow& add(const std::string& name, std::vector<T>& field, const std::string& help);
@@ -286,6 +291,29 @@ OptionRow& OptionTable::add(const std::string& name, std::initializer_list<T*> f
       if (!wrong.empty()) return wrong;
     }
     for (std::size_t i = 0; i < places.size(); ++i) *places[i] = values[i];
+    return "";
+  };
+  return row;
+}
+
+template <class T, std::size_t most>
+OptionRow& OptionTable::add(const std::string& name, T (&fields)[most], int& count, const std::string& help) {
+  OptionRow& row = insert(name, fields, std::is_integral_v<T> ? OptionKind::integer : OptionKind::real, help);
+  row.count_ = static_cast<int>(most);
+  row.get_ = [&fields, &count] {
+    Json values = Json::array();
+    for (int i = 0; i < count; ++i) values.push_back(option_detail::to_json(fields[i]));
+    return values;
+  };
+  row.set_ = [&fields, &count, &row](const Json& j) -> std::string {
+    if (!j.is_array() || j.empty() || j.size() > most) return "must be 1 to " + std::to_string(most) + " numbers";
+    std::vector<T> values(j.size());
+    for (std::size_t i = 0; i < values.size(); ++i) {
+      const std::string wrong = option_detail::from_json(j[i], values[i], row.range_);
+      if (!wrong.empty()) return wrong;
+    }
+    std::copy(values.begin(), values.end(), fields);
+    count = static_cast<int>(values.size());
     return "";
   };
   return row;

@@ -1,5 +1,7 @@
 #include "run/run_folder.h"
 
+#include "run/data_places.h"
+
 #include <simclr/core/error.h>
 #include <simclr/core/file.h>
 #include <simclr/nn/checkpoint.h>
@@ -101,16 +103,20 @@ std::string shell_quoted(const std::string& path) {
 
 bool lies_in(const std::string& path, const std::string& folder) {
   if (folder.empty()) return false;
-  std::error_code error;
-  const fs::path inner = fs::weakly_canonical(fs::absolute(path, error), error);
-  const fs::path outer = fs::weakly_canonical(fs::absolute(folder, error), error);
-  return !error && std::mismatch(outer.begin(), outer.end(), inner.begin(), inner.end()).first == outer.end();
+  const std::vector<std::string> places = split_places(folder);
+  if (places.size() > 1) {
+    return std::any_of(places.begin(), places.end(), [&](const auto& place) { return lies_in(path, place); });
+  }
+  const fs::path inner = whole_path(path), outer = whole_path(folder);
+  return std::mismatch(outer.begin(), outer.end(), inner.begin(), inner.end()).first == outer.end();
 }
 
 std::string beside_data(const std::string& path, const std::string& data) {
   if (!lies_in(path, data)) return path;
+  const std::vector<std::string> places = split_places(data);
+  const auto holds = [&path](const std::string& place) { return lies_in(path, place); };
   std::error_code error;
-  const fs::path beside = fs::canonical(data, error).parent_path() / path;
+  const fs::path beside = fs::canonical(*std::find_if(places.begin(), places.end(), holds), error).parent_path() / path;
   return error ? path : fs::relative(beside, error).string();
 }
 

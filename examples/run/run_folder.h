@@ -16,6 +16,7 @@ inline constexpr const char* checkpoint_folder = "checkpoints";
 std::string shell_quoted(const std::string& path);
 
 /// Whether `path`, which need not exist, is `folder` or lies in it, links followed; no where `folder` is empty.
+/// It may be several places (split_places()).
 bool lies_in(const std::string& path, const std::string& folder);
 
 /// `path`, or where that lies in the folder of the data its like beside that folder: nothing is written into the data

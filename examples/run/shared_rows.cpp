@@ -19,7 +19,10 @@ OptionRow& add_workers_row(OptionTable& table, int& workers) {
 }
 
 OptionRow& add_data_row(OptionTable& table, std::string& dir) {
-  return table.add("data", dir, "Where the data set lies. Unset: data-cache, where scripts/download puts it")
+  return table
+      .add("data", dir,
+           "Where the data set lies, or what it is: LIST.csv, tar shards 'DIR/{000..127}.tar', several 'A::B'. Unset: "
+           "data-cache, where scripts/download puts it")
       .may_change();
 }
 

@@ -51,6 +51,19 @@ struct Listing {
   }
 };
 
+void add_labels(simclr::Crc64& digest, const simclr::data::Dataset& samples) {
+  for (const std::string& name : samples.classes()) digest.update(name.c_str(), name.size() + 1);
+  for (std::int64_t i = 0; i < samples.size(); ++i) {
+    const std::int32_t label = samples.label(i);
+    const std::string file = samples.file(i);
+    const std::size_t name = file.rfind('/') + 1;    // its folder is another where the data were moved
+    if (label < 0 && name == file.size()) continue;  // all that is known is its number
+    digest.update(&i, sizeof i);
+    digest.update(&label, sizeof label);
+    digest.update(file.c_str() + name, file.size() - name + 1);
+  }
+}
+
 std::uint64_t digest_of(const std::string& name, std::uintmax_t bytes) {
   simclr::Crc64 digest;
   digest.update(name.data(), name.size());
@@ -75,14 +88,47 @@ void list(const std::function<bool(const std::string&)>& is_data, const fs::path
   }
 }
 
+std::string labels_differ(const ordered_json& before, const ordered_json& now, const std::string& sample_name) {
+  const ordered_json was = before.value("labels", ordered_json::object());
+  const ordered_json is = now.value("labels", ordered_json::object());  // items() keeps no copy
+  if (was.empty()) return "";                                           // of a version that knew nothing of labels
+  std::set<std::string> differ;
+  for (const auto* each : {&was, &is}) {
+    for (const auto& [part, digest] : each->items()) {
+      if (was.value(part, "") != is.value(part, "")) differ.insert(part);
+    }
+  }
+  std::string parts;
+  for (const std::string& part : differ) parts += (parts.empty() ? "" : " and ") + part;
+  return parts.empty() ? "" : "the " + parts + " " + sample_name + "s have other labels or another order";
+}
+
+/// Whether both list folders of the same names and files by other paths, as those of several places are called from the
+/// first one.
+bool other_paths(const ordered_json& was, const ordered_json& is) {
+  std::multiset<std::string> before, now;
+  bool outside = false;
+  for (const auto& [all, folders] : {std::pair(&was, &before), std::pair(&is, &now)}) {
+    for (const auto& [name, files] : all->items()) {
+      folders->insert(fs::path(name).filename().string() + files.dump());
+      outside = outside || name.starts_with("../");
+    }
+  }
+  return outside && before == now;
+}
+
 }  // namespace
 
-ordered_json list_data_files(const std::string& dir, const std::vector<std::string>& files) {
+ordered_json list_data_files(const std::string& dir, const simclr::data::PathList& files) {
   Listing found;
-  for (const fs::path file : files) {
-    std::error_code error;
-    const std::uintmax_t bytes = fs::file_size(dir / file, error);
-    found.add(file.parent_path().string(), digest_of(file.filename().string(), error ? 0 : bytes), error ? 0 : bytes);
+  const std::string before = (fs::path(dir) / "").string();
+  for (const std::string& file : files) {  // a million of them, so no path is taken apart
+    struct stat status {};
+    const std::uintmax_t bytes = stat((file.starts_with('/') ? file : before + file).c_str(), &status) == 0
+                                     ? static_cast<std::uintmax_t>(status.st_size)
+                                     : 0;
+    const std::size_t name = file.rfind('/') + 1;  // 0 where there is no folder
+    found.add(file.substr(0, name == 0 ? 0 : name - 1), digest_of(file.substr(name), bytes), bytes);
   }
   return found.json();
 }
@@ -93,13 +139,29 @@ ordered_json list_data_files(const std::string& dir, const std::function<bool(co
   return found.json();
 }
 
-std::string data_files_differ(const ordered_json& before, const ordered_json& now) {
-  if (before == now) return "";
+ordered_json digest_labels(const Datasets& sets) {
+  simclr::Crc64 training, test;
+  if (sets.whole) {
+    add_labels(training, *sets.whole);
+    return {{"training and test", simclr::hex(training.value())}};
+  }
+  add_labels(training, *sets.train);
+  if (sets.labelled && sets.labelled != sets.train) add_labels(training, *sets.labelled);
+  ordered_json digests = {{"training", simclr::hex(training.value())}};
+  if (!sets.test) return digests;
+  add_labels(test, *sets.test);
+  digests["test"] = simclr::hex(test.value());
+  return digests;
+}
+
+std::string data_differ(const ordered_json& before, const ordered_json& now, const std::string& sample_name) {
   const auto folders_of = [](const ordered_json& listing) { return listing.value("folders", ordered_json::object()); };
   const auto count_of = [](const ordered_json& folder) {
     return folder.is_array() && !folder.empty() && folder[0].is_number_integer() ? folder[0].get<std::int64_t>() : 0;
   };
   const ordered_json was = folders_of(before), is = folders_of(now);
+  if (was == is) return labels_differ(before, now, sample_name);
+  if (other_paths(was, is)) return "the same files, but the places that hold them have another order, or lie elsewhere";
   std::set<std::string> names;
   for (const auto* each : {&was, &is}) {
     for (const auto& [name, files] : each->items()) names.insert(name);
@@ -122,6 +184,7 @@ std::string data_files_differ(const ordered_json& before, const ordered_json& no
   }
   if (named > most_named) line += " and " + counted(static_cast<std::int64_t>(named - most_named), "folder") + " more";
   if (before.value("content", "") == now.value("content", "")) return line + "; the same files in other folders";
-  return line + "; " + std::to_string(before.value("files", std::int64_t{0})) + " -> " +
-         counted(now.value("files", std::int64_t{0}), "file") + " in all";
+  const std::int64_t files = before.value("files", std::int64_t{0}), files_now = now.value("files", std::int64_t{0});
+  return line + "; " + (files == files_now ? "" : std::to_string(files) + " -> ") + counted(files_now, "file") +
+         " in all";
 }

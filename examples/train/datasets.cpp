@@ -21,12 +21,14 @@ void cache_decoded(Datasets& sets, double cache_gb, const std::string& cache_dir
     parts.push_back(set);
     samples += static_cast<double>((*set)->size());
   }
-  for (auto* set : parts) {
+  decltype(sets.caches) caches;
+  for (const auto* set : parts) {
     const double share = memory * static_cast<double>((*set)->size()) / samples;
-    sets.caches.push_back(std::make_shared<data::DecodedCache>(
+    caches.push_back(std::make_shared<data::DecodedCache>(
         *set, data::DecodedCacheOptions{.memory_bytes = static_cast<std::int64_t>(share), .spill_folder = cache_dir}));
-    *set = sets.caches.back();
   }
+  for (std::size_t i = 0; i < parts.size(); ++i) *parts[i] = caches[i];  // once all are there
+  sets.caches = std::move(caches);
   if (!apart) sets.labelled = sets.train;
 }
 

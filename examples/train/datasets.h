@@ -20,6 +20,7 @@ struct Datasets {
   /// What the evaluation learns the classes from: `train`, which null means while they are opened, unless unlabelled
   /// samples are trained on.
   std::shared_ptr<const simclr::data::Dataset> labelled = nullptr;
+  std::shared_ptr<const simclr::data::Dataset> whole = nullptr;     // that keep_fifth() parted; null: it parted none
   std::shared_ptr<const simclr::data::Dataset> held_out = nullptr;  // by --hold-out; null: nothing was
   bool decoded = false;  // whether reading a sample decodes a file, which a cache saves
   std::vector<std::shared_ptr<const simclr::data::DecodedCache>> caches = {};  // of these, where they have one
@@ -28,7 +29,8 @@ struct Datasets {
   void add_note(const std::string& line);
 };
 
-/// Lets samples that are decoded be so once: as --cache-gb and --cache-dir say.
+/// Lets samples that are decoded be so once: as --cache-gb and --cache-dir say. Throws simclr::Error, and changes
+/// nothing, where the folder takes no file.
 void cache_decoded(Datasets& sets, double cache_gb, const std::string& cache_dir);
 
 /// What the caches hold by now, in one line; empty where there are none, or nothing in them.

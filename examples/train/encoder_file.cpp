@@ -1,6 +1,8 @@
 #include "train/encoder_file.h"
 
+#include "run/option_file.h"
 #include "run/run_folder.h"
+#include "train/run_data.h"
 
 #include <simclr/core/error.h>
 #include <simclr/core/serialize.h>
@@ -53,6 +55,12 @@ fs::path weights_of(const std::string& run_or_file) {
   simclr::fail(run_or_file, ": holds no run: there is neither ", weights_file, " nor a checkpoint in it");
 }
 
+/// The value of a configuration's text; empty: it has none.
+std::string text_of(const nlohmann::ordered_json& config, const char* key) {
+  const auto found = config.find(key);
+  return found != config.end() && found->is_string() ? found->get<std::string>() : "";
+}
+
 /// Whose configuration it is, where that may be why it cannot be used.
 std::string other_version(const nlohmann::ordered_json& config) {
   const auto version = config.is_object() ? config.find("version") : config.end();
@@ -90,6 +98,9 @@ EncoderFile open_encoder(const std::string& run_or_file, Modality& modality) {
   nn::check_variances(result.path, file.tensors, "; the file is damaged: use another copy");
   try {
     result.config = nlohmann::ordered_json::parse(config->second);
+    const auto begun_in = file.metadata.find(started_in_key);  // of a checkpoint
+    if (begun_in != file.metadata.end() && result.config.is_object()) result.config[started_in_key] = begun_in->second;
+    add_started_in(result.config, result.path);
     check_modality(result.config, modality);
     modality.configure(result.config);
   } catch (const std::exception& error) {
@@ -101,6 +112,8 @@ EncoderFile open_encoder(const std::string& run_or_file, Modality& modality) {
   } catch (const simclr::Error& error) {
     simclr::fail(result.path, ": its encoder cannot be built: ", error.what());
   }
+  result.cache_dir =
+      cache_of_run(text_of(result.config, "cache_dir"), text_of(result.config, started_in_key), result.path);
   result.tower = modality.towers(false).front();
   result.description = modality.encoder_name() + ", " + std::to_string(result.encoder->output_features()) +
                        " features, from " + result.path + "; " + modality.view_name();

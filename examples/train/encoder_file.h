@@ -13,6 +13,7 @@ struct EncoderFile {
   std::shared_ptr<simclr::nn::Module> encoder;  // with its weights, on the CPU
   simclr::data::Tower tower;                    // its views, without randomness
   nlohmann::ordered_json config;                // of the run that made it
+  std::string cache_dir;                        // of that run, where it is there: cache_of_run()
   std::string description;                      // one line: which network, from where, for which samples
 };
 

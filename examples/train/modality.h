@@ -40,6 +40,8 @@ class Modality : public ModalityOptions {
   /// Opens what is trained and evaluated on, and becomes what the data and the options say, whose gaps it fills in.
   /// Throws simclr::Error with what is missing and how to get it.
   virtual Datasets open(TrainingOptions& options) = 0;
+  /// The folders that hold the data, A::B (split_places()): where nothing is named, nothing is written there.
+  virtual std::string data_folders(const TrainingOptions& options) const { return options.data_path(); }
   /// What the files of this data are, so that a run that goes on notices others: see data_files.h.
   virtual nlohmann::ordered_json data_files(const TrainingOptions& options) const = 0;
 

@@ -80,7 +80,9 @@ RunCheckpoints::RunCheckpoints(Training& training, RunFolder& run)
     : training_(training),
       run_(run),
       folder_(run.file(checkpoint_folder), training.options.keep_checkpoints),
-      data_(training.modality->data_files(training.options)) {}
+      data_(training.modality->data_files(training.options)) {
+  data_["labels"] = training.labels;
+}
 
 RunCheckpoints::Finished RunCheckpoints::finished() const {
   if (!run_.has(weights_file)) return Finished::no;
@@ -125,17 +127,17 @@ void RunCheckpoints::check_same_run(const nn::Metadata& metadata) const {
   }
   const std::int64_t now = training_.sets.train->size(), samples = progress.value("samples", now);
   if (samples == now) return;
-  const std::string differs = data_differ(metadata);
+  const std::string differs = what_differs(metadata);
   simclr::fail("--resume: the run began with ", samples,
                " training " + training_.sets.sample_name + "s, and now there are ", now,
                differs.empty() ? "" : " (" + differs + ")", "; give it the data it had");
 }
 
-std::string RunCheckpoints::data_differ(const nn::Metadata& metadata) const {
+std::string RunCheckpoints::what_differs(const nn::Metadata& metadata) const {
   const auto data = metadata.find("data");
   if (data == metadata.end()) return "";
   const ordered_json before = ordered_json::parse(data->second, nullptr, false);
-  return before.is_object() ? data_files_differ(before, data_) : "";
+  return before.is_object() ? data_differ(before, data_, training_.sets.sample_name) : "";
 }
 
 void RunCheckpoints::refuse_to_start_over() const {
@@ -191,8 +193,8 @@ std::optional<RunState> RunCheckpoints::resume(const std::function<void(const st
   } catch (const std::exception&) {
     simclr::fail("--resume: the checkpoints in ", run_.path(), " are not of ", training_.options.program);
   }
-  const std::string differs = data_differ(*metadata);
-  if (!differs.empty()) on_warning("the files of the data differ from those that the run began with: " + differs);
+  const std::string differs = what_differs(*metadata);
+  if (!differs.empty()) on_warning("the data differ from those that the run began with: " + differs);
   const ordered_json now = compute_json(training_);
   for (const auto& [key, value] : now.items()) {
     if (compute.value(key, ordered_json()) != value) {
@@ -217,12 +219,13 @@ bool RunCheckpoints::due() const {
 
 void RunCheckpoints::save(const RunState& state, bool best) {
   run_.flush_log();
-  folder_.save(*training_.model, *training_.optimizer,
-               {{"format", "simclr"},
-                {"config", to_json(training_.options, *training_.modality).dump()},
-                {"compute", compute_json(training_).dump()},
-                {"data", data_.dump()},
-                {"run", state_json(training_, state).dump()}},
-               best);
+  nn::Metadata metadata = {{"format", "simclr"},
+                           {"config", to_json(training_.options, *training_.modality).dump()},
+                           {"compute", compute_json(training_).dump()},
+                           {"data", data_.dump()},
+                           {"run", state_json(training_, state).dump()}};
+  const std::string& begun_in = training_.options.started_in;
+  if (!begun_in.empty()) metadata[started_in_key] = begun_in;  // config.json may be lost
+  folder_.save(*training_.model, *training_.optimizer, metadata, best);
   last_ = std::chrono::steady_clock::now();
 }

@@ -48,11 +48,11 @@ class RunCheckpoints {
   void check_same_run(const simclr::nn::Metadata& metadata) const;
   void refuse_to_start_over() const;
   std::optional<double> best_saved() const;
-  std::string data_differ(const simclr::nn::Metadata& metadata) const;  // empty: they do not
+  std::string what_differs(const simclr::nn::Metadata& metadata) const;  // of the data; empty: nothing
 
   Training& training_;
   RunFolder& run_;
   simclr::nn::CheckpointFolder folder_;
-  nlohmann::ordered_json data_;  // Modality::data_files() of what is trained on
+  nlohmann::ordered_json data_;  // Modality::data_files() of what is trained on, with its labels
   std::chrono::steady_clock::time_point last_ = std::chrono::steady_clock::now();
 };

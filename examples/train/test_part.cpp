@@ -9,6 +9,10 @@
 #include <simclr/data/subset.h>
 
 #include <algorithm>
+#include <cctype>
+#include <iterator>
+#include <string>
+#include <unordered_map>
 #include <utility>
 #include <vector>
 
@@ -54,15 +58,18 @@ std::shared_ptr<const data::Dataset> labelled(const Datasets& sets) {
   return sets.labelled ? sets.labelled : sets.train;
 }
 
-std::int32_t index_of(const Names& names, const std::string& name) {
-  const auto found = std::find(names.begin(), names.end(), name);
-  return found == names.end() ? -1 : static_cast<std::int32_t>(found - names.begin());
+/// Where each name stands first: there may be many thousands.
+std::unordered_map<std::string, std::int32_t> places_of(const Names& names) {
+  std::unordered_map<std::string, std::int32_t> places;
+  for (std::size_t i = 0; i < names.size(); ++i) places.emplace(names[i], static_cast<std::int32_t>(i));
+  return places;
 }
 
 Names missing(const Names& wanted, const Names& there) {
+  const auto places = places_of(there);
   Names names;
   std::copy_if(wanted.begin(), wanted.end(), std::back_inserter(names),
-               [&](const std::string& name) { return index_of(there, name) < 0; });
+               [&](const std::string& name) { return !places.contains(name); });
   return names;
 }
 
@@ -82,6 +89,24 @@ void cannot_test(Datasets& sets, const std::string& test_name, const std::string
 
 std::string no_labels(const Names& classes) {
   return classes.empty() ? " has no labels" : " has a single class";
+}
+
+/// A hint at the first class that both have, but for the case of its name; empty: there is none.
+std::string other_case(const Names& train_classes, const Names& test_classes) {
+  const auto lower = [](std::string name) {
+    for (char& c : name) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
+    return name;
+  };
+  Names lowered;
+  std::transform(train_classes.begin(), train_classes.end(), std::back_inserter(lowered), lower);
+  const auto places = places_of(lowered);
+  for (const std::string& test : test_classes) {
+    const auto found = places.find(lower(test));
+    if (found == places.end()) continue;
+    return ": " + simclr::printable(test) + " is another name than " +
+           simclr::printable(train_classes[static_cast<std::size_t>(found->second)]) + "; give both the same case";
+  }
+  return "";
 }
 
 /// Which side lacks what, in one line; empty: neither lacks anything.
@@ -114,14 +139,20 @@ void take_test_part(Datasets& sets, std::shared_ptr<const data::Dataset> test, c
   if (test_names.empty()) return cannot_test(sets, test_name, "it has no labels (" + test->describe() + ")");
   if (names != test_names) {
     std::vector<std::int32_t> labels;
-    for (const std::string& name : test_names) labels.push_back(index_of(names, name));
+    const auto places = places_of(names);
+    for (const std::string& name : test_names) {
+      const auto found = places.find(name);
+      labels.push_back(found == places.end() ? -1 : found->second);
+    }
     test = std::make_shared<Relabelled>(std::move(test), std::move(labels), names);
   }
   Indices known;
   for (std::int64_t i = 0; i < size; ++i) {
     if (test->label(i) >= 0) known.push_back(i);
   }
-  if (known.empty()) return cannot_test(sets, test_name, "it has no class of " + train_name);
+  if (known.empty()) {
+    return cannot_test(sets, test_name, "it has no class of " + train_name + other_case(names, test_names));
+  }
   const std::int64_t left_out = size - std::ssize(known);
   sets.add_note(class_differences(names, test_names, left_out, train_name, test_name, sets.sample_name));
   sets.test = left_out > 0 ? data::subset(std::move(test), std::move(known)) : std::move(test);
@@ -138,7 +169,20 @@ void open_test_part(Datasets& sets, const std::function<std::shared_ptr<const da
   take_test_part(sets, std::move(test), train_name, test_name);
 }
 
-void keep_fifth(Datasets& sets, const std::string& dir) {
+std::size_t open_first_test_part(Datasets& sets, const Names& names,
+                                 const std::function<std::shared_ptr<const data::Dataset>(std::size_t)>& open,
+                                 const std::string& train_name) {
+  for (std::size_t i = 0; i < names.size(); ++i) {
+    open_test_part(
+        sets, [&] { return open(i); }, train_name, names[i]);
+    if (!sets.test) continue;
+    sets.no_test.clear();
+    return i;
+  }
+  return names.size();
+}
+
+void keep_fifth(Datasets& sets, const std::string& dir, const std::string& how) {
   const std::shared_ptr<const data::Dataset> all = labelled(sets);
   const Names& names = all->classes();
   if (names.size() < 2) {
@@ -159,15 +203,28 @@ void keep_fifth(Datasets& sets, const std::string& dir) {
   for (std::size_t c = 0; c < names.size(); ++c) {
     if (!measured[c]) unmeasured.push_back(names[c]);
   }
-  sets.add_note("every fifth " + sets.sample_name +
-                " is kept for the evaluation, class by class (to choose them, make the folders train and test in " +
-                dir + ")" +
+  sets.add_note("every fifth " + sets.sample_name + " is kept for the evaluation, class by class (to choose them, " +
+                (how.empty() ? "make the folders train and test in " + dir : how) + ")" +
                 (unmeasured.empty() ? ""
                                     : "; not measured, for want of " + sets.sample_name +
                                           "s to keep: " + simclr::listed(unmeasured, most_named)));
+  sets.whole = all;
   sets.labelled = data::subset(all, std::move(kept));
   if (sets.train == all) sets.train = sets.labelled;
   sets.test = data::subset(all, std::move(held));
+}
+
+std::string learn_from_labelled(Datasets& sets) {
+  const std::shared_ptr<const data::Dataset> all = sets.labelled;
+  Indices known;
+  for (std::int64_t i = 0; i < all->size(); ++i) {
+    if (all->label(i) >= 0) known.push_back(i);
+  }
+  const std::int64_t unknown = all->size() - std::ssize(known);
+  if (unknown == 0 || known.empty()) return {};
+  sets.labelled = data::subset(all, std::move(known));
+  return counted(unknown, sets.sample_name) + (unknown == 1 ? " has" : " have") +
+         " no label, and the evaluation does not learn from " + (unknown == 1 ? "it" : "them");
 }
 
 void hold_out(Datasets& sets, double share, std::uint64_t seed) {

@@ -2,9 +2,11 @@
 
 #include "train/datasets.h"
 
+#include <cstddef>
 #include <functional>
 #include <memory>
 #include <string>
+#include <vector>
 
 /// What is evaluated on: a part of its own, a fifth that is kept back, or what --hold-out keeps back. None of it may
 /// cost the training: what cannot be used is named, and the figures are over what there is.
@@ -19,10 +21,20 @@ void take_test_part(Datasets& sets, std::shared_ptr<const simclr::data::Dataset>
 void open_test_part(Datasets& sets, const std::function<std::shared_ptr<const simclr::data::Dataset>()>& open,
                     const std::string& train_name, const std::string& test_name);
 
+/// Tests on the first of several parts that can be tested on; `open` opens them by their place among `names`, the
+/// likeliest first. Returns which it is, names.size() where none can be: then sets.no_test is of the last.
+std::size_t open_first_test_part(Datasets& sets, const std::vector<std::string>& names,
+                                 const std::function<std::shared_ptr<const simclr::data::Dataset>(std::size_t)>& open,
+                                 const std::string& train_name);
+
 /// Keeps a fifth of each class of sets.labelled back as sets.test, evenly spread; classes of one or two give none, and
 /// are named. Where there is nothing to tell apart or too little, sets.no_test says so. `dir` is what holds the
-/// samples.
-void keep_fifth(Datasets& sets, const std::string& dir);
+/// samples; `how` they are chosen otherwise: by folders, where it is not said.
+void keep_fifth(Datasets& sets, const std::string& dir, const std::string& how = {});
+
+/// Leaves samples without a label out of sets.labelled, where others have one; they are still trained on. What it did
+/// in a line; empty: nothing. For when all else is chosen: what is held out of sets.labelled before is not trained on.
+std::string learn_from_labelled(Datasets& sets);
 
 /// --hold-out: moves `share` (0 to 1) of each class of the labelled training samples into sets.held_out; which ones
 /// follows from the seed alone. Throws simclr::Error where there are no labels, and where nothing would be held out.

@@ -2,6 +2,7 @@
 
 #include "run/command_line.h"
 #include "run/progress.h"
+#include "train/data_files.h"
 #include "train/test_part.h"
 
 #include <cstdio>
@@ -71,15 +72,18 @@ std::unique_ptr<ViewSource> make_view_source(std::shared_ptr<const data::Dataset
     if (auto source = modality.on_device(*samples, there)) return source;
     SIMCLR_CHECK(where == "auto", "--views-on device: views of this kind of data are made on the host; leave it out");
   }
-  return host_view_source(
-      data::Loader(std::move(samples), modality.towers(true),
-                   {.batch_size = o.batch_size, .seed = o.seed, .workers = o.workers, .on_warning = o.on_warning}),
-      o.device, o.dtype);
+  return host_view_source(data::Loader(std::move(samples), modality.towers(true),
+                                       {.batch_size = o.batch_size,
+                                        .shuffle_block = o.shuffle_block,
+                                        .seed = o.seed,
+                                        .workers = o.workers,
+                                        .on_warning = o.on_warning}),
+                          o.device, o.dtype);
 }
 
 namespace {
 
-/// --hold-out, --limit and the cache, in this order.
+/// --hold-out, --limit and the cache, in this order, then what the evaluation learns from.
 void shape_sets(Datasets& sets, const TrainingOptions& o, const std::function<void(const std::string&)>& on_warning) {
   if (o.hold_out > 0) {
     hold_out(sets, o.hold_out, o.seed);
@@ -91,7 +95,9 @@ void shape_sets(Datasets& sets, const TrainingOptions& o, const std::function<vo
     sets.train = data::spread(sets.train, o.limit);
     if (!apart) sets.labelled = sets.train;
   }
-  cache_decoded(sets, o.cache_gb, o.cache_dir);
+  cache_decoded(sets, o.cache_gb, o.cache_path());
+  const std::string unlabelled = learn_from_labelled(sets);
+  if (!unlabelled.empty()) std::printf("%s\n", unlabelled.c_str());
   if (!sets.held_out) return;
   sets.held_out = readable_part(sets.held_out, on_warning);
   SIMCLR_CHECK(sets.held_out->size() > 0, "--hold-out ", o.hold_out, ": none of the ", sets.sample_name,
@@ -122,13 +128,15 @@ Training make_training(const TrainingOptions& options, Modality& modality,
   t.options.workers = workers_for(t.compute.device, options.workers);
   t.sets = modality.open(t.options);
   if (!t.sets.labelled) t.sets.labelled = t.sets.train;
+  t.labels = digest_labels(t.sets);
   t.options.dataset = t.sets.kind;  // not auto: a run that goes on or is repeated finds the same set
   if (!t.sets.note.empty()) std::printf("%s\n", t.sets.note.c_str());
   for (const std::string& warning : t.sets.warnings) on_warning(warning);
   shape_sets(t.sets, options, on_warning);
   const Recipe& r = t.options.recipe;
   SIMCLR_CHECK(t.sets.train->size() >= r.batch_size, "--batch-size ", r.batch_size, " is more than the ",
-               t.sets.train->size(), " training ", t.sets.sample_name, "s; lower it");
+               t.sets.train->size(), " training ", t.sets.sample_name, t.sets.train->size() == 1 ? "" : "s",
+               "; lower it (", t.sets.train->describe(), ")");
 
   t.model = modality.make_model(t.options);
   check_views(*t.model, modality);
@@ -136,6 +144,7 @@ Training make_training(const TrainingOptions& options, Modality& modality,
   t.source = make_view_source(t.sets.train, modality, options.views_on,
                               {.batch_size = r.batch_size,
                                .seed = options.seed,
+                               .shuffle_block = options.shuffle_block,
                                .workers = t.options.workers,
                                .device = t.compute.device,
                                .dtype = t.compute.dtype,

@@ -45,7 +45,8 @@ struct Training {
   TrainingOptions options;  // the data set, the workers and what the modality knows filled in
   Compute compute;
   Datasets sets;
-  Modality* modality = nullptr;  // which outlives it
+  nlohmann::ordered_json labels;  // digest_labels() of all that was opened
+  Modality* modality = nullptr;   // which outlives it
   std::unique_ptr<simclr::nn::Model> model;
   std::unique_ptr<ViewSource> source;
   simclr::nn::Schedule schedule;

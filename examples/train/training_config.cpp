@@ -1,5 +1,6 @@
 #include "train/training_config.h"
 
+#include <simclr/core/error.h>
 #include <simclr/core/parallel.h>
 
 using nlohmann::ordered_json;
@@ -26,6 +27,10 @@ TrainingOptions options_from_json(const ordered_json& config, const std::string&
   use_recipe(o, modality, o.recipe.name);
   OptionTable table = training_table(o, modality);
   read_options(table, config, where);
+  if (const auto found = config.find(started_in_key); found != config.end()) {
+    SIMCLR_CHECK(found->is_string(), where, ": \"", started_in_key, "\": must be a string, the path of a folder");
+    o.started_in = found->get<std::string>();
+  }
   o.sources = table.sources;
   return o;
 }

@@ -12,10 +12,14 @@ struct TrainingOptions {
 
   std::string dataset = "auto";
   std::string data_dir;
-  int classes_at = 1;      // how many folders of a file's path name its class; 0: no classes
-  std::int64_t limit = 0;  // train on so many samples, spread over the set; 0: all
-  double cache_gb = -1;    // of decoded samples in memory; negative: half of what is free
-  std::string cache_dir;   // where those that do not fit are kept in a temporary file; empty: nowhere
+  std::string started_in;          // as the configuration says it: run_data.h
+  std::string data_found;          // where data_dir lies; empty: there
+  std::string cache_found;         // the same of cache_dir
+  int classes_at = 1;              // how many folders of a file's path name its class; 0: no classes
+  std::int64_t limit = 0;          // train on so many samples, spread over the set; 0: all
+  std::int64_t shuffle_block = 0;  // samples that are read close in time: data::LoaderOptions; 0: no blocks
+  double cache_gb = -1;            // of decoded samples in memory; negative: half of what is free
+  std::string cache_dir;           // where those that do not fit are kept in a temporary file; empty: nowhere
 
   std::string device = "auto";    // auto: the first GPU, else the CPU
   std::string dtype = "auto";     // f32, bf16 or auto: bf16 on a GPU
@@ -43,6 +47,10 @@ struct TrainingOptions {
   double knn_temperature = 0.1;
   int probe_epochs = 100;
   bool evaluate = true;
+
+  /// The paths of the data and of the folder for caches from the current folder.
+  const std::string& data_path() const { return data_found.empty() ? data_dir : data_found; }
+  const std::string& cache_path() const { return cache_found.empty() ? cache_dir : cache_found; }
 
   std::map<std::string, std::string> sources;  // where options were given: OptionTable::sources
 };

@@ -35,6 +35,12 @@ void add_step_rows(OptionTable& table, TrainingOptions& o) {
   Recipe& r = o.recipe;
   table.group("Training");
   table.add("limit", o.limit, "Train on so many samples, spread over the set; 0: all").at_least(0);
+  table
+      .add(
+          "shuffle-block", o.shuffle_block,
+          "For data on a slow or distant disk: the order shuffles blocks of so many samples that lie side by side, and "
+          "mixes 16 at a time, so that these are read close in time; 0: the whole set is mixed")
+      .at_least(0);
   table.add("epochs", r.epochs, "Passes over the training samples; more is better, up to about 1000").at_least(1);
   table.add("batch-size", r.batch_size, "Samples a step; more are more negatives")
       .at_least(2, "the others of a batch are a sample's negatives");
@@ -183,7 +189,10 @@ void add_cache_rows(OptionTable& table, TrainingOptions& o, const std::string& s
       .between(0, 1e6)
       .or_else(-1, "half of the free memory")
       .may_change();
-  table.add("cache-dir", o.cache_dir, "Where decoded " + sample + "s that do not fit there go, in a temporary file")
+  table
+      .add("cache-dir", o.cache_dir,
+           "Where decoded " + sample +
+               "s that do not fit there go, in a temporary file, and where the index of tar shards is kept")
       .may_change();
 }
 

@@ -2,8 +2,11 @@
 
 #include <simclr/simclr.h>
 
+#include <algorithm>
+#include <numeric>
 #include <optional>
 #include <utility>
+#include <vector>
 
 using simclr::Device;
 using simclr::DType;
@@ -139,19 +142,24 @@ std::unique_ptr<ViewSource> host_view_source(data::Loader loader, Device device,
 bool fit_a_device(const data::Dataset& samples) {
   constexpr double most_bytes = 8e9;
   constexpr std::int64_t looked_at = 64;
-  double bytes = 0;
+  const auto parts = static_cast<std::size_t>(samples.parts());
+  std::vector<double> values(parts), widest(parts);  // of each part: all that is read, and the bytes of a value
   std::int64_t read = 0;
   for (std::int64_t k = 0; k < std::min(looked_at, samples.size()); ++k) {
     try {
-      double of_sample = 0;
+      std::vector<data::Sample> sample;
       for (int part = 0; part < samples.parts(); ++part) {
-        const data::Sample sample = samples.sample(k * samples.size() / looked_at % samples.size(), part);
-        of_sample += static_cast<double>(sample.bytes.size());
+        sample.push_back(samples.sample(k * samples.size() / looked_at % samples.size(), part));
       }
-      bytes += of_sample;
+      for (std::size_t p = 0; p < parts; ++p) {
+        const auto bytes_each = static_cast<double>(simclr::size_of(sample[p].dtype));
+        values[p] += static_cast<double>(sample[p].bytes.size()) / bytes_each;
+        widest[p] = std::max(widest[p], bytes_each);
+      }
       ++read;
     } catch (const simclr::Error&) {  // whoever reads it for training reports it
     }
   }
+  const double bytes = std::inner_product(values.begin(), values.end(), widest.begin(), 0.0);
   return read > 0 && bytes / static_cast<double>(read) * static_cast<double>(samples.size()) < most_bytes;
 }

@@ -37,14 +37,16 @@ class ViewSource {
 std::unique_ptr<ViewSource> host_view_source(simclr::data::Loader loader, simclr::Device device, simclr::DType dtype);
 
 struct ViewSourceOptions {
-  std::int64_t batch_size = 256;  // samples, not views
-  std::uint64_t seed = 0;         // of the order and of the views
-  int workers = 0;                // threads that make views ahead on the host
+  std::int64_t batch_size = 256;   // samples, not views
+  std::uint64_t seed = 0;          // of the order and of the views
+  std::int64_t shuffle_block = 0;  // of the order: data::LoaderOptions
+  int workers = 0;                 // threads that make views ahead on the host
   simclr::Device device = {};
   simclr::DType dtype = simclr::DType::f32;                         // of views of f32
   std::function<void(const std::string& message)> on_warning = {};  // is told of unreadable samples
   bool if_they_fit = false;  // Modality::on_device(): not where the samples would take more than a few GiB
 };
 
-/// Whether all samples would take less than a few GiB, judged by some of them, which are read.
+/// Whether all samples would take less than a few GiB on a device, where those of several types are of the widest;
+/// judged by some of them, which are read.
 bool fit_a_device(const simclr::data::Dataset& samples);

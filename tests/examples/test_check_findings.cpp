@@ -4,6 +4,8 @@
 #include "modalities/pictures.h"
 #include "support/catch.h"
 
+#include <algorithm>
+
 using namespace simclr;
 
 namespace {
@@ -12,7 +14,7 @@ namespace {
 struct Run {
   Training training;
   CheckFigures figures;
-  PictureFigures pictures{.looked_at = 1000, .repeated = 3, .short_side = 32, .grey = false};
+  PictureFigures pictures{.looked_at = 1000, .repeated = 3, .short_side = 32, .grey = false, .floats = {}};
   ChannelFigures channels{.mean = {0.5, 0.45, 0.4}, .stddev = {0.2, 0.25, 0.3}};
   PictureOptions own;
   Pictures modality;
@@ -95,6 +97,16 @@ TEST_CASE("a good run has nothing wrong, and each thing that is wrong is found a
   finds("collapse: after training on one batch the features have collapsed", [](Run& r) {
     r.figures.overfit.collapse = {.collapsed = true, .message = "features have collapsed: all inputs give the same"};
   });
+  finds(
+      "stem: the imagenet stem leaves 1 x 1 cells of a view of 32", [](Run& r) { r.own.stem = nn::Stem::imagenet; },
+      "try --stem cifar");
+  finds(
+      "stem: the cifar stem keeps views of 96",
+      [](Run& r) {
+        r.own.augmentation.size = 96;
+        r.pictures.short_side = 96;
+      },
+      "try --stem imagenet");
   finds("duplicates: 11 of 1000", [](Run& r) { r.pictures.repeated = 11; });
   finds("normalisation: channel 1 of the views has mean 0.45 and deviation 9",
         [](Run& r) { r.channels.stddev[1] = 9; });
@@ -115,7 +127,9 @@ TEST_CASE("every named recipe is within what the check takes for usual") {
     CAPTURE(each.name);
     Run run;
     run.use(each);
-    CHECK(run.findings().empty());
+    if (each.size > 0) run.own.augmentation.size = each.size;
+    run.pictures.short_side = std::max(32, each.size);  // it is for pictures of that size
+    CHECK(run.findings() == std::vector<std::string>{});
   }
 }
 

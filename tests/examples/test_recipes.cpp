@@ -2,6 +2,7 @@
 // where it stands there. A key that config.json gains has to be looked up in each source.
 #include "modalities/pictures.h"
 #include "support/catch.h"
+#include "support/recipe_rows.h"
 #include "support/temp_dir.h"
 #include "support/tensors.h"
 #include "train/encoder_file.h"
@@ -12,7 +13,9 @@
 #include <set>
 
 using namespace simclr;
-using Json = nlohmann::ordered_json;
+using simclr::test::compare_recipe;
+using simclr::test::Json;
+using simclr::test::RecipeRow;
 
 namespace {
 
@@ -29,50 +32,6 @@ struct Recipes {
   }
 };
 
-/// What is of the run, the machine or the evaluation, and no part of a recipe.
-const std::set<std::string> of_the_run = {"version", "modality", "preset", "dataset", "data", "limit", "cache_gb",
-                                          "cache_dir", "seed", "device", "dtype", "views_on", "graph", "wgmma",
-                                          "threads", "workers", "knn_every", "knn_samples", "knn_k", "evaluation",
-                                          "checkpoint_minutes", "keep_checkpoints", "hold_out", "classes_at",
-                                          "micro_batch", "probe_epochs", "knn_temperature",
-                                          // Operations that no source has: rotation is off in all of them.
-                                          "augmentation.rotation_degrees",
-                                          // Filled in from the data: CIFAR's 32 x 32 pixels in colour, the default.
-                                          "augmentation.size", "augmentation.channels", "size"};
-
-struct Row {
-  const char* key;
-  Json source;
-  const char* where;
-};
-
-/// Every field of the recipe as config.json has it, "augmentation.hue" for those of a group.
-std::map<std::string, Json> fields(const std::string& name) {
-  TrainingOptions o;
-  Pictures pictures;
-  use_recipe(o, pictures, name);
-  std::map<std::string, Json> out;
-  const Json json = to_json(o, pictures);
-  for (const auto& [key, value] : json.items()) {
-    if (!value.is_object()) out[key] = value;
-    if (!value.is_object()) continue;
-    for (const auto& [inner, each] : value.items()) out[key + "." + inner] = each;
-  }
-  for (const std::string& key : of_the_run) out.erase(key);
-  return out;
-}
-
-void compare(const std::string& name, const std::vector<Row>& rows) {
-  auto ours = fields(name);
-  for (const Row& row : rows) {
-    INFO(name << ", " << row.key << ": " << row.where);
-    REQUIRE(ours.contains(row.key));
-    CHECK(ours[row.key] == row.source);
-    ours.erase(row.key);
-  }
-  for (const auto& [key, value] : ours) FAIL_CHECK(name << ": " << key << " = " << value << " stands beside nothing");
-}
-
 }  // namespace
 
 TEST_CASE("solo-learn's recipe is solo-learn's") {
@@ -82,53 +41,54 @@ TEST_CASE("solo-learn's recipe is solo-learn's") {
   const char* base = "solo/methods/base.py";
   const char* simclr = "solo/methods/simclr.py, projector";
   const char* lars = "solo/utils/lars.py";
-  compare("solo-learn",
-          {{"arch", "resnet18", yaml},
-           {"width", 64, "torchvision.models.resnet18"},
-           {"stem", "cifar", base},
-           {"stem_padding", 2, "solo/methods/base.py, conv1 of CIFAR: padding=2"},
-           {"stem_init", "uniform", "solo/methods/base.py, conv1 is a bare nn.Conv2d"},
-           {"conv_init", "he", "torchvision.models.resnet18: kaiming_normal_, fan_out"},
-           {"zero_last_gamma", false, "torchvision.models.resnet18: zero_init_residual"},
-           {"head_layers", 2, simclr},
-           {"head_hidden", 2048, yaml},
-           {"head_out", 256, yaml},
-           {"head_batchnorm", false, simclr},
-           {"head_last_batchnorm", false, simclr},
-           {"head_last_shift", true, "of no effect without the norm"},
-           {"head_last_bias", true, "solo/methods/simclr.py, projector: nn.Linear's default"},
-           {"views_apart", true, "solo/methods/base.py, training_step: base_training_step(x) for each crop"},
-           {"epochs", 1000, yaml},
-           {"batch_size", 256, yaml},
-           {"temperature", 0.2, yaml},
-           {"optimizer", "lars", yaml},
-           {"lr", 0.4, "simclr.yaml; solo/args/pretrain.py scales it by batch size / 256"},
-           {"momentum", 0.9, "solo/args/pretrain.py, optimizer.kwargs.momentum"},
-           {"weight_decay", 1e-4, yaml},
-           {"lars_trust", 0.02, "simclr.yaml, eta"},
-           {"lars_clip", true, "simclr.yaml, clip_lr"},
-           {"lars_rule", "bolts", lars},
-           {"warmup_epochs", 10, "solo/methods/base.py, scheduler.warmup_epochs"},
-           {"warmup", "from-start", "solo/utils/lr_scheduler.py"},
-           {"warmup_start", 3e-5, "solo/methods/base.py, scheduler.warmup_start_lr"},
-           {"schedule_by_epoch", false, "solo/methods/base.py, scheduler.interval: step"},
-           {"augmentation.crop_area_min", 0.08, augmentations},
-           {"augmentation.crop_area_max", 1.0, augmentations},
-           {"augmentation.crop_aspect", {0.75, 1.3333334}, crop},
-           {"augmentation.interpolation", "bicubic", "solo/data/pretrain_dataloader.py, InterpolationMode.BICUBIC"},
-           {"augmentation.flip_probability", 0.5, augmentations},
-           {"augmentation.rotation_probability", 0.0, augmentations},
-           {"augmentation.jitter_probability", 0.8, augmentations},
-           {"augmentation.brightness", 0.8, augmentations},
-           {"augmentation.contrast", 0.8, augmentations},
-           {"augmentation.saturation", 0.8, augmentations},
-           {"augmentation.hue", 0.2, augmentations},
-           {"augmentation.grayscale_probability", 0.2, augmentations},
-           {"augmentation.blur_probability", 0.5, augmentations},
-           {"augmentation.blur_sigma", {0.1, 2.0}, "solo/data/pretrain_dataloader.py, GaussianBlur"},
-           {"augmentation.blur_kernel", -1, "solo/data/pretrain_dataloader.py, ImageFilter.GaussianBlur"},
-           {"augmentation.mean", {0.4914, 0.4822, 0.4465}, "solo/data/pretrain_dataloader.py, MEANS_N_STD"},
-           {"augmentation.stddev", {0.247, 0.2435, 0.2616}, "solo/data/pretrain_dataloader.py, MEANS_N_STD"}});
+  compare_recipe(
+      "solo-learn",
+      {{"arch", "resnet18", yaml},
+       {"width", 64, "torchvision.models.resnet18"},
+       {"stem", "cifar", base},
+       {"stem_padding", 2, "solo/methods/base.py, conv1 of CIFAR: padding=2"},
+       {"stem_init", "uniform", "solo/methods/base.py, conv1 is a bare nn.Conv2d"},
+       {"conv_init", "he", "torchvision.models.resnet18: kaiming_normal_, fan_out"},
+       {"zero_last_gamma", false, "torchvision.models.resnet18: zero_init_residual"},
+       {"head_layers", 2, simclr},
+       {"head_hidden", 2048, yaml},
+       {"head_out", 256, yaml},
+       {"head_batchnorm", false, simclr},
+       {"head_last_batchnorm", false, simclr},
+       {"head_last_shift", true, "of no effect without the norm"},
+       {"head_last_bias", true, "solo/methods/simclr.py, projector: nn.Linear's default"},
+       {"views_apart", true, "solo/methods/base.py, training_step: base_training_step(x) for each crop"},
+       {"epochs", 1000, yaml},
+       {"batch_size", 256, yaml},
+       {"temperature", 0.2, yaml},
+       {"optimizer", "lars", yaml},
+       {"lr", 0.4, "simclr.yaml; solo/args/pretrain.py scales it by batch size / 256"},
+       {"momentum", 0.9, "solo/args/pretrain.py, optimizer.kwargs.momentum"},
+       {"weight_decay", 1e-4, yaml},
+       {"lars_trust", 0.02, "simclr.yaml, eta"},
+       {"lars_clip", true, "simclr.yaml, clip_lr"},
+       {"lars_rule", "bolts", lars},
+       {"warmup_epochs", 10, "solo/methods/base.py, scheduler.warmup_epochs"},
+       {"warmup", "from-start", "solo/utils/lr_scheduler.py"},
+       {"warmup_start", 3e-5, "solo/methods/base.py, scheduler.warmup_start_lr"},
+       {"schedule_by_epoch", false, "solo/methods/base.py, scheduler.interval: step"},
+       {"augmentation.crop_area_min", 0.08, augmentations},
+       {"augmentation.crop_area_max", 1.0, augmentations},
+       {"augmentation.crop_aspect", {0.75, 1.3333334}, crop},
+       {"augmentation.interpolation", "bicubic", "solo/data/pretrain_dataloader.py, InterpolationMode.BICUBIC"},
+       {"augmentation.flip_probability", 0.5, augmentations},
+       {"augmentation.rotation_probability", 0.0, augmentations},
+       {"augmentation.jitter_probability", 0.8, augmentations},
+       {"augmentation.brightness", 0.8, augmentations},
+       {"augmentation.contrast", 0.8, augmentations},
+       {"augmentation.saturation", 0.8, augmentations},
+       {"augmentation.hue", 0.2, augmentations},
+       {"augmentation.grayscale_probability", 0.2, augmentations},
+       {"augmentation.blur_probability", 0.5, augmentations},
+       {"augmentation.blur_sigma", {0.1, 2.0}, "solo/data/pretrain_dataloader.py, GaussianBlur"},
+       {"augmentation.blur_kernel", -1, "solo/data/pretrain_dataloader.py, ImageFilter.GaussianBlur"},
+       {"augmentation.mean", {0.4914, 0.4822, 0.4465}, "solo/data/pretrain_dataloader.py, MEANS_N_STD"},
+       {"augmentation.stddev", {0.247, 0.2435, 0.2616}, "solo/data/pretrain_dataloader.py, MEANS_N_STD"}});
   CHECK(recipe("solo-learn").published == "linear 90.7");  // README.md, CIFAR-10: SimCLR 90.74
 }
 
@@ -139,60 +99,61 @@ TEST_CASE("lightly's recipe is lightly's") {
   const char* resnet = "lightly/models/resnet.py";
   const char* head = "lightly/models/modules/heads.py, SimCLRProjectionHead(512, 512, 128)";
   const char* cosine = "cifar10_benchmark.py, CosineAnnealingLR alone";
-  compare("lightly",
-          {{"arch", "resnet18", benchmark},
-           {"width", 64, resnet},
-           {"stem", "cifar", resnet},
-           {"stem_padding", -1, "lightly/models/resnet.py, conv1: padding=1, half of 3"},
-           {"stem_init", "uniform", "lightly/models/resnet.py, a bare nn.Conv2d"},
-           {"conv_init", "uniform", "lightly/models/resnet.py, bare nn.Conv2d"},
-           {"zero_last_gamma", false, resnet},
-           {"head_layers", 2, head},
-           {"head_hidden", 512, head},
-           {"head_out", 128, head},
-           {"head_batchnorm", true, head},
-           {"head_last_batchnorm", true, head},
-           {"head_last_shift", true, head},
-           {"head_last_bias", false, "lightly/models/modules/heads.py, use_bias = not batch_norm"},
-           {"views_apart", true, "cifar10_benchmark.py, SimCLRModel.training_step"},
-           {"epochs", 200, benchmark},
-           {"batch_size", 512, "the table's row"},
-           {"temperature", 0.5, "lightly/loss/ntx_ent_loss.py"},
-           {"optimizer", "sgd", benchmark},
-           {"lr", 0.06 * 512 / 128 * 256 / 512, "cifar10_benchmark.py, 6e-2 * batch_size / 128"},
-           {"momentum", 0.9, benchmark},
-           {"weight_decay", 5e-4, benchmark},
-           {"lars_trust", 0.001, "of no effect"},
-           {"lars_clip", false, "of no effect"},
-           {"lars_rule", "simclr", "of no effect"},
-           {"warmup_epochs", 0, cosine},
-           {"warmup", "above-zero", "of no effect"},
-           {"warmup_start", 0.0, "of no effect"},
-           {"schedule_by_epoch", true, "cifar10_benchmark.py, [scheduler]: PyTorch Lightning steps it once an epoch"},
-           {"augmentation.crop_area_min", 0.08, transform},
-           {"augmentation.crop_area_max", 1.0, transform},
-           {"augmentation.crop_aspect", {0.75, 1.3333334}, crop},
-           {"augmentation.interpolation", "bilinear", crop},
-           {"augmentation.flip_probability", 0.5, transform},
-           {"augmentation.rotation_probability", 0.0, transform},
-           {"augmentation.jitter_probability", 0.8, transform},
-           {"augmentation.brightness", 0.4, "cifar10_benchmark.py, cj_strength=0.5"},
-           {"augmentation.contrast", 0.4, "cifar10_benchmark.py, cj_strength=0.5"},
-           {"augmentation.saturation", 0.4, "cifar10_benchmark.py, cj_strength=0.5"},
-           {"augmentation.hue", 0.1, "cifar10_benchmark.py, cj_strength=0.5"},
-           {"augmentation.grayscale_probability", 0.2, transform},
-           {"augmentation.blur_probability", 0.0, "cifar10_benchmark.py, gaussian_blur=0.0"},
-           {"augmentation.blur_sigma", {0.1, 2.0}, "of no effect"},
-           {"augmentation.blur_kernel", 0, "of no effect"},
-           {"augmentation.mean", {0.485, 0.456, 0.406}, "lightly/transforms/utils.py, IMAGENET_NORMALIZE"},
-           {"augmentation.stddev", {0.229, 0.224, 0.225}, "lightly/transforms/utils.py, IMAGENET_NORMALIZE"}});
+  compare_recipe(
+      "lightly",
+      {{"arch", "resnet18", benchmark},
+       {"width", 64, resnet},
+       {"stem", "cifar", resnet},
+       {"stem_padding", -1, "lightly/models/resnet.py, conv1: padding=1, half of 3"},
+       {"stem_init", "uniform", "lightly/models/resnet.py, a bare nn.Conv2d"},
+       {"conv_init", "uniform", "lightly/models/resnet.py, bare nn.Conv2d"},
+       {"zero_last_gamma", false, resnet},
+       {"head_layers", 2, head},
+       {"head_hidden", 512, head},
+       {"head_out", 128, head},
+       {"head_batchnorm", true, head},
+       {"head_last_batchnorm", true, head},
+       {"head_last_shift", true, head},
+       {"head_last_bias", false, "lightly/models/modules/heads.py, use_bias = not batch_norm"},
+       {"views_apart", true, "cifar10_benchmark.py, SimCLRModel.training_step"},
+       {"epochs", 200, benchmark},
+       {"batch_size", 512, "the table's row"},
+       {"temperature", 0.5, "lightly/loss/ntx_ent_loss.py"},
+       {"optimizer", "sgd", benchmark},
+       {"lr", 0.06 * 512 / 128 * 256 / 512, "cifar10_benchmark.py, 6e-2 * batch_size / 128"},
+       {"momentum", 0.9, benchmark},
+       {"weight_decay", 5e-4, benchmark},
+       {"lars_trust", 0.001, "of no effect"},
+       {"lars_clip", false, "of no effect"},
+       {"lars_rule", "simclr", "of no effect"},
+       {"warmup_epochs", 0, cosine},
+       {"warmup", "above-zero", "of no effect"},
+       {"warmup_start", 0.0, "of no effect"},
+       {"schedule_by_epoch", true, "cifar10_benchmark.py, [scheduler]: PyTorch Lightning steps it once an epoch"},
+       {"augmentation.crop_area_min", 0.08, transform},
+       {"augmentation.crop_area_max", 1.0, transform},
+       {"augmentation.crop_aspect", {0.75, 1.3333334}, crop},
+       {"augmentation.interpolation", "bilinear", crop},
+       {"augmentation.flip_probability", 0.5, transform},
+       {"augmentation.rotation_probability", 0.0, transform},
+       {"augmentation.jitter_probability", 0.8, transform},
+       {"augmentation.brightness", 0.4, "cifar10_benchmark.py, cj_strength=0.5"},
+       {"augmentation.contrast", 0.4, "cifar10_benchmark.py, cj_strength=0.5"},
+       {"augmentation.saturation", 0.4, "cifar10_benchmark.py, cj_strength=0.5"},
+       {"augmentation.hue", 0.1, "cifar10_benchmark.py, cj_strength=0.5"},
+       {"augmentation.grayscale_probability", 0.2, transform},
+       {"augmentation.blur_probability", 0.0, "cifar10_benchmark.py, gaussian_blur=0.0"},
+       {"augmentation.blur_sigma", {0.1, 2.0}, "of no effect"},
+       {"augmentation.blur_kernel", 0, "of no effect"},
+       {"augmentation.mean", {0.485, 0.456, 0.406}, "lightly/transforms/utils.py, IMAGENET_NORMALIZE"},
+       {"augmentation.stddev", {0.229, 0.224, 0.225}, "lightly/transforms/utils.py, IMAGENET_NORMALIZE"}});
   CHECK(recipe("lightly").published == "kNN 84.8");  // benchmarks.rst, CIFAR-10: SimCLR, 512, 200: 0.848
 }
 
 namespace {
 
 /// google-research/simclr, README.md's command for CIFAR-10 and the defaults of run.py.
-std::vector<Row> google_rows() {
+std::vector<RecipeRow> google_rows() {
   const char* readme = "README.md";
   const char* run = "run.py";
   const char* util = "model_util.py, projection_head";
@@ -248,65 +209,65 @@ std::vector<Row> google_rows() {
 }  // namespace
 
 TEST_CASE("google's and the paper's recipes are theirs but for what they say") {
-  std::vector<Row> rows = google_rows();
-  compare("google", rows);
-  for (Row& row : rows) {
+  std::vector<RecipeRow> rows = google_rows();
+  compare_recipe("google", rows);
+  for (RecipeRow& row : rows) {
     if (row.key == std::string("arch")) row = {"arch", "resnet50", "appendix B.9"};
     if (row.key == std::string("batch_size")) row = {"batch_size", 1024, "appendix B.9"};
     if (row.key == std::string("head_layers")) row = {"head_layers", 2, "section 2.1: an MLP with one hidden layer"};
   }
-  compare("paper", rows);
+  compare_recipe("paper", rows);
 }
 
 TEST_CASE("the reference recipe is dkobak's but for what it says") {
   const char* program = "simclr-cifar10.py";
   const char* torchvision = "torchvision's default";
-  compare("reference", {{"arch", "resnet18", program},
-                        {"width", 64, torchvision},
-                        {"stem", "cifar", program},
-                        {"stem_padding", -1, "simclr-cifar10.py, padding=1"},
-                        {"stem_init", "he", "differs: a bare nn.Conv2d"},
-                        {"conv_init", "he", torchvision},
-                        {"zero_last_gamma", false, torchvision},
-                        {"head_layers", 2, program},
-                        {"head_hidden", 1024, program},
-                        {"head_out", 128, program},
-                        {"head_batchnorm", false, program},
-                        {"head_last_batchnorm", false, program},
-                        {"head_last_shift", true, "of no effect without the norm"},
-                        {"head_last_bias", false, "differs: nn.Linear's default is true"},
-                        {"views_apart", false, "differs: the model is called for each view"},
-                        {"epochs", 100, "README.md, training for 100 epochs"},
-                        {"batch_size", 512, program},
-                        {"temperature", 0.5, program},
-                        {"optimizer", "sgd", program},
-                        {"lr", 0.06, "README.md, training for 100 epochs"},
-                        {"momentum", 0.9, program},
-                        {"weight_decay", 5e-4, program},
-                        {"lars_trust", 0.001, "of no effect"},
-                        {"lars_clip", false, "of no effect"},
-                        {"lars_rule", "simclr", "of no effect"},
-                        {"warmup_epochs", 0, program},
-                        {"warmup", "above-zero", "of no effect"},
-                        {"warmup_start", 0.0, "of no effect"},
-                        {"schedule_by_epoch", false, "differs: scheduler.step() once an epoch"},
-                        {"augmentation.crop_area_min", 0.2, program},
-                        {"augmentation.crop_area_max", 1.0, program},
-                        {"augmentation.crop_aspect", {0.75, 1.3333334}, torchvision},
-                        {"augmentation.interpolation", "bilinear", torchvision},
-                        {"augmentation.flip_probability", 0.5, torchvision},
-                        {"augmentation.rotation_probability", 0.0, program},
-                        {"augmentation.jitter_probability", 0.8, program},
-                        {"augmentation.brightness", 0.4, program},
-                        {"augmentation.contrast", 0.4, program},
-                        {"augmentation.saturation", 0.4, program},
-                        {"augmentation.hue", 0.1, program},
-                        {"augmentation.grayscale_probability", 0.1, program},
-                        {"augmentation.blur_probability", 0.0, program},
-                        {"augmentation.blur_sigma", {0.1, 2.0}, "of no effect"},
-                        {"augmentation.blur_kernel", 0, "of no effect"},
-                        {"augmentation.mean", {0.0, 0.0, 0.0}, program},
-                        {"augmentation.stddev", {1.0, 1.0, 1.0}, program}});
+  compare_recipe("reference", {{"arch", "resnet18", program},
+                               {"width", 64, torchvision},
+                               {"stem", "cifar", program},
+                               {"stem_padding", -1, "simclr-cifar10.py, padding=1"},
+                               {"stem_init", "he", "differs: a bare nn.Conv2d"},
+                               {"conv_init", "he", torchvision},
+                               {"zero_last_gamma", false, torchvision},
+                               {"head_layers", 2, program},
+                               {"head_hidden", 1024, program},
+                               {"head_out", 128, program},
+                               {"head_batchnorm", false, program},
+                               {"head_last_batchnorm", false, program},
+                               {"head_last_shift", true, "of no effect without the norm"},
+                               {"head_last_bias", false, "differs: nn.Linear's default is true"},
+                               {"views_apart", false, "differs: the model is called for each view"},
+                               {"epochs", 100, "README.md, training for 100 epochs"},
+                               {"batch_size", 512, program},
+                               {"temperature", 0.5, program},
+                               {"optimizer", "sgd", program},
+                               {"lr", 0.06, "README.md, training for 100 epochs"},
+                               {"momentum", 0.9, program},
+                               {"weight_decay", 5e-4, program},
+                               {"lars_trust", 0.001, "of no effect"},
+                               {"lars_clip", false, "of no effect"},
+                               {"lars_rule", "simclr", "of no effect"},
+                               {"warmup_epochs", 0, program},
+                               {"warmup", "above-zero", "of no effect"},
+                               {"warmup_start", 0.0, "of no effect"},
+                               {"schedule_by_epoch", false, "differs: scheduler.step() once an epoch"},
+                               {"augmentation.crop_area_min", 0.2, program},
+                               {"augmentation.crop_area_max", 1.0, program},
+                               {"augmentation.crop_aspect", {0.75, 1.3333334}, torchvision},
+                               {"augmentation.interpolation", "bilinear", torchvision},
+                               {"augmentation.flip_probability", 0.5, torchvision},
+                               {"augmentation.rotation_probability", 0.0, program},
+                               {"augmentation.jitter_probability", 0.8, program},
+                               {"augmentation.brightness", 0.4, program},
+                               {"augmentation.contrast", 0.4, program},
+                               {"augmentation.saturation", 0.4, program},
+                               {"augmentation.hue", 0.1, program},
+                               {"augmentation.grayscale_probability", 0.1, program},
+                               {"augmentation.blur_probability", 0.0, program},
+                               {"augmentation.blur_sigma", {0.1, 2.0}, "of no effect"},
+                               {"augmentation.blur_kernel", 0, "of no effect"},
+                               {"augmentation.mean", {0.0, 0.0, 0.0}, program},
+                               {"augmentation.stddev", {1.0, 1.0, 1.0}, program}});
 }
 
 TEST_CASE("a recipe that differs from its source promises no figure") {

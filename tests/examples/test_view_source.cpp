@@ -106,6 +106,27 @@ TEST_CASE("whether samples fit a device is told by all their parts") {
   CHECK_FALSE(fit_a_device(Large(2)));
 }
 
+TEST_CASE("whether samples of several types fit a device is told by the widest of them") {
+  class Mixed final : public Squares {
+   public:
+    explicit Mixed(DType other) : other_(other) {}
+    std::int64_t size() const override { return 640'000'000; }
+    data::Sample sample(std::int64_t i, int) const override {
+      const DType dtype = i / 10'000'000 % 2 == 0 ? DType::u8 : other_;
+      return {.bytes = std::as_bytes(std::span(values)).first(4 * static_cast<std::size_t>(simclr::size_of(dtype))),
+              .shape = {2, 2, 1},
+              .dtype = dtype,
+              .owner = nullptr};
+    }
+    std::array<float, 4> values = {};
+
+   private:
+    DType other_;
+  };
+  CHECK(fit_a_device(Mixed(DType::u16)));
+  CHECK_FALSE(fit_a_device(Mixed(DType::f32)));
+}
+
 TEST_CASE("the next batch is fetched when the step is queued, not before") {
   const auto squares = std::make_shared<Squares>();
   const Pictures pictures({}, data::Augmentation::evaluation(4, 1));

@@ -32,6 +32,11 @@ def cmake_help():
     return help_of("cmake") + "".join(run.stdout + run.stderr for run in more)
 
 
+def options_added(source):
+    """The options that the source of a program adds, a line each; other words in it are none of its options."""
+    return "".join(f"{names}\n" for names in re.findall(r'\badd_(?:option|flag)\(\s*"!?([^"]+)"', source))
+
+
 def has_option(text, option):
     return re.search(rf"(?<![\w-]){re.escape(option)}(?![\w-])", text) is not None
 

@@ -16,6 +16,7 @@ SMALL = {
     "finetune": {"--epochs": "2", "--threads": "1", "--device": "cpu"},
     "linear_probe": {"--epochs": "5", "--threads": "1", "--device": "cpu"},
     "nearest": {"--threads": "1", "--device": "cpu"},
+    "bench_open": {"--n": "1000", "--shards": "4"},
 }
 
 WRAPPER = """#!{python}
@@ -26,10 +27,10 @@ if not {{"--help", "-h", "--version"}} & set(arguments):
         small = {{}}
     if "SIMCLR_DOCS_OWN" in os.environ:
         small = {{name: value for name, value in small.items() if name not in arguments}}
-    more = shlex.split(os.environ.get("SIMCLR_DOCS_WITH", ""))
-    small |= dict(zip(more[::2], more[1::2]))
     if "folder" in arguments:  # the pictures are as many as the reader has, so the batch is the document's
         small = {{name: value for name, value in small.items() if name != "--batch-size"}}
+    more = shlex.split(os.environ.get("SIMCLR_DOCS_WITH", ""))
+    small |= dict(zip(more[::2], more[1::2]))
     if "fashion-mnist" in arguments and "--data" not in arguments:
         small["--data"] = "data-cache/fashion-mnist"
     for name, value in small.items():
@@ -39,6 +40,16 @@ if not {{"--help", "-h", "--version"}} & set(arguments):
         arguments += [name, value]
 os.execv({program!r}, [{program!r}] + arguments)
 """
+
+
+def place(program, folder):
+    """Puts a built program there, shortened where it is one of SMALL."""
+    path = folder / program.name
+    if program.name in SMALL:
+        path.write_text(WRAPPER.format(python=sys.executable, small=SMALL[program.name], program=str(program)))
+        path.chmod(0o755)
+    else:
+        path.symlink_to(program)
 
 
 def make(folder, programs, snippets, benches=None):
@@ -52,15 +63,10 @@ def make(folder, programs, snippets, benches=None):
         each.mkdir(parents=True)
     for program in programs.iterdir():
         if program.is_file() and os.access(program, os.X_OK):
-            if program.name in SMALL:
-                path = release / program.name
-                path.write_text(WRAPPER.format(python=sys.executable, small=SMALL[program.name], program=str(program)))
-                path.chmod(0o755)
-            else:
-                (release / program.name).symlink_to(program)
+            place(program, release)
     for program in benches.glob("bench_*") if benches else ():
         if program.is_file() and os.access(program, os.X_OK):
-            (benchmarks / program.name).symlink_to(program)
+            place(program, benchmarks)
     for program in snippets.glob("snippet_*"):
         name = program.name.removeprefix("snippet_")
         ((benchmarks if name.startswith("bench_") else tests) / name).symlink_to(program)
@@ -70,4 +76,5 @@ def make(folder, programs, snippets, benches=None):
         write_pictures(folder / "photos" / name, 20, 5 * label)
     path = [str(release), *([str(PYTHON)] if PYTHON.is_dir() else []), os.environ["PATH"]]
     return os.environ | {"PATH": ":".join(path), "OMP_WAIT_POLICY": "PASSIVE", "PYTHONDONTWRITEBYTECODE": "1",
-                         "PYTHONUNBUFFERED": "1", "TORCH_HOME": str(folder / "torch")}
+                         "PYTHONUNBUFFERED": "1", "TORCH_HOME": str(folder / "torch"),
+                         "XDG_CACHE_HOME": str(folder / "cache")}

@@ -42,6 +42,43 @@ def write_fashion_mnist(folder, train=40, test=12, begins=FASHION_BEGINS):
     return folder
 
 
+def write_stl10(folder, unlabelled=40, train=20, test=10):
+    """STL-10's binary files: planes of columns, labels from 1."""
+    folder.mkdir(parents=True)
+    for part, count in (("unlabeled", unlabelled), ("train", train), ("test", test)):
+        source = random.Random(part)
+        noise = pixels(0, 27648, source)
+        pictures = [bytes((value + 20 * (i % 10)) % 256 for value in noise) for i in range(count)]
+        (folder / f"{part}_X.bin").write_bytes(b"".join(pictures))
+        if part != "unlabeled":
+            (folder / f"{part}_y.bin").write_bytes(bytes(1 + i % 10 for i in range(count)))
+    return folder
+
+
+def write_emnist(folder, name="letters", train=40, test=12):
+    folder.mkdir(parents=True, exist_ok=True)
+    for part, count in (("train", train), ("test", test)):
+        source = random.Random(part)
+        labels = [1 + i % 26 for i in range(count)]
+        files = {"images-idx3": struct.pack(">IIII", 0x803, count, 28, 28) +
+                                b"".join(pixels(label, 784, source) for label in labels),
+                 "labels-idx1": struct.pack(">II", 0x801, count) + bytes(labels)}
+        for kind, data in files.items():
+            (folder / f"emnist-{name}-{part}-{kind}-ubyte").write_bytes(data)
+    return folder
+
+
+def write_tiny_imagenet(folder):
+    for i, name in enumerate(("n01443537", "n07747607")):
+        write_pictures(folder / "train" / name / "images", 16, 3 * i)
+    images = write_pictures(folder / "val" / "images", 8)
+    (folder / "val" / "val_annotations.txt").write_text(
+        "".join(f"{path.name}\t{'n01443537' if i % 2 else 'n07747607'}\t0\t0\t9\t9\n"
+                for i, path in enumerate(sorted(images.iterdir()))))
+    (folder / "wnids.txt").write_text("n07747607\nn01443537\n")
+    return folder
+
+
 def png_file(height, width, bits, colour_type, rows):
     """Of rows that begin with their filter's number."""
     def chunk(kind, data):

@@ -1,0 +1,205 @@
+#include "modalities/picture_places.h"
+
+#include "modalities/imagenet_sets.h"
+#include "modalities/picture_array_files.h"
+#include "modalities/picture_shards.h"
+#include "run/data_places.h"
+
+#include <simclr/core/error.h>
+#include <simclr/core/text.h>
+#include <simclr/data/pictures/picture_classes.h>
+#include <simclr/data/pictures/picture_table.h>
+
+#include <algorithm>
+#include <cstddef>
+#include <filesystem>
+#include <iterator>
+#include <set>
+#include <system_error>
+#include <unordered_set>
+#include <utility>
+
+namespace data = simclr::data;
+namespace fs = std::filesystem;
+
+namespace {
+
+using Parts = std::vector<PictureParts::Part>;
+
+bool is_list(const std::string& place) {
+  std::error_code error;
+  return data::is_table_name(place) && !fs::is_directory(place, error);
+}
+
+void add_line(std::string& text, const std::string& line) {
+  if (!line.empty()) text += (text.empty() ? "" : "\n") + line;
+}
+
+/// Whether the places before have all of these pictures.
+bool is_known(const data::PictureList& pictures) {
+  return pictures.files.empty() && pictures.left_out.known > 0;
+}
+
+/// The folders that the pictures' paths begin with, if all lie in some.
+std::vector<std::string> first_folders(const data::PictureList& pictures) {
+  std::set<std::string> folders;
+  for (const std::string& file : pictures.files) {
+    const std::size_t end = file.find('/');
+    if (end == std::string::npos) return {};
+    folders.insert(file.substr(0, end));
+  }
+  return {folders.begin(), folders.end()};
+}
+
+/// One place, with a train part always.
+PicturePlaces read_place(const std::string& place, int classes_at, bool list) {
+  PicturePlaces read{.parts = {}, .all_lists = list || is_list(place), .notes = {}, .no_test = {}};
+  data::PictureList whole;
+  if (read.all_lists) {
+    data::PictureTable table = data::read_picture_table(place);
+    read.notes = table.columns;
+    read.parts = table_parts(table);
+    if (read.parts.train.empty() && !table.parts.empty()) {
+      add_line(read.notes, place + ": no part is called train, so all are trained on");
+    }
+    whole = std::move(table.pictures);
+  } else {
+    Parts beside;
+    const std::string inner = folder_of_parts(place, &beside);
+    read.parts = find_parts(inner);
+    if (read.parts.train.empty()) whole = data::list_pictures(place);
+    if (!read.parts.train.empty() && inner != place) {
+      read.notes = place + " holds but one folder, so the parts of " + inner + " are taken";
+      std::move(beside.begin(), beside.end(), std::back_inserter(read.parts.others));
+    }
+  }
+  read.whole = read.parts.train.empty();
+  if (read.whole) read.parts = {.train = {{"", std::move(whole)}}, .test = {}, .unlabelled = {}, .others = {}};
+  add_line(read.notes, deeper_classes(read.parts.train.front().pictures, classes_at));
+  return read;
+}
+
+/// Puts the likeliest part of each place together, before all others: train parts, test parts, or with `classes_at` 0
+/// unlabelled ones. Of a train part, which is `needed`, what cannot be used is an error; of others a line of `notes`
+/// says it. A test part without classes is used only where none has some: then what is tested on tells why it is not.
+Parts join_parts(std::vector<Parts> of_places, int classes_at, bool needed, std::string& notes) {
+  Parts parts(1);
+  std::vector<data::PictureList> likeliest;
+  const bool test = !needed && classes_at > 0;
+  const bool some_have_classes = std::any_of(of_places.begin(), of_places.end(), [](const Parts& each) {
+    return !each.empty() && tells_classes(each.front().pictures);
+  });
+  for (Parts& each : of_places) {
+    if (each.empty()) continue;
+    data::PictureList& pictures = each.front().pictures;
+    std::move(each.begin() + 1, each.end(), std::back_inserter(parts));
+    if (is_known(pictures)) {
+      for (const std::string& warning : pictures.warnings) add_line(notes, warning);
+      add_line(notes, "not used: " + unused_part(pictures.place(), 0, pictures.left_out.text()));
+      continue;
+    }
+    try {
+      SIMCLR_CHECK(!test || !some_have_classes || tells_classes(pictures), "it has no labels");
+      const std::string file = test ? annotate(pictures) : "";  // that has its labels
+      if (!file.empty()) add_line(notes, pictures.place() + " has the labels of " + file);
+      data::name_classes(pictures, classes_at);
+    } catch (const simclr::Error& error) {
+      if (needed) throw;
+      add_line(notes, "not used: " + unused_part(pictures.place(), std::ssize(pictures.files), pictures.left_out.text(),
+                                                 error.what()));
+      continue;
+    }
+    parts.front().name = each.front().name;
+    likeliest.push_back(std::move(pictures));
+  }
+  if (likeliest.empty()) {
+    parts.erase(parts.begin());
+    return parts;
+  }
+  parts.front().pictures = data::joined(std::move(likeliest), classes_at);
+  return parts;
+}
+
+/// Of all parts that may be used, so that what is tested on in one place is not trained on in another.
+void leave_out_known(PictureParts& parts, std::unordered_set<std::size_t>& known) {
+  std::vector<data::PictureList*> lists;
+  for (Parts* role : {&parts.train, &parts.test, &parts.unlabelled}) {
+    for (PictureParts::Part& part : *role) lists.push_back(&part.pictures);
+  }
+  data::leave_out_known(lists, known);
+}
+
+/// Test parts, the first that has classes before those that are likelier by their names.
+Parts with_classes_first(Parts parts) {
+  const auto first = std::find_if(parts.begin(), parts.end(),
+                                  [](const PictureParts::Part& part) { return tells_classes(part.pictures); });
+  if (first != parts.end()) std::rotate(parts.begin(), first, first + 1);
+  return parts;
+}
+
+}  // namespace
+
+bool names_list(const std::string& data) {
+  return is_list(data) || split_places(data).size() > 1;
+}
+
+void check_places(const std::string& data) {
+  const std::vector<std::string> places = split_places(data);
+  if (places.size() == 1) return;
+  for (const std::string& place : places) {
+    SIMCLR_CHECK(!is_array_file(place), "--data ", simclr::printable(data), ": ", simclr::printable(place),
+                 " holds arrays, which are read from one place; save all of them in one file");
+  }
+  const auto shards = std::count_if(places.begin(), places.end(), names_shards);
+  SIMCLR_CHECK(
+      shards == 0 || shards == std::ssize(places), "--data ", simclr::printable(data),
+      ": tar shards do not mix with folders and lists; give shards alone, 'A/{0..9}.tar::B/{0..9}.tar', or none");
+}
+
+PicturePlaces read_places(const std::string& data, int classes_at, bool lists) {
+  const std::vector<std::string> places = split_places(data);
+  if (places.size() == 1) return read_place(places.front(), classes_at, lists);
+  PicturePlaces all{.parts = {}, .whole = true, .notes = {}, .no_test = {}};
+  std::vector<Parts> train, test, unlabelled;
+  std::unordered_set<std::size_t> known;  // files of the places before
+  for (const std::string& place : places) {
+    PicturePlaces one = read_place(place, classes_at, lists);
+    all.whole = all.whole && one.whole;
+    all.all_lists = all.all_lists && one.all_lists;
+    add_line(all.notes, one.notes);
+    if (one.whole && !one.all_lists && classes_at == 1) {
+      add_line(all.notes, classes_like_parts(place, first_folders(one.parts.train.front().pictures)));
+    }
+    leave_out_known(one.parts, known);
+    train.push_back(std::move(one.parts.train));
+    test.push_back(with_classes_first(std::move(one.parts.test)));
+    unlabelled.push_back(std::move(one.parts.unlabelled));
+    std::move(one.parts.others.begin(), one.parts.others.end(), std::back_inserter(all.parts.others));
+  }
+  all.parts.train = join_parts(std::move(train), classes_at, true, all.notes);
+  const bool tests = std::any_of(test.begin(), test.end(),
+                                 [](const Parts& each) { return !each.empty() && !is_known(each.front().pictures); });
+  all.parts.test = join_parts(std::move(test), classes_at, false, all.notes);
+  if (tests && all.parts.test.empty()) all.no_test = "none of the test parts can be used";
+  all.parts.unlabelled = join_parts(std::move(unlabelled), 0, false, all.notes);
+  return all;
+}
+
+data::PictureList pictures_of_places(const std::string& data, bool lists) {
+  const auto pictures_of = [lists](const std::string& place) {
+    return lists || is_list(place) ? data::read_picture_table(place).pictures : data::list_pictures(place);
+  };
+  const std::vector<std::string> places = split_places(data);
+  if (places.size() == 1) return pictures_of(places.front());
+  std::vector<data::PictureList> all;
+  std::unordered_set<std::size_t> known;
+  for (const std::string& place : places) {
+    all.push_back(pictures_of(place));
+    data::leave_out_known({&all.back()}, known);
+  }
+  return data::joined(std::move(all), 0);
+}
+
+std::string folder_of_place(const std::string& place, bool list) {
+  return list || is_list(place) ? fs::path(place).parent_path().string() : place;
+}

@@ -1,0 +1,64 @@
+#include "modalities/unknown_folder.h"
+
+#include <simclr/core/error.h>
+#include <simclr/core/text.h>
+#include <simclr/data/pictures/image_io.h>
+#include <simclr/data/pictures/picture_list.h>
+
+#include <algorithm>
+#include <filesystem>
+#include <string_view>
+#include <vector>
+
+namespace data = simclr::data;
+namespace fs = std::filesystem;
+
+namespace {
+
+/// The names in `dir` that end so, sorted.
+std::vector<std::string> names_with(const std::string& dir, std::string_view ending) {
+  std::vector<std::string> names;
+  std::error_code error;
+  for (fs::directory_iterator entry(dir, error), end; !error && entry != end; entry.increment(error)) {
+    const std::string name = entry->path().filename().string();
+    if (data::ending_of(name) == ending && !name.starts_with('.')) names.push_back(name);
+  }
+  std::sort(names.begin(), names.end());
+  return names;
+}
+
+std::string pictures_in(const std::string& dir) {
+  try {
+    const data::PictureList list = data::list_pictures(dir);
+    if (!list.files.empty() && data::ending_of(list.files[0]) == ".npy") {
+      return "holds " + simclr::counted(std::ssize(list.files), ".npy file") +
+             " in folders: put them into one, called train_images, train_labels, test_images and so on, or add "
+             "--dataset folder where each is a picture";
+    }
+    if (!list.files.empty()) {
+      return "holds " + simclr::counted(std::ssize(list.files), "picture") + ": add --dataset folder";
+    }
+    const std::string others = list.left_out.text();
+    return others.empty() ? "holds no files" : "holds no pictures but " + others;
+  } catch (const simclr::Error& error) {
+    return error.what();
+  }
+}
+
+}  // namespace
+
+std::string how_to_read(const std::string& dir) {
+  const auto in_it = [&dir](const std::string& name) { return simclr::printable((fs::path(dir) / name).string()); };
+  if (const auto names = names_with(dir, ".tar"); !names.empty()) {
+    return "holds " + simclr::counted(std::ssize(names), ".tar file") + ": name " +
+           (names.size() == 1
+                ? "it, as in --data " + in_it(names.front())
+                : "them, " + simclr::listed(names, 2) + ", as in --data '" + in_it("{000..127}.tar") + "'");
+  }
+  if (const auto names = names_with(dir, ".npy"); !names.empty()) {
+    return "holds " + simclr::counted(std::ssize(names), ".npy file") +
+           ": add --dataset folder where each is a picture, or give one that holds them all, as in --data " +
+           in_it(names.front());
+  }
+  return pictures_in(dir);
+}

@@ -1,0 +1,441 @@
+// Published sets of pictures, in their published layouts.
+#include "modalities/picture_data_files.h"
+#include "modalities/picture_sets.h"
+#include "train/data_files.h"
+
+#include "support/catch.h"
+#include "support/message_of.h"
+#include "support/temp_dir.h"
+
+#include <algorithm>
+#include <cstdint>
+#include <filesystem>
+#include <string>
+#include <vector>
+
+using Catch::Matchers::Contains;
+using Catch::Matchers::StartsWith;
+using simclr::test::message_of;
+using simclr::test::TempDir;
+using Bytes = std::vector<std::uint8_t>;
+using Names = std::vector<std::string>;
+
+namespace {
+
+/// `count` pictures of STL-10, each of its number.
+Bytes stl10_pictures(int count) {
+  Bytes bytes;
+  for (int i = 0; i < count; ++i) bytes.insert(bytes.end(), 27648, static_cast<std::uint8_t>(i));
+  return bytes;
+}
+
+void write_stl10(const TempDir& dir, const std::string& folder) {
+  dir.write(folder + "train_X.bin", stl10_pictures(4));
+  dir.write(folder + "train_y.bin", Bytes{1, 2, 1, 2});
+  dir.write(folder + "test_X.bin", stl10_pictures(2));
+  dir.write(folder + "test_y.bin", Bytes{2, 1});
+  dir.write(folder + "unlabeled_X.bin", stl10_pictures(9));
+  dir.write(folder + "fold_indices.txt", std::string("0 1\n"));
+}
+
+Bytes idx_header(std::uint8_t rank, std::initializer_list<int> sizes) {
+  Bytes bytes = {0, 0, 8, rank};
+  for (const int size : sizes) {
+    for (const int shift : {24, 16, 8, 0}) bytes.push_back(static_cast<std::uint8_t>(size >> shift));
+  }
+  return bytes;
+}
+
+/// A picture of 28 x 28 for each label: byte k of its file is k modulo 251.
+void write_idx(const TempDir& dir, const std::string& part, const Bytes& labels) {
+  Bytes images = idx_header(3, {static_cast<int>(labels.size()), 28, 28});
+  for (std::size_t k = 0; k < labels.size() * 784; ++k) images.push_back(static_cast<std::uint8_t>(k % 251));
+  Bytes bytes = idx_header(1, {static_cast<int>(labels.size())});
+  bytes.insert(bytes.end(), labels.begin(), labels.end());
+  dir.write(part + "-images-idx3-ubyte", images);
+  dir.write(part + "-labels-idx1-ubyte", bytes);
+}
+
+void write_picture(const TempDir& dir, const std::string& path) {
+  dir.write(path, std::string("P6 2 1 255\nabcdef"));
+}
+
+/// Two classes, and four pictures of val whose classes a file tells.
+void write_tiny_imagenet(const TempDir& dir, const std::string& annotations) {
+  for (const std::string name : {"n01443537", "n07747607"}) {
+    for (int i = 0; i < 3; ++i) {
+      write_picture(dir, "train/" + name + "/images/" + name + "_" + std::to_string(i) + ".JPEG");
+    }
+    dir.write("train/" + name + "/" + name + "_boxes.txt", std::string("x"));
+  }
+  for (int i = 0; i < 4; ++i) write_picture(dir, "val/images/val_" + std::to_string(i) + ".JPEG");
+  for (int i = 0; i < 5; ++i) write_picture(dir, "test/images/test_" + std::to_string(i) + ".JPEG");
+  dir.write("val/val_annotations.txt", annotations);
+  dir.write("wnids.txt", std::string("n07747607\nn01443537\n"));
+}
+
+const std::string tiny_annotations =
+    "val_0.JPEG\tn07747607\t0\t32\t44\t62\nval_1.JPEG\tn01443537\t0\t0\t63\t63\r\n"
+    "val_3.JPEG\tn07747607\t0\t32\t44\t62\nval_2.JPEG\tn01443537\t0\t0\t63\t63\n";
+
+/// "picture class" of each, as a part has them.
+Names classes_of(const simclr::data::Dataset& set) {
+  Names all;
+  for (std::int64_t i = 0; i < set.size(); ++i) {
+    const std::int32_t label = set.label(i);
+    all.push_back(std::filesystem::path(set.file(i)).stem().string() + " " +
+                  (label < 0 ? "-" : set.classes()[static_cast<std::size_t>(label)]));
+  }
+  std::sort(all.begin(), all.end());
+  return all;
+}
+
+}  // namespace
+
+TEST_CASE("STL-10 trains on its unlabelled pictures, and evaluates on the labelled ones") {
+  const TempDir dir;
+  const std::string folder = GENERATE("", "stl10_binary/");
+  const std::string kind = GENERATE("auto", "stl10");
+  write_stl10(dir, folder);
+  const PictureSets sets = open_datasets(kind, dir.path());
+  CHECK(sets.kind == "stl10");
+  CHECK((sets.size == 96 && sets.channels == 3));
+  CHECK(sets.train->size() == 9);
+  CHECK(sets.train->classes().empty());
+  CHECK(sets.labelled->size() == 4);
+  CHECK(sets.test->size() == 2);
+  CHECK(sets.test->label(0) == 1);
+  CHECK_THAT(sets.note, Contains("train: unlabeled_X.bin; labels for the evaluation: train_X.bin; test: test_X.bin"));
+  CHECK((sets.note.find("auto: STL-10 found in ") == 0) == (kind == "auto"));
+  CHECK(open_labelled(kind, dir.path()).train->size() == 4);
+  CHECK(list_picture_files("stl10", dir.path())["files"] == 5);
+}
+
+TEST_CASE("STL-10 without its unlabelled part, or without its test part") {
+  const TempDir dir;
+  write_stl10(dir, "");
+  std::filesystem::remove(dir.path("unlabeled_X.bin"));
+  PictureSets sets = open_datasets("stl10", dir.path());
+  CHECK(sets.train->size() == 4);
+  CHECK(sets.train == sets.labelled);
+  CHECK(sets.test);
+  CHECK_THAT(sets.note, Contains("train: train_X.bin, as there is no unlabeled_X.bin"));
+  std::filesystem::resize_file(dir.path("test_X.bin"), 27648 + 1);
+  sets = open_datasets("stl10", dir.path());
+  CHECK_FALSE(sets.test);
+  CHECK_THAT(sets.no_test, Contains("test_X.bin has 27649 bytes, no multiple of a picture's 27648"));
+  CHECK_THAT(sets.note, !Contains("test: test_X.bin"));
+}
+
+TEST_CASE("MNIST and KMNIST are taken by name: their files are called alike") {
+  const TempDir dir;
+  write_idx(dir, "train", {5, 0, 4, 1, 9, 2, 1, 3, 1, 4});
+  write_idx(dir, "t10k", {7, 2});
+  CHECK(open_datasets("auto", dir.path()).kind == "idx");
+  const PictureSets mnist = open_datasets("mnist", dir.path()), kmnist = open_datasets("kmnist", dir.path());
+  CHECK(mnist.kind == "mnist");
+  CHECK((mnist.size == 28 && mnist.channels == 1));
+  CHECK(mnist.train->classes()[7] == "7");
+  CHECK_THAT(mnist.train->describe(), Contains("MNIST train: 10 pictures [28,28,1], 10 classes"));
+  CHECK(kmnist.test->classes() == Names{"o", "ki", "su", "tsu", "na", "ha", "ma", "ya", "re", "wo"});
+  CHECK_THAT(kmnist.test->describe(), Contains("KMNIST test: 2 pictures"));
+  CHECK(list_picture_files("kmnist", dir.path())["files"] == 4);
+
+  write_idx(dir, "train", {9, 0, 0, 3, 0, 2, 7, 2, 5, 5});  // Fashion-MNIST's
+  const std::string kind = GENERATE("mnist", "kmnist");
+  CHECK_THAT(message_of([&] { open_datasets(kind, dir.path()); }),
+             Contains("--dataset " + kind + ": " + dir.path() + " holds Fashion-MNIST; take --dataset fashion-mnist"));
+}
+
+TEST_CASE("Of idx files without a test part a fifth is kept") {
+  const TempDir dir;
+  write_idx(dir, "train", {0, 1, 0, 1, 0, 1, 0, 1, 0, 1});
+  const PictureSets sets = open_datasets("auto", dir.path());
+  CHECK(sets.kind == "idx");
+  CHECK(sets.train->size() == 8);
+  REQUIRE(sets.test);
+  CHECK(sets.test->size() == 2);
+  CHECK_THAT(sets.note, Contains("(to choose them, call files of them test-images-idx3-ubyte"));
+}
+
+TEST_CASE("Of idx files the first test part is taken that can be tested on") {
+  const TempDir dir;
+  write_idx(dir, "train", {0, 1, 0, 1});
+  for (const std::string part : {"test", "val", "dev", "more"}) write_idx(dir, part, {0, 1, 1});
+  std::filesystem::remove(dir.path("test-labels-idx1-ubyte"));
+  const PictureSets sets = open_datasets("auto", dir.path());
+  REQUIRE(sets.test);
+  CHECK_THAT(sets.test->describe(), Contains("val-images-idx3-ubyte"));
+  CHECK(sets.no_test.empty());
+  CHECK_THAT(sets.note, Contains("no evaluation on test-images-idx3-ubyte: it has no labels") &&
+                            Contains("test: val-images-idx3-ubyte\nnot used: test-images-idx3-ubyte (3 pictures)\n"
+                                     "not used: dev-images-idx3-ubyte (3 pictures)\n"
+                                     "not used: more-images-idx3-ubyte (3 pictures)"));
+}
+
+TEST_CASE("Idx files go by the words of parts: training, labeled, unlabeled") {
+  const TempDir dir;
+  const std::string train = GENERATE("training", "labeled", "Train2017");
+  write_idx(dir, train, {0, 1, 0, 1});
+  write_idx(dir, "unlabeled", {0, 1, 1});  // what labels it has are none
+  write_idx(dir, "unsup", {0, 1});
+  write_idx(dir, "test", {1, 0});
+  PictureSets sets = open_datasets("auto", dir.path());
+  CHECK(sets.kind == "idx");
+  CHECK(sets.train->size() == 3);
+  CHECK(sets.train->label(1) == -1);
+  CHECK(sets.labelled->size() == 4);
+  REQUIRE(sets.test);
+  CHECK_THAT(sets.note, Contains("train: unlabeled-images-idx3-ubyte; labels for the evaluation: " + train +
+                                 "-images-idx3-ubyte; test: test-images-idx3-ubyte\n"
+                                 "not used: unsup-images-idx3-ubyte (2 pictures)"));
+
+  dir.write("unlabeled-images-idx3-ubyte", std::string("x"));  // damaged
+  sets = open_datasets("auto", dir.path());
+  CHECK(sets.train->size() == 2);
+  CHECK_THAT(sets.note, Contains("not used: unlabeled-images-idx3-ubyte (idx: "));
+  std::filesystem::remove(dir.path(train + "-labels-idx1-ubyte"));
+  sets = open_datasets("idx", dir.path());
+  CHECK(sets.train->size() == 4);
+  CHECK_THAT(sets.note, Contains("not used: unsup-images-idx3-ubyte (2 pictures; " + train +
+                                 "-images-idx3-ubyte has no labels either)"));
+}
+
+TEST_CASE("EMNIST's pictures are turned upright, and its letters count from 1") {
+  const TempDir dir;
+  write_idx(dir, "emnist-letters-train", {1, 26, 3});
+  write_idx(dir, "emnist-letters-test", {2, 1});
+  const std::string kind = GENERATE("auto", "emnist");
+  const PictureSets sets = open_datasets(kind, dir.path());
+  CHECK(sets.kind == "emnist");
+  CHECK(sets.channels == 1);
+  CHECK(sets.train->classes().size() == 26);
+  CHECK(sets.train->label(1) == 25);
+  CHECK(sets.train->classes()[25] == "Zz");
+  CHECK_THAT(sets.test->describe(), Contains("EMNIST letters test: 2 pictures [28,28,1], 26 classes"));
+  const simclr::data::Sample sample = sets.train->sample(1);
+  const auto pixels = sample.values<std::uint8_t>();
+  CHECK(pixels[28 * 3 + 5] == (784 + 28 * 5 + 3) % 251);  // row 3, column 5: column by column in the file
+
+  write_idx(dir, "emnist-letters-train", {1, 0, 3});
+  CHECK_THAT(message_of([&] { open_datasets(kind, dir.path()); }),
+             Contains("label 1 of ") && Contains(" is 0, the smallest is 1"));
+}
+
+TEST_CASE("Of several sets of EMNIST one is named") {
+  const TempDir dir;
+  for (const std::string set : {"byclass", "balanced", "letters"}) {
+    write_idx(dir, "emnist-" + set + "-train", {1, 2, 3});
+    write_idx(dir, "emnist-" + set + "-test", {1});
+  }
+  const std::string kind = GENERATE("auto", "emnist");
+  CHECK_THAT(message_of([&] { open_datasets(kind, dir.path()); }),
+             Contains("holds several of EMNIST's sets, balanced, byclass, letters; name one: --data " +
+                      dir.path("emnist-balanced")));
+  CHECK(open_datasets(kind, dir.path("emnist-byclass")).train->classes()[61] == "z");
+  const PictureSets sets = open_datasets(kind, dir.path("emnist-balanced-train-images-idx3-ubyte"));
+  CHECK(sets.train->classes()[46] == "t");
+  CHECK(sets.train->classes().size() == 47);
+  CHECK(list_picture_files("emnist", dir.path("emnist-balanced"))["files"] == 4);
+  CHECK_THAT(message_of([&] { open_datasets(kind, dir.path("emnist-signs")); }),
+             Contains("emnist: there is no set \"signs\"; it has balanced, byclass,"));
+  CHECK_THAT(message_of([&] { open_datasets("emnist", dir.path("none")); }), Contains("there is no such folder"));
+  dir.write("emnist-letters.npz", std::string("PK"));  // arrays by their ending
+  CHECK_THAT(message_of([&] { open_datasets("auto", dir.path("emnist-letters.npz")); }), StartsWith("npz: "));
+}
+
+TEST_CASE("Tiny-ImageNet's val part has the labels of val_annotations.txt") {
+  const TempDir dir;
+  write_tiny_imagenet(dir, tiny_annotations);
+  const std::string kind = GENERATE("auto", "tiny-imagenet", "folder");
+  const PictureSets sets = open_datasets(kind, dir.path());
+  CHECK(sets.kind == (kind == "folder" ? "folder" : "tiny-imagenet"));
+  CHECK(sets.size == (kind == "folder" ? 32 : 64));
+  CHECK(sets.train->size() == 6);
+  CHECK(sets.train->classes() == Names{"n01443537", "n07747607"});
+  REQUIRE(sets.test);
+  CHECK(classes_of(*sets.test) == Names{"val_0 n07747607", "val_1 n01443537", "val_2 n01443537", "val_3 n07747607"});
+  CHECK(sets.test->describe() == "4 pictures in " + dir.path("val") + ", 2 classes");
+  CHECK_THAT(sets.note, Contains("train: " + dir.path("train") + "; test: " + dir.path("val") + " with the labels of " +
+                                 dir.path("val/val_annotations.txt")) &&
+                            Contains("not used: " + dir.path("test") + " (5 pictures"));
+  if (kind != "folder") CHECK(list_picture_files(sets.kind, dir.path())["files"] == 15);
+}
+
+TEST_CASE("Of several Tiny-ImageNets each val part has the labels of its own file") {
+  const TempDir a, b;
+  const bool damaged = GENERATE(false, true);
+  write_tiny_imagenet(a, tiny_annotations);
+  write_tiny_imagenet(b, damaged ? "nonsense\n" : "val_2.JPEG\tn07747607\nval_0.JPEG\tn01443537\n");
+  b.write("words.txt", std::string("n01443537\tgoldfish, Carassius auratus\n"));
+  const std::string kind = GENERATE("auto", "tiny-imagenet");
+  const PictureSets sets = open_datasets(kind, a.path() + "::" + b.path());
+  CHECK(sets.train->size() == 12);
+  const std::string fish = kind == "auto" ? "n01443537" : "n01443537 goldfish";
+  CHECK(sets.train->classes() == Names{fish, "n07747607"});
+  REQUIRE(sets.test);
+  Names labelled = {"val_0 n07747607", "val_1 " + fish, "val_2 " + fish, "val_3 n07747607"};
+  if (!damaged) labelled.insert(labelled.end(), {"val_0 " + fish, "val_2 n07747607"});
+  std::sort(labelled.begin(), labelled.end());
+  CHECK(classes_of(*sets.test) == labelled);
+  CHECK_THAT(sets.note, Contains(a.path("val") + " has the labels of " + a.path("val/val_annotations.txt")));
+  for (const TempDir* each : {&a, &b})
+    CHECK_THAT(sets.note, Contains("not used: " + each->path("test") + " (5 pictures"));
+  if (damaged) {
+    CHECK_THAT(sets.note, Contains("not used: " + b.path("val") + " (") && Contains("line 1: no name of a picture"));
+  } else {
+    CHECK_THAT(sets.note, Contains("2 pictures of " + a.path("val") + " (4), " + b.path("val") + " (4) without a"));
+  }
+}
+
+TEST_CASE("Where the test part of no place can be used no fifth is kept, as of a single place") {
+  const TempDir a, b;
+  for (const TempDir* each : {&a, &b}) {
+    write_tiny_imagenet(*each, "nonsense\n");
+    std::filesystem::remove_all(each->path("test"));
+  }
+  const bool several = GENERATE(false, true);
+  const PictureSets sets = open_datasets("folder", a.path() + (several ? "::" + b.path() : ""));
+  CHECK(sets.train->size() == (several ? 12 : 6));
+  CHECK_FALSE(sets.test);
+  CHECK_THAT(sets.no_test, Contains(several ? "none of the test parts can be used" : "it cannot be read"));
+  CHECK_THAT(sets.note, Contains("line 1: no name of a picture") && !Contains("fifth"));
+}
+
+TEST_CASE("Other labels in a file of the same size are other data") {
+  const TempDir dir;
+  const auto listing = [&dir](const char* kind) {
+    nlohmann::ordered_json files = list_picture_files(kind, dir.path());
+    files["labels"] = digest_labels(open_datasets(kind, dir.path()));
+    return files;
+  };
+  const std::string changed = "the test pictures have other labels or another order";
+  write_tiny_imagenet(dir, tiny_annotations);
+  const auto before = listing("tiny-imagenet");
+  CHECK(data_differ(before, listing("tiny-imagenet"), "picture").empty());
+  std::string annotations = tiny_annotations;
+  annotations.replace(annotations.find("n01443537"), 9, "n07747607");
+  dir.write("val/val_annotations.txt", annotations);
+  CHECK(data_differ(before, listing("tiny-imagenet"), "picture") == changed);
+  nlohmann::ordered_json older = before;  // of a version that knew nothing of labels
+  older.erase("labels");
+  CHECK(data_differ(older, before, "picture").empty());
+  std::filesystem::remove(dir.path("val/val_annotations.txt"));
+  CHECK(data_differ(before, listing("tiny-imagenet"), "picture") == changed);
+
+  std::filesystem::remove_all(dir.path("val"));
+  for (int i = 0; i < 2; ++i) write_picture(dir, "val/val_" + std::to_string(i) + ".JPEG");
+  dir.write("LOC_val_solution.csv", std::string("val_0,n01443537 1\nval_1,n07747607 1\n"));
+  const auto kaggle = listing("imagenet");
+  dir.write("LOC_val_solution.csv", std::string("val_1,n01443537 1\nval_0,n07747607 1\n"));
+  CHECK(data_differ(kaggle, listing("imagenet"), "picture") == changed);
+
+  const TempDir digits;
+  write_idx(digits, "train", {0, 1, 2, 3});
+  write_idx(digits, "t10k", {7, 2});
+  const auto one = digest_labels(open_datasets("mnist", digits.path()));
+  write_idx(digits, "train", {0, 1, 3, 2});
+  const auto other = digest_labels(open_datasets("mnist", digits.path()));
+  CHECK(one["training"] != other["training"]);
+  CHECK(one["test"] == other["test"]);
+  for (const char* part : {"t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte"}) {
+    std::filesystem::remove(digits.path(part));
+  }
+  write_idx(digits, "train", {0, 0, 0, 0, 0, 1, 1, 1, 1, 1});
+  const auto fifth = digest_labels(open_datasets("idx", digits.path()));
+  write_idx(digits, "train", {0, 0, 0, 0, 1, 0, 1, 1, 1, 1});  // in each part the same labels follow each other
+  CHECK(digest_labels(open_datasets("idx", digits.path())) != fifth);
+}
+
+TEST_CASE("Other rows of a list without labels are other data") {
+  const TempDir dir;
+  for (const char* name : {"a.ppm", "b.ppm", "c.ppm"}) write_picture(dir, name);
+  const auto digest = [&dir](const std::string& rows) {
+    dir.write("rows.csv", "path\n" + rows);
+    return digest_labels(open_datasets("list", dir.path("rows.csv")));
+  };
+  const auto before = digest("a.ppm\nb.ppm\nc.ppm\n");
+  CHECK(digest("a.ppm\nb.ppm\nc.ppm\n") == before);
+  CHECK(digest("b.ppm\na.ppm\nc.ppm\n") != before);
+}
+
+TEST_CASE("The classes of ImageNet's sets are shown with their words") {
+  const TempDir dir;
+  write_tiny_imagenet(dir, tiny_annotations);
+  const bool kaggle = GENERATE(false, true);
+  dir.write(kaggle ? "LOC_synset_mapping.txt" : "words.txt",
+            std::string(kaggle ? "n01443537 goldfish, Carassius auratus\nn00001740 entity\n"
+                               : "n00001740\tentity\nn01443537\tgoldfish, Carassius auratus\n"));
+  const PictureSets sets = open_datasets("tiny-imagenet", dir.path());
+  CHECK(sets.train == sets.labelled);
+  CHECK(sets.train->classes() == Names{"n01443537 goldfish", "n07747607"});
+  REQUIRE(sets.test);
+  CHECK(classes_of(*sets.test) ==
+        Names{"val_0 n07747607", "val_1 n01443537 goldfish", "val_2 n01443537 goldfish", "val_3 n07747607"});
+  CHECK(sets.train->sample(0).label == 0);
+  CHECK(open_datasets("folder", dir.path()).train->classes() == Names{"n01443537", "n07747607"});
+}
+
+TEST_CASE("Tiny-ImageNet's val part in folders needs no annotations, and damaged ones cost the evaluation") {
+  const TempDir dir;
+  SECTION("folders of classes") {
+    write_tiny_imagenet(dir, "nonsense\n");
+    std::filesystem::remove_all(dir.path("val/images"));
+    write_picture(dir, "val/n01443537/val_1.JPEG");
+    write_picture(dir, "val/n07747607/val_0.JPEG");
+    const PictureSets sets = open_datasets("auto", dir.path());
+    REQUIRE(sets.test);
+    CHECK(classes_of(*sets.test) == Names{"val_0 n07747607", "val_1 n01443537"});
+  }
+  SECTION("a line that is none") {
+    write_tiny_imagenet(dir, "val_0.JPEG\tn07747607\t0\nval_1.JPEG n01443537\n");
+    const PictureSets sets = open_datasets("auto", dir.path());
+    CHECK_FALSE(sets.test);
+    CHECK(sets.train->size() == 6);
+    CHECK_THAT(sets.note, Contains("no evaluation on " + dir.path("val") + ": it cannot be read (" +
+                                   dir.path("val/val_annotations.txt") + ", line 2: no name of a picture"));
+  }
+  SECTION("pictures that are not in it, lines of pictures that are not there, and a class that train lacks") {
+    write_tiny_imagenet(dir,
+                        "val_0.JPEG\tn07747607\t0\nval_1.JPEG\tn01443537\t0\nval_2.JPEG\tn09999999\t0\n"
+                        "val_8.JPEG\tn07747607\t0\nval_7.JPEG\tn01443537\t0\n");
+    const PictureSets sets = open_datasets("auto", dir.path());
+    REQUIRE(sets.test);
+    CHECK(classes_of(*sets.test) == Names{"val_0 n07747607", "val_1 n01443537"});
+    CHECK_THAT(sets.note, Contains("2 pictures of " + dir.path("val") + " without a class of"));
+    CHECK(sets.warnings ==
+          Names{dir.path("val/val_annotations.txt") + ": has the classes of 2 pictures that are not in " +
+                dir.path("val") + ": val_7 and 1 more"});
+  }
+}
+
+TEST_CASE("ImageNet's flat val part has the labels of Kaggle's file, where that is there") {
+  const TempDir dir;
+  const std::string root = GENERATE("", "ILSVRC/Data/CLS-LOC/");
+  for (const std::string name : {"n01440764", "n01443537"}) {
+    for (int i = 0; i < 3; ++i)
+      write_picture(dir, root + "train/" + name + "/" + name + "_" + std::to_string(i) + ".JPEG");
+  }
+  for (int i = 1; i < 4; ++i) write_picture(dir, root + "val/ILSVRC2012_val_0000000" + std::to_string(i) + ".JPEG");
+  const std::string kind = GENERATE("auto", "imagenet");
+  PictureSets sets = open_datasets(kind, dir.path(root));
+  CHECK(sets.kind == "imagenet");
+  CHECK(sets.size == 224);
+  CHECK_FALSE(sets.test);
+  CHECK_THAT(sets.note, Contains("not used: ") && Contains("val (3 pictures)"));
+
+  dir.write("LOC_val_solution.csv",
+            std::string("ImageId,PredictionString\nILSVRC2012_val_00000003,n01440764 85 1 499 272\n"
+                        "ILSVRC2012_val_00000001,n01443537 1 2 3 4 n01443537 5 6 7 8\n"
+                        "ILSVRC2012_val_00000002,n01440764 1 2 3 4\n"));
+  sets = open_datasets(kind, dir.path(root));
+  REQUIRE(sets.test);
+  CHECK(classes_of(*sets.test) == Names{"ILSVRC2012_val_00000001 n01443537", "ILSVRC2012_val_00000002 n01440764",
+                                        "ILSVRC2012_val_00000003 n01440764"});
+  CHECK_THAT(sets.note, Contains("LOC_val_solution.csv"));
+}
+
+TEST_CASE("A kind that is not known is answered with those that are") {
+  CHECK_THAT(message_of([] { open_datasets("stl-10", "x"); }), Contains("stl10") && Contains("tiny-imagenet"));
+  CHECK_THAT(message_of([] { open_datasets("imagenet", ""); }), Contains("--dataset imagenet needs --data DIR"));
+}
