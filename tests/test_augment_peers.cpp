@@ -1,6 +1,7 @@
 // The pixels of augmentation against torchvision's and Pillow's (fixtures/make_augment_fixture.py,
 // fixtures/make_pillow_fixture.py).
 #include "support/augment_pictures.h"
+#include "support/source_folder.h"
 
 #include <nlohmann/json.hpp>
 
@@ -12,7 +13,7 @@ using namespace simclr::kernels;
 using namespace simclr::test;
 
 TEST_CASE("bicubic crops and whole blurs agree with Pillow's") {
-  std::ifstream file(std::string(SIMCLR_FIXTURES) + "/pillow.json");
+  std::ifstream file(source_folder() + "/fixtures/pillow.json");
   const auto cases = nlohmann::json::parse(file);
   REQUIRE(cases.size() == 15);
   for (const auto& c : cases) {
@@ -57,7 +58,7 @@ TEST_CASE("bicubic crops and whole blurs agree with Pillow's") {
 }
 
 TEST_CASE("every transform agrees with torchvision's") {
-  std::ifstream file(std::string(SIMCLR_FIXTURES) + "/augment.json");
+  std::ifstream file(source_folder() + "/fixtures/augment.json");
   const auto cases = nlohmann::json::parse(file);
   REQUIRE(cases.size() > 50);
 

@@ -2,6 +2,7 @@
 
 #include "fuzz/targets.h"
 #include "support/catch.h"
+#include "support/source_folder.h"
 #include "support/temp_dir.h"
 
 #include <filesystem>
@@ -23,7 +24,7 @@ TEST_CASE("the fuzzer's corpus is read as the fuzzer reads it") {
   targets["config"] = [](fuzz::Bytes) {};  // a build without the examples
 #endif
   std::size_t folders = 0;
-  for (const auto& folder : fs::directory_iterator(SIMCLR_FUZZ_CORPUS)) {
+  for (const auto& folder : fs::directory_iterator(test::source_folder() + "/fuzz/corpus")) {
     ++folders;
     const auto target = targets.find(folder.path().filename());
     INFO(folder.path());

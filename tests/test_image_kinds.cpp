@@ -10,6 +10,7 @@
 #include "support/damaged_picture.h"
 #include "support/message_of.h"
 #include "support/pictures.h"
+#include "support/source_folder.h"
 #include "support/temp_dir.h"
 
 #include <cmath>
@@ -31,7 +32,7 @@ namespace fs = std::filesystem;
 namespace {
 
 std::string corpus(const std::string& name) {
-  return std::string(SIMCLR_FUZZ_CORPUS) + "/images/" + name;
+  return source_folder() + "/fuzz/corpus/images/" + name;
 }
 
 std::string decode_error(const Bytes& bytes) {
@@ -329,7 +330,7 @@ TEST_CASE("Names count by the kinds that this build reads, and what it lacks is 
   }
   CHECK(is_picture_name("a.JpG"));
   std::set<std::string> documented;  // in the rows of the guide's table: | kind | `.a .b` | what of it |
-  std::ifstream guide(std::string(SIMCLR_FUZZ_CORPUS) + "/../../../docs/your-own-images.md");
+  std::ifstream guide(source_folder() + "/../docs/your-own-images.md");
   for (std::string line; std::getline(guide, line);) {
     const std::size_t begin = line.find("| `.");
     if (!line.starts_with("  | ") || begin == std::string::npos) continue;

@@ -11,6 +11,7 @@
 #include "support/catch.h"
 #include "support/message_of.h"
 #include "support/pictures.h"
+#include "support/source_folder.h"
 #include "support/temp_dir.h"
 
 #include <cmath>
@@ -261,7 +262,7 @@ TEST_CASE("files of several channels have the same values, however they lie") {
     }
   }
   int compared = 0;  // tests/fuzz/make_corpus.py made them: strips, tiles, a plane a channel, either order of bytes
-  for (const auto& file : std::filesystem::directory_iterator(std::string(SIMCLR_FUZZ_CORPUS) + "/images")) {
+  for (const auto& file : std::filesystem::directory_iterator(source_folder() + "/fuzz/corpus/images")) {
     const std::string name = file.path().filename().string();
     const bool whole = name.starts_with("bands.");
     if (!whole && !name.starts_with("floats.")) continue;

@@ -3,6 +3,7 @@
 #include "support/catch.h"
 #include "support/message_of.h"
 #include "support/sequences.h"
+#include "support/source_folder.h"
 #include "support/tensors.h"
 
 #include <simclr/nn/recurrent.h>
@@ -85,7 +86,7 @@ TEST_CASE("a layer of a Gru goes over what the layer before gave, with the same 
 }
 
 TEST_CASE("a Gru of two layers and directions agrees with PyTorch, forward and backward") {
-  std::ifstream file(std::string(SIMCLR_FIXTURES) + "/gru.json");
+  std::ifstream file(test::source_folder() + "/fixtures/gru.json");
   const nlohmann::json fixture = nlohmann::json::parse(file);
   const auto lengths = fixture["lengths"].get<std::vector<std::int32_t>>();
   const std::int64_t sequences = static_cast<std::int64_t>(lengths.size()), steps = fixture["steps"],

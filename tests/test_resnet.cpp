@@ -1,5 +1,6 @@
 // ResNet-18 with SimCLR's head and loss against PyTorch, from the same weights: see fixtures/make_resnet_fixture.py.
 #include "support/catch.h"
+#include "support/source_folder.h"
 #include "support/tensors.h"
 
 #include <simclr/kernels/optimizer_step.h>
@@ -32,7 +33,7 @@ struct Trace {
 
 const nlohmann::json& fixture() {
   static const nlohmann::json json = [] {
-    std::ifstream file(std::string(SIMCLR_FIXTURES) + "/resnet18.json");
+    std::ifstream file(test::source_folder() + "/fixtures/resnet18.json");
     return nlohmann::json::parse(file);
   }();
   return json;
