@@ -1,7 +1,9 @@
 # Finds what the library is built with. Sets SIMCLR_PRIVATE_LIBRARIES, SIMCLR_PRIVATE_DEFINITIONS, what the installed
-# package says of them in SIMCLR_FIND_DEPENDENCIES, and the lines of the configure summary.
+# package says of them in SIMCLR_FIND_DEPENDENCIES, and the lines of the configure summary. SIMCLR_DEVICES are those beside
+# the CPU; no source asks for them by a definition.
 set(SIMCLR_PRIVATE_LIBRARIES "")
 set(SIMCLR_PRIVATE_DEFINITIONS "")
+set(SIMCLR_DEVICES "")
 set(SIMCLR_FIND_DEPENDENCIES "")
 set_property(GLOBAL PROPERTY SIMCLR_SUMMARY "")
 
@@ -116,6 +118,6 @@ if(SIMCLR_EMU)
     message(FATAL_ERROR "SIMCLR_EMU=ON, but Boost.Context was not found (Debian: libboost-context-dev)")
   endif()
   simclr_link(Boost 1.70 COMPONENTS context TARGETS Boost::context)
-  list(APPEND SIMCLR_PRIVATE_DEFINITIONS SIMCLR_HAVE_EMU)
+  list(APPEND SIMCLR_DEVICES EMU)
   simclr_summary("emu" "on: the CUDA kernels' source also runs on the CPU, as device emu")
 endif()

@@ -31,11 +31,11 @@ function(simclr_plant_fault target name op before after)
 
   set(folder ${CMAKE_CURRENT_BINARY_DIR}/faults/${op}_${name})
   if(ARG_IN)  # found before the shipped one
-    set(compiled ${PROJECT_SOURCE_DIR}/kernels/${op}.cu)
+    set(compiled "<simclr/kernels/${op}.cu>")
     file(CONFIGURE OUTPUT ${folder}/simclr/${ARG_IN} @ONLY CONTENT "@head@@until@@after@@rest@")
   else()
-    set(compiled ${folder}/${op}.cu)
-    file(CONFIGURE OUTPUT ${compiled} @ONLY CONTENT "@head@@until@@after@@rest@")
+    set(compiled "\"${op}.cu\"")
+    file(CONFIGURE OUTPUT ${folder}/${op}.cu @ONLY CONTENT "@head@@until@@after@@rest@")
   endif()
   set(second "")
   if(ARG_WITH)
@@ -50,7 +50,7 @@ function(simclr_plant_fault target name op before after)
 #define SIMCLR_KERNELS(op) op##_${name}
 #undef SIMCLR_TARGET
 #define SIMCLR_TARGET ${name}_target
-#include \"${compiled}\"
+#include ${compiled}
 ${second}
 ")
   set_source_files_properties(${folder}/${op}.cpp PROPERTIES INCLUDE_DIRECTORIES ${folder} COMPILE_OPTIONS

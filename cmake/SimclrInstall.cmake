@@ -28,6 +28,7 @@ endif()
 set(simclr_features ARCHIVE CUDA EMU JPEG ONEDNN PNG TIFF WEBP ZLIB)
 set(simclr_compiled_in ${SIMCLR_PRIVATE_DEFINITIONS})
 list(TRANSFORM simclr_compiled_in REPLACE "^SIMCLR_HAVE_" "")
+list(APPEND simclr_compiled_in ${SIMCLR_DEVICES})
 configure_package_config_file(${PROJECT_SOURCE_DIR}/cmake/simclrConfig.cmake.in ${PROJECT_BINARY_DIR}/simclrConfig.cmake
                               INSTALL_DESTINATION ${package_folder})
 # No ABI promise before 1.0: another minor version is another library.
