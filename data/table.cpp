@@ -67,7 +67,8 @@ TableReader::TableReader(const std::string& path) : path_(path) {
   }
   const bool says = line.size() == 5 && line.starts_with("sep=");
   const std::string ending = plain_name(std::filesystem::path(path).extension().string());
-  separator_ = says ? line.back() : ending == ".tsv" || ending == ".tab" ? '\t' : separator_in(line);
+  const bool tabs = (ending == ".tsv" || ending == ".tab") && line.find('\t') != std::string::npos;
+  separator_ = says ? line.back() : tabs ? '\t' : separator_in(line);
   if (says) return;
   file_.clear();
   file_.seekg(begin);
@@ -104,7 +105,7 @@ bool TableReader::read_line(std::string& line) {
   ++read_;
   for (; c != end && c != '\n' && c != '\r'; c = in.sbumpc()) {
     SIMCLR_CHECK(c != 0 && line.size() < most_text, printable(path_), ", line ", read_,
-                 c == 0 ? ": holds a byte 0: this is no text" : ": is longer than 16 MiB: this is no table");
+                 c == 0 ? ": holds a byte 0: this is no text, or text of UTF-16; save it as UTF-8" : ": is longer than 16 MiB: this is no table");
     line += static_cast<char>(c);
   }
   if (c == '\r' && in.sgetc() == '\n') in.sbumpc();

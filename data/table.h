@@ -16,8 +16,8 @@ namespace simclr::data {
 /// CRLF or CR; those without a value do not count, nor do blanks around fields and a byte order mark of UTF-8.
 class SIMCLR_API TableReader {
  public:
-  /// Fields are parted by tabs where the name ends in .tsv or .tab, else by what parts the first line: a comma where
-  /// there is one outside of quotes, else ";", else a tab. A first line "sep=;" says it, too. Throws Error for what is
+  /// Fields are parted by tabs where the name ends in .tsv or .tab and the first line has one, else by what parts the
+  /// first line: a comma where there is one outside of quotes, else ";", else a tab. A first line "sep=;" says it, too. Throws Error for what is
   /// no file or cannot be opened, and for UTF-16.
   explicit TableReader(const std::string& path);
 

@@ -101,8 +101,76 @@ TEST_CASE("A list without a header") {
 
 TEST_CASE("Labels of a list that are numbers are ordered as numbers") {
   const Pets pets;
-  CHECK(pets.read("a/1.png,10\na/2.png,9\nb/3.png,-1\n").pictures.classes == Texts{"-1", "9", "10"});
+  CHECK(pets.read("a/1.png,10\na/2.png,9\nb/3.png,-2\n").pictures.classes == Texts{"-2", "9", "10"});
   CHECK(pets.read("a/1.png,10\na/2.png,9\nb/3.png,x\n").pictures.classes == Texts{"10", "9", "x"});
+}
+
+TEST_CASE("Labels of a list that say that there is none") {
+  const Pets pets;
+  const PictureTable table =
+      pets.read("path,label\na/1.png,-1\na/2.png,NaN\nb/3.png,cat\n\"b/4 x.png\",\n5.png,-1\n");
+  CHECK(table.pictures.classes == Texts{"cat"});
+  CHECK(table.pictures.labels == Labels{-1, -1, 0, -1, -1});
+  CHECK_THAT(table.columns, Contains(pets.dir.path("pets.csv") + ": taken as unlabelled: 2 pictures of label -1, "
+                                                                 "1 picture of label NaN"));
+  CHECK(pets.read("a/1.png,nan\na/2.png,<NA>\nb/3.png,#N/A\n").pictures.classes.empty());
+  // Countries, and what a defect is called that is none.
+  const PictureTable names = pets.read("a/1.png,NA\na/2.png,ZA\nb/3.png,None\n");
+  CHECK(names.pictures.classes == Texts{"NA", "None", "ZA"});
+  CHECK_THAT(names.columns, Contains("the label NA, None counts as a class (where there is no label leave the field "
+                                     "empty)"));
+  const PictureTable signs = pets.read("a/1.png,-1\na/2.png,1\nb/3.png,-1\n");
+  CHECK(signs.pictures.classes == Texts{"-1", "1"});
+  CHECK_THAT(signs.columns, Contains("the label -1 is a class, since the only other one is 1"));
+}
+
+TEST_CASE("Whole numbers as pandas writes them beside NaN") {
+  const Pets pets;
+  const PictureList list = pets.read("a/1.png,10.0\na/2.png,9.0\nb/3.png,\n5.png,-1.0\n").pictures;
+  CHECK(list.classes == Texts{"9", "10"});
+  CHECK(list.labels == Labels{1, 0, -1, -1});
+  CHECK(pets.read("a/1.png,1.0\na/2.png,0.5\n").pictures.classes == Texts{"0.5", "1.0"});
+}
+
+TEST_CASE("A list with names of columns that nobody knows, or with more before the paths") {
+  const Pets pets;
+  const PictureTable foreign = pets.read("Art;Bild\nHund;a/1.png\nKatze;b/3.png\n");
+  CHECK(foreign.pictures.files == Texts{"a/1.png", "b/3.png"});
+  CHECK(foreign.pictures.classes == Texts{"Hund", "Katze"});
+  CHECK_THAT(foreign.columns, Contains("paths from Bild, labels from Art"));
+  CHECK(foreign.pictures.warnings.empty());
+  const PictureTable three = pets.read("nr,bild,art\n1,a/1.png,x\n2,b/3.png,y\n");
+  CHECK(three.pictures.files == Texts{"a/1.png", "b/3.png"});
+  CHECK_THAT(three.columns, Contains("no labels (a column called label has them); not used: nr, art"));
+  const PictureTable number = pets.read("image_id,Where,label\n1,a/1.png,x\n2,b/3.png,y\n");
+  CHECK(number.pictures.files == Texts{"a/1.png", "b/3.png"});
+  CHECK_THAT(number.columns, Contains("paths from Where, labels from label; not used: image_id"));
+  const PictureTable index = pets.read("0,a/1.png,x\n1,b/3.png,y\n");
+  CHECK(index.pictures.files == Texts{"a/1.png", "b/3.png"});
+  CHECK(index.pictures.classes == Texts{"x", "y"});
+  CHECK_THAT(index.columns, Contains("no header: paths from column 2, labels from column 3; not used: column 1"));
+  const PictureTable last = pets.read("x,a/1.png\ny,b/3.png\n");
+  CHECK(last.pictures.classes == Texts{"x", "y"});
+  CHECK(pets.read("a/1.png,x\n").pictures.classes == Texts{"x"});  // a single row
+}
+
+TEST_CASE("A picture that a list names by several paths") {
+  const Pets pets;
+  const PictureTable table = pets.read("a/1.png,x\n" + pets.dir.path("a/1.png") + ",x\na//1.png,x\nb/../a/1.png,y\n" +
+                                       "file://" + pets.dir.path("b/3.png") + ",y\n");
+  CHECK(table.pictures.files == Texts{"a/1.png", pets.dir.path("b/3.png")});
+  CHECK(table.pictures.left_out.text() == "2 rows of a picture that a row before names, 1 row of a picture that a row "
+                                          "before names with another label");
+  CHECK_THAT(table.pictures.warnings.back(), Contains("line 4: names b/../a/1.png once more, with another label"));
+}
+
+TEST_CASE("Rows of a list that name folders") {
+  const Pets pets;
+  std::filesystem::create_directory(pets.dir.path("folder.png"));
+  const PictureTable table = pets.read("a/1.png,x\na,x\nfolder.png,x\n");
+  CHECK(table.pictures.left_out.text() == "2 rows of a folder");
+  CHECK_THAT(table.pictures.warnings.front(), Contains("line 3: folder.png is a folder, not a picture") ||
+                                                  Contains("line 2: a is a folder, not a picture"));
 }
 
 TEST_CASE("Rows of a list that cannot be used") {
@@ -145,7 +213,10 @@ TEST_CASE("Paths of a list as Windows writes them") {
 
 TEST_CASE("What is no list of pictures") {
   const Pets pets;
-  CHECK_THAT(pets.error(""), Contains("pets.csv: no row names a picture of "));
+  CHECK_THAT(pets.error(""), Contains("pets.csv: no row names a picture of ") && Contains(": it is empty"));
+  CHECK_THAT(pets.error("path,label\n"), Contains("it has a header alone"));
+  CHECK_THAT(pets.error("a/1.png x\na/2.png y\n"), Contains("parted by commas, semicolons or tabs, not by blanks"));
+  CHECK_THAT(pets.error("path,label\n0001,x\n"), Contains("and end as the files' names do (.jpg)"));
   CHECK_THAT(pets.error("path,label\n,x\n"), Contains("no row names a picture of ") && Contains("line 2 has no path"));
   CHECK_THAT(pets.error("id,breed\n1,x\n"), Contains("none of the columns id, breed has the paths of files"));
   CHECK_THAT(pets.error("path\nimages/a/1.png\nimages/a/2.png\n"),

@@ -51,6 +51,12 @@ TEST_CASE("Rows of a table") {
   CHECK(rows_of("\xef\xbb\xbf").empty());
 }
 
+TEST_CASE("A table that is called .tsv and parted otherwise") {
+  CHECK(rows_of("a,b\nc,d\n", "table.tsv") == Rows{"1:a|b", "2:c|d"});
+  CHECK(rows_of("a;b\nc;d\n", "table.tab") == Rows{"1:a|b", "2:c|d"});
+  CHECK(rows_of("a,x\tb\nc\td\n", "table.tsv") == Rows{"1:a,x|b", "2:c|d"});
+}
+
 TEST_CASE("Quoted fields") {
   CHECK(rows_of("\"a,1\",\"say \"\"yes\"\"\"\n") == Rows{"1:a,1|say \"yes\""});
   CHECK(rows_of("\"one\ntwo\r\n\r\nthree\",b\nc,d\n") == Rows{"1:one\ntwo\n\nthree|b", "5:c|d"});
@@ -88,7 +94,7 @@ TEST_CASE("What is no table") {
                                "a\0,\0",
                                6)),
              Contains("is text of UTF-16; save it as UTF-8"));
-  CHECK_THAT(error(std::string("a,b\nc\0,d\n", 9)), Contains("line 2: holds a byte 0"));
+  CHECK_THAT(error(std::string("a,b\nc\0,d\n", 9)), Contains("line 2: holds a byte 0") && Contains("UTF-16"));
   CHECK_THAT(error("a\n" + std::string((1 << 24) + 1, 'x')), Contains("line 2: is longer than 16 MiB"));
   std::string quotes = "a,b\n";
   for (int i = 0; i < 101; ++i) quotes += "\"c,d\n";

@@ -7,13 +7,14 @@
 #include <simclr/data/table.h>
 
 #include <algorithm>
+#include <cctype>
 #include <filesystem>
 #include <functional>
+#include <map>
 #include <set>
 #include <string_view>
 #include <system_error>
 #include <unordered_map>
-#include <unordered_set>
 #include <utility>
 
 namespace simclr::data {
@@ -41,18 +42,54 @@ struct Columns {
   bool header = false;
 };
 
-bool names_picture(const std::vector<std::string>& row) {
-  return std::any_of(row.begin(), row.end(), is_picture_name);
+bool is_address(const std::string& path) {
+  return path.find("://") != std::string::npos;
 }
 
-/// Of a header that calls no column by a name for paths, that is -1.
-Columns columns_of(const std::vector<std::string>& first) {
+/// The first column that says by its ending that it is a picture's path; -1: none does.
+int path_in(const std::vector<std::string>& row) {
+  const auto found = std::find_if(row.begin(), row.end(),
+                                  [](const auto& field) { return is_picture_name(field) && !is_address(field); });
+  return found == row.end() ? -1 : static_cast<int>(found - row.begin());
+}
+
+/// Of a table that begins with these rows. Of a header that calls no column by a name for paths, and has no picture's
+/// name below it, the column of paths is -1.
+Columns columns_of(const std::vector<std::string>& first, const std::vector<std::string>& second) {
+  const int count = static_cast<int>(first.size());
   Columns columns{.path = find_column(first, path_names),
                   .label = find_column(first, label_names),
                   .part = find_column(first, part_names)};
-  columns.header = !names_picture(first) && (columns.path >= 0 || columns.label >= 0);
-  if (columns.header) return columns;
-  return {.path = 0, .label = first.size() > 1 ? 1 : -1};
+  const bool known = columns.path >= 0 || columns.label >= 0;
+  const int below = path_in(second);
+  columns.header = std::none_of(first.begin(), first.end(), is_picture_name) && (known || below >= 0);
+  if (columns.header) {
+    if (below >= 0 && (columns.path < 0 || !is_picture_name(second[static_cast<std::size_t>(columns.path)]))) {
+      columns.path = below;
+    }
+    if (!known && count == 2) columns.label = 1 - columns.path;
+    return columns;
+  }
+  const int path = std::max(path_in(first), 0);
+  return {.path = path, .label = path + 1 < count ? path + 1 : path - 1};
+}
+
+/// What pandas and published lists write where there is no label. "NA" and "None" may be the names of classes.
+bool is_no_label(const std::string& text) {
+  std::string lower = text;
+  std::transform(lower.begin(), lower.end(), lower.begin(), [](unsigned char c) { return std::tolower(c); });
+  return lower == "-1" || lower == "-1.0" || lower == "nan" || lower == "<na>" || lower == "#n/a";
+}
+
+bool may_be_no_label(const std::string& text) {
+  return text == "NA" || text == "N/A" || text == "None" || text == "none" || text == "NULL" || text == "null";
+}
+
+/// Of labels that are all "3.0" or the like, as pandas writes whole numbers beside NaN: they are "3".
+bool all_end_in_zero(const std::set<std::string>& labels) {
+  return !labels.empty() && std::all_of(labels.begin(), labels.end(), [](const std::string& text) {
+    return text.ends_with(".0") && whole_number(std::string_view(text).substr(0, text.size() - 2));
+  });
 }
 
 std::string text_of(const Columns& columns, const std::vector<std::string>& first) {
@@ -63,6 +100,7 @@ std::string text_of(const Columns& columns, const std::vector<std::string>& firs
   };
   std::string text = (columns.header ? "paths from " : "no header: paths from ") + name(columns.path);
   text += columns.label < 0 ? std::string("; no labels") : ", labels from " + name(columns.label);
+  if (columns.label < 0 && columns.header && first.size() > 1) text += " (a column called label has them)";
   if (columns.part >= 0) text += ", parts from " + name(columns.part);
   std::vector<std::string> unused;
   for (int c = 0; c < static_cast<int>(first.size()); ++c) {
@@ -88,7 +126,10 @@ class Texts {
 
 class Reader {
  public:
-  explicit Reader(const std::string& path) : path_(path), folder_(fs::path(path).parent_path()) {
+  explicit Reader(const std::string& path)
+      : path_(path),
+        folder_(fs::path(path).parent_path()),
+        whole_folder_((fs::absolute(path).lexically_normal().parent_path() / "").string()) {
     list_.dir = folder_.string();
     list_.source = path;
   }
@@ -101,24 +142,29 @@ class Reader {
         leave_out("that cannot be read", rows.problem());
       } else if (first_.empty()) {
         first_ = rows.fields();
-        columns_ = columns_of(first_);
-        if (!columns_.header) take(first_);
+        first_line_ = line_;
       } else {
-        if (columns_.path < 0) columns_.path = path_from(rows.fields());
+        if (!settled_) settle(rows.fields());
         take(rows.fields());
       }
     }
+    if (!settled_ && !first_.empty()) settle({});
     look_for_files();
     finish();
     return std::move(table_);
   }
 
  private:
-  /// The first column of a row that says by its ending that it is a picture's path.
-  int path_from(const std::vector<std::string>& row) const {
-    SIMCLR_CHECK(names_picture(row), printable(path_), ": none of the columns ", listed(first_, 6),
+  /// Knows the columns once there is a second row, if there is one.
+  void settle(const std::vector<std::string>& second) {
+    settled_ = true;
+    columns_ = columns_of(first_, second);
+    SIMCLR_CHECK(columns_.path >= 0 || second.empty(), printable(path_), ": none of the columns ", listed(first_, 6),
                  " has the paths of files; call one path or file");
-    return static_cast<int>(std::find_if(row.begin(), row.end(), is_picture_name) - row.begin());
+    if (columns_.header) return;
+    const std::int64_t line = std::exchange(line_, first_line_);
+    take(first_);
+    line_ = line;
   }
 
   void take(const std::vector<std::string>& fields) {
@@ -130,24 +176,32 @@ class Reader {
     }
     std::string path = fields[static_cast<std::size_t>(columns_.path)];
     if (path.empty()) return leave_out("without a path", "has no path");
-    if (path.find("://") != std::string::npos) {
+    if (path.starts_with("file:///")) path.erase(0, std::string_view("file://").size());
+    if (is_address(path)) {
       return leave_out("of an address", "names an address, not a file: download it first");
     }
     if (path.find('\\') != std::string::npos) path = with_slashes(path);
     while (path.starts_with("./")) path.erase(0, 2);
-    if (!seen_.insert(std::hash<std::string>()(path)).second) {
-      return leave_out("of a picture that a row before names", "names " + path + " once more");
+    const std::string& text = columns_.label < 0 ? no_text_ : fields[static_cast<std::size_t>(columns_.label)];
+    const std::int32_t label = text.empty() ? -1 : static_cast<std::int32_t>(labels_.number(text));
+    const auto [before, is_new] = seen_.emplace(std::hash<std::string>()(whole(path)), label);
+    if (!is_new && before->second != label) {
+      return leave_out("of a picture that a row before names with another label",
+                       "names " + path + " once more, with another label");
     }
+    if (!is_new) return leave_out("of a picture that a row before names", "names " + path + " once more");
     if (!is_picture_name(path) && !is_picture(path)) return;
     list_.files.push_back(path);
     lines_.push_back(line_);
-    std::int32_t label = -1;
-    if (columns_.label >= 0) {
-      const std::string& text = fields[static_cast<std::size_t>(columns_.label)];
-      if (!text.empty()) label = static_cast<std::int32_t>(labels_.number(text));
-    }
     list_.labels.push_back(label);
     if (columns_.part >= 0) table_.part_of.push_back(parts_.number(fields[static_cast<std::size_t>(columns_.part)]));
+  }
+
+  /// Of one file always the same, however its path is written, but for links.
+  std::string whole(const std::string& path) const {
+    const bool plain = !path.starts_with('/') && !path.starts_with("..") && path.find("/.") == std::string::npos &&
+                       path.find("//") == std::string::npos;
+    return plain ? whole_folder_ + path : (fs::path(whole_folder_) / path).lexically_normal().string();
   }
 
   /// As others write it, if that is a file and this is none. The first path that is there, either way, decides for all.
@@ -171,6 +225,10 @@ class Reader {
     std::error_code error;
     const std::string file = (folder_ / path).string();
     if (!fs::exists(file, error)) return true;
+    if (fs::is_directory(file, error)) {
+      leave_out("of a folder", path + " is a folder, not a picture");
+      return false;
+    }
     const std::string kind = fs::is_regular_file(file, error) ? kind_of_file(file) : "";  // a pipe may never end
     if (is_read_kind(kind) || kind == ".npy") return true;
     list_.left_out.add_file(ending_of(path), kind);
@@ -187,13 +245,19 @@ class Reader {
       if (!fs::is_regular_file(folder_ / list_.files[i], error)) missing.push_back(static_cast<std::uint32_t>(i));
     }
     if (missing.empty()) return;
+    const std::string first = list_.files[missing.front()];
     SIMCLR_CHECK(missing.size() < looked_for, printable(path_), ": none of ", counted(std::ssize(missing), "file"),
                  " is there; line ", lines_[missing.front()], " is looked for as ",
-                 printable(fs::absolute(folder_ / list_.files[missing.front()]).lexically_normal().string()),
-                 "; paths begin in the folder of the list");
+                 printable(fs::absolute(folder_ / first).lexically_normal().string()), "; ", what_paths_are(first));
     for (const std::uint32_t i : missing) {
       line_ = lines_[i];
-      leave_out("of a file that is not there", list_.files[i] + " is not there");
+      const std::string file = list_.files[i];
+      std::error_code error;
+      if (fs::is_directory(folder_ / file, error)) {
+        leave_out("of a folder", file + " is a folder, not a picture");
+      } else {
+        leave_out("of a file that is not there", file + " is not there");
+      }
     }
     remove(missing);
     if (looked_for < count) {
@@ -201,6 +265,16 @@ class Reader {
                                std::to_string(count) +
                                " files were looked for; if others are missing, too, reading them tells");
     }
+  }
+
+  /// What helps where none is there.
+  std::string what_paths_are(const std::string& path) const {
+    const std::size_t blank = path.rfind(' ');
+    if (first_.size() == 1 && blank != std::string::npos && is_picture_name(path.substr(0, blank))) {
+      return "fields are parted by commas, semicolons or tabs, not by blanks";
+    }
+    return std::string("paths begin in the folder of the list") +
+           (ending_of(path).empty() ? ", and end as the files' names do (.jpg)" : "");
   }
 
   /// These rows, which are sorted.
@@ -231,40 +305,77 @@ class Reader {
   }
 
   void finish() {
-    SIMCLR_CHECK(!list_.files.empty(), printable(path_), ": no row names a picture of ", read_kinds(),
-                 first_problem_.empty() ? "" : ": " + first_problem_);
+    SIMCLR_CHECK(!list_.files.empty(), printable(path_), ": no row names a picture of ", read_kinds(), ": ",
+                 !first_problem_.empty() ? first_problem_
+                 : first_.empty()        ? "it is empty"
+                                         : "it has a header alone");
     if (warned_ > most_named) {
       list_.warnings.push_back(printable(path_) + ": " + counted(warned_ - std::int64_t{most_named}, "row") +
                                " more are left out");
     }
-    // Rows whose file is missing may have been the last of their label.
-    std::set<std::string> names;
-    for (const std::int32_t label : list_.labels) {
-      if (label >= 0) names.insert(labels_.all()[static_cast<std::size_t>(label)]);
-    }
-    list_.classes = sorted_classes(names);
-    std::vector<std::int32_t> place(labels_.all().size(), -1);
-    for (std::size_t c = 0; c < list_.classes.size(); ++c) {
-      place[labels_.number(list_.classes[c])] = static_cast<std::int32_t>(c);
-    }
-    for (std::int32_t& label : list_.labels) label = label < 0 ? -1 : place[static_cast<std::size_t>(label)];
-    table_.parts = parts_.all();
     table_.columns = printable(path_) + ": " + text_of(columns_, first_);
+    name_classes();
+    table_.parts = parts_.all();
+  }
+
+  /// Of the labels that are left: rows whose file is missing may have been the last of theirs.
+  void name_classes() {
+    std::map<std::string, std::int64_t> labels;  // and how often
+    for (const std::int32_t label : list_.labels) {
+      if (label >= 0) ++labels[labels_.all()[static_cast<std::size_t>(label)]];
+    }
+    const std::vector<std::string> none = labels_of_none(labels);
+    std::set<std::string> names;
+    for (const auto& [text, count] : labels) {
+      if (std::find(none.begin(), none.end(), text) == none.end()) names.insert(text);
+    }
+    const bool whole = all_end_in_zero(names);
+    const auto shown = [whole](const std::string& text) { return whole ? text.substr(0, text.size() - 2) : text; };
+    std::set<std::string> classes;
+    for (const std::string& text : names) classes.insert(shown(text));
+    list_.classes = sorted_classes(classes);
+    std::unordered_map<std::string, std::int32_t> places;
+    for (const std::string& name : list_.classes) places.emplace(name, static_cast<std::int32_t>(places.size()));
+    std::vector<std::int32_t> place(labels_.all().size(), -1);
+    for (const std::string& text : names) place[labels_.number(text)] = places.at(shown(text));
+    for (std::int32_t& label : list_.labels) label = label < 0 ? -1 : place[static_cast<std::size_t>(label)];
+  }
+
+  /// The labels that say that there is none; table_.columns tells of them.
+  std::vector<std::string> labels_of_none(const std::map<std::string, std::int64_t>& labels) {
+    std::vector<std::string> none, counts, doubtful;
+    const bool signs = labels.size() == 2 && labels.contains("-1") && (labels.contains("1") || labels.contains("+1"));
+    const std::string line = "\n" + printable(path_) + ": ";
+    for (const auto& [text, count] : labels) {
+      if (may_be_no_label(text)) doubtful.push_back(text);
+      if (signs || !is_no_label(text)) continue;
+      none.push_back(text);
+      counts.push_back(counted(count, "picture") + " of label " + text);
+    }
+    if (!none.empty()) table_.columns += line + "taken as unlabelled: " + listed(counts, counts.size());
+    if (signs) table_.columns += line + "the label -1 is a class, since the only other one is 1";
+    if (!doubtful.empty()) {
+      table_.columns += line + "the label " + listed(doubtful, doubtful.size()) +
+                        " counts as a class (where there is no label leave the field empty)";
+    }
+    return none;
   }
 
   enum class Backslash { unknown, is_a_letter, parts_folders };
 
   const std::string path_;
   const fs::path folder_;
+  const std::string whole_folder_, no_text_;
   PictureTable table_;
   PictureList& list_ = table_.pictures;
   std::vector<std::string> first_;  // row that can be read
   Columns columns_;
   Texts labels_, parts_;
-  std::int64_t line_ = 0;
+  bool settled_ = false;  // what columns_ are
+  std::int64_t line_ = 0, first_line_ = 0;
   bool utf8_ = true;                 // up to it
   std::vector<std::int64_t> lines_;  // of the pictures
-  std::unordered_set<std::size_t> seen_;
+  std::unordered_map<std::size_t, std::int32_t> seen_;  // paths, and what they are labelled
   Backslash backslash_ = Backslash::unknown;
   std::size_t tried_ = 0;  // paths, to know what it is
   std::string first_problem_;

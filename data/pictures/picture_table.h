@@ -14,7 +14,7 @@ struct PictureTable {
   PictureList pictures;                // labelled; paths from the table's folder, or absolute
   std::vector<std::string> parts;      // what a column of parts says, each text once; empty: there is no such column
   std::vector<std::uint32_t> part_of;  // of each picture, one of these
-  std::string columns;                 // which column was taken for what, and which for nothing, in a line
+  std::string columns;                 // which column was taken for what or nothing, and odd labels, in lines
 };
 
 /// Whether a file is such a table by its name: .csv, .tsv or .tab.
@@ -23,12 +23,16 @@ SIMCLR_API bool is_table_name(const std::string& path);
 /// Reads one. A first row that names a column of paths (path, file, filename, image, image_path, ...) is a header:
 /// labels are in the column label, class, category, target, species, ..., parts in split, part, set, subset, ..., in
 /// upper or lower case, with "_" or without. One that names a column of labels alone is, too: then the first column
-/// with a picture's name in it has the paths. Without a header the first column has the paths, the second the labels. A
-/// label is any text, none where it is empty; the classes are the different texts, by value where all are whole
-/// numbers, else by name. Pictures are in the order of the rows.
+/// with a picture's name in it has the paths, as it has where none is called so. One of unknown names is a header, too,
+/// if the second row names a picture and it does not: of two columns the other has the labels then. Without a header
+/// the first column that names a picture has the paths, the next one the labels.
 ///
-/// Rows that cannot be used are left out: without a path, of another number of fields, of a file that is no picture or
-/// that a row before names, of a file that is missing. The first are named in `warnings`, all are counted; the first
+/// A label is any text; where the field is empty, NaN in any case, "<NA>", "#N/A" or -1 there is none, but for -1 where
+/// 1 is the only other label. The classes are the different texts, by value where all are whole numbers (which pandas
+/// may write as "3.0"), else by name. Pictures are in the order of the rows.
+///
+/// Rows that cannot be used are left out: without a path, of another number of fields, of a folder, of a file that is
+/// no picture or that a row before names, of a file that is missing. The first are named in `warnings`, all are counted; the first
 /// row that is no UTF-8 is named, too. At most 10,000 files are looked for, spread over the table; what else is missing
 /// is noticed when it is read. A path of Windows, with "\", is taken with "/" where that is a file. Throws Error for
 /// what is no table, where no row names a picture, and where none that is looked for is there.
