@@ -1,10 +1,12 @@
 // What the features of a trained encoder are worth with few labels: kNN and a linear probe on 1, 10 and 100 % of them.
+#include "modalities/picture_data_files.h"
 #include "modalities/picture_rows.h"
 #include "modalities/picture_sets.h"
 #include "modalities/pictures.h"
 #include "run/command_line.h"
 #include "run/option_line.h"
 #include "run/progress.h"
+#include "run/run_folder.h"
 #include "run/shared_rows.h"
 #include "train/encoder_file.h"
 #include "train/evaluation.h"
@@ -71,6 +73,8 @@ void run(Options o) {
   Pictures modality;
   const EncoderFile file = open_encoder(o.weights, modality);
   prefer_data_set_of(file.config, o.weights, o.dataset, o.data_dir, o.classes_at);
+  refuse_in_pictures("--json", o.json, o.dataset, o.data_dir);
+  refuse_in_data("--json", o.json, file.path);
   const PictureSets sets = open_labelled(o.dataset, o.data_dir, o.classes_at, file.cache_dir);
   if (!sets.note.empty()) std::printf("%s\n", sets.note.c_str());
   std::printf("%s\n%s\n", file.description.c_str(), sets.train->describe().c_str());

@@ -1,4 +1,5 @@
 // Finds the pictures, of a folder and of whatever else embed takes, that an encoder takes for most like a given one.
+#include "modalities/picture_data_files.h"
 #include "modalities/picture_embedding.h"
 #include "modalities/picture_rows.h"
 #include "modalities/picture_sheet.h"
@@ -101,8 +102,8 @@ void check_same_encoder(const Options& o, const EncoderFile& file, const Picture
 }
 
 void check_sheet(const Options& o) {
-  SIMCLR_CHECK(o.sheet.empty() || !lies_in(o.sheet, o.folder), "--sheet ", o.sheet, ": lies in ", o.folder,
-               ", where it becomes one of the pictures; choose another place");
+  refuse_in_pictures("--sheet", o.sheet, o.dataset, o.folder);
+  refuse_in_data("--sheet", o.sheet, o.picture);
   check_output(o.sheet, o.overwrite);
   SIMCLR_CHECK(o.sheet.empty() || o.sheet.ends_with(".png") || o.sheet.ends_with(".PNG"), "--sheet ", o.sheet,
                ": a PNG file is written; choose a name that ends in .png");

@@ -3,8 +3,10 @@ as a folder does, parts are found by a column, embed and nearest read what a lis
 another list. PROGRAMS names the folder of the built programs."""
 import json
 import os
+import shutil
 import subprocess
 import sys
+import tarfile
 import unittest
 
 os.environ.setdefault("TRAIN_CIFAR", os.path.join(os.environ.get("PROGRAMS", ""), "train_cifar"))
@@ -176,6 +178,46 @@ class Lists(Base):
         self.assertIn(f"1.0000  {names[1]}\n", output)
         output = self.program("nearest", self.out, query, f"{path}::{self.pictures / 'train'}", "--k", "2")
         self.assertIn(f"1.0000  {query}\n", output)
+
+    def test_outputs_that_are_the_data(self):
+        """No program writes among the pictures of a folder, or over a file that it reads."""
+        self.outcome(self.pictures, "folder", "--no-evaluation")
+        path = self.write(self.rows("train", self.pictures), "path,label")
+        listed, query = self.pictures / "train/ant/00.png", self.folder / "query.png"
+        shutil.copy(listed, query)
+        shards = self.folder / "shards"
+        shards.mkdir(exist_ok=True)
+        with tarfile.open(shards / "train-0.tar", "w") as tar:
+            for name in CLASSES:
+                tar.add(self.pictures / "train" / name, name)
+        before = {file: file.read_bytes() for file in (*self.pictures.rglob("*.*"), *shards.iterdir(), query,
+                                                       self.out / "model.safetensors")}
+        among, over = "lies in the data's folder, and a file that is written there becomes data", "is read here, and would be lost"
+        tar = shards / "train-{0..0}.tar"
+        for words, command in (
+                (among, ("embed", self.out, self.pictures, "--out", self.pictures / "features")),
+                (among, ("embed", self.out, f"{self.folder / 'cifar10'}::{self.pictures}", "--out", self.pictures / "new/x")),
+                (among, ("nearest", self.out, query, self.pictures, "--sheet", self.pictures / "train/ant/sheet.png")),
+                (over, ("nearest", self.out, query, path, "--sheet", listed, "--overwrite")),
+                (over, ("nearest", self.out, query, path, "--sheet", query, "--overwrite")),
+                (over, ("nearest", self.out, query, tar, "--sheet", shards / "train-0.tar", "--overwrite")),
+                (among, ("linear_probe", self.out, "--json", self.pictures / "figures.json")),
+                (over, ("linear_probe", self.out, "--data", path, "--json", path, "--overwrite")),
+                (over, ("linear_probe", self.out, "--json", self.out / "model.safetensors", "--overwrite")),
+                (among, ("finetune", self.out, "--out", self.pictures / "runs")),
+                ("--overwrite would remove it", ("finetune", self.out, "--out", self.out, "--overwrite")),
+                (among, ("train_cifar", *SMALL, "--dataset", "folder", "--data", self.pictures, "--out",
+                         self.pictures / "train/run"))):
+            with self.subTest(command=command):
+                done = subprocess.run([os.path.join(os.path.dirname(PROGRAM), command[0]), *map(os.fspath, command[1:])],
+                                      stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=300,
+                                      cwd=self.folder, env=ENVIRONMENT)
+                self.assertEqual(done.returncode, 1, done.stdout)
+                self.assertRegex(done.stderr, rf"\A{command[0]}: --[^\n]*: [^\n]*{words}[^\n]*\n\Z")
+                self.assertEqual({file: file.read_bytes() for file in before}, before)
+        self.assertEqual({file for file in self.pictures.rglob("*.*")}, {f for f in before if self.pictures in f.parents})
+        self.program("embed", self.out, path, "--out", self.folder / "beside")
+        self.program("linear_probe", self.out, "--epochs", "1", "--json", self.out / "figures.json")
 
     def test_the_same_command_goes_on(self):
         """Of a list that was called a folder, too."""

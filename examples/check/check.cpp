@@ -79,8 +79,7 @@ int print_findings(const Findings& found) {
 
 int check_run(const TrainingOptions& options, Modality& modality,
               const std::function<void(const std::string&)>& on_warning) {
-  SIMCLR_CHECK(options.out.empty() || !lies_in(options.out, options.data_path()), "--out ", options.out,
-               ": lies in the data's folder, and a file that is written there becomes data; choose another");
+  refuse_in_data("--out", options.out, options.data_path());
   if (!options.out.empty()) make_folder(options.out);
   Training t = make_training(options, modality, on_warning);
   const Recipe& r = t.options.recipe;

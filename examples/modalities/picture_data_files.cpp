@@ -7,6 +7,7 @@
 #include "modalities/picture_shards.h"
 #include "modalities/published_sets.h"
 #include "run/data_places.h"
+#include "run/run_folder.h"
 #include "train/data_files.h"
 
 #include <simclr/data/path_list.h>
@@ -85,7 +86,44 @@ nlohmann::ordered_json list_places(const std::string& data, bool lists) {
   return files.list();
 }
 
+/// Those of data that are not all in folders.
+std::vector<std::string> files_outside_folders(const std::string& kind, const std::string& data) {
+  std::vector<std::string> files;
+  if (kind == "shards" || names_shards(data)) {
+    const ShardParts parts = find_shard_parts(data);
+    files = parts.train;
+    for (const auto& found : {parts.test, parts.unlabelled}) {
+      for (const ShardParts::Part& part : found) files.insert(files.end(), part.paths.begin(), part.paths.end());
+    }
+    files.insert(files.end(), parts.others.begin(), parts.others.end());
+    return files;
+  }
+  for (const std::string& place : split_places(data)) {
+    std::error_code error;
+    if (fs::is_directory(place, error)) continue;
+    const std::string folder = fs::path(place).parent_path().string();
+    if (kind == "list" || simclr::data::is_table_name(place)) {
+      for (const std::string& file : simclr::data::read_picture_table(place).pictures.files) {
+        files.push_back((fs::path(folder) / file).string());
+      }
+    } else if (is_array_file(place)) {
+      for (const std::string& file : array_files(place)) files.push_back((fs::path(folder) / file).string());
+    }
+  }
+  return files;
+}
+
 }  // namespace
+
+void refuse_in_pictures(const std::string& option, const std::string& path, const std::string& kind,
+                        const std::string& data) {
+  refuse_in_data(option, path, data);
+  std::error_code error;
+  if (data.empty() || !fs::is_regular_file(path, error)) return;  // what is not there is none of them
+  for (const std::string& file : files_outside_folders(kind, data)) {
+    if (fs::equivalent(file, path, error)) refuse_in_data(option, path, path);
+  }
+}
 
 std::string folders_of_pictures(const std::string& kind, const std::string& data) {
   if (data.empty()) return "";

@@ -8,6 +8,11 @@
 /// it.
 nlohmann::ordered_json list_picture_files(const std::string& kind, const std::string& dir);
 
+/// As refuse_in_data(), and for the files that the data name or have beside them: the pictures of a list, tar shards,
+/// files of arrays. Throws where the data cannot be read, if it has to look.
+void refuse_in_pictures(const std::string& option, const std::string& path, const std::string& kind,
+                        const std::string& data);
+
 /// The folders that hold the data, A::B: of a list those of the pictures that it names, of another file its own. Throws
 /// simclr::Error where a list cannot be read.
 std::string folders_of_pictures(const std::string& kind, const std::string& data);

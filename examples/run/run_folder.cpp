@@ -111,6 +111,17 @@ bool lies_in(const std::string& path, const std::string& folder) {
   return std::mismatch(outer.begin(), outer.end(), inner.begin(), inner.end()).first == outer.end();
 }
 
+void refuse_in_data(const std::string& option, const std::string& path, const std::string& data) {
+  if (path.empty() || data.empty()) return;
+  for (const std::string& place : split_places(data)) {
+    std::error_code error;
+    if (!lies_in(path, place)) continue;
+    SIMCLR_CHECK(!fs::is_directory(place, error), option, " ", path,
+                 ": lies in the data's folder, and a file that is written there becomes data; choose another");
+    simclr::fail(option, " ", path, ": is read here, and would be lost; choose another name");
+  }
+}
+
 std::string beside_data(const std::string& path, const std::string& data) {
   if (!lies_in(path, data)) return path;
   const std::vector<std::string> places = split_places(data);

@@ -19,6 +19,11 @@ std::string shell_quoted(const std::string& path);
 /// It may be several places (split_places()).
 bool lies_in(const std::string& path, const std::string& folder);
 
+/// For every program, of all that it is to write: throws simclr::Error, opened by `option`, where the file or folder
+/// `path` lies in a folder of the `data`, where it would become data, or is a file of them, which would be lost.
+/// `data` may be several places; either may be empty.
+void refuse_in_data(const std::string& option, const std::string& path, const std::string& data);
+
 /// `path`, or where that lies in the folder of the data its like beside that folder: nothing is written into the data
 /// unless it was asked for by name.
 std::string beside_data(const std::string& path, const std::string& data);
