@@ -26,6 +26,7 @@
 #include <cmath>
 #include <csignal>
 #include <cstdio>
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -118,14 +119,6 @@ std::int64_t batch_size_for(std::int64_t pictures, std::int64_t asked) {
   return size;
 }
 
-Task make_task(const Options& o, const Datasets& sets, double percent) {
-  const auto part = labelled_part(labels_of(*sets.train), percent, o.seed);
-  const auto count = static_cast<std::int64_t>(part.size());
-  SIMCLR_CHECK(count >= 2, "--labels ", percent, ": leaves ", count, " picture; at least 2 are needed");
-  return {percent, data::subset(sets.train, part), batch_size_for(count, o.compute.batch_size),
-          o.epochs > 0 ? o.epochs : epochs_for(percent)};
-}
-
 /// Everything that one training reads and writes.
 struct Session {
   const Options& options;
@@ -135,8 +128,23 @@ struct Session {
   simclr::Device device;
   RunFolder& run;
   Progress& progress;
+  const std::function<void(const std::string&)>& warn;
   std::vector<std::string>& saved;  // files of classifiers that were trained to their end
 };
+
+/// Of pictures that can be read: of few a loader would give up where more than half cannot.
+Task make_task(const Session& session, double percent) {
+  const Options& o = session.options;
+  const auto part = labelled_part(labels_of(*session.sets.train), percent, o.seed);
+  const auto samples = readable_part(data::subset(session.sets.train, part), session.warn);
+  const std::string unread =
+      unread_text(percent_text(percent) + " %: trained on", samples->size(), std::ssize(part), "picture");
+  if (!unread.empty()) session.progress.message(unread);
+  const std::int64_t count = samples->size();
+  SIMCLR_CHECK(count >= 2, "--labels ", percent, ": leaves ", counted(count, "picture"),
+               unread.empty() ? "" : " that can be read", "; at least 2 are needed");
+  return {percent, samples, batch_size_for(count, o.compute.batch_size), o.epochs > 0 ? o.epochs : epochs_for(percent)};
+}
 
 std::string start_name(bool pretrained) {
   return pretrained ? "pre-trained" : "from scratch";
@@ -217,15 +225,13 @@ class Recorder {
 
 void train(nn::Module& model, const Session& session, const Task& task, bool pretrained) {
   const Options& o = session.options;
-  Progress& progress = session.progress;
-  const auto source = host_view_source(
-      data::Loader(task.samples, {{.maker = light_views(session), .views = 1}},
-                   {.batch_size = task.batch_size,
-                    .drop_last = false,  // each label counts
-                    .seed = o.seed,
-                    .workers = o.compute.workers,
-                    .on_warning = [&progress](const std::string& message) { progress.warn(message); }}),
-      session.device, simclr::DType::f32);
+  const auto source = host_view_source(data::Loader(task.samples, {{.maker = light_views(session), .views = 1}},
+                                                    {.batch_size = task.batch_size,
+                                                     .drop_last = false,  // each label counts
+                                                     .seed = o.seed,
+                                                     .workers = o.compute.workers,
+                                                     .on_warning = session.warn}),
+                                       session.device, simclr::DType::f32);
   const nn::Schedule schedule = nn::warmup_cosine(
       {.peak = o.lr * static_cast<double>(task.batch_size) / 256, .steps = task.epochs * source->batches()});
   nn::Sgd optimizer(model.parameters(),
@@ -284,12 +290,11 @@ double train_and_test(const Session& session, const Task& task, bool pretrained)
   train(model, session, task, pretrained);
   if (pretrained) save(model, session, task);
 
-  Progress& progress = session.progress;
   EvaluationOptions evaluation;
   evaluation.batch_size = o.compute.batch_size;
   evaluation.workers = o.compute.workers;
   evaluation.stop = StopRequest::requested;
-  evaluation.on_warning = [&progress](const std::string& message) { progress.warn(message); };
+  evaluation.on_warning = session.warn;
   const nn::Features logits = features_of(model, *session.sets.test, session.file.tower, evaluation);
   const nn::Metrics metrics = nn::compute_metrics(logits.values, logits.labels);
   session.run.log({{"event", "evaluation"},
@@ -314,7 +319,7 @@ nlohmann::ordered_json to_json(Options o, const EncoderFile& file, const Dataset
 void train_all(const Session& session, std::string& table) {
   const Options& o = session.options;
   for (const double percent : o.percents) {
-    const Task task = make_task(o, session.sets, percent);
+    const Task task = make_task(session, percent);
     char text[64];
     std::snprintf(text, sizeof text, "  %-9s %9lld %14.2f", (percent_text(percent) + " %").c_str(),
                   static_cast<long long>(task.samples->size()), 100 * train_and_test(session, task, true));
@@ -337,17 +342,6 @@ std::string stopped_text(const Session& session) {
          ", and nothing of another is kept. To begin again choose another --out, or add --overwrite";
 }
 
-/// Pictures that do not fit into memory go where the run's did; to no file where none can be made there, since the
-/// folder is another user's, or read-only.
-void cache_where_run_did(PictureSets& sets, const std::string& cache_dir) {
-  try {
-    cache_decoded(sets, -1, cache_dir);
-  } catch (const simclr::Error& error) {
-    sets.add_note(std::string(error.what()) + "; decoded pictures are kept in memory alone");
-    cache_decoded(sets, -1, "");
-  }
-}
-
 /// Returns the exit code.
 int run(Options o) {
   const simclr::Device device = open_device(o.compute);
@@ -360,7 +354,9 @@ int run(Options o) {
   PictureSets sets = open_labelled(o.dataset, o.data_dir, o.classes_at, file.cache_dir);
   cache_where_run_did(sets, file.cache_dir);
   Progress progress;
-  sets.test = readable_part(sets.test, [&progress](const std::string& message) { progress.warn(message); });
+  const std::function<void(const std::string&)> warn = [&progress](const std::string& text) { progress.warn(text); };
+  const std::int64_t tests = sets.test->size();
+  sets.test = readable_part(sets.test, warn);
   SIMCLR_CHECK(sets.test->size() > 0, "--data ", o.data_dir, ": none of the test pictures can be read");
   RunFolder folder(o.out, "finetune-" + sets.kind, o.out.empty() ? folders_of_pictures(o.dataset, o.data_dir) : "");
   SIMCLR_CHECK(!folder.used() || o.overwrite, "--out ", folder.path(),
@@ -371,7 +367,7 @@ int run(Options o) {
   std::printf("%s\n%s\nfiles in %s\n", file.description.c_str(), sets.train->describe().c_str(), folder.path().c_str());
   for (const std::string& warning : sets.warnings) progress.warn(warning);
   std::vector<std::string> saved;
-  const Session session{o, file, pictures, sets, device, folder, progress, saved};
+  const Session session{o, file, pictures, sets, device, folder, progress, warn, saved};
 
   std::string table =
       std::string("  labels     pictures  pre-trained %") + (o.from_scratch ? "  from scratch %\n" : "\n");
@@ -385,7 +381,7 @@ int run(Options o) {
     if (signal == SIGPIPE) std::fprintf(stderr, "finetune: nobody reads the output; %s\n", text.c_str());
     return 128 + signal;
   }
-  progress.message(table);
+  progress.message(table + unread_text("measured on", sets.test->size(), tests, "test picture"));
   return 0;
 }
 

@@ -11,6 +11,7 @@
 #include "train/encoder_file.h"
 #include "train/evaluation.h"
 #include "train/labelled_part.h"
+#include "train/test_part.h"
 
 #include <simclr/simclr.h>
 
@@ -89,12 +90,19 @@ void run(Options o) {
   options.on_progress = PassProgress(progress, "features to train on", "pictures");
   const nn::Features train = features_of(*file.encoder, *sets.train, file.tower, options);
   options.on_progress = PassProgress(progress, "features to test on", "pictures");
-  const nn::Features test = features_of(*file.encoder, *sets.test, file.tower, options);
+  const auto tested = readable_part(sets.test, options.on_warning);
+  SIMCLR_CHECK(tested->size() > 0, "--data ", o.data_dir, ": none of the test pictures can be read");
+  const nn::Features test = features_of(*file.encoder, *tested, file.tower, options);
 
   progress.message("  labels     pictures      kNN %   linear %");
   const auto classes = static_cast<std::int64_t>(sets.train->classes().size());
   nlohmann::ordered_json results = nlohmann::ordered_json::array();
   for (const double percent : o.percents) results.push_back(measure(o, train, test, classes, percent));
+  for (const std::string& unread :
+       {unread_text("trained on", train.values.dim(0), sets.train->size(), "picture"),
+        unread_text("measured on", test.values.dim(0), sets.test->size(), "test picture")}) {
+    if (!unread.empty()) progress.message(unread);
+  }
   if (o.json.empty()) return;
   const nlohmann::ordered_json figures = {{"weights", utf8(file.path)},
                                           {"dataset", sets.kind},

@@ -138,6 +138,31 @@ class TestParts(Parts):
         self.assertEqual(done.returncode, 1)
         self.assertRegex(done.stderr, r"\nfinetune: --data .*: none of the test pictures can be read\n\Z")
 
+    def test_unreadable_pictures_in_the_other_programs(self):
+        """They are named once, counted, and cost no more than themselves: most of a few labels, too."""
+        self.classes("train", {"ant": 10, "bee": 10})
+        self.classes("test", {"ant": 4, "bee": 4})
+        self.train(kind="folder", data=self.data)
+        bad = [self.data / part / name for part, name in (("train", "ant/03.png"), ("train", "bee/04.png"),
+                                                          ("test", "bee/02.png"))]
+        break_pictures(bad)
+        common = (self.out, "--epochs", "1", "--threads", "1", "--device", "cpu", "--labels", "20,100")
+        for program, options in ((LINEAR_PROBE, ()), (FINETUNE, ("--out", self.folder / "unreadable"))):
+            done = subprocess.run([program, *common, *options], text=True, capture_output=True, env=ENVIRONMENT,
+                                  cwd=self.folder)
+            self.assertEqual((done.returncode, done.stderr.count("(sample skipped)")), (0, 3), done.stderr)
+            for path in bad:
+                self.assertEqual(done.stderr.count(str(path)), 1, done.stderr)
+            self.assertIn("measured on 7 of 8 test pictures; the other could not be read\n", done.stdout)
+            self.assertIn("trained on 18 of 20 pictures; the others could not be read\n", done.stdout)
+        break_pictures(sorted((self.data / "test").rglob("*.png"))[:5])
+        break_pictures(sorted((self.data / "train").rglob("*.png"))[:9])
+        for program, options in ((LINEAR_PROBE, ()), (FINETUNE, ("--out", self.folder / "unreadable", "--overwrite"))):
+            done = subprocess.run([program, *common, *options], text=True, capture_output=True, env=ENVIRONMENT,
+                                  cwd=self.folder)
+            self.assertEqual(done.returncode, 0, done.stderr)
+            self.assertIn("measured on 2 of 8 test pictures; the others could not be read\n", done.stdout)
+
     def test_test_pictures_are_looked_at_once(self):
         """One that cannot be read tells when it is: behind the training."""
         self.classes("train", {"ant": 10, "bee": 10})

@@ -33,10 +33,8 @@ void evaluate_run(const Training& t, const std::shared_ptr<const simclr::data::D
            {"trained", to_json(trained)},
            {"untrained", to_json(untrained)}});
   std::printf("\n%s", evaluation_table(trained, untrained, sets.labelled->classes()).c_str());
-  if (test->size() < t.sets.test->size()) {
-    std::printf("measured on %lld of %s; the others could not be read\n", static_cast<long long>(test->size()),
-                counted(t.sets.test->size(), "test " + sets.sample_name).c_str());
-  }
+  const std::string unread = unread_text("measured on", test->size(), t.sets.test->size(), "test " + sets.sample_name);
+  if (!unread.empty()) std::printf("%s\n", unread.c_str());
   if (trained.collapse.collapsed) std::printf("warning: %s\n", trained.collapse.message.c_str());
 }
 

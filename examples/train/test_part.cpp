@@ -264,3 +264,9 @@ std::shared_ptr<const data::Dataset> readable_part(std::shared_ptr<const data::D
   }
   return std::ssize(readable) == samples->size() ? samples : data::subset(std::move(samples), std::move(readable));
 }
+
+std::string unread_text(const std::string& what, std::int64_t read, std::int64_t all, const std::string& samples) {
+  if (read == all) return {};
+  return what + " " + std::to_string(read) + " of " + counted(all, samples) + "; the " +
+         (all - read == 1 ? "other" : "others") + " could not be read";
+}
