@@ -61,7 +61,7 @@ class TestParts(Parts):
         self.classes("test", {"ant": 4, "bee": 4})
         (self.data / "test" / "ant" / "x.heic").write_bytes(b"\0\0\0\x18ftypheic" + bytes(12))
         (self.data / "test" / "notes.txt").touch()
-        line = f"test: {self.data / 'test'} (left out: 1 .heic picture"
+        line = f"test: {self.data / 'test'} (left out: 1 .heic picture in ant"
         self.assertRegex(self.train(kind="folder", data=self.data), re.escape(line) + r".*, 1 \.txt file\)\n")
         for program, options in ((LINEAR_PROBE, ()), (FINETUNE, ("--out", self.folder / "tuned", "--overwrite"))):
             done = subprocess.run([program, self.out, "--labels", "100", "--epochs", "1", "--threads", "1", *options],

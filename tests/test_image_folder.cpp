@@ -44,9 +44,10 @@ TEST_CASE("A folder a class") {
   CHECK(set->label(2) == 1);
   CHECK(set->label(3) == 1);
   CHECK(set->file(1) == dir.path("ant/deeper/2.png"));
-  CHECK(set->describe() == "4 pictures in " + dir.path() +
-                               ", 2 classes (left out: 1 file without an ending, 1 .md file, 1 .txt file, 1 file that "
-                               "begins with a dot, the links back ant/loop, loop, up)");
+  CHECK(set->describe() ==
+        "4 pictures in " + dir.path() +
+            ", 2 classes (left out: 1 file without an ending in empty, 1 .md file, 1 .txt file in ant, 1 "
+            "file that begins with a dot, the links back ant/loop, loop, up)");
   const Sample first = set->sample(0);
   CHECK(first.shape == Shape{2, 2, 3});
   CHECK(first.label == 0);
@@ -84,9 +85,10 @@ TEST_CASE("A picture's kind is told by its first bytes where its name does not t
   dir.write("b/10.img", std::string("BM and more text than a header has"));
   REQUIRE(::mkfifo(dir.path("b/11.heic").c_str(), 0600) == 0);  // must not hang
   const auto set = image_folder(dir.path());
-  CHECK(set->describe() == "5 pictures in " + dir.path() +
-                               ", 2 classes (left out: 1 .avif picture, 1 .heic picture, 1 .psd picture, 1 .heic file, "
-                               "1 .img file, 1 .txt file)");
+  CHECK(set->describe() ==
+        "5 pictures in " + dir.path() +
+            ", 2 classes (left out: 1 .avif picture in b, 1 .heic picture in b, 1 .psd picture in b, "
+            "1 .heic file in b, 1 .img file in b, 1 .txt file in b)");
   for (std::int64_t i = 0; i < set->size(); ++i) CHECK(set->sample(i).shape.rank() == 3);
 }
 
@@ -98,7 +100,7 @@ TEST_CASE("Arrays are pictures of a part that has no others") {
   }
   const PictureList list = list_pictures(dir.path());
   CHECK(list.files == std::vector<std::string>{"set/test/cats/3.png", "set/train/cats/1.npy", "set/train/dogs/2.npy"});
-  CHECK(list.left_out.text() == "3 .npy files");
+  CHECK(list.left_out.text() == "3 .npy files in set/classes, set/test");
   CHECK(list_pictures(dir.path("set/classes")).files == std::vector<std::string>{"4.npy"});
 }
 
@@ -173,7 +175,8 @@ TEST_CASE("A flat folder is unlabelled") {
   CHECK(set->label(1) == -1);
   CHECK(set->sample(0).shape == Shape{16, 24, 3});
   CHECK(set->sample(0).label == -1);
-  CHECK(set->describe() == "2 pictures in " + dir.path() + "/, unlabelled (left out: 1 .txt file, the link back self)");
+  CHECK(set->describe() ==
+        "2 pictures in " + dir.path() + "/, unlabelled (left out: 1 .txt file in notes, the link back self)");
 }
 
 TEST_CASE("A folder that is no set of pictures ends with one clear line") {
@@ -184,7 +187,7 @@ TEST_CASE("A folder that is no set of pictures ends with one clear line") {
   CHECK_THAT(error(dir.write("file.txt", std::string("x"))), Contains("file.txt is not a folder but a file"));
   dir.write("cat/1.avif", std::string("....ftypavif...."));
   CHECK_THAT(error(dir.path()), Contains(read_kinds() + " pictures in") &&
-                                    Contains("(left out: 1 .avif picture, 1 .txt file); convert them"));
+                                    Contains("(left out: 1 .avif picture in cat, 1 .txt file); convert them"));
   dir.write("cat/1.png", small_png());
   dir.write("2.png", small_png());
   CHECK_THAT(error(dir.path()),

@@ -107,8 +107,7 @@ TEST_CASE("Labels of a list that are numbers are ordered as numbers") {
 
 TEST_CASE("Labels of a list that say that there is none") {
   const Pets pets;
-  const PictureTable table =
-      pets.read("path,label\na/1.png,-1\na/2.png,NaN\nb/3.png,cat\n\"b/4 x.png\",\n5.png,-1\n");
+  const PictureTable table = pets.read("path,label\na/1.png,-1\na/2.png,NaN\nb/3.png,cat\n\"b/4 x.png\",\n5.png,-1\n");
   CHECK(table.pictures.classes == Texts{"cat"});
   CHECK(table.pictures.labels == Labels{-1, -1, 0, -1, -1});
   CHECK_THAT(table.columns, Contains(pets.dir.path("pets.csv") + ": taken as unlabelled: 2 pictures of label -1, "
@@ -159,8 +158,9 @@ TEST_CASE("A picture that a list names by several paths") {
   const PictureTable table = pets.read("a/1.png,x\n" + pets.dir.path("a/1.png") + ",x\na//1.png,x\nb/../a/1.png,y\n" +
                                        "file://" + pets.dir.path("b/3.png") + ",y\n");
   CHECK(table.pictures.files == Texts{"a/1.png", pets.dir.path("b/3.png")});
-  CHECK(table.pictures.left_out.text() == "2 rows of a picture that a row before names, 1 row of a picture that a row "
-                                          "before names with another label");
+  CHECK(table.pictures.left_out.text() ==
+        "2 rows of a picture that a row before names, 1 row of a picture that a row "
+        "before names with another label");
   CHECK_THAT(table.pictures.warnings.back(), Contains("line 4: names b/../a/1.png once more, with another label"));
 }
 
@@ -184,7 +184,8 @@ TEST_CASE("Rows of a list that cannot be used") {
   CHECK(table.pictures.files == Texts{"a/1.png", "c/6"});
   CHECK(table.pictures.classes == Texts{"x"});  // z is gone with its only picture
   CHECK(table.pictures.left_out.text() ==
-        "1 .heic picture, 1 .txt file, 1 row of a file that is not there, 1 row of a picture that a row before names, "
+        "1 .heic picture in c, 1 .txt file, 1 row of a file that is not there, 1 row of a picture that a row before "
+        "names, "
         "1 row of an address, 2 rows that cannot be read, 1 row without a path");
   const std::string path = pets.dir.path("pets.csv");
   CHECK(table.pictures.warnings == Texts{path + ", line 3: has no path (row left out)",
@@ -250,7 +251,8 @@ TEST_CASE("Several places are one set") {
   CHECK(labels == Labels{1, 2, 0, 1, -1});
   CHECK(set->file(3) == dir.path("two/cat/4.png"));
   CHECK(set->describe() == "5 pictures in " + dir.path("one") + " (2), " + dir.path("two") + " (2), " +
-                               dir.path("flat") + " (1), 3 classes (left out: 1 .txt file)");
+                               dir.path("flat") + " (1), 3 classes (left out: 1 .txt file in " + dir.path("one/dog") +
+                               ")");
 }
 
 TEST_CASE("A list of Latin-1 is read, and the first such row is named") {
@@ -267,8 +269,11 @@ TEST_CASE("What another place has is left out") {
   for (const char* name : {"one/cat/1.png", "one/cat/2.png", "two/1.png"}) dir.write(name, small_png());
   dir.write("two/list.csv", std::string("path,label\n../one/cat/2.png,fox\n1.png,ant\n"));
   std::filesystem::create_directory_symlink(dir.path("one"), dir.path("link"));
+  dir.write("files/new.png", small_png());
+  std::filesystem::create_symlink(dir.path("one/cat/1.png"), dir.path("files/other name.png"));
   std::vector<PictureList> places = {list_pictures(dir.path("one")), list_pictures(dir.path("link")),
-                                     read_picture_table(dir.path("two/list.csv")).pictures};
+                                     read_picture_table(dir.path("two/list.csv")).pictures,
+                                     list_pictures(dir.path("files"))};
   std::unordered_set<std::size_t> known;
   for (PictureList& place : places) leave_out_known({&place}, known);
   CHECK(places[0].files.size() == 2);
@@ -277,6 +282,8 @@ TEST_CASE("What another place has is left out") {
   CHECK(places[2].files == Texts{"1.png"});
   CHECK(places[2].classes == Texts{"ant"});
   CHECK(places[2].left_out.known == 1);
+  CHECK(places[3].files == Texts{"new.png"});
+  places.pop_back();
   std::erase_if(places, [](const PictureList& place) { return place.files.empty(); });
   CHECK(joined(places, 1).left_out.text() == "1 picture that a place before has");
 }

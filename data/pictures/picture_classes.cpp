@@ -100,6 +100,15 @@ void add_left_out(LeftOut& all, const LeftOut& one, const std::string& dir) {
   const auto add_names = [&dir](auto& to, const auto& from) {
     for (const std::string& name : from) to.push_back((std::filesystem::path(dir) / name).string());
   };
+  const auto add_folders = [&dir](auto& to, const auto& from) {
+    for (const auto& [ending, folders] : from) {
+      for (const std::string& folder : folders) {
+        to[ending].insert((std::filesystem::path(dir) / folder / "").lexically_normal().string());
+      }
+    }
+  };
+  add_folders(all.picture_folders, one.picture_folders);
+  add_folders(all.file_folders, one.file_folders);
   add_counts(all.pictures, one.pictures);
   add_counts(all.files, one.files);
   add_counts(all.rows, one.rows);
@@ -165,9 +174,14 @@ void leave_out_known(const std::vector<PictureList*>& lists, std::unordered_set<
   for (PictureList* list : lists) {
     std::vector<std::uint32_t> kept;
     for (std::uint32_t i = 0; i < list->files.size(); ++i) {
-      const fs::path path = fs::path(list->dir) / list->files[i];
-      const auto [folder, is_new] = folders.try_emplace(path.parent_path().string());
+      fs::path path = fs::path(list->dir) / list->files[i];
       std::error_code error;
+      if (fs::is_symlink(path, error)) {
+        const fs::path target = fs::canonical(path, error);
+        if (!error) path = target;
+        error.clear();
+      }
+      const auto [folder, is_new] = folders.try_emplace(path.parent_path().string());
       if (is_new) folder->second = fs::weakly_canonical(fs::absolute(path.parent_path(), error), error).string();
       if (error) folder->second = folder->first;
       const std::size_t file = std::hash<std::string>()(folder->second + '/' + path.filename().string());

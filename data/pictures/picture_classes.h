@@ -24,7 +24,7 @@ SIMCLR_API void name_classes(PictureList& pictures, const std::function<std::str
 SIMCLR_API PictureList selected(const PictureList& pictures, const std::vector<std::uint32_t>& which);
 
 /// Leaves pictures out of a place's lists, and counts them there, whose files are in `known`; then puts the files of
-/// the others into it. A file is told by its folder, links followed, and its name. Labels count to those that stay.
+/// the others into it. A file is told by its path, links followed. Labels count to those that stay.
 SIMCLR_API void leave_out_known(const std::vector<PictureList*>& lists, std::unordered_set<std::size_t>& known);
 
 /// All pictures of these lists, one list after the other; classes of the same name are one class. Throws Error as

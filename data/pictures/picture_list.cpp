@@ -115,8 +115,8 @@ class Walk {
   void settle_arrays(std::size_t before) {
     if (list_.files.size() == before) {
       for (const std::string& array : arrays_) list_.files.push_back(array);
-    } else if (!arrays_.empty()) {
-      list_.left_out.files[".npy"] += std::ssize(arrays_);
+    } else {
+      for (const std::string& array : arrays_) list_.left_out.add_file(array, "");
     }
     arrays_ = {};
   }
@@ -171,7 +171,7 @@ class Walk {
       if (is_read_kind(kind)) {
         list_.files.push_back(path);
       } else {
-        out.add_file(ending_of(entry.name), kind);
+        out.add_file(path, kind);
       }
     }
   }
@@ -194,29 +194,43 @@ constexpr std::size_t most_named = 3;
 
 }  // namespace
 
-void LeftOut::add_file(const std::string& ending, const std::string& kind) {
+void LeftOut::add_file(const std::string& path, const std::string& kind) {
+  const std::string ending = ending_of(path), folder = path.substr(0, path.rfind('/') + 1);
   if (kind.empty()) {
     ++files[ending];
+    file_folders[ending].insert(folder);
     return;
   }
   const std::string& shown = ending.empty() ? kind : ending;
   ++pictures[shown];
+  picture_folders[shown].insert(folder);
   if (const std::string package = missing_package(kind); !package.empty()) packages[shown] = package;
 }
 
 std::string LeftOut::text() const {
   std::vector<std::string> parts;
+  const auto where = [](const auto& folders, const std::string& ending) -> std::string {
+    const auto found = folders.find(ending);
+    std::vector<std::string> names;
+    if (found != folders.end()) names.assign(found->second.begin(), found->second.end());
+    std::erase(names, "");  // the place itself
+    for (std::string& name : names) {
+      if (name.size() > 1) name.pop_back();  // its slash
+    }
+    return names.empty() ? "" : " in " + listed(names, most_named);
+  };
   for (const auto& [kind, count] : pictures) {
     const auto package = packages.find(kind);
     const std::string needed = count == 1 ? " that needs" : " that need";
-    parts.push_back(counted(count, printable(kind) + " picture") +
+    parts.push_back(counted(count, printable(kind) + " picture") + where(picture_folders, kind) +
                     (package == packages.end() ? "" : needed + " a build with " + package->second));
   }
   if (hidden > 0) parts.push_back(counted(hidden, "picture") + " in " + listed(hidden_folders, most_named));
   if (known > 0) parts.push_back(counted(known, "picture") + " that a place before has");
   for (const auto& [ending, count] : files) {
-    parts.push_back(ending.empty() ? counted(count, "file") + " without an ending"
-                                   : counted(count, printable(ending) + " file"));
+    parts.push_back(
+        (ending.empty() ? counted(count, "file") + " without an ending" : counted(count, printable(ending) + " file")) +
+        where(file_folders, ending));
   }
   if (dotted > 0) parts.push_back(counted(dotted, "file") + " that begin" + (dotted == 1 ? "s" : "") + " with a dot");
   const auto named = [&parts](const std::vector<std::string>& all, const std::string& one, const std::string& many) {

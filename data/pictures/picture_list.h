@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <map>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -15,19 +16,21 @@ struct LeftOut {
   std::map<std::string, std::int64_t> pictures;  // of kinds that are not read, by ending: ".heic" -> 24
   std::map<std::string, std::string> packages;   // by endings among these: what a build that reads them needs
   std::map<std::string, std::int64_t> files;     // that are no pictures, by ending; "": without one
-  std::int64_t dotted = 0;                       // files whose names begin with a dot
-  std::int64_t hidden = 0;                       // pictures in the hidden folders
-  std::vector<std::string> hidden_folders;       // those that hold pictures
-  std::int64_t known = 0;                        // pictures that a place before has
-  std::vector<std::string> links_back;           // links to a folder that is being read already, or to one above it
-  std::vector<std::string> dead_links;           // to nothing
-  std::vector<std::string> unlisted;             // folders that could not be listed
-  std::vector<std::string> empty;                // folders that hold nothing: a class may be meant
-  std::map<std::string, std::int64_t> rows;      // of a list, by what is wrong with them: "without a path" -> 3
+  std::map<std::string, std::set<std::string>> picture_folders;  // where those of an ending lie, from the place on
+  std::map<std::string, std::set<std::string>> file_folders;
+  std::int64_t dotted = 0;                   // files whose names begin with a dot
+  std::int64_t hidden = 0;                   // pictures in the hidden folders
+  std::vector<std::string> hidden_folders;   // those that hold pictures
+  std::int64_t known = 0;                    // pictures that a place before has
+  std::vector<std::string> links_back;       // links to a folder that is being read already, or to one above it
+  std::vector<std::string> dead_links;       // to nothing
+  std::vector<std::string> unlisted;         // folders that could not be listed
+  std::vector<std::string> empty;            // folders that hold nothing: a class may be meant
+  std::map<std::string, std::int64_t> rows;  // of a list, by what is wrong with them: "without a path" -> 3
 
-  /// Counts a file with that ending, which picture_kind() says to be of that kind.
-  void add_file(const std::string& ending, const std::string& kind);
-  /// "24 .heic pictures, 1 .txt file, the dead link old"; empty where nothing was left out.
+  /// Counts a file, by its path from the place, which picture_kind() says to be of that kind.
+  void add_file(const std::string& path, const std::string& kind);
+  /// "24 .heic pictures in cats, 1 .txt file, the dead link old"; empty where nothing was left out.
   SIMCLR_API std::string text() const;
 };
 

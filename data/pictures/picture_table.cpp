@@ -231,7 +231,7 @@ class Reader {
     }
     const std::string kind = fs::is_regular_file(file, error) ? kind_of_file(file) : "";  // a pipe may never end
     if (is_read_kind(kind) || kind == ".npy") return true;
-    list_.left_out.add_file(ending_of(path), kind);
+    list_.left_out.add_file(path, kind);
     warn(path + (kind.empty() ? " is no picture" : " is a " + kind + " picture, which are not read"));
     return false;
   }
@@ -373,8 +373,8 @@ class Reader {
   Texts labels_, parts_;
   bool settled_ = false;  // what columns_ are
   std::int64_t line_ = 0, first_line_ = 0;
-  bool utf8_ = true;                 // up to it
-  std::vector<std::int64_t> lines_;  // of the pictures
+  bool utf8_ = true;                                    // up to it
+  std::vector<std::int64_t> lines_;                     // of the pictures
   std::unordered_map<std::size_t, std::int32_t> seen_;  // paths, and what they are labelled
   Backslash backslash_ = Backslash::unknown;
   std::size_t tried_ = 0;  // paths, to know what it is
