@@ -105,7 +105,8 @@ bool TableReader::read_line(std::string& line) {
   ++read_;
   for (; c != end && c != '\n' && c != '\r'; c = in.sbumpc()) {
     SIMCLR_CHECK(c != 0 && line.size() < most_text, printable(path_), ", line ", read_,
-                 c == 0 ? ": holds a byte 0: this is no text, or text of UTF-16; save it as UTF-8" : ": is longer than 16 MiB: this is no table");
+                 c == 0 ? ": holds a byte 0: this is no text, or text of UTF-16; save it as UTF-8"
+                        : ": is longer than 16 MiB: this is no table");
     line += static_cast<char>(c);
   }
   if (c == '\r' && in.sgetc() == '\n') in.sbumpc();

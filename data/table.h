@@ -17,8 +17,8 @@ namespace simclr::data {
 class SIMCLR_API TableReader {
  public:
   /// Fields are parted by tabs where the name ends in .tsv or .tab and the first line has one, else by what parts the
-  /// first line: a comma where there is one outside of quotes, else ";", else a tab. A first line "sep=;" says it, too. Throws Error for what is
-  /// no file or cannot be opened, and for UTF-16.
+  /// first line: a comma where there is one outside of quotes, else ";", else a tab. A first line "sep=;" says it, too.
+  /// Throws Error for what is no file or cannot be opened, and for UTF-16.
   explicit TableReader(const std::string& path);
 
   /// Goes to the next row; false behind the last. Throws Error for bytes 0, a line of more than 16 MiB, and where more

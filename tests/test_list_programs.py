@@ -121,6 +121,26 @@ class Lists(Base):
         _, output = self.outcome(f"{self.folder / 'b'}::{path}", "folder")
         self.assertIn(f"in {self.folder}/b/Training (10), {path} (24), 4 classes", output)
 
+    def test_places_that_are_called_like_parts(self):
+        train, val = self.pictures / "train", self.pictures / "val"
+        _, output = self.outcome(f"{train}::{val}", "folder")
+        self.assertIn(f"{val} is called like a test part and is trained on: ", output)
+        self.assertNotIn(f"{train} is called", output)
+        path = self.write(self.rows("val", self.pictures), "path,label", "val.csv")
+        self.assertIn(f"{path} is called like a test part", self.outcome(f"{train}::{path}", "auto")[1])
+        done = self.launch("--dataset", "folder", "--data", train, "--data", val)
+        self.assertIn("--data: given twice; several places are given as one, --data A::B", done.stderr)
+
+    def test_what_is_left_out_of_several_places(self):
+        for name in ("left", "right"):
+            write_pictures(self.folder / name / "bee", 5, 3)
+            write_pictures(self.folder / name / "dog", 5, 12)
+        (self.folder / "right" / "dog" / "x.heic").write_bytes(b"\0\0\0\x18ftypheic" + bytes(12))
+        (self.folder / "left" / "notes.txt").touch()
+        _, output = self.outcome(f"{self.folder / 'left'}::{self.folder / 'right'}", "folder")
+        self.assertRegex(output, rf"left out: 1 \.heic picture in {self.folder}/right/dog.*, "
+                                 rf"1 \.txt file in {self.folder}/left\)")
+
     def test_a_place_whose_test_part_has_no_labels(self):
         """It is not tested on where another place's is, and is not named among what is."""
         flat, images = self.folder / "flat", self.folder / "tiny"

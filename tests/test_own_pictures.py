@@ -230,6 +230,27 @@ class Layouts(Base):
         self.assertRegex(output, r"epoch 1: kNN \d+\.\d\d % on 4 training samples by 12 others")
         self.assertIn("on 8 test pictures", output)
 
+    def test_unlabelled_alone(self):
+        """It is no class, and neither is what it holds; test parts beside it cannot be measured."""
+        folder = self.parts("pool", unlabeled=[10, 10])
+        output = self.train(kind="folder", data=folder)
+        self.assertIn(f"train: {folder}/unlabeled (there is no train part with labels, so there is no evaluation)\n"
+                      f"20 pictures in {folder}/unlabeled, unlabelled\n", output)
+        self.assertIn("no labels, so no accuracy\n", output)
+        self.parts("pool", val=[3, 3])
+        output = self.train("--overwrite", kind="folder", data=folder)
+        self.assertIn(f"20 pictures in {folder}/unlabeled, unlabelled\n", output)
+        self.assertIn(f"not used: {folder}/val (6 pictures)\n", output)
+        self.assertRegex(output, r"nothing to test on in .*/val: .*/unlabeled has no labels, so no accuracy\n")
+        classes = self.parts("some", cats=10, dogs=10, unlabeled=5)
+        output = self.train("--overwrite", kind="folder", data=classes)
+        self.assertIn(f"no folder of {classes} is called train, so unlabeled counts as a class", output)
+        output = self.train("--overwrite", kind="folder", data=f"{folder}::{self.parts('more', train=[8, 8])}")
+        self.assertRegex(output, rf"train: {folder}/unlabeled; labels for the evaluation: .*/more/train; test: {folder}/val\n")
+        flat = self.parts("flat place", pictures=7) / "pictures"
+        output = self.train("--overwrite", kind="folder", data=f"{folder}::{flat}")
+        self.assertIn(f"27 pictures in {folder}/unlabeled (20), {flat} (7), unlabelled\n", output)
+
     def test_classes_at(self):
         folder = self.folder / "places"
         for label, name in enumerate(("a/arch", "a/attic", "b/barn")):

@@ -21,10 +21,10 @@ struct Meaning {
 const std::vector<Meaning>& meanings() {
   static const std::vector<Meaning> all = {{PartRole::train, {"train", "training", "trn"}},
                                            {PartRole::train, {"labeled", "labelled"}},
-                                           {PartRole::test, {"test", "testing"}},
-                                           {PartRole::test, {"val", "valid", "validation"}},
-                                           {PartRole::test, {"eval", "evaluation"}},
-                                           {PartRole::test, {"dev"}},
+                                           {PartRole::test, {"test", "testing", "tst"}},
+                                           {PartRole::test, {"val", "valid", "validation", "validate"}},
+                                           {PartRole::test, {"eval", "evaluation", "evaluate"}},
+                                           {PartRole::test, {"dev", "development"}},
                                            {PartRole::unlabelled, {"unlabeled", "unlabelled"}},
                                            {PartRole::unlabelled, {"unsupervised", "unsup"}}};
   return all;

@@ -32,10 +32,10 @@ SIMCLR_API bool is_table_name(const std::string& path);
 /// may write as "3.0"), else by name. Pictures are in the order of the rows.
 ///
 /// Rows that cannot be used are left out: without a path, of another number of fields, of a folder, of a file that is
-/// no picture or that a row before names, of a file that is missing. The first are named in `warnings`, all are counted; the first
-/// row that is no UTF-8 is named, too. At most 10,000 files are looked for, spread over the table; what else is missing
-/// is noticed when it is read. A path of Windows, with "\", is taken with "/" where that is a file. Throws Error for
-/// what is no table, where no row names a picture, and where none that is looked for is there.
+/// no picture or that a row before names, of a file that is missing. The first are named in `warnings`, all are
+/// counted; the first row that is no UTF-8 is named, too. At most 10,000 files are looked for, spread over the table;
+/// what else is missing is noticed when it is read. A path of Windows, with "\", is taken with "/" where that is a
+/// file. Throws Error for what is no table, where no row names a picture, and where none that is looked for is there.
 SIMCLR_API PictureTable read_picture_table(const std::string& path);
 
 }  // namespace simclr::data

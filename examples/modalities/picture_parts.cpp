@@ -84,8 +84,9 @@ PictureParts find_parts(const std::string& dir) {
     return std::count_if(folders.begin(), folders.end(), [&](const auto& name) { return part_role(name) == role; });
   };
   PictureParts parts;
-  if (count(PartRole::train) == 0) return parts;
-  const bool several = count(PartRole::test) + count(PartRole::unlabelled) > 0;
+  const bool train = count(PartRole::train) > 0, unlabelled = count(PartRole::unlabelled) > 0;
+  if (!train && !unlabelled) return parts;
+  const bool several = train && (unlabelled || count(PartRole::test) > 0);
   PictureParts::Part beside{"", pictures_in(dir)};
   if (!beside.pictures.files.empty() && !several) return parts;
   if (counts(beside)) parts.others.push_back(std::move(beside));
@@ -95,12 +96,13 @@ PictureParts find_parts(const std::string& dir) {
     if (part_role(name) != PartRole::none) {
       add_part(parts, std::move(part));
     } else if (!part.pictures.files.empty() || !left_out.pictures.empty() || (several && !left_out.unlisted.empty())) {
-      if (!several) return {};  // a class called train
+      if (!several) return {};  // classes, one of which is called train or unlabeled
       add_part(parts, std::move(part));
     }
   }
   sort_parts(parts);
-  return parts;
+  const auto holds_some = [](const PictureParts::Part& part) { return !part.pictures.files.empty(); };
+  return train || std::any_of(parts.unlabelled.begin(), parts.unlabelled.end(), holds_some) ? parts : PictureParts{};
 }
 
 PictureParts table_parts(const data::PictureTable& table) {
@@ -156,8 +158,10 @@ std::string folder_of_parts(const std::string& dir, std::vector<PictureParts::Pa
   std::vector<PictureParts::Part> passed;
   for (int depth = 0; depth < 3; ++depth) {
     const std::vector<std::string> folders = data::list_folders(folder);
-    const auto is_train = [](const std::string& name) { return part_role(name) == PartRole::train; };
-    if (std::any_of(folders.begin(), folders.end(), is_train)) {
+    const auto is_trained_on = [](const std::string& name) {
+      return part_role(name) == PartRole::train || part_role(name) == PartRole::unlabelled;
+    };
+    if (std::any_of(folders.begin(), folders.end(), is_trained_on)) {
       if (beside != nullptr) *beside = std::move(passed);
       return folder;
     }

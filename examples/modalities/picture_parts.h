@@ -18,8 +18,8 @@ struct PictureParts {
 };
 
 /// Looks for parts in `dir`, a folder. Without a train part beside another part, or as the only folder that holds
-/// pictures, it has none: then what it holds are classes, or pictures alone. Throws simclr::Error where there is no
-/// such folder.
+/// pictures, it has none: then what it holds are classes, or pictures alone. But an unlabelled part needs no train part
+/// where only test parts lie beside it. Throws simclr::Error where there is no such folder.
 PictureParts find_parts(const std::string& dir);
 
 /// The parts of a list, by its column of parts, in the same order. Without one, and where no text in it is of a train
@@ -34,8 +34,8 @@ std::string unused_part(const std::string& name, std::int64_t count, const std::
 std::string deeper_classes(const simclr::data::PictureList& list, int classes_at);
 
 /// `dir`, or where it holds one folder and no picture that is read, as what a zip file leaves may: the folder below it
-/// that has a train part; `dir` where none has. What lies beside that folder is put into `beside`, if it is counted as
-/// pictures. Throws as find_parts().
+/// that has a train or unlabelled part; `dir` where none has. What lies beside that folder is put into `beside`, if it
+/// is counted as pictures. Throws as find_parts().
 std::string folder_of_parts(const std::string& dir, std::vector<PictureParts::Part>* beside = nullptr);
 
 /// A line that says so where all the `classes` of `dir` are called like test or unlabelled parts, or some like

@@ -7,6 +7,7 @@
 
 #include <simclr/core/error.h>
 #include <simclr/core/text.h>
+#include <simclr/data/pictures/part_names.h>
 #include <simclr/data/pictures/picture_classes.h>
 #include <simclr/data/pictures/picture_table.h>
 
@@ -51,7 +52,21 @@ std::vector<std::string> first_folders(const data::PictureList& pictures) {
   return {folders.begin(), folders.end()};
 }
 
-/// One place, with a train part always.
+/// A line that says so where one of several places, which has no parts, is called like a test part.
+std::string called_test(const fs::path& place) {
+  const fs::path path = place.has_filename() ? place : place.parent_path();
+  if (data::part_role(path.stem().string()) != data::PartRole::test) return {};
+  return place.string() +
+         " is called like a test part and is trained on: parts are folders in a place, or what a "
+         "list's column split says";
+}
+
+/// Whether there is an unlabelled part and none to train on.
+bool is_unlabelled(const PictureParts& parts) {
+  return parts.train.empty() && !parts.unlabelled.empty();
+}
+
+/// One place, with a train part or an unlabelled one.
 PicturePlaces read_place(const std::string& place, int classes_at, bool list) {
   PicturePlaces read{.parts = {}, .all_lists = list || is_list(place), .notes = {}, .no_test = {}};
   data::PictureList whole;
@@ -67,12 +82,14 @@ PicturePlaces read_place(const std::string& place, int classes_at, bool list) {
     Parts beside;
     const std::string inner = folder_of_parts(place, &beside);
     read.parts = find_parts(inner);
-    if (read.parts.train.empty()) whole = data::list_pictures(place);
-    if (!read.parts.train.empty() && inner != place) {
+    const bool found = !read.parts.train.empty() || is_unlabelled(read.parts);
+    if (!found) whole = data::list_pictures(place);
+    if (found && inner != place) {
       read.notes = place + " holds but one folder, so the parts of " + inner + " are taken";
       std::move(beside.begin(), beside.end(), std::back_inserter(read.parts.others));
     }
   }
+  if (is_unlabelled(read.parts)) return read;
   read.whole = read.parts.train.empty();
   if (read.whole) read.parts = {.train = {{"", std::move(whole)}}, .test = {}, .unlabelled = {}, .others = {}};
   add_line(read.notes, deeper_classes(read.parts.train.front().pictures, classes_at));
@@ -158,9 +175,14 @@ void check_places(const std::string& data) {
 
 PicturePlaces read_places(const std::string& data, int classes_at, bool lists) {
   const std::vector<std::string> places = split_places(data);
-  if (places.size() == 1) return read_place(places.front(), classes_at, lists);
+  if (places.size() == 1) {
+    PicturePlaces one = read_place(places.front(), classes_at, lists);
+    if (is_unlabelled(one.parts)) one.parts.train.swap(one.parts.unlabelled);
+    return one;
+  }
   PicturePlaces all{.parts = {}, .whole = true, .notes = {}, .no_test = {}};
   std::vector<Parts> train, test, unlabelled;
+  bool labels = false;
   std::unordered_set<std::size_t> known;  // files of the places before
   for (const std::string& place : places) {
     PicturePlaces one = read_place(place, classes_at, lists);
@@ -170,11 +192,18 @@ PicturePlaces read_places(const std::string& data, int classes_at, bool lists) {
     if (one.whole && !one.all_lists && classes_at == 1) {
       add_line(all.notes, classes_like_parts(place, first_folders(one.parts.train.front().pictures)));
     }
+    if (one.whole) add_line(all.notes, called_test(place));
     leave_out_known(one.parts, known);
+    labels = labels || (!one.parts.train.empty() && tells_classes(one.parts.train.front().pictures));
     train.push_back(std::move(one.parts.train));
     test.push_back(with_classes_first(std::move(one.parts.test)));
     unlabelled.push_back(std::move(one.parts.unlabelled));
     std::move(one.parts.others.begin(), one.parts.others.end(), std::back_inserter(all.parts.others));
+  }
+  for (std::size_t i = 0; i < places.size() && !labels; ++i) {  // nothing parts them from the others then
+    if (!train[i].empty() || unlabelled[i].empty() || is_known(unlabelled[i].front().pictures)) continue;
+    data::name_classes(unlabelled[i].front().pictures, 0);
+    train[i].swap(unlabelled[i]);
   }
   all.parts.train = join_parts(std::move(train), classes_at, true, all.notes);
   const bool tests = std::any_of(test.begin(), test.end(),

@@ -16,7 +16,7 @@ void check_places(const std::string& data);
 
 /// What lies in places.
 struct PicturePlaces {
-  PictureParts parts;     // of each place; without parts, `whole` is the only one of them
+  PictureParts parts;     // of each place; without parts, `whole` is the only one of them; there is a train part
   bool whole = false;     // parts.train.front() is all there is
   bool all_lists = true;  // no folder is among them
   std::string notes;      // on each place, in lines
@@ -25,8 +25,9 @@ struct PicturePlaces {
 
 /// Reads them. Parts of one role are put together, the likeliest of each place with those of the others (of test parts
 /// the likeliest that has classes): classes of the same name are one class, by `classes_at` as image_folder() has it. A
-/// place without parts is trained on. What a place before has is left out, and counted. `lists`: all are lists,
-/// whatever they are called. Throws simclr::Error where a place cannot be read.
+/// place without parts is trained on, and of unlabelled parts those that have no train part anywhere beside them: these
+/// are parts.train then, to be taken without classes. What a place before has is left out, and counted. `lists`: all
+/// are lists, whatever they are called. Throws simclr::Error where a place cannot be read.
 PicturePlaces read_places(const std::string& data, int classes_at, bool lists);
 
 /// All pictures of places, each once, whatever the parts. `lists`: as read_places() has it.

@@ -17,6 +17,7 @@
 #include <simclr/core/text.h>
 #include <simclr/data/pictures/idx.h>
 #include <simclr/data/pictures/image_folder.h>
+#include <simclr/data/pictures/part_names.h>
 #include <simclr/data/pictures/picture_channels.h>
 #include <simclr/data/pictures/picture_classes.h>
 #include <simclr/data/pictures/picture_table.h>
@@ -43,9 +44,11 @@ class PartsReader {
     const data::PictureChannels channels = data::channels_of_pictures(parts_.train.front().pictures);
     sets_.channels = channels.channels;
     sets_.add_note(channels.text());
-    sets_.labelled = sets_.train = open(parts_.train.front(), classes_at_);
+    const bool unlabelled = data::part_role(parts_.train.front().name) == data::PartRole::unlabelled;
+    sets_.labelled = sets_.train = open(parts_.train.front(), unlabelled ? 0 : classes_at_);
     const bool labels = sets_.labelled->classes().size() >= 2;
     std::string line = "train: " + place(parts_.train.front());
+    if (unlabelled) line += " (there is no train part with labels, so there is no evaluation)";
     take_unlabelled(labels, line);
     take_test(line);
     for (std::size_t i = 1; i < parts_.train.size(); ++i) leave_out(parts_.train[i], "");

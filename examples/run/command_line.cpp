@@ -59,8 +59,8 @@ void refuse_repeated_options(int argc, char** argv) {
     const std::string_view word = argv[i], name = word.substr(0, word.find('='));
     if (word == "--") return;  // what follows are no options
     if (!name.starts_with("--")) continue;
-    SIMCLR_CHECK(seen.insert(name).second, simclr::printable(std::string(name)),
-                 ": given twice; leave one of them out");
+    SIMCLR_CHECK(seen.insert(name).second, simclr::printable(std::string(name)), ": given twice; ",
+                 name == "--data" ? "several places are given as one, --data A::B" : "leave one of them out");
   }
 }
 

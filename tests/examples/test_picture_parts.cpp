@@ -59,12 +59,13 @@ bool no_shards() {
 
 TEST_CASE("The names of parts") {
   for (const char* name : {"train", "Train", "TRAINING", "train2017", "train_set", "trainset", "training-images",
-                           "train_images_2", "labeled", "img_train"}) {
+                           "train_images_2", "labeled", "img_train", "trn", "TRN"}) {
     CAPTURE(name);
     CHECK(part_role(name) == PartRole::train);
   }
-  for (const char* name : {"test", "Test", "testing", "val", "VAL", "valid", "validation", "eval", "evaluation",
-                           "val2017", "test_set", "testset", "val-images", "dev"}) {
+  for (const char* name :
+       {"test", "Test", "testing", "val", "VAL", "valid", "validation", "eval", "evaluation", "val2017", "test_set",
+        "testset", "val-images", "dev", "tst", "Validate", "evaluate", "development"}) {
     CAPTURE(name);
     CHECK(part_role(name) == PartRole::test);
   }
