@@ -31,16 +31,22 @@ char separator_in(std::string_view line) {
     if (c == '"') quoted = !quoted;
     if (quoted) continue;
     if (c == ',') return ',';
-    if (c == ';' || (c == '\t' && found != ';')) found = c;
+    if (c == ';' || (c == '\t' && found != ';') || (c == '|' && found == ',')) found = c;
   }
   return found;
 }
 
-/// Upper and lower case, blanks, "_" and "-" left aside.
+/// A line of words before a table, which no field can be told from.
+bool is_comment(std::string_view line) {
+  return line.starts_with('#') && line.find_first_of(",;\t|") == std::string_view::npos;
+}
+
+/// Upper and lower case, blanks, "_", "-" and "#" left aside.
 std::string plain_name(std::string_view name) {
   std::string plain;
   for (const char c : name) {
-    if (!is_blank(c) && c != '_' && c != '-') plain += static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
+    if (!is_blank(c) && c != '_' && c != '-' && c != '#')
+      plain += static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
   }
   return plain;
 }
@@ -63,7 +69,7 @@ TableReader::TableReader(const std::string& path) : path_(path) {
   const std::streamoff begin = marked ? 3 : 0;
   file_.seekg(begin);
   std::string line;
-  while (line.empty() && read_line(line)) {
+  while ((line.empty() || is_comment(line)) && read_line(line)) {
   }
   const bool says = line.size() == 5 && line.starts_with("sep=");
   const std::string ending = plain_name(std::filesystem::path(path).extension().string());
@@ -81,7 +87,8 @@ bool TableReader::next() {
   do {
     if (!read_line(text_)) return false;
     line_ = read_;
-  } while (std::all_of(text_.begin(), text_.end(), [this](char c) { return is_blank(c) || c == separator_; }));
+  } while (std::all_of(text_.begin(), text_.end(), [this](char c) { return is_blank(c) || c == separator_; }) ||
+           (columns_ == 0 && is_comment(text_)));
   behind_ = -1;
   split();
   if (problem_.empty()) {

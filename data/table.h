@@ -12,13 +12,14 @@
 namespace simclr::data {
 
 /// Reads a table of text row by row: CSV (RFC 4180), TSV, and CSV parted by ";" as spreadsheets write it where the
-/// comma is the decimal point. Fields may be quoted, and then hold line breaks and, doubled, quotes. Lines end with LF,
-/// CRLF or CR; those without a value do not count, nor do blanks around fields and a byte order mark of UTF-8.
+/// comma is the decimal point, or by "|". Lines before it that begin with "#" and are not parted are left out. Fields
+/// may be quoted, and then hold line breaks and, doubled, quotes. Lines end with LF, CRLF or CR; those without a value
+/// do not count, nor do blanks around fields and a byte order mark of UTF-8.
 class SIMCLR_API TableReader {
  public:
   /// Fields are parted by tabs where the name ends in .tsv or .tab and the first line has one, else by what parts the
-  /// first line: a comma where there is one outside of quotes, else ";", else a tab. A first line "sep=;" says it, too.
-  /// Throws Error for what is no file or cannot be opened, and for UTF-16.
+  /// first line: a comma where there is one outside of quotes, else ";", else a tab, else "|". A first line "sep=;"
+  /// says it, too. Throws Error for what is no file or cannot be opened, and for UTF-16.
   explicit TableReader(const std::string& path);
 
   /// Goes to the next row; false behind the last. Throws Error for bytes 0, a line of more than 16 MiB, and where more
@@ -52,7 +53,7 @@ class SIMCLR_API TableReader {
 };
 
 /// The column that a header calls by the first of `names` that it has; -1: none of them. Upper and lower case, blanks,
-/// "_" and "-" do not count; `names` are in lower case, without these.
+/// "_", "-" and "#" do not count; `names` are in lower case, without these.
 SIMCLR_API int find_column(const std::vector<std::string>& header, const std::vector<std::string_view>& names);
 
 }  // namespace simclr::data

@@ -179,6 +179,9 @@ class AutomaticDataSet(Base):
         self.refused(data=pictures, kind="auto", words=(f"--data {pictures}: ", "--dataset folder"))
         self.refused(data=pictures / "cats" / "00.png", kind="auto", words=("00.png: is not a folder but a file",))
         self.refused(data=self.folder / "nowhere", kind="auto", words=("nowhere: no such folder",))
+        for name, words in (("list.txt", "add --dataset list"), ("list.xlsx", "save it as CSV"), ("set.zip", "unpack it")):
+            (self.folder / name).touch()
+            self.refused(data=self.folder / name, kind="auto", words=("is not a folder but a file", words))
         other = self.folder / "other"
         other.mkdir()
         for names, words in (((), "other: holds no files"), (("a.txt",), "holds no pictures but 1 .txt file"),

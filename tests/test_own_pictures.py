@@ -162,6 +162,20 @@ class Layouts(Base):
             self.assertIn(f"train: {folder}/{train}; test: {folder}/{test}\n20 pictures in {folder}/{train}, 2 ", output)
             self.assertIn("on 8 test pictures", output)
 
+    def test_parts_in_parts(self):
+        """As zip files are made, and unpacked into folders that are called like them."""
+        folder = self.parts("zips", **{"seg_train/seg_train": [10, 10], "seg_test/seg_test": [4, 4], "seg_pred": 3})
+        output = self.train(kind="folder", data=folder)
+        self.assertIn(f"train: {folder}/seg_train/seg_train; test: {folder}/seg_test/seg_test\n"
+                      f"not used: {folder}/seg_pred (3 pictures)\n20 pictures in ", output)
+        self.assertIn("on 8 test pictures", output)
+
+    def test_classes_that_differ_in_case(self):
+        folder = self.parts("cases", train=[10, 10], test=[4, 4])
+        write_pictures(folder / "train" / "Dogs", 10, 9)
+        self.assertIn("Dogs and dogs are two classes, told apart by their case alone; ",
+                      self.train(kind="folder", data=folder))
+
     def test_parts_that_are_not_used(self):
         folder = self.parts("unused", train=[10, 10], test=[4, 4], val=[3, 3], pictures_of_us=5)
         output = self.train(kind="folder", data=folder)

@@ -57,6 +57,13 @@ TEST_CASE("A table that is called .tsv and parted otherwise") {
   CHECK(rows_of("a,x\tb\nc\td\n", "table.tsv") == Rows{"1:a,x|b", "2:c|d"});
 }
 
+TEST_CASE("Words before a table") {
+  CHECK(rows_of("# of May\n\n#\na,b\n# c\nd,e\n") == Rows{"4:a|b", "5!has 1 field, the first row 2", "6:d|e"});
+  CHECK(rows_of("#path;label\n# a.png;x\n") == Rows{"1:#path|label", "2:# a.png|x"});
+  CHECK(rows_of("a|b\nc|d\n") == Rows{"1:a|b", "2:c|d"});
+  CHECK(find_column({"#Path", "label"}, {"path"}) == 0);
+}
+
 TEST_CASE("Quoted fields") {
   CHECK(rows_of("\"a,1\",\"say \"\"yes\"\"\"\n") == Rows{"1:a,1|say \"yes\""});
   CHECK(rows_of("\"one\ntwo\r\n\r\nthree\",b\nc,d\n") == Rows{"1:one\ntwo\n\nthree|b", "5:c|d"});

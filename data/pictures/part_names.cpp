@@ -30,9 +30,9 @@ const std::vector<Meaning>& meanings() {
   return all;
 }
 
-constexpr std::array neutral_words = {"set"sv,  "sets"sv,   "data"sv,   "dataset"sv,  "images"sv, "image"sv, "imgs"sv,
-                                      "img"sv,  "split"sv,  "part"sv,   "jpg"sv,      "jpeg"sv,   "jpegs"sv, "png"sv,
-                                      "pics"sv, "photos"sv, "folder"sv, "pictures"sv, "samples"sv};
+constexpr std::array neutral_words = {"set"sv,  "sets"sv,   "data"sv,   "dataset"sv,  "images"sv,  "image"sv, "imgs"sv,
+                                      "img"sv,  "split"sv,  "part"sv,   "jpg"sv,      "jpeg"sv,    "jpegs"sv, "png"sv,
+                                      "pics"sv, "photos"sv, "folder"sv, "pictures"sv, "samples"sv, "seg"sv};
 
 bool is_neutral(std::string_view word) {
   return std::find(neutral_words.begin(), neutral_words.end(), word) != neutral_words.end();

@@ -7,6 +7,7 @@
 #include <simclr/data/pictures/picture_classes.h>
 
 #include <algorithm>
+#include <cctype>
 #include <cstdint>
 #include <filesystem>
 #include <map>
@@ -49,9 +50,21 @@ bool counts(const PictureParts::Part& part) {
   return !part.pictures.files.empty() || !left_out.pictures.empty() || left_out.hidden > 0;
 }
 
-/// All below it. Where it cannot be listed it has none, and says so.
-data::PictureList pictures_below(const std::string& dir) {
+/// The part `name` in `dir`; train/train, as some zip files leave it, where the outer one holds nothing else.
+std::string part_folder(const std::string& dir, const std::string& name) {
+  const std::string part = (fs::path(dir) / name).string();
+  const std::vector<std::string> inner = data::list_folders(part);
+  if (inner.size() != 1 || part_role(name) == PartRole::none || part_role(inner.front()) != part_role(name)) {
+    return part;
+  }
+  return counts({"", pictures_in(part)}) ? part : part_folder(part, inner.front());
+}
+
+/// All below the folder `name` in `dir`. Where it cannot be listed there are none, which it says.
+data::PictureList pictures_below(const std::string& parent, const std::string& name) {
+  std::string dir = (fs::path(parent) / name).string();
   try {
+    dir = part_folder(parent, name);
     return data::list_pictures(dir);
   } catch (const simclr::Error& error) {
     data::PictureList none{.dir = dir, .files = {}};
@@ -91,7 +104,7 @@ PictureParts find_parts(const std::string& dir) {
   if (!beside.pictures.files.empty() && !several) return parts;
   if (counts(beside)) parts.others.push_back(std::move(beside));
   for (const std::string& name : folders) {
-    PictureParts::Part part{name, pictures_below((fs::path(dir) / name).string())};
+    PictureParts::Part part{name, pictures_below(dir, name)};
     const data::LeftOut& left_out = part.pictures.left_out;
     if (part_role(name) != PartRole::none) {
       add_part(parts, std::move(part));
@@ -172,6 +185,19 @@ std::string folder_of_parts(const std::string& dir, std::vector<PictureParts::Pa
     folder = (fs::path(folder) / folders.front()).string();
   }
   return dir;
+}
+
+std::string classes_alike(const std::vector<std::string>& classes) {
+  std::map<std::string, std::string> lowered;
+  for (const std::string& name : classes) {
+    std::string lower = name;
+    std::transform(lower.begin(), lower.end(), lower.begin(), [](unsigned char c) { return std::tolower(c); });
+    const auto [other, is_new] = lowered.emplace(lower, name);
+    if (is_new) continue;
+    return simclr::printable(other->second) + " and " + simclr::printable(name) +
+           " are two classes, told apart by their case alone; where one is meant, write both alike";
+  }
+  return {};
 }
 
 std::string classes_like_parts(const std::string& dir, const std::vector<std::string>& classes) {

@@ -38,6 +38,9 @@ std::string deeper_classes(const simclr::data::PictureList& list, int classes_at
 /// is counted as pictures. Throws as find_parts().
 std::string folder_of_parts(const std::string& dir, std::vector<PictureParts::Part>* beside = nullptr);
 
+/// A line that names the first two of the `classes` that differ in case alone; else empty.
+std::string classes_alike(const std::vector<std::string>& classes);
+
 /// A line that says so where all the `classes` of `dir` are called like test or unlabelled parts, or some like
 /// unlabelled ones; else empty.
 std::string classes_like_parts(const std::string& dir, const std::vector<std::string>& classes);

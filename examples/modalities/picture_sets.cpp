@@ -46,6 +46,7 @@ class PartsReader {
     sets_.add_note(channels.text());
     const bool unlabelled = data::part_role(parts_.train.front().name) == data::PartRole::unlabelled;
     sets_.labelled = sets_.train = open(parts_.train.front(), unlabelled ? 0 : classes_at_);
+    sets_.add_note(classes_alike(sets_.labelled->classes()));
     const bool labels = sets_.labelled->classes().size() >= 2;
     std::string line = "train: " + place(parts_.train.front());
     if (unlabelled) line += " (there is no train part with labels, so there is no evaluation)";
@@ -129,6 +130,7 @@ PictureSets whole_set(PictureSets sets, data::PictureList list, int classes_at) 
     sets.note = "all pictures lie in " + only + "; to take its folders for what they are, give --data " + only;
   }
   sets.add_note(channels.text());
+  sets.add_note(classes_alike(sets.train->classes()));
   if (sets.kind == "folder" && !dir.empty()) sets.add_note(classes_like_parts(dir, sets.train->classes()));
   return sets;
 }
@@ -221,8 +223,8 @@ PictureSets open_found(const std::string& dir, int classes_at, const std::string
     return sets;
   }
   SIMCLR_CHECK(dir.empty() || fs::exists(dir, error), "--data ", dir, ": no such folder");
-  SIMCLR_CHECK(dir.empty() || fs::is_directory(dir, error), "--data ", dir,
-               ": is not a folder but a file; give the folder that holds it");
+  SIMCLR_CHECK(dir.empty() || fs::is_directory(dir, error), "--data ", dir, ": is not a folder but a file; ",
+               how_to_read_file(dir));
   SIMCLR_CHECK(dir.empty(), "--data ", dir, ": ", how_to_read(dir),
                " (auto knows CIFAR, STL-10, Fashion-MNIST, EMNIST, other idx files, ImageNet's folders, arrays, lists "
                "and tar shards)");

@@ -62,3 +62,16 @@ std::string how_to_read(const std::string& dir) {
   }
   return pictures_in(dir);
 }
+
+std::string how_to_read_file(const std::string& path) {
+  const std::string ending = data::ending_of(path);
+  const auto is_one_of = [&ending](const std::vector<std::string_view>& all) {
+    return std::find(all.begin(), all.end(), ending) != all.end();
+  };
+  if (is_one_of({".txt", ".lst", ".list"})) return "where it is a list of pictures, add --dataset list";
+  if (is_one_of({".xlsx", ".xls", ".ods", ".json", ".jsonl", ".parquet"})) {
+    return "where it is a list of pictures, save it as CSV, a row with path and label for each";
+  }
+  if (is_one_of({".zip", ".gz", ".tgz", ".bz2", ".xz", ".rar", ".7z"})) return "unpack it, and give that folder";
+  return "give the folder that holds it";
+}

@@ -59,7 +59,7 @@ bool no_shards() {
 
 TEST_CASE("The names of parts") {
   for (const char* name : {"train", "Train", "TRAINING", "train2017", "train_set", "trainset", "training-images",
-                           "train_images_2", "labeled", "img_train", "trn", "TRN"}) {
+                           "train_images_2", "labeled", "img_train", "trn", "TRN", "seg_train"}) {
     CAPTURE(name);
     CHECK(part_role(name) == PartRole::train);
   }
