@@ -95,7 +95,7 @@ class DataSets(Base):
         log = self.log()
         self.assertEqual([entry["skipped_samples"] for entry in log if entry["event"] == "epoch"], [1, 1])
         self.assertEqual(log[-1]["trained"]["knn"]["count"], 5)
-        self.assertIn("measured on 5 of 6 test pictures; the others could not be read", done.stdout)
+        self.assertIn("measured on 5 of 6 test pictures; the other could not be read", done.stdout)
 
     def test_unlabelled_folder(self):
         folder = write_pictures(self.folder / "unlabelled", 20)

@@ -185,8 +185,8 @@ TEST_CASE("Rows of a list that cannot be used") {
   CHECK(table.pictures.classes == Texts{"x"});  // z is gone with its only picture
   CHECK(table.pictures.left_out.text() ==
         "1 .heic picture in c, 1 .txt file, 1 row of a file that is not there, 1 row of a picture that a row before "
-        "names, "
-        "1 row of an address, 2 rows that cannot be read, 1 row without a path");
+        "names "
+        "with another label, 1 row of an address, 2 rows that cannot be read, 1 row without a path");
   const std::string path = pets.dir.path("pets.csv");
   CHECK(table.pictures.warnings == Texts{path + ", line 3: has no path (row left out)",
                                          path + ", line 5: has 1 field, the first row 2 (row left out)",
