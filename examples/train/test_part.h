@@ -45,5 +45,5 @@ void hold_out(Datasets& sets, double share, std::uint64_t seed);
 std::shared_ptr<const simclr::data::Dataset> readable_part(std::shared_ptr<const simclr::data::Dataset> samples,
                                                            const std::function<void(const std::string&)>& on_warning);
 
-/// "measured on 7 of 8 test pictures; the others could not be read", of `what` was done; empty where all could be.
+/// "measured on 7 of 8 test samples; the other could not be read", of `what` was done; empty where all could be.
 std::string unread_text(const std::string& what, std::int64_t read, std::int64_t all, const std::string& samples);
