@@ -52,13 +52,18 @@ std::vector<std::string> first_folders(const data::PictureList& pictures) {
   return {folders.begin(), folders.end()};
 }
 
-/// A line that says so where one of several places, which has no parts, is called like a test part.
-std::string called_test(const fs::path& place) {
-  const fs::path path = place.has_filename() ? place : place.parent_path();
-  if (data::part_role(path.stem().string()) != data::PartRole::test) return {};
-  return place.string() +
-         " is called like a test part and is trained on: parts are folders in a place, or what a "
-         "list's column split says";
+/// The role that the name of a folder or list has among parts.
+data::PartRole role_of(const fs::path& place) {
+  return data::part_role((place.has_filename() ? place : place.parent_path()).stem().string());
+}
+
+/// A line that says so where `place`, which has no parts, is called like a test part, and another like a train part.
+std::string called_test(const std::string& place, const std::vector<std::string>& places) {
+  const auto is_train = [](const auto& other) { return role_of(other) == data::PartRole::train; };
+  if (role_of(place) != data::PartRole::test || std::none_of(places.begin(), places.end(), is_train)) return {};
+  return place +
+         " is called like a test part and is trained on: parts are folders in a place, or what a list's column "
+         "split says";
 }
 
 /// Whether there is an unlabelled part and none to train on.
@@ -192,7 +197,7 @@ PicturePlaces read_places(const std::string& data, int classes_at, bool lists) {
     if (one.whole && !one.all_lists && classes_at == 1) {
       add_line(all.notes, classes_like_parts(place, first_folders(one.parts.train.front().pictures)));
     }
-    if (one.whole) add_line(all.notes, called_test(place));
+    if (one.whole) add_line(all.notes, called_test(place, places));
     leave_out_known(one.parts, known);
     labels = labels || (!one.parts.train.empty() && tells_classes(one.parts.train.front().pictures));
     train.push_back(std::move(one.parts.train));
