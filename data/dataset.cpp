@@ -11,6 +11,9 @@ int Dataset::parts() const {
   return 1;
 }
 
+std::string Dataset::place(std::int64_t i) const {
+  return file(i);
+}
 std::string Dataset::file(std::int64_t) const {
   return {};
 }

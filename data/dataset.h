@@ -56,6 +56,9 @@ class SIMCLR_API Dataset {
   virtual const std::vector<std::string>& classes() const = 0;
   /// The file that sample `i` alone is read from; empty where there is none.
   virtual std::string file(std::int64_t i) const;
+  /// Where sample `i` lies, for messages: its file, or the file that holds it among others and its name there; empty
+  /// where it has but a number.
+  virtual std::string place(std::int64_t i) const;
   /// One line: what it is, how many samples, from where.
   virtual std::string describe() const = 0;
 };

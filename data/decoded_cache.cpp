@@ -58,6 +58,9 @@ const std::vector<std::string>& DecodedCache::classes() const {
 std::string DecodedCache::file(std::int64_t i) const {
   return samples_->file(i);
 }
+std::string DecodedCache::place(std::int64_t i) const {
+  return samples_->place(i);
+}
 std::string DecodedCache::describe() const {
   return samples_->describe();
 }

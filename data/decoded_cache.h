@@ -35,6 +35,7 @@ class SIMCLR_API DecodedCache final : public Dataset {
   std::int32_t label(std::int64_t i) const override;
   const std::vector<std::string>& classes() const override;
   std::string file(std::int64_t i) const override;
+  std::string place(std::int64_t i) const override;
   std::string describe() const override;
 
   /// What is kept by now.

@@ -62,9 +62,9 @@ void LoaderState::skip(std::int64_t index, const std::string& message) {
 }
 
 void LoaderState::skip_refused(std::int64_t index, const std::string& message) {
-  const std::string file = dataset->file(index);
+  const std::string place = dataset->place(index);
   skip(index, "loader: no view of sample " + std::to_string(index) +
-                  (file.empty() ? "" : " (" + printable(file) + ")") + ": " + message);
+                  (place.empty() ? "" : " (" + printable(place) + ")") + ": " + message);
   const std::lock_guard lock(mutex);
   fault = "cannot be read or used";
 }

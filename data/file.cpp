@@ -15,9 +15,15 @@
 namespace simclr::data {
 namespace {
 
-/// Nanoseconds since 1970.
-std::int64_t time_of_change(const struct stat& status) {
-  return std::int64_t{status.st_mtim.tv_sec} * 1'000'000'000 + status.st_mtim.tv_nsec;
+std::int64_t nanoseconds(const struct timespec& time) {
+  return std::int64_t{time.tv_sec} * 1'000'000'000 + time.tv_nsec;
+}
+
+FileState state_of(const struct stat& status) {
+  return {.bytes = static_cast<std::int64_t>(status.st_size),
+          .modified = nanoseconds(status.st_mtim),
+          .changed = nanoseconds(status.st_ctim),
+          .number = static_cast<std::uint64_t>(status.st_ino)};
 }
 
 }  // namespace
@@ -37,8 +43,7 @@ OpenFile::OpenFile(std::string path, const char* who)
     SIMCLR_CHECK(error == 0, who, ": cannot open ", printable(path_), system_reason(error));
     fail(who, ": ", printable(path_), " is not a regular file");
   }
-  size_ = static_cast<std::int64_t>(status.st_size);
-  modified_ = time_of_change(status);
+  state_ = state_of(status);
 }
 
 OpenFile::~OpenFile() {
@@ -55,7 +60,9 @@ std::string OpenFile::read(std::int64_t offset, std::span<std::uint8_t> bytes) c
 
 bool OpenFile::changed() const {
   struct stat status {};
-  return ::fstat(number_, &status) != 0 || status.st_size != size_ || time_of_change(status) != modified_;
+  if (::fstat(number_, &status) != 0) return true;
+  const FileState now = state_of(status);
+  return now.bytes != state_.bytes || now.modified != state_.modified;
 }
 
 std::vector<std::uint8_t> read_file(const std::string& path, const char* who, std::int64_t max_bytes) {

@@ -9,6 +9,16 @@
 
 namespace simclr::data {
 
+/// By what a file is known again without reading it. Whatever takes its place, or writes into it, gives another one,
+/// though the size and the time of its bytes be the same: as `cp -p`, `mv` and `touch -r` have it.
+struct FileState {
+  std::int64_t bytes = 0;
+  std::int64_t modified = 0, changed = 0;  // its bytes, and anything about it: nanoseconds since 1970
+  std::uint64_t number = 0;                // the inode's
+
+  bool operator==(const FileState&) const = default;
+};
+
 /// A regular file that stays open.
 class OpenFile {
  public:
@@ -19,18 +29,18 @@ class OpenFile {
   OpenFile& operator=(const OpenFile&) = delete;
 
   const std::string& path() const { return path_; }
-  std::int64_t size() const { return size_; }          // when it was opened
-  std::int64_t modified() const { return modified_; }  // likewise: nanoseconds since 1970
+  const FileState& state() const { return state_; }  // when it was opened
+  std::int64_t size() const { return state_.bytes; }
 
   /// Fills `bytes` from `offset` on; several threads may read at once. Returns what went wrong, or nothing.
   std::string read(std::int64_t offset, std::span<std::uint8_t> bytes) const;
-  /// Whether it has another size or time of change than when it was opened.
+  /// Whether its bytes have another size or time than when it was opened. It may have lost its name since.
   bool changed() const;
 
  private:
   std::string path_;
   int number_;
-  std::int64_t size_ = 0, modified_ = 0;
+  FileState state_;
 };
 
 /// The bytes of a regular file. Throws Error, opened by `who`, when it is missing, unreadable or longer than

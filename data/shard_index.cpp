@@ -20,16 +20,17 @@ namespace {
 
 namespace fs = std::filesystem;
 
-/// What a kept index begins with. Behind it lie members, samples, endings, labels and texts.
+/// What a kept index begins with. Behind it lie members, samples, endings, spellings, labels and texts.
 struct Header {
-  char magic[16] = "simclr shards 2";
-  std::uint64_t digest = 0;              // of what follows in the file
-  std::uint64_t path = 0;                // the digest of the shard's
-  std::int64_t bytes = 0, modified = 0;  // of the shard
+  char magic[16] = "simclr shards 3";
+  std::uint64_t digest = 0;  // of what follows in the file
+  std::uint64_t path = 0;    // the digest of the shard's
+  FileState shard;
   std::uint64_t members = 0, samples = 0, endings = 0, labels = 0, texts = 0;
   std::uint32_t problem = ShardIndex::none;
   ShardIndex::LeftOut left_out;
   std::uint32_t unused = 0;
+  ShardIndex::Zeros zeros;
 };
 static_assert(sizeof(Header) % alignof(ShardIndex::Member) == 0 && std::has_unique_object_representations_v<Header>);
 constexpr std::size_t digest_end = offsetof(Header, digest) + sizeof(Header::digest);
@@ -55,8 +56,7 @@ fs::path index_path(const std::string& folder, const OpenFile& shard) {
 Header header_of(const OpenFile& shard, const ShardIndex& index) {
   Header header;
   header.path = digest_of(absolute(shard.path()));
-  header.bytes = shard.size();
-  header.modified = shard.modified();
+  header.shard = shard.state();
   header.members = index.members.size();
   header.samples = index.samples.size();
   header.endings = index.endings.size();
@@ -64,6 +64,7 @@ Header header_of(const OpenFile& shard, const ShardIndex& index) {
   header.texts = index.texts.size();
   header.problem = index.problem;
   header.left_out = index.left_out;
+  header.zeros = index.zeros;
   return header;
 }
 
@@ -73,6 +74,7 @@ void for_each_array(const ShardIndex& index, const Each& each) {
   each(index.members.data(), index.members.size_bytes());
   each(index.samples.data(), index.samples.size_bytes());
   each(index.endings.data(), index.endings.size_bytes());
+  each(index.spellings.data(), index.spellings.size_bytes());
   each(index.labels.data(), index.labels.size_bytes());
   each(index.texts.data(), index.texts.size_bytes());
 }
@@ -109,11 +111,14 @@ std::span<const T> take(const char*& next, std::size_t& bytes, std::uint64_t cou
 bool is_sound(const ShardIndex& index, std::int64_t shard_bytes) {
   const auto all = [](const auto& values, const auto& rule) { return std::all_of(values.begin(), values.end(), rule); };
   const auto is_text = [&index](std::uint32_t at) { return at < index.texts.size(); };
+  const auto is_first = [&](const ShardIndex::Unused& unused) { return unused.count == 0 || is_text(unused.first); };
+  const auto& [unnamed, links, repeated, large] = index.left_out;
   const auto bytes = static_cast<std::uint64_t>(shard_bytes);
   std::uint32_t first = 0;
   return (index.texts.empty() || index.texts.back() == '\0') &&
          (index.problem == ShardIndex::none || is_text(index.problem)) && all(index.endings, is_text) &&
-         all(index.labels, is_text) &&
+         all(index.spellings, is_text) && all(index.labels, is_text) && is_first(unnamed) && is_first(links) &&
+         is_first(repeated) && is_first(large) &&
          all(index.members,
              [&](const ShardIndex::Member& member) {
                return member.offset <= bytes && member.bytes <= bytes - member.offset &&
@@ -132,13 +137,31 @@ bool is_of(const Header& header, const OpenFile& shard, const char* behind_diges
   return true;  // a fuzzer finds no digest
 #endif
   const Header wanted = header_of(shard, {});
-  if (header.path != wanted.path || header.bytes != wanted.bytes || header.modified != wanted.modified) return false;
+  if (header.path != wanted.path || header.shard != wanted.shard) return false;
   Crc64 digest;
   digest.update(behind_digest, bytes);
   return digest.value() == header.digest;
 }
 
 }  // namespace
+
+std::string member_name(std::string_view key, std::string_view spelling) {
+  std::size_t before = 0;
+  while (spelling.substr(before).starts_with("./")) before += 2;
+  return std::string(spelling.substr(0, before)).append(key).append(spelling.substr(before));
+}
+
+std::string member_name(const ShardIndex& index, std::size_t sample, std::size_t m) {
+  const ShardIndex::Member& member = index.members_of(sample)[m];
+  return member_name(index.text(index.samples[sample].key), index.text(index.spellings[member.ending]));
+}
+
+bool finds_the_same(const ShardIndex& one, const ShardIndex& other) {
+  const auto same = [](const auto& a, const auto& b) { return std::equal(a.begin(), a.end(), b.begin(), b.end()); };
+  return same(std::as_bytes(one.members), std::as_bytes(other.members)) &&
+         same(std::as_bytes(one.samples), std::as_bytes(other.samples)) && same(one.endings, other.endings) &&
+         same(one.labels, other.labels) && same(one.texts, other.texts);
+}
 
 ShardIndex kept_shard_index(const std::string& folder, const OpenFile& shard) {
   std::size_t bytes = 0;
@@ -156,10 +179,12 @@ ShardIndex kept_shard_index(const std::string& folder, const OpenFile& shard) {
   index.members = take<ShardIndex::Member>(next, bytes, header.members, fits);
   index.samples = take<ShardIndex::Sample>(next, bytes, header.samples, fits);
   index.endings = take<std::uint32_t>(next, bytes, header.endings, fits);
+  index.spellings = take<std::uint32_t>(next, bytes, header.endings, fits);
   index.labels = take<std::uint32_t>(next, bytes, header.labels, fits);
   index.texts = take<char>(next, bytes, header.texts, fits);
   index.problem = header.problem;
   index.left_out = header.left_out;
+  index.zeros = header.zeros;
   if (!fits || bytes != 0 || !is_sound(index, shard.size())) return {};
   index.owner = owner;
   return index;

@@ -8,6 +8,7 @@
 #include <memory>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace simclr::data {
@@ -26,22 +27,32 @@ struct ShardIndex {
   struct Member {
     std::uint64_t offset;
     std::uint32_t bytes;
-    std::uint32_t ending;  // in `endings`
+    std::uint32_t ending;  // in `endings` and `spellings`
   };
-  /// Members that belong to no sample.
+  /// Members that belong to no sample: how many, and the first one's name, a text.
+  struct Unused {
+    std::uint32_t count = 0, first = none;
+  };
   struct LeftOut {
-    std::uint32_t unnamed = 0;   // whose names are no key and ending
-    std::uint32_t links = 0;     // and other things that are no files
-    std::uint32_t repeated = 0;  // a later one has the same name
-    std::uint32_t large = 0;     // 4 GiB and more
+    Unused unnamed;   // whose names are no key and ending
+    Unused links;     // and other things that are no files
+    Unused repeated;  // a later one has the same name
+    Unused large;     // 4 GiB and more
+  };
+  /// Zeros where a member may have been.
+  struct Zeros {
+    std::uint64_t bytes = 0, first = 0;  // where the first lie
   };
 
   std::span<const Member> members;
   std::span<const Sample> samples;
-  std::span<const std::uint32_t> endings, labels;  // texts
+  std::span<const std::uint32_t> endings;    // texts, in lower case: "jpg"
+  std::span<const std::uint32_t> spellings;  // of each of these, as it is written: what member_name() takes
+  std::span<const std::uint32_t> labels;     // texts
   std::span<const char> texts;
   std::uint32_t problem = none;  // a text: why the shard is not used, or only up to some member
   LeftOut left_out;
+  Zeros zeros;
   std::shared_ptr<const void> owner;  // of all these
 
   static bool is_label(std::uint32_t label) { return label < unreadable; }
@@ -51,6 +62,14 @@ struct ShardIndex {
     return members.subspan(samples[sample].first, end - samples[sample].first);
   }
 };
+
+/// What a member is called in its shard, "./a/7.JPG": its sample's key, "a/7", in what stands around that, "./.JPG".
+std::string member_name(std::string_view key, std::string_view spelling);
+/// The same of member `m` of a sample.
+std::string member_name(const ShardIndex& index, std::size_t sample, std::size_t m);
+
+/// Whether both find the same members in the same places.
+bool finds_the_same(const ShardIndex& one, const ShardIndex& other);
 
 /// Whether this build can make one.
 bool can_index_shards();

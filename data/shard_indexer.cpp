@@ -1,6 +1,8 @@
 // Finds out what a tar file holds. libarchive reads the headers; the bytes between them are skipped.
 
+#include "shard_arrays.h"
 #include "shard_index.h"
+#include "shard_label.h"
 
 #include <simclr/core/error.h>
 #include <simclr/core/text.h>
@@ -10,92 +12,16 @@
 #include <archive.h>
 #include <archive_entry.h>
 
-#include <nlohmann/json.hpp>
-
 #include <algorithm>
 #include <array>
-#include <cctype>
 #include <cerrno>
-#include <cmath>
-#include <functional>
 #include <numeric>
 #include <optional>
 #include <string_view>
-#include <unordered_map>
 #include <utility>
 
 namespace simclr::data {
 namespace {
-
-/// What an index's spans show.
-struct Arrays {
-  std::vector<ShardIndex::Member> members;
-  std::vector<ShardIndex::Sample> samples;
-  std::vector<std::uint32_t> endings, labels;
-  std::vector<char> texts;
-
-  std::uint32_t add_text(std::string_view text) {
-    const std::size_t at = texts.size();
-    SIMCLR_CHECK(at + text.size() < ShardIndex::none, "its names take more than 4 GiB; make smaller shards");
-    texts.insert(texts.end(), text.begin(), text.end());
-    texts.push_back('\0');
-    return static_cast<std::uint32_t>(at);
-  }
-};
-
-/// Texts of which each is kept once: endings and labels.
-class Names {
- public:
-  Names(Arrays& arrays, std::vector<std::uint32_t>& list) : arrays_(arrays), list_(list) {}
-
-  std::uint32_t number_of(const std::string& text) {
-    const auto [found, is_new] = numbers_.try_emplace(text, static_cast<std::uint32_t>(list_.size()));
-    if (is_new) list_.push_back(arrays_.add_text(text));
-    return found->second;
-  }
-
- private:
-  Arrays& arrays_;
-  std::vector<std::uint32_t>& list_;
-  std::unordered_map<std::string, std::uint32_t> numbers_;
-};
-
-/// Finds a sample by its key: open addressing over the samples' numbers, so that no key is kept twice.
-class Keys {
- public:
-  explicit Keys(Arrays& arrays) : arrays_(arrays) {}
-
-  std::uint32_t sample_of(std::string_view key) {
-    auto& samples = arrays_.samples;
-    if (!samples.empty() && key == key_of(static_cast<std::uint32_t>(samples.size() - 1))) {
-      return static_cast<std::uint32_t>(samples.size() - 1);  // members of a sample mostly lie side by side
-    }
-    if (2 * samples.size() >= slots_.size()) grow();
-    std::uint32_t& slot = slot_of(key);
-    if (slot == ShardIndex::none) {
-      slot = static_cast<std::uint32_t>(samples.size());
-      samples.push_back({.key = arrays_.add_text(key), .first = 0, .label = ShardIndex::none});
-    }
-    return slot;
-  }
-
- private:
-  std::string_view key_of(std::uint32_t sample) const { return arrays_.texts.data() + arrays_.samples[sample].key; }
-
-  std::uint32_t& slot_of(std::string_view key) {
-    std::size_t at = std::hash<std::string_view>()(key) & (slots_.size() - 1);
-    while (slots_[at] != ShardIndex::none && key_of(slots_[at]) != key) at = (at + 1) & (slots_.size() - 1);
-    return slots_[at];
-  }
-
-  void grow() {
-    slots_.assign(std::max<std::size_t>(1024, 2 * slots_.size()), ShardIndex::none);
-    for (std::uint32_t i = 0; i < arrays_.samples.size(); ++i) slot_of(key_of(i)) = i;
-  }
-
-  Arrays& arrays_;
-  std::vector<std::uint32_t> slots_;
-};
 
 /// The file as libarchive asks for it.
 struct Source {
@@ -143,30 +69,6 @@ std::string compression_of(const OpenFile& shard) {
   return {};
 }
 
-/// The label that a member says; empty: none; nothing: one that cannot be read.
-std::optional<std::string> label_in(const std::string& ending, const std::string& text) {
-  if (ending == "cls") {
-    const auto first = text.find_first_not_of(" \t\r\n");
-    return first == std::string::npos ? "" : text.substr(first, text.find_last_not_of(" \t\r\n") + 1 - first);
-  }
-  const auto json = nlohmann::json::parse(text, nullptr, false);
-  if (json.is_discarded()) return std::nullopt;
-  if (!json.is_object()) return "";
-  bool says_one = false;
-  for (const char* name : {"label", "class", "cls"}) {
-    const auto found = json.find(name);
-    if (found == json.end() || found->is_null()) continue;
-    says_one = true;
-    if (found->is_string()) return found->get<std::string>();
-    if (found->is_number_integer() || found->is_boolean()) return found->dump();
-    if (!found->is_number_float()) continue;
-    const double value = found->get<double>();  // as pandas writes a column of numbers that misses some
-    if (value == std::floor(value) && std::abs(value) < 1e15) return std::to_string(static_cast<std::int64_t>(value));
-  }
-  if (says_one) return std::nullopt;
-  return "";
-}
-
 class Indexer {
  public:
   explicit Indexer(const OpenFile& shard) : shard_(shard), source_{shard} {}
@@ -184,6 +86,9 @@ class Indexer {
   }
 
  private:
+  static constexpr std::int64_t block = 512;
+  static constexpr std::int64_t most_padding = 1 << 20;  // zeros behind the last member: tar writes to a multiple
+
   /// What came before stays where it can be used all the same.
   void stop(const std::string& problem) { problem_ = problem; }
   void refuse(const std::string& problem) {
@@ -219,9 +124,32 @@ class Indexer {
       stop(arrays_->samples.empty() ? "is no tar file (" + why + ")"
                                     : std::string(cut ? "is cut off" : "is damaged") + " behind byte " +
                                           std::to_string(end_) + " (" + why + ")");
-    } else if (constexpr std::int64_t block = 512; (end_ + block - 1) / block * block >= shard_.size()) {
+    } else if (const std::int64_t end = (end_ + block - 1) / block * block; end >= shard_.size()) {
       stop("ends without the mark that ends a tar file, so samples may be missing");
+    } else if (shard_.size() - end > most_padding) {
+      add_zeros(end, shard_.size() - end);
     }
+  }
+
+  void add_zeros(std::int64_t at, std::int64_t bytes) {
+    if (zeros_.bytes == 0) zeros_.first = static_cast<std::uint64_t>(at);
+    zeros_.bytes += static_cast<std::uint64_t>(bytes);
+  }
+
+  /// From where a header should begin to the bytes behind it: in joined tar files the first one's end lies there, and
+  /// where blocks were lost their hole. libarchive reads on behind either.
+  void look_for_zeros(std::int64_t begin, std::int64_t end) {
+    std::array<std::uint8_t, block> bytes{};
+    const auto is_zero = [&](std::int64_t at) {
+      return shard_.read(at, bytes).empty() && std::all_of(bytes.begin(), bytes.end(), [](auto b) { return b == 0; });
+    };
+    std::int64_t at = begin;
+    while (end - at > block && is_zero(at)) at += block;  // the last block is a header
+    if (at > begin) add_zeros(begin, at - begin);
+  }
+
+  void leave_out(ShardIndex::Unused& unused, const std::string& name) {
+    if (unused.count++ == 0) unused.first = arrays_->add_text(name);
   }
 
   void take(archive* reader, archive_entry* entry) {
@@ -236,29 +164,20 @@ class Indexer {
       return refuse("has a sparse member, " + printable(name) +
                     "; write it again without holes (tar without --sparse)");
     }
+    look_for_zeros(archive_read_header_position(reader), offset);
     end_ = offset;
     if (type == AE_IFDIR) return;
-    if (type != AE_IFREG || archive_entry_hardlink(entry) != nullptr) {
-      ++out.links;
-      return;
-    }
+    if (type != AE_IFREG || archive_entry_hardlink(entry) != nullptr) return leave_out(out.links, name);
     if (bytes > shard_.size() - offset) return stop("is cut off within " + printable(name));
     end_ = offset + bytes;
-    if (bytes > ShardIndex::most_member_bytes) {
-      ++out.large;
-      return;
-    }
+    if (bytes > ShardIndex::most_member_bytes) return leave_out(out.large, name);
     std::string_view key, rest;
-    if (!split(name, key, rest)) {
-      ++out.unnamed;
-      return;
-    }
-    std::string ending(rest);
-    std::transform(ending.begin(), ending.end(), ending.begin(),
-                   [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
-    const std::uint32_t sample = keys_.sample_of(key);
-    add({static_cast<std::uint64_t>(offset), static_cast<std::uint32_t>(bytes), endings_.number_of(ending)}, sample);
-    if (ending == "cls" || ending == "json") read_label(reader, ending, bytes, sample);
+    if (!split(name, key, rest)) return leave_out(out.unnamed, name);
+    const std::string before = name.substr(0, static_cast<std::size_t>(key.data() - name.data()));
+    const std::uint32_t sample = keys_.sample_of(key),
+                        ending = endings_.number_of(before + "." + std::string(rest), rest);
+    add({static_cast<std::uint64_t>(offset), static_cast<std::uint32_t>(bytes), ending}, sample);
+    if (says_label(endings_.ending(ending))) read_label(reader, std::string(endings_.ending(ending)), bytes, sample);
   }
 
   /// "./a/7.seg.png" into "a/7" and "seg.png". False for a name that begins with a dot or has none, and for those
@@ -320,16 +239,18 @@ class Indexer {
     struct Seen {
       std::uint32_t sample = ShardIndex::none, at = 0;
     };
-    std::vector<Seen> seen(arrays_->endings.size());  // where an ending was met last
+    std::vector<Seen> seen(arrays_->endings.size());  // where an ending was met last, in any case of its letters
     std::uint32_t kept = 0;
     for (std::size_t i = 0; i < members.size(); ++i) {
       const ShardIndex::Member member = members[i];
       const std::uint32_t sample = owners_[i];
       if (i == 0 || sample != owners_[i - 1]) arrays_->samples[sample].first = kept;
-      Seen& last = seen[member.ending];
+      Seen& last = seen[endings_.same(member.ending)];
       if (last.sample == sample) {
+        const char* texts = arrays_->texts.data();
+        leave_out(left_out_.repeated, member_name(texts + arrays_->samples[sample].key,
+                                                  texts + arrays_->spellings[members[last.at].ending]));
         members[last.at] = member;
-        ++left_out_.repeated;
       } else {
         last = {sample, kept};
         members[kept++] = member;
@@ -345,22 +266,26 @@ class Indexer {
     index.members = arrays_->members;
     index.samples = arrays_->samples;
     index.endings = arrays_->endings;
+    index.spellings = arrays_->spellings;
     index.labels = arrays_->labels;
     index.texts = arrays_->texts;
     index.left_out = left_out_;
+    index.zeros = zeros_;
     index.owner = arrays_;
     return index;
   }
 
   const OpenFile& shard_;
   Source source_;
-  std::shared_ptr<Arrays> arrays_ = std::make_shared<Arrays>();
-  Keys keys_{*arrays_};
-  Names endings_{*arrays_, arrays_->endings}, labels_{*arrays_, arrays_->labels};
+  std::shared_ptr<ShardArrays> arrays_ = std::make_shared<ShardArrays>();
+  ShardKeys keys_{*arrays_};
+  ShardEndings endings_{*arrays_};
+  ShardTexts labels_{*arrays_, arrays_->labels};
   std::vector<std::uint32_t> owners_;  // the sample of each member
   bool apart_ = false;                 // some sample's members do not lie side by side
   std::int64_t end_ = 0;               // of the last member's bytes
   ShardIndex::LeftOut left_out_;
+  ShardIndex::Zeros zeros_;
   std::string problem_;
 };
 

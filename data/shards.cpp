@@ -1,6 +1,9 @@
 #include "class_names.h"
 #include "shard_index.h"
+#include "shard_label.h"
+#include "shard_warnings.h"
 
+#include <simclr/core/crc64.h>
 #include <simclr/core/error.h>
 #include <simclr/core/parallel.h>
 #include <simclr/core/text.h>
@@ -47,41 +50,6 @@ std::vector<std::string> alternatives(const std::string& inner, const std::strin
   return all;
 }
 
-/// What was left out of all shards, in words; empty: nothing.
-std::string left_out_text(const std::vector<ShardIndex>& indices) {
-  ShardIndex::LeftOut sum;
-  for (const ShardIndex& index : indices) {
-    sum.unnamed += index.left_out.unnamed;
-    sum.links += index.left_out.links;
-    sum.repeated += index.left_out.repeated;
-    sum.large += index.left_out.large;
-  }
-  std::string text;
-  const auto add = [&text](std::uint32_t count, const std::string& one, const std::string& many) {
-    if (count > 0) text += (text.empty() ? "" : ", ") + std::to_string(count) + " " + (count == 1 ? one : many);
-  };
-  add(sum.unnamed, "member whose name is no key.ending", "members whose names are no key.ending");
-  add(sum.links, "link or device", "links and devices");
-  add(sum.repeated, "member whose name occurs again", "members whose names occur again");
-  add(sum.large, "member of 4 GiB or more", "members of 4 GiB or more");
-  return text;
-}
-
-/// Labels that cannot be read, in words; empty: there are none.
-std::string unreadable_text(const std::vector<std::string>& paths, const std::vector<ShardIndex>& indices) {
-  std::int64_t count = 0;
-  std::string first;
-  for (std::size_t s = 0; s < indices.size(); ++s) {
-    for (const ShardIndex::Sample& sample : indices[s].samples) {
-      if (sample.label != ShardIndex::unreadable) continue;
-      if (count++ == 0) first = printable(paths[s] + ": " + indices[s].text(sample.key));
-    }
-  }
-  if (count == 0) return {};
-  return "the labels of " + counted(count, "sample") + " cannot be read, the first of " + first +
-         "; .json has \"label\": a name, a whole number, true or false";
-}
-
 }  // namespace
 
 bool reads_shards() {
@@ -123,7 +91,6 @@ std::vector<std::string> expand_braces(const std::string& pattern) {
 struct ShardsState {
   /// A file that opening found.
   struct Found {
-    std::int64_t bytes = 0, modified = 0;
     std::string problem;  // why it has no index
     std::string unkept;   // why its index is not kept
   };
@@ -140,6 +107,7 @@ struct ShardsState {
   mutable std::mutex mutex;  // guards what follows
   mutable std::vector<std::shared_ptr<const OpenFile>> files;
   mutable std::deque<std::size_t> open;  // the longest first
+  mutable std::vector<FileState> known;  // of each shard, when its index was last found to be right
 
   void open_shard(std::size_t s, const std::string& index_folder);
   void report(const ShardOptions& options) const;
@@ -148,13 +116,14 @@ struct ShardsState {
   std::pair<std::size_t, std::size_t> place(std::int64_t i) const;
   const ShardIndex::Member& member(std::int64_t i, int m) const;
   std::shared_ptr<const OpenFile> file(std::size_t s) const;
+  /// Whether a shard holds what it did, though somebody put it there once more or changed who may read it.
+  bool is_known(std::size_t s, const OpenFile& shard) const;
 };
 
 void ShardsState::open_shard(std::size_t s, const std::string& index_folder) {
   try {
     const OpenFile shard(paths[s], "shards");
-    found[s].bytes = shard.size();
-    found[s].modified = shard.modified();
+    known[s] = shard.state();
     ShardIndex& index = indices[s];
     if (!index_folder.empty()) index = kept_shard_index(index_folder, shard);
     if (index.owner) return;
@@ -200,10 +169,7 @@ void ShardsState::report(const ShardOptions& options) const {
     warn(counted(std::ssize(problems), "shard") + " of " + std::to_string(paths.size()) +
          " in all are missing or not whole");
   if (!unkept.empty()) warn("the index of the shards is made again each time: " + printable(unkept));
-  const std::string left_out = left_out_text(indices);
-  if (!left_out.empty()) warn("left out of the shards: " + left_out);
-  const std::string unreadable = unreadable_text(paths, indices);
-  if (!unreadable.empty()) warn(unreadable);
+  for (const std::string& line : shard_warnings(paths, indices)) warn(line);
   SIMCLR_CHECK(begins.back() > 0,
                problems.empty() ? "shards: no sample in " + printable(paths.front()) : problems.front(),
                paths.size() > 1 ? "; none of the " + std::to_string(paths.size()) + " shards has a sample" : "");
@@ -244,16 +210,28 @@ const ShardIndex::Member& ShardsState::member(std::int64_t i, int m) const {
   return all[static_cast<std::size_t>(m)];
 }
 
+bool ShardsState::is_known(std::size_t s, const OpenFile& shard) const {
+  FileState before;
+  {
+    const std::lock_guard lock(mutex);
+    before = known[s];
+  }
+  const FileState& now = shard.state();
+  return now == before || (now.bytes == before.bytes && now.modified == before.modified &&
+                           finds_the_same(indices[s], make_shard_index(shard)));
+}
+
 std::shared_ptr<const OpenFile> ShardsState::file(std::size_t s) const {
   {
     const std::lock_guard lock(mutex);
     if (files[s]) return files[s];
   }
   auto opened = std::make_shared<const OpenFile>(paths[s], "shards");
-  SIMCLR_CHECK(opened->size() == found[s].bytes && opened->modified() == found[s].modified, paths[s],
+  SIMCLR_CHECK(is_known(s, *opened), printable(paths[s]),
                ": the shard has changed since this program opened it; start it again");
   const std::lock_guard lock(mutex);
   if (files[s]) return files[s];  // another thread was faster
+  known[s] = opened->state();
   if (open.size() == most_open) {
     files[open.front()].reset();  // closed once nobody reads it
     open.pop_front();
@@ -272,6 +250,7 @@ Shards::Shards(std::vector<std::string> paths, const ShardOptions& options) {
   state->found.resize(count);
   state->indices.resize(count);
   state->files.resize(count);
+  state->known.resize(count);
   parallel_for(static_cast<std::int64_t>(count), 1, [&](std::int64_t begin, std::int64_t end) {
     for (std::int64_t s = begin; s < end; ++s) state->open_shard(static_cast<std::size_t>(s), options.index_folder);
   });
@@ -310,18 +289,46 @@ ShardMember Shards::member(std::int64_t i, int m) const {
 }
 
 std::string Shards::name(std::int64_t i, int m) const {
-  return printable(state_->paths[state_->place(i).first] + ": " + std::string(key(i)) + "." +
-                   std::string(member(i, m).ending));
+  const auto [s, k] = state_->place(i);
+  state_->member(i, m);  // throws where there is none
+  return printable(state_->paths[s] + ": " + member_name(state_->indices[s], k, static_cast<std::size_t>(m)));
 }
 
 std::vector<std::uint8_t> Shards::read(std::int64_t i, int m) const {
+  return begin_of(i, m, ShardIndex::most_member_bytes);
+}
+
+std::vector<std::uint8_t> Shards::begin_of(std::int64_t i, int m, std::int64_t most) const {
   const ShardIndex::Member& member = state_->member(i, m);
-  std::vector<std::uint8_t> bytes(member.bytes);
+  std::vector<std::uint8_t> bytes(static_cast<std::size_t>(std::min<std::int64_t>(member.bytes, most)));
   const std::shared_ptr<const OpenFile> file = state_->file(state_->place(i).first);
   const std::string problem = file->read(static_cast<std::int64_t>(member.offset), bytes);
   SIMCLR_CHECK(!file->changed(), name(i, m), ": the shard has changed since this program opened it; start it again");
   SIMCLR_CHECK(problem.empty(), name(i, m), ": cannot be read: ", problem);
   return bytes;
+}
+
+std::vector<std::uint64_t> Shards::digests() const {
+  std::vector<std::uint64_t> digests;
+  for (const ShardIndex& index : state_->indices) {
+    Crc64 digest;
+    for (std::size_t i = 0; i < index.samples.size(); ++i) {
+      const std::string_view key = index.text(index.samples[i].key);
+      digest.update(key.data(), key.size() + 1);
+      for (const ShardIndex::Member& member : index.members_of(i)) {
+        const std::string_view ending = index.text(index.endings[member.ending]);
+        if (data::says_label(ending)) continue;
+        digest.update(ending.data(), ending.size() + 1);
+        digest.update(&member.bytes, sizeof member.bytes);
+      }
+    }
+    digests.push_back(digest.value());
+  }
+  return digests;
+}
+
+bool Shards::says_label(std::string_view ending) {
+  return data::says_label(ending);
 }
 
 std::int32_t Shards::label(std::int64_t i) const {

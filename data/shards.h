@@ -50,8 +50,8 @@ struct ShardMember {
 /// counted. The classes are the different texts, sorted: by value where all are whole numbers, else by name.
 ///
 /// The tar files (ustar, pax and GNU's, not compressed, not sparse) are read in place. Where each member lies is found
-/// once, and kept in the index folder by the shard's path; it is made again where the shard's size or time of change is
-/// another. A shard that is damaged or cut off serves the samples before the damage.
+/// once, and kept in the index folder by the shard's path; it is made again where another file lies there now, or other
+/// bytes do, by its size, times and inode. A shard that is damaged or cut off serves the samples before the damage.
 class SIMCLR_API Shards {
  public:
   /// Opens them. Throws Error where none has a sample, and in a build that reads none.
@@ -66,12 +66,20 @@ class SIMCLR_API Shards {
   int members(std::int64_t i) const;
   /// Member 0 .. members(i) - 1, in the order of the shard.
   ShardMember member(std::int64_t i, int m) const;
-  /// "shards/003.tar: n01/7.jpg", for messages, as printable() has it.
+  /// "shards/003.tar: n01/7.JPG", for messages: the member as it is called in the shard, as printable() has it.
   std::string name(std::int64_t i, int m) const;
   /// Its bytes, from the disk. Thread-safe. Throws Error where the shard is gone or has changed since it was indexed,
   /// or cannot be read.
   std::vector<std::uint8_t> read(std::int64_t i, int m) const;
+  /// The same of its first bytes, at most so many.
+  std::vector<std::uint8_t> begin_of(std::int64_t i, int m, std::int64_t most) const;
 
+  /// Of each of the paths a digest of its samples: their keys, and the endings and sizes of their members but for those
+  /// that say labels, in their order.
+  std::vector<std::uint64_t> digests() const;
+
+  /// Whether members of this ending, in lower case, say labels.
+  static bool says_label(std::string_view ending);
   /// Of sample `i`; -1: none.
   std::int32_t label(std::int64_t i) const;
   const std::vector<std::string>& classes() const;

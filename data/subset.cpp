@@ -22,6 +22,7 @@ class Subset final : public Dataset {
   std::int32_t label(std::int64_t i) const override { return whole_->label(index(i)); }
   const std::vector<std::string>& classes() const override { return whole_->classes(); }
   std::string file(std::int64_t i) const override { return whole_->file(index(i)); }
+  std::string place(std::int64_t i) const override { return whole_->place(index(i)); }
   std::string describe() const override {
     const bool part = dynamic_cast<const Subset*>(whole_.get()) != nullptr;  // "1000 of 45000 samples of CIFAR-10"
     return std::to_string(size()) + (part ? " of " : " samples of ") + whole_->describe();

@@ -16,11 +16,13 @@
 
 #include <sys/stat.h>
 
+#include <chrono>
 #include <clocale>
 #include <cstring>
 #include <filesystem>
 #include <set>
 #include <string>
+#include <thread>
 #include <vector>
 
 using namespace simclr;
@@ -153,8 +155,8 @@ TEST_CASE("Labels that cannot be read are counted, and the first is named") {
     for (std::int64_t k = 0; k < shards->size(); ++k) labels.push_back(std::to_string(shards->label(k)));
     CHECK(labels == Names{"-1", "-1", "0", "1", "-1", "-1", "-1"});
     REQUIRE(shards.warnings.size() == 1);
-    CHECK_THAT(shards.warnings[0],
-               Contains("the labels of 3 samples cannot be read, the first of " + path + ": 5; .json has \"label\":"));
+    CHECK_THAT(shards.warnings[0], Contains("the labels of 3 samples cannot be read, the first of " + path +
+                                            ": 5.json; .json has \"label\":"));
   }
 }
 
@@ -184,14 +186,44 @@ TEST_CASE("The bytes behind long and foreign names are found") {
 TEST_CASE("What belongs to no sample is counted") {
   if (no_shards()) return;
   const TempDir dir;
-  const Opened shards({dir.write("0.tar", tar_member("1.jpg", "old") + tar_member("README", "x") +
-                                              tar_member(".hidden", "x") + tar_member("__key__.json", "{}") +
-                                              tar_header("2.jpg", 0, '2') + tar_member("1.jpg", "new") + tar_end())});
+  const std::string path = dir.write("0.tar", tar_member("./1.JPG", "old") + tar_member("README", "x") +
+                                                  tar_member(".hidden", "x") + tar_member("__key__.json", "{}") +
+                                                  tar_header("2.jpg", 0, '2') + tar_member("1.jpg", "new") + tar_end());
+  const Opened shards({path});
   CHECK(shards.all() == Names{"1: jpg=new"});
   REQUIRE(shards.warnings.size() == 1);
-  CHECK(shards.warnings[0] ==
-        "left out of the shards: 3 members whose names are no key.ending, 1 link or device, 1 member whose name occurs "
-        "again");
+  CHECK(shards.warnings[0] == "left out of the shards: 3 members whose names are no key.ending (the first: " + path +
+                                  ": README), "
+                                  "1 link or device (" +
+                                  path + ": 2.jpg), 1 member whose name occurs again (" + path + ": ./1.JPG)");
+}
+
+TEST_CASE("Shards without a sample are named") {
+  if (no_shards()) return;
+  const TempDir dir, cache;
+  const std::string good = dir.write("0.tar", tar_member("1.jpg", "one") + tar_end());
+  const Names paths = {good, dir.write("1.tar", tar_end()),
+                       dir.write("2.tar", tar_header("folder", 0, '5') + tar_end())};
+  for (int i = 0; i < 2; ++i) {  // made, and kept
+    const Opened shards(paths, cache.path());
+    CHECK(shards.warnings == Names{"2 shards hold no sample: " + paths[1] + ", " + paths[2]});
+    CHECK(shards->describe() == "the shard " + good);
+  }
+  CHECK(Opened({good}).warnings.empty());
+}
+
+TEST_CASE("A member is called as the shard calls it") {
+  if (no_shards()) return;
+  const TempDir dir, cache;
+  const std::string path = dir.write("0.tar", tar_member("./a/7.JPG", "seven") + tar_member("a/8.Seg.PNG", "eight") +
+                                                  tar_member("././b.jpg", "b") + tar_end());
+  for (int i = 0; i < 2; ++i) {  // made, and kept
+    const Opened shards({path}, cache.path());
+    CHECK(shards.all() == Names{"a/7: jpg=seven", "a/8: seg.png=eight", "b: jpg=b"});
+    CHECK(shards->name(0, 0) == path + ": ./a/7.JPG");
+    CHECK(shards->name(1, 0) == path + ": a/8.Seg.PNG");
+    CHECK(shards->name(2, 0) == path + ": ././b.jpg");
+  }
 }
 
 TEST_CASE("A shard that is not whole serves what comes before, and the others serve") {
@@ -236,6 +268,35 @@ TEST_CASE("Tar files that were joined are read to the end") {
   CHECK(shards.all() == Names{"1: jpg=one", "2: jpg=two"});
 }
 
+TEST_CASE("Zeros where members may have been are named") {
+  if (no_shards()) return;
+  const TempDir dir, cache;
+  const std::string one = tar_member("1.jpg", "one"), two = pax_member(std::string(120, 'n') + ".jpg", "two");
+  const std::string path = dir.path("0.tar");
+  const auto warnings_of = [&](const std::string& bytes, std::int64_t samples) {
+    dir.write("0.tar", bytes);
+    for (int i = 0; i < 2; ++i) {  // made, and kept
+      const Opened shards({path}, cache.path());
+      CHECK(shards->size() == samples);
+      if (i == 1) return shards.warnings;
+    }
+    return Names{};
+  };
+  const auto zeros = [&](int bytes, int at) {
+    return Names{"1 shard has zeros where members may have been (" + std::to_string(bytes) + " bytes, the first in " +
+                 path + ", behind byte " + std::to_string(at) +
+                 "): tar files that were joined, or members that are lost; what lies behind them is read"};
+  };
+  CHECK(warnings_of(one + two + tar_end(), 2).empty());
+  CHECK(warnings_of(one + two + tar_end() + std::string(10240, '\0'), 2).empty());
+  CHECK(warnings_of(one + tar_end() + two + tar_end(), 2) == zeros(1024, 1024));
+  CHECK(warnings_of(one + std::string(512, '\0') + two + tar_end(), 2) == zeros(512, 1024));
+  CHECK(warnings_of(one + tar_end() + tar_member("3.jpg", std::string(1024, '\0')) + tar_end() + two + tar_end(), 3) ==
+        zeros(2048, 1024));
+  CHECK(warnings_of(one + tar_header("folder", 0, '5') + tar_header("1.jpg", 0, '1') + two + tar_end(), 2).size() == 1);
+  CHECK(warnings_of(one + std::string(2 << 20, '\0'), 1) == zeros(2 << 20, 1024));  // a copy that was never finished
+}
+
 TEST_CASE("The index is kept apart from the data, and made again for another file") {
   if (no_shards()) return;
   const TempDir dir, cache;
@@ -265,9 +326,9 @@ TEST_CASE("The index is kept apart from the data, and made again for another fil
     }
   }
   SECTION("nor one whose numbers lead out of it, though its digest holds") {
-    constexpr std::size_t digest_at = 16, counts = 48, arrays = 112, texts = arrays + 2 * 16 + 12 + 2 * 4 + 4;
-    REQUIRE(bytes.size() == texts + std::string("1.jpg.cls.a.").size());
-    for (std::size_t at = counts; at < texts; at = at == counts + 40 ? arrays : at + 4) {
+    constexpr std::size_t digest_at = 16, counts = 64, texts = 160 + 2 * 16 + 12 + 2 * 2 * 4 + 4;
+    REQUIRE(bytes.size() == texts + std::string("1..jpg.jpg..cls.cls.a.").size());
+    for (std::size_t at = counts; at < texts; at += 4) {
       std::string damaged = bytes;
       const std::uint32_t large = 0xfffffff0;
       std::memcpy(damaged.data() + at, &large, sizeof large);
@@ -290,6 +351,22 @@ TEST_CASE("The index is kept apart from the data, and made again for another fil
     dir.write("0.tar", tar_member("2.jpg", "two") + tar_member("1.cls", "a") + tar_end());
     fs::last_write_time(path, fs::file_time_type::clock::now() + std::chrono::hours(1));
     CHECK(Opened({path}, folder).all() == Names{"2: jpg=two", "1: cls=a"});
+  }
+  SECTION("the same size and time: another file in its place") {
+    const auto before = fs::last_write_time(path);
+    const std::string other = dir.write("1.tar", tar_member("2.jpg", "two") + tar_member("2.cls", "b") + tar_end());
+    fs::last_write_time(other, before);
+    fs::rename(other, path);
+    const Opened shards({path}, folder);
+    CHECK(shards.all() == Names{"2: jpg=two cls=b"});
+    CHECK(shards->classes() == Names{"b"});
+  }
+  SECTION("the same size and time: other bytes in it") {
+    const auto before = fs::last_write_time(path);
+    std::this_thread::sleep_for(std::chrono::milliseconds(50));  // system clocks tick every few milliseconds
+    dir.write("0.tar", tar_member("2.jpg", "two") + tar_member("2.cls", "b") + tar_end());
+    fs::last_write_time(path, before);
+    CHECK(Opened({path}, folder).all() == Names{"2: jpg=two cls=b"});
   }
   SECTION("a folder that cannot be") {
     const Opened shards({path}, path + "/index");
@@ -315,6 +392,49 @@ TEST_CASE("A shard that changes under a run is noticed") {
   dir.write("1.tar", tar_member("1.jpg", "two") + tar_end());  // of the same size
   fs::last_write_time(other, fs::file_time_type::clock::now() + std::chrono::hours(1));
   CHECK_THAT(message_of([&] { (void)same->read(0, 0); }), Contains("1.tar: 1.jpg: the shard has changed"));
+}
+
+TEST_CASE("A shard that somebody puts in its place once more is read on, another one of its size and time is not") {
+  if (no_shards()) return;
+  const TempDir dir;
+  const std::string path = dir.write("0.tar", tar_member("1.jpg", "one") + tar_member("2.jpg", "two") + tar_end());
+  const auto replace = [&](const std::string& bytes) {
+    const auto before = fs::last_write_time(path);
+    const std::string other = dir.write("new", bytes);
+    fs::last_write_time(other, before);
+    fs::rename(other, path);
+  };
+  const Opened shards({path});
+  replace(read_text(path));
+  CHECK(text_of(shards->read(1, 0)) == "two");
+  const Opened others({path});
+  replace(tar_member("2.jpg", "two") + tar_member("1.jpg", "one") + tar_end());
+  CHECK_THAT(message_of([&] { (void)others->read(1, 0); }), Contains(path + ": the shard has changed"));
+  CHECK(text_of(shards->read(1, 0)) == "two");  // it is open
+}
+
+TEST_CASE("A digest of a shard tells its samples from others") {
+  if (no_shards()) return;
+  const TempDir dir, cache;
+  const std::string one = tar_member("1.jpg", "one") + tar_member("1.cls", "a");
+  const auto digest = [&](const std::string& members) {
+    const Names paths = {dir.write("0.tar", members + tar_end())};
+    const auto made = Opened(paths)->digests();
+    CHECK(Opened(paths, cache.path())->digests() == made);
+    CHECK(Opened(paths, cache.path())->digests() == made);
+    return made.at(0);
+  };
+  const std::uint64_t before = digest(one);
+  CHECK(digest(tar_header("folder", 0, '5') + tar_member("./1.JPG", "two") + tar_member("1.cls", "10")) == before);
+  CHECK(digest(tar_member("2.jpg", "one") + tar_member("2.cls", "a")) != before);
+  CHECK(digest(tar_member("1.jpg", "three") + tar_member("1.cls", "a")) != before);
+  CHECK(digest(tar_member("1.png", "one") + tar_member("1.cls", "a")) != before);
+  const std::string two = tar_member("2.jpg", "two");
+  CHECK(digest(one + two) != digest(two + one));
+  const Opened several(
+      {dir.write("a.tar", one + tar_end()), dir.path("none.tar"), dir.write("b.tar", two + tar_end())});
+  REQUIRE(several->digests().size() == 3);
+  CHECK(several->digests()[0] == before);
 }
 
 TEST_CASE("A shard that changes while a run goes on costs its samples, and is named") {
@@ -353,13 +473,13 @@ TEST_CASE("Pictures of many channels in shards, and arrays where there are no ot
   const Opened shards({dir.write("0.tar", arrays + tar_end())});
   const ShardPictureList list(shards.shards);
   CHECK(list.size() == 2);
-  CHECK(list.left_out() == "1 sample of .json");
+  CHECK(list.left_out() == "1 .json file");
   CHECK(channels_of_pictures(list).channels == 5);
   CHECK(shard_pictures(list, 5)->sample(1).shape == Shape{2, 2, 5});
   CHECK_THAT(message_of([&] { (void)shard_pictures(list, 3)->sample(1); }), Contains("0.tar: 2.npy: has 5 channels"));
   const Opened mixed({dir.write("1.tar", arrays + tar_member("4.png", text_of(small_png())) + tar_end())});
   CHECK(ShardPictureList(mixed.shards).size() == 1);
-  CHECK(ShardPictureList(mixed.shards).left_out() == "1 sample of .json, 2 samples of .npy");
+  CHECK(ShardPictureList(mixed.shards).left_out() == "1 .json file, 2 .npy files");
   CHECK(channels_of_pictures(ShardPictureList(mixed.shards)).channels == 3);
 }
 
@@ -382,7 +502,7 @@ TEST_CASE("Pictures in shards") {
   CHECK_THAT(message_of([&] { (void)pictures->sample(3); }), Contains("picture 3 of 3"));
   CHECK(pictures->describe() ==
         "3 pictures in the shard " + dir.path("0.tar") +
-            ", 1 class, 2 without a label (left out: 1 sample of .txt, 1 picture of samples that have one already)");
+            ", 1 class, 2 without a label (left out: 1 .txt file, 1 picture of samples that have one already)");
   const Opened two({dir.write("2.tar", tar_member("1.png", png) + tar_member("1.gif", "x") + tar_end())});
   CHECK_THAT(shard_pictures(ShardPictureList(two.shards))->describe(),
              Contains("unlabelled (left out: 1 picture of samples that have one already)"));
@@ -391,7 +511,29 @@ TEST_CASE("Pictures in shards") {
   const Opened numbers({dir.write("3.tar", dotted + tar_end())});
   CHECK_THAT(shard_pictures(ShardPictureList(numbers.shards))->describe(),
              Contains("(left out: 2 pictures of samples that have one already: a sample's name ends at its first dot, "
-                      "so a.002.png is not one of its own; pack it without that dot)"));
+                      "so " +
+                      dir.path("3.tar") + ": a.002.png is not one of its own; pack it without that dot)"));
   const Opened none({dir.write("1.tar", tar_member("1.txt", "x") + tar_end())});
-  CHECK_THAT(message_of([&] { ShardPictureList{none.shards}; }), Contains("(left out: 1 sample of .txt)"));
+  CHECK_THAT(message_of([&] { ShardPictureList{none.shards}; }), Contains("(left out: 1 .txt file)"));
+}
+
+TEST_CASE("Members of shards that are not read are counted by kind") {
+  if (no_shards()) return;
+  const TempDir dir;
+  const std::string png = text_of(small_png()), heic = std::string("\0\0\0\x18", 4) + "ftypheic" + std::string(20, ' ');
+  const auto left_out_of = [&dir](const std::string& members) {
+    return ShardPictureList(Opened({dir.write("0.tar", members + tar_end())}).shards).left_out();
+  };
+  CHECK(left_out_of(tar_member("1.png", png) + tar_member("1.cls", "a") + tar_member("1.json", "{}")).empty());
+  CHECK(left_out_of(tar_header("folder.x", 0, '5') + tar_member("folder.x/1.png", png)).empty());
+  CHECK(left_out_of(tar_member("1.png", png) + tar_member("1.txt", "x") + tar_member("2.png", png) +
+                    tar_member("2.TXT", "x") + tar_member("2.cls", "a") + tar_member("3.cls", "a") +
+                    tar_member("4.heic", heic) + tar_member("5.b.img", png)) ==
+        "1 .heic picture, 1 .img picture, 1 .cls file, 2 .txt files");
+  CHECK(left_out_of(tar_member("1.png", png) + tar_member("1.json", "{}") + tar_member("2.png", png) +
+                    tar_member("2.json", "{}") + tar_member("2.cls", " ")) ==
+        "1 .cls file that says no label, 2 .json files that say no label");
+  std::string kinds = tar_member("1.png", png);
+  for (char c = 'a'; c <= 'k'; ++c) kinds += tar_member(std::string("1.") + c, "x");
+  CHECK_THAT(left_out_of(kinds), Contains("1 .h file, 3 other files"));
 }

@@ -1,11 +1,12 @@
 #include <simclr/core/error.h>
 #include <simclr/core/text.h>
+#include <simclr/data/pictures/picture_list.h>
 #include <simclr/data/pictures/shard_pictures.h>
 
-#include <algorithm>
+#include <functional>
 #include <map>
-#include <set>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -27,55 +28,93 @@ int picture_of(const Shards& shards, std::int64_t sample, bool arrays) {
   return by_end;
 }
 
-/// What is not read, by kinds.
-class LeftOutSamples {
+/// Members that are not read, by kinds.
+class UnreadMembers {
  public:
-  void add(const Shards& shards, std::int64_t sample) {
-    std::string endings;
-    for (int m = 0; m < shards.members(sample); ++m) {
-      const std::string ending = dotted_ending(shards, sample, m), package = missing_package(ending);
-      if (!package.empty()) packages_.insert(package);
-      endings += (m == 0 ? "" : " ") + ending;
-    }
-    constexpr std::size_t most_kinds = 5;
-    if (kinds_.size() >= most_kinds && kinds_.find(endings) == kinds_.end()) endings = "other kinds";
-    ++kinds_[endings];
-  }
-  /// The pictures of a sample besides its first.
-  void add_further(const Shards& shards, std::int64_t sample) {
+  explicit UnreadMembers(const Shards& shards) : shards_(shards) {}
+
+  /// Those of a sample of which member `picture` is read; -1: none is.
+  void add(std::int64_t sample, int picture) {
     int pictures = 0;
-    for (int m = 0; m < shards.members(sample); ++m) {
-      const std::string ending = dotted_ending(shards, sample, m);
-      if (!is_picture_name("picture" + ending)) continue;
-      const bool numbered = ending[1] >= '0' && ending[1] <= '9';  // not "seg.png", which masks are called
-      if (++pictures > 1 && dotted_.empty() && numbered) {
-        dotted_ = std::string(shards.key(sample)) + ending;
+    for (int m = 0; m < shards_.members(sample); ++m) {
+      const Ending& ending = known(shards_.member(sample, m).ending);
+      if (ending.is_picture) {
+        if (pictures++ > 0) add_further(sample, m);
+      } else if (m != picture && (picture < 0 || !ending.says_label)) {
+        add_file(sample, m, ending.last);
+      } else if (m != picture && shards_.label(sample) < 0) {
+        ++silent_[ending.last];
       }
     }
-    further_ += std::max(pictures - 1, 0);
   }
 
   std::string text() const {
-    std::string text;
-    for (const auto& [kind, count] : kinds_) {
-      text += (text.empty() ? "" : ", ") + counted(count, "sample") + " of " + printable(kind);
+    std::string text = left_out_.text();
+    const auto add = [&text](const std::string& more) { text += (text.empty() ? "" : ", ") + more; };
+    for (const auto& [ending, count] : silent_) {
+      add(counted(count, ending + " file") + (count == 1 ? " that says" : " that say") + " no label");
     }
-    for (const std::string& package : packages_) text += ", for which a build needs " + package;
-    if (further_ > 0) {
-      text += (text.empty() ? "" : ", ") + counted(further_, "picture") + " of samples that have one already";
-      if (!dotted_.empty()) {
-        text += ": a sample's name ends at its first dot, so " + printable(dotted_) +
-                " is not one of its own; pack it without that dot";
-      }
+    if (further_ == 0) return text;
+    add(counted(further_, "picture") + " of samples that have one already");
+    if (!dotted_.empty()) {
+      text +=
+          ": a sample's name ends at its first dot, so " + dotted_ + " is not one of its own; pack it without that dot";
     }
     return text;
   }
 
  private:
-  std::map<std::string, std::int64_t> kinds_;
-  std::set<std::string> packages_;  // that would read some of these
-  std::int64_t further_ = 0;        // pictures of samples that have one already
-  std::string dotted_;              // one of them whose name has several dots
+  struct Ending {
+    std::string last;  // ".png" of "seg.png"
+    bool is_picture = false, says_label = false;
+  };
+
+  /// There are millions of members, of few endings.
+  const Ending& known(std::string_view text) {
+    const auto found = endings_.find(text);
+    if (found != endings_.end()) return found->second;
+    const std::string name = "picture." + std::string(text);
+    return endings_
+        .emplace(text, Ending{.last = ending_of(name),
+                              .is_picture = is_picture_name(name),
+                              .says_label = Shards::says_label(text)})
+        .first->second;
+  }
+
+  void add_further(std::int64_t sample, int m) {
+    ++further_;
+    const std::string_view ending = shards_.member(sample, m).ending;
+    const bool numbered = ending[0] >= '0' && ending[0] <= '9';  // not "seg.png", which masks are called
+    if (dotted_.empty() && numbered) dotted_ = shards_.name(sample, m);
+  }
+
+  /// What files of this ending are, the first one's bytes tell: there may be a million.
+  void add_file(std::int64_t sample, int m, std::string ending) {
+    constexpr std::size_t most_kinds = 8;
+    auto kind = kinds_.find(ending);
+    if (kind == kinds_.end() && kinds_.size() >= most_kinds) kind = kinds_.find(ending = "other");
+    if (kind == kinds_.end()) kind = kinds_.emplace(ending, ending == "other" ? "" : kind_of(sample, m)).first;
+    left_out_.add_file(ending, kind->second);
+  }
+
+  std::string kind_of(std::int64_t sample, int m) const {
+    const std::string ending = dotted_ending(shards_, sample, m);
+    if (!missing_package(ending).empty()) return ending;
+    try {
+      const std::string kind = picture_kind(shards_.begin_of(sample, m, 32));
+      return kind == ".npy" ? "" : kind;
+    } catch (const Error&) {  // whoever reads the shard tells
+      return "";
+    }
+  }
+
+  const Shards& shards_;
+  LeftOut left_out_;
+  std::map<std::string, Ending, std::less<>> endings_;
+  std::map<std::string, std::string> kinds_;    // of files, by endings
+  std::map<std::string, std::int64_t> silent_;  // members of samples with a picture and no label that may say one
+  std::int64_t further_ = 0;                    // pictures of samples that have one already
+  std::string dotted_;                          // one of them whose name has several dots
 };
 
 class ShardPictures final : public Dataset {
@@ -89,6 +128,7 @@ class ShardPictures final : public Dataset {
     return picture_sample(pictures_.read(i), label(i), channels_, pictures_.name(i));
   }
 
+  std::string place(std::int64_t i) const override { return pictures_.name(i); }
   std::int32_t label(std::int64_t i) const override {
     return labels_ ? pictures_.shards().label(pictures_.sample(i)) : -1;
   }
@@ -122,16 +162,13 @@ ShardPictureList::ShardPictureList(std::shared_ptr<const Shards> shards) : shard
   samples_.reserve(static_cast<std::size_t>(all));
   for (const bool arrays : {false, true}) {
     arrays_ = arrays;
-    LeftOutSamples left_out;
+    UnreadMembers unread(*shards_);
     for (std::int64_t i = 0; i < all; ++i) {
-      if (picture_of(*shards_, i, arrays) < 0) {
-        left_out.add(*shards_, i);
-        continue;
-      }
-      samples_.push_back(static_cast<std::uint32_t>(i));
-      if (!arrays) left_out.add_further(*shards_, i);
+      const int picture = picture_of(*shards_, i, arrays);
+      unread.add(i, picture);
+      if (picture >= 0) samples_.push_back(static_cast<std::uint32_t>(i));
     }
-    left_out_ = left_out.text();
+    left_out_ = unread.text();
     if (!samples_.empty()) break;
   }
   samples_.shrink_to_fit();

@@ -31,8 +31,7 @@ class SIMCLR_API ShardPictureList {
   std::string ending(std::int64_t i) const;
   /// Thread-safe. Throws Error, opened by the name, where it cannot be read or decoded.
   Raster read(std::int64_t i) const;
-  /// Samples without a picture, by their members' endings, and those of which a further picture is left out, in words;
-  /// empty: nothing.
+  /// Members that are not read, by their endings, and pictures besides a sample's own, in words; empty: there are none.
   const std::string& left_out() const { return left_out_; }
 
  private:

@@ -89,6 +89,7 @@ class Worded final : public data::Dataset {
   std::int32_t label(std::int64_t i) const override { return samples_->label(i); }
   const std::vector<std::string>& classes() const override { return classes_; }
   std::string file(std::int64_t i) const override { return samples_->file(i); }
+  std::string place(std::int64_t i) const override { return samples_->place(i); }
   std::string describe() const override { return samples_->describe(); }
 
  private:

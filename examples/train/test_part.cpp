@@ -43,6 +43,7 @@ class Relabelled final : public data::Dataset {
   int parts() const override { return samples_->parts(); }
   const Names& classes() const override { return classes_; }
   std::string file(std::int64_t i) const override { return samples_->file(i); }
+  std::string place(std::int64_t i) const override { return samples_->place(i); }
   std::string describe() const override { return samples_->describe(); }
 
  private:

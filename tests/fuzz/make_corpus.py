@@ -335,17 +335,26 @@ def shards():
     yield "others", tar([("d", folder), ("2.jpg", link), ("README", b"x"), ("__key__.json", b"{}"), *samples, samples[0]])
     yield "apart", tar([samples[0], samples[2], samples[1], samples[3]])
     yield "joined", tar(samples) * 2
+    yield "hole", tar(samples)[:-1024] + bytes(1024) + tar([("b/1.jpg", b"three")])
+    yield "spelled", tar([("./a/1.JPG", b"one"), ("a/1.jpg", b"two"), ("././a/1.CLS", b"x")])
+    yield "empty", tar([])
     yield "cut", tar(samples)[:1700]
 
 
 def shard_index():
     """Of two samples, each with a member jpg, the first with a label; the digests do not hold."""
-    texts = b"1\0jpg\0a\0" b"2\0"
-    numbers = [("<QII", (512, 3, 0)), ("<QII", (2560, 3, 0)), ("<3I", (0, 0, 0)), ("<3I", (8, 1, 2**32 - 1)), ("<I", (2,)),
-               ("<I", (6,))]
-    header = b"simclr shards 1".ljust(16, b"\0") + struct.pack("<2Q2q5Q6I", 0, 0, 4096, 0, 2, 2, 1, 1, len(texts),
-                                                               2**32 - 1, 0, 0, 0, 0, 0)
-    yield "two", header + b"".join(struct.pack(how, *values) for how, values in numbers) + texts
+    none = 2**32 - 1
+    def index(texts, problem=none, first=none):
+        numbers = [("<QII", (512, 3, 0)), ("<QII", (2560, 3, 0)), ("<3I", (0, 0, 0)), ("<3I", (8, 1, none)), ("<I", (2,)),
+                   ("<I", (10,)), ("<I", (6,))]
+        header = b"simclr shards 3".ljust(16, b"\0") + struct.pack(
+            "<2Q 3qQ 5Q I 8I I 2Q", 0, 0, 4096, 0, 0, 0, 2, 2, 1, 1, len(texts), problem, *(first != none, first) * 4, 0,
+            0 if first == none else 1024, 512)
+        return header + b"".join(struct.pack(how, *values) for how, values in numbers) + texts
+    texts = b"1\0jpg\0a\0" b"2\0" b"./.JPG\0"
+    yield "two", index(texts)
+    yield "left_out", index(texts, first=10)
+    yield "problem_of_two_lines", index(texts + b"a\nb\0", problem=len(texts))
 
 
 for target in (safetensors, idx, cifar, images, arrays, table, config, shards, shard_index):
