@@ -82,8 +82,8 @@ class Shards(Base):
                 self.assertEqual((self.weights(), self.losses()), (weights, losses))
             self.assertIn(f"30 pictures in 3 shards in {self.shards}, 3 classes", done.stdout)
             if test:
-                self.assertIn(f"train: {self.pattern}; test: {self.shards}/val-0.tar and 1 more (left out: 1 sample of "
-                              ".txt)\n", done.stdout)
+                self.assertIn(f"train: {self.pattern}; test: {self.shards}/val-0.tar and 1 more (left out: 1 .txt "
+                              "file)\n", done.stdout)
                 self.assertIn("on 12 test pictures", done.stdout)
             else:
                 self.assertIn("every fifth picture is kept for the evaluation", done.stdout)
@@ -137,6 +137,37 @@ class Shards(Base):
         write_shards(self.folder / "pictures" / "test", [self.shards / "train-01.tar"])
         done = self.launch("--resume", "--out", self.out)
         self.assertIn("has other names or sizes", done.stdout + done.stderr)
+
+    def test_other_samples_are_noticed(self):
+        """In a shard of the same name, size and time."""
+        path = self.shards / "train-01.tar"
+        with tarfile.open(path) as tar:
+            members = [(member, tar.extractfile(member).read()) for member in tar.getmembers()]
+        done = self.run_shards("--no-evaluation", "--epochs", "1")
+        self.assertEqual((done.returncode, done.stderr), (0, ""))
+        checkpoints = sorted(self.out.glob("checkpoints/step-*"))
+        (self.out / "model.safetensors").unlink()
+        with tarfile.open(path.with_suffix(".new"), "w", format=tarfile.PAX_FORMAT) as tar:
+            for member, data in members[2:] + members[:2]:
+                tar.addfile(member, io.BytesIO(data))
+        shutil.copystat(path, path.with_suffix(".new"))
+        path.with_suffix(".new").replace(path)
+        done = self.launch("--resume", "--out", self.out)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertIn("the data differ from those that the run began with: other pictures in train-01.tar\n", done.stderr)
+        self.assertTrue(checkpoints)
+
+    def test_copies_are_named(self):
+        """By check, as the shards call them."""
+        with tarfile.open(self.shards / "train-00.tar", "a") as tar:
+            data = (self.folder / "pictures" / "train" / "ant" / "01.png").read_bytes()
+            for name in ("./ant/copy.PNG", "ant/other.png"):
+                member = tarfile.TarInfo(name)
+                member.size = len(data)
+                tar.addfile(member, io.BytesIO(data))
+        done = self.run_shards("--check", "--no-evaluation")
+        self.assertIn(f"2 of 32 pictures occur more than once ({self.shards}/train-00.tar: ./ant/copy.PNG is "
+                      f"{self.shards}/train-00.tar: ant/01.png)", done.stdout + done.stderr)
 
     @unittest.skipUnless(LINEAR_PROBE, "LINEAR_PROBE is not set")
     def test_linear_probe(self):

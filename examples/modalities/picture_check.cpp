@@ -4,6 +4,7 @@
 #include "train/modality.h"
 
 #include <simclr/core/error.h>
+#include <simclr/core/text.h>
 #include <simclr/data/pictures/image_io.h>
 
 #include <algorithm>
@@ -11,7 +12,7 @@
 #include <fstream>
 #include <functional>
 #include <iterator>
-#include <set>
+#include <map>
 #include <span>
 #include <string_view>
 
@@ -117,8 +118,8 @@ struct Judge {
     }
     if (100 * p.repeated > p.looked_at) {
       say("duplicates",
-          std::to_string(p.repeated) + " of " + std::to_string(p.looked_at) +
-              " pictures occur more than once, and equal pictures then count as different ones",
+          std::to_string(p.repeated) + " of " + std::to_string(p.looked_at) + " pictures occur more than once" +
+              (p.copy.empty() ? "" : " (" + p.copy + ")") + ", and equal pictures then count as different ones",
           "remove the copies");
     }
   }
@@ -204,17 +205,21 @@ PictureFigures look_at_pictures(const data::Dataset& pictures, std::int64_t most
   const std::int64_t count = std::min(pictures.size(), most);
   PictureFigures figures;
   std::vector<double> sides;
-  std::set<std::size_t> seen;
+  std::map<std::size_t, std::int64_t> seen;  // which picture has bytes of this digest
   Range range;
   for (std::int64_t k = 0; k < count; ++k) {
     try {
-      const auto sample = pictures.sample(k * pictures.size() / count);
+      const std::int64_t i = k * pictures.size() / count;
+      const auto sample = pictures.sample(i);
       sides.push_back(static_cast<double>(std::min(sample.shape[0], sample.shape[1])));
-      const std::string path = pictures.file(k * pictures.size() / count);
+      const std::string path = pictures.file(i);
       const std::vector<std::uint8_t> file = path.empty() ? std::vector<std::uint8_t>() : bytes_of(path);
       const auto bytes = path.empty() ? sample.bytes : std::as_bytes(std::span(file));
       const std::string_view text(reinterpret_cast<const char*>(bytes.data()), bytes.size());
-      if (!seen.insert(std::hash<std::string_view>()(text)).second) ++figures.repeated;
+      const auto [same, is_new] = seen.emplace(std::hash<std::string_view>()(text), i);
+      if (!is_new && figures.repeated++ == 0 && !pictures.place(i).empty()) {
+        figures.copy = simclr::printable(pictures.place(i)) + " is " + simclr::printable(pictures.place(same->second));
+      }
       range.add(sample);
       figures.grey = figures.grey && is_grey(sample);
       ++figures.looked_at;

@@ -33,6 +33,7 @@ class FloatRange {
 struct PictureFigures {
   std::int64_t looked_at = 0;
   std::int64_t repeated = 0;  // the file, or where a set has no files the picture, has the same bytes as one before
+  std::string copy = {};      // the first of these, where it has a name: "b/1.jpg is a/1.jpg"
   double short_side = 0;      // the median's, in pixels
   bool grey = true;           // all of them
   bool deep = false;          // some are of more than 8 bits

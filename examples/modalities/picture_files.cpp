@@ -124,7 +124,8 @@ std::shared_ptr<const PictureFiles> open_picture_files(const std::string& kind, 
   const auto open = [&]() -> PictureFiles::Source {
     const bool any = kind == "auto";
     if (kind == "arrays" || (any && is_array_file(place))) return in_arrays(place, channels);
-    if (kind == "shards" || (any && names_shards(place))) return in_shards(place, warn, cache_dir);
+    if (kind == "shards" || (any && (names_shards(place) || names_packed_shards(place))))
+      return in_shards(place, warn, cache_dir);
     return in_places(place, kind == "list", warn);
   };
   return std::make_shared<PictureFiles>(open(), channels);

@@ -192,7 +192,7 @@ PictureSets open_known(const std::string& kind, const std::string& dir, int clas
 PictureSets open_found(const std::string& dir, int classes_at, const std::string& cache_dir) {
   const std::string place = dir.empty() ? download_folder : dir;
   std::error_code error;
-  if (names_shards(dir)) {
+  if (names_shards(dir) || names_packed_shards(dir)) {
     PictureSets sets = open_shards(dir, cache_dir);
     put_before(sets.note, "auto: tar shards, by the ending of --data (to choose another set: --dataset)");
     return sets;

@@ -1,6 +1,7 @@
 #include "modalities/picture_shards.h"
 
 #include "modalities/picture_parts.h"
+#include "run/command_line.h"
 #include "run/data_places.h"
 #include "train/test_part.h"
 
@@ -137,7 +138,7 @@ std::vector<ShardParts::Part> find_parts_of(const std::vector<std::string>& firs
 std::vector<std::string> find_others(const ShardParts& parts) {
   std::set<fs::path> folders, used, there;
   const auto add = [&used](const std::vector<std::string>& paths) {
-    for (const fs::path path : paths) used.insert(path.lexically_normal());
+    for (const fs::path path : paths) used.insert(whole_path(path));
   };
   add(parts.train);
   for (const fs::path path : parts.train) folders.insert(path.parent_path());
@@ -152,7 +153,7 @@ std::vector<std::string> find_others(const ShardParts& parts) {
   }
   std::vector<std::string> others;
   for (const fs::path& path : there) {
-    if (used.insert(path.lexically_normal()).second) others.push_back(path.string());
+    if (used.insert(whole_path(path)).second) others.push_back(path.string());
   }
   return others;
 }
@@ -181,6 +182,7 @@ class ShardsReader {
     sets_.channels = channels.channels;
     sets_.add_note(channels.text());
     left_out_ = pictures.left_out();
+    add_digests(parts.train, pictures.shards());
     sets_.labelled = sets_.train = data::shard_pictures(std::move(pictures), channels.channels);
     tell_test_names();
     if (!parts.repeated.empty()) {
@@ -231,7 +233,25 @@ class ShardsReader {
     list(part);
     if (!part.pictures) simclr::fail(part.problem);
     sets_.warnings.insert(sets_.warnings.end(), part.warnings.begin(), part.warnings.end());
+    add_digests(part.paths, part.pictures->shards());
     return data::shard_pictures(*part.pictures, sets_.channels, labels);
+  }
+
+  /// By the shards' paths from the folder of the first of all, wherever they are looked at from.
+  void add_digests(const std::vector<std::string>& paths, const data::Shards& shards) {
+    const auto folder_of = [](const fs::path& path) { return path.has_parent_path() ? path.parent_path() : "."; };
+    if (first_.empty()) first_ = whole_path(folder_of(paths.front()));
+    const std::vector<std::uint64_t> digests = shards.digests();
+    std::string before;
+    fs::path folder;
+    for (std::size_t s = 0; s < paths.size(); ++s) {
+      const fs::path path = paths[s];
+      if (s == 0 || folder_of(path) != folder) {
+        folder = folder_of(path);
+        before = whole_path(folder).lexically_relative(first_).string();
+      }
+      sets_.within[utf8((fs::path(before) / path.filename()).lexically_normal().string())] = simclr::hex(digests[s]);
+    }
   }
 
   void leave_out(Part& part, const std::string& why) {
@@ -285,6 +305,7 @@ class ShardsReader {
   PictureSets sets_;
   std::vector<std::string> unused_;
   std::string left_out_;  // of the shards that are named
+  fs::path first_;        // the folder of the first of these
 };
 
 }  // namespace
@@ -294,18 +315,29 @@ bool names_shards(const std::string& data) {
   return data::ending_of(data) == ".tar" && !fs::is_directory(data, error);
 }
 
+bool names_packed_shards(const std::string& data) {
+  static const std::regex packed(R"(\.(tgz|tbz2?|txz|tzst|tar\.[a-z0-9]+)$)", std::regex::icase);
+  std::error_code error;
+  return std::regex_search(data, packed) && !fs::is_directory(data, error);
+}
+
 ShardParts find_shard_parts(const std::string& pattern) {
   ShardParts parts;
   std::vector<std::string> firsts;  // of each place
-  std::set<fs::path> train;
+  std::set<fs::path> train, files;  // as they are named, and what these names lead to
   for (const std::string& place : split_places(pattern)) {
     std::error_code error;
     SIMCLR_CHECK(!fs::is_directory(place, error), simclr::printable(place),
                  " is a folder; name the tar shards in it, as in '",
                  simclr::printable((fs::path(place) / "{000..127}.tar").string()), "'");
     const std::vector<std::string> paths = data::expand_braces(place);
+    const auto is_there = [&error](const std::string& path) { return fs::exists(path, error); };
+    SIMCLR_CHECK(place.find_first_of("*?[") == std::string::npos || std::any_of(paths.begin(), paths.end(), is_there),
+                 simclr::printable(place),
+                 ": no such file; write braces, {000..127} or {a,b}, since *, ? and [ stand for themselves");
     for (const std::string& path : paths) {
-      const bool is_new = train.insert(fs::path(path).lexically_normal()).second;
+      const bool is_new = files.insert(whole_path(path)).second;
+      train.insert(fs::path(path).lexically_normal());
       (is_new ? parts.train : parts.repeated).push_back(path);
     }
     firsts.push_back(paths.front());

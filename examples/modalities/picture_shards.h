@@ -11,6 +11,9 @@
 /// Whether --data names tar shards: by its ending, which no folder has.
 bool names_shards(const std::string& data);
 
+/// Whether it names tar files that were compressed, by their ending: reading them as shards says what to do.
+bool names_packed_shards(const std::string& data);
+
 /// The files that --data names, and those that are found beside them by name.
 struct ShardParts {
   struct Part {

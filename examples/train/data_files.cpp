@@ -88,6 +88,21 @@ void list(const std::function<bool(const std::string&)>& is_data, const fs::path
   }
 }
 
+/// Files whose samples are others.
+std::string within_differs(const ordered_json& before, const ordered_json& now, const std::string& sample_name) {
+  const ordered_json was = before.value("within", ordered_json::object());
+  const ordered_json is = now.value("within", ordered_json::object());
+  if (was.empty()) return "";  // of a version that looked into none
+  std::set<std::string> differ;
+  for (const auto* each : {&was, &is}) {
+    for (const auto& [file, digest] : each->items()) {
+      if (was.value(file, "") != is.value(file, "")) differ.insert(file);
+    }
+  }
+  if (differ.empty()) return "";
+  return "other " + sample_name + "s in " + simclr::listed({differ.begin(), differ.end()}, most_named);
+}
+
 std::string labels_differ(const ordered_json& before, const ordered_json& now, const std::string& sample_name) {
   const ordered_json was = before.value("labels", ordered_json::object());
   const ordered_json is = now.value("labels", ordered_json::object());  // items() keeps no copy
@@ -160,7 +175,8 @@ std::string data_differ(const ordered_json& before, const ordered_json& now, con
     return folder.is_array() && !folder.empty() && folder[0].is_number_integer() ? folder[0].get<std::int64_t>() : 0;
   };
   const ordered_json was = folders_of(before), is = folders_of(now);
-  if (was == is) return labels_differ(before, now, sample_name);
+  const std::string within = within_differs(before, now, sample_name);
+  if (was == is) return within.empty() ? labels_differ(before, now, sample_name) : within;
   if (other_paths(was, is)) return "the same files, but the places that hold them have another order, or lie elsewhere";
   std::set<std::string> names;
   for (const auto* each : {&was, &is}) {
@@ -184,6 +200,7 @@ std::string data_differ(const ordered_json& before, const ordered_json& now, con
   }
   if (named > most_named) line += " and " + counted(static_cast<std::int64_t>(named - most_named), "folder") + " more";
   if (before.value("content", "") == now.value("content", "")) return line + "; the same files in other folders";
+  if (!within.empty()) line += "; " + within;
   const std::int64_t files = before.value("files", std::int64_t{0}), files_now = now.value("files", std::int64_t{0});
   return line + "; " + (files == files_now ? "" : std::to_string(files) + " -> ") + counted(files_now, "file") +
          " in all";

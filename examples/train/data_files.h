@@ -23,10 +23,11 @@ nlohmann::ordered_json list_data_files(const std::string& dir,
 
 /// What the labels are: of each part, "training" and "test", or of "training and test" where the program parts them, a
 /// digest of the classes' names and of which sample is from which file and has which label. A table may change and keep
-/// its size. (A sample of a tar shard has no file of its own: without labels others of the same size go unnoticed.)
+/// its size.
 nlohmann::ordered_json digest_labels(const Datasets& sets);
 
 /// What differs, in one line: "class0 40 -> 36 files, class9 is gone (40 files), ..."; empty: nothing does. Where the
-/// files are the same: whether digest_labels(), which a listing may hold as "labels", are others for these samples.
+/// files are the same: whether Datasets::within, which a listing may hold as "within", says that some hold other
+/// samples, else whether digest_labels(), as "labels", are others for these samples.
 std::string data_differ(const nlohmann::ordered_json& before, const nlohmann::ordered_json& now,
                         const std::string& sample_name);

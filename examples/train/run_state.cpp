@@ -82,6 +82,7 @@ RunCheckpoints::RunCheckpoints(Training& training, RunFolder& run)
       folder_(run.file(checkpoint_folder), training.options.keep_checkpoints),
       data_(training.modality->data_files(training.options)) {
   data_["labels"] = training.labels;
+  if (!training.sets.within.empty()) data_["within"] = training.sets.within;
 }
 
 RunCheckpoints::Finished RunCheckpoints::finished() const {

@@ -8,6 +8,7 @@
 
 #include "support/catch.h"
 #include "support/message_of.h"
+#include "support/tar.h"
 #include "support/temp_dir.h"
 
 #include <simclr/data/npy.h>
@@ -39,6 +40,58 @@ TEST_CASE("Tar shards are told by their ending") {
   CHECK(names_shards("one.TAR"));
   CHECK_FALSE(names_shards("a.tar.gz"));
   CHECK_FALSE(names_shards("tar"));
+}
+
+TEST_CASE("Tar files that are compressed, and stars in their names, are refused in words that help") {
+  CHECK(names_packed_shards("a/{000..127}.TAR.gz"));
+  CHECK(names_packed_shards("one.tgz"));
+  CHECK_FALSE(names_packed_shards("one.tar"));
+  CHECK_FALSE(names_packed_shards("tar.gz.d"));
+  CHECK_THAT(message_of([] { find_shard_parts("a/*.tar"); }), StartsWith("a/*.tar: no such file; write braces"));
+  if (!simclr::data::reads_shards()) return;
+  const TempDir dir;
+  const std::string path = dir.write("0.tgz", std::string("\x1f\x8b\x08") + std::string(600, 'x'));
+  for (const auto& message : {message_of([&] { open_datasets("auto", path); }),
+                              message_of([&] { open_picture_files("auto", path, 3, {}); })}) {
+    CHECK_THAT(message, StartsWith(path + ": is compressed by gzip, so that no sample can be read alone; unpack it"));
+  }
+}
+
+TEST_CASE("A shard that two names lead to counts once") {
+  const TempDir dir;
+  dir.write("0.tar", std::string("x"));
+  std::filesystem::create_symlink("0.tar", dir.path("1.tar"));
+  const ShardParts parts = find_shard_parts(dir.path("{0..2}.tar") + "::" + dir.path(".") + "/0.tar");
+  CHECK(parts.train == std::vector<std::string>{dir.path("0.tar"), dir.path("2.tar")});
+  CHECK(parts.repeated == std::vector<std::string>{dir.path("1.tar"), dir.path("./0.tar")});
+  CHECK(parts.others.empty());
+}
+
+TEST_CASE("Other samples in a shard of the same name and size are other data") {
+  if (!simclr::data::reads_shards()) return;
+  const TempDir dir;
+  const auto listing = [&dir] {
+    const PictureSets sets =
+        open_datasets("shards", dir.path("a/{0..1}.tar") + "::" + dir.path("b/0.tar"), 1, dir.path("cache"));
+    return nlohmann::ordered_json{{"folders", {{"", {3, "same"}}}}, {"within", sets.within}};
+  };
+  const auto write = [&dir](const std::string& name, const std::string& key) {
+    dir.write(name, simclr::test::tar_member(key + ".ppm", "P6 1 1 255 xyz") + simclr::test::tar_end());
+  };
+  for (const char* name : {"a/0.tar", "a/1.tar", "b/0.tar"}) write(name, "1");
+  const auto before = listing();
+  CHECK(data_differ(before, listing(), "picture").empty());
+  CHECK(before["within"].size() == 3);
+  write("b/0.tar", "2");
+  CHECK(data_differ(before, listing(), "picture") == "other pictures in ../b/0.tar");
+  write("a/1.tar", "3");
+  CHECK(data_differ(before, listing(), "picture") == "other pictures in ../b/0.tar, 1.tar");
+  auto older = before;  // of a version that looked into none
+  older.erase("within");
+  CHECK(data_differ(older, listing(), "picture").empty());
+  auto smaller = listing();
+  smaller["folders"][""][0] = 2;
+  CHECK_THAT(data_differ(before, smaller, "picture"), Contains("; other pictures in ../b/0.tar, 1.tar"));
 }
 
 TEST_CASE("Test shards are found beside those called train") {
