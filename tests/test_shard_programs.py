@@ -145,8 +145,7 @@ class Shards(Base):
             members = [(member, tar.extractfile(member).read()) for member in tar.getmembers()]
         done = self.run_shards("--no-evaluation", "--epochs", "1")
         self.assertEqual((done.returncode, done.stderr), (0, ""))
-        checkpoints = sorted(self.out.glob("checkpoints/step-*"))
-        (self.out / "model.safetensors").unlink()
+        (self.out / "model.safetensors").unlink()  # with it, the run is finished
         with tarfile.open(path.with_suffix(".new"), "w", format=tarfile.PAX_FORMAT) as tar:
             for member, data in members[2:] + members[:2]:
                 tar.addfile(member, io.BytesIO(data))
@@ -155,10 +154,10 @@ class Shards(Base):
         done = self.launch("--resume", "--out", self.out)
         self.assertEqual(done.returncode, 0, done.stderr)
         self.assertIn("the data differ from those that the run began with: other pictures in train-01.tar\n", done.stderr)
-        self.assertTrue(checkpoints)
 
     def test_copies_are_named(self):
         """By check, as the shards call them."""
+        self.write_test()
         with tarfile.open(self.shards / "train-00.tar", "a") as tar:
             data = (self.folder / "pictures" / "train" / "ant" / "01.png").read_bytes()
             for name in ("./ant/copy.PNG", "ant/other.png"):
