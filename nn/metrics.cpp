@@ -35,7 +35,9 @@ Metrics compute_metrics(const Tensor& scores, const std::vector<std::int32_t>& l
                metrics.count, " rows of scores");
 
   const auto values = scores.to_vector<double>();
-  metrics.confusion.assign(static_cast<std::size_t>(classes * classes), 0);
+  if (classes <= most_confusion_classes) metrics.confusion.assign(static_cast<std::size_t>(classes * classes), 0);
+  std::vector<std::int64_t> right(static_cast<std::size_t>(classes)), taken_for = right;
+  metrics.support = right;
   std::int64_t first = 0, among_five = 0;
   for (std::int64_t i = 0; i < metrics.count; ++i) {
     const double* row = values.data() + i * classes;
@@ -48,22 +50,20 @@ Metrics compute_metrics(const Tensor& scores, const std::vector<std::int32_t>& l
     first += rank == 0;
     among_five += rank < 5;
     const std::int64_t predicted = std::max_element(row, row + classes) - row;  // the first of equals
-    ++metrics.confusion[static_cast<std::size_t>(label * classes + predicted)];
+    right[static_cast<std::size_t>(label)] += predicted == label ? 1 : 0;
+    ++taken_for[static_cast<std::size_t>(predicted)];
+    ++metrics.support[static_cast<std::size_t>(label)];
+    if (!metrics.confusion.empty()) ++metrics.confusion[static_cast<std::size_t>(label * classes + predicted)];
   }
   metrics.top1 = share(first, metrics.count);
   metrics.top5 = share(among_five, metrics.count);
 
   std::int64_t occurring = 0;
-  for (std::int64_t k = 0; k < classes; ++k) {
-    std::int64_t truly = 0, predicted = 0;
-    for (std::int64_t other = 0; other < classes; ++other) {
-      truly += metrics.confusion[static_cast<std::size_t>(k * classes + other)];
-      predicted += metrics.confusion[static_cast<std::size_t>(other * classes + k)];
-    }
-    const std::int64_t right = metrics.confusion[static_cast<std::size_t>(k * classes + k)];
-    metrics.precision.push_back(share(right, predicted));
-    metrics.recall.push_back(share(right, truly));
-    metrics.f1.push_back(share(2 * right, truly + predicted));  // TP + FN + TP + FP
+  for (std::size_t k = 0; k < right.size(); ++k) {
+    const std::int64_t truly = metrics.support[k];
+    metrics.precision.push_back(share(right[k], taken_for[k]));
+    metrics.recall.push_back(share(right[k], truly));
+    metrics.f1.push_back(share(2 * right[k], truly + taken_for[k]));  // TP + FN + TP + FP
     if (truly == 0) continue;
     ++occurring;
     metrics.macro_precision += metrics.precision.back();

@@ -6,6 +6,9 @@
 
 namespace simclr::nn {
 
+/// Of more classes there is no confusion matrix, whose size is their square.
+inline constexpr std::int64_t most_confusion_classes = 500;
+
 /// What a classifier's scores are worth. Shares are 0..1.
 struct Metrics {
   double top1 = 0;  // the true class has the highest score
@@ -15,8 +18,10 @@ struct Metrics {
   std::vector<double> precision, recall, f1;
   // Plain means over the classes that occur among the labels; others are left out.
   double macro_precision = 0, macro_recall = 0, macro_f1 = 0;
-  std::vector<std::int64_t> confusion;  // [classes,classes], row = true class, column = predicted class
-  std::int64_t count = 0;               // rows
+  /// [classes,classes], row = true class, column = predicted class; empty above most_confusion_classes.
+  std::vector<std::int64_t> confusion;
+  std::vector<std::int64_t> support;  // rows of each class
+  std::int64_t count = 0;             // rows
   std::int64_t classes = 0;
 };
 

@@ -72,6 +72,23 @@ TEST_CASE("top-5 counts five places and equal scores go to the lower class") {
   CHECK(m.confusion[0] == 1);
 }
 
+TEST_CASE("so many classes that their square is too much have figures and no confusion matrix") {
+  for (const std::int64_t classes : {nn::most_confusion_classes, nn::most_confusion_classes + 1}) {
+    CAPTURE(classes);
+    Tensor scores = Tensor::zeros({3, classes});  // predictions 0, the last, the last for truth 0, 0, the last
+    scores.data<float>()[2 * classes - 1] = scores.data<float>()[3 * classes - 1] = 1;
+    const auto last = static_cast<std::int32_t>(classes - 1);
+    const nn::Metrics m = nn::compute_metrics(scores, {0, 0, last});
+    CHECK(m.confusion.empty() == (classes > nn::most_confusion_classes));
+    CHECK(m.top1 == 2.0 / 3);
+    CHECK(m.precision.back() == 0.5);
+    CHECK(m.recall.front() == 0.5);
+    CHECK(m.macro_f1 == Approx(2.0 / 3));
+    CHECK(m.support.front() == 2);
+    CHECK(m.support.back() == 1);
+  }
+}
+
 TEST_CASE("metrics take f64 scores and infinite ones") {
   const double inf = std::numeric_limits<double>::infinity();
   const Tensor scores = Tensor::from(std::vector<double>{-inf, 1.0, 1.0 + 1e-12, 1.0}, {2, 2});

@@ -147,7 +147,12 @@ Json map_json(const ReportInput& in) {
 std::string confusion_html(const ReportInput& in) {
   const char* heading = "Which classes are confused";
   const Confusion confusion = confusion_of(in);
-  if (confusion.counts.empty()) return section_html("confusion", heading, no_evaluation_html(in));
+  if (confusion.counts.empty()) {
+    const Json why = object_of(figures_of(in, "trained"), "linear").value("no_confusion", Json());
+    return section_html(
+        "confusion", heading,
+        why.is_string() ? sentence_html("There is " + escape_html(why.get<std::string>()) + ".") : no_evaluation_html(in));
+  }
   std::string html = "<div class=\"card confusion\">";
   if (confusion.names.size() <= most_drawn_classes) {
     html += "<div class=\"chart\" id=\"confusion-chart\"></div>\n";

@@ -73,6 +73,13 @@ std::string confusion_matrix(const nn::Metrics& m, const std::vector<std::string
   return out;
 }
 
+/// Why there is no matrix; empty: there is one.
+std::string no_confusion(const nn::Metrics& m) {
+  if (!m.confusion.empty()) return {};
+  return "no confusion matrix: " + std::to_string(m.classes) + " classes, and it is made of at most " +
+         std::to_string(nn::most_confusion_classes);
+}
+
 std::string per_class(const nn::Metrics& m, const std::vector<std::string>& classes) {
   std::string out = "\n  class (linear probe)      precision   recall       F1   most often taken for\n";
   const std::size_t n = classes.size();
@@ -85,8 +92,7 @@ std::string per_class(const nn::Metrics& m, const std::vector<std::string>& clas
     char text[64];
     std::snprintf(text, sizeof text, " %10.2f %8.2f %8.2f   ", 100 * m.precision[c], 100 * m.recall[c], 100 * m.f1[c]);
     out += "  " + shown(classes[c], 24, true);
-    const auto row = m.confusion.begin() + static_cast<std::ptrdiff_t>(c * n);
-    if (std::all_of(row, row + static_cast<std::ptrdiff_t>(n), [](std::int64_t count) { return count == 0; })) {
+    if (m.support[c] == 0) {
       out += "    not measured: no test samples\n";
       continue;
     }
@@ -159,20 +165,26 @@ std::string evaluation_table(const Evaluation& trained, const Evaluation& untrai
     out += per_class(trained.probe, classes);
     out += confusion_matrix(trained.probe, classes);
   }
+  if (const std::string none = no_confusion(trained.probe); !none.empty()) out += "  " + none + "\n";
   return out;
 }
 
 nlohmann::ordered_json to_json(const nn::Metrics& m) {
-  return {{"top1", m.top1},
-          {"top5", m.top5},
-          {"precision", m.precision},
-          {"recall", m.recall},
-          {"f1", m.f1},
-          {"macro_precision", m.macro_precision},
-          {"macro_recall", m.macro_recall},
-          {"macro_f1", m.macro_f1},
-          {"confusion", m.confusion},
-          {"count", m.count}};
+  nlohmann::ordered_json json = {{"top1", m.top1},
+                                 {"top5", m.top5},
+                                 {"precision", m.precision},
+                                 {"recall", m.recall},
+                                 {"f1", m.f1},
+                                 {"macro_precision", m.macro_precision},
+                                 {"macro_recall", m.macro_recall},
+                                 {"macro_f1", m.macro_f1}};
+  if (const std::string none = no_confusion(m); none.empty()) {
+    json["confusion"] = m.confusion;
+  } else {
+    json["no_confusion"] = none;
+  }
+  json["count"] = m.count;
+  return json;
 }
 
 nlohmann::ordered_json to_json(const Evaluation& evaluation) {

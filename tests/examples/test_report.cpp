@@ -165,6 +165,16 @@ TEST_CASE("a report says whether the run came to its end, and shows its notes") 
              Contains("Finished: 2 of 2 epochs, 2 steps, 4 s") && Contains("--no-evaluation"));
 }
 
+TEST_CASE("a report says why there is no confusion matrix") {
+  const TempDir folder;
+  folder.write("config.json", std::string("{}"));
+  const Json probe = {{"top1", 0.5}, {"no_confusion", "no confusion matrix: 501 classes, <many>"}};
+  const Json entry = {{"event", "evaluation"}, {"trained", {{"linear", probe}}}};
+  folder.write("log.jsonl", entry.dump() + "\n");
+  write_report(folder.path(), {});
+  CHECK_THAT(read(folder.path("report.html")), Contains("There is no confusion matrix: 501 classes, &lt;many&gt;."));
+}
+
 TEST_CASE("a report says which program repeats the run") {
   const TempDir folder;
   folder.write("config.json", std::string("{}"));
