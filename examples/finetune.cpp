@@ -253,7 +253,7 @@ void train(nn::Module& model, const Session& session, const Task& task, bool pre
       const std::int64_t samples = std::ssize(source->labels());
       source->prefetch();
       recorder.after_step(step, samples);
-      if (StopRequest::requested()) throw Stopped{};
+      StopRequest::poll();
     }
     recorder.end_epoch(step);
   }
@@ -293,7 +293,7 @@ double train_and_test(const Session& session, const Task& task, bool pretrained)
   EvaluationOptions evaluation;
   evaluation.batch_size = o.compute.batch_size;
   evaluation.workers = o.compute.workers;
-  evaluation.stop = StopRequest::requested;
+  evaluation.poll = StopRequest::poll;
   evaluation.on_warning = session.warn;
   const nn::Features logits = features_of(model, *session.sets.test, session.file.tower, evaluation);
   const nn::Metrics metrics = nn::compute_metrics(logits.values, logits.labels);

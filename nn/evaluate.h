@@ -3,6 +3,7 @@
 #include <simclr/nn/metrics.h>
 #include <simclr/nn/module.h>
 
+#include <functional>
 #include <string>
 
 /// What an encoder has learned, measured without changing it:
@@ -36,6 +37,8 @@ struct KnnOptions {
   int k = 200;
   double temperature = 0.1;
   Device device = {};  // that computes the similarities
+  /// Called about every batch of the work, by several threads at once: what it throws ends the work.
+  std::function<void()> poll = {};
 };
 
 /// Weighted k-nearest-neighbour classifier (Wu et al., arXiv 1805.01978, section 3.4): the k training rows of the
@@ -53,7 +56,8 @@ struct ProbeOptions {
   std::int64_t batch_size = 512;
   double momentum = 0.9;  // Nesterov
   double weight_decay = 0.0;
-  std::uint64_t seed = 0;  // of the order of samples
+  std::uint64_t seed = 0;           // of the order of samples
+  std::function<void()> poll = {};  // as KnnOptions::poll
 };
 
 /// Linear evaluation (SimCLR, arXiv 2002.05709, appendix B.6): softmax regression on frozen features, by SGD with

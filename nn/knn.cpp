@@ -94,6 +94,7 @@ struct Voters {
   const std::vector<std::int32_t>& labels;
   std::int64_t k, classes;
   double temperature;
+  const std::function<void()>& poll;
 };
 
 /// One thread's lists and votes.
@@ -136,6 +137,7 @@ void score_on_cpu(const Tensor& queries, const Tensor& candidates, const Voters&
     const std::int64_t height = end - row;
     classifier.clear();
     for (std::int64_t column = 0; column < n; column += tile_columns) {
+      if (voters.poll) voters.poll();
       const std::int64_t width = std::min(tile_columns, n - column);
       Tensor similarity = memory.narrow(0, height * width).reshape({height, width});
       kernels::gemm(queries.narrow(row, height), candidates.narrow(column, width), similarity, {.transpose_b = true});
@@ -149,6 +151,7 @@ void score_on_cpu(const Tensor& queries, const Tensor& candidates, const Voters&
 void score_on_device(const Tensor& queries, const Tensor& candidates, const Voters& voters, float* scores) {
   const std::int64_t n = candidates.dim(0), rows = queries.dim(0);
   for (std::int64_t row = 0; row < rows; row += tile_rows) {
+    if (voters.poll) voters.poll();
     const std::int64_t height = std::min(tile_rows, rows - row);
     const Tensor similarity = kernels::similarity_forward(queries.narrow(row, height), candidates, 1.0).to(Device{});
     const float* s = similarity.data<const float>();
@@ -170,7 +173,7 @@ Tensor knn_scores(const Features& train, const Tensor& test, std::int64_t classe
   SIMCLR_CHECK(options.k > 0 && options.temperature > 0, "kNN: k ", options.k, ", temperature ", options.temperature,
                "; both must be positive");
   const Voters voters = {train.labels, std::min<std::int64_t>(options.k, train.values.dim(0)), classes,
-                         options.temperature};
+                         options.temperature, options.poll};
   const Tensor candidates = normalize_finite("kNN", "training", train.values).u;
   const Tensor queries = normalize_finite("kNN", "test", test).u;
   Tensor scores = Tensor::empty({test.dim(0), classes});

@@ -132,6 +132,7 @@ Tensor linear_probe_scores(const Features& train, const Tensor& test, std::int64
   for (int epoch = 0; epoch < options.epochs; ++epoch) {
     shuffle(order, options.seed, epoch);
     for (std::int64_t begin = 0; begin < n; begin += batch) {
+      if (options.poll) options.poll();
       const std::int64_t size = std::min(batch, n - begin);
       const std::int32_t* chosen = order.data() + begin;
       Tensor inputs = inputs_memory.narrow(0, size), logits = logits_memory.narrow(0, size);

@@ -5,6 +5,7 @@
 #include <simclr/nn/evaluate.h>
 #include <simclr/nn/layers.h>
 
+#include <atomic>
 #include <limits>
 #include <numeric>
 
@@ -429,6 +430,17 @@ TEST_CASE("kNN and probe say what does not fit") {
   CHECK_THROWS_WITH(nn::linear_probe_scores(train, queries, 3, {.epochs = 0}), Contains("epochs 0"));
   CHECK_THROWS_WITH(nn::linear_probe_scores(train, queries, 3, {.batch_size = 0}), Contains("batch 0"));
   CHECK_THROWS_WITH(nn::linear_probe_scores(train, queries, 3, {.learning_rate = 8e39}), Contains("diverged"));
+}
+
+TEST_CASE("kNN and probe end where their poll throws") {
+  const nn::Features train = random_features(10, 4, 3, 1);
+  std::atomic<int> left{0};
+  const auto poll = [&left] {
+    if (left-- == 0) throw 7;
+  };
+  CHECK_THROWS_AS(nn::knn_scores(train, train.values, 3, {.poll = poll}), int);
+  left = 3;  // batches, of one an epoch
+  CHECK_THROWS_AS(nn::linear_probe_scores(train, train.values, 3, {.epochs = 5, .poll = poll}), int);
 }
 
 TEST_CASE("no test rows give no scores") {

@@ -10,6 +10,7 @@ import signal
 import struct
 import subprocess
 import sys
+import time
 import unittest
 
 from support.runs import Base, ENVIRONMENT, PROGRAM, SANITIZED, entries
@@ -79,6 +80,17 @@ class Resume(Base):
         begun = lambda: self.out.exists() and (self.out / "model.safetensors").exists()
         text = self.stop(signal.SIGINT, *self.options, "--out", self.out, after=begun)
         self.assertIn("stopped; 21 of 21 steps are done", text)
+
+    def test_stopped_in_the_linear_probe(self):
+        """Which would go on for many minutes. What is trained is kept, and --resume goes on with the evaluation."""
+        begun = lambda: (self.out / "model.safetensors").exists() and not time.sleep(1)
+        text = self.stop(signal.SIGTERM, *self.changed("--probe-epochs", "20000000"), "--out", self.out, after=begun)
+        self.assertIn("evaluating the trained and the untrained encoder", text)
+        self.assertIn("\nstopped; 21 of 21 steps are done, and the evaluation is not finished. Go on with: ", text)
+        self.assertIn("or stopped", (self.out / "report.html").read_text())
+        self.assertIn("kNN top-1", self.good("--resume", "--out", self.out, "--probe-epochs", "2"))
+        weights = [load_safetensors(run / "model.safetensors")[1] for run in (self.out, self.whole)]
+        self.assertTrue(weights[0] == weights[1])
 
     def test_a_report_that_cannot_be_written(self):
         """The run has succeeded all the same, or says how to go on."""

@@ -41,7 +41,7 @@ void evaluate_run(const Training& t, const std::shared_ptr<const simclr::data::D
 /// With those of the test samples that can be read.
 Datasets readable_sets(const Training& t, const EvaluationOptions& evaluation) {
   Datasets shown = t.sets;
-  if (shown.test) shown.test = readable_part(shown.test, evaluation.on_warning);
+  if (shown.test) shown.test = readable_part(shown.test, evaluation.on_warning, evaluation.poll);
   if (shown.test && shown.test->size() == 0) {
     shown.test = nullptr;
     shown.no_test = "none of the " + counted(t.sets.test->size(), "test " + shown.sample_name) + " can be read";

@@ -101,7 +101,7 @@ int run_with(const TrainingOptions& options, Modality& modality) {
   evaluation.knn = {.k = o.knn_k, .temperature = o.knn_temperature, .device = t.compute.device};
   evaluation.probe = {.epochs = o.probe_epochs, .seed = o.seed};
   evaluation.workers = o.workers;
-  evaluation.stop = StopRequest::requested;
+  evaluation.poll = evaluation.knn.poll = evaluation.probe.poll = StopRequest::poll;
   evaluation.on_warning = warn;
   const auto beginning = begin(t, checkpoints, run, warn);
   if (!beginning) {
@@ -122,8 +122,9 @@ int run_with(const TrainingOptions& options, Modality& modality) {
     checkpoints.save(state);
     const int signal = StopRequest::take();
     const std::string done = "stopped; " + std::to_string(t.optimizer->steps()) + " of " + std::to_string(t.steps()) +
-                             " steps are done. Go on with: " + o.program + " --resume --out " +
-                             shell_quoted(run.path());
+                             " steps are done" +
+                             (checkpoints.lacks_evaluation() ? ", and the evaluation is not finished" : "") +
+                             ". Go on with: " + o.program + " --resume --out " + shell_quoted(run.path());
     if (signal == SIGPIPE) std::fprintf(stderr, "%s: nobody reads the output; %s\n", o.program.c_str(), done.c_str());
     progress.message(done + "\nwriting the report; another Ctrl-C leaves it out");
     Datasets sets = t.sets;

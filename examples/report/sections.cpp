@@ -135,9 +135,8 @@ std::string no_evaluation_html(const ReportInput& in) {
   }
   if (!finished(in)) return sentence_html("The run has not come to its end, where the encoder is evaluated.");
   return sentence_html(
-      "The encoder was not evaluated: that was left out (<code>--no-evaluation</code>), or no labelled " + samples +
-      " were "
-      "kept for it.");
+      "The encoder was not evaluated: that was left out (<code>--no-evaluation</code>) or stopped, or no labelled " +
+      samples + " were kept for it.");
 }
 
 std::string run_title(const ReportInput& in) {

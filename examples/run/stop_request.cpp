@@ -37,6 +37,10 @@ bool StopRequest::requested() {
   return arrived != 0;
 }
 
+void StopRequest::poll() {
+  if (requested()) throw Stopped{};
+}
+
 int StopRequest::take() {
   give_back();
   return arrived.exchange(0);

@@ -11,6 +11,8 @@ class StopRequest {
   StopRequest& operator=(const StopRequest&) = delete;
 
   static bool requested();
+  /// Throws Stopped where one was: for what is called within long work.
+  static void poll();
   /// The signal that arrived, which counts as seen to from now on; 0: none. Save first what must not be lost.
   static int take();
 };

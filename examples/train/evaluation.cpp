@@ -1,7 +1,5 @@
 #include "train/evaluation.h"
 
-#include "run/stop_request.h"
-
 #include <simclr/data/loader.h>
 #include <simclr/data/subset.h>
 
@@ -27,9 +25,9 @@ simclr::NextBatch batches(std::shared_ptr<const data::Dataset> samples, const da
       std::move(samples), tower.maker,
       {.batch_size = options.batch_size, .seed = seed, .workers = options.workers, .on_warning = options.on_warning},
       tower.part);
-  return [next = std::move(next), total, done = std::int64_t{0}, report = options.on_progress, stop = options.stop](
+  return [next = std::move(next), total, done = std::int64_t{0}, report = options.on_progress, poll = options.poll](
              simclr::Input& input, std::vector<std::int32_t>& labels) mutable {
-    if (stop && stop()) throw Stopped{};
+    if (poll) poll();
     if (report && done > 0) report(done, total);  // now that what was asked for last has been used
     const bool more = next(input, labels);
     if (more) done += input.rows();

@@ -25,7 +25,7 @@ struct EvaluationOptions {
   std::int64_t batch_size = 500;
   /// As data::LoaderOptions::workers.
   int workers = 0;
-  std::function<bool()> stop = {};  // whether to leave it, asked between batches: then Stopped is thrown
+  std::function<void()> poll = {};  // called between batches: what it throws ends the evaluation
   std::function<void(const std::string& message)> on_warning = {};              // is told of unreadable samples
   std::function<void(std::int64_t done, std::int64_t total)> on_progress = {};  // after each batch
 };

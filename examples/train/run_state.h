@@ -34,6 +34,9 @@ class RunCheckpoints {
   enum class Finished { no, without_evaluation, yes };
   Finished finished() const;
 
+  /// Whether it is trained to its end, but not evaluated to the end, where that was asked for: as the log says.
+  bool lacks_evaluation() const;
+
   /// Loads the newest checkpoint that can be read and cuts the log back to it; empty where there is none. Throws
   /// simclr::Error where the options or the data are not those of the run, and where starting afresh would lose
   /// something; no file is changed then.
@@ -44,7 +47,6 @@ class RunCheckpoints {
   void save(const RunState& state, bool best = false);
 
  private:
-  bool lacks_evaluation() const;  // trained to its end, but not evaluated to the end, where that was asked for
   void check_same_run(const simclr::nn::Metadata& metadata) const;
   void refuse_to_start_over() const;
   std::optional<double> best_saved() const;

@@ -243,10 +243,12 @@ void hold_out(Datasets& sets, double share, std::uint64_t seed) {
 }
 
 std::shared_ptr<const data::Dataset> readable_part(std::shared_ptr<const data::Dataset> samples,
-                                                   const std::function<void(const std::string&)>& on_warning) {
+                                                   const std::function<void(const std::string&)>& on_warning,
+                                                   const std::function<void()>& poll) {
   std::vector<std::string> problems(static_cast<std::size_t>(samples->size()));
   simclr::parallel_for(samples->size(), 1, [&](std::int64_t begin, std::int64_t end) {
     for (std::int64_t i = begin; i < end; ++i) {
+      if (poll) poll();
       try {
         for (int part = 0; part < samples->parts(); ++part) samples->sample(i, part);
       } catch (const simclr::Error& error) {

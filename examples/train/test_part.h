@@ -41,9 +41,10 @@ std::string learn_from_labelled(Datasets& sets);
 /// follows from the seed alone. Throws simclr::Error where there are no labels, and where nothing would be held out.
 void hold_out(Datasets& sets, double share, std::uint64_t seed);
 
-/// The samples that can be read; `on_warning` is told of each other one.
+/// The samples that can be read; `on_warning` is told of each other one. `poll` as EvaluationOptions has it.
 std::shared_ptr<const simclr::data::Dataset> readable_part(std::shared_ptr<const simclr::data::Dataset> samples,
-                                                           const std::function<void(const std::string&)>& on_warning);
+                                                           const std::function<void(const std::string&)>& on_warning,
+                                                           const std::function<void()>& poll = {});
 
 /// "measured on 7 of 8 test samples; the other could not be read", of `what` was done; empty where all could be.
 std::string unread_text(const std::string& what, std::int64_t read, std::int64_t all, const std::string& samples);
