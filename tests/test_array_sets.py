@@ -22,7 +22,7 @@ def npy(descr, shape, values):
     """`values`: bytes, or numbers of that type."""
     header = f"{{'descr': '{descr}', 'fortran_order': False, 'shape': {tuple(shape)}, }}".encode()
     header += b" " * (53 - len(header) % 64 + 64 * (len(header) % 64 > 53)) + b"\n"
-    codes = {"<u2": "H", "<f4": "f", "<f8": "d"}
+    codes = {"<u2": "H", "<i8": "q", "<f4": "f", "<f8": "d"}
     data = array.array(codes[descr], values).tobytes() if descr in codes else bytes(values)
     return b"\x93NUMPY\x01\x00" + struct.pack("<H", len(header)) + header + data
 
@@ -135,6 +135,24 @@ class Arrays(Base):
         output = self.train("--overwrite", kind="arrays", data=self.files("alone", photos=unlabelled))
         self.assertIn("24 pictures [20,20,1], unlabelled, from", output)
         self.assertIn("no labels", output)
+
+    def test_classes_are_the_labels_that_occur(self):
+        """Of both parts by their numbers; a test part's own class is left out, and named."""
+        numbers = (7, 2**40)
+        def labels(count, *others):
+            return npy("<i8", (count,), [*others, *(numbers[i % 2] for i in range(len(others), count))])
+        parts = {name: content for name, content in self.parts.items() if "images" in name and "val" not in name}
+        output = self.train(kind="arrays", data=write_npz(
+            self.folder / "sparse.npz", train_labels=labels(20, 900, 900, -1), test_labels=labels(10, 5), **parts))
+        self.assertIn("20 pictures [20,20,1], 3 classes (1 without a label), from", output)
+        self.assertIn("the part test lacks 900: the figures are over the other 2 of 3 classes; the training part lacks 5; "
+                      "1 picture of the part test without a class of the training part is left out\n", output)
+        self.assertRegex(output, r"\n  7 +\d+\.\d\d.*\n  900 +not measured.*\n  1099511627776 +\d")
+        self.assertIn("1 picture has no label, and the evaluation does not learn from it\n", output)
+        floats = [float("nan") if i < 4 else 2.0 + i % 2 for i in range(20)]
+        output = self.train("--overwrite", kind="arrays", data=write_npz(
+            self.folder / "floats.npz", images=self.parts["train_images"], labels=npy("<f8", (20,), floats)))
+        self.assertIn("2 classes (4 without a label), from", output)
 
     def test_a_test_part_without_labels(self):
         """Then the other is tested on, as of folders."""

@@ -252,6 +252,20 @@ TEST_CASE("The pictures of idx files are counted by the header alone") {
   if (count != 12) CHECK(error == begin + " is gzipped and this build has no zlib; unpack it with gunzip");
 }
 
+TEST_CASE("The classes of any idx set are the labels that occur") {
+  const TempDir dir;
+  dir.write("train-images-idx3-ubyte", idx_file({4, 2, 3}, 251));
+  Bytes labels = idx_file({4}, 1);
+  labels[8] = labels[10] = 200;
+  labels[9] = 12;
+  dir.write("train-labels-idx1-ubyte", labels);
+  const auto set = idx_files(dir.path(), "train");
+  CHECK(set->classes() == std::vector<std::string>{"0", "12", "200"});
+  CHECK(set->label(0) == 2);
+  CHECK(set->label(1) == 1);
+  CHECK(set->label(3) == 0);
+}
+
 TEST_CASE("Fashion-MNIST is found under its published names, gzipped or not") {
   const TempDir dir;
   dir.write("train-images-idx3-ubyte", idx_file({11, 28, 28}, 251));

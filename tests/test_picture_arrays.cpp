@@ -157,12 +157,37 @@ TEST_CASE("Labels are integers of any size and byte order, [N] or [N,1]") {
        {array("|u1", {2, 1}, {2, 0}), array("<i8", {2}, {2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0}),
         array(">i2", {2}, {0, 2, 0, 0}), array("<u4", {2, 1}, {2, 0, 0, 0, 0, 0, 0, 0})}) {
     const auto set = picture_array(pictures, labels);
-    CHECK(set->label(0) == 2);
+    CHECK(set->label(0) == 1);
     CHECK(set->label(1) == 0);
-    CHECK(set->classes() == std::vector<std::string>{"0", "1", "2"});
+    CHECK(set->classes() == std::vector<std::string>{"0", "2"});
   }
-  CHECK(picture_array(pictures, array("|i1", {2}, {255, 1}))->label(0) == -1);
+  const auto one = picture_array(pictures, array("|i1", {2}, {255, 1}));
+  CHECK(one->label(0) == -1);
+  CHECK(one->classes() == std::vector<std::string>{"1"});
+  CHECK(one->describe() == "2 pictures [1,2,1], 1 class (1 without a label), from x.npy");
   CHECK(picture_array(pictures, array("|b1", {2}, {0, 1}))->label(1) == 1);
+}
+
+TEST_CASE("The classes are the numbers that occur, however large they are") {
+  const auto pictures = array("|u1", {6, 1, 2});
+  const auto labelled = [&](const std::string& descr, const auto& values) {
+    std::vector<std::uint8_t> bytes;
+    append(bytes, values);
+    return picture_array(pictures, array(descr, {6}, bytes));
+  };
+  const std::int64_t huge = 4'000'000'000'000'000'000;
+  const auto whole = labelled("<i8", std::vector<std::int64_t>{900, 3, huge, 12, 3, -1});
+  CHECK(whole->classes() == std::vector<std::string>{"3", "12", "900", "4000000000000000000"});
+  std::vector<std::int32_t> labels;
+  for (std::int64_t i = 0; i < 6; ++i) labels.push_back(whole->label(i));
+  CHECK(labels == std::vector<std::int32_t>{2, 0, 3, 1, 0, -1});
+  const auto missing = labelled("<f8", std::vector<double>{7, NAN, 3, 900, -1, 3});
+  CHECK(missing->classes() == std::vector<std::string>{"3", "7", "900"});
+  CHECK(missing->label(0) == 1);
+  CHECK(missing->label(1) == -1);
+  CHECK(missing->label(4) == -1);
+  CHECK(labelled("<f4", std::vector<float>{7, NAN, 3, 900, -1, 3})->classes() == missing->classes());
+  CHECK(labelled("<f4", std::vector<float>(6, NAN))->classes().empty());
 }
 
 TEST_CASE("What an array cannot be is one line that says what to do") {
@@ -181,9 +206,16 @@ TEST_CASE("What an array cannot be is one line that says what to do") {
   says("of 17 channels; 1 to 16 are read", array("|u1", {2, 20, 20, 17}));
   says("holds no picture", array("|u1", {0, 5, 5}));
   const auto pictures = array("|u1", {2, 1, 2});
-  says("no integers", pictures, array("<f4", {2}));
-  says("one class a picture", pictures, array("|u1", {2, 14}));
+  says("an array of <f2; pictures are of uint8, bool, uint16, int16, float32 or float64: convert it, by x.astype('float32')",
+       array("<f2", {2, 5, 5}));
+  says("labels of type <c8 are no integers", pictures, array("<c8", {2}));
+  says("labels of type <U3 are texts; save np.unique(y, return_inverse=True)[1]", pictures, array("<U3", {2}));
+  says("one class a picture; of one-hot labels save y.argmax(1)", pictures, array("|u1", {2, 14}));
   says("3 labels for 2 pictures", pictures, array("|u1", {3}));
   says("label 1 is -2", pictures, array("|i1", {2}, {0, 254}));
-  says("label 0 is 65536", pictures, array("<u4", {2}, {0, 0, 1, 0, 0, 0, 0, 0}));
+  says("label 0 is 18446744073709551615; classes are whole numbers from 0 on, -1 is none", pictures,
+       array("<u8", {2}, std::vector<std::uint8_t>(16, 255)));
+  says("label 1 is 0.5; classes are whole numbers from 0 on, -1 or NaN is none", pictures,
+       array("<f4", {2}, {0, 0, 0, 0, 0, 0, 0, 0x3f}));
+  says("label 1 is inf", pictures, array("<f4", {2}, {0, 0, 0, 0, 0, 0, 0x80, 0x7f}));
 }

@@ -29,8 +29,8 @@ DType dtype_of_pictures(const NpyHeader& header, const std::string& name) {
   if (type == "u2" || type == "i2") return DType::u16;
   if (type == "f4" || type == "f8") return DType::f32;
   fail(name, ": an array of ", header.descr,
-       "; pictures are of uint8, bool, uint16, int16, float32 or float64: convert it, values from 0 to 255 by "
-       "x.astype('uint8')");
+       "; pictures are of uint8, bool, uint16, int16, float32 or float64: convert it, ",
+       header.kind == 'f' ? "by x.astype('float32')" : "values from 0 to 255 by x.astype('uint8')");
 }
 
 /// A number of sizeof(T) bytes as the array has it, in this machine's order.

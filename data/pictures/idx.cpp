@@ -1,4 +1,5 @@
 #include "../file.h"
+#include "numbered_labels.h"
 
 #include <simclr/core/error.h>
 #include <simclr/data/pictures/idx.h>
@@ -191,14 +192,6 @@ Bytes transposed(const Bytes& pixels, std::vector<std::int64_t>& sizes) {
   return turned;
 }
 
-/// Classes that are called by their numbers, as many as the labels say.
-std::vector<std::string> numbered_classes(const Bytes& labels) {
-  std::vector<std::string> classes;
-  const int last = labels.empty() ? -1 : *std::max_element(labels.begin(), labels.end());
-  for (int i = 0; i <= last; ++i) classes.push_back(std::to_string(i));
-  return classes;
-}
-
 std::unique_ptr<Dataset> read_unlabelled(const std::string& images) {
   std::vector<std::int64_t> sizes;
   MemoryData data;
@@ -211,28 +204,38 @@ std::unique_ptr<Dataset> read_unlabelled(const std::string& images) {
   return memory_dataset(std::move(data));
 }
 
-/// Without classes of its own the set has the labels' numbers.
+/// Of each label the class. Throws Error for one that the set does not have.
+std::vector<std::int32_t> labels_of(const Family& set, const Bytes& bytes, const std::string& path) {
+  std::vector<std::int32_t> labels;
+  for (std::size_t i = 0; i < bytes.size(); ++i) {
+    const int label = bytes[i] - set.first_label;
+    SIMCLR_CHECK(label < std::ssize(set.classes), "idx: label ", i, " of ", path, " is ", int{bytes[i]},
+                 ", the largest is ", set.classes.size() - 1 + set.first_label, "; damaged or of another data set");
+    SIMCLR_CHECK(label >= 0, "idx: label ", i, " of ", path, " is ", int{bytes[i]}, ", the smallest is ",
+                 int{set.first_label}, "; damaged or of another data set");
+    labels.push_back(label);
+  }
+  return labels;
+}
+
+/// Without classes of its own the set has the numbers that occur among the labels.
 std::unique_ptr<Dataset> read_pair(Family set, const std::string& images, const std::string& labels) {
   std::vector<std::int64_t> sizes, label_sizes;
   const Bytes label_bytes = read_idx(labels, 1, label_sizes);
-  if (set.classes.empty()) set.classes = numbered_classes(label_bytes);
-  MemoryData data{.samples = {}, .labels = {}, .classes = set.classes, .description = {}};
+  NumberedLabels numbered({label_bytes.begin(), label_bytes.end()});
+  const bool own = !set.classes.empty();
+  MemoryData data{.samples = {},
+                  .labels = own ? labels_of(set, label_bytes, labels) : numbered.labels,
+                  .classes = own ? set.classes : numbered.classes,
+                  .description = {}};
   Bytes pixels = read_idx(images, 3, sizes);
   SIMCLR_CHECK(sizes[0] == label_sizes[0], "idx: ", images, " has ", sizes[0], " pictures, ", labels, " has ",
                label_sizes[0], " labels; give two files that belong together");
   if (set.transposed) pixels = transposed(pixels, sizes);
   data.samples = Tensor::from(pixels, {sizes[0], sizes[1], sizes[2], 1});
-  for (std::size_t i = 0; i < label_bytes.size(); ++i) {
-    const int label = label_bytes[i] - set.first_label;
-    SIMCLR_CHECK(label < std::ssize(set.classes), "idx: label ", i, " of ", labels, " is ", int{label_bytes[i]},
-                 ", the largest is ", set.classes.size() - 1 + set.first_label, "; damaged or of another data set");
-    SIMCLR_CHECK(label >= 0, "idx: label ", i, " of ", labels, " is ", int{label_bytes[i]}, ", the smallest is ",
-                 int{set.first_label}, "; damaged or of another data set");
-    data.labels.push_back(label);
-  }
   std::ostringstream line;
   line << set.title << ": " << data.labels.size() << " pictures " << Shape{sizes[1], sizes[2], 1} << ", "
-       << set.classes.size() << " classes, from " << images;
+       << data.classes.size() << " classes, from " << images;
   data.description = line.str();
   return memory_dataset(std::move(data));
 }

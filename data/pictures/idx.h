@@ -51,8 +51,8 @@ SIMCLR_API std::vector<std::string> emnist_sets(const std::string& dir);
 SIMCLR_API std::unique_ptr<Dataset> emnist(const std::string& dir, const std::string& set, Split split);
 
 /// A part of any set of the MNIST family, by what the names of its files begin with: "train", or as idx_parts() has it.
-/// Its classes are the numbers "0", "1", ... up to the largest label; without a file of labels, or without `labels`, it
-/// is unlabelled. Samples are u8 [height,width,1]. Throws Error as idx() does.
+/// Its classes are the numbers that occur among its labels, "3" before "12"; without a file of labels, or without
+/// `labels`, it is unlabelled. Samples are u8 [height,width,1]. Throws Error as idx() does.
 SIMCLR_API std::unique_ptr<Dataset> idx_files(const std::string& dir, const std::string& part, bool labels = true);
 
 /// What the names of the files of parts of `role` in `dir` begin with, as part_names.h knows the words, the likeliest

@@ -1,5 +1,6 @@
 #include "array_pixels.h"
 #include "image_codecs.h"
+#include "numbered_labels.h"
 
 #include <simclr/core/error.h>
 #include <simclr/core/text.h>
@@ -7,6 +8,8 @@
 #include <simclr/data/pictures/picture_arrays.h>
 
 #include <algorithm>
+#include <bit>
+#include <cmath>
 #include <cstdint>
 #include <sstream>
 #include <utility>
@@ -14,31 +17,59 @@
 namespace simclr::data {
 namespace {
 
-constexpr std::int64_t max_label = 65535;
-
-std::vector<std::int32_t> labels_from(const NpyArray& array, std::int64_t count) {
+void check_labels(const NpyArray& array, std::int64_t count) {
   const NpyHeader& h = array.header();
   const auto& s = h.shape;
-  SIMCLR_CHECK((h.kind == 'i' || h.kind == 'u' || h.kind == 'b') && h.value_bytes <= 8, array.name(),
-               ": labels of type ", h.descr, " are no integers; save .astype('int64'), or leave them out");
+  const bool texts = h.kind == 'S' || h.kind == 'U';
+  const bool whole = (h.kind == 'i' || h.kind == 'u' || h.kind == 'b') && h.value_bytes <= 8;
+  const bool floats = h.kind == 'f' && (h.value_bytes == 4 || h.value_bytes == 8);
+  SIMCLR_CHECK(whole || floats, array.name(), ": labels of type ", h.descr, " are ",
+               texts ? "texts; save np.unique(y, return_inverse=True)[1]" : "no integers; save .astype('int64')",
+               ", or leave them out");
   SIMCLR_CHECK(s.size() == 1 || (s.size() == 2 && s[1] == 1), array.name(), ": labels of shape ", h.shape_text(),
-               ", [N] or [N,1] is needed: one class a picture");
+               ", [N] or [N,1] is needed: one class a picture; of one-hot labels save y.argmax(1)");
   SIMCLR_CHECK(s[0] == count, array.name(), ": ", s[0], " labels for ", count,
                " pictures; give two arrays that belong together");
+}
+
+/// What is no class, nor none.
+template <class T>
+[[noreturn]] void bad_label(const NpyArray& array, std::size_t i, T label) {
+  std::ostringstream text;
+  text << label;
+  fail(array.name(), ": label ", i, " is ", text.str(), "; classes are whole numbers from 0 on, -1",
+       array.header().kind == 'f' ? " or NaN" : "", " is none; to leave the labels out: --classes-at 0");
+}
+
+/// A floating-point label, as tables have them where some are missing.
+std::int64_t whole_label(const NpyArray& array, std::size_t i, double label) {
+  constexpr double exact = 9007199254740992;  // 2^53, beyond which not every whole number is one of them
+  if (std::isnan(label)) return -1;
+  if (label != std::floor(label) || label < -1 || label > exact) bad_label(array, i, label);
+  return static_cast<std::int64_t>(label);
+}
+
+std::vector<std::int64_t> labels_from(const NpyArray& array, std::int64_t count) {
+  check_labels(array, count);
+  const NpyHeader& h = array.header();
   std::vector<std::uint8_t> bytes(static_cast<std::size_t>(h.bytes()));
   array.read(0, bytes);
-  std::vector<std::int32_t> labels;
+  std::vector<std::int64_t> labels;
   const auto size = static_cast<std::size_t>(h.value_bytes);
   for (std::size_t i = 0; i < static_cast<std::size_t>(count); ++i) {
     std::uint64_t value = 0;
     for (std::size_t b = 0; b < size; ++b) value = value << 8 | bytes[i * size + (h.big_endian ? b : size - 1 - b)];
+    if (h.kind == 'f') {
+      labels.push_back(whole_label(
+          array, i, size == 8 ? std::bit_cast<double>(value) : std::bit_cast<float>(static_cast<std::uint32_t>(value))));
+      continue;
+    }
     const bool negative = h.kind == 'i' && (value >> (8 * size - 1) & 1) != 0;
     if (negative && size < 8) value |= ~std::uint64_t{0} << (8 * size);
     const auto number = static_cast<std::int64_t>(value);
-    const bool known = negative ? number == -1 : value <= max_label;
-    SIMCLR_CHECK(known, array.name(), ": label ", i, " is ", negative ? std::to_string(number) : std::to_string(value),
-                 "; classes count from 0 to at most ", max_label, ", -1 is none");
-    labels.push_back(static_cast<std::int32_t>(number));
+    if (negative && number != -1) bad_label(array, i, number);
+    if (!negative && number < 0) bad_label(array, i, value);  // above 2^63
+    labels.push_back(number);
   }
   return labels;
 }
@@ -48,10 +79,13 @@ class PictureArray final : public Dataset {
   PictureArray(std::shared_ptr<const NpyArray> array, const NpyArray* labels)
       : array_(std::move(array)), pixels_(array_pixels(array_->header(), true, array_->name())) {
     if (array_->header().fortran_order && array_->in_memory().empty()) read_whole();
-    labels_.assign(static_cast<std::size_t>(pixels_.count), -1);
-    if (labels != nullptr) labels_ = labels_from(*labels, pixels_.count);
-    const std::int32_t largest = *std::max_element(labels_.begin(), labels_.end());
-    for (std::int32_t i = 0; i <= largest; ++i) classes_.push_back(std::to_string(i));
+    if (labels == nullptr) {
+      labels_.assign(static_cast<std::size_t>(pixels_.count), -1);
+      return;
+    }
+    NumberedLabels numbered(labels_from(*labels, pixels_.count));
+    labels_ = std::move(numbered.labels);
+    classes_ = std::move(numbered.classes);
   }
 
   std::int64_t size() const override { return pixels_.count; }
@@ -101,6 +135,8 @@ class PictureArray final : public Dataset {
       line << "unlabelled";
     } else {
       line << counted(std::ssize(classes_), "class", "es");
+      const auto none = std::count(labels_.begin(), labels_.end(), -1);
+      if (none > 0) line << " (" << none << " without a label)";
     }
     line << ", from " << array_->name();
     return line.str();
