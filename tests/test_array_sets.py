@@ -5,6 +5,7 @@ import json
 import os
 import pathlib
 import random
+import re
 import struct
 import subprocess
 import sys
@@ -195,13 +196,60 @@ class Arrays(Base):
         data = write_npz(self.folder / "float.npz", images=images, labels=labels)
         done = self.run_on(data, "arrays")
         self.assertEqual(done.returncode, 0, done.stderr)
-        self.assertRegex(done.stderr, r"\Awarning: .*float.npz: the pictures' floating-point values go from 2\d to 2\d\d, and "
-                                      r"what lies outside of 0 to 1 becomes 0 or 1; save x / 255\n\Z")
+        said = (r"\Awarning: .*float.npz \(images\): the pictures' floating-point values go from 2\d to 2\d\d in the 20 "
+                r"pictures looked at, and what lies outside of 0 to 1 becomes 0 or 1; save x / 255\n\Z")
+        self.assertRegex(done.stderr, said)
+        for program, options in (("embed", (data,)), ("nearest", (self.query(), data)), ("linear_probe", ()),
+                                 ("finetune", ("--labels", "100", "--epochs", "1", "--out", self.folder / "float-tuned"))):
+            done = self.run_beside(program, *options)
+            self.assertEqual(done.returncode, 0, done.stderr)
+            self.assertRegex(done.stderr, said)
         done = self.run_on(data, "arrays", "--check", "--overwrite")
         self.assertNotEqual(done.returncode, 0)
         self.assertRegex(done.stdout + done.stderr, r"floating-point values go from 2\d to 2\d\d: 100 % lie outside of 0 to 1")
         images = pictures(20, "float", 1, "<f8", 1 / 255)[0]
         self.train("--overwrite", kind="arrays", data=write_npz(data, images=images, labels=labels))
+
+    def test_values_that_are_no_numbers(self):
+        """Counted at the start; each such picture is skipped."""
+        values = [(0.2, 0.7)[i // (SIDE * SIDE) % 2] for i in range(20 * SIDE * SIDE)]
+        for i in (2, 3, 8):
+            values[i * SIDE * SIDE] = float("nan")
+        data = write_npz(self.folder / "nan.npz", images=npy("<f4", (20, SIDE, SIDE), values),
+                         labels=self.parts["train_labels"])
+        said = (r"picture 2: the value in row 0, column 0, channel 0 is nan; give missing values a number \(3 of the 20 "
+                r"pictures looked at cannot be read, and will be skipped\)\n")
+        done = self.run_on(data, "arrays")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertEqual(len(re.findall(said, done.stderr)), 1, done.stderr)
+        self.assertEqual(done.stderr.count("(sample skipped)"), 3)
+        done = self.run_beside("embed", data)
+        self.assertEqual(len(re.findall(said, done.stderr)), 1, done.stderr)
+        self.assertIn("3 pictures could not be read: left out", done.stdout)
+
+    def test_a_folder_of_floats(self):
+        """Each a picture of its own."""
+        folder = self.folder / "singles"
+        folder.mkdir()
+        for i in range(20):
+            values = [(60, 180)[i % 2] + j % 7 for j in range(SIDE * SIDE)]
+            (folder / f"{i:02}.npy").write_bytes(npy("<f4", (SIDE, SIDE), values))
+        said = r"singles: the pictures' floating-point values go from 60 to 186 in the 20 pictures looked at, .*; save x / 255\n"
+        for done in (self.run_on(folder, "folder"), self.run_beside("embed", folder)):
+            self.assertEqual(done.returncode, 0, done.stderr)
+            self.assertRegex(done.stderr, rf"\Awarning: .*{said}\Z")
+
+    def test_an_encoder_for_other_channels(self):
+        self.train(kind="arrays", data=self.set)
+        folder = self.folder / "five"
+        folder.mkdir()
+        (folder / "a.npy").write_bytes(npy("|u1", (SIDE, SIDE, 5), bytes(5 * SIDE * SIDE)))
+        done = self.run_beside("embed", folder)
+        self.assertEqual((done.returncode, done.stderr),
+                         (1, f"embed: {folder}: its pictures have 5 channels, the encoder is for 1 channel\n"))
+
+    def query(self):
+        return write_pictures(self.folder / f"query-{self.id()}", 1) / "00.png"
 
     def run_beside(self, name, *options):
         return subprocess.run([pathlib.Path(PROGRAM).parent / name, self.out, *options, "--threads", "1", "--device", "cpu"],
@@ -229,7 +277,7 @@ class Arrays(Base):
         done = self.run_beside("embed", self.folder / "all", "--dataset", "arrays", "--out", "of-the-folder")
         self.assertEqual((done.returncode, done.stderr), (0, ""))
         self.assertEqual((self.folder / "of-the-folder" / "files.txt").read_text().splitlines(), names[:36])
-        picture = write_pictures(self.folder / "query", 1) / "00.png"
+        picture = self.query()
         done = self.run_beside("nearest", picture, alone, "--k", "2")
         self.assertEqual((done.returncode, done.stderr), (0, ""))
         self.assertRegex(done.stdout, r"cosine  file\n-?\d\.\d{4}  x/\d\n-?\d\.\d{4}  x/\d\n\Z")

@@ -345,6 +345,22 @@ TEST_CASE("RGB with a channel of no meaning is RGB among RGB, and four channels 
   CHECK(image_folder(alone, 0, 4)->sample(0).shape == Shape({2, 3, 4}));
 }
 
+TEST_CASE("floating-point values beyond white are told of with what to do") {
+  const auto said = [](const std::vector<float>& values) {
+    FloatRange range;
+    for (int i = 0; i < 3; ++i) range.add(values);
+    return range.warning();
+  };
+  CHECK(said({0, 0.5f, 1}).empty());
+  CHECK(said({}).empty());
+  CHECK(said({0, 30, 200}) ==
+        "the pictures' floating-point values go from 0 to 200 in the 3 pictures looked at, and what lies outside of 0 to "
+        "1 becomes 0 or 1; save x / 255");
+  CHECK_THAT(said({0, 4000}), Contains("; save x / x.max()"));
+  CHECK_THAT(said({-0.9f, 0.8f}), Contains("; save (x + 1) / 2"));
+  CHECK_THAT(said({-2.1f, 1.8f}), Contains("; save (x - x.min()) / (x.max() - x.min())"));
+}
+
 TEST_CASE("values that are no numbers are named by the view's maker") {
   std::vector<float> values(4 * 4, 0.5f), out(4 * 4);
   values[7] = std::numeric_limits<float>::infinity();

@@ -61,7 +61,8 @@ std::vector<std::int64_t> labels_from(const NpyArray& array, std::int64_t count)
     for (std::size_t b = 0; b < size; ++b) value = value << 8 | bytes[i * size + (h.big_endian ? b : size - 1 - b)];
     if (h.kind == 'f') {
       labels.push_back(whole_label(
-          array, i, size == 8 ? std::bit_cast<double>(value) : std::bit_cast<float>(static_cast<std::uint32_t>(value))));
+          array, i,
+          size == 8 ? std::bit_cast<double>(value) : std::bit_cast<float>(static_cast<std::uint32_t>(value))));
       continue;
     }
     const bool negative = h.kind == 'i' && (value >> (8 * size - 1) & 1) != 0;

@@ -23,6 +23,10 @@ bool may_have_bands(const std::string& file) {
   return ending == ".npy" || ending == ".tif" || ending == ".tiff" || !is_picture_name(file);
 }
 
+std::span<const float> values_of(const Raster& picture) {
+  return {reinterpret_cast<const float*>(picture.bytes.data()), picture.bytes.size() / sizeof(float)};
+}
+
 /// RGB without the channel beside it.
 void keep_rgb(Raster& picture) {
   const auto value = static_cast<std::size_t>(size_of(picture.dtype));
@@ -95,6 +99,7 @@ PictureChannels channels_of_pictures(std::int64_t count, const std::function<std
       const Raster picture = read(i);
       ++found.seen[channels_of(picture)];
       rgb_and_one += picture.rgb_and_one ? 1 : 0;
+      if (picture.dtype == DType::f32) found.floats.add(values_of(picture));
     } catch (const Error&) {  // whoever reads it for training reports it
     }
   }

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <simclr/data/dataset.h>
+#include <simclr/data/pictures/float_range.h>
 #include <simclr/data/pictures/image_io.h>
 #include <simclr/data/pictures/picture_list.h>
 
@@ -11,12 +12,13 @@
 
 namespace simclr::data {
 
-/// Of how many channels the views of some pictures are. Views of 3 are made of grey, RGB and RGB with alpha; views of
-/// another count of pictures with as many channels.
+/// What a look at some pictures finds: of how many channels their views are. Views of 3 are made of grey, RGB and RGB
+/// with alpha; views of another count of pictures with as many channels.
 struct PictureChannels {
   int channels = 3;
   std::map<int, std::int64_t> seen = {};  // how many of the pictures that were looked at ask for views of how many
   std::int64_t rgb_and_one = 0;           // of those of 3: have one more, which is left out
+  FloatRange floats = {};                 // of the floating-point ones
 
   /// "channels: 5, as 20 of 32 pictures have that were looked at; 12 have 3: pictures of others than 5 are skipped";
   /// empty where all are grey or RGB.

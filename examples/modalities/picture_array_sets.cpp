@@ -1,11 +1,11 @@
 #include "modalities/picture_array_sets.h"
 
 #include "modalities/picture_array_files.h"
-#include "modalities/picture_check.h"
 #include "train/test_part.h"
 
 #include <simclr/core/error.h>
 #include <simclr/core/text.h>
+#include <simclr/data/pictures/float_range.h>
 #include <simclr/data/pictures/part_names.h>
 #include <simclr/data/pictures/picture_arrays.h>
 #include <simclr/kernels/augment.h>
@@ -19,6 +19,9 @@ namespace data = simclr::data;
 namespace fs = std::filesystem;
 
 namespace {
+
+using Lines = std::vector<std::string>;
+using OnWarning = std::function<void(const std::string&)>;
 
 /// Which array is what.
 class Plan {
@@ -89,13 +92,34 @@ bool fit(std::int64_t channels, std::int64_t views) {
   return simclr::kernels::is_colour(views) ? simclr::kernels::is_colour(channels) : channels == views;
 }
 
-/// Of the first picture; where it cannot be read, which whoever needs it reports, `otherwise`.
-std::int64_t channels_of(const data::Dataset& pictures, std::int64_t otherwise) {
-  try {
-    return pictures.sample(0).shape[2];
-  } catch (const simclr::Error&) {
-    return otherwise;
+/// What a look at some of an array's pictures finds.
+struct Look {
+  std::int64_t side = 0, channels = 0;  // of all of its pictures; 0: of those looked at none can be read
+  std::string problem = {};             // of the first that cannot be read
+  Lines warnings = {};                  // of values that no picture should have
+};
+
+Look look_at(const data::Dataset& pictures, const std::string& name) {
+  const std::int64_t count = std::min<std::int64_t>(pictures.size(), 32);
+  Look look;
+  data::FloatRange floats;
+  std::int64_t unreadable = 0;
+  for (std::int64_t k = 0; k < count; ++k) {
+    try {
+      const data::Sample sample = pictures.sample(k * pictures.size() / count);
+      look.side = std::min(sample.shape[0], sample.shape[1]);
+      look.channels = sample.shape[2];
+      if (sample.dtype == simclr::DType::f32) floats.add(sample.values<float>());
+    } catch (const simclr::Error& error) {
+      if (++unreadable == 1) look.problem = error.what();
+    }
   }
+  if (const std::string beyond = floats.warning(); !beyond.empty()) look.warnings.push_back(name + ": " + beyond);
+  if (unreadable > 0) {
+    look.warnings.push_back(look.problem + " (" + std::to_string(unreadable) + " of the " +
+                            simclr::counted(count, "picture") + " looked at cannot be read, and will be skipped)");
+  }
+  return look;
 }
 
 /// Opens the parts, and says in the note which are used and which are not.
@@ -108,7 +132,7 @@ class SetReader {
 
   PictureSets read() {
     sets_.labelled = sets_.train = open(plan_.train(), labels_);
-    look(*sets_.train);
+    look_at_trained(plan_.train());
     std::string trained = plan_.take(plan_.train(), "pictures");
     const std::string train = name_of(plan_.train(), *sets_.train);
     std::string line = "train: " + train;
@@ -118,7 +142,7 @@ class SetReader {
     std::vector<std::string> names;
     for (const std::string& test : tests) names.push_back("the part " + test);
     const std::size_t taken = open_first_test_part(
-        sets_, names, [&](std::size_t i) { return checked(open(tests[i], labels_)); }, "the training part");
+        sets_, names, [&](std::size_t i) { return checked(tests[i], labels_); }, "the training part");
     for (std::size_t i = 0; i < tests.size(); ++i) {
       if (i != taken) plan_.put_back(tests[i]);
     }
@@ -147,32 +171,28 @@ class SetReader {
     return simclr::printable(plan_.take(part, "pictures")) + " (" + std::to_string(pictures.size()) + ")";
   }
 
-  /// Some of the pictures: their shape, and whether their values fill 0 to 1.
-  void look(const data::Dataset& pictures) {
-    const std::int64_t count = std::min<std::int64_t>(pictures.size(), 16);
-    FloatRange range;
-    for (std::int64_t k = 0; k < count; ++k) {
-      try {
-        const data::Sample sample = pictures.sample(k * pictures.size() / count);
-        sets_.size = static_cast<int>(std::clamp<std::int64_t>(std::min(sample.shape[0], sample.shape[1]), 8, 1024));
-        sets_.channels = static_cast<int>(sample.shape[2]);
-        if (sample.dtype == simclr::DType::f32) range.add(sample.values<float>());
-      } catch (const simclr::Error&) {  // whoever reads it for training reports it
-        if (k + 1 == count && sets_.channels == 0) throw;
-      }
-    }
-    if (range.outside() > FloatRange::much) {
-      sets_.warnings.push_back(arrays_.path() + ": " + range.text() +
-                               ", and what lies outside of 0 to 1 becomes 0 or 1; " + range.remedy());
-    }
+  /// What is trained on: its shape is that of the views.
+  void look_at_trained(const std::string& part) {
+    const Look look = look_at(*sets_.train, place_of(part));
+    if (look.channels == 0) simclr::fail(look.problem);
+    sets_.size = static_cast<int>(std::clamp<std::int64_t>(look.side, 8, 1024));
+    sets_.channels = static_cast<int>(look.channels);
+    sets_.warnings.insert(sets_.warnings.end(), look.warnings.begin(), look.warnings.end());
   }
 
-  /// Throws simclr::Error where views of sets_.channels cannot be made of them.
-  std::shared_ptr<const data::Dataset> checked(std::shared_ptr<const data::Dataset> pictures) const {
-    const std::int64_t channels = channels_of(*pictures, sets_.channels);
-    SIMCLR_CHECK(fit(channels, sets_.channels), "its pictures have ", simclr::counted(channels, "channel"),
-                 ", those trained on ", sets_.channels);
+  /// Another part. Throws simclr::Error where views of sets_.channels cannot be made of it.
+  std::shared_ptr<const data::Dataset> checked(const std::string& part, bool labels) {
+    std::shared_ptr<const data::Dataset> pictures = open(part, labels);
+    const Look look = look_at(*pictures, place_of(part));
+    SIMCLR_CHECK(look.channels == 0 || fit(look.channels, sets_.channels), "its pictures have ",
+                 simclr::counted(look.channels, "channel"), ", those trained on ", sets_.channels);
+    sets_.warnings.insert(sets_.warnings.end(), look.warnings.begin(), look.warnings.end());
     return pictures;
+  }
+
+  /// The array of a part's pictures, for messages.
+  std::string place_of(const std::string& part) {
+    return arrays_.path() + " (" + simclr::printable(plan_.take(part, "pictures")) + ")";
   }
 
   /// Trained on, where the other part has the labels for the evaluation.
@@ -180,14 +200,13 @@ class SetReader {
     if (sets_.labelled->classes().size() < 2) return;
     for (const std::string& part : plan_.parts(data::PartRole::unlabelled)) {
       try {
-        sets_.train = checked(open(part, false));
+        sets_.train = checked(part, false);
       } catch (const simclr::Error& error) {
         sets_.add_note("no training on " + simclr::printable(plan_.take(part, "pictures")) + " of " + arrays_.path() +
                        ": " + error.what());
         plan_.put_back(part);
         continue;
       }
-      look(*sets_.train);
       trained = plan_.take(part, "pictures");
       line = "train: " + name_of(part, *sets_.train) +
              "; labels for the evaluation: " + name_of(plan_.train(), *sets_.labelled);
@@ -216,7 +235,7 @@ class SetReader {
 /// The pictures of all parts, one part behind the other; each is a class, called "train_images/17".
 class AllPictures final : public data::Dataset {
  public:
-  AllPictures(const std::string& path, int channels) : path_(path) {
+  AllPictures(const std::string& path, int channels, const OnWarning& on_warning) : path_(path) {
     const Arrays arrays(path, false);
     Plan plan(path, arrays.names());
     std::vector<std::string> parts = {plan.train()};
@@ -228,11 +247,13 @@ class AllPictures final : public data::Dataset {
     for (const std::string& part : parts) {
       const std::string name = plan.take(part, "pictures");
       parts_.push_back(data::picture_array(arrays.open(name)));
-      const std::int64_t own = channels_of(*parts_.back(), channels);
-      SIMCLR_CHECK(fit(own, channels), path, ": ", simclr::printable(name), " has pictures of ",
-                   simclr::counted(own, "channel"), ", the encoder is for ", channels);
+      const std::string title = simclr::printable(name);
+      const Look look = look_at(*parts_.back(), path + " (" + title + ")");
+      SIMCLR_CHECK(look.channels == 0 || fit(look.channels, channels), path, ": ", title, " has pictures of ",
+                   simclr::counted(look.channels, "channel"), ", the encoder is for ", channels);
+      for (const std::string& warning : look.warnings) on_warning(warning);
       for (std::int64_t i = 0; i < parts_.back()->size(); ++i) {
-        names_.push_back(simclr::printable(name) + "/" + std::to_string(i));
+        names_.push_back(title + "/" + std::to_string(i));
       }
     }
   }
@@ -261,8 +282,9 @@ class AllPictures final : public data::Dataset {
 
 }  // namespace
 
-std::shared_ptr<const data::Dataset> pictures_of_arrays(const std::string& path, int channels) {
-  return std::make_shared<AllPictures>(path, channels);
+std::shared_ptr<const data::Dataset> pictures_of_arrays(const std::string& path, int channels,
+                                                        const OnWarning& on_warning) {
+  return std::make_shared<AllPictures>(path, channels, on_warning);
 }
 
 PictureSets open_arrays(const std::string& path, bool labels) {

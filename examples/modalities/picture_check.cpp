@@ -63,7 +63,7 @@ class Range {
  private:
   std::vector<std::int64_t> counts_ = std::vector<std::int64_t>(65536);
   std::int64_t all_ = 0;
-  FloatRange floats_;
+  data::FloatRange floats_;
   bool any_float_ = false;
 };
 
@@ -129,7 +129,7 @@ struct Judge {
     const int low = p.low, high = p.high;
     const double share = (high - low) / 65535.0;
     const double outside = p.floats.outside();
-    if (outside > FloatRange::much) {
+    if (outside > data::FloatRange::much) {
       say("range", p.floats.text() + ": " + rounded(100 * outside) + " % lie outside of 0 to 1, and become 0 or 1",
           p.floats.remedy());
       found.back().unusable = outside > 0.3;
@@ -177,29 +177,6 @@ struct Judge {
 };
 
 }  // namespace
-
-void FloatRange::add(std::span<const float> values) {
-  for (const float value : values) {
-    low_ = count_ == 0 ? value : std::min(low_, value);
-    high_ = count_ == 0 ? value : std::max(high_, value);
-    outside_ += value < 0 || value > 1 ? 1 : 0;
-    ++count_;
-  }
-}
-
-double FloatRange::outside() const {
-  return count_ == 0 ? 0 : static_cast<double>(outside_) / static_cast<double>(count_);
-}
-
-std::string FloatRange::text() const {
-  return "the pictures' floating-point values go from " + rounded(double{low_}, 6) + " to " + rounded(double{high_}, 6);
-}
-
-std::string FloatRange::remedy() const {
-  const double low = low_, high = high_;
-  if (low >= 0) return "save x / " + rounded(high > 128 && high < 255 ? 255 : high, 6);  // 255 in all likelihood
-  return "save (x + " + rounded(-low, 6) + ") / " + rounded(high - low, 6);
-}
 
 PictureFigures look_at_pictures(const data::Dataset& pictures, std::int64_t most) {
   const std::int64_t count = std::min(pictures.size(), most);

@@ -5,29 +5,14 @@
 #include <simclr/core/tensor.h>
 #include <simclr/data/dataset.h>
 #include <simclr/data/pictures/augmentation.h>
+#include <simclr/data/pictures/float_range.h>
 #include <simclr/nn/resnet.h>
 
 #include <cstdint>
-#include <span>
 #include <string>
 #include <vector>
 
 /// What --check sees of pictures.
-
-/// What floating-point pictures' values fill, which are black at 0 and white at 1.
-class FloatRange {
- public:
-  static constexpr double much = 0.01;  // a share outside that is worth a word
-
-  void add(std::span<const float> values);
-  double outside() const;      // the share that lies outside of [0,1]
-  std::string text() const;    // "the pictures' floating-point values go from 0 to 255"
-  std::string remedy() const;  // "save x / 255"
-
- private:
-  float low_ = 1, high_ = 0;
-  std::int64_t count_ = 0, outside_ = 0;
-};
 
 /// Of some of a set's pictures.
 struct PictureFigures {
@@ -37,8 +22,8 @@ struct PictureFigures {
   double short_side = 0;      // the median's, in pixels
   bool grey = true;           // all of them
   bool deep = false;          // some are of more than 8 bits
-  FloatRange floats;          // of the f32 ones' values
-  int low = 0, high = 65535;  // of the 16-bit ones' values all but a thousandth on either side; without any: all
+  simclr::data::FloatRange floats;  // of the f32 ones' values
+  int low = 0, high = 65535;        // of the 16-bit ones' values all but a thousandth on either side; without any: all
 };
 PictureFigures look_at_pictures(const simclr::data::Dataset& pictures, std::int64_t most);
 

@@ -28,13 +28,32 @@ simclr::Tensor view_of(const data::Sample& sample, const data::ViewMaker& views)
   return view;
 }
 
-PictureFiles::Source in_places(const std::string& places, bool lists,
+/// Whether views of so many channels can be made of one of the pictures that were looked at.
+bool any_fits(const data::PictureChannels& found, int channels) {
+  if (found.seen.empty()) return true;  // only those that may have other channels are looked at
+  // RGB and a channel that its file says nothing of is either.
+  if (simclr::kernels::is_colour(channels)) return found.seen.contains(3) || found.seen.contains(4);
+  return found.seen.contains(channels) || (channels == 4 && found.rgb_and_one > 0);
+}
+
+/// Throws simclr::Error where the encoder is for views of other channels; warns of values that lie beyond white.
+void check_look(const data::PictureChannels& found, int channels, const std::string& place,
+                const std::function<void(const std::string&)>& on_warning) {
+  const std::string name = simclr::printable(place);
+  SIMCLR_CHECK(any_fits(found, channels), name, ": its pictures ",
+               found.channels == 3 ? "are grey or RGB" : "have " + simclr::counted(found.channels, "channel"),
+               ", the encoder is for ", simclr::counted(channels, "channel"));
+  if (const std::string beyond = found.floats.warning(); !beyond.empty()) on_warning(name + ": " + beyond);
+}
+
+PictureFiles::Source in_places(const std::string& places, bool lists, int channels,
                                const std::function<void(const std::string&)>& on_warning) {
   const data::PictureList list = pictures_of_places(places, lists);
   for (const std::string& warning : list.warnings) on_warning(warning);
   const std::string left_out = list.left_out.text();
   SIMCLR_CHECK(!list.files.empty(), simclr::printable(list.place()), ": holds no ", data::read_kinds(),
                " pictures, nor do the folders below it", left_out.empty() ? "" : " (left out: " + left_out + ")");
+  check_look(data::channels_of_pictures(list), channels, list.place(), on_warning);
   const std::string folder = list.dir.empty() ? "" : (fs::path(list.dir) / "").string();
   const auto read = [folder, files = list.files](std::int64_t i) {
     return data::read_raster((fs::path(folder) / files[static_cast<std::size_t>(i)]).string());
@@ -45,8 +64,9 @@ PictureFiles::Source in_places(const std::string& places, bool lists,
           .left_out = left_out};
 }
 
-PictureFiles::Source in_arrays(const std::string& path, int channels) {
-  const auto pictures = pictures_of_arrays(path, channels);
+PictureFiles::Source in_arrays(const std::string& path, int channels,
+                               const std::function<void(const std::string&)>& on_warning) {
+  const auto pictures = pictures_of_arrays(path, channels, on_warning);
   const auto read = [pictures](std::int64_t i) {
     const data::Sample sample = pictures->sample(i);
     data::Raster raster{.height = static_cast<std::int32_t>(sample.shape[0]),
@@ -61,12 +81,14 @@ PictureFiles::Source in_arrays(const std::string& path, int channels) {
   return {.folder = "", .names = pictures->classes(), .read = read, .left_out = {}};
 }
 
-PictureFiles::Source in_shards(const std::string& pattern, const std::function<void(const std::string&)>& on_warning,
+PictureFiles::Source in_shards(const std::string& pattern, int channels,
+                               const std::function<void(const std::string&)>& on_warning,
                                const std::string& cache_dir) {
   const ShardParts parts = find_shard_parts(pattern);
   const std::vector<std::string>& paths = parts.train;
   if (!parts.repeated.empty()) on_warning(simclr::listed(parts.repeated, 3) + ": named before, and taken once");
   const auto list = std::make_shared<const data::ShardPictureList>(list_shard_pictures(paths, cache_dir, on_warning));
+  check_look(data::channels_of_pictures(*list), channels, pattern, on_warning);
   const std::string& first = paths.front();
   PictureFiles::Source source{.folder = first.substr(0, first.rfind('/') + 1),  // empty where there is none
                               .names = {},
@@ -123,10 +145,10 @@ std::shared_ptr<const PictureFiles> open_picture_files(const std::string& kind, 
   check_places(place);
   const auto open = [&]() -> PictureFiles::Source {
     const bool any = kind == "auto";
-    if (kind == "arrays" || (any && is_array_file(place))) return in_arrays(place, channels);
+    if (kind == "arrays" || (any && is_array_file(place))) return in_arrays(place, channels, warn);
     if (kind == "shards" || (any && (names_shards(place) || names_packed_shards(place))))
-      return in_shards(place, warn, cache_dir);
-    return in_places(place, kind == "list", warn);
+      return in_shards(place, channels, warn, cache_dir);
+    return in_places(place, kind == "list", channels, warn);
   };
   return std::make_shared<PictureFiles>(open(), channels);
 }

@@ -48,7 +48,8 @@ const std::vector<std::string>& named_picture_kinds();
 /// a folder, a list or several of these (picture_places.h), named by their paths from it ("cats/1.jpg"); tar shards
 /// (picture_shards.h), named by the shard's path, from the folder where all lie in one, and the member's ("003.tar:
 /// n01/7.jpg"), with their index in `cache_dir` as open_datasets() has it; an array file, "train_images/17", or with
-/// `kind` arrays a folder of them. Throws simclr::Error where there is none.
+/// `kind` arrays a folder of them. A look at some of them tells whether they fit: throws simclr::Error where the
+/// encoder is for other channels than theirs, and where there are none; warns of floating-point values beyond white.
 std::shared_ptr<const PictureFiles> open_picture_files(const std::string& kind, const std::string& place, int channels,
                                                        const std::function<void(const std::string&)>& on_warning,
                                                        const std::string& cache_dir = {});

@@ -41,9 +41,7 @@ class PartsReader {
 
   /// `how`: as keep_fifth() has it.
   PictureSets read(const std::string& dir, const std::string& how) {
-    const data::PictureChannels channels = data::channels_of_pictures(parts_.train.front().pictures);
-    sets_.channels = channels.channels;
-    sets_.add_note(channels.text());
+    sets_.take(data::channels_of_pictures(parts_.train.front().pictures), place(parts_.train.front()));
     const bool unlabelled = data::part_role(parts_.train.front().name) == data::PartRole::unlabelled;
     sets_.labelled = sets_.train = open(parts_.train.front(), unlabelled ? 0 : classes_at_);
     sets_.add_note(classes_alike(sets_.labelled->classes()));
@@ -121,15 +119,14 @@ class PartsReader {
 /// Pictures without parts.
 PictureSets whole_set(PictureSets sets, data::PictureList list, int classes_at) {
   sets.warnings = list.warnings;
-  const data::PictureChannels channels = data::channels_of_pictures(list);
-  sets.channels = channels.channels;
-  const std::string dir = list.dir;
-  sets.labelled = sets.train = data::image_folder(std::move(list), classes_at, channels.channels);
+  const data::PictureChannels found = data::channels_of_pictures(list);
+  const std::string dir = list.dir, place = list.place();
+  sets.labelled = sets.train = data::image_folder(std::move(list), classes_at, found.channels);
   if (sets.kind == "folder" && sets.train->classes().size() == 1 && !sets.note.empty() && !dir.empty()) {
     const std::string only = (fs::path(dir) / sets.train->classes().front()).string();
     sets.note = "all pictures lie in " + only + "; to take its folders for what they are, give --data " + only;
   }
-  sets.add_note(channels.text());
+  sets.take(found, place);
   sets.add_note(classes_alike(sets.train->classes()));
   if (sets.kind == "folder" && !dir.empty()) sets.add_note(classes_like_parts(dir, sets.train->classes()));
   return sets;
@@ -238,6 +235,14 @@ PictureSets open_found(const std::string& dir, int classes_at, const std::string
 }
 
 }  // namespace
+
+void PictureSets::take(const data::PictureChannels& found, const std::string& place) {
+  channels = found.channels;
+  add_note(found.text());
+  if (const std::string beyond = found.floats.warning(); !beyond.empty()) {
+    warnings.push_back(simclr::printable(place) + ": " + beyond);
+  }
+}
 
 const std::vector<std::string>& dataset_kinds() {
   static const std::vector<std::string> all = {"auto",          "cifar10", "cifar100", "stl10", "mnist",

@@ -2,6 +2,8 @@
 
 #include "train/datasets.h"
 
+#include <simclr/data/pictures/picture_channels.h>
+
 #include <nlohmann/json.hpp>
 
 #include <string>
@@ -10,6 +12,9 @@
 /// Data sets of pictures, and which views suit them.
 struct PictureSets : Datasets {
   PictureSets() { sample_name = "picture"; }
+
+  /// Takes what a look at the pictures of `place` found: channels, and what is said of them.
+  void take(const simclr::data::PictureChannels& found, const std::string& place);
 
   int size = 32;     // the side of a view
   int channels = 3;  // of a view

@@ -178,12 +178,10 @@ class ShardsReader {
     const ShardParts parts = find_shard_parts(pattern_);
     data::ShardPictureList pictures = list_shard_pictures(
         parts.train, cache_dir_, [this](const std::string& line) { sets_.warnings.push_back(line); });
-    const data::PictureChannels channels = data::channels_of_pictures(pictures);
-    sets_.channels = channels.channels;
-    sets_.add_note(channels.text());
+    sets_.take(data::channels_of_pictures(pictures), pattern_);
     left_out_ = pictures.left_out();
     add_digests(parts.train, pictures.shards());
-    sets_.labelled = sets_.train = data::shard_pictures(std::move(pictures), channels.channels);
+    sets_.labelled = sets_.train = data::shard_pictures(std::move(pictures), sets_.channels);
     tell_test_names();
     if (!parts.repeated.empty()) {
       sets_.add_note("not used: " + simclr::listed(parts.repeated, 3) + " (named before)");

@@ -149,9 +149,9 @@ std::string confusion_html(const ReportInput& in) {
   const Confusion confusion = confusion_of(in);
   if (confusion.counts.empty()) {
     const Json why = object_of(figures_of(in, "trained"), "linear").value("no_confusion", Json());
-    return section_html(
-        "confusion", heading,
-        why.is_string() ? sentence_html("There is " + escape_html(why.get<std::string>()) + ".") : no_evaluation_html(in));
+    return section_html("confusion", heading,
+                        why.is_string() ? sentence_html("There is " + escape_html(why.get<std::string>()) + ".")
+                                        : no_evaluation_html(in));
   }
   std::string html = "<div class=\"card confusion\">";
   if (confusion.names.size() <= most_drawn_classes) {
