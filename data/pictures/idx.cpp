@@ -39,8 +39,10 @@ std::vector<std::int64_t> parse_header(const std::uint8_t* header, int rank, con
     return static_cast<std::int64_t>(b[0]) << 24 | b[1] << 16 | b[2] << 8 | b[3];
   };
   SIMCLR_CHECK(word(0) == 0x0800 + rank, "idx: ", path, " has magic number ", word(0), ", idx ",
-               rank == 3 ? "pictures" : "labels", " have ", 0x0800 + rank, "; give the ",
-               rank == 3 ? "-images-idx3-ubyte" : "-labels-idx1-ubyte", " file");
+               rank == 3 ? "pictures" : "labels", " have ", 0x0800 + rank, "; ",
+               word(0) == 0x0804 ? "of several channels save an array: .npy"
+               : rank == 3       ? "give the -images-idx3-ubyte file"
+                                 : "give the -labels-idx1-ubyte file");
   std::vector<std::int64_t> sizes;
   std::int64_t product = 1;
   for (int i = 0; i < rank; ++i) {
