@@ -227,6 +227,18 @@ class Arrays(Base):
         self.assertEqual(len(re.findall(said, done.stderr)), 1, done.stderr)
         self.assertIn("3 pictures could not be read: left out", done.stdout)
 
+    def test_black_pictures(self):
+        """Values of 0 and 1 in bytes, or cut down to 0, are seldom meant."""
+        labels = self.parts["train_labels"]
+        for descr, greatest, words in (("|u1", 1, "is 1, and white is 255: they are nearly black; save x * 255"),
+                                       ("|u1", 0, "is 0, and white is 255: they are black; save them again, by x * 255"),
+                                       ("<u2", 255, "is 255, and white is 65535: they are nearly black; save x * (65535"),
+                                       ("<f4", 1 / 255, "is 0.00392157, and white is 1: they are nearly black; save x /")):
+            values = [greatest * (i % 3 == 0) for i in range(20 * SIDE * SIDE)]
+            data = write_npz(self.folder / "black.npz", images=npy(descr, (20, SIDE, SIDE), values), labels=labels)
+            done = self.run_on(data, "arrays", "--overwrite", "--no-evaluation")
+            self.assertIn(f"the greatest value in the 20 pictures looked at {words}", done.stderr)
+
     def test_a_folder_of_floats(self):
         """Each a picture of its own."""
         folder = self.folder / "singles"

@@ -125,9 +125,11 @@ TEST_CASE("Damaged idx files end with one clear line") {
   }
   SECTION("labels in the pictures' place") {
     dir.write("images", idx_file({30}, 10));
-    CHECK_THAT(error(), Contains(images + " has magic number 2049, idx pictures have 2051; give the -images-idx3-ubyte"));
+    CHECK_THAT(error(),
+               Contains(images + " has magic number 2049, idx pictures have 2051; give the -images-idx3-ubyte"));
     dir.write("images", idx_file({4, 2, 3, 3}, 251));
-    CHECK_THAT(error(), Contains(images + " has magic number 2052, idx pictures have 2051; of several channels save an"));
+    CHECK_THAT(error(),
+               Contains(images + " has magic number 2052, idx pictures have 2051; of several channels save an"));
   }
   SECTION("pictures in the labels' place") {
     dir.write("labels", bytes);

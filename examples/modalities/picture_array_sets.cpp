@@ -13,6 +13,7 @@
 #include <algorithm>
 #include <filesystem>
 #include <map>
+#include <sstream>
 #include <utility>
 
 namespace data = simclr::data;
@@ -99,22 +100,51 @@ struct Look {
   Lines warnings = {};                  // of values that no picture should have
 };
 
+double greatest_of(const data::Sample& sample) {
+  return simclr::kernels::dispatch_values(sample.dtype, [&](auto zero) {
+    double greatest = 0;
+    for (const auto value : sample.values<decltype(zero)>()) greatest = std::max(greatest, static_cast<double>(value));
+    return greatest;
+  });
+}
+
+/// What to do about pictures that are black, or nearly: of values 0 and 1 in bytes, say. Empty: they are not.
+std::string black(double greatest, simclr::DType dtype, std::int64_t pictures) {
+  const bool bytes = dtype == simclr::DType::u8, floats = dtype == simclr::DType::f32;
+  const double white = bytes ? 255 : floats ? 1 : 65535;
+  if (pictures == 0 || greatest > white / 128) return {};
+  std::ostringstream line;
+  line << "the greatest value in the " << simclr::counted(pictures, "picture") << " looked at is " << greatest
+       << ", and white is " << white << ": they are "
+       << (greatest == 0 ? "black; save them again, by x * 255 before they become integers"
+           : bytes       ? "nearly black; save x * 255"
+           : floats      ? "nearly black; save x / x.max()"
+                         : "nearly black; save x * (65535 // x.max())");
+  return line.str();
+}
+
 Look look_at(const data::Dataset& pictures, const std::string& name) {
   const std::int64_t count = std::min<std::int64_t>(pictures.size(), 32);
   Look look;
   data::FloatRange floats;
   std::int64_t unreadable = 0;
+  double greatest = 0;
+  simclr::DType dtype = simclr::DType::u8;
   for (std::int64_t k = 0; k < count; ++k) {
     try {
       const data::Sample sample = pictures.sample(k * pictures.size() / count);
       look.side = std::min(sample.shape[0], sample.shape[1]);
       look.channels = sample.shape[2];
-      if (sample.dtype == simclr::DType::f32) floats.add(sample.values<float>());
+      dtype = sample.dtype;
+      greatest = std::max(greatest, greatest_of(sample));
+      if (dtype == simclr::DType::f32) floats.add(sample.values<float>());
     } catch (const simclr::Error& error) {
       if (++unreadable == 1) look.problem = error.what();
     }
   }
-  if (const std::string beyond = floats.warning(); !beyond.empty()) look.warnings.push_back(name + ": " + beyond);
+  for (const std::string& line : {floats.warning(), black(greatest, dtype, count - unreadable)}) {
+    if (!line.empty()) look.warnings.push_back(name + ": " + line);
+  }
   if (unreadable > 0) {
     look.warnings.push_back(look.problem + " (" + std::to_string(unreadable) + " of the " +
                             simclr::counted(count, "picture") + " looked at cannot be read, and will be skipped)");
