@@ -195,7 +195,10 @@ constexpr std::size_t most_named = 3;
 }  // namespace
 
 void LeftOut::add_file(const std::string& path, const std::string& kind) {
-  const std::string ending = ending_of(path), folder = path.substr(0, path.rfind('/') + 1);
+  add_ending(ending_of(path), path.substr(0, path.rfind('/') + 1), kind);
+}
+
+void LeftOut::add_ending(const std::string& ending, const std::string& folder, const std::string& kind) {
   if (kind.empty()) {
     ++files[ending];
     file_folders[ending].insert(folder);

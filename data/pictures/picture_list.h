@@ -30,6 +30,8 @@ struct LeftOut {
 
   /// Counts a file, by its path from the place, which picture_kind() says to be of that kind.
   void add_file(const std::string& path, const std::string& kind);
+  /// Likewise, by its ending, ".txt", and the folder it lies in, "cats/"; empty: the place itself.
+  void add_ending(const std::string& ending, const std::string& folder, const std::string& kind);
   /// "24 .heic pictures in cats, 1 .txt file, the dead link old"; empty where nothing was left out.
   SIMCLR_API std::string text() const;
 };

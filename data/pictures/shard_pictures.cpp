@@ -94,7 +94,7 @@ class UnreadMembers {
     auto kind = kinds_.find(ending);
     if (kind == kinds_.end() && kinds_.size() >= most_kinds) kind = kinds_.find(ending = "other");
     if (kind == kinds_.end()) kind = kinds_.emplace(ending, ending == "other" ? "" : kind_of(sample, m)).first;
-    left_out_.add_file(ending, kind->second);
+    left_out_.add_ending(ending, "", kind->second);
   }
 
   std::string kind_of(std::int64_t sample, int m) const {

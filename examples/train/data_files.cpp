@@ -199,8 +199,11 @@ std::string data_differ(const ordered_json& before, const ordered_json& now, con
     }
   }
   if (named > most_named) line += " and " + counted(static_cast<std::int64_t>(named - most_named), "folder") + " more";
-  if (before.value("content", "") == now.value("content", "")) return line + "; the same files in other folders";
-  if (!within.empty()) line += "; " + within;
+  if (!within.empty()) {
+    line += "; " + within;
+  } else if (before.value("content", "") == now.value("content", "")) {
+    return line + "; the same files in other folders";
+  }
   const std::int64_t files = before.value("files", std::int64_t{0}), files_now = now.value("files", std::int64_t{0});
   return line + "; " + (files == files_now ? "" : std::to_string(files) + " -> ") + counted(files_now, "file") +
          " in all";
