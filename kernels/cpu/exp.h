@@ -56,6 +56,20 @@ template <class T>
   return power_of_two<T>(n + integer_place<T>);
 }
 
+/// 2^x for x that are 0 or below it, or above by roundings: 2^n by its bits, 2^{x - n} by its series, n being the
+/// nearest integer. 0 where that is no normal number. A NaN stays one.
+template <class T>
+[[gnu::always_inline]] inline Vector<T> exp2_below_1(Vector<T> x) {
+  constexpr Exp2Series<T> series;
+  const Vector<T> least = broadcast(T(1 - Format<T>::bias));
+  const Vector<T> bounded = x < least ? least : x;
+  const Vector<T> placed = bounded + integer_place<T>, f = bounded - (placed - integer_place<T>);
+  Vector<T> p = broadcast(series.at[Format<T>::terms - 1]);
+#pragma GCC unroll 16
+  for (int k = Format<T>::terms - 2; k >= 0; --k) p = p * f + series.at[k];
+  return x < least ? Vector<T>{} : p * power_of_two<T>(placed);
+}
+
 /// ln(2) in two parts, of which the first has so few digits that n of it are exact; and how far exponents may go that
 /// e^x is a normal number.
 template <class T>

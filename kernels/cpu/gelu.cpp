@@ -11,19 +11,6 @@ namespace {
 
 using V = Vector<float>;
 
-/// 2^a for a <= 0, 0 below 2^-126: 2^n by its bits, 2^{a - n} by its series, n being the nearest integer.
-[[gnu::always_inline]] inline V exp2_below_1(V a) {
-  constexpr Exp2Series<float> series;
-  constexpr float place = integer_place<float>;
-  const V least = broadcast(-126.0f);
-  const V bounded = a > least ? a : least;
-  const V placed = bounded + place, f = bounded - (placed - place);
-  V p = broadcast(series.at[7]);
-#pragma GCC unroll 8
-  for (int k = 6; k >= 0; --k) p = p * f + series.at[k];
-  return a > least ? p * power_of_two<float>(placed) : V{};
-}
-
 struct Normal {
   V cumulative, e;  // e = exp(-x^2 / 2)
 };
@@ -32,7 +19,7 @@ struct Normal {
   constexpr float g[] = {0.119686483f,   0.119575615f, 0.11020554f,   0.0785218761f, 0.0957932365f,
                          -0.0787776853f, 0.191041982f, -0.227679489f, 0.112217088f,  -0.0205846483f};
   constexpr float half_log2_e = 0.721347520f;
-  const V e = exp2_below_1(x * x * -half_log2_e);
+  const V e = exp2_below_1<float>(x * x * -half_log2_e);
   const V t = 1.0f / (1.0f + 0.3f * (x < 0.0f ? -x : x));
   V p = broadcast(g[9]);
 #pragma GCC unroll 9
