@@ -11,8 +11,8 @@
 
 /// The differentiable functions, one for each op. Formulas, shapes and errors are those of the contract in kernels/OP.h
 /// (elementwise.h, gelu.h, gemm.h, conv2d.h, batchnorm.h, layernorm.h, pool.h, similarity.h; for sequences embedding.h,
-/// dropout.h, gru.h, time_pool.h, columns.h): Error for tensors that do not fit each other. Every tensor of a call has
-/// the same floating dtype and device, but weights and biases may be f32 beside bf16.
+/// dropout.h, gru.h, attention.h, time_pool.h, columns.h): Error for tensors that do not fit each other. Every tensor of
+/// a call has the same floating dtype and device, but weights and biases may be f32 beside bf16.
 namespace simclr::nn {
 
 /// a + b, same shapes.
@@ -84,6 +84,10 @@ SIMCLR_API Tensor dropout(const Tensor& x, const Tensor& keys, const kernels::Dr
 /// [N,T,C] -> [N,C], the mean and the maximum over the lengths[n] steps that are a sequence's own; 0 where none is.
 SIMCLR_API Tensor mean_over_time(const Tensor& x, const Tensor& lengths = {});
 SIMCLR_API Tensor max_over_time(const Tensor& x, const Tensor& lengths = {});
+
+/// Self-attention: of qkv [N,T,3C], each step's query, key and value, the values of each head weighted by how well the
+/// others' keys fit its query: [N,T,C], zeros behind the lengths (kernels/attention.h).
+SIMCLR_API Tensor attention(const Tensor& qkv, std::int64_t heads, const Tensor& lengths = {});
 
 /// Tensors [...,C_i], side by side along the last dimension: [...,sum C_i]. Throws Error where there is none.
 SIMCLR_API Tensor concatenate(const std::vector<Tensor>& parts);

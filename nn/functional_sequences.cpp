@@ -1,4 +1,5 @@
 // The differentiable functions of sequences.
+#include <simclr/kernels/attention.h>
 #include <simclr/kernels/columns.h>
 #include <simclr/kernels/embedding.h>
 #include <simclr/kernels/layernorm.h>
@@ -70,6 +71,13 @@ Tensor max_over_time(const Tensor& x, const Tensor& lengths) {
   return record("max_over_time", {x}, forward.y, [argmax = forward.argmax, steps = x.dim(1)](Backward& bw) {
     bw.set(0, kernels::max_over_time_backward(bw.dy(), argmax, steps));
   });
+}
+
+Tensor attention(const Tensor& qkv, std::int64_t heads, const Tensor& lengths) {
+  kernels::AttentionResult forward = kernels::attention_forward(qkv, lengths, heads);
+  forward.saved.y = forward.y.detach();
+  return record("attention", {qkv}, forward.y, {qkv, lengths, forward.saved.y},
+                [saved = forward.saved](Backward& bw) { bw.set(0, kernels::attention_backward(bw.dy(), saved)); });
 }
 
 namespace {
