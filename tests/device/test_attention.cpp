@@ -1,0 +1,147 @@
+#include "support/device.h"
+#include "support/sequences.h"
+
+#include <simclr/core/graph.h>
+#include <simclr/kernels/attention.h>
+
+using namespace simclr;
+using namespace simclr::kernels;
+using test::agrees;
+using test::Both;
+using test::both;
+using test::random_both;
+
+namespace {
+
+/// N, T, heads, D.
+struct Size {
+  std::int64_t sequences, steps, heads, width;
+
+  Shape qkv() const { return {sequences, steps, 3 * heads * width}; }
+  Shape y() const { return {sequences, steps, heads * width}; }
+};
+
+std::ostream& operator<<(std::ostream& out, const Size& s) {
+  return out << s.sequences << "x" << s.steps << ", " << s.heads << " heads of " << s.width;
+}
+
+/// Around a tile's 32 and 64 steps, the depths of the tensor cores, what they leave to the f32 cores, and vectors.
+const std::vector<Size> sizes = {
+    {1, 1, 1, 1},   {2, 3, 2, 5},   {3, 33, 1, 32}, {1, 65, 2, 8},   {3, 64, 1, 31},  {1, 130, 1, 16}, {2, 32, 3, 24},
+    {2, 70, 1, 33}, {1, 63, 1, 64}, {3, 20, 1, 40}, {1, 66, 1, 128}, {2, 35, 1, 127}, {1, 66, 1, 129}, {2, 9, 1, 256},
+};
+
+void check(const Size& size, const Both& qkv, const Both& dy, const Tensor& lengths) {
+  const Tensor there = lengths.defined() ? lengths.to(test::device()) : Tensor();
+  const AttentionResult got = attention_forward(qkv.on_device, there, size.heads),
+                        expected = attention_forward(qkv.exact, lengths, size.heads);
+  CHECK(got.saved.log_sum.dtype() == DType::f32);
+  CHECK(agrees(got.y, expected.y));
+  CHECK(test::relative_error(got.saved.log_sum, expected.saved.log_sum) < 1e-5);
+  CHECK(agrees(attention_backward(dy.on_device, got.saved), attention_backward(dy.exact, expected.saved)));
+}
+
+}  // namespace
+
+DEVICE_TEST_CASE("attention and its gradient agree with double") {
+  for (const DType dtype : test::device_dtypes) {
+    for (const Size& size : sizes) {
+      for (const std::uint64_t seed : {0, 5}) {
+        CAPTURE(dtype, size, seed);
+        const Tensor lengths = seed == 0 ? Tensor() : test::random_lengths(size.sequences, seed, size.steps);
+        check(size, random_both(size.qkv(), 1, dtype, -2, 2), random_both(size.y(), 2, dtype), lengths);
+      }
+    }
+  }
+}
+
+DEVICE_TEST_CASE("attention passes over whole tiles of padding, and looks at none of it") {
+  const Size size{5, 140, 1, 8};
+  const Tensor lengths = Tensor::from(std::vector<std::int32_t>{140, 64, 65, 3, 0}, {5});
+  for (const DType dtype : test::device_dtypes) {
+    Tensor values = test::random_tensor(size.qkv(), 1), gradients = test::random_tensor(size.y(), 2);
+    for (Tensor* t : {&values, &gradients}) {
+      for (std::int64_t n = 0; n < 5; ++n) {
+        const std::int64_t length = lengths.data<std::int32_t>()[n];
+        if (length == size.steps) continue;
+        t->narrow(n, 1).reshape({size.steps, t->dim(2)}).narrow(length, size.steps - length).fill(NAN);
+      }
+    }
+    check(size, both(values, dtype), both(gradients, dtype), lengths);
+  }
+}
+
+DEVICE_TEST_CASE("large scores stay finite on the device") {
+  for (const DType dtype : test::device_dtypes) {
+    for (const double scale : {1e3, -1e3}) {
+      CAPTURE(dtype, scale);
+      std::vector<double> values;
+      for (int t = 0; t < 70; ++t) {
+        const double x = (t % 2 == 0 ? 1 : -1) * static_cast<double>(t % 13 + 1) / 13;
+        values.insert(values.end(), {x * scale, x, static_cast<double>(t)});
+      }
+      const Both qkv = both(Tensor::from(values, {1, 70, 3}), dtype), dy = random_both({1, 70, 1}, 2, dtype);
+      const AttentionResult got = attention_forward(qkv.on_device, {}, 1),
+                            expected = attention_forward(qkv.exact, {}, 1);
+      // A score's own rounding, 1e3 times 2^-24, is an error of its exponential.
+      CHECK(agrees(got.y, expected.y, 1e-3));
+      const Tensor dqkv = attention_backward(dy.on_device, got.saved);
+      for (const double v : dqkv.to_vector<double>()) REQUIRE(std::isfinite(v));
+      CHECK(agrees(dqkv, attention_backward(dy.exact, expected.saved), 1e-3));
+    }
+  }
+}
+
+DEVICE_TEST_CASE("attention gives the same bits each time, and replayed with other lengths") {
+  for (const DType dtype : test::device_dtypes) {
+    const Size size{4, 37, 2, 10};
+    const Tensor qkv = random_both(size.qkv(), 1, dtype).on_device, dy = random_both(size.y(), 2, dtype).on_device;
+    const Tensor first = test::random_lengths(4, 3, 37).to(test::device()),
+                 others = test::random_lengths(4, 9, 37).to(test::device());
+    REQUIRE(others.to_vector<int>() != first.to_vector<int>());
+    Tensor lengths = others.clone();
+    std::vector<Tensor> results;
+    const auto all = [&] {
+      const AttentionResult got = attention_forward(qkv, lengths, size.heads);
+      results = {got.y, got.saved.log_sum, attention_backward(dy, got.saved)};
+    };
+    const auto bits = [&] {
+      std::vector<Tensor> host;
+      for (const Tensor& result : results) host.push_back(result.to(Device{}));
+      return host;
+    };
+    all();
+    const auto expected = bits();
+    all();
+    CHECK(test::same_bits(bits(), expected));
+    lengths.copy_from(first);
+    CapturedStep captured(test::device(), all);
+    lengths.copy_from(others);
+    captured.replay();
+    CHECK(test::same_bits(bits(), expected));
+  }
+}
+
+DEVICE_TEST_CASE("an impossible length gives NaN in its sequence's attention alone") {
+  for (const DType dtype : test::device_dtypes) {
+    for (const int wrong : {-1, 5, 1 << 30}) {
+      const Size size{3, 4, 1, 5};
+      const Tensor lengths = Tensor::from(std::vector<std::int32_t>{4, wrong, 2}, {3}).to(test::device());
+      const AttentionResult got = attention_forward(random_both(size.qkv(), 1, dtype).on_device, lengths, 1);
+      const Tensor dqkv = attention_backward(random_both(size.y(), 2, dtype).on_device, got.saved);
+      const auto y = got.y.to_vector<double>(), dx = dqkv.to_vector<double>();
+      for (std::size_t i = 0; i < y.size(); ++i) REQUIRE(std::isnan(y[i]) == (i / 20 == 1));
+      for (std::size_t i = 0; i < dx.size(); ++i) REQUIRE(std::isnan(dx[i]) == (i / 60 == 1));
+    }
+  }
+}
+
+DEVICE_TEST_CASE("no sequences, and none of a step, are nothing to do") {
+  for (const DType dtype : test::device_dtypes) {
+    for (const Size& size : {Size{0, 4, 2, 5}, Size{3, 0, 2, 5}}) {
+      const AttentionResult got = attention_forward(random_both(size.qkv(), 1, dtype).on_device, {}, 2);
+      CHECK(got.y.shape() == size.y());
+      CHECK(attention_backward(random_both(size.y(), 2, dtype).on_device, got.saved).shape() == size.qkv());
+    }
+  }
+}
