@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """Times in other libraries what benchmarks/bench_*.cpp time in libsimclr, and prints one JSON line a case and peer.
 
-usage: kernels.py {nt_xent,similarity,batchnorm,optimizer_step,conv2d,augment,sequences,gru} [--device cpu] ...
+usage: kernels.py {nt_xent,similarity,batchnorm,optimizer_step,conv2d,augment,sequences,gru,attention} [--device cpu]
+    ...
 
 Cases have the same names. The peers are "PyTorch", eager; on a GPU "PyTorch in a CUDA graph", the same captured;
 "compiled PyTorch", the faster of torch.compile's code as it is and captured; for NT-Xent lightly's and
@@ -195,10 +196,46 @@ def time_gru(peers, args):
     peers.report_both("gru", f"{figures}, lengths 1 to {steps}", [x, *weights], packed, dy)
 
 
+def attend(qkv, heads, mask):
+    """scaled_dot_product_attention of qkv [N,T,3C]."""
+    n, steps, width = qkv.shape
+    q, k, v = qkv.view(n, steps, 3, heads, width // (3 * heads)).permute(2, 0, 3, 1, 4)
+    return F.scaled_dot_product_attention(q, k, v, attn_mask=mask).transpose(1, 2).reshape(n, steps, width // 3)
+
+
+def time_attention(peers, args):
+    """With lengths by a mask of the keys, as PyTorch has them; it computes the padding."""
+    n, steps = args.sequences or (256 if args.device == "cuda" else 16), args.steps
+    heads, width = args.heads, args.width
+    channels = heads * width
+    lengths = torch.tensor([1 + i * 7919 % steps for i in range(n)], device=args.device)
+    own = torch.arange(steps, device=args.device)[None, :] < lengths[:, None]
+    qkv = peers.random(n, steps, 3 * channels, requires_grad=True)
+    x, dy = (peers.random(n, steps, channels) for _ in range(2))
+    c, hidden = channels, 4 * channels
+    shapes = [(c,), (c,), (3 * c, c), (3 * c,), (c, c), (c,), (c,), (c,), (hidden, c), (hidden,), (c, hidden), (c,)]
+    weights = [peers.random(*shape, requires_grad=True) for shape in shapes * args.layers]
+
+    def transformer(x, *weights, mask=None):
+        for i in range(0, len(weights), len(shapes)):
+            g1, b1, w_in, b_in, w_out, b_out, g2, b2, w1, c1, w2, c2 = weights[i:i + len(shapes)]
+            y = F.linear(F.layer_norm(x, (channels,), g1, b1), w_in, b_in)
+            x = x + F.linear(attend(y, heads, mask), w_out, b_out)
+            y = F.gelu(F.linear(F.layer_norm(x, (channels,), g2, b2), w1, c1))
+            x = x + F.linear(y, w2, c2)
+        return x
+
+    for mask in (None, own[:, None, None, :]):
+        figures = f", {n}x{steps}, {heads} heads of {width}" + ("" if mask is None else f", lengths 1 to {steps}")
+        peers.report_both("attention", figures, [qkv], lambda qkv: attend(qkv, heads, mask), dy)
+        peers.report_both("transformer", figures, [x, *weights], lambda x, *w: transformer(x, *w, mask=mask), dy,
+                          whole=True)
+
+
 def main():
     ops = {"nt_xent": time_nt_xent, "similarity": time_similarity, "batchnorm": time_batchnorm,
            "optimizer_step": time_optimizer_step, "conv2d": time_conv2d, "augment": augmentation.time_augment,
-           "sequences": time_sequences, "gru": time_gru}
+           "sequences": time_sequences, "gru": time_gru, "attention": time_attention}
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("op", choices=ops)
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
@@ -215,7 +252,9 @@ def main():
     parser.add_argument("--size", type=int, default=32)
     parser.add_argument("--width", type=int, help="channels; default: 256 of sequences, 64 of a network's first stage")
     parser.add_argument("--sequences", type=int)
-    parser.add_argument("--steps", type=int, default=32)
+    parser.add_argument("--steps", type=int, help="default: 128 of attention, else 32")
+    parser.add_argument("--heads", type=int, default=4, help="of attention; --width is of a head, default 64")
+    parser.add_argument("--layers", type=int, default=2, help="of attention's transformer")
     parser.add_argument("--inputs", type=int, default=256, help="values a step of gru's sequences")
     parser.add_argument("--entries", type=int, default=16384)
     parser.add_argument("--pictures", type=int, default=4096)
@@ -224,6 +263,7 @@ def main():
     if args.device == "cuda" and not torch.cuda.is_available():
         sys.exit("kernels: this PyTorch sees no GPU")
     args.dtype = args.dtype or ("bf16" if args.device == "cuda" else "f32")
+    args.steps = args.steps or (128 if args.op == "attention" else 32)
     args.width = args.width or (256 if args.op in ("sequences", "gru") else 64)
     if args.memory:
         memory.prepare()
