@@ -3,58 +3,14 @@
 //   steps.
 // What is left for the devices' kernels is a step at a time: cpu/gru_groups.cpp and gru.cu. On the CPU the rows of all
 // these products are the steps within the lengths, on a GPU, whose lengths the host does not know, all steps.
-#include <simclr/core/parallel.h>
-#include <simclr/kernels/cpu/own_steps.h>
 #include <simclr/kernels/elementwise.h>
 #include <simclr/kernels/gemm.h>
 #include <simclr/kernels/gru.h>
+#include <simclr/kernels/packing.h>
 #include <simclr/kernels/shared/check_lengths.h>
-
-#include <algorithm>
 
 namespace simclr::kernels {
 namespace {
-
-/// Whether every step of x is worked on: x itself is [R,I] then.
-bool all_steps(const Tensor& x, const Tensor& lengths) {
-  return x.device().type != DeviceType::cpu || !lengths.defined();
-}
-
-/// body(row, its address in the packed rows, its address in x [N,T,I]) for each sequence's first row, and how many.
-template <class Body>
-void for_sequences(const Tensor& x, const Tensor& lengths, const Tensor& rows, Body body) {
-  const OwnSteps own(lengths, x.dim(0), x.dim(1));
-  const std::size_t bytes = static_cast<std::size_t>(x.dim(2)) * size_of(x.dtype());
-  auto *packed_first = static_cast<std::byte*>(rows.raw_data()), *first = static_cast<std::byte*>(x.raw_data());
-  const std::int64_t grain = items_a_piece({.bytes = 2 * static_cast<std::int64_t>(bytes) * x.dim(1)});
-  parallel_for(x.dim(0), grain, [&](std::int64_t begin, std::int64_t end) {
-    for (std::int64_t i = begin; i < end; ++i) {
-      const auto at = static_cast<std::size_t>(i), length = static_cast<std::size_t>(own.length[at]);
-      const auto steps = static_cast<std::size_t>(x.dim(1));
-      body(packed_first + static_cast<std::size_t>(own.start[at]) * bytes, first + at * steps * bytes, length * bytes,
-           steps * bytes);
-    }
-  });
-}
-
-/// The rows of x that are worked on, [R,I].
-Tensor rows_of(const Tensor& x, const Tensor& lengths) {
-  if (all_steps(x, lengths)) return x.reshape({x.dim(0) * x.dim(1), x.dim(2)});
-  const std::int64_t count = OwnSteps(lengths, x.dim(0), x.dim(1)).count;
-  const Tensor rows = Tensor::empty({count, x.dim(2)}, x.dtype());
-  for_sequences(x, lengths, rows, [](std::byte* packed_rows, std::byte* steps, std::size_t own, std::size_t) {
-    std::copy_n(steps, own, packed_rows);
-  });
-  return rows;
-}
-
-/// x from its rows, 0 where it has none.
-void spread_rows(const Tensor& rows, const Tensor& lengths, Tensor& x) {
-  for_sequences(x, lengths, rows, [](std::byte* packed_rows, std::byte* steps, std::size_t own, std::size_t all) {
-    std::copy_n(packed_rows, own, steps);
-    std::fill(steps + own, steps + all, std::byte{0});
-  });
-}
 
 void check_weights(const char* op, const Tensor& x, const GruWeights& w, std::int64_t size) {
   check_floats(op, x, w.w_ih, w.w_hh);
@@ -129,7 +85,7 @@ GruResult gru_forward(const Tensor& x, const Tensor& lengths, const std::vector<
   const std::int64_t columns = size * static_cast<std::int64_t>(directions.size());
   const auto fresh = [&](const Shape& shape) { return Tensor::empty(shape, x.dtype(), x.device()); };
   GruResult result{fresh({x.dim(0), x.dim(1), columns}), fresh({x.dim(0), columns}), {x, lengths, directions, {}, {}}};
-  const Tensor rows = rows_of(x, lengths);
+  const Tensor rows = pack_sequences(x, lengths);
   const std::int64_t count = rows.dim(0);
   for (std::size_t i = 0; i < directions.size(); ++i) {
     Tensor products = fresh({count, 3 * size});
@@ -158,10 +114,10 @@ void gru_backward(const Tensor& dy, const Tensor& dlast, const GruSaved& saved, 
     check_shape(op, "dlast", dlast, {x.dim(0), columns});
   }
   check_gradients(op, saved, gradients);
-  const Tensor rows = rows_of(x, saved.lengths);
+  const Tensor rows = pack_sequences(x, saved.lengths);
   const std::int64_t count = rows.dim(0);
   check_saved(op, saved, count, size);
-  const bool packed = !all_steps(x, saved.lengths);
+  const bool packed = packs(x, saved.lengths);
   Tensor drows;
   if (gradients.dx.defined()) {
     drows = packed ? Tensor::empty(rows.shape(), x.dtype()) : gradients.dx.reshape(rows.shape());
@@ -177,7 +133,7 @@ void gru_backward(const Tensor& dy, const Tensor& dlast, const GruSaved& saved, 
     bias_backward(dhidden, dw.b_hh);
     if (drows.defined()) gemm(dproducts, saved.directions[i].w_ih, drows, {.beta = i == 0 ? 0.0 : 1.0});
   }
-  if (packed && drows.defined()) spread_rows(drows, saved.lengths, gradients.dx);
+  if (packed && drows.defined()) pad_sequences(drows, saved.lengths, gradients.dx);
 }
 
 }  // namespace simclr::kernels

@@ -3,6 +3,7 @@
 #include <simclr/kernels/columns.h>
 #include <simclr/kernels/embedding.h>
 #include <simclr/kernels/layernorm.h>
+#include <simclr/kernels/packing.h>
 #include <simclr/kernels/time_pool.h>
 #include <simclr/nn/functional.h>
 
@@ -51,6 +52,31 @@ ResidualNorm add_layernorm(const Tensor& x, const Tensor& residual, const Tensor
            bw.set(3, dbeta);
          });
   return {outputs[0], outputs[1]};
+}
+
+namespace {
+
+Tensor padded(const Tensor& rows, const Tensor& lengths, const Shape& shape) {
+  Tensor x = Tensor::empty(shape, rows.dtype(), rows.device());
+  kernels::pad_sequences(rows, lengths, x);
+  return x;
+}
+
+}  // namespace
+
+Tensor pack_sequences(const Tensor& x, const Tensor& lengths) {
+  const Tensor rows = kernels::pack_sequences(x, lengths);
+  if (!kernels::packs(x, lengths)) return rows;  // a reshaped x, which is recorded
+  return record("pack_sequences", {x}, rows, {lengths},
+                [lengths, shape = x.shape()](Backward& bw) { bw.set(0, padded(bw.dy(), lengths, shape)); });
+}
+
+Tensor pad_sequences(const Tensor& rows, const Tensor& lengths, std::int64_t sequences, std::int64_t steps) {
+  SIMCLR_CHECK(rows.defined() && rows.rank() == 2, "pad_sequences: rows must be [R,C], got ", describe(rows));
+  const Shape shape = {sequences, steps, rows.dim(1)};
+  if (!kernels::packs(rows, lengths)) return rows.reshape(shape);
+  return record("pad_sequences", {rows}, padded(rows, lengths, shape), {lengths},
+                [lengths](Backward& bw) { bw.set(0, kernels::pack_sequences(bw.dy(), lengths)); });
 }
 
 Tensor dropout(const Tensor& x, const Tensor& keys, const kernels::DropoutOptions& options) {

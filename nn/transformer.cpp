@@ -8,13 +8,6 @@ namespace simclr::nn {
 
 namespace {
 
-/// y [...,O] of x [...,C], the leading dimensions being rows of one product.
-template <class Product>
-Tensor each_step(const Tensor& x, Product product) {
-  const Tensor y = product(x.reshape({x.dim(0) * x.dim(1), x.dim(2)}));
-  return y.reshape({x.dim(0), x.dim(1), y.dim(1)});
-}
-
 void check_sequences(const char* module, const Tensor& x, std::int64_t width) {
   SIMCLR_CHECK(x.defined() && x.rank() == 3 && x.dim(2) == width, module, ": x must be [N,T,", width, "], got ",
                describe(x));
@@ -34,13 +27,23 @@ MultiHeadAttention::MultiHeadAttention(const MultiHeadAttentionOptions& options)
   out_ = add_module("out_proj", std::make_shared<Linear>(LinearOptions{.in = width, .out = width}));
 }
 
-Tensor MultiHeadAttention::forward(const Input& input) {
-  check_sequences("MultiHeadAttention", input.x, output_features());
-  const Tensor qkv = each_step(input.x, [&](const Tensor& rows) { return linear(rows, weight_, bias_); });
-  return each_step(attention(qkv, heads_, input.lengths), [&](const Tensor& rows) { return (*out_)(rows); });
+Tensor MultiHeadAttention::of_rows(const Tensor& rows, const Tensor& lengths, std::int64_t sequences,
+                                   std::int64_t steps) {
+  const ModuleCall call(*this, rows);
+  const Tensor qkv = pad_sequences(linear(rows, weight_, bias_), lengths, sequences, steps);
+  const Tensor y = (*out_)(pack_sequences(attention(qkv, heads_, lengths), lengths));
+  check_initialized(call);
+  return y;
 }
 
-Transformer::Transformer(const TransformerOptions& options) : width_(options.width) {
+Tensor MultiHeadAttention::forward(const Input& input) {
+  const Tensor& x = input.x;
+  check_sequences("MultiHeadAttention", x, output_features());
+  const Tensor rows = of_rows(pack_sequences(x, input.lengths), input.lengths, x.dim(0), x.dim(1));
+  return pad_sequences(rows, input.lengths, x.dim(0), x.dim(1));
+}
+
+Transformer::Transformer(const TransformerOptions& options) : width_(options.width), drops_(options.dropout.p > 0) {
   const std::int64_t hidden = options.hidden == 0 ? 4 * width_ : options.hidden;
   SIMCLR_CHECK(width_ > 0 && options.layers > 0 && hidden > 0 && options.positions >= 0, "Transformer: width ", width_,
                ", layers ", options.layers, ", hidden ", options.hidden, ", positions ", options.positions,
@@ -75,21 +78,28 @@ Tensor Transformer::add_positions(const Tensor& x) const {
   return add_bias(x.reshape({x.dim(0), steps * width_}), own).reshape(x.shape());
 }
 
+Tensor Transformer::drop(Dropout& dropout, const Tensor& rows, const Input& input) const {
+  if (!drops_ || !training()) return rows;
+  // An element's place in its sequence decides.
+  const Tensor x = pad_sequences(rows, input.lengths, input.x.dim(0), input.x.dim(1));
+  return pack_sequences(dropout({x, {}, input.keys}), input.lengths);
+}
+
 Tensor Transformer::forward(const Input& input) {
   check_sequences("Transformer", input.x, width_);
-  const Tensor x = positions_.defined() ? add_positions(input.x) : input.x;
+  const std::int64_t sequences = input.x.dim(0), steps = input.x.dim(1);
+  const Tensor x = pack_sequences(positions_.defined() ? add_positions(input.x) : input.x, input.lengths);
   ResidualNorm at{(*layers_[0].norm1)(x), x};
   for (std::size_t i = 0; i < layers_.size(); ++i) {
     const Layer& layer = layers_[i];
-    const Tensor attended = (*layer.attention)({at.y, input.lengths});
-    at = layer.norm2->add((*layer.dropout1)({attended, {}, input.keys}), at.sum);
-    const Tensor transformed =
-        each_step(at.y, [&](const Tensor& rows) { return (*layer.linear2)(gelu((*layer.linear1)(rows))); });
+    const Tensor attended = layer.attention->of_rows(at.y, input.lengths, sequences, steps);
+    at = layer.norm2->add(drop(*layer.dropout1, attended, input), at.sum);
+    const Tensor transformed = (*layer.linear2)(gelu((*layer.linear1)(at.y)));
     // The addition takes the next normalisation with it.
     LayerNorm& next = i + 1 < layers_.size() ? *layers_[i + 1].norm1 : *norm_;
-    at = next.add((*layer.dropout2)({transformed, {}, input.keys}), at.sum);
+    at = next.add(drop(*layer.dropout2, transformed, input), at.sum);
   }
-  return at.y;
+  return pad_sequences(at.y, input.lengths, sequences, steps);
 }
 
 TransformerEncoder::TransformerEncoder(const TransformerOptions& options)

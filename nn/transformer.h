@@ -23,8 +23,10 @@ class SIMCLR_API MultiHeadAttention : public Module {
   /// Throws Error for sizes that are not positive, a width that heads do not divide, and heads wider than
   /// kernels::attention_widest_head.
   explicit MultiHeadAttention(const MultiHeadAttentionOptions& options);
-  /// [N,T,C] -> [N,T,C].
+  /// [N,T,C] -> [N,T,C]; on the CPU 0 behind the lengths.
   Tensor forward(const Input& input) override;
+  /// The same of packed rows [R,C] of N sequences of T steps (pack_sequences), as rows.
+  Tensor of_rows(const Tensor& rows, const Tensor& lengths, std::int64_t sequences, std::int64_t steps);
   std::int64_t output_features() const override { return out_->output_features(); }
 
  private:
@@ -49,8 +51,8 @@ class SIMCLR_API Transformer : public Module {
  public:
   /// Throws Error for sizes that are not positive, and as the layers do.
   explicit Transformer(const TransformerOptions& options);
-  /// [N,T,C] -> [N,T,C]: the features of each step; those behind the lengths mean nothing. Throws Error for more steps
-  /// than positions, and in training with a dropout where the input has no keys.
+  /// [N,T,C] -> [N,T,C]: the features of each step; those behind the lengths mean nothing, and are not computed on the
+  /// CPU. Throws Error for more steps than positions, and in training with a dropout where the input has no keys.
   Tensor forward(const Input& input) override;
   std::int64_t output_features() const override { return width_; }
 
@@ -63,8 +65,11 @@ class SIMCLR_API Transformer : public Module {
   };
 
   Tensor add_positions(const Tensor& x) const;
+  /// Of packed rows of the input's sequences.
+  Tensor drop(Dropout& dropout, const Tensor& rows, const Input& input) const;
 
   std::int64_t width_;
+  bool drops_;
   Tensor positions_;
   std::vector<Layer> layers_;
   std::shared_ptr<LayerNorm> norm_;

@@ -1,0 +1,23 @@
+#pragma once
+
+#include <simclr/core/tensor.h>
+
+#include <cstdint>
+
+/// Padded sequences x [N,T,C] as rows [R,C], one step behind the other, so that what treats steps alike need not
+/// compute the padding. lengths i32 [N] in 0..T, or undefined: all T. On the CPU the rows are the sequences' own steps,
+/// R the sum of the lengths; without lengths, and on a GPU, whose lengths the host does not know, they are all R = N T
+/// steps. Any dtype. Throws Error for other shapes and devices, and on the CPU for a length outside 0..T.
+namespace simclr::kernels {
+
+/// Whether rows lack the padding; otherwise x itself is [R,C].
+inline bool packs(const Tensor& x, const Tensor& lengths) {
+  return lengths.defined() && x.device().type == DeviceType::cpu;
+}
+
+/// The rows; x's own memory where they have all steps.
+SIMCLR_API Tensor pack_sequences(const Tensor& x, const Tensor& lengths);
+/// x from its rows, 0 in the padding.
+SIMCLR_API void pad_sequences(const Tensor& rows, const Tensor& lengths, Tensor& x);
+
+}  // namespace simclr::kernels
