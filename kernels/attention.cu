@@ -35,7 +35,7 @@ __global__ void __launch_bounds__(tile_threads, 2)
   // 1 own queries, into shared memory
   Tile::template fetch<tile_size>(of, block.length, block.part(of, qkv, 0), block.first, own);
   FragmentC sum[1][depth / 8] = {};
-  float total[2] = {}, top[2] = {-INFINITY, -INFINITY};
+  RunningSum<4> sums[2];
   // 2 sweep the keys, with their values
   Tile::template sweep<forward_rows>(
       of, block, block.part(of, qkv, 1), block.part(of, qkv, 2), own + tile_size * Tile::pitch,
@@ -44,42 +44,28 @@ __global__ void __launch_bounds__(tile_threads, 2)
         FragmentC x[1][forward_rows / 8];
         Tile::products(own, keys, x);
         mask_padding(block, first, x);
-        // 4 raise each row's maximum to the tile's, which four lanes have
+        // 4 raise each row's maximum to the tile's
         float highest[2] = {-INFINITY, -INFINITY}, shrunk[2];
         for_each_value(x, [&](float& value, int r, int) { highest[r] = value > highest[r] ? value : highest[r]; });
 #pragma unroll
-        for (int r = 0; r < 2; ++r) {
-#pragma unroll
-          for (int step = 2; step > 0; step /= 2) {
-            const float other = __shfl_xor_sync(all_lanes, highest[r], step);
-            highest[r] = other > highest[r] ? other : highest[r];
-          }
-          const float higher = fmaxf(top[r], highest[r] * of.log2_scale);
-          shrunk[r] = fast_exp2(top[r] - higher);
-          top[r] = higher;
-          total[r] *= shrunk[r];
-        }
+        for (int r = 0; r < 2; ++r) shrunk[r] = sums[r].raise(highest[r] * of.log2_scale);
         // 5 p; what was added up before shrinks
         for_each_value(x, [&](float& value, int r, int) {
-          value = fast_exp2(fmaf(value, of.log2_scale, -top[r]));
-          total[r] += value;
+          value = fast_exp2(fmaf(value, of.log2_scale, -sums[r].top));
+          sums[r].total += value;
         });
         for_each_value(sum, [&](float& value, int r, int) { value *= shrunk[r]; });
         // 6 y += p v
         Tile::add_weighted(sum, x, values);
       });
-  // 7 four lanes' sums are one row's; divide, and write this block's y
+  // 7 divide, and write this block's y
+  float factor[2];
 #pragma unroll
   for (int r = 0; r < 2; ++r) {
-#pragma unroll
-    for (int step = 2; step > 0; step /= 2) total[r] += __shfl_xor_sync(all_lanes, total[r], step);
     const int step = block.first + fragment_row<1>() + row_offset(r);
-    if (lane_index() % 4 == 0 && step < of.steps) {
-      log_sum[block.head * of.steps + step] = step < block.length ? top[r] + log2f(total[r]) : block.padding;
-    }
-    total[r] = 1.0f / total[r];
+    factor[r] = sums[r].finish(of, block, step, lane_index() % 4 == 0, log_sum);
   }
-  Tile::write(of, block, sum, total, block.steps(of, y));
+  Tile::write(of, block, sum, factor, block.steps(of, y));
 }
 
 /// dq of 64 queries.

@@ -251,8 +251,34 @@ TEST_CASE("a Transformer's dropouts draw by the views' keys, each in its own way
   CHECK_THROWS_AS((*dropping)(x), Error);
   dropping->eval();
   CHECK(same_bits((*dropping)(x), (*plain)(x)));
-  // The second branch's mask is not the first's: layer numbers 0 and 1 against 1 and 2.
-  CHECK(!same_bits(y, (*make(0.3, 1))({x, {}, keys})));
+}
+
+TEST_CASE("a Transformer's branches are dropped by layers' numbers that count up, on rows without padding, too") {
+  nn::Transformer transformer({.width = 8, .layers = 1, .heads = 2, .dropout = {.p = 0.3, .seed = 6, .layer = 5}});
+  randomize(transformer);
+  const auto of = parameters_of(transformer);
+  const Tensor x = random_tensor({2, 5, 8}, 1), keys = keys_of({1, 2});
+  const auto rows = [](const Tensor& t, std::int64_t c) { return t.reshape({10, c}); };
+  const auto linear = [&](const Tensor& t, const std::string& weight, const std::string& bias) {
+    return nn::linear(rows(t, t.dim(-1)), of.at("layers.0." + weight), of.at("layers.0." + bias));
+  };
+  const auto norm = [&](const Tensor& t, const std::string& name) {
+    return nn::layernorm(t, of.at(name + ".weight"), of.at(name + ".bias"));
+  };
+  const auto add = [&](const Tensor& to, const Tensor& branch, std::uint32_t layer) {
+    return nn::add(to, nn::dropout(branch.reshape({2, 5, 8}), keys, {.p = 0.3, .seed = 6, .layer = layer}));
+  };
+  for (const Tensor& lengths : {Tensor(), Tensor::from(std::vector<std::int32_t>{2, 5}, {2})}) {
+    const Tensor qkv =
+        linear(norm(x, "layers.0.norm1"), "self_attn.in_proj_weight", "self_attn.in_proj_bias").reshape({2, 5, 24});
+    const Tensor attended =
+        linear(nn::attention(qkv, 2, lengths), "self_attn.out_proj.weight", "self_attn.out_proj.bias");
+    const Tensor middle = add(x, attended, 5);
+    const Tensor hidden = nn::gelu(linear(norm(middle, "layers.0.norm2"), "linear1.weight", "linear1.bias"));
+    const Tensor expected = norm(add(middle, linear(hidden, "linear2.weight", "linear2.bias"), 6), "norm");
+    const Tensor got = transformer({x, lengths, keys});
+    CHECK(relative_error(nn::mean_over_time(got, lengths), nn::mean_over_time(expected, lengths)) < 1e-13);
+  }
 }
 
 TEST_CASE("a VisionTransformer is a TransformerEncoder over a picture's patches") {

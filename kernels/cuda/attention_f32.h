@@ -73,36 +73,28 @@ __global__ void __launch_bounds__(tile_threads)
   const HeadBlock block(of);
   const int row = static_cast<int>(threadIdx.x) / 16, column = static_cast<int>(threadIdx.x) % 16;
   const int first_depth = static_cast<int>(blockIdx.z) * tile_size * parts, tiles = block.tiles(tile_size);
-  float sum[8][4 * parts] = {}, total[8] = {}, top[8];
-#pragma unroll
-  for (int i = 0; i < 8; ++i) top[i] = -INFINITY;
+  float sum[8][4 * parts] = {};
+  RunningSum<16> sums[8];
   // 1 sweep the keys; dots = q.k of a tile
   const auto use = [&](int tile, const SimtDots& dots) {
     // 2 of their v the slice that meets p
     simt_fetch_slice<parts>(v.of_step(of, block, tile * tile_size), v.depth, first_depth, slice);
 #pragma unroll
     for (int i = 0; i < 8; ++i) {
-      // 3 mask the padding, and raise the row's maximum to the tile's, which 16 lanes have
-      float x[4], highest = top[i];
+      // 3 mask the padding, and raise the row's maximum to the tile's
+      float x[4], highest = -INFINITY;
 #pragma unroll
       for (int j = 0; j < 4; ++j) {
         const bool own = tile * tile_size + column + 16 * j < block.length;
         x[j] = own ? dots[i][j] * of.log2_scale : -INFINITY;
         highest = x[j] > highest ? x[j] : highest;
       }
-#pragma unroll
-      for (int step = 8; step > 0; step /= 2) {
-        const float other = __shfl_xor_sync(all_lanes, highest, step);
-        highest = other > highest ? other : highest;
-      }
+      const float shrunk = sums[i].raise(highest);
       // 4 p, in shared memory; what was added up before shrinks
-      const float shrunk = fast_exp2(top[i] - highest);
-      top[i] = highest;
-      total[i] *= shrunk;
 #pragma unroll
       for (int j = 0; j < 4; ++j) {
-        const float p = fast_exp2(x[j] - highest);
-        total[i] += p;
+        const float p = fast_exp2(x[j] - sums[i].top);
+        sums[i].total += p;
         square[(row + 8 * i) * simt_square_pitch + column + 16 * j] = p;
       }
 #pragma unroll
@@ -114,18 +106,13 @@ __global__ void __launch_bounds__(tile_threads)
     simt_multiply<parts>(square, slice, sum);
   };
   if (tiles > 0) simt_sweep(q.of_step(of, block, block.first), k.of_step(of, block, 0), q.depth, tiles, stage, use);
-    // 6 divide, and write this block's y
+  // 6 divide, and write this block's y
+  float factor[8];
 #pragma unroll
   for (int i = 0; i < 8; ++i) {
-#pragma unroll
-    for (int step = 8; step > 0; step /= 2) total[i] += __shfl_xor_sync(all_lanes, total[i], step);
-    const int at = block.first + row + 8 * i;
-    if (column == 0 && blockIdx.z == 0 && at < of.steps) {
-      log_sum[block.head * of.steps + at] = at < block.length ? top[i] + log2f(total[i]) : block.padding;
-    }
-    total[i] = 1.0f / total[i];
+    factor[i] = sums[i].finish(of, block, block.first + row + 8 * i, column == 0 && blockIdx.z == 0, log_sum);
   }
-  write_slice<parts>(of, block, first_depth, sum, total, block.steps(of, y));
+  write_slice<parts>(of, block, first_depth, sum, factor, block.steps(of, y));
 }
 
 /// dq of 64 queries, or dk and dv of 64 keys: columns [first_depth, first_depth + 64) of them, which blockIdx.z picks.

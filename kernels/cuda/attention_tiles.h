@@ -79,6 +79,37 @@ struct QueryTerms {
   }
 };
 
+/// A query's sum of powers of two, relative to the largest. `lanes` neighbouring lanes share the row: they know one
+/// maximum, and have a part of the sum each.
+template <int lanes>
+struct RunningSum {
+  float top = -INFINITY, total = 0;
+
+  /// Raises the maximum to the largest of all lanes' `highest`. What was added up before is to be multiplied with the
+  /// result.
+  __device__ float raise(float highest) {
+#pragma unroll
+    for (int step = lanes / 2; step > 0; step /= 2) {
+      const float other = __shfl_xor_sync(all_lanes, highest, step);
+      highest = other > highest ? other : highest;
+    }
+    const float higher = highest > top ? highest : top, shrunk = fast_exp2(top - higher);
+    top = higher;
+    total *= shrunk;
+    return shrunk;
+  }
+
+  /// Adds the lanes' parts up, writes the row's log-sum by the first lane, and returns 1 / total.
+  __device__ float finish(const Heads& of, const HeadBlock& block, int step, bool first_lane, float* log_sum) {
+#pragma unroll
+    for (int apart = lanes / 2; apart > 0; apart /= 2) total += __shfl_xor_sync(all_lanes, total, apart);
+    if (first_lane && step < of.steps) {
+      log_sum[block.head * of.steps + step] = step < block.length ? top + log2f(total) : block.padding;
+    }
+    return 1.0f / total;
+  }
+};
+
 // bf16, on the tensor cores.
 
 template <int depth>

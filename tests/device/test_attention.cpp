@@ -74,20 +74,23 @@ DEVICE_TEST_CASE("attention passes over whole tiles of padding, and looks at non
 DEVICE_TEST_CASE("large scores stay finite on the device") {
   for (const DType dtype : test::device_dtypes) {
     for (const double scale : {1e3, -1e3}) {
-      CAPTURE(dtype, scale);
-      std::vector<double> values;
-      for (int t = 0; t < 70; ++t) {
-        const double x = (t % 2 == 0 ? 1 : -1) * static_cast<double>(t % 13 + 1) / 13;
-        values.insert(values.end(), {x * scale, x, static_cast<double>(t)});
+      for (const bool one_sign : {false, true}) {  // all of them far from 0, where padding's would be 0
+        CAPTURE(dtype, scale, one_sign);
+        std::vector<double> values;
+        for (int t = 0; t < 70; ++t) {
+          const double part = static_cast<double>(t % 13 + 1) / 13;
+          const double x = one_sign ? (part + 1) / 2 : t % 2 == 0 ? part : -part;
+          values.insert(values.end(), {x * scale, x, static_cast<double>(t)});
+        }
+        const Both qkv = both(Tensor::from(values, {1, 70, 3}), dtype), dy = random_both({1, 70, 1}, 2, dtype);
+        const AttentionResult got = attention_forward(qkv.on_device, {}, 1),
+                              expected = attention_forward(qkv.exact, {}, 1);
+        // A score's own rounding, 1e3 times 2^-24, is an error of its exponential.
+        CHECK(agrees(got.y, expected.y, 1e-3));
+        const Tensor dqkv = attention_backward(dy.on_device, got.saved);
+        for (const double v : dqkv.to_vector<double>()) REQUIRE(std::isfinite(v));
+        CHECK(agrees(dqkv, attention_backward(dy.exact, expected.saved), 1e-3));
       }
-      const Both qkv = both(Tensor::from(values, {1, 70, 3}), dtype), dy = random_both({1, 70, 1}, 2, dtype);
-      const AttentionResult got = attention_forward(qkv.on_device, {}, 1),
-                            expected = attention_forward(qkv.exact, {}, 1);
-      // A score's own rounding, 1e3 times 2^-24, is an error of its exponential.
-      CHECK(agrees(got.y, expected.y, 1e-3));
-      const Tensor dqkv = attention_backward(dy.on_device, got.saved);
-      for (const double v : dqkv.to_vector<double>()) REQUIRE(std::isfinite(v));
-      CHECK(agrees(dqkv, attention_backward(dy.exact, expected.saved), 1e-3));
     }
   }
 }
