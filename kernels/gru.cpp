@@ -6,8 +6,8 @@
 #include <simclr/kernels/elementwise.h>
 #include <simclr/kernels/gemm.h>
 #include <simclr/kernels/gru.h>
-#include <simclr/kernels/packing.h>
 #include <simclr/kernels/shared/check_lengths.h>
+#include <simclr/kernels/shared/packing.h>
 
 namespace simclr::kernels {
 namespace {

@@ -11,7 +11,7 @@
 
 /// The differentiable functions, one for each op. Formulas, shapes and errors are those of the contract in kernels/OP.h
 /// (elementwise.h, gelu.h, gemm.h, conv2d.h, batchnorm.h, layernorm.h, pool.h, similarity.h; for sequences embedding.h,
-/// dropout.h, gru.h, attention.h, packing.h, time_pool.h, columns.h): Error for tensors that do not fit each other.
+/// dropout.h, gru.h, attention.h, time_pool.h, columns.h): Error for tensors that do not fit each other.
 /// Every tensor of a call has the same floating dtype and device, but weights and biases may be f32 beside bf16.
 namespace simclr::nn {
 
@@ -79,8 +79,8 @@ SIMCLR_API Tensor global_average_pool(const Tensor& x);
 SIMCLR_API Tensor embedding(const Tensor& table, const Tensor& ids, const Tensor& lengths = {},
                             std::optional<DType> dtype = {});
 
-/// Sequences [N,T,C] without their padding as rows [R,C], and back, with zeros in the padding (kernels/packing.h): what
-/// treats steps alike need not compute it. Without lengths, and on a GPU, the rows are all steps.
+/// Sequences [N,T,C] without their padding as rows [R,C], and back, with zeros in the padding: what treats steps alike
+/// need not compute it. Without lengths, and on a GPU, the rows are all steps.
 SIMCLR_API Tensor pack_sequences(const Tensor& x, const Tensor& lengths);
 SIMCLR_API Tensor pad_sequences(const Tensor& rows, const Tensor& lengths, std::int64_t sequences, std::int64_t steps);
 

@@ -3,7 +3,7 @@
 #include <simclr/kernels/columns.h>
 #include <simclr/kernels/embedding.h>
 #include <simclr/kernels/layernorm.h>
-#include <simclr/kernels/packing.h>
+#include <simclr/kernels/shared/packing.h>
 #include <simclr/kernels/time_pool.h>
 #include <simclr/nn/functional.h>
 

@@ -4,7 +4,7 @@
 #include "support/sequences.h"
 #include "support/tensors.h"
 
-#include <simclr/kernels/packing.h>
+#include <simclr/kernels/shared/packing.h>
 #include <simclr/nn/functional.h>
 
 using namespace simclr;

@@ -1,5 +1,7 @@
 #pragma once
 
+// Private: not an op, but rows that ops are called with.
+
 #include <simclr/core/tensor.h>
 
 #include <cstdint>
@@ -16,8 +18,8 @@ inline bool packs(const Tensor& x, const Tensor& lengths) {
 }
 
 /// The rows; x's own memory where they have all steps.
-SIMCLR_API Tensor pack_sequences(const Tensor& x, const Tensor& lengths);
+Tensor pack_sequences(const Tensor& x, const Tensor& lengths);
 /// x from its rows, 0 in the padding.
-SIMCLR_API void pad_sequences(const Tensor& rows, const Tensor& lengths, Tensor& x);
+void pad_sequences(const Tensor& rows, const Tensor& lengths, Tensor& x);
 
 }  // namespace simclr::kernels

@@ -1,8 +1,8 @@
 // Packing on the CPU: a sequence's own steps lie together in x, and so they do in the rows.
 #include <simclr/core/parallel.h>
 #include <simclr/kernels/cpu/own_steps.h>
-#include <simclr/kernels/packing.h>
 #include <simclr/kernels/shared/check_lengths.h>
+#include <simclr/kernels/shared/packing.h>
 
 #include <algorithm>
 #include <cstddef>
