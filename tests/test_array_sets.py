@@ -116,6 +116,18 @@ class Arrays(Base):
         cut.write_bytes(self.set.read_bytes()[:-30])
         self.refused("--overwrite", kind="auto", data=cut, keep_out=True, words=("cut.npz",))
 
+    def test_zip_files_without_arrays(self):
+        """What they are for, their endings say."""
+        if not WITH_NPZ:
+            return
+        for name, words in (("list.xlsx", "save it as CSV"), ("list.ods", "save it as CSV"), ("set.zip", "unpack it"),
+                            ("set.npz", "save them by np.savez or np.save")):
+            data = self.folder / "zipped" / name
+            data.parent.mkdir(exist_ok=True)
+            with zipfile.ZipFile(data, "w") as archive:
+                archive.writestr("content.xml", "no array")
+            self.refused(kind="auto", data=data, words=(f"{name}: holds no arrays; ", words))
+
     def test_unlabelled(self):
         """An unlabelled part is trained on; without one, and without labels, everything is."""
         unlabelled = pictures(24, "more")[0]
@@ -126,6 +138,11 @@ class Arrays(Base):
         self.assertIn("24 pictures [20,20,1], unlabelled, from", output)
         self.assertRegex(output, r"epoch 1: kNN \d+\.\d\d % on 4 training samples by 16 others")
         self.assertIn("on 10 test pictures", output)
+        larger = npy("|u1", (24, 32, 32), (i * 7 % 256 for i in range(24 * 32 * 32)))
+        self.train("--overwrite", "--size", "0", kind="arrays",
+                   data=write_npz(self.folder / "larger.npz", unlabeled_images=larger, **self.parts))
+        config = json.loads((self.out / "config.json").read_text())
+        self.assertEqual(config["augmentation"]["size"], 32)  # of what is trained on
         output = self.train("--overwrite", "--classes-at", "0", kind="arrays", data=data)
         self.assertIn("20 pictures [20,20,1], unlabelled, from", output)
         self.assertIn("unlabeled_images (24)", output)
@@ -156,8 +173,9 @@ class Arrays(Base):
         self.assertIn("2 classes (4 without a label), from", output)
 
     def test_a_test_part_without_labels(self):
-        """Then the other is tested on, as of folders."""
+        """Then the other is tested on, as of folders, and nothing is said of its black pictures."""
         parts = {name: array for name, array in self.parts.items() if name != "test_labels"}
+        parts["test_images"] = npy("|u1", (10, SIDE, SIDE), bytes(10 * SIDE * SIDE))
         output = self.train(kind="arrays", data=write_npz(self.folder / "blind.npz", **parts))
         self.assertIn("no evaluation on the part test: it has no labels", output)
         self.assertIn("train: train_images (20); test: val_images (6)\n", output)
@@ -259,6 +277,16 @@ class Arrays(Base):
         done = self.run_beside("embed", folder)
         self.assertEqual((done.returncode, done.stderr),
                          (1, f"embed: {folder}: its pictures have 5 channels, the encoder is for 1 channel\n"))
+        for i in range(70):  # all 32 that are looked at first
+            channels = 5 if i in {k * 70 // 32 for k in range(32)} else 1
+            (folder / f"{i:02}.npy").write_bytes(npy("|u1", (SIDE, SIDE, channels), bytes(channels * SIDE * SIDE)))
+        (folder / "a.npy").unlink()
+        done = self.run_beside("embed", folder)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertIn(f"{folder}: the 32 pictures looked at have 5 channels, the encoder is for 1 channel; those that do "
+                      "not fit are left out\n", done.stderr)
+        self.assertIn("features of 38 pictures", done.stdout)
+        self.assertIn("32 pictures could not be read: left out", done.stdout)
 
     def query(self):
         return write_pictures(self.folder / f"query-{self.id()}", 1) / "00.png"

@@ -179,7 +179,8 @@ class AutomaticDataSet(Base):
         self.refused(data=pictures, kind="auto", words=(f"--data {pictures}: ", "--dataset folder"))
         self.refused(data=pictures / "cats" / "00.png", kind="auto", words=("00.png: is not a folder but a file",))
         self.refused(data=self.folder / "nowhere", kind="auto", words=("nowhere: no such folder",))
-        for name, words in (("list.txt", "add --dataset list"), ("list.xlsx", "save it as CSV"), ("set.zip", "unpack it")):
+        for name, words in (("list.txt", "add --dataset list"), ("list.json", "save it as CSV"), ("set.7z", "unpack it"),
+                            ("train-images-idx3-ubyte.gz", "give the folder that holds it")):
             (self.folder / name).touch()
             self.refused(data=self.folder / name, kind="auto", words=("is not a folder but a file", words))
         other = self.folder / "other"

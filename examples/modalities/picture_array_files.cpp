@@ -1,5 +1,7 @@
 #include "modalities/picture_array_files.h"
 
+#include "modalities/unknown_folder.h"
+
 #include <simclr/core/error.h>
 #include <simclr/core/text.h>
 #include <simclr/data/npz.h>
@@ -108,7 +110,9 @@ Arrays::Arrays(const std::string& given, bool beside) : path_(only_npz(given)) {
     }
   }
   std::sort(names_.begin(), names_.end());
-  SIMCLR_CHECK(!names_.empty(), "--data ", path, ": holds no arrays; save them by np.savez or np.save");
+  const bool other = zipped_ && data::ending_of(path) != ".npz";  // a zip file of something else, as .xlsx is
+  SIMCLR_CHECK(!names_.empty(), "--data ", path, ": holds no arrays; ",
+               other ? how_to_read_file(path) : "save them by np.savez or np.save");
 }
 
 std::vector<std::string> Arrays::npzs() const {

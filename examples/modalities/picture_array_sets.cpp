@@ -171,12 +171,16 @@ class SetReader {
     const std::vector<std::string> tests = plan_.parts(data::PartRole::test);
     std::vector<std::string> names;
     for (const std::string& test : tests) names.push_back("the part " + test);
+    Look look;  // at the last that was opened
     const std::size_t taken = open_first_test_part(
-        sets_, names, [&](std::size_t i) { return checked(tests[i], labels_); }, "the training part");
+        sets_, names, [&](std::size_t i) { return checked(tests[i], labels_, look); }, "the training part");
     for (std::size_t i = 0; i < tests.size(); ++i) {
       if (i != taken) plan_.put_back(tests[i]);
     }
-    if (taken < tests.size()) line += "; test: " + name_of(tests[taken], *sets_.test);
+    if (taken < tests.size()) {
+      line += "; test: " + name_of(tests[taken], *sets_.test);
+      warn_of(look);
+    }
     if (line != "train: " + train) sets_.add_note(line);
     if (tests.empty()) keep_fifth(sets_, arrays_.path(), "call arrays of them x_test and y_test");
     std::string unused;
@@ -201,22 +205,30 @@ class SetReader {
     return simclr::printable(plan_.take(part, "pictures")) + " (" + std::to_string(pictures.size()) + ")";
   }
 
-  /// What is trained on: its shape is that of the views.
   void look_at_trained(const std::string& part) {
     const Look look = look_at(*sets_.train, place_of(part));
     if (look.channels == 0) simclr::fail(look.problem);
-    sets_.size = static_cast<int>(std::clamp<std::int64_t>(look.side, 8, 1024));
     sets_.channels = static_cast<int>(look.channels);
+    take_trained(look);
+  }
+
+  /// Of what is trained on: its size is that of the views.
+  void take_trained(const Look& look) {
+    if (look.side > 0) sets_.size = static_cast<int>(std::clamp<std::int64_t>(look.side, 8, 1024));
+    warn_of(look);
+  }
+
+  void warn_of(const Look& look) {
     sets_.warnings.insert(sets_.warnings.end(), look.warnings.begin(), look.warnings.end());
   }
 
-  /// Another part. Throws simclr::Error where views of sets_.channels cannot be made of it.
-  std::shared_ptr<const data::Dataset> checked(const std::string& part, bool labels) {
+  /// Another part, which is not taken yet, and a look at it. Throws simclr::Error where views of sets_.channels cannot
+  /// be made of it.
+  std::shared_ptr<const data::Dataset> checked(const std::string& part, bool labels, Look& look) {
     std::shared_ptr<const data::Dataset> pictures = open(part, labels);
-    const Look look = look_at(*pictures, place_of(part));
+    look = look_at(*pictures, place_of(part));
     SIMCLR_CHECK(look.channels == 0 || fit(look.channels, sets_.channels), "its pictures have ",
                  simclr::counted(look.channels, "channel"), ", those trained on ", sets_.channels);
-    sets_.warnings.insert(sets_.warnings.end(), look.warnings.begin(), look.warnings.end());
     return pictures;
   }
 
@@ -230,7 +242,9 @@ class SetReader {
     if (sets_.labelled->classes().size() < 2) return;
     for (const std::string& part : plan_.parts(data::PartRole::unlabelled)) {
       try {
-        sets_.train = checked(part, false);
+        Look look;
+        sets_.train = checked(part, false, look);
+        take_trained(look);
       } catch (const simclr::Error& error) {
         sets_.add_note("no training on " + simclr::printable(plan_.take(part, "pictures")) + " of " + arrays_.path() +
                        ": " + error.what());

@@ -36,13 +36,21 @@ bool any_fits(const data::PictureChannels& found, int channels) {
   return found.seen.contains(channels) || (channels == 4 && found.rgb_and_one > 0);
 }
 
-/// Throws simclr::Error where the encoder is for views of other channels; warns of values that lie beyond white.
-void check_look(const data::PictureChannels& found, int channels, const std::string& place,
+/// Throws simclr::Error where the encoder is for views of other channels than all `count` pictures have; warns where
+/// only those looked at have others, and of values that lie beyond white.
+void check_look(const data::PictureChannels& found, std::int64_t count, int channels, const std::string& place,
                 const std::function<void(const std::string&)>& on_warning) {
   const std::string name = simclr::printable(place);
-  SIMCLR_CHECK(any_fits(found, channels), name, ": its pictures ",
-               found.channels == 3 ? "are grey or RGB" : "have " + simclr::counted(found.channels, "channel"),
-               ", the encoder is for ", simclr::counted(channels, "channel"));
+  if (!any_fits(found, channels)) {
+    std::int64_t looked_at = 0;
+    for (const auto& [each, pictures] : found.seen) looked_at += pictures;
+    const std::string have =
+        (found.channels == 3 ? "are grey or RGB" : "have " + simclr::counted(found.channels, "channel")) +
+        ", the encoder is for " + simclr::counted(channels, "channel");
+    SIMCLR_CHECK(looked_at < count, name, ": its pictures ", have);
+    on_warning(name + ": the " + simclr::counted(looked_at, "picture") + " looked at " + have +
+               "; those that do not fit are left out");
+  }
   if (const std::string beyond = found.floats.warning(); !beyond.empty()) on_warning(name + ": " + beyond);
 }
 
@@ -53,7 +61,7 @@ PictureFiles::Source in_places(const std::string& places, bool lists, int channe
   const std::string left_out = list.left_out.text();
   SIMCLR_CHECK(!list.files.empty(), simclr::printable(list.place()), ": holds no ", data::read_kinds(),
                " pictures, nor do the folders below it", left_out.empty() ? "" : " (left out: " + left_out + ")");
-  check_look(data::channels_of_pictures(list), channels, list.place(), on_warning);
+  check_look(data::channels_of_pictures(list), std::ssize(list.files), channels, list.place(), on_warning);
   const std::string folder = list.dir.empty() ? "" : (fs::path(list.dir) / "").string();
   const auto read = [folder, files = list.files](std::int64_t i) {
     return data::read_raster((fs::path(folder) / files[static_cast<std::size_t>(i)]).string());
@@ -88,7 +96,7 @@ PictureFiles::Source in_shards(const std::string& pattern, int channels,
   const std::vector<std::string>& paths = parts.train;
   if (!parts.repeated.empty()) on_warning(simclr::listed(parts.repeated, 3) + ": named before, and taken once");
   const auto list = std::make_shared<const data::ShardPictureList>(list_shard_pictures(paths, cache_dir, on_warning));
-  check_look(data::channels_of_pictures(*list), channels, pattern, on_warning);
+  check_look(data::channels_of_pictures(*list), list->size(), channels, pattern, on_warning);
   const std::string& first = paths.front();
   PictureFiles::Source source{.folder = first.substr(0, first.rfind('/') + 1),  // empty where there is none
                               .names = {},

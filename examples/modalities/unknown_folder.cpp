@@ -72,6 +72,7 @@ std::string how_to_read_file(const std::string& path) {
   if (is_one_of({".xlsx", ".xls", ".ods", ".json", ".jsonl", ".parquet"})) {
     return "where it is a list of pictures, save it as CSV, a row with path and label for each";
   }
-  if (is_one_of({".zip", ".gz", ".tgz", ".bz2", ".xz", ".rar", ".7z"})) return "unpack it, and give that folder";
+  const bool idx = path.find("-ubyte") != std::string::npos;  // which are read as they are
+  if (!idx && is_one_of({".zip", ".gz", ".bz2", ".xz", ".rar", ".7z"})) return "unpack it, and give that folder";
   return "give the folder that holds it";
 }
