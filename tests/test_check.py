@@ -171,8 +171,8 @@ class Check(unittest.TestCase):
         done = self.check("--dataset", "folder", "--size", "16", data=".", cwd=pictures)
         self.assertRegex(done.stdout, r"\nviews: .*; they are not drawn among the data: --out DIR says where\n")
         done = self.check("--dataset", "folder", "--out", str(pictures / "new"), data=pictures,
-                          stderr=f"train_cifar: --out {pictures}/new: lies in the data's folder, and a file that is "
-                                 "written there becomes data; choose another\n")
+                          stderr=f"train_cifar: --out {pictures}/new: lies in the data's folder; choose another, so that "
+                                 "data and results stay apart\n")
         self.assertEqual(done.returncode, 1)
         self.assertEqual(sorted(pictures.rglob("*")), before)
 

@@ -212,7 +212,8 @@ class Lists(Base):
                 tar.add(self.pictures / "train" / name, name)
         before = {file: file.read_bytes() for file in (*self.pictures.rglob("*.*"), *shards.iterdir(), query,
                                                        self.out / "model.safetensors")}
-        among, over = "lies in the data's folder, and a file that is written there becomes data", "is read here, and would be lost"
+        among = "lies in the data's folder; choose another, so that data and results stay apart"
+        over = "is read here, and would be lost"
         tar = shards / "train-{0..0}.tar"
         for words, command in (
                 (among, ("embed", self.out, self.pictures, "--out", self.pictures / "features")),

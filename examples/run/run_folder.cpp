@@ -117,7 +117,7 @@ void refuse_in_data(const std::string& option, const std::string& path, const st
     std::error_code error;
     if (!lies_in(path, place)) continue;
     SIMCLR_CHECK(!fs::is_directory(place, error), option, " ", path,
-                 ": lies in the data's folder, and a file that is written there becomes data; choose another");
+                 ": lies in the data's folder; choose another, so that data and results stay apart");
     simclr::fail(option, " ", path, ": is read here, and would be lost; choose another name");
   }
 }
