@@ -132,22 +132,19 @@ struct Session {
   std::vector<std::string>& saved;  // files of classifiers that were trained to their end
 };
 
-/// Of pictures that can be read: of few a loader would give up where more than half cannot.
-Task make_task(const Session& session, double percent) {
+/// Of pictures that can be read, as `readable` has them: of few a loader would give up where more than half cannot.
+Task make_task(const Session& session, double percent, const std::vector<std::int64_t>& readable) {
   const Options& o = session.options;
-  const auto part = labelled_part(labels_of(*session.sets.train), percent, o.seed);
-  const auto samples = readable_part(data::subset(session.sets.train, part), session.warn);
-  const std::string unread =
-      unread_text(percent_text(percent) + " %: trained on", samples->size(), std::ssize(part), "picture");
+  auto part = labelled_part(labels_of(*session.sets.train), percent, o.seed);
+  const std::int64_t all = std::ssize(part);
+  std::erase_if(part, [&](auto i) { return !std::binary_search(readable.begin(), readable.end(), i); });
+  const auto samples = data::subset(session.sets.train, part);
+  const std::string unread = unread_text(percent_text(percent) + " %: trained on", samples->size(), all, "picture");
   if (!unread.empty()) session.progress.message(unread);
   const std::int64_t count = samples->size();
   SIMCLR_CHECK(count >= 2, "--labels ", percent, ": leaves ", counted(count, "picture"),
                unread.empty() ? "" : " that can be read", "; at least 2 are needed");
   return {percent, samples, batch_size_for(count, o.compute.batch_size), o.epochs > 0 ? o.epochs : epochs_for(percent)};
-}
-
-std::string start_name(bool pretrained) {
-  return pretrained ? "pre-trained" : "from scratch";
 }
 
 /// Random views that change little: labels, unlike a contrastive task, need what a picture shows.
@@ -165,7 +162,7 @@ class Recorder {
   Recorder(const Session& session, const Task& task, bool pretrained, std::int64_t batches,
            const nn::Schedule& schedule, const nn::Optimizer& optimizer)
       : session_(session), task_(task), pretrained_(pretrained), schedule_(schedule), optimizer_(optimizer) {
-    shown_ = {.what = percent_text(task.percent) + " % " + start_name(pretrained) + "  ",
+    shown_ = {.what = percent_text(task.percent) + " % " + (pretrained ? "pre-trained  " : "from scratch  "),
               .epochs = task.epochs,
               .steps = batches};
   }
@@ -318,8 +315,12 @@ nlohmann::ordered_json to_json(Options o, const EncoderFile& file, const Dataset
 /// Trains with each part of the labels, and adds a row of figures to `table` for each.
 void train_all(const Session& session, std::string& table) {
   const Options& o = session.options;
+  const double most = *std::max_element(o.percents.begin(), o.percents.end());  // whose part holds all others
+  const auto part = labelled_part(labels_of(*session.sets.train), most, o.seed);
+  const PassProgress looked(session.progress, "looking at what is trained on", "pictures");
+  const auto readable = readable_samples(*session.sets.train, part, session.warn, StopRequest::poll, looked);
   for (const double percent : o.percents) {
-    const Task task = make_task(session, percent);
+    const Task task = make_task(session, percent, readable);
     char text[64];
     std::snprintf(text, sizeof text, "  %-9s %9lld %14.2f", (percent_text(percent) + " %").c_str(),
                   static_cast<long long>(task.samples->size()), 100 * train_and_test(session, task, true));

@@ -157,11 +157,14 @@ class TestParts(Parts):
             self.assertIn("trained on 18 of 20 pictures; the others could not be read\n", done.stdout)
         break_pictures(sorted((self.data / "test").rglob("*.png"))[:5])
         break_pictures(sorted((self.data / "train").rglob("*.png"))[:9])
-        for program, options in ((LINEAR_PROBE, ()), (FINETUNE, ("--out", self.folder / "unreadable", "--overwrite"))):
-            done = subprocess.run([program, *common, *options], text=True, capture_output=True, env=ENVIRONMENT,
-                                  cwd=self.folder)
-            self.assertEqual(done.returncode, 0, done.stderr)
-            self.assertIn("measured on 2 of 8 test pictures; the others could not be read\n", done.stdout)
+        done = subprocess.run([FINETUNE, *common, "--out", self.folder / "unreadable", "--overwrite"], text=True,
+                              capture_output=True, env=ENVIRONMENT, cwd=self.folder)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertIn("measured on 2 of 8 test pictures; the others could not be read\n", done.stdout)
+        done = subprocess.run([LINEAR_PROBE, *common], text=True, capture_output=True, env=ENVIRONMENT, cwd=self.folder)
+        self.assertEqual(done.returncode, 1, done.stdout)
+        self.assertRegex(done.stderr, r"\nlinear_probe: loader: \d+ of \d+ samples cannot be read, more than half; check "
+                                      r"the data\. The first: [^\n]*\n\Z")
 
     def test_test_pictures_are_looked_at_once(self):
         """One that cannot be read tells when it is: behind the training."""

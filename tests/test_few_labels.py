@@ -10,7 +10,7 @@ import time
 import unittest
 
 from support.encoder_programs import ENVIRONMENT, PROGRAMS, Base
-from support.tiny_data import load_safetensors, write_pictures
+from support.tiny_data import load_safetensors, png_file, write_pictures
 
 
 class Labels(Base):
@@ -187,6 +187,32 @@ class Finetune(Labels):
         self.assertTrue((self.out / "log.jsonl").read_text().endswith("}\n"))
         self.assertEqual(len(self.log("evaluation")), 1)
         self.refused("finetune", self.weights, *self.from_folder, "--out", self.out, words=("already holds a run",))
+
+    def test_a_stop_while_pictures_are_looked_at(self):
+        """The damaged one, which comes last, is not reached."""
+        large = self.folder / "large"
+        for name, count in (("a", 60), ("b", 4)):
+            write_pictures(large / "train" / name, 1)
+            write_pictures(large / "test" / name, 1)
+            picture = large / "train" / name / "00.png"
+            side = 3000 if name == "a" else 20
+            picture.write_bytes(png_file(side, side, 8, 0, bytes((side + 1) * side)))
+            for i in range(1, count):
+                os.link(picture, picture.with_name(f"{i:02}.png"))
+        (large / "train" / "b" / "zz.png").write_bytes(b"")
+        command = ["stdbuf", "-oL", PROGRAMS / "finetune", self.weights, "--dataset", "folder", "--data", large, "--labels",
+                   "100", "--epochs", "1", "--threads", "1", "--device", "cpu", "--out", self.out]
+        sanitizer = os.environ.get("ASAN_OPTIONS", "") + ":verify_asan_link_order=0"
+        process = subprocess.Popen([*map(os.fspath, command)], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                                   stderr=subprocess.PIPE, text=True, cwd=self.folder,
+                                   env={**ENVIRONMENT, "ASAN_OPTIONS": sanitizer})
+        while not process.stdout.readline().startswith("files in "):
+            self.assertIsNone(process.poll())
+        time.sleep(0.3)
+        process.send_signal(signal.SIGINT)
+        out, error = process.communicate(timeout=120)
+        self.assertEqual((process.returncode, error), (128 + signal.SIGINT, ""), out)
+        self.assertIn("stopped; no classifier was trained to its end", out)
 
     def test_the_seed_chooses_the_labels(self):
         """What is read tells: every third picture is damaged, and the others are no reason to warn."""

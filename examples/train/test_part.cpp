@@ -11,6 +11,7 @@
 #include <algorithm>
 #include <cctype>
 #include <iterator>
+#include <numeric>
 #include <string>
 #include <unordered_map>
 #include <utility>
@@ -242,29 +243,45 @@ void hold_out(Datasets& sets, double share, std::uint64_t seed) {
   if (!apart) sets.train = sets.labelled;
 }
 
+Indices readable_samples(const data::Dataset& samples, const Indices& part,
+                         const std::function<void(const std::string&)>& on_warning, const std::function<void()>& poll,
+                         const std::function<void(std::int64_t, std::int64_t)>& on_progress) {
+  constexpr std::int64_t at_once = 1024;
+  const std::int64_t all = std::ssize(part);
+  Indices readable;
+  for (std::int64_t first = 0; first < all; first += at_once) {
+    const std::int64_t count = std::min(at_once, all - first);
+    const std::int64_t* of = part.data() + first;
+    std::vector<std::string> problems(static_cast<std::size_t>(count));
+    simclr::parallel_for(count, 1, [&](std::int64_t begin, std::int64_t end) {
+      for (std::int64_t i = begin; i < end; ++i) {
+        if (poll) poll();
+        try {
+          for (int p = 0; p < samples.parts(); ++p) samples.sample(of[i], p);
+        } catch (const simclr::Error& error) {
+          problems[static_cast<std::size_t>(i)] = error.what();
+        }
+      }
+    });
+    for (std::int64_t i = 0; i < count; ++i) {
+      const std::string& problem = problems[static_cast<std::size_t>(i)];
+      if (problem.empty()) {
+        readable.push_back(of[i]);
+      } else if (on_warning) {
+        on_warning(problem + " (sample skipped)");
+      }
+    }
+    if (on_progress && all > at_once) on_progress(first + count, all);
+  }
+  return readable;
+}
+
 std::shared_ptr<const data::Dataset> readable_part(std::shared_ptr<const data::Dataset> samples,
                                                    const std::function<void(const std::string&)>& on_warning,
                                                    const std::function<void()>& poll) {
-  std::vector<std::string> problems(static_cast<std::size_t>(samples->size()));
-  simclr::parallel_for(samples->size(), 1, [&](std::int64_t begin, std::int64_t end) {
-    for (std::int64_t i = begin; i < end; ++i) {
-      if (poll) poll();
-      try {
-        for (int part = 0; part < samples->parts(); ++part) samples->sample(i, part);
-      } catch (const simclr::Error& error) {
-        problems[static_cast<std::size_t>(i)] = error.what();
-      }
-    }
-  });
-  Indices readable;
-  for (std::int64_t i = 0; i < samples->size(); ++i) {
-    const std::string& problem = problems[static_cast<std::size_t>(i)];
-    if (problem.empty()) {
-      readable.push_back(i);
-    } else if (on_warning) {
-      on_warning(problem + " (sample skipped)");
-    }
-  }
+  Indices all(static_cast<std::size_t>(samples->size()));
+  std::iota(all.begin(), all.end(), 0);
+  Indices readable = readable_samples(*samples, all, on_warning, poll);
   return std::ssize(readable) == samples->size() ? samples : data::subset(std::move(samples), std::move(readable));
 }
 

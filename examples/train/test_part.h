@@ -41,7 +41,14 @@ std::string learn_from_labelled(Datasets& sets);
 /// follows from the seed alone. Throws simclr::Error where there are no labels, and where nothing would be held out.
 void hold_out(Datasets& sets, double share, std::uint64_t seed);
 
-/// The samples that can be read; `on_warning` is told of each other one. `poll` as EvaluationOptions has it.
+/// Those of `part`, sorted, that can be read; `on_warning` is told of each other one. `poll` and `on_progress` as
+/// EvaluationOptions has them; `on_progress` is called where there are thousands.
+std::vector<std::int64_t> readable_samples(const simclr::data::Dataset& samples, const std::vector<std::int64_t>& part,
+                                           const std::function<void(const std::string&)>& on_warning,
+                                           const std::function<void()>& poll = {},
+                                           const std::function<void(std::int64_t, std::int64_t)>& on_progress = {});
+
+/// All samples that can be read.
 std::shared_ptr<const simclr::data::Dataset> readable_part(std::shared_ptr<const simclr::data::Dataset> samples,
                                                            const std::function<void(const std::string&)>& on_warning,
                                                            const std::function<void()>& poll = {});
