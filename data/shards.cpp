@@ -106,8 +106,9 @@ struct ShardsState {
   static constexpr std::size_t most_open = 256;
   mutable std::mutex mutex;  // guards what follows
   mutable std::vector<std::shared_ptr<const OpenFile>> files;
-  mutable std::deque<std::size_t> open;  // the longest first
-  mutable std::vector<FileState> known;  // of each shard, when its index was last found to be right
+  mutable std::deque<std::size_t> open;   // the longest first
+  mutable std::vector<FileState> known;   // of each shard, when its index was last found to be right
+  mutable std::vector<std::mutex> looks;  // one thread looks at a shard again, the others wait for what it finds
 
   void open_shard(std::size_t s, const std::string& index_folder);
   void report(const ShardOptions& options) const;
@@ -211,14 +212,20 @@ const ShardIndex::Member& ShardsState::member(std::int64_t i, int m) const {
 }
 
 bool ShardsState::is_known(std::size_t s, const OpenFile& shard) const {
-  FileState before;
-  {
-    const std::lock_guard lock(mutex);
-    before = known[s];
-  }
   const FileState& now = shard.state();
-  return now == before || (now.bytes == before.bytes && now.modified == before.modified &&
-                           finds_the_same(indices[s], make_shard_index(shard)));
+  const auto before = [&] {
+    const std::lock_guard lock(mutex);
+    return known[s];
+  };
+  if (before() == now) return true;
+  const std::lock_guard look(looks[s]);
+  const FileState last = before();
+  if (last == now) return true;  // another thread has looked
+  if (now.bytes != last.bytes || now.modified != last.modified) return false;
+  if (!finds_the_same(indices[s], make_shard_index(shard))) return false;
+  const std::lock_guard lock(mutex);
+  known[s] = now;
+  return true;
 }
 
 std::shared_ptr<const OpenFile> ShardsState::file(std::size_t s) const {
@@ -231,7 +238,6 @@ std::shared_ptr<const OpenFile> ShardsState::file(std::size_t s) const {
                ": the shard has changed since this program opened it; start it again");
   const std::lock_guard lock(mutex);
   if (files[s]) return files[s];  // another thread was faster
-  known[s] = opened->state();
   if (open.size() == most_open) {
     files[open.front()].reset();  // closed once nobody reads it
     open.pop_front();
@@ -251,6 +257,7 @@ Shards::Shards(std::vector<std::string> paths, const ShardOptions& options) {
   state->indices.resize(count);
   state->files.resize(count);
   state->known.resize(count);
+  state->looks = std::vector<std::mutex>(count);
   parallel_for(static_cast<std::int64_t>(count), 1, [&](std::int64_t begin, std::int64_t end) {
     for (std::int64_t s = begin; s < end; ++s) state->open_shard(static_cast<std::size_t>(s), options.index_folder);
   });
@@ -317,7 +324,7 @@ std::vector<std::uint64_t> Shards::digests() const {
       digest.update(key.data(), key.size() + 1);
       for (const ShardIndex::Member& member : index.members_of(i)) {
         const std::string_view ending = index.text(index.endings[member.ending]);
-        if (data::says_label(ending)) continue;
+        if (says_label(ending)) continue;
         digest.update(ending.data(), ending.size() + 1);
         digest.update(&member.bytes, sizeof member.bytes);
       }
@@ -327,13 +334,14 @@ std::vector<std::uint64_t> Shards::digests() const {
   return digests;
 }
 
-bool Shards::says_label(std::string_view ending) {
-  return data::says_label(ending);
-}
-
 std::int32_t Shards::label(std::int64_t i) const {
   SIMCLR_CHECK(i >= 0 && i < size(), "shards: sample ", i, " of ", size());
   return state_->labels[static_cast<std::size_t>(i)];
+}
+
+bool Shards::has_unreadable_label(std::int64_t i) const {
+  const auto [s, k] = state_->place(i);
+  return state_->indices[s].samples[k].label == ShardIndex::unreadable;
 }
 
 const std::vector<std::string>& Shards::classes() const {

@@ -78,10 +78,10 @@ class SIMCLR_API Shards {
   /// that say labels, in their order.
   std::vector<std::uint64_t> digests() const;
 
-  /// Whether members of this ending, in lower case, say labels.
-  static bool says_label(std::string_view ending);
-  /// Of sample `i`; -1: none.
+  /// Of sample `i`; -1: none, or one that cannot be read.
   std::int32_t label(std::int64_t i) const;
+  /// Whether sample `i` has a label that cannot be read.
+  bool has_unreadable_label(std::int64_t i) const;
   const std::vector<std::string>& classes() const;
 
   /// Those that have samples: "128 shards in a/b" or "the shard a/0.tar".

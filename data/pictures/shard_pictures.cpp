@@ -1,3 +1,5 @@
+#include "../shard_label.h"
+
 #include <simclr/core/error.h>
 #include <simclr/core/text.h>
 #include <simclr/data/pictures/picture_list.h>
@@ -42,7 +44,7 @@ class UnreadMembers {
         if (pictures++ > 0) add_further(sample, m);
       } else if (m != picture && (picture < 0 || !ending.says_label)) {
         add_file(sample, m, ending.last);
-      } else if (m != picture && shards_.label(sample) < 0) {
+      } else if (m != picture && shards_.label(sample) < 0 && !shards_.has_unreadable_label(sample)) {
         ++silent_[ending.last];
       }
     }
@@ -75,9 +77,8 @@ class UnreadMembers {
     if (found != endings_.end()) return found->second;
     const std::string name = "picture." + std::string(text);
     return endings_
-        .emplace(text, Ending{.last = ending_of(name),
-                              .is_picture = is_picture_name(name),
-                              .says_label = Shards::says_label(text)})
+        .emplace(text,
+                 Ending{.last = ending_of(name), .is_picture = is_picture_name(name), .says_label = says_label(text)})
         .first->second;
   }
 
