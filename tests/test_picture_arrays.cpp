@@ -214,7 +214,7 @@ TEST_CASE("What an array cannot be is one line that says what to do") {
   says("label 1 is -2", pictures, array("|i1", {2}, {0, 254}));
   says("label 0 is 18446744073709551615; classes are whole numbers from 0 on, -1 is none", pictures,
        array("<u8", {2}, std::vector<std::uint8_t>(16, 255)));
-  says("label 1 is 0.5; classes are whole numbers from 0 on, -1 or NaN is none", pictures,
-       array("<f4", {2}, {0, 0, 0, 0, 0, 0, 0, 0x3f}));
+  says("label 1 is 0.5; classes are whole numbers from 0 on, -1 or NaN is none; mend it, or leave the labels out",
+       pictures, array("<f4", {2}, {0, 0, 0, 0, 0, 0, 0, 0x3f}));
   says("label 1 is inf", pictures, array("<f4", {2}, {0, 0, 0, 0, 0, 0, 0x80, 0x7f}));
 }

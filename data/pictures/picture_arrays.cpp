@@ -38,7 +38,7 @@ template <class T>
   std::ostringstream text;
   text << label;
   fail(array.name(), ": label ", i, " is ", text.str(), "; classes are whole numbers from 0 on, -1",
-       array.header().kind == 'f' ? " or NaN" : "", " is none; to leave the labels out: --classes-at 0");
+       array.header().kind == 'f' ? " or NaN" : "", " is none; mend it, or leave the labels out");
 }
 
 /// A floating-point label, as tables have them where some are missing.
