@@ -144,9 +144,10 @@ TEST_CASE("A picture whose values are none is named") {
     set->sample(0);
     return test::message_of([&] { set->sample(1); });
   };
-  CHECK(refused("<i2", std::int16_t{-1}) ==
-        "x.npy, picture 1: an array with values below 0, as CT scans have; add what makes the least of the whole set 0, "
-        "and save them as uint16");
+  CHECK(
+      refused("<i2", std::int16_t{-1}) ==
+      "x.npy, picture 1: an array with values below 0, as CT scans have; add what makes the least of the whole set 0, "
+      "and save them as uint16");
   CHECK(refused("<f4", NAN) ==
         "x.npy, picture 1: the value in row 0, column 1, channel 0 is nan; give missing values a number");
 }
