@@ -19,5 +19,6 @@ void skip(const std::string& reason) {
 int main(int argc, char** argv) {
   const int result = Catch::Session().run(argc, argv);
   constexpr int skip_code = 77;  // ctest counts the program as skipped; a failure goes first
-  return result == 0 && simclr::test::skipped ? skip_code : result;
+  if (result != 0) return 1;     // Catch counts the failures, of which there may be 77
+  return simclr::test::skipped ? skip_code : 0;
 }
