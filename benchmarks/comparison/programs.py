@@ -23,7 +23,7 @@ LEAST_SECONDS = 5  # that a program is given, whatever is left
 VERSIONS = """
 import importlib.metadata, json, platform
 found = {"Python": platform.python_version()}
-for name in ("torch", "torchvision", "lightly", "pytorch-metric-learning"):
+for name in ("torch", "torchaudio", "torchvision", "lightly", "pytorch-metric-learning"):
     try:
         found[name] = importlib.metadata.version(name)
     except importlib.metadata.PackageNotFoundError:

@@ -76,9 +76,9 @@ class Peers:
     def times(self, calls, graph):
         return measure(calls, self.device, self.seconds, graph)
 
-    def report(self, name, tensors, function, compiled_function=None):
-        """One case: function(*tensors); compiled only with a function for that."""
-        ways = self.ways(function, compiled_function, {})
+    def report(self, name, tensors, function, compiled_function=None, others={}):
+        """One case: function(*tensors); compiled only with a function for that. `others`: as of report_both."""
+        ways = self.ways(function, compiled_function, others)
         found = self.best(ways, lambda f: {name: [keeping(f, own) for own in self.sets(tensors)]}, self.times)
         for peer, cases in found.items():
             self.print(name, peer, cases.get(name) or cases[None])

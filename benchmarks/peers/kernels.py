@@ -1,13 +1,13 @@
 #!/usr/bin/env python3
 """Times in other libraries what benchmarks/bench_*.cpp time in libsimclr, and prints one JSON line a case and peer.
 
-usage: kernels.py {nt_xent,similarity,batchnorm,optimizer_step,conv2d,augment,sequences,gru,attention} [--device cpu]
-    ...
+usage: kernels.py {nt_xent,similarity,batchnorm,optimizer_step,conv2d,augment,sequences,gru,attention,logmel}
+    [--device cpu] ...
 
 Cases have the same names. The peers are "PyTorch", eager; on a GPU "PyTorch in a CUDA graph", the same captured;
 "compiled PyTorch", the faster of torch.compile's code as it is and captured; for NT-Xent lightly's and
-pytorch-metric-learning's; for augmentation torchvision's. Pictures are channels-last. A peer that fails (out of memory,
-no compiler) prints why; one that is not installed prints nothing.
+pytorch-metric-learning's; for augmentation torchvision's; for log-mels torchaudio's. Pictures are channels-last. A peer
+that fails (out of memory, no compiler) prints why; one that is not installed prints nothing.
 """
 import argparse
 import math
@@ -232,10 +232,50 @@ def time_attention(peers, args):
                           whole=True)
 
 
+LOGMEL_RATE, LOGMEL_RANGE = 16000, (60.0, 7800.0)  # Hz, as bench_logmel has them
+
+
+def mel_bank(bins, mels):
+    """Triangles, [bins,mels]."""
+    low, high = (2595 * math.log10(1 + hz / 700) for hz in LOGMEL_RANGE)
+    corners = 700 * (10 ** (torch.linspace(low, high, mels + 2, dtype=torch.float64) / 2595) - 1)
+    hz = torch.linspace(0, LOGMEL_RATE / 2, bins, dtype=torch.float64)[:, None]
+    rise = (hz - corners[:-2]) / (corners[1:-1] - corners[:-2])
+    fall = (corners[2:] - hz) / (corners[2:] - corners[1:-1])
+    return torch.minimum(rise, fall).clamp(min=0).float()
+
+
+def torchaudio_logmel(args, floor):
+    """{peer: its log-mel of x}"""
+    try:
+        from torchaudio.transforms import MelSpectrogram
+    except ImportError:
+        return {}
+    mel = MelSpectrogram(LOGMEL_RATE, n_fft=args.fft, win_length=args.window, hop_length=args.hop, n_mels=args.mels,
+                         f_min=LOGMEL_RANGE[0], f_max=LOGMEL_RANGE[1], mel_scale="htk", norm=None).to(args.device)
+    return {"torchaudio": lambda x: mel(x).clamp(min=floor).log()}
+
+
+def time_logmel(peers, args):
+    """In f32 on every device. Neither peer knows lengths: they compute all frames."""
+    n = args.sequences or (1024 if args.device == "cuda" else 64)
+    x = torch.rand(n, args.samples, device=args.device) * 2 - 1
+    window = torch.hann_window(args.window, device=args.device)
+    bank, floor = mel_bank(args.fft // 2 + 1, args.mels).to(args.device), 1e-6 * (args.window / 4) ** 2
+
+    def logmel(x):
+        spectrum = torch.stft(x, args.fft, args.hop, args.window, window, return_complex=True)  # centred, reflected
+        return (spectrum.abs().square().transpose(1, 2) @ bank).clamp(min=floor).log()
+
+    name = f"logmel, {n}x{args.samples} by {args.fft}, {args.mels} mels"
+    for case in (name, f"{name}, lengths from half on"):
+        peers.report(case, [x], logmel, logmel, torchaudio_logmel(args, floor))
+
+
 def main():
     ops = {"nt_xent": time_nt_xent, "similarity": time_similarity, "batchnorm": time_batchnorm,
            "optimizer_step": time_optimizer_step, "conv2d": time_conv2d, "augment": augmentation.time_augment,
-           "sequences": time_sequences, "gru": time_gru, "attention": time_attention}
+           "sequences": time_sequences, "gru": time_gru, "attention": time_attention, "logmel": time_logmel}
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("op", choices=ops)
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
@@ -257,6 +297,11 @@ def main():
     parser.add_argument("--layers", type=int, default=2, help="of attention's transformer")
     parser.add_argument("--inputs", type=int, default=256, help="values a step of gru's sequences")
     parser.add_argument("--entries", type=int, default=16384)
+    parser.add_argument("--samples", type=int, default=16000, help="of logmel's waveforms")
+    parser.add_argument("--fft", type=int, default=512)
+    parser.add_argument("--window", type=int, default=400)
+    parser.add_argument("--hop", type=int, default=160)
+    parser.add_argument("--mels", type=int, default=64)
     parser.add_argument("--pictures", type=int, default=4096)
     parser.add_argument("--photographs", type=int)
     args = parser.parse_args()
