@@ -173,14 +173,14 @@ TEST_CASE("a log-mel agrees with loops in double, for FFTs of all factors") {
         const LogmelResult got = run(exact.to(dtype), lengths, options);
         CHECK(got.y.dtype() == dtype);
         CHECK(got.y.shape() == Shape{c.sequences, logmel_frames(c.samples, options), options.mels});
-        CHECK(power_error(got.y, expected) < (dtype == DType::f64 ? 1e-12 : 1e-5));
+        CHECK(power_error(got.y, expected) < (dtype == DType::f64 ? 1e-12 : 3e-6));
       }
       options.floor = 1e-6;
       const Tensor with_floor = reference(exact, lengths, options);
       for (const DType dtype : {DType::f64, DType::f32}) {
         CAPTURE(dtype);
-        // The limit is 1e-3.
-        CHECK(log_error(run(exact.to(dtype), lengths, options).y, with_floor) < (dtype == DType::f64 ? 1e-11 : 3e-4));
+        // What is promised are 1e-5 and 1e-3.
+        CHECK(log_error(run(exact.to(dtype), lengths, options).y, with_floor) < (dtype == DType::f64 ? 1e-11 : 2e-4));
       }
     }
   }
@@ -207,7 +207,7 @@ TEST_CASE("rate, mels and frequencies are the options'") {
       options.floor = floor;
       CHECK(log_error(run(exact, {}, options).y, reference(exact, {}, options)) < 1e-9);
     }
-    CHECK(log_error(run(exact.to(DType::f32), {}, options).y, reference(exact, {}, options)) < 3e-4);
+    CHECK(log_error(run(exact.to(DType::f32), {}, options).y, reference(exact, {}, options)) < 2e-4);
   }
 }
 
@@ -246,10 +246,10 @@ TEST_CASE("a log-mel agrees with librosa's") {
     };
     const Tensor exact = Tensor::from(wave, {1, samples});
     CHECK(power_error(run(exact, {}, options).y, logarithms(1e-20)) < 2e-9);  // as many digits are written
-    CHECK(power_error(run(exact.to(DType::f32), {}, options).y, logarithms(1e-20)) < 1e-5);
+    CHECK(power_error(run(exact.to(DType::f32), {}, options).y, logarithms(1e-20)) < 3e-6);
     options.floor = 1e-6;
     CHECK(log_error(run(exact, {}, options).y, logarithms(1e-6)) < 1e-7);
-    CHECK(log_error(run(exact.to(DType::f32), {}, options).y, logarithms(1e-6)) < 1e-3);
+    CHECK(log_error(run(exact.to(DType::f32), {}, options).y, logarithms(1e-6)) < 2e-4);
   }
 }
 
@@ -290,7 +290,7 @@ TEST_CASE("waveforms shorter than a window, of silence, and of impulses") {
         CAPTURE(dtype, samples, hop);
         const LogmelOptions options = logmel_options(256, 255, hop, 1e-6);
         const Tensor exact = sounds(2, samples, 4, DType::f64);
-        CHECK(log_error(run(exact.to(dtype), {}, options).y, reference(exact, {}, options)) < 3e-4);
+        CHECK(log_error(run(exact.to(dtype), {}, options).y, reference(exact, {}, options)) < 2e-4);
       }
     }
     const LogmelOptions options = logmel_options(64, 50, 16, 1e-20);

@@ -38,10 +38,10 @@ DEVICE_TEST_CASE("a log-mel agrees with double on the device") {
         const LogmelOptions options = logmel_options(c.fft, c.window, c.hop, floor);
         const LogmelResult got = logmel(there, lengths_there, logmel_plan(options, test::device())),
                            expected = logmel(exact, lengths, logmel_plan(options, {}, DType::f64));
-        if (floor == 1e-20) {
-          CHECK(power_error(got.y, expected.y) < 1e-5);
+        if (floor == 1e-20) {  // what is promised are 1e-5 and 1e-3
+          CHECK(power_error(got.y, expected.y) < 3e-6);
         } else {
-          CHECK(log_error(got.y, expected.y) < 1e-3);
+          CHECK(log_error(got.y, expected.y) < 2e-4);
         }
         CHECK(got.lengths.defined() == lengths.defined());
         if (lengths.defined()) {
@@ -68,7 +68,7 @@ DEVICE_TEST_CASE("a log-mel of other rates, mels and frequencies agrees with dou
         .highest = 22050}}) {
     CAPTURE(options.sample_rate, options.mels);
     const Tensor got = logmel(exact.to(DType::f32).to(test::device()), {}, logmel_plan(options, test::device())).y;
-    CHECK(log_error(got, logmel(exact, {}, logmel_plan(options, {}, DType::f64)).y) < 1e-3);
+    CHECK(log_error(got, logmel(exact, {}, logmel_plan(options, {}, DType::f64)).y) < 2e-4);
   }
 }
 
