@@ -5,24 +5,15 @@
 #include <simclr/kernels/logmel.h>
 
 #include <cmath>
+#include <cstdio>
 
 namespace kernels = simclr::kernels;
 using simclr::Tensor;
 
-int main(int argc, char** argv) {
-  bench::Bench bench("Times log-mel spectrograms.");
-  std::int64_t sequences = 0, samples = 16000;
-  kernels::LogmelOptions options;
-  bench.app.add_option("--sequences", sequences, "Waveforms a batch; as it is: 1024 on cuda, 64 on cpu")
-      ->check(CLI::Range(1, 1 << 20));
-  bench.app.add_option("--samples", samples, "Of a waveform")->check(CLI::Range(1, 1 << 24));
-  bench.app.add_option("--fft", options.fft, "Samples of the FFT");
-  bench.app.add_option("--window", options.window, "Samples of the window");
-  bench.app.add_option("--hop", options.hop, "Samples from frame to frame");
-  bench.app.add_option("--mels", options.mels, "Mels");
-  bench.parse(argc, argv);
-  if (sequences == 0) sequences = bench.by_device(1024, 64, 2);
+namespace {
 
+void measure_all(bench::Bench& bench, std::int64_t sequences, std::int64_t samples,
+                 const kernels::LogmelOptions& options) {
   const kernels::LogmelPlan plan = kernels::logmel_plan(options, bench.device);
   const Tensor x = bench.random({sequences, samples}, 1).to(simclr::DType::f32);
   for (const bool full : {true, false}) {
@@ -47,6 +38,30 @@ int main(int argc, char** argv) {
                       result = kernels::logmel(x, lengths, plan);
                     };
                   });
+  }
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  bench::Bench bench("Times log-mel spectrograms.");
+  std::int64_t sequences = 0, samples = 16000;
+  kernels::LogmelOptions options;
+  bench.app.add_option("--sequences", sequences, "Waveforms a batch; as it is: 1024 on cuda, 64 on cpu")
+      ->check(CLI::Range(1, 1 << 20));
+  bench.app.add_option("--samples", samples, "Of a waveform")->check(CLI::Range(1, 1 << 24));
+  bench.app.add_option("--fft", options.fft, "Samples of the FFT");
+  bench.app.add_option("--window", options.window, "Samples of the window");
+  bench.app.add_option("--hop", options.hop, "Samples from frame to frame");
+  bench.app.add_option("--mels", options.mels, "Mels");
+  bench.parse(argc, argv);
+  if (sequences == 0) sequences = bench.by_device(1024, 64, 2);
+
+  try {
+    measure_all(bench, sequences, samples, options);
+  } catch (const simclr::Error& error) {  // options that no plan is made of
+    std::fprintf(stderr, "bench_logmel: %s\n", error.what());
+    return 2;
   }
   return bench.exit_code();
 }
