@@ -27,7 +27,7 @@ template <class T>
                                                : static_cast<Bits<T>>(0x3fe6a09e667f3bcdULL);  // 2^n m, m from it on
   constexpr T place = static_cast<T>(std::int64_t{3} << (Format<T>::mantissa - 1));  // whose last bit counts ones
   const B bits = reinterpret_cast<B>(x);
-  // n + 1023 or so, for the bits are no negative numbers
+  // n with the bias added, so that no bits are those of a negative number
   const B above = bits - root_half + (static_cast<Bits<T>>(Format<T>::bias) << Format<T>::mantissa);
   const B biased = above >> Format<T>::mantissa;
   const Vector<T> m = reinterpret_cast<Vector<T>>(bits - ((biased - Format<T>::bias) << Format<T>::mantissa));
