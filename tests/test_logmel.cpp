@@ -310,6 +310,20 @@ TEST_CASE("waveforms shorter than a window, of silence, and of impulses") {
   }
 }
 
+TEST_CASE("the logarithm has all digits of its dtype") {
+  // Of silence the floor's, whatever it is.
+  for (const DType dtype : {DType::f32, DType::f64}) {
+    for (double floor = 1e-20; floor <= 1; floor *= 1.37) {
+      CAPTURE(dtype, floor);
+      const LogmelOptions options = logmel_options(8, 8, 4, floor);
+      const double power = Tensor::full({}, floor * 4, dtype).item(), expected = std::log(power);
+      const double got = run(Tensor::zeros({1, 1}, dtype), {}, options).y.to_vector<double>()[0];
+      const double digit = dtype == DType::f32 ? 6e-8 : 1.2e-16;
+      CHECK(std::abs(got - expected) <= 2 * digit * (1 + std::abs(expected)));
+    }
+  }
+}
+
 TEST_CASE("what is not finite shows in the frames that it is in, and in no other") {
   for (const DType dtype : {DType::f32, DType::f64}) {
     for (const double wrong : {std::numeric_limits<double>::quiet_NaN(), std::numeric_limits<double>::infinity()}) {
