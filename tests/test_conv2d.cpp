@@ -1,36 +1,18 @@
-#include <simclr/core/parallel.h>
-#include <simclr/kernels/cpu/conv2d.h>
-
-#include "support/catch.h"
+#include "support/conv2d_cases.h"
 #include "support/message_of.h"
-#include "support/tensors.h"
 
 #include <sys/resource.h>
 
 #include <set>
+#include <sstream>
 #include <string>
 #include <thread>
+#include <vector>
 
 using namespace simclr;
 using namespace simclr::test;
-using namespace simclr::kernels;
 
 namespace {
-
-struct Case {
-  std::int64_t n, h, w, c, o, k, l;
-  PerAxis stride, padding;
-
-  Shape x_shape() const { return {n, h, w, c}; }
-  Shape w_shape() const { return {o, k, l, c}; }
-  Conv2dGeometry geometry() const { return {stride, padding}; }
-  Shape y_shape() const { return conv2d_output_shape(x_shape(), w_shape(), geometry()); }
-};
-
-std::ostream& operator<<(std::ostream& out, const Case& one) {
-  return out << "x " << one.x_shape() << " w " << one.w_shape() << " stride " << one.stride << " padding "
-             << one.padding;
-}
 
 const std::vector<Case> cases = {
     {1, 1, 1, 1, 1, 1, 1, 1, 0},    {1, 5, 7, 3, 4, 3, 3, 1, 1},    {2, 7, 5, 3, 31, 3, 3, 2, 1},
@@ -59,162 +41,8 @@ const std::vector<Case> uneven_cases = {
     {20, 3, 4, 8, 16, 2, 3, {1, 2}, {0, 1}},  {1, 33, 20, 3, 64, 7, 5, {2, 1}, {3, 0}},
 };
 
-/// Of Winograd's loops: odd sides, every padding, panels of every width, several blocks of outputs, channels that f64's
-/// vectors divide but f32's do not, several slices of tiles.
-struct WinogradCases {
-  const char* name;
-  std::vector<Case> cases;
-};
-const WinogradCases winograd_cases[] = {
-    {"winograd 2x2",
-     {{1, 4, 4, 16, 16, 3, 3, 1, 1},
-      {2, 9, 7, 48, 80, 3, 3, 1, 1},
-      {1, 6, 9, 16, 32, 3, 3, 1, 0},
-      {3, 5, 6, 32, 16, 3, 3, 1, 2},
-      {1, 7, 5, 16, 144, 3, 3, 1, 1},
-      {1, 5, 4, 160, 32, 3, 3, 1, 1},
-      {3, 2, 2, 32, 64, 3, 3, 1, 1},
-      {2, 8, 8, 24, 40, 3, 3, 1, 1},
-      {2, 6, 9, 16, 32, 3, 3, 1, {0, 1}},
-      {2, 9, 6, 32, 16, 3, 3, 1, {2, 0}},
-      {400, 2, 2, 16, 16, 3, 3, 1, 1}}},
-    {"winograd 4x4",
-     {{50, 4, 4, 32, 80, 3, 3, 1, 1},
-      {14, 9, 11, 48, 16, 3, 3, 1, 1},
-      {10, 13, 10, 16, 16, 3, 3, 1, 0},
-      {20, 5, 6, 32, 16, 3, 3, 1, 2},
-      {14, 12, 10, 16, 32, 3, 3, 1, {1, 2}},
-      {14, 10, 14, 32, 16, 3, 3, 1, {2, 0}},
-      {34, 7, 5, 16, 144, 3, 3, 1, 1},
-      {50, 3, 3, 160, 16, 3, 3, 1, 1},
-      {14, 8, 8, 24, 40, 3, 3, 1, 1},
-      {100, 8, 8, 16, 16, 3, 3, 1, 1},
-      {40, 9, 8, 16, 48, 3, 3, 1, 1}}},
-};
-
-/// The definition, in double: calls visit(x index, w index, y index) for each product.
-template <class Visit>
-void for_each_product(const Case& one, Visit&& visit) {
-  const Shape y = one.y_shape();
-  for (std::int64_t n = 0; n < one.n; ++n) {
-    for (std::int64_t i = 0; i < y[1]; ++i) {
-      for (std::int64_t j = 0; j < y[2]; ++j) {
-        for (std::int64_t o = 0; o < one.o; ++o) {
-          for (std::int64_t u = 0; u < one.k; ++u) {
-            for (std::int64_t v = 0; v < one.l; ++v) {
-              const std::int64_t row = i * one.stride.height + u - one.padding.height,
-                                 column = j * one.stride.width + v - one.padding.width;
-              if (row < 0 || row >= one.h || column < 0 || column >= one.w) continue;
-              for (std::int64_t c = 0; c < one.c; ++c) {
-                visit(static_cast<std::size_t>(((n * one.h + row) * one.w + column) * one.c + c),
-                      static_cast<std::size_t>(((o * one.k + u) * one.l + v) * one.c + c),
-                      static_cast<std::size_t>(((n * y[1] + i) * y[2] + j) * one.o + o));
-              }
-            }
-          }
-        }
-      }
-    }
-  }
-}
-
-struct Results {
-  Tensor y, dx, dw;
-};
-
-struct Inputs {
-  Tensor x, w, dy;
-
-  Inputs(const Case& one, DType dtype)
-      : x(random_tensor(one.x_shape(), 1, dtype)),
-        w(random_tensor(one.w_shape(), 2, dtype)),
-        dy(random_tensor(one.y_shape(), 3, dtype)) {}
-};
-
-Results reference(const Case& one) {
-  const Inputs in(one, DType::f64);
-  const auto x = in.x.to_vector<double>(), w = in.w.to_vector<double>(), dy = in.dy.to_vector<double>();
-  std::vector<double> y(dy.size()), dx(x.size()), dw(w.size());
-  for_each_product(one, [&](std::size_t i, std::size_t j, std::size_t k) {
-    y[k] += x[i] * w[j];
-    dx[i] += dy[k] * w[j];
-    dw[j] += dy[k] * x[i];
-  });
-  return {Tensor::from(y, one.y_shape()), Tensor::from(dx, one.x_shape()), Tensor::from(dw, one.w_shape())};
-}
-
-/// An output full of NaN, between two rows that nobody may write.
-class Guarded {
- public:
-  Guarded(const Shape& shape, DType dtype)
-      : all_(Tensor::full(shape.with_first(shape[0] + 2), 77.0, dtype)), inner_(all_.narrow(1, shape[0])) {
-    inner_.fill(NAN);
-  }
-  Tensor& tensor() { return inner_; }
-  bool intact() const {
-    for (const Tensor& row : {all_.narrow(0, 1), all_.narrow(all_.dim(0) - 1, 1)}) {
-      for (const double value : row.to_vector<double>()) {
-        if (value != 77.0) return false;
-      }
-    }
-    return true;
-  }
-
- private:
-  Tensor all_, inner_;
-};
-
-Results run(const Conv2dKernels& kernels, const Case& one, DType dtype) {
-  const Inputs in(one, dtype), before(one, dtype);
-  Guarded y(one.y_shape(), dtype), dx(one.x_shape(), dtype), dw(one.w_shape(), dtype);
-  kernels.forward(in.x, in.w, y.tensor(), one.geometry());
-  kernels.backward_data(in.dy, in.w, dx.tensor(), one.geometry());
-  kernels.backward_weights(in.x, in.dy, dw.tensor(), one.geometry());
-  CHECK((y.intact() && dx.intact() && dw.intact()));
-  CHECK((same_bits(in.x, before.x) && same_bits(in.w, before.w) && same_bits(in.dy, before.dy)));
-  return {y.tensor(), dx.tensor(), dw.tensor()};
-}
-
-/// Rounding of a sum of `terms` grows about like its square root; relative to the largest element.
-double tolerance(DType dtype, std::int64_t terms) {
-  return (dtype == DType::f64 ? 2.3e-16 : 1.2e-7) * (4 + std::sqrt(static_cast<double>(terms)));
-}
-
-void check_near(const Case& one, const Results& got, const Results& expected, DType dtype) {
-  const Shape y = one.y_shape();
-  CHECK(relative_error(got.y, expected.y) < tolerance(dtype, one.k * one.l * one.c));
-  CHECK(relative_error(got.dx, expected.dx) < tolerance(dtype, one.k * one.l * one.o));
-  CHECK(relative_error(got.dw, expected.dw) < tolerance(dtype, one.n * y[1] * y[2]));
-}
-
-const Conv2dKernels& chosen() {
-  return conv2d_slot.on(Device{});
-}
-
-std::string implementation(const Case& one, Conv2dDirection direction) {
-  return conv2d_implementation(one.x_shape(), one.w_shape(), one.geometry(), direction);
-}
-
-bool is_winograd(const Case& one, Conv2dDirection direction = Conv2dDirection::forward) {
-  return implementation(one, direction).rfind("winograd", 0) == 0;
-}
-
-bool all_same_bits(const Results& a, const Results& b) {
-  return same_bits(a.y, b.y) && same_bits(a.dx, b.dx) && same_bits(a.dw, b.dw);
-}
-
-/// Sets the thread count for one test.
-struct Threads {
-  int previous = threads();
-  explicit Threads(int count) { set_threads(count); }
-  ~Threads() { set_threads(previous); }
-};
-
 /// Larger than a tile of positions, so that im2col takes several.
 const Case larger = {5, 33, 31, 32, 48, 3, 3, 1, 1};
-
-constexpr Conv2dDirection directions[] = {Conv2dDirection::forward, Conv2dDirection::backward_data,
-                                          Conv2dDirection::backward_weights};
 
 void add_resnet(std::vector<Case>& shapes, bool bottleneck, bool imagenet_stem, std::int64_t size, std::int64_t width,
                 std::int64_t channels) {
@@ -263,57 +91,6 @@ TEST_CASE("conv2d agrees with the definition where strides and paddings differ b
     check_near(one, run(conv2d_im2col, one, DType::f32), expected, DType::f32);
     check_near(one, run(chosen(), one, DType::f32), expected, DType::f32);
   }
-}
-
-TEST_CASE("Winograd's convolution agrees with the definition, in the same bits for any thread count") {
-  for (const auto& [name, listed] : winograd_cases) {
-    for (const Case& one : listed) {
-      INFO(one);
-      const Results expected = reference(one);
-      for (const DType dtype : {DType::f32, DType::f64}) {
-        const Results got = run(chosen(), one, dtype);
-        check_near(one, got, expected, dtype);
-        for (const int count : {1, 2, 3, 7}) {
-          const Threads scope(count);
-          CHECK(all_same_bits(run(chosen(), one, dtype), got));
-        }
-      }
-      if (one.c % 16 != 0) continue;
-      CHECK(implementation(one, Conv2dDirection::forward) == name);
-      for (const Conv2dDirection direction : directions) CHECK(is_winograd(one, direction));
-    }
-  }
-}
-
-TEST_CASE("Winograd's convolution is for 3x3 kernels, stride 1, and tiles that are not half empty") {
-  CHECK(is_winograd({1, 8, 8, 16, 16, 3, 3, 1, 1}));
-  CHECK(!is_winograd({1, 8, 8, 16, 16, 3, 3, 2, 1}));
-  CHECK(!is_winograd({1, 8, 8, 16, 16, 3, 3, {1, 2}, 1}));
-  CHECK(!is_winograd({1, 8, 8, 16, 16, 3, 3, {2, 1}, 1}));
-  CHECK(!is_winograd({1, 8, 8, 16, 16, 5, 5, 1, 1}));
-  CHECK(!is_winograd({1, 8, 8, 3, 16, 3, 3, 1, 1}));
-  CHECK(!is_winograd({1, 8, 8, 16, 3, 3, 3, 1, 1}));
-  CHECK(!is_winograd({200, 1, 8, 16, 16, 3, 3, 1, 1}));
-  CHECK(!is_winograd({1, 3, 3, 16, 16, 3, 3, 1, 1}));
-}
-
-TEST_CASE("Winograd's convolution keeps a NaN or an infinity where the definition has it") {
-  const auto check = [](const Case& one, const char* name, auto may) {
-    CHECK(implementation(one, Conv2dDirection::forward) == name);
-    Inputs in(one, DType::f32);
-    for (const float fault : {NAN, INFINITY}) {
-      in.x.data<float>()[(5 * one.w + 4) * one.c + 3] = fault;
-      const std::vector<float> y = conv2d_forward(in.x, in.w, one.geometry()).to_vector<float>();
-      for (std::size_t i = 0; i < y.size(); ++i) {
-        const auto pixel = static_cast<std::int64_t>(i) / one.o, row = pixel / one.w, column = pixel % one.w;
-        const bool reached = row >= 4 && row <= 6 && column >= 3 && column <= 5;
-        if (reached || !may(row, column)) REQUIRE(std::isfinite(y[i]) == !reached);
-      }
-    }
-  };
-  check({1, 10, 10, 16, 16, 3, 3, 1, 1}, "winograd 2x2", [](auto, auto) { return false; });
-  check({8, 12, 12, 16, 16, 3, 3, 1, 1}, "winograd 4x4",  // whole tiles
-        [](std::int64_t row, std::int64_t column) { return row >= 4 && row < 8 && column < 8; });
 }
 
 TEST_CASE("conv2d's two f32 implementations agree on larger problems") {
