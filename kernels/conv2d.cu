@@ -2,7 +2,7 @@
 // is a tensor like any other, so that a captured graph owns it. cuDNN writes dw in the dtype of x: in bf16 it goes
 // through a scratch tensor (one rounding). Three channels are padded by cuDNN itself, in its workspace.
 // x [N,H,W,C], w [O,K,L,C], y [N,P,Q,O]; the maths is in conv2d.h, backward needs x and w, and launches are cuDNN's.
-// Tests: tests/device/test_conv2d.cpp compares with the CPU in f64; tests/test_conv2d.cpp has the plain loops
+// Tests: tests/device/test_conv2d.cpp compares with the CPU in f64; tests/support/conv2d_cases.h has the plain loops
 // (reference).
 #include <simclr/kernels/cuda/convolution_plan.h>
 #include <simclr/kernels/cuda/runtime.h>
