@@ -74,7 +74,7 @@ void run(Options o) {
   Pictures modality;
   const EncoderFile file = open_encoder(o.weights, modality);
   prefer_data_set_of(file.config, o.weights, o.dataset, o.data_dir, o.classes_at);
-  refuse_in_pictures("--json", o.json, o.dataset, o.data_dir);
+  refuse_in_pictures("--json", {o.json}, o.dataset, o.data_dir);
   refuse_in_data("--json", o.json, file.path);
   const PictureSets sets = open_labelled(o.dataset, o.data_dir, o.classes_at, file.cache_dir);
   if (!sets.note.empty()) std::printf("%s\n", sets.note.c_str());

@@ -102,7 +102,7 @@ void check_same_encoder(const Options& o, const EncoderFile& file, const Picture
 }
 
 void check_sheet(const Options& o) {
-  refuse_in_pictures("--sheet", o.sheet, o.dataset, o.folder);
+  refuse_in_pictures("--sheet", {o.sheet}, o.dataset, o.folder);
   refuse_in_data("--sheet", o.sheet, o.picture);
   check_output(o.sheet, o.overwrite);
   SIMCLR_CHECK(o.sheet.empty() || o.sheet.ends_with(".png") || o.sheet.ends_with(".PNG"), "--sheet ", o.sheet,

@@ -13,7 +13,10 @@
 #include <simclr/data/path_list.h>
 #include <simclr/data/pictures/picture_table.h>
 
+#include <sys/stat.h>
+
 #include <filesystem>
+#include <map>
 #include <set>
 #include <string>
 #include <system_error>
@@ -115,13 +118,19 @@ std::vector<std::string> files_outside_folders(const std::string& kind, const st
 
 }  // namespace
 
-void refuse_in_pictures(const std::string& option, const std::string& path, const std::string& kind,
+void refuse_in_pictures(const std::string& option, const std::vector<std::string>& paths, const std::string& kind,
                         const std::string& data) {
-  refuse_in_data(option, path, data);
-  std::error_code error;
-  if (data.empty() || !fs::is_regular_file(path, error)) return;  // what is not there is none of them
-  for (const std::string& file : files_outside_folders(kind, data)) {
-    if (fs::equivalent(file, path, error)) refuse_in_data(option, path, path);
+  std::map<std::pair<dev_t, ino_t>, std::string> there;  // what is not there is none of the data's files
+  struct stat status {};
+  for (const std::string& path : paths) {
+    refuse_in_data(option, path, data);
+    if (::stat(path.c_str(), &status) == 0 && S_ISREG(status.st_mode)) there[{status.st_dev, status.st_ino}] = path;
+  }
+  if (data.empty() || there.empty()) return;
+  for (const std::string& file : files_outside_folders(kind, data)) {  // there may be a million
+    if (::stat(file.c_str(), &status) != 0) continue;
+    const auto found = there.find({status.st_dev, status.st_ino});
+    if (found != there.end()) refuse_in_data(option, found->second, found->second);
   }
 }
 
