@@ -169,7 +169,10 @@ std::string annotate(data::PictureList& part) {
   const fs::path file = find_annotations(part);
   if (file.empty()) return {};
   const bool tiny = file.filename() == tiny_annotations;
-  if (tiny && --part.left_out.files[".txt"] == 0) part.left_out.files.erase(".txt");
+  if (tiny && --part.left_out.files[".txt"] == 0) {
+    part.left_out.files.erase(".txt");
+    part.left_out.file_folders.erase(".txt");
+  }
   const Annotations classes = tiny ? read_annotations(file, '\t', "") : read_annotations(file, ',', "ImageId,");
   // Kaggle's file is of all ImageNet's classes, and the pictures may be of a hundred; others are in a place before.
   const std::string missing = tiny && part.left_out.known == 0 ? missing_text(classes, part) : "";

@@ -40,6 +40,7 @@ data::PictureList pictures_in(const std::string& dir) {
   list.source = dir + " itself";
   if (!list.files.empty() && data::ending_of(list.files[0]) == ".npy") list.files = {};
   list.left_out.files.clear();
+  list.left_out.file_folders.clear();
   list.left_out.dotted = 0;
   return list;
 }

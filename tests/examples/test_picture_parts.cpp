@@ -1,4 +1,5 @@
 // Parts of a folder of pictures, by the names that people give them.
+#include "modalities/imagenet_sets.h"
 #include "modalities/picture_parts.h"
 #include "modalities/picture_places.h"
 #include "modalities/picture_sets.h"
@@ -299,4 +300,22 @@ TEST_CASE("Unlabelled shards beside train and test are trained on, and the other
     CHECK_THAT(sets.note, Contains("not used: " + dir.path("unlabeled-0.tar") + " and 1 more (2 shards; " + train +
                                    " has no labels either)"));
   }
+}
+
+TEST_CASE("What is not left out is in no folder of what is") {
+  const TempDir dir;
+  dir.write("val/images/1.jpg", std::string());
+  dir.write("val/val_annotations.txt", std::string("1.jpg\tn01\t0\t0\t1\t1\n"));
+  simclr::data::PictureList part = simclr::data::list_pictures(dir.path("val"));
+  REQUIRE(annotate(part) == dir.path("val/val_annotations.txt"));
+  CHECK(part.left_out.files.empty());
+  CHECK(part.left_out.file_folders.empty());
+
+  for (const char* name : {"set/train/a/1.jpg", "set/test/a/2.jpg", "set/@eaDir/3.jpg", "set/notes.txt"}) {
+    dir.write(name, std::string());
+  }
+  const PictureParts parts = find_parts(dir.path("set"));
+  REQUIRE(parts.others.size() == 1);
+  CHECK(parts.others.front().pictures.left_out.files.empty());
+  CHECK(parts.others.front().pictures.left_out.file_folders.empty());
 }
