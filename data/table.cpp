@@ -36,9 +36,13 @@ char separator_in(std::string_view line) {
   return found;
 }
 
-/// A line of words before a table, which no field can be told from.
-bool is_comment(std::string_view line) {
-  return line.starts_with('#') && line.find_first_of(",;\t|") == std::string_view::npos;
+bool is_parted(std::string_view line) {
+  return line.find_first_of(",;\t|") != std::string_view::npos;
+}
+
+/// A line that begins as words before a table do, and no field can be told from.
+bool may_be_comment(std::string_view line) {
+  return line.starts_with('#') && !is_parted(line);
 }
 
 /// Upper and lower case, blanks, "_", "-" and "#" left aside.
@@ -69,8 +73,9 @@ TableReader::TableReader(const std::string& path) : path_(path) {
   const std::streamoff begin = marked ? 3 : 0;
   file_.seekg(begin);
   std::string line;
-  while ((line.empty() || is_comment(line)) && read_line(line)) {
+  while ((line.empty() || may_be_comment(line)) && read_line(line)) {
   }
+  parted_ = is_parted(line);
   const bool says = line.size() == 5 && line.starts_with("sep=");
   const std::string ending = plain_name(std::filesystem::path(path).extension().string());
   const bool tabs = (ending == ".tsv" || ending == ".tab") && line.find('\t') != std::string::npos;
@@ -100,6 +105,11 @@ bool TableReader::next() {
     read_ = line_;
   }
   return true;
+}
+
+/// In a table of one column "#1.png" is a value, and the blank behind it tells a comment.
+bool TableReader::is_comment(std::string_view line) const {
+  return may_be_comment(line) && (parted_ || line.size() == 1 || is_blank(line[1]));
 }
 
 /// Without its end.

@@ -12,9 +12,10 @@
 namespace simclr::data {
 
 /// Reads a table of text row by row: CSV (RFC 4180), TSV, and CSV parted by ";" as spreadsheets write it where the
-/// comma is the decimal point, or by "|". Lines before it that begin with "#" and are not parted are left out. Fields
-/// may be quoted, and then hold line breaks and, doubled, quotes. Lines end with LF, CRLF or CR; those without a value
-/// do not count, nor do blanks around fields and a byte order mark of UTF-8.
+/// comma is the decimal point, or by "|". Lines before it that begin with "#" and are not parted are left out; where
+/// the table has one column, those alone that go on with a blank or not at all. Fields may be quoted, and then hold
+/// line breaks and, doubled, quotes. Lines end with LF, CRLF or CR; those without a value do not count, nor do blanks
+/// around fields and a byte order mark of UTF-8.
 class SIMCLR_API TableReader {
  public:
   /// Fields are parted by tabs where the name ends in .tsv or .tab and the first line has one, else by what parts the
@@ -34,6 +35,7 @@ class SIMCLR_API TableReader {
   const std::string& problem() const { return problem_; }
 
  private:
+  bool is_comment(std::string_view line) const;
   bool read_line(std::string& line);
   void split();
   bool quoted_field(std::size_t& at, std::string& field);
@@ -42,6 +44,7 @@ class SIMCLR_API TableReader {
   std::string path_;
   std::ifstream file_;
   char separator_ = ',';
+  bool parted_ = false;         // the first line that is no comment
   std::size_t columns_ = 0;     // of the first row
   std::int64_t read_ = 0;       // lines
   std::int64_t line_ = 0;       // the row's first

@@ -82,6 +82,13 @@ TEST_CASE("What parts the fields of a table") {
   CHECK(rows_of("a;b,c\n") == Rows{"1:a;b|c"});
 }
 
+TEST_CASE("A mark for comments at the beginning of a value") {
+  CHECK(rows_of("#1.png\n#2.png\n") == Rows{"1:#1.png", "2:#2.png"});
+  CHECK(rows_of("#path\na\n") == Rows{"1:#path", "2:a"});
+  CHECK(rows_of("# words\n#1\na\n") == Rows{"2:#1", "3:a"});
+  CHECK(rows_of("#words\n# more\na,b\n") == Rows{"3:a|b"});  // a value alone is no row of these
+}
+
 TEST_CASE("Rows that cannot be used spoil no others") {
   CHECK(rows_of("a,b\nc\nd,e,f\ng,h,,\n") ==
         Rows{"1:a|b", "2!has 1 field, the first row 2", "3!has 3 fields, the first row 2", "4:g|h"});
