@@ -121,6 +121,13 @@ TEST_CASE("Labels of a list that say that there is none") {
   const PictureTable signs = pets.read("a/1.png,-1\na/2.png,1\nb/3.png,-1\n");
   CHECK(signs.pictures.classes == Texts{"-1", "1"});
   CHECK_THAT(signs.columns, Contains("the label -1 is a class, since the only other one is 1"));
+  const PictureTable beside = pets.read("a/1.png,-1\na/2.png,1\nb/3.png,NaN\n5.png,\n");
+  CHECK(beside.pictures.classes == Texts{"-1", "1"});
+  CHECK(beside.pictures.labels == Labels{0, 1, -1, -1});
+  CHECK_THAT(beside.columns, Contains("taken as unlabelled: 1 picture of label NaN\n") &&
+                                 Contains("the label -1 is a class, since the only other one is 1"));
+  CHECK(pets.read("a/1.png,-1.0\na/2.png,1.0\nb/3.png,\n").pictures.classes == Texts{"-1", "1"});
+  CHECK(pets.read("a/1.png,-1.0\na/2.png,NaN\nb/3.png,\n").pictures.classes.empty());
 }
 
 TEST_CASE("Whole numbers as pandas writes them beside NaN") {
@@ -151,6 +158,21 @@ TEST_CASE("A list with names of columns that nobody knows, or with more before t
   const PictureTable last = pets.read("x,a/1.png\ny,b/3.png\n");
   CHECK(last.pictures.classes == Texts{"x", "y"});
   CHECK(pets.read("a/1.png,x\n").pictures.classes == Texts{"x"});  // a single row
+}
+
+TEST_CASE("A list whose column of paths has no endings, beside one of pictures' names") {
+  const Pets pets;
+  for (const char* name : {"c/6", "c/8"}) pets.dir.write(name, small_png());
+  const PictureTable table = pets.read("path,original,label\nc/6,IMG_0.jpg,x\nc/8,IMG_1.jpg,y\n");
+  CHECK(table.pictures.files == Texts{"c/6", "c/8"});
+  CHECK_THAT(table.columns, Contains("paths from path, labels from label; not used: original"));
+}
+
+TEST_CASE("Pictures of a list of one column whose names begin with a mark for comments") {
+  const Pets pets;
+  for (const char* name : {"#1.png", "#2.png"}) pets.dir.write(name, small_png());
+  CHECK(pets.read("#1.png\n#2.png\n").pictures.files == Texts{"#1.png", "#2.png"});
+  CHECK(pets.read("# my pictures\n#1.png\n5.png\n").pictures.files == Texts{"#1.png", "5.png"});
 }
 
 TEST_CASE("A picture that a list names by several paths") {
@@ -271,6 +293,8 @@ TEST_CASE("What another place has is left out") {
   std::filesystem::create_directory_symlink(dir.path("one"), dir.path("link"));
   dir.write("files/new.png", small_png());
   std::filesystem::create_symlink(dir.path("one/cat/1.png"), dir.path("files/other name.png"));
+  CHECK(!list_pictures(dir.path("one")).links);  // none is asked for, then
+  CHECK(list_pictures(dir.path("files")).links);
   std::vector<PictureList> places = {list_pictures(dir.path("one")), list_pictures(dir.path("link")),
                                      read_picture_table(dir.path("two/list.csv")).pictures,
                                      list_pictures(dir.path("files"))};
@@ -286,6 +310,18 @@ TEST_CASE("What another place has is left out") {
   places.pop_back();
   std::erase_if(places, [](const PictureList& place) { return place.files.empty(); });
   CHECK(joined(places, 1).left_out.text() == "1 picture that a place before has");
+}
+
+TEST_CASE("A file that is missing spoils no other's path") {
+  const TempDir dir;
+  for (const char* name : {"one/1.png", "one/2.png", "two/3.png"}) dir.write(name, small_png());
+  PictureList one = list_pictures(dir.path("one")), list{.dir = dir.path("two"), .files = {}};
+  // As a long list may have it, whose files are not all looked for.
+  for (const char* name : {"../one/1.png", "../one/none.png", "../one/2.png"}) list.files.push_back(name);
+  std::unordered_set<std::size_t> known;
+  for (PictureList* each : {&one, &list}) leave_out_known({each}, known);
+  CHECK(list.files == Texts{"../one/none.png"});
+  CHECK(list.left_out.known == 2);
 }
 
 TEST_CASE("A part of a list has its own classes") {

@@ -148,7 +148,7 @@ void name_classes(PictureList& pictures, const std::function<std::string(const s
 }
 
 PictureList selected(const PictureList& pictures, const std::vector<std::uint32_t>& which) {
-  PictureList some{.dir = pictures.dir, .files = {}, .source = pictures.source};
+  PictureList some{.dir = pictures.dir, .files = {}, .source = pictures.source, .links = pictures.links};
   std::vector<std::int32_t> place(pictures.classes.size(), -1);
   for (const std::uint32_t i : which) {
     some.files.push_back(pictures.files[i]);
@@ -176,11 +176,11 @@ void leave_out_known(const std::vector<PictureList*>& lists, std::unordered_set<
     for (std::uint32_t i = 0; i < list->files.size(); ++i) {
       fs::path path = fs::path(list->dir) / list->files[i];
       std::error_code error;
-      if (fs::is_symlink(path, error)) {
+      if (list->links && fs::is_symlink(path, error)) {
         const fs::path target = fs::canonical(path, error);
         if (!error) path = target;
-        error.clear();
       }
+      error.clear();  // a list may name what is not there
       const auto [folder, is_new] = folders.try_emplace(path.parent_path().string());
       if (is_new) folder->second = fs::weakly_canonical(fs::absolute(path.parent_path(), error), error).string();
       if (error) folder->second = folder->first;

@@ -162,14 +162,17 @@ class Walk {
       if (named) ++out.hidden;
     } else if (named) {
       list_.files.push_back(path);
+      list_.links = list_.links || entry.link;
     } else if (ending_of(entry.name) == ".npy" && !entry.dead) {
       arrays_.push_back(path);
+      list_.links = list_.links || entry.link;
     } else if (entry.dead) {
       out.dead_links.push_back(path);
     } else {
       const std::string kind = entry.regular ? kind_of_file((fs::path(list_.dir) / path).string()) : std::string();
       if (is_read_kind(kind)) {
         list_.files.push_back(path);
+        list_.links = list_.links || entry.link;
       } else {
         out.add_file(path, kind);
       }

@@ -43,6 +43,7 @@ struct PictureList {
   std::vector<std::int32_t> labels = {};  // of each file, -1: none; empty: the files' folders say them
   std::vector<std::string> classes = {};  // that the labels are of
   std::string source = {};                // what names the files, if not `dir`: "pets.csv"
+  bool links = false;                     // whether files may be links, which are asked of each then
   LeftOut left_out = {};
   std::vector<std::string> warnings = {};  // a line for each folder that could not be listed, or for rows of a list
 

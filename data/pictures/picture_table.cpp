@@ -1,4 +1,5 @@
 #include "../class_names.h"
+#include "../no_label.h"
 
 #include <simclr/core/error.h>
 #include <simclr/core/text.h>
@@ -7,7 +8,6 @@
 #include <simclr/data/table.h>
 
 #include <algorithm>
-#include <cctype>
 #include <filesystem>
 #include <functional>
 #include <map>
@@ -54,8 +54,9 @@ int path_in(const std::vector<std::string>& row) {
 }
 
 /// Of a table that begins with these rows. Of a header that calls no column by a name for paths, and has no picture's
-/// name below it, the column of paths is -1.
-Columns columns_of(const std::vector<std::string>& first, const std::vector<std::string>& second) {
+/// name below it, the column of paths is -1. Paths begin in `folder`.
+Columns columns_of(const std::vector<std::string>& first, const std::vector<std::string>& second,
+                   const fs::path& folder) {
   const int count = static_cast<int>(first.size());
   Columns columns{.path = find_column(first, path_names),
                   .label = find_column(first, label_names),
@@ -64,7 +65,11 @@ Columns columns_of(const std::vector<std::string>& first, const std::vector<std:
   const int below = path_in(second);
   columns.header = std::none_of(first.begin(), first.end(), is_picture_name) && (known || below >= 0);
   if (columns.header) {
-    if (below >= 0 && (columns.path < 0 || !is_picture_name(second[static_cast<std::size_t>(columns.path)]))) {
+    const auto names_one = [&folder](const std::string& path) {  // which its ending need not say
+      std::error_code error;
+      return is_picture_name(path) || (!path.empty() && fs::is_regular_file(folder / path, error));
+    };
+    if (below >= 0 && (columns.path < 0 || !names_one(second[static_cast<std::size_t>(columns.path)]))) {
       columns.path = below;
     }
     if (!known && count == 2) columns.label = 1 - columns.path;
@@ -72,24 +77,6 @@ Columns columns_of(const std::vector<std::string>& first, const std::vector<std:
   }
   const int path = std::max(path_in(first), 0);
   return {.path = path, .label = path + 1 < count ? path + 1 : path - 1};
-}
-
-/// What pandas and published lists write where there is no label. "NA" and "None" may be the names of classes.
-bool is_no_label(const std::string& text) {
-  std::string lower = text;
-  std::transform(lower.begin(), lower.end(), lower.begin(), [](unsigned char c) { return std::tolower(c); });
-  return lower == "-1" || lower == "-1.0" || lower == "nan" || lower == "<na>" || lower == "#n/a";
-}
-
-bool may_be_no_label(const std::string& text) {
-  return text == "NA" || text == "N/A" || text == "None" || text == "none" || text == "NULL" || text == "null";
-}
-
-/// Of labels that are all "3.0" or the like, as pandas writes whole numbers beside NaN: they are "3".
-bool all_end_in_zero(const std::set<std::string>& labels) {
-  return !labels.empty() && std::all_of(labels.begin(), labels.end(), [](const std::string& text) {
-    return text.ends_with(".0") && whole_number(std::string_view(text).substr(0, text.size() - 2));
-  });
 }
 
 std::string text_of(const Columns& columns, const std::vector<std::string>& first) {
@@ -132,6 +119,7 @@ class Reader {
         whole_folder_((fs::absolute(path).lexically_normal().parent_path() / "").string()) {
     list_.dir = folder_.string();
     list_.source = path;
+    list_.links = true;
   }
 
   PictureTable read() {
@@ -158,7 +146,7 @@ class Reader {
   /// Knows the columns once there is a second row, if there is one.
   void settle(const std::vector<std::string>& second) {
     settled_ = true;
-    columns_ = columns_of(first_, second);
+    columns_ = columns_of(first_, second, folder_);
     SIMCLR_CHECK(columns_.path >= 0 || second.empty(), printable(path_), ": none of the columns ", listed(first_, 6),
                  " has the paths of files; call one path or file");
     if (columns_.header) return;
@@ -343,15 +331,10 @@ class Reader {
 
   /// The labels that say that there is none; table_.columns tells of them.
   std::vector<std::string> labels_of_none(const std::map<std::string, std::int64_t>& labels) {
-    std::vector<std::string> none, counts, doubtful;
-    const bool signs = labels.size() == 2 && labels.contains("-1") && (labels.contains("1") || labels.contains("+1"));
+    const auto [none, doubtful, signs] = find_no_labels(labels);
     const std::string line = "\n" + printable(path_) + ": ";
-    for (const auto& [text, count] : labels) {
-      if (may_be_no_label(text)) doubtful.push_back(text);
-      if (signs || !is_no_label(text)) continue;
-      none.push_back(text);
-      counts.push_back(counted(count, "picture") + " of label " + text);
-    }
+    std::vector<std::string> counts;
+    for (const std::string& text : none) counts.push_back(counted(labels.at(text), "picture") + " of label " + text);
     if (!none.empty()) table_.columns += line + "taken as unlabelled: " + listed(counts, counts.size());
     if (signs) table_.columns += line + "the label -1 is a class, since the only other one is 1";
     if (!doubtful.empty()) {

@@ -23,7 +23,8 @@ SIMCLR_API bool is_table_name(const std::string& path);
 /// Reads one. A first row that names a column of paths (path, file, filename, image, image_path, ...) is a header:
 /// labels are in the column label, class, category, target, species, ..., parts in split, part, set, subset, ..., in
 /// upper or lower case, with "_" or without. One that names a column of labels alone is, too: then the first column
-/// with a picture's name in it has the paths, as it has where none is called so. One of unknown names is a header, too,
+/// with a picture's name in it has the paths, as it has where none is called so, or where what that one says in the
+/// second row is no file's name. One of unknown names is a header, too,
 /// if the second row names a picture and it does not: of two columns the other has the labels then. Without a header
 /// the first column that names a picture has the paths, the next one the labels.
 ///
