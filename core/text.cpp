@@ -64,6 +64,14 @@ std::string listed(const std::vector<std::string>& all, std::size_t most) {
   return all.size() > most ? text + " and " + std::to_string(all.size() - most) + " more" : text;
 }
 
+std::string lower_case(std::string_view text) {
+  std::string lower(text);
+  for (char& c : lower) {
+    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
+  }
+  return lower;
+}
+
 std::string hex(std::uint64_t value) {
   std::array<char, 17> digits{};
   std::snprintf(digits.data(), digits.size(), "%016llx", static_cast<unsigned long long>(value));

@@ -25,6 +25,9 @@ SIMCLR_API std::string counted(std::int64_t count, std::string_view what, std::s
 /// "a, b, c and 7 more": the first `most` of them, each printable().
 SIMCLR_API std::string listed(const std::vector<std::string>& all, std::size_t most);
 
+/// The letters A to Z in lower case; other bytes as they are.
+SIMCLR_API std::string lower_case(std::string_view text);
+
 /// 16 hexadecimal digits.
 SIMCLR_API std::string hex(std::uint64_t value);
 

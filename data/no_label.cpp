@@ -2,8 +2,9 @@
 
 #include "class_names.h"
 
+#include <simclr/core/text.h>
+
 #include <algorithm>
-#include <cctype>
 #include <string_view>
 
 namespace simclr::data {
@@ -15,8 +16,7 @@ bool is_minus_one(const std::string& text) {
 
 /// What pandas and published lists write where there is no label. "NA" and "None" may be the names of classes.
 bool is_no_label(const std::string& text) {
-  std::string lower = text;
-  std::transform(lower.begin(), lower.end(), lower.begin(), [](unsigned char c) { return std::tolower(c); });
+  const std::string lower = lower_case(text);
   return is_minus_one(lower) || lower == "nan" || lower == "<na>" || lower == "#n/a";
 }
 

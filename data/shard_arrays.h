@@ -5,9 +5,9 @@
 #include "shard_index.h"
 
 #include <simclr/core/error.h>
+#include <simclr/core/text.h>
 
 #include <algorithm>
-#include <cctype>
 #include <cstdint>
 #include <functional>
 #include <string>
@@ -95,10 +95,7 @@ class ShardEndings {
   std::uint32_t number_of(const std::string& spelling, std::string_view ending) {
     const std::uint32_t number = spelled_.number_of(spelling);
     if (number < same_.size()) return number;
-    std::string lower(ending);
-    std::transform(lower.begin(), lower.end(), lower.begin(),
-                   [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
-    same_.push_back(lowered_.number_of(lower));
+    same_.push_back(lowered_.number_of(lower_case(ending)));
     arrays_.endings.push_back(lower_[same_.back()]);
     return number;
   }

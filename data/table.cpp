@@ -3,7 +3,6 @@
 #include <simclr/data/table.h>
 
 #include <algorithm>
-#include <cctype>
 #include <filesystem>
 #include <utility>
 
@@ -49,10 +48,9 @@ bool may_be_comment(std::string_view line) {
 std::string plain_name(std::string_view name) {
   std::string plain;
   for (const char c : name) {
-    if (!is_blank(c) && c != '_' && c != '-' && c != '#')
-      plain += static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
+    if (!is_blank(c) && c != '_' && c != '-' && c != '#') plain += c;
   }
-  return plain;
+  return lower_case(plain);
 }
 
 }  // namespace

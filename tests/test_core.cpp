@@ -320,6 +320,7 @@ TEST_CASE("texts for messages hold no control characters and no half of a charac
   CHECK(listed({"a\n", "b"}, 2) == "a?, b");
   CHECK(listed({"a", "b", "c", "d"}, 2) == "a, b and 2 more");
   CHECK(hex(0xfeu) == "00000000000000fe");
+  CHECK(lower_case("AZ az@[-\xc3\x84") == "az az@[-\xc3\x84");
 }
 
 TEST_CASE("a shape whose bytes could not be counted is refused") {

@@ -1,3 +1,4 @@
+#include <simclr/core/text.h>
 #include <simclr/data/pictures/part_names.h>
 
 #include <algorithm>
@@ -55,11 +56,11 @@ PartName meaning_of(std::string_view word) {
 std::vector<std::string> words_of(std::string_view name) {
   std::vector<std::string> words;
   bool inside = false;
-  for (const char c : name) {
+  for (const char c : lower_case(name)) {
     const auto byte = static_cast<unsigned char>(c);
     const bool letter = std::isalpha(byte) != 0 || byte >= 0x80;
     if (letter && !inside) words.emplace_back();
-    if (letter) words.back() += static_cast<char>(std::tolower(byte));
+    if (letter) words.back() += c;
     inside = letter;
   }
   return words;

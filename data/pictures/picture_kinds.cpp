@@ -1,5 +1,7 @@
 #include "image_codecs.h"
 
+#include <simclr/core/text.h>
+
 #include <algorithm>
 #include <cctype>
 #include <string_view>
@@ -57,10 +59,7 @@ std::string ending_of(const std::string& path) {
   const std::string_view name = std::string_view(path).substr(path.rfind('/') + 1);
   const std::size_t dot = name.rfind('.');
   if (dot == std::string_view::npos || dot == 0 || name == "..") return {};
-  std::string ending(name.substr(dot));
-  std::transform(ending.begin(), ending.end(), ending.begin(),
-                 [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
-  return ending;
+  return lower_case(name.substr(dot));
 }
 
 bool is_picture_name(const std::string& path) {

@@ -10,7 +10,6 @@
 
 #include <algorithm>
 #include <array>
-#include <cctype>
 #include <filesystem>
 #include <fstream>
 #include <string_view>
@@ -68,8 +67,8 @@ ArrayRole array_role(const std::string& name) {
   static const std::map<std::string, std::string> contents = {
       {"images", "pictures"}, {"image", "pictures"}, {"imgs", "pictures"}, {"x", "pictures"},    {"data", "pictures"},
       {"labels", "labels"},   {"label", "labels"},   {"y", "labels"},      {"target", "labels"}, {"targets", "labels"}};
-  std::string lower;
-  for (const char c : name) lower += static_cast<char>(std::tolower(static_cast<unsigned char>(c == '-' ? '_' : c)));
+  std::string lower = simclr::lower_case(name);
+  std::replace(lower.begin(), lower.end(), '-', '_');
   if (lower == "arr_0") return {"", "pictures"};
   if (lower == "arr_1") return {"", "labels"};
   const std::size_t line = lower.find('_');

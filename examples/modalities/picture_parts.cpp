@@ -7,7 +7,6 @@
 #include <simclr/data/pictures/picture_classes.h>
 
 #include <algorithm>
-#include <cctype>
 #include <cstdint>
 #include <filesystem>
 #include <map>
@@ -191,9 +190,7 @@ std::string folder_of_parts(const std::string& dir, std::vector<PictureParts::Pa
 std::string classes_alike(const std::vector<std::string>& classes) {
   std::map<std::string, std::string> lowered;
   for (const std::string& name : classes) {
-    std::string lower = name;
-    std::transform(lower.begin(), lower.end(), lower.begin(), [](unsigned char c) { return std::tolower(c); });
-    const auto [other, is_new] = lowered.emplace(lower, name);
+    const auto [other, is_new] = lowered.emplace(simclr::lower_case(name), name);
     if (is_new) continue;
     return simclr::printable(other->second) + " and " + simclr::printable(name) +
            " are two classes, told apart by their case alone; where one is meant, write both alike";

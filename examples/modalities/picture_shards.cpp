@@ -40,9 +40,8 @@ NameShape shape_of(const std::string& name, data::PartRole role) {
   const auto letter = [](char c) { return std::isalpha(static_cast<unsigned char>(c)) != 0; };
   for (std::size_t at = 0; at < name.size();) {
     std::string word;
-    for (; at < name.size() && letter(name[at]); ++at) {
-      word += static_cast<char>(std::tolower(static_cast<unsigned char>(name[at])));
-    }
+    for (; at < name.size() && letter(name[at]); ++at) word += name[at];
+    word = simclr::lower_case(word);
     if (!word.empty() && shape.word.empty() && data::part_role(word) == role) {
       shape.word = word;
       shape.text += '\1';

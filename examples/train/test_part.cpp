@@ -9,7 +9,6 @@
 #include <simclr/data/subset.h>
 
 #include <algorithm>
-#include <cctype>
 #include <iterator>
 #include <numeric>
 #include <string>
@@ -95,15 +94,11 @@ std::string no_labels(const Names& classes) {
 
 /// A hint at the first class that both have, but for the case of its name; empty: there is none.
 std::string other_case(const Names& train_classes, const Names& test_classes) {
-  const auto lower = [](std::string name) {
-    for (char& c : name) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
-    return name;
-  };
   Names lowered;
-  std::transform(train_classes.begin(), train_classes.end(), std::back_inserter(lowered), lower);
+  std::transform(train_classes.begin(), train_classes.end(), std::back_inserter(lowered), simclr::lower_case);
   const auto places = places_of(lowered);
   for (const std::string& test : test_classes) {
-    const auto found = places.find(lower(test));
+    const auto found = places.find(simclr::lower_case(test));
     if (found == places.end()) continue;
     return ": " + simclr::printable(test) + " is another name than " +
            simclr::printable(train_classes[static_cast<std::size_t>(found->second)]) + "; give both the same case";
