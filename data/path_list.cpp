@@ -2,6 +2,7 @@
 #include <simclr/data/path_list.h>
 
 #include <algorithm>
+#include <cctype>
 #include <functional>
 #include <limits>
 
@@ -38,6 +39,17 @@ std::string PathList::operator[](std::size_t i) const {
 
 bool PathList::operator==(const std::vector<std::string>& paths) const {
   return std::equal(begin(), end(), paths.begin(), paths.end());
+}
+
+std::string ending_of(const std::string& path) {
+  // As std::filesystem::path::extension() has it, but without taking a million paths apart.
+  const std::string_view name = std::string_view(path).substr(path.rfind('/') + 1);
+  const std::size_t dot = name.rfind('.');
+  if (dot == std::string_view::npos || dot == 0 || name == "..") return {};
+  std::string ending(name.substr(dot));
+  std::transform(ending.begin(), ending.end(), ending.begin(),
+                 [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
+  return ending;
 }
 
 }  // namespace simclr::data

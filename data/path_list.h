@@ -12,6 +12,9 @@
 
 namespace simclr::data {
 
+/// The ending of a file's name in lower case, ".npy"; empty where it has none.
+SIMCLR_API std::string ending_of(const std::string& path);
+
 /// Paths of files, in the order in which they were added. A folder is kept once, so that a file takes its name's bytes
 /// and 13 more; a vector of strings takes a million paths 80 MB and more.
 class SIMCLR_API PathList {

@@ -17,7 +17,8 @@ TEST_CASE("the fuzzer's corpus is read as the fuzzer reads it") {
       {"arrays", fuzz::arrays}, {"cifar", fuzz::cifar},
       {"idx", fuzz::idx},       {"images", fuzz::images},
       {"shards", fuzz::shards}, {"shard_index", fuzz::shard_index},
-      {"table", fuzz::table},   {"safetensors", fuzz::safetensors}};
+      {"table", fuzz::table},   {"safetensors", fuzz::safetensors},
+      {"sound", fuzz::sound}};
 #ifdef SIMCLR_FUZZ_EXAMPLES
   targets["config"] = fuzz::config;
 #else

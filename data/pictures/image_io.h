@@ -3,6 +3,7 @@
 #include <simclr/core/dtype.h>
 #include <simclr/core/export.h>
 #include <simclr/core/file.h>
+#include <simclr/data/path_list.h>
 
 #include <cstdint>
 #include <span>
@@ -57,9 +58,6 @@ SIMCLR_API std::string missing_package(const std::string& kind);
 /// Whether a file counts as a picture by its name: .jpg, .jpeg, .jpe, .jfif, .jif, .png, .webp, .tif, .tiff, .gif,
 /// .bmp, .ppm, .pgm, .pbm and .pnm, in any case, but for those that this build does not read.
 SIMCLR_API bool is_picture_name(const std::string& path);
-
-/// The ending of a file's name in lower case, ".jpg"; empty where it has none.
-SIMCLR_API std::string ending_of(const std::string& path);
 
 /// What kind of picture begins with these bytes (32 are enough), as an ending: ".jpg", ".png", ".webp", ".tif", ".gif",
 /// ".bmp" and ".pnm", which are read, ".npy", which decode_raster() reads, ".heic", ".avif", ".jxl", ".jp2", ".psd",

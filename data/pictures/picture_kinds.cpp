@@ -3,7 +3,6 @@
 #include <simclr/core/text.h>
 
 #include <algorithm>
-#include <cctype>
 #include <string_view>
 
 namespace simclr::data {
@@ -52,14 +51,6 @@ const PictureKind* find_kind(std::string_view ending) {
     if (std::find(kind.endings.begin(), kind.endings.end(), ending) != kind.endings.end()) return &kind;
   }
   return nullptr;
-}
-
-std::string ending_of(const std::string& path) {
-  // As std::filesystem::path::extension() has it, but without taking a million paths apart.
-  const std::string_view name = std::string_view(path).substr(path.rfind('/') + 1);
-  const std::size_t dot = name.rfind('.');
-  if (dot == std::string_view::npos || dot == 0 || name == "..") return {};
-  return lower_case(name.substr(dot));
 }
 
 bool is_picture_name(const std::string& path) {

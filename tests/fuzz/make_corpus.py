@@ -357,6 +357,32 @@ def shard_index():
     yield "problem_of_two_lines", index(texts + b"a\nb\0", problem=len(texts))
 
 
-for target in (safetensors, idx, cifar, images, arrays, table, config, shards, shard_index):
+def chunk(name, data):
+    return name + struct.pack("<I", len(data)) + data + bytes(len(data) % 2)
+
+
+def wav(bits, values, channels=1, code=1, more=b"", rate=8000):
+    size = bits // 8
+    form = struct.pack("<HHIIHH", code, channels, rate, rate * channels * size, channels * size, bits)
+    return b"RIFF" + bytes(4) + b"WAVE" + chunk(b"fmt ", form + more) + chunk(b"LIST", b"odd") + chunk(b"data", values)
+
+
+def sound():
+    """FLAC, OGG and MP3 lie in the corpus already: no library at hand writes them."""
+    yield "8", wav(8, bytes(range(100, 160)))
+    yield "16", wav(16, bytes(range(200)), channels=2)
+    yield "24", wav(24, bytes(range(90)), channels=3)
+    yield "32", wav(32, bytes(range(64)), rate=48000)
+    yield "float", wav(32, struct.pack("<9f", *(k / 9 for k in range(9))), code=3)
+    yield "double", wav(64, struct.pack("<9d", *(k / 9 for k in range(9))), code=3)
+    yield "extensible", wav(16, bytes(range(80)), code=0xFFFE,
+                            more=struct.pack("<HHIH", 22, 16, 0, 1) + bytes.fromhex("000000001000800000aa00389b71"))
+    yield "mu-law", wav(8, bytes(range(100)), code=7)
+    yield "adpcm", wav(8, bytes(range(100)), code=0x11, more=struct.pack("<HH", 2, 505))
+    yield "cut", wav(16, bytes(range(100)))[:90]
+    yield "pipe", wav(16, bytes(range(100))).replace(b"data" + struct.pack("<I", 100), b"data" + b"\xff" * 4)
+
+
+for target in (safetensors, idx, cifar, images, arrays, table, config, shards, shard_index, sound):
     for name, data in target():
         write(target.__name__, name, data)

@@ -26,6 +26,8 @@ void table(Bytes bytes);
 void shards(Bytes bytes);
 /// The kept index of one, which the fuzzer's build takes whatever its digest.
 void shard_index(Bytes bytes);
+/// A recording: whole, its header, and a segment.
+void sound(Bytes bytes);
 /// The text of a config.json, as examples/train_cifar reads it.
 void config(Bytes bytes);
 

@@ -1,0 +1,12 @@
+# Finds libsndfile's header and library and defines SNDFILE::SNDFILE.
+find_path(SNDFILE_INCLUDE_DIR sndfile.h)
+find_library(SNDFILE_LIBRARY sndfile)
+include(FindPackageHandleStandardArgs)
+find_package_handle_standard_args(SNDFILE REQUIRED_VARS SNDFILE_LIBRARY SNDFILE_INCLUDE_DIR)
+set(SNDFILE_LIBRARIES ${SNDFILE_LIBRARY})
+if(SNDFILE_FOUND AND NOT TARGET SNDFILE::SNDFILE)
+  add_library(SNDFILE::SNDFILE UNKNOWN IMPORTED)
+  set_target_properties(SNDFILE::SNDFILE PROPERTIES IMPORTED_LOCATION ${SNDFILE_LIBRARY}
+                        INTERFACE_INCLUDE_DIRECTORIES ${SNDFILE_INCLUDE_DIR})
+endif()
+mark_as_advanced(SNDFILE_INCLUDE_DIR SNDFILE_LIBRARY)

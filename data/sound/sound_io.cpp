@@ -1,0 +1,167 @@
+#include "../file.h"
+#include "sound_decoder.h"
+
+#include <simclr/core/error.h>
+#include <simclr/core/text.h>
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <cstring>
+#include <utility>
+
+namespace simclr::data {
+namespace {
+
+#ifdef FUZZING_BUILD_MODE_UNSAFE_FOR_PRODUCTION
+constexpr std::int64_t most_frames = std::int64_t{1} << 20;  // more would only be slow
+#else
+constexpr std::int64_t most_frames = max_sound_frames;
+#endif
+
+SoundBytes bytes_of(const OpenFile& file) {
+  return {.name = printable(file.path()), .size = file.size(), .read = [&file](std::int64_t at, auto out) {
+            return file.read(at, out);
+          }};
+}
+
+SoundBytes bytes_of(std::span<const std::uint8_t> bytes, const std::string& name) {
+  return {.name = printable(name), .size = std::ssize(bytes), .read = [bytes](std::int64_t at, auto out) {
+            std::memcpy(out.data(), bytes.data() + at, out.size());
+            return std::string();
+          }};
+}
+
+void check_rate(std::int64_t rate, const std::string& name) {
+  SIMCLR_CHECK(rate >= min_sound_rate && rate <= max_sound_rate, name, ": ", rate, " samples a second, ",
+               min_sound_rate, " to ", max_sound_rate, " are possible");
+}
+
+/// Whose header is checked.
+std::unique_ptr<SoundDecoder> open(const SoundBytes& bytes) {
+  SIMCLR_CHECK(bytes.size > 0, bytes.name, ": the file is empty");
+  std::array<std::uint8_t, 16> start{};
+  const std::span<std::uint8_t> there(start.data(),
+                                      std::min<std::size_t>(start.size(), static_cast<std::size_t>(bytes.size)));
+  const std::string problem = bytes.read(0, there);
+  SIMCLR_CHECK(problem.empty(), "recording: cannot read ", bytes.name, ": ", problem);
+  const std::string kind = sound_kind(there);
+  SIMCLR_CHECK(is_sound_name("x" + kind) || !missing_sound_package(kind).empty(), bytes.name, ": no ",
+               read_sound_kinds(), " recording by its content", kind.empty() ? "" : " but " + kind, "; convert it");
+  std::unique_ptr<SoundDecoder> decoder;
+  if (kind == ".wav") decoder = open_plain_wav(bytes);
+  if (!decoder) decoder = open_by_library(bytes, kind);
+  const SoundInfo& info = decoder->info();
+  check_rate(info.rate, bytes.name);
+  SIMCLR_CHECK(info.channels >= 1 && info.channels <= max_sound_channels, bytes.name, ": ", info.channels,
+               " channels, 1 to ", max_sound_channels, " are possible");
+  SIMCLR_CHECK(info.frames != 0, bytes.name, ": a recording without a sample");
+  return decoder;
+}
+
+/// Where a time lies, in frames; of what is no exact frame the next.
+std::int64_t frame_of(double seconds, std::int32_t rate) {
+  constexpr double rounding = 1e-6;  // of times that are written in decimals
+  return static_cast<std::int64_t>(std::ceil(std::min(seconds * rate, 9e15) - rounding));
+}
+
+/// Frames of a segment.
+struct Range {
+  std::int64_t begin = 0, count = 0;
+  bool to_the_end = false;  // count is the most that is read
+};
+
+Range range_of(const SoundSegment& segment, const SoundInfo& info, const std::string& name) {
+  SIMCLR_CHECK(segment.begin >= 0.0 && segment.end > segment.begin, name, ": a segment from ", segment.begin, " to ",
+               segment.end, " s; it begins at 0 or later and ends behind its beginning");
+  Range range{.begin = frame_of(segment.begin, info.rate)};
+  SIMCLR_CHECK(info.frames < 0 || range.begin < info.frames, name, ": a segment from ", segment.begin,
+               " s on, but the recording ends at ", info.seconds(), " s");
+  std::int64_t end = frame_of(segment.end, info.rate);
+  range.to_the_end = info.frames < 0 || end >= info.frames;
+  if (info.frames >= 0) end = std::min(end, info.frames);
+  range.count = std::max<std::int64_t>(end - range.begin, 1);
+  SIMCLR_CHECK(info.frames < 0 || range.count <= most_frames, name, ": ", range.count, " samples, at most ",
+               most_frames, " are read at once; name segments of it (start and end in a list), or cut it");
+  return range;
+}
+
+/// The mean of each frame's channels, at the end of `samples`.
+void add_mean(std::span<const float> frames, std::int32_t channels, std::vector<float>& samples,
+              const std::string& name) {
+  for (std::size_t i = 0; i < frames.size(); i += static_cast<std::size_t>(channels)) {
+    double sum = 0.0;
+    for (std::int32_t c = 0; c < channels; ++c) sum += frames[i + static_cast<std::size_t>(c)];
+    const auto mean = static_cast<float>(sum / channels);
+    SIMCLR_CHECK(std::isfinite(mean), name, ": sample ", samples.size(), " is ", mean,
+                 "; write the recording again without such values");
+    SIMCLR_CHECK(std::abs(mean) <= max_sound_level, name, ": sample ", samples.size(), " is ", mean,
+                 ", and 1 is full scale; divide by what full scale is, 32768 of 16 bits");
+    samples.push_back(mean);
+  }
+}
+
+Sound decode(const SoundBytes& bytes, std::int32_t rate, const SoundSegment& segment) {
+  if (rate != 0) check_rate(rate, bytes.name);
+  const std::unique_ptr<SoundDecoder> decoder = open(bytes);
+  const SoundInfo info = decoder->info();
+  const Range range = range_of(segment, info, bytes.name);
+  if (range.begin > 0) decoder->seek(range.begin);
+  Sound sound{.rate = info.rate};
+  constexpr std::int64_t block = 1 << 14;  // frames
+  std::vector<float> frames(static_cast<std::size_t>(std::min(block, range.count) * info.channels));
+  std::int64_t done = 0;
+  // An estimate may be too low, so what is read to its end is read until nothing comes.
+  while (done < range.count || range.to_the_end) {
+    const std::int64_t wanted = range.to_the_end ? block : std::min(block, range.count - done);
+    frames.resize(static_cast<std::size_t>(wanted * info.channels));
+    const std::int64_t count = decoder->read(frames);
+    if (count == 0) break;
+    add_mean({frames.data(), static_cast<std::size_t>(count * info.channels)}, info.channels, sound.samples,
+             bytes.name);
+    done += count;
+    SIMCLR_CHECK(done <= most_frames, bytes.name, ": more than ", most_frames,
+                 " samples, which are not read at once; cut it");
+  }
+  if (done < range.count && info.frames > 0) {
+    std::ostringstream problem;
+    problem << bytes.name << ": its header says " << info.frames << " samples, but only " << range.begin + done
+            << " can be read; a damaged copy?";
+    SIMCLR_CHECK(!decoder->counts() && done > 0, problem.str());
+    sound.warning = problem.str();
+  }
+  SIMCLR_CHECK(done > 0, bytes.name, ": a recording without a sample");
+  if (rate == 0 || rate == info.rate) return sound;
+  try {
+    sound.samples = resample_sound(std::move(sound.samples), info.rate, rate);
+  } catch (const Error& error) {
+    fail(bytes.name, ": ", error.what());
+  }
+  sound.rate = rate;
+  return sound;
+}
+
+}  // namespace
+
+Sound read_sound(const std::string& path, std::int32_t rate, const SoundSegment& segment) {
+  const OpenFile file(path, "recording");
+  return decode(bytes_of(file), rate, segment);
+}
+
+Sound decode_sound(std::span<const std::uint8_t> bytes, const std::string& name, std::int32_t rate,
+                   const SoundSegment& segment) {
+  return decode(bytes_of(bytes, name), rate, segment);
+}
+
+SoundInfo look_at_sound(const std::string& path) {
+  const OpenFile file(path, "recording");
+  const SoundBytes bytes = bytes_of(file);
+  return open(bytes)->info();
+}
+
+SoundInfo look_at_sound(std::span<const std::uint8_t> bytes, const std::string& name) {
+  const SoundBytes source = bytes_of(bytes, name);
+  return open(source)->info();
+}
+
+}  // namespace simclr::data
