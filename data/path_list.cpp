@@ -1,8 +1,8 @@
 #include <simclr/core/error.h>
+#include <simclr/core/text.h>
 #include <simclr/data/path_list.h>
 
 #include <algorithm>
-#include <cctype>
 #include <functional>
 #include <limits>
 
@@ -46,10 +46,7 @@ std::string ending_of(const std::string& path) {
   const std::string_view name = std::string_view(path).substr(path.rfind('/') + 1);
   const std::size_t dot = name.rfind('.');
   if (dot == std::string_view::npos || dot == 0 || name == "..") return {};
-  std::string ending(name.substr(dot));
-  std::transform(ending.begin(), ending.end(), ending.begin(),
-                 [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
-  return ending;
+  return lower_case(name.substr(dot));
 }
 
 }  // namespace simclr::data

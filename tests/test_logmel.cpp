@@ -2,6 +2,7 @@
 #include "support/logmel.h"
 #include "support/message_of.h"
 #include "support/sequences.h"
+#include "support/source_folder.h"
 
 #include <simclr/core/context.h>
 #include <simclr/core/parallel.h>
@@ -212,7 +213,7 @@ TEST_CASE("rate, mels and frequencies are the options'") {
 }
 
 TEST_CASE("a log-mel agrees with librosa's") {
-  std::ifstream file(std::string(SIMCLR_FIXTURES) + "/logmel.json");
+  std::ifstream file(test::source_folder() + "/fixtures/logmel.json");
   const nlohmann::json fixture = nlohmann::json::parse(file);
   REQUIRE(fixture["cases"].size() >= 7);
   for (const auto& of : fixture["cases"]) {

@@ -128,10 +128,8 @@ std::string SoundList::path(std::size_t i) const {
 const SoundField* SoundList::field(std::string_view name) const {
   std::vector<std::string> names;
   for (const SoundField& one : fields) names.push_back(one.name);
-  std::string lower;
-  for (const char c : name) {
-    if (c != '_' && c != '-' && c != ' ') lower += static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
-  }
+  std::string lower = lower_case(name);
+  std::erase_if(lower, [](char c) { return c == '_' || c == '-' || c == ' '; });
   const int found = find_column(names, {lower});
   return found < 0 ? nullptr : &fields[static_cast<std::size_t>(found)];
 }
