@@ -7,7 +7,7 @@
 
 /// Transformers over sequences [N,T,C] (Vaswani et al., arXiv 1706.03762), with layer normalisation in front of each
 /// branch (pre-norm, Xiong et al., arXiv 2002.04745). An input's lengths are looked at: what stands behind a sequence's
-/// length changes nothing.
+/// length changes nothing, but must be finite: a GPU, whose host does not know the lengths, computes it too.
 namespace simclr::nn {
 
 struct MultiHeadAttentionOptions {
@@ -23,7 +23,8 @@ class SIMCLR_API MultiHeadAttention : public Module {
   /// Throws Error for sizes that are not positive, a width that heads do not divide, and heads wider than
   /// kernels::attention_widest_head.
   explicit MultiHeadAttention(const MultiHeadAttentionOptions& options);
-  /// [N,T,C] -> [N,T,C]; on the CPU 0 behind the lengths.
+  /// [N,T,C] -> [N,T,C]; on the CPU 0 behind the lengths. A gradient that flows in there is dropped on the CPU alone;
+  /// give zeros.
   Tensor forward(const Input& input) override;
   /// The same of packed rows [R,C] of N sequences of T steps (pack_sequences), as rows.
   Tensor of_rows(const Tensor& rows, const Tensor& lengths, std::int64_t sequences, std::int64_t steps);
@@ -52,7 +53,8 @@ class SIMCLR_API Transformer : public Module {
   /// Throws Error for sizes that are not positive, and as the layers do.
   explicit Transformer(const TransformerOptions& options);
   /// [N,T,C] -> [N,T,C]: the features of each step; those behind the lengths mean nothing, and are not computed on the
-  /// CPU. Throws Error for more steps than positions, and in training with a dropout where the input has no keys.
+  /// CPU. A gradient that flows in there is dropped on the CPU alone; give zeros. Throws Error for more steps than
+  /// positions, and in training with a dropout where the input has no keys.
   Tensor forward(const Input& input) override;
   std::int64_t output_features() const override { return width_; }
 
