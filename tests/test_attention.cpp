@@ -12,6 +12,7 @@
 using namespace simclr;
 using namespace simclr::kernels;
 using Catch::Matchers::Contains;
+using Size = test::AttentionSize;
 using test::message_of;
 using test::random_lengths;
 using test::random_tensor;
@@ -21,18 +22,6 @@ using test::same_bits;
 namespace {
 
 using Values = std::vector<double>;
-
-/// N, T, heads, D.
-struct Size {
-  std::int64_t sequences, steps, heads, width;
-
-  Shape qkv() const { return {sequences, steps, 3 * heads * width}; }
-  Shape y() const { return {sequences, steps, heads * width}; }
-};
-
-std::ostream& operator<<(std::ostream& out, const Size& s) {
-  return out << s.sequences << "x" << s.steps << ", " << s.heads << " heads of " << s.width;
-}
 
 /// Around the sizes at which the loops change their path: a block's 64 steps, vectors, one value.
 const std::vector<Size> sizes = {
@@ -193,13 +182,8 @@ TEST_CASE("a sequence's attention does not depend on its neighbours, nor on what
   const Tensor lengths = Tensor::from(std::vector<std::int32_t>{0, 1, 75, 64, 65, 20}, {6});
   const Tensor qkv = random_tensor(size.qkv(), 1), dy = random_tensor(size.y(), 2);
   Tensor spoiled = qkv.clone(), spoiled_dy = dy.clone();
-  for (std::int64_t n = 0; n < size.sequences; ++n) {
-    const std::int64_t length = length_at(lengths, n, size.steps);
-    for (Tensor* t : {&spoiled, &spoiled_dy}) {
-      if (length == size.steps) continue;
-      t->narrow(n, 1).reshape({size.steps, t->dim(2)}).narrow(length, size.steps - length).fill(NAN);
-    }
-  }
+  test::spoil_padding(spoiled, lengths);
+  test::spoil_padding(spoiled_dy, lengths);
   const AttentionResult all = attention_forward(spoiled, lengths, size.heads);
   const Tensor dqkv = attention_backward(spoiled_dy, all.saved);
   for (std::int64_t n = 0; n < size.sequences; ++n) {

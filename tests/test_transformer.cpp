@@ -164,12 +164,12 @@ TEST_CASE("a Transformer has the parameters of PyTorch's encoder: names, shapes,
 }
 
 TEST_CASE("a Transformer agrees with plain loops, sequence by sequence") {
-  const std::int64_t steps = 9, width = 12;
-  nn::Transformer transformer({.width = width, .layers = 2, .heads = 3, .hidden = 10, .positions = 11});
+  const std::int64_t steps = GENERATE(9, 70), width = 12;  // in one block of attention's, and in two
+  nn::Transformer transformer({.width = width, .layers = 2, .heads = 3, .hidden = 10, .positions = 71});
   randomize(transformer);
   const PlainTransformer plain(transformer, 12, 3, 2);
   const Tensor x = random_tensor({4, steps, width}, 1);
-  const Tensor lengths = Tensor::from(std::vector<std::int32_t>{9, 1, 0, 5}, {4});
+  const Tensor lengths = Tensor::from(std::vector<std::int32_t>{static_cast<std::int32_t>(steps), 1, 0, 5}, {4});
   const Values values = x.to_vector<double>();
   for (const bool padded : {false, true}) {
     const Tensor y = transformer({x, padded ? lengths : Tensor()});
@@ -197,6 +197,35 @@ TEST_CASE("gradients of a TransformerEncoder") {
   std::vector<Tensor> inputs = {random_tensor({3, 5, 6}, 1)};
   for (const nn::Parameter& p : encoder.parameters()) inputs.push_back(p.value);
   CHECK(test::gradient_error([&](const auto& in) { return encoder({in[0], lengths, keys}); }, inputs, 12) < 1e-7);
+}
+
+TEST_CASE("frozen parts of a TransformerEncoder get no gradient, and the others' keep their bits") {
+  const Tensor x = random_tensor({3, 5, 6}, 1), dy = random_tensor({3, 6}, 2);
+  const Tensor lengths = Tensor::from(std::vector<std::int32_t>{5, 2, 0}, {3});
+  const auto gradients = [&](const std::string& frozen) {
+    nn::TransformerEncoder encoder({.width = 6, .layers = 2, .heads = 2, .hidden = 7, .positions = 5});
+    randomize(encoder);
+    for (nn::Parameter& p : encoder.parameters()) {
+      if (p.name.find(frozen) != std::string::npos) p.value.set_requires_grad(false);
+    }
+    encoder({x, lengths}).backward(dy);
+    std::map<std::string, Tensor> found;
+    for (const nn::Parameter& p : encoder.parameters()) found.emplace(p.name, p.value.grad());
+    return found;
+  };
+  const auto all = gradients("nothing");
+  for (const char* frozen : {"in_proj_weight", "in_proj_bias", "positions", "layers.0.norm1", "layers.1.norm2.weight",
+                             "transformer.norm", "linear1"}) {
+    int without = 0;
+    for (const auto& [name, gradient] : gradients(frozen)) {
+      CAPTURE(frozen, name);
+      const bool wanted = name.find(frozen) == std::string::npos;
+      without += wanted ? 0 : 1;
+      CHECK(gradient.defined() == wanted);
+      if (wanted && gradient.defined()) CHECK(same_bits(gradient, all.at(name)));
+    }
+    CHECK(without > 0);
+  }
 }
 
 TEST_CASE("without positions the order of steps is not seen, with them it is") {

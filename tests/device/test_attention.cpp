@@ -6,6 +6,7 @@
 
 using namespace simclr;
 using namespace simclr::kernels;
+using Size = test::AttentionSize;
 using test::agrees;
 using test::Both;
 using test::both;
@@ -13,32 +14,44 @@ using test::random_both;
 
 namespace {
 
-/// N, T, heads, D.
-struct Size {
-  std::int64_t sequences, steps, heads, width;
-
-  Shape qkv() const { return {sequences, steps, 3 * heads * width}; }
-  Shape y() const { return {sequences, steps, heads * width}; }
-};
-
-std::ostream& operator<<(std::ostream& out, const Size& s) {
-  return out << s.sequences << "x" << s.steps << ", " << s.heads << " heads of " << s.width;
-}
-
 /// Around a tile's 32 and 64 steps, the depths of the tensor cores, what they leave to the f32 cores, and vectors.
 const std::vector<Size> sizes = {
     {1, 1, 1, 1},   {2, 3, 2, 5},   {3, 33, 1, 32}, {1, 65, 2, 8},   {3, 64, 1, 31},  {1, 130, 1, 16}, {2, 32, 3, 24},
     {2, 70, 1, 33}, {1, 63, 1, 64}, {3, 20, 1, 40}, {1, 66, 1, 128}, {2, 35, 1, 127}, {1, 66, 1, 129}, {2, 9, 1, 256},
 };
 
+/// An NMSE, of y or of a part of dqkv. p, ds and the results are rounded to bf16, which gave 1e-5 at most from 20 steps
+/// on, and 2.4e-5 with fewer, whose sums of ds cancel the most: twice these, so that one lost key of many shows.
+double bf16_limit(const Size& size) {
+  return size.steps < 20 ? 5e-5 : 2e-5;
+}
+
+/// dq, dk or dv, of [N,T,3C].
+Tensor part_of(const Tensor& dqkv, const Size& size, std::int64_t part) {
+  const std::int64_t channels = size.heads * size.width;
+  const auto all = dqkv.to_vector<double>();
+  std::vector<double> own;
+  for (std::size_t i = 0; i < all.size(); ++i) {
+    if (static_cast<std::int64_t>(i) / channels % 3 == part) own.push_back(all[i]);
+  }
+  return Tensor::from(own, size.y()).to(dqkv.dtype());
+}
+
+void check_gradient(const Tensor& got, const Tensor& expected, const Size& size) {
+  for (const std::int64_t part : {0, 1, 2}) {
+    CAPTURE(part);
+    CHECK(agrees(part_of(got, size, part), part_of(expected, size, part), 1e-5, bf16_limit(size)));
+  }
+}
+
 void check(const Size& size, const Both& qkv, const Both& dy, const Tensor& lengths) {
   const Tensor there = lengths.defined() ? lengths.to(test::device()) : Tensor();
   const AttentionResult got = attention_forward(qkv.on_device, there, size.heads),
                         expected = attention_forward(qkv.exact, lengths, size.heads);
   CHECK(got.saved.log_sum.dtype() == DType::f32);
-  CHECK(agrees(got.y, expected.y));
+  CHECK(agrees(got.y, expected.y, 1e-5, bf16_limit(size)));
   CHECK(test::relative_error(got.saved.log_sum, expected.saved.log_sum) < 1e-5);
-  CHECK(agrees(attention_backward(dy.on_device, got.saved), attention_backward(dy.exact, expected.saved)));
+  check_gradient(attention_backward(dy.on_device, got.saved), attention_backward(dy.exact, expected.saved), size);
 }
 
 }  // namespace
@@ -60,14 +73,27 @@ DEVICE_TEST_CASE("attention passes over whole tiles of padding, and looks at non
   const Tensor lengths = Tensor::from(std::vector<std::int32_t>{140, 64, 65, 3, 0}, {5});
   for (const DType dtype : test::device_dtypes) {
     Tensor values = test::random_tensor(size.qkv(), 1), gradients = test::random_tensor(size.y(), 2);
-    for (Tensor* t : {&values, &gradients}) {
-      for (std::int64_t n = 0; n < 5; ++n) {
-        const std::int64_t length = lengths.data<std::int32_t>()[n];
-        if (length == size.steps) continue;
-        t->narrow(n, 1).reshape({size.steps, t->dim(2)}).narrow(length, size.steps - length).fill(NAN);
-      }
-    }
+    test::spoil_padding(values, lengths);
+    test::spoil_padding(gradients, lengths);
     check(size, both(values, dtype), both(gradients, dtype), lengths);
+  }
+}
+
+DEVICE_TEST_CASE("attention of tensors that do not start at 16 bytes is the same") {
+  const Size size{2, 70, 2, 8};
+  const auto off = [](const Tensor& x) {
+    Tensor moved = Tensor::empty({x.numel() + 1}, x.dtype(), x.device()).narrow(1, x.numel()).reshape(x.shape());
+    moved.copy_from(x);
+    return moved;
+  };
+  for (const DType dtype : test::device_dtypes) {
+    const Tensor qkv = random_both(size.qkv(), 1, dtype).on_device, dy = random_both(size.y(), 2, dtype).on_device;
+    const AttentionResult got = attention_forward(qkv, {}, size.heads),
+                          moved = attention_forward(off(qkv), {}, size.heads);
+    CHECK(test::same_bits(moved.y.to(Device{}), got.y.to(Device{})));
+    const Tensor expected = attention_backward(dy, got.saved).to(Device{});
+    CHECK(test::same_bits(attention_backward(off(dy), got.saved).to(Device{}), expected));
+    CHECK(test::same_bits(attention_backward(dy, moved.saved).to(Device{}), expected));
   }
 }
 
@@ -97,10 +123,10 @@ DEVICE_TEST_CASE("large scores stay finite on the device") {
 
 DEVICE_TEST_CASE("attention gives the same bits each time, and replayed with other lengths") {
   for (const DType dtype : test::device_dtypes) {
-    const Size size{4, 37, 2, 10};
+    const Size size{4, 140, 1, 8};
     const Tensor qkv = random_both(size.qkv(), 1, dtype).on_device, dy = random_both(size.y(), 2, dtype).on_device;
-    const Tensor first = test::random_lengths(4, 3, 37).to(test::device()),
-                 others = test::random_lengths(4, 9, 37).to(test::device());
+    const Tensor first = test::random_lengths(4, 3, 140).to(test::device()),
+                 others = test::random_lengths(4, 9, 140).to(test::device());
     REQUIRE(others.to_vector<int>() != first.to_vector<int>());
     Tensor lengths = others.clone();
     std::vector<Tensor> results;
@@ -127,14 +153,14 @@ DEVICE_TEST_CASE("attention gives the same bits each time, and replayed with oth
 
 DEVICE_TEST_CASE("an impossible length gives NaN in its sequence's attention alone") {
   for (const DType dtype : test::device_dtypes) {
-    for (const int wrong : {-1, 5, 1 << 30}) {
-      const Size size{3, 4, 1, 5};
-      const Tensor lengths = Tensor::from(std::vector<std::int32_t>{4, wrong, 2}, {3}).to(test::device());
+    for (const int wrong : {-1, 71, 1 << 30}) {
+      const Size size{3, 70, 1, 5};
+      const Tensor lengths = Tensor::from(std::vector<std::int32_t>{70, wrong, 2}, {3}).to(test::device());
       const AttentionResult got = attention_forward(random_both(size.qkv(), 1, dtype).on_device, lengths, 1);
       const Tensor dqkv = attention_backward(random_both(size.y(), 2, dtype).on_device, got.saved);
       const auto y = got.y.to_vector<double>(), dx = dqkv.to_vector<double>();
-      for (std::size_t i = 0; i < y.size(); ++i) REQUIRE(std::isnan(y[i]) == (i / 20 == 1));
-      for (std::size_t i = 0; i < dx.size(); ++i) REQUIRE(std::isnan(dx[i]) == (i / 60 == 1));
+      for (std::size_t i = 0; i < y.size(); ++i) REQUIRE(std::isnan(y[i]) == (i / 350 == 1));
+      for (std::size_t i = 0; i < dx.size(); ++i) REQUIRE(std::isnan(dx[i]) == (i / 1050 == 1));
     }
   }
 }

@@ -5,7 +5,9 @@
 #include <simclr/core/random.h>
 #include <simclr/core/tensor.h>
 
+#include <cmath>
 #include <cstdint>
+#include <ostream>
 #include <vector>
 
 namespace simclr::test {
@@ -26,6 +28,26 @@ inline Tensor random_lengths(std::int64_t sequences, std::uint64_t seed, std::in
   if (sequences > 1) lengths.data<std::int32_t>()[1] = 0;
   if (sequences > 2) lengths.data<std::int32_t>()[2] = static_cast<std::int32_t>(steps);
   return lengths;
+}
+
+/// NaN in the padding of x [N,T,C].
+inline void spoil_padding(Tensor& x, const Tensor& lengths) {
+  for (std::int64_t n = 0; n < x.dim(0); ++n) {
+    const std::int64_t length = lengths.data<std::int32_t>()[n], padding = x.dim(1) - length;
+    if (padding > 0) x.narrow(n, 1).reshape({x.dim(1), x.dim(2)}).narrow(length, padding).fill(NAN);
+  }
+}
+
+/// Of attention: N, T, heads, D.
+struct AttentionSize {
+  std::int64_t sequences, steps, heads, width;
+
+  Shape qkv() const { return {sequences, steps, 3 * heads * width}; }
+  Shape y() const { return {sequences, steps, heads * width}; }
+};
+
+inline std::ostream& operator<<(std::ostream& out, const AttentionSize& s) {
+  return out << s.sequences << "x" << s.steps << ", " << s.heads << " heads of " << s.width;
 }
 
 /// [N,T,C], 21 of them, with odd and prime sizes.
