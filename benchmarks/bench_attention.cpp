@@ -28,12 +28,13 @@ void measure_op(bench::Bench& bench, const Sizes& s, const Tensor& lengths, cons
   const Tensor qkv = bench.random({s.sequences, s.steps, 3 * s.channels()}, 1),
                dy = bench.random({s.sequences, s.steps, s.channels()}, 2);
   const double products = 2 * squares * static_cast<double>(s.channels());  // of one product of T x T and D, all heads
-  bench.measure("attention forward" + figures, {.flop = 2 * products}, [&]() -> bench::Call {
+  const double exps = squares * static_cast<double>(s.heads);
+  bench.measure("attention forward" + figures, {.flop = 2 * products, .exps = exps}, [&]() -> bench::Call {
     return [=, qkv = qkv.clone(), result = kernels::AttentionResult()]() mutable {
       result = kernels::attention_forward(qkv, lengths, s.heads);
     };
   });
-  bench.measure("attention backward" + figures, {.flop = 5 * products}, [&]() -> bench::Call {
+  bench.measure("attention backward" + figures, {.flop = 5 * products, .exps = exps}, [&]() -> bench::Call {
     return [dy = dy.clone(), saved = kernels::attention_forward(qkv.clone(), lengths, s.heads).saved,
             dqkv = Tensor()]() mutable { dqkv = kernels::attention_backward(dy, saved); };
   });
@@ -47,7 +48,8 @@ void measure_encoder(bench::Bench& bench, const Sizes& s, const Tensor& lengths,
   encoder->to(bench.device);
   const auto channels = static_cast<double>(s.channels());
   const double flop = s.layers * (own * 24 * channels * channels + 4 * squares * channels);
-  bench.measure("transformer forward + backward" + figures, {.flop = 3 * flop}, [&]() -> bench::Call {
+  const double exps = 2.0 * s.layers * squares * static_cast<double>(s.heads);
+  bench.measure("transformer forward + backward" + figures, {.flop = 3 * flop, .exps = exps}, [&]() -> bench::Call {
     return [=, x = bench.random({s.sequences, s.steps, s.channels()}, 3),
             dy = bench.random({s.sequences, s.channels()}, 4)] {
       for (nn::Parameter& p : encoder->parameters()) p.value.zero_grad();

@@ -204,32 +204,47 @@ def attend(qkv, heads, mask):
 
 
 def time_attention(peers, args):
-    """With lengths by a mask of the keys, as PyTorch has them; it computes the padding."""
+    """With lengths by a mask of the keys, as PyTorch has them, which computes the padding; on a CPU the transformer's
+    other layers also over rows without it, as libsimclr's go there. Both have positions, a last normalisation and the
+    mean over a sequence's own steps."""
     n, steps = args.sequences or (256 if args.device == "cuda" else 16), args.steps
     heads, width = args.heads, args.width
     channels = heads * width
     lengths = torch.tensor([1 + i * 7919 % steps for i in range(n)], device=args.device)
     own = torch.arange(steps, device=args.device)[None, :] < lengths[:, None]
     qkv = peers.random(n, steps, 3 * channels, requires_grad=True)
-    x, dy = (peers.random(n, steps, channels) for _ in range(2))
+    x, dy, dmean = peers.random(n, steps, channels), peers.random(n, steps, channels), peers.random(n, channels)
     c, hidden = channels, 4 * channels
     shapes = [(c,), (c,), (3 * c, c), (3 * c,), (c, c), (c,), (c,), (c,), (hidden, c), (hidden,), (c, hidden), (c,)]
-    weights = [peers.random(*shape, requires_grad=True) for shape in shapes * args.layers]
+    weights = [peers.random(*shape, requires_grad=True) for shape in shapes * args.layers + [(steps, c), (c,), (c,)]]
 
-    def transformer(x, *weights, mask=None):
-        for i in range(0, len(weights), len(shapes)):
-            g1, b1, w_in, b_in, w_out, b_out, g2, b2, w1, c1, w2, c2 = weights[i:i + len(shapes)]
-            y = F.linear(F.layer_norm(x, (channels,), g1, b1), w_in, b_in)
-            x = x + F.linear(attend(y, heads, mask), w_out, b_out)
-            y = F.gelu(F.linear(F.layer_norm(x, (channels,), g2, b2), w1, c1))
+    def transformer(x, *weights, mask=None, packed=False):
+        *layers, positions, gamma, beta = weights
+        x = x + positions
+        x = x[own] if packed else x
+        for i in range(0, len(layers), len(shapes)):
+            g1, b1, w_in, b_in, w_out, b_out, g2, b2, w1, c1, w2, c2 = layers[i:i + len(shapes)]
+            y = F.linear(F.layer_norm(x, (c,), g1, b1), w_in, b_in)
+            y = attend(padded(y) if packed else y, heads, mask)
+            x = x + F.linear(y[own] if packed else y, w_out, b_out)
+            y = F.gelu(F.linear(F.layer_norm(x, (c,), g2, b2), w1, c1))
             x = x + F.linear(y, w2, c2)
-        return x
+        y = F.layer_norm(x, (c,), gamma, beta)
+        if mask is None:
+            return y.mean(1)
+        return ((padded(y) if packed else y) * own[:, :, None]).sum(1) / lengths[:, None].to(y.dtype)
+
+    def padded(rows):
+        return rows.new_zeros(n, steps, rows.shape[1]).index_put((own,), rows)
 
     for mask in (None, own[:, None, None, :]):
         figures = f", {n}x{steps}, {heads} heads of {width}" + ("" if mask is None else f", lengths 1 to {steps}")
         peers.report_both("attention", figures, [qkv], lambda qkv: attend(qkv, heads, mask), dy)
-        peers.report_both("transformer", figures, [x, *weights], lambda x, *w: transformer(x, *w, mask=mask), dy,
-                          whole=True)
+        others = {}
+        if mask is not None and args.device == "cpu":
+            others["PyTorch, packed"] = lambda x, *w: transformer(x, *w, mask=mask, packed=True)
+        peers.report_both("transformer", figures, [x, *weights], lambda x, *w: transformer(x, *w, mask=mask), dmean,
+                          whole=True, others=others)
 
 
 LOGMEL_RATE, LOGMEL_RANGE = 16000, (60.0, 7800.0)  # Hz, as bench_logmel has them
