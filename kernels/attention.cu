@@ -144,10 +144,8 @@ __global__ void __launch_bounds__(row_threads)
   if (row >= rows) return;
   const std::int64_t step = row % of.steps, head = row / of.steps, n = head / of.heads;
   const std::int64_t from = (n * of.steps + step) * of.channels() + head % of.heads * of.width;
-  float sum = 0;
-  for (int d = lane_index(); d < of.width; d += 32) sum = fmaf(widen(dy[from + d]), widen(y[from + d]), sum);
-  sum = warp_sum(sum);
-  if (lane_index() == 0) delta[row] = sum;
+  const double sum = warp_dot(dy + from, y + from, of.width);
+  if (lane_index() == 0) delta[row] = static_cast<float>(sum);
 }
 
 // Launchers.
@@ -155,10 +153,15 @@ __global__ void __launch_bounds__(row_threads)
 constexpr int tensor_core_width = 128;
 
 Heads heads_of(const AttentionSaved& saved) {
+  const std::int64_t steps = saved.qkv.dim(1),
+                     blocks = saved.qkv.dim(0) * saved.heads * ((steps + tile_size - 1) / tile_size);
+  SIMCLR_CHECK(steps < (1 << 30) && blocks < (std::int64_t{1} << 31) && saved.log_sum.numel() <= std::int64_t{1} << 32,
+               "attention: a call's steps are counted in 30 bits, its blocks in 31 and all heads' steps in 32, got ",
+               describe(saved.qkv), " in ", saved.heads, " heads");
   const auto width = static_cast<int>(saved.qkv.dim(2) / (3 * saved.heads));
   const double root = 1.0 / std::sqrt(static_cast<double>(width));
   return {lengths_or_null(saved.lengths),
-          static_cast<int>(saved.qkv.dim(1)),
+          static_cast<int>(steps),
           static_cast<int>(saved.heads),
           width,
           static_cast<float>(root),
@@ -168,10 +171,7 @@ Heads heads_of(const AttentionSaved& saved) {
 
 /// A block for each 64 steps of each head.
 unsigned blocks_of(const AttentionSaved& saved, const Heads& of) {
-  const std::int64_t blocks = saved.qkv.dim(0) * of.heads * of.tiles();
-  SIMCLR_CHECK(saved.qkv.dim(1) < (1 << 30) && blocks < (std::int64_t{1} << 31),
-               "attention: a call's steps are counted in 30 bits and its blocks in 31, got ", describe(saved.qkv));
-  return static_cast<unsigned>(blocks);
+  return static_cast<unsigned>(saved.qkv.dim(0) * of.heads * of.tiles());
 }
 
 bool on_tensor_cores(const Heads& of, const Tensor& qkv) {
