@@ -35,12 +35,6 @@ struct Scratch {
   static std::int64_t size(std::int64_t width) { return (4 * width + 2 * block + 4) * block; }
 };
 
-/// Own steps, filled up to whole vectors.
-template <class T>
-constexpr std::int64_t whole_vectors(std::int64_t count) {
-  return (count + lanes<T> - 1) / lanes<T> * lanes<T>;
-}
-
 /// to [width,block] = factor from^T, whose `count` rows are `stride` apart; zeros up to whole vectors of columns.
 template <class T>
 void turn(const T* from, std::int64_t stride, std::int64_t count, std::int64_t width, T factor, T* to) {

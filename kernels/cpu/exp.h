@@ -57,7 +57,8 @@ template <class T>
 }
 
 /// 2^x for x that are 0 or below it, or above by roundings: 2^n by its bits, 2^{x - n} by its series, n being the
-/// nearest integer. 0 where that is no normal number. A NaN stays one.
+/// nearest integer. 0 where that is no normal number. A NaN stays one. Above 128 in f32, 1024 in f64, the bits wrap and
+/// give a wrong number: in f32 roundings go that far for scores from 1e9 on, whose powers have no right digit by then.
 template <class T>
 [[gnu::always_inline]] inline Vector<T> exp2_below_1(Vector<T> x) {
   constexpr Exp2Series<T> series;

@@ -37,6 +37,12 @@ using Vector = typename VectorOf<T>::Type;
 template <class T>
 inline constexpr int lanes = vector_bytes / static_cast<int>(sizeof(T));
 
+/// `count` values, filled up to whole vectors.
+template <class T>
+constexpr std::int64_t whole_vectors(std::int64_t count) {
+  return (count + lanes<T> - 1) / lanes<T> * lanes<T>;
+}
+
 /// `from` and `to` need no alignment.
 template <class T>
 [[gnu::always_inline]] inline Vector<T> load(const T* from) {

@@ -21,11 +21,6 @@ template <class T>
   return p;
 }
 
-template <class T>
-constexpr std::int64_t whole_vectors(std::int64_t count) {
-  return (count + lanes<T> - 1) / lanes<T> * lanes<T>;
-}
-
 /// A tile's scratch memory: its dot products, both its sides as unit vectors, and a panel of one.
 template <class T>
 struct Scratch {
