@@ -59,5 +59,9 @@ TEST_CASE("packing says what does not fit") {
                kernels::pad_sequences(Tensor::zeros({5, 3}, DType::f64), lengths, to);
              }),
              Contains("must be the same"));
+  CHECK_THAT(message_of([&] {
+               kernels::pad_sequences(Tensor::zeros({8, 3}), {}, to);
+             }),
+             Contains("pad_sequences: wants lengths"));
   CHECK_THAT(message_of([&] { nn::pad_sequences(Tensor::zeros({5}), lengths, 2, 4); }), Contains("rows must be [R,C]"));
 }

@@ -1,5 +1,6 @@
 // Packing on the CPU: a sequence's own steps lie together in x, and so they do in the rows.
 #include <simclr/core/parallel.h>
+#include <simclr/core/profile.h>
 #include <simclr/kernels/cpu/own_steps.h>
 #include <simclr/kernels/shared/check_lengths.h>
 #include <simclr/kernels/shared/packing.h>
@@ -36,6 +37,7 @@ void check_sequences(const char* op, const Tensor& x, const Tensor& lengths) {
 Tensor pack_sequences(const Tensor& x, const Tensor& lengths) {
   check_sequences("pack_sequences", x, lengths);
   if (!packs(x, lengths)) return x.reshape({x.dim(0) * x.dim(1), x.dim(2)});
+  const ProfileScope scope("pack sequences");
   const OwnSteps own(lengths, x.dim(0), x.dim(1));
   const Tensor rows = Tensor::empty({own.count, x.dim(2)}, x.dtype());
   for_sequences(x, own, rows, [](std::byte* packed_rows, std::byte* steps, std::size_t bytes, std::size_t) {
@@ -49,10 +51,8 @@ void pad_sequences(const Tensor& rows, const Tensor& lengths, Tensor& x) {
   check_sequences(op, x, lengths);
   SIMCLR_CHECK(rows.defined() && rows.dtype() == x.dtype() && rows.device() == x.device(), op, ": got ", describe(rows),
                " beside ", describe(x), "; dtypes and devices must be the same");
-  if (!packs(x, lengths)) {
-    check_shape(op, "rows", rows, {x.dim(0) * x.dim(1), x.dim(2)});
-    return x.copy_from(rows.reshape(x.shape()));
-  }
+  SIMCLR_CHECK(packs(x, lengths), op, ": wants lengths, and tensors on the CPU, got ", describe(x));
+  const ProfileScope scope("pad sequences");
   const OwnSteps own(lengths, x.dim(0), x.dim(1));
   check_shape(op, "rows", rows, {own.count, x.dim(2)});
   for_sequences(x, own, rows, [](std::byte* packed_rows, std::byte* steps, std::size_t bytes, std::size_t all) {
