@@ -8,6 +8,7 @@
 #include "support/peak_memory.h"
 #include "support/sounds.h"
 #include "support/temp_dir.h"
+#include "support/vorbis_leak.h"
 
 #include <sys/stat.h>
 

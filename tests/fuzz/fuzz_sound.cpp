@@ -1,15 +1,10 @@
+#include "../support/vorbis_leak.h"
 #include "targets.h"
 
 #include <simclr/data/sound/sound_io.h>
 
 #include <cmath>
 #include <vector>
-
-// libsndfile forgets what libvorbis took where an OGG's header is damaged. The leak checker asks for this function.
-extern "C" const char* __lsan_default_suppressions();
-extern "C" const char* __lsan_default_suppressions() {
-  return "leak:libvorbis\n";
-}
 
 namespace simclr::fuzz {
 
