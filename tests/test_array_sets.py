@@ -217,7 +217,8 @@ class Arrays(Base):
         said = (r"\Awarning: .*float.npz \(images\): the pictures' floating-point values go from 2\d to 2\d\d in the 20 "
                 r"pictures looked at, and what lies outside of 0 to 1 becomes 0 or 1; save x / 255\n\Z")
         self.assertRegex(done.stderr, said)
-        for program, options in (("embed", (data,)), ("nearest", (self.query(), data)), ("linear_probe", ()),
+        kind = ("--dataset", "arrays")  # where no .npz is read, the set is a folder
+        for program, options in (("embed", (data, *kind)), ("nearest", (self.query(), data, *kind)), ("linear_probe", ()),
                                  ("finetune", ("--labels", "100", "--epochs", "1", "--out", self.folder / "float-tuned"))):
             done = self.run_beside(program, *options)
             self.assertEqual(done.returncode, 0, done.stderr)
@@ -241,7 +242,7 @@ class Arrays(Base):
         self.assertEqual(done.returncode, 0, done.stderr)
         self.assertEqual(len(re.findall(said, done.stderr)), 1, done.stderr)
         self.assertEqual(done.stderr.count("(sample skipped)"), 3)
-        done = self.run_beside("embed", data)
+        done = self.run_beside("embed", data, "--dataset", "arrays")
         self.assertEqual(len(re.findall(said, done.stderr)), 1, done.stderr)
         self.assertIn("3 pictures could not be read: left out", done.stdout)
 
