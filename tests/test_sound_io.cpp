@@ -326,6 +326,7 @@ TEST_CASE("Damaged FLAC, OGG and MP3 are named") {
   CHECK_THAT(error_of(cut(encoded(samples, vorbis), 2)), Contains("cut off"));
   CHECK_THAT(error_of(cut(encoded(samples, opus), 2)), Contains("cut off"));
   CHECK_THAT(error_of(cut(encoded(samples, mu_law), 2)), Contains("the file is cut off: its header says 48000 bytes"));
+  CHECK_THAT(error_of(cut(encoded(samples, rf64), 2)), Contains("the file is cut off: its header says 96000 bytes"));
   const Sound damaged = decode_sound(cut(encoded(samples, mp3), 2), "a.mp3");
   CHECK_THAT(damaged.warning,
              Contains("a.mp3: its header says 48000 samples, but only 29423 can") && Contains("a damaged copy?"));

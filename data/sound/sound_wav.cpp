@@ -97,6 +97,7 @@ class Chunks {
       const std::uint32_t size = little_endian(head.data() + 4, 4);
       at += 8;
       if (name == "fmt ") read_format(at, size);
+      if (name == "ds64") long_size_ = read_long_size(at);
       if (name == "data") return samples(at, size);
       at += std::int64_t{size} + size % 2;
     }
@@ -125,10 +126,18 @@ class Chunks {
     if (format_.code == extensible && size >= 26) format_.code = little_endian(read<2>(at + 24).data(), 2);
   }
 
+  /// Of RF64, whose samples may be longer than a chunk's length can say.
+  std::int64_t read_long_size(std::int64_t at) const {
+    const auto bytes = read<16>(at);
+    const std::uint64_t low = little_endian(bytes.data() + 8, 4), high = little_endian(bytes.data() + 12, 4);
+    return static_cast<std::int64_t>(high << 32 | low);
+  }
+
   std::unique_ptr<SoundDecoder> samples(std::int64_t at, std::uint32_t size) const {
     SIMCLR_CHECK(format_.code != 0, bytes_.name,
                  ": a WAV file that does not say how it is coded (no chunk \"fmt \" before its samples)");
-    const std::int64_t there = bytes_.size - at, said = size == not_counted ? there : std::int64_t{size};
+    const std::int64_t there = bytes_.size - at, counted = long_size_ > 0 ? long_size_ : there;
+    const std::int64_t said = size == not_counted ? counted : std::int64_t{size};
     SIMCLR_CHECK(said <= there, bytes_.name, ": the file is cut off: its header says ", said, " bytes of samples, ",
                  there, " are there");
     if (!format_.plain()) return nullptr;
@@ -137,14 +146,13 @@ class Chunks {
 
   const SoundBytes& bytes_;
   WavFormat format_;
+  std::int64_t long_size_ = 0;  // bytes of samples; 0 or less: it says nothing
 };
 
 }  // namespace
 
 std::unique_ptr<SoundDecoder> open_plain_wav(const SoundBytes& bytes) {
-  std::array<std::uint8_t, 4> magic{};
-  SIMCLR_CHECK(bytes.size >= 12 && bytes.read(0, magic).empty(), bytes.name, ": the file is cut off in its header");
-  if (magic[1] == 'F') return nullptr;  // RF64
+  SIMCLR_CHECK(bytes.size >= 12, bytes.name, ": the file is cut off in its header");
   return Chunks(bytes).find_samples();
 }
 
