@@ -246,8 +246,9 @@ TEST_CASE("What is written is read again, to half a step of 16 bits") {
 
 namespace {
 
-/// A file of 16 kHz as libsndfile writes it.
-Bytes encoded(const std::vector<float>& samples, int format, int channels = 1) {
+/// A file of 16 kHz as libsndfile writes it, with that comment; of MP3 with that mode of its bitrate.
+Bytes encoded(const std::vector<float>& samples, int format, int channels = 1, int mode = -1,
+              const std::string& comment = "") {
   const TempDir dir;
   SF_INFO info{};
   info.samplerate = 16000;
@@ -255,6 +256,8 @@ Bytes encoded(const std::vector<float>& samples, int format, int channels = 1) {
   info.format = format;
   SNDFILE* file = sf_open(dir.path("x").c_str(), SFM_WRITE, &info);
   REQUIRE(file != nullptr);
+  if (mode >= 0) sf_command(file, SFC_SET_BITRATE_MODE, &mode, sizeof(mode));
+  if (!comment.empty()) CHECK(sf_set_string(file, SF_STR_COMMENT, comment.c_str()) == 0);
   const auto frames = static_cast<sf_count_t>(samples.size()) / channels;
   CHECK(sf_writef_float(file, samples.data(), frames) == frames);
   sf_close(file);
@@ -328,9 +331,10 @@ TEST_CASE("Damaged FLAC, OGG and MP3 are named") {
   CHECK_THAT(error_of(cut(encoded(samples, mu_law), 2)), Contains("the file is cut off: its header says 48000 bytes"));
   CHECK_THAT(error_of(cut(encoded(samples, rf64), 2)), Contains("the file is cut off: its header says 96000 bytes"));
   const Sound damaged = decode_sound(cut(encoded(samples, mp3), 2), "a.mp3");
-  CHECK_THAT(damaged.warning,
-             Contains("a.mp3: its header says 48000 samples, but only 29423 can") && Contains("a damaged copy?"));
+  CHECK_THAT(damaged.warning, Contains("a.mp3: by its header it has about 48000 samples, but only 29423 can") &&
+                                  Contains("a damaged copy?"));
   CHECK(error_db(damaged.samples, samples, 100, 30'000) < -25);
+  CHECK_THAT(error_of(cut(encoded(samples, mp3), 2), 0, {2.5, 3.0}), Contains("the recording ends before 2.5 s"));
   for (const int format : {flac, vorbis, opus, mp3}) {
     Bytes head = encoded(samples, format);
     head.resize(60);
@@ -340,6 +344,59 @@ TEST_CASE("Damaged FLAC, OGG and MP3 are named") {
   Bytes holes = encoded(samples, flac);
   for (std::size_t i = holes.size() / 2; i < holes.size() / 2 + 50; ++i) holes[i] ^= 0x5a;
   CHECK_THAT(error_of(holes), Contains("a.wav: damaged or cut off FLAC: some of its frames cannot be decoded"));
+}
+
+TEST_CASE("What lies behind a FLAC's frames does not count") {
+  const std::vector<float> whole = decode_sound(encoded(speech_like(), flac), "a").samples;
+  for (const std::string& behind : {"TAG" + std::string(125, ' '), std::string(5000, '\0')}) {
+    Bytes bytes = encoded(speech_like(), flac);
+    bytes.insert(bytes.end(), behind.begin(), behind.end());
+    CHECK(decode_sound(bytes, "a").samples == whole);
+    CHECK(decode_sound(bytes, "a", 0, {2.9, 4.0}).samples == std::vector<float>(whole.begin() + 46'400, whole.end()));
+  }
+}
+
+TEST_CASE("A FLAC's tags hide no damage, and are none") {
+  const std::vector<float> samples = speech_like(), whole = decode_sound(encoded(samples, flac), "a").samples;
+  for (const std::string& comment : {std::string(4000, 'x'), std::string("ERROR : FLAC")}) {
+    Bytes bytes = encoded(samples, flac, 1, -1, comment);
+    CHECK(decode_sound(bytes, "a").samples == whole);
+    std::fill_n(bytes.end() - std::ssize(bytes) / 3, 50, std::uint8_t{0x5a});
+    CHECK_THAT(error_of(bytes), Contains("damaged or cut off FLAC"));
+  }
+}
+
+TEST_CASE("FLAC without a count, as it is written into a pipe, is read to its end") {
+  Bytes bytes = encoded(speech_like(), flac);
+  const std::vector<float> whole = decode_sound(bytes, "a").samples;
+  bytes[21] &= 0xf0;
+  std::fill_n(bytes.begin() + 22, 4, std::uint8_t{0});
+  CHECK(look_at_sound(bytes, "a").seconds() == -1.0);
+  CHECK(decode_sound(bytes, "a").samples == whole);
+  CHECK(decode_sound(bytes, "a", 0, {0.0, 1.0}).samples == std::vector<float>(whole.begin(), whole.begin() + 16'000));
+  CHECK(decode_sound(bytes, "a", 0, {1.5, 2.0}).samples ==
+        std::vector<float>(whole.begin() + 24'000, whole.begin() + 32'000));
+  CHECK_THAT(error_of(bytes, 0, {5.0, 6.0}), Contains("a damaged copy?"));
+}
+
+TEST_CASE("MP3 whose frames are not counted names what is not read") {
+  // Loud, then quiet, so that the first frames, from which the length is estimated, are longer than the others. The
+  // very first holds the count.
+  std::vector<float> samples = tone(96'000, 1.0, 16000, 1e-4);
+  for (std::size_t i = 0; i < 48'000; ++i) samples[i] = std::sin(static_cast<float>(i * i % 9973)) / 2;
+  const Bytes counted = encoded(samples, mp3, 1, SF_BITRATE_MODE_VARIABLE);
+  Bytes tagged = counted;
+  tagged.resize(counted.size() + 200'000);  // room for a picture, behind the frames
+  CHECK(decode_sound(tagged, "a").samples.size() == 96'000);
+  CHECK(decode_sound(tagged, "a").warning.empty());
+  const auto second = std::search(counted.begin() + 3, counted.end(), counted.begin(), counted.begin() + 2);
+  const Bytes bytes(second, counted.end());
+  const Sound sound = decode_sound(bytes, "a.mp3");
+  CHECK(sound.samples.size() < 48'000);
+  CHECK_THAT(sound.warning, Contains("a.mp3: by its header it has about ") &&
+                                Contains("bytes behind them are not read") &&
+                                Contains("ffmpeg -i a.mp3 -c copy NEW.mp3"));
+  CHECK(decode_sound(bytes, "a.mp3", 0, {0.0, 1.0}).warning.empty());
 }
 
 TEST_CASE("FLAC that promises hours takes memory for what is there") {

@@ -27,6 +27,8 @@ class SoundDecoder {
   const SoundInfo& info() const { return info_; }
   /// Whether fewer frames than info() says spoil the recording: else they are worth a warning.
   virtual bool counts() const { return true; }
+  /// Where the last frame that info() says was read: bytes of further ones, which cannot be read.
+  virtual std::int64_t bytes_behind() const { return 0; }
   /// Goes to a frame, which info() says to be there.
   virtual void seek(std::int64_t frame) = 0;
   /// The next frames, channels interleaved, as many as `out` has room for; fewer at the end. Returns how many.

@@ -65,10 +65,9 @@ std::int64_t frame_of(double seconds, std::int32_t rate) {
   return static_cast<std::int64_t>(std::ceil(std::min(seconds * rate, 9e15) - rounding));
 }
 
-/// Frames of a segment.
+/// Frames of a segment, those that the header says to be there.
 struct Range {
   std::int64_t begin = 0, count = 0;
-  bool to_the_end = false;  // count is the most that is read
 };
 
 Range range_of(const SoundSegment& segment, const SoundInfo& info, const std::string& name) {
@@ -78,7 +77,6 @@ Range range_of(const SoundSegment& segment, const SoundInfo& info, const std::st
   SIMCLR_CHECK(info.frames < 0 || range.begin < info.frames, name, ": a segment from ", segment.begin,
                " s on, but the recording ends at ", info.seconds(), " s");
   std::int64_t end = frame_of(segment.end, info.rate);
-  range.to_the_end = info.frames < 0 || end >= info.frames;
   if (info.frames >= 0) end = std::min(end, info.frames);
   range.count = std::max<std::int64_t>(end - range.begin, 1);
   SIMCLR_CHECK(info.frames < 0 || range.count <= most_frames, name, ": ", range.count, " samples, at most ",
@@ -101,6 +99,25 @@ void add_mean(std::span<const float> frames, std::int32_t channels, std::vector<
   }
 }
 
+/// Compares what was read, so many frames, with what the header says. Returns a warning, or nothing.
+std::string problem_of(const SoundDecoder& decoder, const Range& range, std::int64_t done, const SoundSegment& segment,
+                       const std::string& name) {
+  const SoundInfo& info = decoder.info();
+  SIMCLR_CHECK(done > 0 || range.begin == 0, name, ": the recording ends before ", segment.begin,
+               " s, where a segment begins");
+  std::ostringstream problem;
+  if (done < range.count && info.frames > 0) {
+    problem << name << (decoder.counts() ? ": its header says " : ": by its header it has about ") << info.frames
+            << " samples, but only " << range.begin + done << " can be read; a damaged copy?";
+    SIMCLR_CHECK(!decoder.counts() && done > 0, problem.str());
+  } else if (range.begin + done == info.frames && decoder.bytes_behind() > 0) {
+    problem << name << ": by its header it has about " << info.frames << " samples, and the " << decoder.bytes_behind()
+            << " bytes behind them are not read; write it with a count: ffmpeg -i " << name << " -c copy NEW.mp3";
+  }
+  SIMCLR_CHECK(done > 0, name, ": a recording without a sample");
+  return problem.str();
+}
+
 Sound decode(const SoundBytes& bytes, std::int32_t rate, const SoundSegment& segment) {
   if (rate != 0) check_rate(rate, bytes.name);
   const std::unique_ptr<SoundDecoder> decoder = open(bytes);
@@ -111,10 +128,9 @@ Sound decode(const SoundBytes& bytes, std::int32_t rate, const SoundSegment& seg
   constexpr std::int64_t block = 1 << 14;  // frames
   std::vector<float> frames(static_cast<std::size_t>(std::min(block, range.count) * info.channels));
   std::int64_t done = 0;
-  // An estimate may be too low, so what is read to its end is read until nothing comes.
-  while (done < range.count || range.to_the_end) {
-    const std::int64_t wanted = range.to_the_end ? block : std::min(block, range.count - done);
-    frames.resize(static_cast<std::size_t>(wanted * info.channels));
+  // Not a frame more than the header says: libsndfile would take what lies behind them, such as a tag, for damage.
+  while (done < range.count) {
+    frames.resize(static_cast<std::size_t>(std::min(block, range.count - done) * info.channels));
     const std::int64_t count = decoder->read(frames);
     if (count == 0) break;
     add_mean({frames.data(), static_cast<std::size_t>(count * info.channels)}, info.channels, sound.samples,
@@ -123,14 +139,7 @@ Sound decode(const SoundBytes& bytes, std::int32_t rate, const SoundSegment& seg
     SIMCLR_CHECK(done <= most_frames, bytes.name, ": more than ", most_frames,
                  " samples, which are not read at once; cut it");
   }
-  if (done < range.count && info.frames > 0) {
-    std::ostringstream problem;
-    problem << bytes.name << ": its header says " << info.frames << " samples, but only " << range.begin + done
-            << " can be read; a damaged copy?";
-    SIMCLR_CHECK(!decoder->counts() && done > 0, problem.str());
-    sound.warning = problem.str();
-  }
-  SIMCLR_CHECK(done > 0, bytes.name, ": a recording without a sample");
+  sound.warning = problem_of(*decoder, range, done, segment, bytes.name);
   if (rate == 0 || rate == info.rate) return sound;
   try {
     sound.samples = resample_sound(std::move(sound.samples), info.rate, rate);

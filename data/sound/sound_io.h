@@ -49,9 +49,10 @@ inline constexpr float max_sound_level = 100.0f;
 /// dropped; where it ends behind the recording, it ends with it.
 ///
 /// Memory is taken for what is decoded, not for what a header promises. A damaged MP3 gives what is there, with a
-/// warning. Throws Error, one line that names the file, for what is missing, empty or of another kind, damaged or cut
-/// off, without samples, beyond the limits above, for samples that are NaN, infinite or above max_sound_level, and for
-/// a segment that begins behind the end. Thread-safe.
+/// warning, and so does one that holds more than its header lets estimate. Of a damaged OGG what stands before the
+/// damage may be all that is seen, without a word. Throws Error, one line that names the file, for what is missing,
+/// empty or of another kind, damaged or cut off, without samples, beyond the limits above, for samples that are NaN,
+/// infinite or above max_sound_level, and for a segment that begins behind the end. Thread-safe.
 SIMCLR_API Sound read_sound(const std::string& path, std::int32_t rate = 0, const SoundSegment& segment = {});
 
 /// The same of a file's bytes in memory; `name` stands for it in messages.

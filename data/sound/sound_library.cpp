@@ -20,9 +20,23 @@ namespace {
 /// What libsndfile reads from. Where the bytes cannot be read, they end.
 struct Stream {
   const SoundBytes* bytes;
+  std::int64_t tags = -1;  // where a FLAC's begin
   std::int64_t at = 0;
   std::string problem = {};
 };
+
+/// Where a FLAC's block of tags begins; -1: it has none.
+std::int64_t tags_of(const SoundBytes& bytes) {
+  constexpr int most_blocks = 1000;
+  std::int64_t at = 4;
+  std::array<std::uint8_t, 4> head{};  // whether it is the last, 1 bit; the kind, 7; the length, 24
+  for (int i = 0; i < most_blocks && at + 4 <= bytes.size && bytes.read(at, head).empty(); ++i) {
+    if ((head[0] & 0x7f) == 4) return at;
+    if ((head[0] & 0x80) != 0) return -1;
+    at += 4 + (head[1] << 16 | head[2] << 8 | head[3]);
+  }
+  return -1;
+}
 
 sf_count_t size_of_stream(void* user) {
   return static_cast<Stream*>(user)->bytes->size;
@@ -46,6 +60,11 @@ sf_count_t read_from_stream(void* out, sf_count_t count, void* user) {
     stream->problem = problem;
     return 0;
   }
+  // Tags are shown as padding: libsndfile would write them into its log, which holds 2 KB, and where check_log() looks.
+  if (stream->tags >= stream->at && stream->tags < stream->at + count) {
+    auto& kind = static_cast<std::uint8_t*>(out)[stream->tags - stream->at];
+    kind = static_cast<std::uint8_t>((kind & 0x80) | 1);
+  }
   stream->at += count;
   return count;
 }
@@ -64,7 +83,8 @@ struct Close {
 
 class LibraryDecoder final : public SoundDecoder {
  public:
-  LibraryDecoder(const SoundBytes& bytes, const std::string& kind) : stream_{.bytes = &bytes}, mp3_(kind == ".mp3") {
+  LibraryDecoder(const SoundBytes& bytes, const std::string& kind)
+      : stream_{.bytes = &bytes, .tags = kind == ".flac" ? tags_of(bytes) : -1}, mp3_(kind == ".mp3") {
     SF_VIRTUAL_IO calls{.get_filelen = size_of_stream,
                         .seek = seek_in_stream,
                         .read = read_from_stream,
@@ -73,14 +93,27 @@ class LibraryDecoder final : public SoundDecoder {
     SF_INFO said{};
     file_.reset(sf_open_virtual(&calls, SFM_READ, &said, &stream_));
     check_read();
-    // sf_strerror(nullptr) would show a text that all threads share.
+    // All threads share this number, so that another may just have set it back.
+    const int error = file_ ? SF_ERR_NO_ERROR : sf_error(nullptr);
     SIMCLR_CHECK(file_, bytes.name, ": damaged or unsupported ", kind.substr(1), ": ",
-                 sf_error_number(sf_error(nullptr)));
-    SIMCLR_CHECK(said.frames != SF_COUNT_MAX, bytes.name, ": the file is cut off: its end is missing");
-    info_ = {.frames = said.frames > 0 ? said.frames : -1, .rate = said.samplerate, .channels = said.channels};
+                 error == SF_ERR_NO_ERROR ? "it cannot be opened" : sf_error_number(error));
+    const bool counted = said.frames != SF_COUNT_MAX;  // a FLAC that was written into a pipe is not
+    SIMCLR_CHECK(counted || kind == ".flac", bytes.name, ": the file is cut off: its end is missing");
+    info_ = {
+        .frames = counted && said.frames > 0 ? said.frames : -1, .rate = said.samplerate, .channels = said.channels};
   }
 
   bool counts() const override { return !mp3_; }
+
+  /// libsndfile reads no more frames than it believes an MP3 to have, which it estimates from the first where none are
+  /// counted.
+  std::int64_t bytes_behind() const override {
+    constexpr std::int64_t few = 4096;  // fewer may be the silence that fills the last frames
+    const std::int64_t count = stream_.bytes->size - stream_.at;
+    if (!mp3_ || count < few) return 0;
+    std::array<std::uint8_t, 16> next{};  // of a tag, a picture or zeros, too, but they are no loss
+    return stream_.bytes->read(stream_.at, next).empty() && sound_kind(next) == ".mp3" ? count : 0;
+  }
 
   void seek(std::int64_t frame) override {
     if (mp3_) return skip(frame);  // libmpg123 finds its place by estimates, and begins without the frames before it
