@@ -155,6 +155,7 @@ SoundList list_sounds(const std::string& dir, const std::string& pattern) {
 SoundList selected_sounds(const SoundList& list, const std::vector<std::uint32_t>& which) {
   SoundList some{.dir = list.dir, .files = {}, .source = list.source};
   for (const std::uint32_t i : which) {
+    SIMCLR_CHECK(i < list.size(), printable(list.place()), ": recording ", i, " of ", list.size());
     some.files.push_back(list.files[i]);
     if (!list.segments.empty()) some.segments.push_back(list.segments[i]);
   }
@@ -181,6 +182,10 @@ SoundParts split_sounds(const SoundList& list, const std::string& name, const st
   keep_classes(list, train, parts.train);
   keep_classes(list, test, parts.test);
   parts.train.left_out = list.left_out;
+  const std::int64_t without = std::ssize(field.of) - std::ssize(train) - std::ssize(test);
+  if (without > 0) {
+    parts.train.left_out.push_back(counted(without, "recording") + " without a " + printable(field.name));
+  }
   parts.train.warnings = list.warnings;
   return parts;
 }
@@ -216,7 +221,7 @@ std::vector<std::string> shared_values(const SoundList& a, const SoundList& b, c
 }
 
 std::vector<std::string> values_of(const std::string& text) {
-  constexpr std::int64_t most = 100'000;
+  constexpr std::uint64_t most = 100'000;
   std::vector<std::string> values;
   for (std::size_t at = 0; at <= text.size();) {
     const std::size_t comma = std::min(text.find(',', at), text.size());
@@ -225,9 +230,12 @@ std::vector<std::string> values_of(const std::string& text) {
     const auto first = whole_number(one.substr(0, std::min(dash, one.size())));
     const auto last = dash == std::string::npos ? std::nullopt : whole_number(one.substr(dash + 1));
     if (first && last) {
-      SIMCLR_CHECK(*first <= *last && *last - *first < most, "the values ", printable(one),
-                   ": a range goes up, by at most ", most);
-      for (std::int64_t value = *first; value <= *last; ++value) values.push_back(std::to_string(value));
+      const std::uint64_t further = static_cast<std::uint64_t>(*last) - static_cast<std::uint64_t>(*first);
+      SIMCLR_CHECK(*first <= *last && further < most, "the values ", printable(one), ": a range goes up, by at most ",
+                   most);
+      for (std::int64_t k = 0; k <= static_cast<std::int64_t>(further); ++k) {
+        values.push_back(std::to_string(*first + k));
+      }
     } else if (!one.empty()) {
       values.push_back(one);
     }

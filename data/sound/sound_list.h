@@ -56,7 +56,7 @@ struct SoundList {
 /// (without a pattern), for a pattern that cannot be meant, and where no name fits it.
 SIMCLR_API SoundList list_sounds(const std::string& dir, const std::string& pattern = "");
 
-/// The recordings of these numbers, with the values that occur among them.
+/// The recordings of these numbers, with the values that occur among them. Throws Error for a number outside the list.
 SIMCLR_API SoundList selected_sounds(const SoundList& list, const std::vector<std::uint32_t>& which);
 
 /// Two parts of a list, neither empty.
@@ -65,8 +65,9 @@ struct SoundParts {
 };
 
 /// Test is what has one of `test_values` in that field, train all else that has a value there: by "take" a part of each
-/// speaker's recordings, by "speaker" or "fold" whole speakers, so that none is in both. Train and test know
-/// the same classes, those of the whole list. Throws Error for a field or a value that is not there, and for an empty
+/// speaker's recordings, by "speaker" or "fold" whole speakers, so that none is in both. Recordings
+/// without a value are in neither; train's `left_out` counts them. Train and test know the same classes, those of the
+/// whole list. Throws Error for a field or a value that is not there, and for an empty
 /// part.
 SIMCLR_API SoundParts split_sounds(const SoundList& list, const std::string& field,
                                    const std::vector<std::string>& test_values);
