@@ -181,6 +181,20 @@ TEST_CASE("Lists: columns, segments, and rows that are left out") {
   CHECK(parts.train.left_out.back() == "1 recording without a note");
 }
 
+TEST_CASE("UrbanSound8K's times are fields: its slices are cut already") {
+  const TempDir dir;
+  write_digits(dir);
+  const SoundList list = read_sound_table(dir.write(
+      "a.csv", std::string("slice_file_name,fsID,start,end,fold,classID,class\n9_theo_0.wav,1,4.5,8.5,5,3,dog\n"
+                           "10_theo_0.wav,2,0.5,4.5,6,1,horn\n")));
+  CHECK(list.segments.empty());
+  CHECK(values(list, "start") == std::set<std::string>{"0.5", "4.5"});
+  CHECK(values(list, "end") == std::set<std::string>{"4.5", "8.5"});
+  CHECK(values(list, "label") == std::set<std::string>{"dog", "horn"});
+  CHECK_THAT(list.columns, !Contains("starts from"));
+  CHECK(sound_folder(list, 8000)->sample(0).shape == Shape{800});
+}
+
 TEST_CASE("Lists without a header, of segments of one file, and of nothing") {
   const TempDir dir;
   write_digits(dir);

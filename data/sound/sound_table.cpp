@@ -44,11 +44,13 @@ bool has_sound_ending(const std::string& path) {
 }
 
 Columns columns_of(const std::vector<std::string>& first) {
-  const Columns named{.path = find_column(first, path_names),
-                      .label = find_column(first, label_names),
-                      .begin = find_column(first, begin_names),
-                      .end = find_column(first, end_names),
-                      .header = true};
+  Columns named{.path = find_column(first, path_names),
+                .label = find_column(first, label_names),
+                .begin = find_column(first, begin_names),
+                .end = find_column(first, end_names),
+                .header = true};
+  // UrbanSound8K's times are those in the recording that its slices were cut from.
+  if (named.path >= 0 && named.path == find_column(first, {"slicefilename"})) named.begin = named.end = -1;
   if (named.path >= 0 && std::none_of(first.begin(), first.end(), has_sound_ending)) return named;
   return {.path = 0, .label = first.size() > 1 ? 1 : -1};
 }
