@@ -285,6 +285,20 @@ TEST_CASE("Bad samples and policies are named") {
   CHECK_THAT(policy_error({.shift_share = 0.6f}), Contains("shift_share is 0.6, 0 to 0.5"));
 }
 
+TEST_CASE("Steps that reach beyond what there is are refused") {
+  const Noises noises = {ramp(10)};
+  const auto error = [&](const SoundParameters& steps) {
+    Floats out(801, 77.0f);
+    const std::string message = message_of([&] { augment_sound(ramp(900), steps, noises, std::span(out).first(800)); });
+    CHECK(out[800] == 77.0f);
+    return message;
+  };
+  CHECK(error({.length = 800, .noise = true, .noise_begin = 9}) == "no error");
+  CHECK_THAT(error({.length = 801}), Contains("a view of 801 samples, and room for 800"));
+  CHECK_THAT(error({.length = 800, .noise = true, .noise_begin = -3}), Contains("noise_begin is -3"));
+  CHECK_THAT(error({.length = 800, .noise = true, .noise_sound = 1}), Contains("noise 1 of 1 is not there"));
+}
+
 TEST_CASE("Noises are read once; what cannot be used is named") {
   MemoryData data{
       .samples = Tensor::zeros({3, 4}, DType::f32), .labels = {-1, -1, -1}, .classes = {}, .description = "noises"};
@@ -292,11 +306,12 @@ TEST_CASE("Noises are read once; what cannot be used is named") {
   std::vector<std::string> warnings;
   const auto set = memory_dataset(data);
   CHECK(read_noises(*set, warnings) == Noises{{0.0f, 1.0f, 2.0f, 3.0f}});
-  CHECK(warnings.size() == 2);
-  CHECK_THAT(warnings[0], Contains("the noise is silent"));
+  CHECK(warnings ==
+        std::vector<std::string>{"noise 0: the noise is silent (left out)", "noise 2: the noise is silent (left out)"});
   data.samples = Tensor::zeros({3, 4}, DType::f32);
+  warnings = {"another's"};
   CHECK_THAT(message_of([&] { read_noises(*memory_dataset(data), warnings); }),
-             Contains("none of them can be mixed in"));
+             Contains("none of them can be mixed in as noise: noise 0: the noise is silent"));
 }
 
 TEST_CASE("Masks and the warp of a spectrogram, against plain loops") {
@@ -361,4 +376,8 @@ TEST_CASE("Masks are as wide and as many as the policy says") {
   CHECK_THAT(message_of([&] { augment_spectrogram(one, 63, policy, key_of(0)); }),
              Contains("64 values are no frames of 63 mels"));
   CHECK_THAT(message_of([] { check(SpectrogramPolicy{.mel_masks = 9}); }), Contains("mel_masks is 9, 0 to 8"));
+  CHECK_THAT(message_of([&] { augment_spectrogram(one, 64, {.mel_share = 1.5f}, key_of(0)); }),
+             Contains("mel_share is 1.5, 0 to 1"));
+  CHECK_THAT(message_of([] { draw_spectrogram_parameters({.time_masks = 9}, 100, 64, key_of(0)); }),
+             Contains("time_masks is 9, 0 to 8"));
 }

@@ -164,6 +164,8 @@ SoundParameters draw_sound_parameters(const SoundPolicy& policy, std::int64_t sa
 void augment_sound(std::span<const float> samples, const SoundParameters& parameters, const Noises& noises,
                    std::span<float> out) {
   const std::int64_t length = parameters.length, count = std::ssize(samples);
+  SIMCLR_CHECK(length >= 0 && length <= std::ssize(out), "augment_sound: a view of ", length, " samples, and room for ",
+               out.size());
   // What of the view shows the recording.
   const double speed = parameters.speed;
   const auto first = std::clamp<std::int64_t>(
@@ -179,6 +181,8 @@ void augment_sound(std::span<const float> samples, const SoundParameters& parame
     out[static_cast<std::size_t>(t)] = value * parameters.gain;
   }
   if (!parameters.noise) return;
+  SIMCLR_CHECK(parameters.noise_begin >= 0, "augment_sound: noise_begin is ", parameters.noise_begin,
+               ", it must be 0 or more");
   SIMCLR_CHECK(parameters.noise_sound < noises.size() && !noises[parameters.noise_sound].empty(),
                "augment_sound: noise ", parameters.noise_sound, " of ", noises.size(), " is not there");
   const auto shown = out.subspan(static_cast<std::size_t>(first), static_cast<std::size_t>(last - first));
@@ -198,6 +202,7 @@ void check(const SpectrogramPolicy& policy) {
 
 SpectrogramParameters draw_spectrogram_parameters(const SpectrogramPolicy& policy, std::int32_t frames,
                                                   std::int32_t mels, const ViewKey& key) {
+  check(policy);
   const Random random = numbers_of(key);
   SpectrogramParameters drawn;
   if (random.uniform(64) < policy.warp_probability) {

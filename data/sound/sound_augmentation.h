@@ -74,7 +74,8 @@ using Noises = std::vector<std::vector<float>>;
 SIMCLR_API SoundParameters draw_sound_parameters(const SoundPolicy& policy, std::int64_t samples, const Noises& noises,
                                                  const ViewKey& key);
 
-/// Applies drawn steps to a recording: view [length] f32, written to `out`. Throws Error for a noise that is not there.
+/// Applies drawn steps to a recording: view [length] f32, written to `out`. Throws Error for a noise that is not there,
+/// for one that begins below 0, and where `out` is too short.
 SIMCLR_API void augment_sound(std::span<const float> samples, const SoundParameters& parameters, const Noises& noises,
                               std::span<float> out);
 
@@ -104,7 +105,7 @@ struct SpectrogramParameters {
   std::array<SpectrogramMask, most_masks> time = {}, mel = {};
 };
 
-/// Slots: 64, 65 warp; 72 + 2 i, 73 + 2 i time mask i; 96 + 2 i, 97 + 2 i mel mask i.
+/// Slots: 64, 65 warp; 72 + 2 i, 73 + 2 i time mask i; 96 + 2 i, 97 + 2 i mel mask i. Throws Error as check() does.
 SIMCLR_API SpectrogramParameters draw_spectrogram_parameters(const SpectrogramPolicy& policy, std::int32_t frames,
                                                              std::int32_t mels, const ViewKey& key);
 
@@ -115,7 +116,7 @@ SIMCLR_API void mask_frames(std::span<float> spectrogram, std::int32_t mels, con
 SIMCLR_API void mask_mels(std::span<float> spectrogram, std::int32_t mels, const SpectrogramMask& mask, float value);
 
 /// All of it, in place. `spectrogram` holds frames of `mels` values, those of a view that is padded without the
-/// padding. Throws Error for a size that is no number of frames.
+/// padding. Throws Error as check() does, and for a size that is no number of frames.
 SIMCLR_API void augment_spectrogram(std::span<float> spectrogram, std::int32_t mels, const SpectrogramPolicy& policy,
                                     const ViewKey& key);
 

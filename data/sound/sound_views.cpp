@@ -1,4 +1,5 @@
 #include <simclr/core/error.h>
+#include <simclr/core/text.h>
 #include <simclr/data/sound/sound_io.h>
 #include <simclr/data/sound/sound_views.h>
 
@@ -38,6 +39,7 @@ std::int32_t SoundViews::make_view(const Sample& sample, const ViewKey& key, std
 Noises read_noises(const Dataset& recordings, std::vector<std::string>& warnings) {
   Noises noises;
   std::int64_t total = 0;
+  const std::size_t before = warnings.size();
   for (std::int64_t i = 0; i < recordings.size(); ++i) {
     try {
       const Sample sample = recordings.sample(i);
@@ -47,7 +49,9 @@ Noises read_noises(const Dataset& recordings, std::vector<std::string>& warnings
       SIMCLR_CHECK(total <= max_sound_frames, "the noises have more than ", max_sound_frames,
                    " samples, which are kept in memory; give fewer");
       if (std::all_of(values.begin(), values.end(), [](float value) { return value == 0.0f; })) {
-        warnings.push_back(recordings.file(i) + ": the noise is silent (left out)");
+        const std::string place = recordings.place(i);
+        warnings.push_back((place.empty() ? "noise " + std::to_string(i) : printable(place)) +
+                           ": the noise is silent (left out)");
       } else {
         noises.emplace_back(values.begin(), values.end());
       }
@@ -57,7 +61,7 @@ Noises read_noises(const Dataset& recordings, std::vector<std::string>& warnings
     }
   }
   SIMCLR_CHECK(!noises.empty(), recordings.describe(), ": none of them can be mixed in as noise",
-               warnings.empty() ? "" : ": " + warnings.front());
+               warnings.size() == before ? "" : ": " + warnings[before]);
   return noises;
 }
 
