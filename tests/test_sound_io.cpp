@@ -156,6 +156,17 @@ TEST_CASE("Broken WAV files end with one clear line") {
   CHECK_THAT(error_of(wav_of(values, {.said = 0xfffffffe})), Contains("4294967294 bytes of samples, 8 are there"));
   CHECK(decode_sound(wav_of(values, {.said = 0xffffffff}), "a.wav").samples.size() == 4);  // written into a pipe
   CHECK(decode_sound(wav_of(values, {.said = 7}), "a.wav").samples.size() == 3);
+  // RF64 says its length in a chunk of its own: whose, samples', and more, 8 bytes each.
+  const auto long_wav = [&](char size) {
+    std::string lengths(28, '\0');
+    lengths[8] = size;
+    Bytes bytes = wav_of(values, {.chunks = {{"ds64", lengths}}, .said = 0xffffffff});
+    std::copy_n("RF64", 4, bytes.begin());
+    return bytes;
+  };
+  CHECK(decode_sound(long_wav(6), "a.wav").samples.size() == 3);
+  CHECK(decode_sound(long_wav(0), "a.wav").samples.size() == 4);  // written into a pipe
+  CHECK_THAT(error_of(long_wav(9)), Contains("the file is cut off: its header says 9 bytes of samples, 8 are there"));
   for (const int rate : {0, 999, 1'000'001, -1}) {
     CHECK_THAT(error_of(wav_of(values, {.rate = rate})), Contains("samples a second, 1000 to 1000000 are possible"));
     if (rate != 0) CHECK_THAT(error_of(wav_of(values), rate), Contains("samples a second, 1000 to 1000000"));
