@@ -7,6 +7,7 @@
 #include "logmel.h"
 
 #include "log.h"
+#include "transpose.h"
 
 namespace simclr::kernels::SIMCLR_ISA {
 namespace {
@@ -155,28 +156,6 @@ void powers(const T* points, std::int64_t n, const T* rotations, T* power) {
     const Complex<T> low = sum + across, high = sum - across;
     store(power + lanes<T> * k, low.re * low.re + low.im * low.im);
     store(power + lanes<T> * (n - k), high.re * high.re + high.im * high.im);
-  }
-}
-
-/// Changes rows and columns: lane l of row i becomes lane i of row l.
-template <class T>
-[[gnu::always_inline]] inline void transpose(Vector<T> (&rows)[lanes<T>]) {
-  using I = Vector<Bits<T>>;
-#pragma GCC unroll 4
-  for (int step = 1; step < lanes<T>; step *= 2) {
-    I low, high;  // lanes of a pair of rows, those of the second numbered from `lanes` on
-#pragma GCC unroll 16
-    for (int l = 0; l < lanes<T>; ++l) {
-      low[l] = static_cast<Bits<T>>(l & step ? lanes<T> + l - step : l);
-      high[l] = static_cast<Bits<T>>(l & step ? lanes<T> + l : l + step);
-    }
-#pragma GCC unroll 16
-    for (int i = 0; i < lanes<T>; ++i) {
-      if (i & step) continue;
-      const Vector<T> a = rows[i], b = rows[i + step];
-      rows[i] = __builtin_shuffle(a, b, low);
-      rows[i + step] = __builtin_shuffle(a, b, high);
-    }
   }
 }
 

@@ -7,7 +7,7 @@
 
 namespace simclr::kernels {
 
-/// The factors of the FFT's complex points, in the order of its passes: 65536 has the most.
+/// The factors of the FFT's complex points, in the order of its passes: at most 9, of 4 * 3^8 points say.
 struct FftPasses {
   int count;
   int radix[16];
