@@ -87,12 +87,6 @@ void add_bank(LogmelPlan& plan) {
   plan.weights = Tensor::from(weights, {static_cast<std::int64_t>(weights.size())});
 }
 
-/// What the floor is in power.
-double floor_of(const LogmelOptions& o) {
-  const double full = static_cast<double>(o.window) / 4;
-  return o.floor * full * full;
-}
-
 void check_plan(const Tensor& waveforms, const LogmelPlan& plan) {
   const auto fits = [&](const Tensor& t, DType dtype) {
     SIMCLR_CHECK(t.defined() && t.dtype() == dtype && t.device() == waveforms.device(), op, ": the plan's tables are ",
@@ -102,9 +96,23 @@ void check_plan(const Tensor& waveforms, const LogmelPlan& plan) {
   fits(plan.weights, waveforms.dtype());
   fits(plan.transform, waveforms.dtype());
   fits(plan.bands, DType::i32);
+  check_options(plan.options);
+  SIMCLR_CHECK(plan.bands.shape() == (Shape{plan.options.mels, 3}), op, ": the plan's tables are of ",
+               plan.bands.dim(0), " mels, its options of ", plan.options.mels, "; make another by logmel_plan()");
 }
 
 // The CPU.
+
+/// Values of tables_cpu().
+std::int64_t table_size(const LogmelOptions& o) {
+  const FftPasses passes = passes_of(o.fft);
+  std::int64_t size = o.window - 1 + 2 * (o.fft / 4 + 1), n = o.fft / 2;
+  for (int i = 0; i < passes.count; ++i) {
+    n /= passes.radix[i];
+    size += 2 * n * (passes.radix[i] - 1);
+  }
+  return size;
+}
 
 /// As LogmelTables has them.
 void tables_cpu(LogmelPlan& plan) {
@@ -189,6 +197,8 @@ struct Waves {
 
 void forward_cpu(const Tensor& waveforms, const Tensor& lengths, const LogmelPlan& plan, Tensor& y, Tensor& frames) {
   const LogmelOptions& o = plan.options;
+  SIMCLR_CHECK(plan.transform.numel() == table_size(o), op,
+               ": the plan's tables are of another window or fft than its options; make another by logmel_plan()");
   if (lengths.defined()) {
     const std::int32_t* length = lengths.data<std::int32_t>();
     std::int32_t* own = frames.data<std::int32_t>();
@@ -203,7 +213,7 @@ void forward_cpu(const Tensor& waveforms, const Tensor& lengths, const LogmelPla
                                  plan.transform.data<const T>(),
                                  plan.bands.data<const std::int32_t>(),
                                  plan.weights.data<const T>(),
-                                 static_cast<T>(floor_of(o))};
+                                 static_cast<T>(floor_power(o.floor, o.window))};
     const Waves<T> waves{waveforms.data<const T>(),
                          lengths_or_null(lengths),
                          waveforms.dim(1),

@@ -196,6 +196,9 @@ std::int64_t whole(std::int64_t n, std::int64_t of) {
 void tables_gpu(LogmelPlan& plan) {
   const LogmelOptions& o = plan.options;
   const std::int64_t bins = whole(plan.bins, tile), pairs = whole(o.window / 2, stage), odd = o.window % 2;
+  constexpr std::int64_t most = std::int64_t{1} << 27;
+  SIMCLR_CHECK(2 * bins * pairs <= most, "logmel: tables of ", 2 * bins * pairs, " values on a GPU, at most ", most,
+               " are possible; take a smaller fft or window, or make log-mels on the CPU");
   std::vector<double> values(static_cast<std::size_t>(2 * bins * pairs), 0.0);
   const auto angle = [](std::int64_t part, std::int64_t of) {
     return 2 * std::numbers::pi * static_cast<double>(part % of) / static_cast<double>(of);
@@ -216,7 +219,9 @@ void tables_gpu(LogmelPlan& plan) {
 
 void forward_gpu(const Tensor& waveforms, const Tensor& lengths, const LogmelPlan& plan, Tensor& y, Tensor& frames) {
   const LogmelOptions& o = plan.options;
-  const double full = static_cast<double>(o.window) / 4;
+  SIMCLR_CHECK(
+      plan.transform.shape() == (Shape{2, whole(plan.bins, tile), whole(o.window / 2, stage)}),
+      "logmel: the plan's tables are of another window or fft than its options; make another by logmel_plan()");
   const std::int64_t count = y.dim(0) * y.dim(1);
   const Waves waves{
       waveforms.data<const float>(),  lengths_or_null(lengths),      waveforms.dim(1), y.dim(1), count, o.hop,
@@ -229,7 +234,7 @@ void forward_gpu(const Tensor& waveforms, const Tensor& lengths, const LogmelPla
                   static_cast<int>(plan.transform.dim(1)),
                   static_cast<int>(plan.transform.dim(2)),
                   static_cast<int>(o.mels),
-                  static_cast<float>(o.floor * full * full)};
+                  static_cast<float>(floor_power(o.floor, o.window))};
   const auto shared = (4 * side + static_cast<std::size_t>(o.mels) * tile_pitch) * sizeof(float);
   launch("logmel_kernel", y.device(), {dim3(blocks_for(count, tile)), logmel_threads, shared}, logmel_kernel, waves,
          bank, y.data<float>(), data_or_null<std::int32_t>(frames));

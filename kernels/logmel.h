@@ -34,7 +34,8 @@ struct LogmelPlan {
   Tensor transform;  // as the device likes it
 };
 
-/// For waveforms of this device and dtype. Throws Error for options outside their range, and for a mel without a bin.
+/// For waveforms of this device and dtype. Throws Error for options outside their range, for a mel without a bin, and
+/// on a GPU for tables, of window x bins values, of more than 2^27.
 SIMCLR_API LogmelPlan logmel_plan(const LogmelOptions& options, Device device = {}, DType dtype = DType::f32);
 
 /// 1 + samples / hop; 0 of none.
@@ -47,8 +48,9 @@ struct LogmelResult {
 
 /// waveforms [N,S], full scale being 1: f32, or f64 on the CPU; lengths i32 [N] in 0..S, in samples, or undefined: all
 /// S. Samples behind a length are not looked at. A NaN or an infinity shows in the frames that it is in.
-/// Throws Error for other shapes, dtypes and devices, for no samples or more than 2^30, for waveforms that require a
-/// gradient, and on the CPU for a length outside 0..S, which on a GPU gives NaN and a length of -1.
+/// Throws Error for other shapes, dtypes and devices, for a plan whose options are not its tables', for no samples or
+/// more than 2^30, for waveforms that require a gradient, and on the CPU for a length outside 0..S, which on a GPU
+/// gives NaN and a length of -1.
 SIMCLR_API LogmelResult logmel(const Tensor& waveforms, const Tensor& lengths, const LogmelPlan& plan);
 
 struct LogmelKernels {

@@ -410,6 +410,16 @@ TEST_CASE("a log-mel says what does not fit") {
   CHECK_THAT(message(Tensor::zeros({2, 800}, DType::f64)), Contains("make the plan for their dtype and device"));
   CHECK_THAT(message(Tensor::zeros({2, 800}, DType::i32)), Contains("make the plan"));
   CHECK_THAT(message_of([&] { logmel(waves, {}, LogmelPlan{}); }), Contains("make the plan"));
+  const auto changed = [&](LogmelOptions options) {
+    LogmelPlan other = plan;
+    other.options = options;
+    return message_of([&] { logmel(waves, {}, other); });
+  };
+  CHECK(changed({.hop = 100, .floor = 1e-3}) == "no error");
+  CHECK_THAT(changed({.mels = 65}), Contains("the plan's tables are of 64 mels, its options of 65"));
+  CHECK_THAT(changed({.fft = 1024}), Contains("of another window or fft than its options"));
+  CHECK_THAT(changed({.window = 401}), Contains("of another window or fft than its options"));
+  CHECK_THAT(changed({.fft = 0}), Contains("fft is 0"));
   CHECK_THAT(message(waves, Tensor::zeros({3}, DType::i32)), Contains("lengths must be i32 [2]"));
   CHECK_THAT(message(waves, Tensor::full({2}, 801, DType::i32)),
              Contains("length 801 of sequence 0 is outside 0..800"));

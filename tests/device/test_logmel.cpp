@@ -123,4 +123,8 @@ DEVICE_TEST_CASE("a log-mel is of f32 on the device, with a plan made for it") {
   CHECK_THROWS_WITH(logmel(waves, {}, logmel_plan({})), Contains("make the plan for their dtype and device"));
   CHECK_THROWS_WITH(logmel(waves, Tensor::zeros({1}, DType::i32), logmel_plan({}, test::device())),
                     Contains("lengths must be i32 [1] on"));
+  LogmelPlan plan = logmel_plan({}, test::device());
+  plan.options.window = 500;
+  CHECK_THROWS_WITH(logmel(waves, {}, plan), Contains("of another window or fft than its options"));
+  CHECK_THROWS_WITH(logmel_plan(logmel_options(65536, 65536, 160), test::device()), Contains("take a smaller fft"));
 }
