@@ -11,7 +11,7 @@
 /// R the sum of the lengths; without lengths, and on a GPU, whose lengths the host does not know, they are all R = N T
 /// steps. Any dtype. Throws Error for other shapes and devices, and on the CPU for a length outside 0..T.
 /// R differs from batch to batch: on the CPU a step whose R is in another of the allocator's size classes takes memory
-/// anew.
+/// anew, until all classes have been met (docs/decisions/attention.md has figures).
 namespace simclr::kernels {
 
 /// Whether rows lack the padding; otherwise x itself is [R,C].
