@@ -3,6 +3,7 @@
 #include <simclr/data/pictures/picture_table.h>
 #include <simclr/data/table.h>
 
+#include <sstream>
 #include <vector>
 
 #ifdef SIMCLR_FUZZ_EXAMPLES
@@ -48,8 +49,10 @@ void pictures(const std::string& path) {
   for (const std::string& warning : list.warnings) {
     if (warning.find('\n') != std::string::npos) finding("a warning is not one line: " + warning);
   }
-  for (const std::string& line : {table.columns, list.left_out.text()}) {
-    if (line.find('\n') != std::string::npos) finding("no one line: " + line);
+  if (list.left_out.text().find('\n') != std::string::npos) finding("no one line: " + list.left_out.text());
+  std::istringstream lines(table.columns);
+  for (std::string line; std::getline(lines, line);) {
+    if (!line.starts_with(path + ": ")) finding("a line that does not begin with the list: " + line);
   }
 }
 
