@@ -151,28 +151,28 @@ void ShardsState::report(const ShardOptions& options) const {
     }
   };
   constexpr std::size_t most_told = 5;
+  const bool any = begins.back() > 0;
+  const std::string left_out = any ? " (shard left out)" : "";  // else the first of these is the error
   std::vector<std::string> problems;
   std::string unkept;
   for (std::size_t s = 0; s < paths.size(); ++s) {
     const ShardIndex& index = indices[s];
-    if (!found[s].problem.empty()) problems.push_back(found[s].problem + " (shard left out)");
+    if (!found[s].problem.empty()) problems.push_back(found[s].problem + left_out);
     if (index.problem != ShardIndex::none) {
       problems.push_back(
-          printable(paths[s]) + ": " + printable(index.text(index.problem)) + " (" +
-          (index.samples.empty() ? "shard left out" : counted(std::ssize(index.samples), "sample") + " of it used") +
-          ")");
+          printable(paths[s]) + ": " + printable(index.text(index.problem)) +
+          (index.samples.empty() ? left_out : " (" + counted(std::ssize(index.samples), "sample") + " of it used)"));
     }
     if (unkept.empty()) unkept = found[s].unkept;
   }
-  const std::size_t told = begins.back() > 0 ? 0 : 1;  // without a sample the first is the error
+  const std::size_t told = any ? 0 : 1;
   for (std::size_t i = told; i < std::min(problems.size(), most_told); ++i) warn(problems[i]);
   if (problems.size() > most_told)
     warn(counted(std::ssize(problems), "shard") + " of " + std::to_string(paths.size()) +
          " in all are missing or not whole");
   if (!unkept.empty()) warn("the index of the shards is made again each time: " + printable(unkept));
   for (const std::string& line : shard_warnings(paths, indices)) warn(line);
-  SIMCLR_CHECK(begins.back() > 0,
-               problems.empty() ? "shards: no sample in " + printable(paths.front()) : problems.front(),
+  SIMCLR_CHECK(any, problems.empty() ? "shards: no sample in " + printable(paths.front()) : problems.front(),
                paths.size() > 1 ? "; none of the " + std::to_string(paths.size()) + " shards has a sample" : "");
 }
 

@@ -126,7 +126,8 @@ class Shards(Base):
 
     def test_no_shards(self):
         for data, words in ((self.shards, "is a folder; name the tar shards in it"),
-                            (self.shards / "{5..6}.tar", "none of the 2 shards has a sample"),
+                            (self.shards / "5.tar", "5.tar: No such file or directory\n"),
+                            (self.shards / "{5..6}.tar", "5.tar: No such file or directory; none of the 2 shards has a"),
                             (self.shards / "{0..6.tar", "a { is not closed")):
             self.refused(data=data, kind="shards", words=(words,))
 
@@ -136,7 +137,7 @@ class Shards(Base):
         (self.out / "model.safetensors").unlink()  # with it, the run is finished
         write_shards(self.folder / "pictures" / "test", [self.shards / "train-01.tar"])
         done = self.launch("--resume", "--out", self.out)
-        self.assertIn("has other names or sizes", done.stdout + done.stderr)
+        self.assertIn("what --data names has other names or sizes", done.stdout + done.stderr)
 
     def test_other_samples_are_noticed(self):
         """In a shard of the same name, size and time."""

@@ -169,7 +169,8 @@ ordered_json digest_labels(const Datasets& sets) {
   return digests;
 }
 
-std::string data_differ(const ordered_json& before, const ordered_json& now, const std::string& sample_name) {
+std::string data_differ(const ordered_json& before, const ordered_json& now, const std::string& sample_name,
+                        const std::string& own) {
   const auto folders_of = [](const ordered_json& listing) { return listing.value("folders", ordered_json::object()); };
   const auto count_of = [](const ordered_json& folder) {
     return folder.is_array() && !folder.empty() && folder[0].is_number_integer() ? folder[0].get<std::int64_t>() : 0;
@@ -187,7 +188,7 @@ std::string data_differ(const ordered_json& before, const ordered_json& now, con
   for (const std::string& name : names) {
     const ordered_json none, &a = was.contains(name) ? was[name] : none, &b = is.contains(name) ? is[name] : none;
     if (a == b || ++named > most_named) continue;
-    line += (line.empty() ? "" : ", ") + (name.empty() ? "the folder itself" : name);
+    line += (line.empty() ? "" : ", ") + (name.empty() ? own : name);
     if (b.is_null()) {
       line += " is gone (" + counted(count_of(a), "file") + ")";
     } else if (a.is_null()) {

@@ -28,6 +28,7 @@ nlohmann::ordered_json digest_labels(const Datasets& sets);
 
 /// What differs, in one line: "class0 40 -> 36 files, class9 is gone (40 files), ..."; empty: nothing does. Where the
 /// files are the same: whether Datasets::within, which a listing may hold as "within", says that some hold other
-/// samples, else whether digest_labels(), as "labels", are others for these samples.
+/// samples, else whether digest_labels(), as "labels", are others for these samples. `own` is what the files are called
+/// that lie in no folder of the listing: "what --data names" where it names files.
 std::string data_differ(const nlohmann::ordered_json& before, const nlohmann::ordered_json& now,
-                        const std::string& sample_name);
+                        const std::string& sample_name, const std::string& own = "the folder itself");

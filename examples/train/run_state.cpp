@@ -1,5 +1,6 @@
 #include "train/run_state.h"
 
+#include "run/data_places.h"
 #include "run/progress.h"
 #include "run/run_log.h"
 #include "train/data_files.h"
@@ -9,6 +10,7 @@
 #include <algorithm>
 #include <filesystem>
 #include <fstream>
+#include <system_error>
 
 using nlohmann::ordered_json;
 namespace nn = simclr::nn;
@@ -138,7 +140,11 @@ std::string RunCheckpoints::what_differs(const nn::Metadata& metadata) const {
   const auto data = metadata.find("data");
   if (data == metadata.end()) return "";
   const ordered_json before = ordered_json::parse(data->second, nullptr, false);
-  return before.is_object() ? data_differ(before, data_, training_.sets.sample_name) : "";
+  if (!before.is_object()) return "";
+  std::error_code error;
+  const std::string first = split_places(training_.options.data_path()).front();
+  const bool folder = first.empty() || std::filesystem::is_directory(first, error);
+  return data_differ(before, data_, training_.sets.sample_name, folder ? "the folder itself" : "what --data names");
 }
 
 void RunCheckpoints::refuse_to_start_over() const {
