@@ -349,10 +349,11 @@ int run(Options o) {
   Pictures pictures;
   const EncoderFile file = open_encoder(o.weights, pictures);
   prefer_data_set_of(file.config, o.weights, o.dataset, o.data_dir, o.classes_at);
-  refuse_in_data("--out", o.out, o.data_dir);
+  refuse_in_pictures("--out", {o.out}, o.dataset, o.data_dir);
   SIMCLR_CHECK(!o.overwrite || !lies_in(file.path, o.out), "--out ", o.out, ": holds ", file.path,
                ", which is read here, and --overwrite would remove it; choose another folder");
   PictureSets sets = open_labelled(o.dataset, o.data_dir, o.classes_at, file.cache_dir);
+  check_channels(sets, o.data_dir, static_cast<int>(file.tower.maker->view_shape()[2]));
   cache_where_run_did(sets, file.cache_dir);
   Progress progress;
   const std::function<void(const std::string&)> warn = [&progress](const std::string& text) { progress.warn(text); };

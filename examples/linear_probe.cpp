@@ -77,6 +77,7 @@ void run(Options o) {
   refuse_in_pictures("--json", {o.json}, o.dataset, o.data_dir);
   refuse_in_data("--json", o.json, file.path);
   const PictureSets sets = open_labelled(o.dataset, o.data_dir, o.classes_at, file.cache_dir);
+  check_channels(sets, o.data_dir, static_cast<int>(file.tower.maker->view_shape()[2]));
   if (!sets.note.empty()) std::printf("%s\n", sets.note.c_str());
   std::printf("%s\n%s\n", file.description.c_str(), sets.train->describe().c_str());
   file.encoder->to(device);

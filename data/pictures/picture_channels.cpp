@@ -88,7 +88,10 @@ PictureChannels channels_of_pictures(std::int64_t count, const std::function<std
   std::int64_t rgb_and_one = 0;
   std::int64_t first = 0;
   while (first < count && !may_have_bands(name(first))) ++first;
-  if (first == count) return found;
+  if (first == count) {
+    if (count > 0) found.seen[3] = count;
+    return found;
+  }
   for (std::int64_t k = 0; k < std::min(most, count); ++k) {
     const std::int64_t i = k * count / std::min(most, count);
     if (!may_have_bands(name(i))) {

@@ -3,6 +3,7 @@
 #include "modalities/picture_array_files.h"
 #include "modalities/picture_array_sets.h"
 #include "modalities/picture_places.h"
+#include "modalities/picture_sets.h"
 #include "modalities/picture_shards.h"
 #include "modalities/shown_picture.h"
 
@@ -30,7 +31,7 @@ simclr::Tensor view_of(const data::Sample& sample, const data::ViewMaker& views)
 
 /// Whether views of so many channels can be made of one of the pictures that were looked at.
 bool any_fits(const data::PictureChannels& found, int channels) {
-  if (found.seen.empty()) return true;  // only those that may have other channels are looked at
+  if (found.seen.empty()) return true;  // none can be read, which their reader tells
   // RGB and a channel that its file says nothing of is either.
   if (simclr::kernels::is_colour(channels)) return found.seen.contains(3) || found.seen.contains(4);
   return found.seen.contains(channels) || (channels == 4 && found.rgb_and_one > 0);
@@ -44,9 +45,7 @@ void check_look(const data::PictureChannels& found, std::int64_t count, int chan
   if (!any_fits(found, channels)) {
     std::int64_t looked_at = 0;
     for (const auto& [each, pictures] : found.seen) looked_at += pictures;
-    const std::string have =
-        (found.channels == 3 ? "are grey or RGB" : "have " + simclr::counted(found.channels, "channel")) +
-        ", the encoder is for " + simclr::counted(channels, "channel");
+    const std::string have = other_channels(found.channels, channels);
     SIMCLR_CHECK(looked_at < count, name, ": its pictures ", have);
     on_warning(name + ": the " + simclr::counted(looked_at, "picture") + " looked at " + have +
                "; those that do not fit are left out");
@@ -111,18 +110,17 @@ PictureFiles::Source in_shards(const std::string& pattern, int channels,
 
 }  // namespace
 
-PictureFiles::PictureFiles(Source source, int channels) : source_(std::move(source)), channels_(channels) {}
+PictureFiles::PictureFiles(Source source, int channels) : source_(std::move(source)), channels_(channels) {
+  for (std::string& name : source_.names) std::replace(name.begin(), name.end(), '\n', '?');
+}
 
 std::int64_t PictureFiles::size() const {
   return std::ssize(source_.names);
 }
 
 data::Sample PictureFiles::sample(std::int64_t i, int) const {
-  const std::string& name = source_.names[static_cast<std::size_t>(label(i))];
-  if (name.find('\n') != std::string::npos) {  // files.txt has one name a line
-    simclr::fail(simclr::printable(name), ": the name holds a line break; rename the file");
-  }
-  return data::picture_sample(read(i), label(i), channels_, source_.folder + name);
+  return data::picture_sample(read(i), label(i), channels_,
+                              source_.folder + source_.names[static_cast<std::size_t>(label(i))]);
 }
 
 std::int32_t PictureFiles::label(std::int64_t i) const {
@@ -158,7 +156,14 @@ std::shared_ptr<const PictureFiles> open_picture_files(const std::string& kind, 
       return in_shards(place, channels, warn, cache_dir);
     return in_places(place, kind == "list", channels, warn);
   };
-  return std::make_shared<PictureFiles>(open(), channels);
+  PictureFiles::Source source = open();
+  const auto broken = std::count_if(source.names.begin(), source.names.end(),
+                                    [](const std::string& name) { return name.find('\n') != std::string::npos; });
+  if (broken > 0) {
+    warn(simclr::counted(broken, "picture") + (broken == 1 ? " has a name" : " have names") +
+         " with a line break, for which ? stands in lists of names");
+  }
+  return std::make_shared<PictureFiles>(std::move(source), channels);
 }
 
 simclr::Tensor view_of_picture(const std::string& path, const data::ViewMaker& views) {

@@ -21,6 +21,7 @@
 #include <simclr/data/pictures/picture_channels.h>
 #include <simclr/data/pictures/picture_classes.h>
 #include <simclr/data/pictures/picture_table.h>
+#include <simclr/kernels/augment.h>
 
 #include <algorithm>
 #include <filesystem>
@@ -235,6 +236,18 @@ PictureSets open_found(const std::string& dir, int classes_at, const std::string
 }
 
 }  // namespace
+
+std::string other_channels(int channels, int encoder) {
+  return (channels == 3 ? "are grey or RGB" : "have " + simclr::counted(channels, "channel")) +
+         ", the encoder is for " + simclr::counted(encoder, "channel");
+}
+
+void check_channels(const PictureSets& sets, const std::string& dir, int encoder) {
+  using simclr::kernels::is_colour;
+  SIMCLR_CHECK(sets.channels == encoder || (is_colour(sets.channels) && is_colour(encoder)),
+               simclr::printable(dir.empty() ? sets.kind : dir), ": its pictures ",
+               other_channels(sets.channels == 1 ? 3 : sets.channels, encoder));
+}
 
 void PictureSets::take(const data::PictureChannels& found, const std::string& place) {
   channels = found.channels;

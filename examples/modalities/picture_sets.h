@@ -20,6 +20,13 @@ struct PictureSets : Datasets {
   int channels = 3;  // of a view
 };
 
+/// "are grey or RGB, the encoder is for 6 channels", of pictures with views of `channels` channels.
+std::string other_channels(int channels, int encoder);
+
+/// Throws simclr::Error where an encoder for views of so many channels cannot see the pictures of `sets`, which lie in
+/// `dir`; empty: the usual places.
+void check_channels(const PictureSets& sets, const std::string& dir, int encoder);
+
 /// What --dataset takes.
 const std::vector<std::string>& dataset_kinds();
 
