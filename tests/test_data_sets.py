@@ -42,6 +42,8 @@ class DataSets(Base):
         self.assertIn("40 pictures [28,28,1], 10 classes", output)
         self.assertRegex(output, r"\n  7 +\d+\.\d\d")
         self.assertNotIn("Sneaker", output)
+        self.refused("--overwrite", data=folder, kind="fashion-mnist", keep_out=True,
+                     words=("holds another set, whose training labels do not begin as Fashion-MNIST's; take --dataset idx",))
 
     def test_stl10(self):
         """By its recipe, small: trained on the unlabelled pictures, measured by the others."""

@@ -1,6 +1,7 @@
 #include "modalities/published_sets.h"
 
 #include "modalities/picture_parts.h"
+#include "train/labelled_part.h"
 #include "train/test_part.h"
 
 #include <simclr/core/error.h>
@@ -12,6 +13,7 @@
 #include <algorithm>
 #include <filesystem>
 #include <initializer_list>
+#include <set>
 #include <utility>
 
 namespace data = simclr::data;
@@ -61,10 +63,6 @@ PictureSets stl10(const std::string& dir) {
       sets, [&] { return data::stl10(dir, data::Stl10Part::test); }, "train_X.bin", "test_X.bin");
   sets.add_note(line + (sets.test ? "; test: test_X.bin" : ""));
   return sets;
-}
-
-PictureSets fashion_mnist(const std::string& dir) {
-  return two_parts([&](data::Split split) { return data::fashion_mnist(dir, split); }, 28, 1);
 }
 
 /// Opens the parts of idx files, and says in the note which are used and which are not.
@@ -138,12 +136,23 @@ PictureSets idx(const std::string& dir) {
   return IdxReader(dir).read();
 }
 
-/// The files of these have the same names; Fashion-MNIST's are known by what is in them.
+PictureSets fashion_mnist(const std::string& dir) {
+  PictureSets sets = two_parts([&](data::Split split) { return data::fashion_mnist(dir, split); }, 28, 1);
+  SIMCLR_CHECK(data::is_fashion_mnist(dir), "--dataset fashion-mnist: ", dir,
+               " holds another set, whose training labels do not begin as Fashion-MNIST's; take --dataset idx");
+  return sets;
+}
+
+/// The files of these have the same names; Fashion-MNIST's are known by what is in them, and others by what is not.
 template <class Open>
-PictureSets no_fashion(const std::string& dir, const char* kind, Open read) {
+PictureSets no_fashion(const std::string& dir, const std::string& kind, Open read) {
   PictureSets sets = two_parts([&](data::Split split) { return read(dir, split); }, 28, 1);
   SIMCLR_CHECK(!data::is_fashion_mnist(dir), "--dataset ", kind, ": ", dir,
                " holds Fashion-MNIST; take --dataset fashion-mnist");
+  const std::vector<std::int32_t> labels = labels_of(*sets.train);
+  const std::size_t occur = std::set<std::int32_t>(labels.begin(), labels.end()).size();
+  SIMCLR_CHECK(occur == sets.train->classes().size(), "--dataset ", kind, ": ", dir, " holds another set, with ", occur,
+               " of the ", sets.train->classes().size(), " labels among its training pictures; take --dataset idx");
   return sets;
 }
 

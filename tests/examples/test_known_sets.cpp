@@ -129,7 +129,7 @@ TEST_CASE("STL-10 without its unlabelled part, or without its test part") {
 
 TEST_CASE("MNIST and KMNIST are taken by name: their files are called alike") {
   const TempDir dir;
-  write_idx(dir, "train", {5, 0, 4, 1, 9, 2, 1, 3, 1, 4});
+  write_idx(dir, "train", {5, 0, 4, 1, 9, 2, 6, 3, 7, 8});
   write_idx(dir, "t10k", {7, 2});
   CHECK(open_datasets("auto", dir.path()).kind == "idx");
   const PictureSets mnist = open_datasets("mnist", dir.path()), kmnist = open_datasets("kmnist", dir.path());
@@ -145,6 +145,18 @@ TEST_CASE("MNIST and KMNIST are taken by name: their files are called alike") {
   const std::string kind = GENERATE("mnist", "kmnist");
   CHECK_THAT(message_of([&] { open_datasets(kind, dir.path()); }),
              Contains("--dataset " + kind + ": " + dir.path() + " holds Fashion-MNIST; take --dataset fashion-mnist"));
+}
+
+TEST_CASE("Other idx files get no class names of a set that they are not") {
+  const TempDir dir;
+  write_idx(dir, "train", {1, 0, 1, 1});
+  write_idx(dir, "t10k", {0, 1});
+  for (const std::string kind : {"mnist", "kmnist"}) {
+    CHECK_THAT(message_of([&] { open_datasets(kind, dir.path()); }),
+               Contains("--dataset " + kind + ": " + dir.path() + " holds another set, with 2 of the 10 labels"));
+  }
+  CHECK_THAT(message_of([&] { open_datasets("fashion-mnist", dir.path()); }),
+             Contains("--dataset fashion-mnist: " + dir.path() + " holds another set") && Contains("--dataset idx"));
 }
 
 TEST_CASE("Of idx files without a test part a fifth is kept") {
