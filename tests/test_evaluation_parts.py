@@ -47,8 +47,12 @@ class TestParts(Parts):
                       f"3 pictures of {test} without a class of {train} are left out\n", output)
         self.assertRegex(output, r"\n  ant +not measured: no test samples\n")
         self.assertIn("on 8 test pictures", output)
-        confusion = self.figures()["linear"]["confusion"]
-        self.assertEqual([sum(confusion[row:row + 3]) for row in (0, 3, 6)], [0, 4, 4])
+        figures = self.figures()["linear"]
+        self.assertEqual([sum(figures["confusion"][row:row + 3]) for row in (0, 3, 6)], [0, 4, 4])
+        for key in ("precision", "recall", "f1"):
+            self.assertEqual([value is None for value in figures[key]], [True, False, False])
+        self.assertIn("means over the classes: 1 of 3 classes was not measured, for want of test pictures: ant.",
+                      (self.out / "report.html").read_text())
         for program, options in ((LINEAR_PROBE, ()), (FINETUNE, ("--out", self.folder / "tuned", "--overwrite"))):
             done = subprocess.run([program, self.out, "--dataset", "folder", "--data", self.data, "--labels", "100",
                                    "--epochs", "1", "--threads", "1", "--device", "cpu", *options], text=True,
@@ -128,6 +132,8 @@ class TestParts(Parts):
         self.assertEqual((done.returncode, done.stderr.count("(sample skipped)")), (0, 6), done.stderr)
         self.assertIn("measured on 2 of 8 test pictures; the others could not be read", done.stdout)
         self.assertEqual(self.figures()["knn"]["count"], 2)
+        self.assertIn("measured on 2 of 8 test pictures; the others could not be read",
+                      (self.out / "report.html").read_text())
         break_pictures(pictures)
         done = self.run_on(self.data, "folder", "--knn-every", "1", "--overwrite")
         self.assertEqual((done.returncode, done.stderr.count("(sample skipped)")), (0, 8), done.stderr)

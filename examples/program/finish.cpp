@@ -49,6 +49,14 @@ Datasets readable_sets(const Training& t, const EvaluationOptions& evaluation) {
   return shown;
 }
 
+/// What the report says of the test samples before all else.
+std::vector<std::string> notes_on(const Training& t, const Datasets& shown) {
+  if (!t.options.evaluate || !shown.test) return {};
+  const std::string unread =
+      unread_text("measured on", shown.test->size(), t.sets.test->size(), "test " + shown.sample_name);
+  return unread.empty() ? std::vector<std::string>{} : std::vector<std::string>{unread};
+}
+
 }  // namespace
 
 void leave_report(const Training& t, const Datasets& sets, const EvaluationOptions& evaluation, const RunFolder& run,
@@ -71,7 +79,8 @@ void leave_report(const Training& t, const Datasets& sets, const EvaluationOptio
 void remake_report(const Training& t, const EvaluationOptions& evaluation, const RunFolder& run) {
   if (run.has("report.html") || run.log_bytes() == 0) return;
   t.model->load_state(simclr::load_tensors(run.file(weights_file)).tensors);
-  leave_report(t, readable_sets(t, evaluation), evaluation, run, {}, {});
+  const Datasets shown = readable_sets(t, evaluation);
+  leave_report(t, shown, evaluation, run, {}, notes_on(t, shown));
 }
 
 void finish(const Training& t, const RunState& state, const EvaluationOptions& evaluation, RunFolder& run,
@@ -84,5 +93,5 @@ void finish(const Training& t, const RunState& state, const EvaluationOptions& e
     // Else the last epoch was measured.
     if (t.options.knn_every == 0) monitor(t, evaluation, t.options.recipe.epochs, run, progress);
   }
-  leave_report(t, shown, evaluation, run, {}, {});
+  leave_report(t, shown, evaluation, run, {}, notes_on(t, shown));
 }

@@ -61,7 +61,11 @@ std::string commonest_confusions(const ReportInput& in, const Confusion& confusi
   for (std::size_t i = 0; i < matrix.size(); ++i) {
     if (i / n != i % n && matrix[i] > 0) wrong.push_back(i);
   }
-  if (wrong.empty()) return "<p>Not one test " + in.material.sample + " was taken for another class.</p>\n";
+  if (wrong.empty()) {
+    const std::string untested = untested_classes(in);
+    return "<p>Not one test " + in.material.sample + " was taken for another class" +
+           (untested.empty() ? "" : "; " + untested) + ".</p>\n";
+  }
   const std::size_t count = std::min(wrong.size(), most_confusions);
   std::partial_sort(wrong.begin(), wrong.begin() + static_cast<std::ptrdiff_t>(count), wrong.end(),
                     [&](std::size_t a, std::size_t b) { return std::pair(-matrix[a], a) < std::pair(-matrix[b], b); });

@@ -4,6 +4,8 @@
 #include "run/progress.h"
 #include "run/run_folder.h"
 
+#include <simclr/core/text.h>
+
 #include <algorithm>
 #include <cmath>
 
@@ -125,6 +127,20 @@ Json figures_of(const ReportInput& in, const std::string& encoder) {
   return object_of(in.history.evaluation.value_or(Json::object()), encoder);
 }
 
+std::string untested_classes(const ReportInput& in) {
+  const Json recall = object_of(figures_of(in, "trained"), "linear").value("recall", Json::array());
+  const auto& names = in.material.classes;
+  std::vector<std::string> untested;
+  if (!recall.is_array()) return "";
+  for (std::size_t c = 0; c < recall.size(); ++c) {
+    if (recall[c].is_null()) untested.push_back(c < names.size() ? names[c] : std::to_string(c));
+  }
+  if (untested.empty()) return "";
+  return grouped(std::ssize(untested)) + " of " + grouped(std::ssize(recall)) +
+         (untested.size() == 1 ? " classes was" : " classes were") + " not measured, for want of test " +
+         in.material.sample + "s: " + escape_html(simclr::listed(untested, 5));
+}
+
 std::string no_evaluation_html(const ReportInput& in) {
   const std::string samples = in.material.sample + "s";
   if (unlabelled(in)) {
@@ -187,11 +203,13 @@ std::string results_html(const ReportInput& in) {
   const char* heading = "What the encoder learned";
   const std::string tables = metrics_table(in, "kNN", "knn") + metrics_table(in, "Linear probe", "linear");
   if (tables.empty()) return section_html("results", heading, no_evaluation_html(in));
+  const std::string untested = untested_classes(in);
   return section_html("results", heading,
                       "<div class=\"card\"><div class=\"tables\">\n" + tables +
                           "</div>\n<p class=\"caption\">Labels serve only here: classifiers on the frozen features are "
                           "compared with the same on an encoder that was never trained, so the gain is what training "
-                          "added. Precision, recall and F1 are means over the classes.</p></div>\n");
+                          "added. Precision, recall and F1 are means over the classes" +
+                          (untested.empty() ? "" : ": " + untested) + ".</p></div>\n");
 }
 
 std::string curves_html(const ReportInput& in, const Json& charts) {

@@ -17,6 +17,8 @@ struct ReportInput {
 bool unlabelled(const ReportInput& in);
 /// The evaluation's figures of the "trained" or the "untrained" encoder; empty where there are none.
 nlohmann::ordered_json figures_of(const ReportInput& in, const std::string& encoder);
+/// "2 of 5 classes were not measured, for want of test clips: a, b", as HTML; empty where all were.
+std::string untested_classes(const ReportInput& in);
 /// One sentence: why there is no evaluation.
 std::string no_evaluation_html(const ReportInput& in);
 

@@ -101,6 +101,15 @@ std::string per_class(const nn::Metrics& m, const std::vector<std::string>& clas
   return out;
 }
 
+/// Null for a class without test samples, of which nothing was measured.
+nlohmann::ordered_json of_classes(const std::vector<double>& values, const nn::Metrics& m) {
+  nlohmann::ordered_json json = values;
+  for (std::size_t c = 0; c < values.size(); ++c) {
+    if (m.support[c] == 0) json[c] = nullptr;
+  }
+  return json;
+}
+
 }  // namespace
 
 nn::Features features_of(nn::Module& encoder, const data::Dataset& samples, const data::Tower& tower,
@@ -170,9 +179,9 @@ std::string evaluation_table(const Evaluation& trained, const Evaluation& untrai
 nlohmann::ordered_json to_json(const nn::Metrics& m) {
   nlohmann::ordered_json json = {{"top1", m.top1},
                                  {"top5", m.top5},
-                                 {"precision", m.precision},
-                                 {"recall", m.recall},
-                                 {"f1", m.f1},
+                                 {"precision", of_classes(m.precision, m)},
+                                 {"recall", of_classes(m.recall, m)},
+                                 {"f1", of_classes(m.f1, m)},
                                  {"macro_precision", m.macro_precision},
                                  {"macro_recall", m.macro_recall},
                                  {"macro_f1", m.macro_f1}};

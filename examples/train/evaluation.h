@@ -60,5 +60,6 @@ Evaluation evaluate_untrained(simclr::nn::Module& encoder, const Datasets& sets,
 std::string evaluation_table(const Evaluation& trained, const Evaluation& untrained,
                              const std::vector<std::string>& classes);
 
+/// Precision, recall and F1 of a class without test samples are null.
 nlohmann::ordered_json to_json(const simclr::nn::Metrics& metrics);
 nlohmann::ordered_json to_json(const Evaluation& evaluation);

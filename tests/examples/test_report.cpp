@@ -175,6 +175,21 @@ TEST_CASE("a report says why there is no confusion matrix") {
   CHECK_THAT(read(folder.path("report.html")), Contains("There is no confusion matrix: 501 classes, &lt;many&gt;."));
 }
 
+TEST_CASE("a report names the classes that were not measured") {
+  const TempDir folder;
+  folder.write("config.json", std::string("{}"));
+  const Json probe = {{"top1", 1.0}, {"recall", {1.0, nullptr, nullptr}}, {"confusion", {2, 0, 0, 0, 0, 0, 0, 0, 0}}};
+  const Json entry = {{"event", "evaluation"}, {"trained", {{"linear", probe}}}};
+  folder.write("log.jsonl", entry.dump() + "\n");
+  ReportMaterial material;
+  material.classes = {"ant", "<bee>", "cat"};
+  write_report(folder.path(), material);
+  const std::string untested = "2 of 3 classes were not measured, for want of test samples: &lt;bee&gt;, cat.";
+  CHECK_THAT(read(folder.path("report.html")),
+             Contains("means over the classes: " + untested) &&
+                 Contains("Not one test sample was taken for another class; " + untested));
+}
+
 TEST_CASE("a report says which program repeats the run") {
   const TempDir folder;
   folder.write("config.json", std::string("{}"));
