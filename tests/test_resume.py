@@ -296,6 +296,28 @@ class Resume(Base):
         self.assertEqual((self.out / "model.safetensors").read_bytes(), (whole / "model.safetensors").read_bytes())
         self.assertEqual(entries(self.out), entries(whole))
 
+    def test_data_that_vanish(self):
+        """A checkpoint keeps what was trained before; with the data back the run goes on to the same bits."""
+        data, gone = write_pictures(self.folder / "vanishing", 24), self.folder / "gone"
+        options = (*self.changed("--dataset", "folder", "--data", data, "--epochs", "2000", "--knn-every", "0"),
+                   "--no-evaluation", "--cache-gb", "0", "--checkpoint-minutes", "1000", "--out", self.out)
+        process = subprocess.Popen([PROGRAM, *map(str, options)], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+                                   stderr=subprocess.PIPE, text=True, env=ENVIRONMENT)
+        deadline = time.monotonic() + 120
+        while self.steps() == 0 and process.poll() is None and time.monotonic() < deadline:
+            time.sleep(0.002)
+        data.rename(gone)
+        error = process.communicate(timeout=300)[1]
+        self.assertEqual(process.returncode, 1, error)
+        self.assertRegex(error, rf"more than half; check the data\. [^\n]*; what is trained so far is kept: once the pictures "
+                                rf"can be read, go on with train_cifar --resume --out {self.out}\n\Z")
+        gone.rename(data)
+        done = self.newest(self.out)
+        self.assertGreater(done["epoch"] + done["step"], 0)
+        steps = self.steps()
+        text = self.stop(signal.SIGINT, "--resume", "--out", self.out, after=lambda: self.steps() > steps)
+        self.assertRegex(text, r"going on after \d+ of 6000 steps")
+
     def test_micro_batches(self):
         options = [*self.options, "--out", self.folder / "micro-whole", "--micro-batch"]
         self.good(*options, "8")  # the whole batch

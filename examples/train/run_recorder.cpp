@@ -4,6 +4,8 @@
 #include "train/monitor.h"
 #include "train/nonfinite.h"
 
+#include <simclr/core/error.h>
+
 #include <utility>
 
 using Clock = std::chrono::steady_clock;
@@ -97,6 +99,14 @@ void RunRecorder::save_epoch() {
   }
   state_ = {.epoch = shown_.epoch, .seconds = state_.seconds, .log_bytes = run_.log_bytes(), .best = state_.best};
   if (best || last) checkpoints_.save(state_, best);
+}
+
+void RunRecorder::keep(TrainingStep& step, const simclr::Error& error) {
+  record(step);
+  if (state_.epoch == 0 && state_.step == 0) return;
+  checkpoints_.save(state_);
+  simclr::fail(error.what(), "; what is trained so far is kept: once the ", training_.sets.sample_name,
+               "s can be read, go on with ", training_.options.program, " --resume --out ", shell_quoted(run_.path()));
 }
 
 void RunRecorder::end() {

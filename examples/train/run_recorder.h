@@ -24,6 +24,9 @@ class RunRecorder {
   /// Behind each step. Throws simclr::Error for a loss that is NaN or Inf, and Stopped where the run shall end; what is
   /// done is in the state and in the log then.
   void after_step(TrainingStep& step);
+  /// Where the samples of the next step cannot be read: once there is a step, saves a checkpoint and throws `error`
+  /// with how to go on.
+  void keep(TrainingStep& step, const simclr::Error& error);
   /// Behind the last step of an epoch: the state is that of the next one.
   void end_epoch(TrainingStep& step);
   /// Behind the last epoch.

@@ -4,6 +4,23 @@
 
 using simclr::Tensor;
 
+namespace {
+
+/// What `read` returns of the samples. Where they can no longer be read, what is trained so far is kept.
+template <class Read>
+bool reading(RunRecorder& recorder, TrainingStep& step, Read read) {
+  try {
+    return read();
+  } catch (const simclr::OutOfMemory&) {
+    throw;
+  } catch (const simclr::Error& error) {
+    recorder.keep(step, error);
+    throw;
+  }
+}
+
+}  // namespace
+
 void train(Training& t, const RunState& state, RunRecorder& recorder) {
   TrainingStep step(t.compute.device, t.options.graph && !t.options.profile, [&t] {
     const Tensor loss = t.loss();
@@ -14,14 +31,17 @@ void train(Training& t, const RunState& state, RunRecorder& recorder) {
   while (state.epoch < t.options.recipe.epochs) {
     t.source->begin(static_cast<std::uint32_t>(state.epoch), state.step);
     recorder.begin_epoch();
-    while (t.source->next()) {
+    while (reading(recorder, step, [&t] { return t.source->next(); })) {
       try {
         step.run();
       } catch (const simclr::OutOfMemory& error) {
         step.forget_graph();
         explain_out_of_memory(t, error);
       }
-      t.source->prefetch();
+      reading(recorder, step, [&t] {
+        t.source->prefetch();
+        return true;
+      });
       recorder.after_step(step);
     }
     recorder.end_epoch(step);
