@@ -60,8 +60,9 @@ std::string free_folder(const Options& o) {
 void embed(Options o) {
   const bool named = o.out != default_out;
   if (!named) o.out = free_folder(o);
-  refuse_in_data("--out", o.out, o.folder);
-  refuse_in_pictures("--out", embedding_files(o.out), o.dataset, o.folder);
+  std::vector<std::string> outputs = embedding_files(o.out);
+  outputs.insert(outputs.begin(), o.out);
+  refuse_in_pictures("--out", outputs, o.dataset, o.folder);
   for (const std::string& file : embedding_files(o.out)) refuse_to_replace(file, o.overwrite);
   const simclr::Device device = open_device(o.compute);
   Pictures modality;

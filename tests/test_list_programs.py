@@ -2,8 +2,10 @@
 as a folder does, parts are found by a column, embed and nearest read what a list names, and a run that goes on notices
 another list. PROGRAMS names the folder of the built programs."""
 import json
+import math
 import os
 import shutil
+import struct
 import subprocess
 import sys
 import tarfile
@@ -15,6 +17,12 @@ from support.tiny_data import load_safetensors, write_pictures
 from test_train_cifar import ENVIRONMENT, PROGRAM, SMALL, Base
 
 CLASSES = ("ant", "bee", "cat")
+
+
+def array(*shape):
+    """A .npy file of zeros."""
+    header = f"{{'descr': '|u1', 'fortran_order': False, 'shape': {shape}, }}".encode()
+    return b"\x93NUMPY\x01\x00" + struct.pack("<H", len(header)) + header + bytes(math.prod(shape))
 
 
 class Lists(Base):
@@ -212,6 +220,9 @@ class Lists(Base):
                 tar.add(self.pictures / "train" / name, name)
         before = {file: file.read_bytes() for file in (*self.pictures.rglob("*.*"), *shards.iterdir(), query,
                                                        self.out / "model.safetensors")}
+        arrays = self.folder / "arrays"
+        arrays.mkdir(exist_ok=True)
+        (arrays / "pictures.npy").write_bytes(array(2, 8, 8, 3))
         among = "lies in the data's folder; choose another, so that data and results stay apart"
         over = "is read here, and would be lost"
         tar = shards / "train-{0..0}.tar"
@@ -219,13 +230,19 @@ class Lists(Base):
                 (among, ("embed", self.out, self.pictures, "--out", self.pictures / "features")),
                 (among, ("embed", self.out, f"{self.folder / 'cifar10'}::{self.pictures}", "--out", self.pictures / "new/x")),
                 (among, ("nearest", self.out, query, self.pictures, "--sheet", self.pictures / "train/ant/sheet.png")),
+                (among, ("embed", self.out, path, "--out", self.pictures / "train/ant/new")),
+                (among, ("embed", self.out, arrays / "pictures.npy", "--out", arrays)),
+                (among, ("nearest", self.out, query, path, "--sheet", self.pictures / "train/ant/sheet.png")),
                 (over, ("nearest", self.out, query, path, "--sheet", listed, "--overwrite")),
                 (over, ("nearest", self.out, query, path, "--sheet", query, "--overwrite")),
                 (over, ("nearest", self.out, query, tar, "--sheet", shards / "train-0.tar", "--overwrite")),
                 (among, ("linear_probe", self.out, "--json", self.pictures / "figures.json")),
+                (among, ("linear_probe", self.out, "--data", path, "--json", self.pictures / "train/ant/x.json")),
                 (over, ("linear_probe", self.out, "--data", path, "--json", path, "--overwrite")),
                 (over, ("linear_probe", self.out, "--json", self.out / "model.safetensors", "--overwrite")),
                 (among, ("finetune", self.out, "--out", self.pictures / "runs")),
+                (among, ("finetune", self.out, "--data", path, "--out", self.pictures / "train/ant/runs")),
+                (among, ("train_cifar", *SMALL, "--data", path, "--out", self.pictures / "train/ant/run")),
                 ("--overwrite would remove it", ("finetune", self.out, "--out", self.out, "--overwrite")),
                 (among, ("train_cifar", *SMALL, "--dataset", "folder", "--data", self.pictures, "--out",
                          self.pictures / "train/run"))):
@@ -238,6 +255,7 @@ class Lists(Base):
                 self.assertEqual({file: file.read_bytes() for file in before}, before)
         self.assertEqual({file for file in self.pictures.rglob("*.*")}, {f for f in before if self.pictures in f.parents})
         self.program("embed", self.out, path, "--out", self.folder / "beside")
+        self.program("embed", self.out, arrays / "pictures.npy", "--out", arrays / "features")
         self.program("linear_probe", self.out, "--epochs", "1", "--json", self.out / "figures.json")
 
     def test_the_same_command_goes_on(self):
@@ -261,8 +279,9 @@ class Lists(Base):
         other = [(path, {7: "bee", 8: "ant"}.get(k, label)) for k, (path, label) in enumerate(rows)]
         differ = ("the data differ from those that the run began with: "
                   "the training and test pictures have other labels or another order\n")
-        for change, words in ((lambda: self.write(rows[1:], "path,label"), "has other names or sizes"),
-                              (lambda: self.write(rows, "path,labels"), "has other names or sizes"),
+        sizes = "what --data names has other names or sizes"
+        for change, words in ((lambda: self.write(rows[1:], "path,label"), sizes),
+                              (lambda: self.write(rows, "path,labels"), sizes),
                               (lambda: self.write(other, "path,label"), differ)):
             path = self.write(rows, "path,label")
             self.outcome(path, "list", "--no-evaluation")

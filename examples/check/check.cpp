@@ -79,7 +79,7 @@ int print_findings(const Findings& found) {
 
 int check_run(const TrainingOptions& options, Modality& modality,
               const std::function<void(const std::string&)>& on_warning) {
-  refuse_in_data("--out", options.out, options.data_path());
+  modality.refuse_out(options);
   if (!options.out.empty()) make_folder(options.out);
   Training t = make_training(options, modality, on_warning);
   const Recipe& r = t.options.recipe;

@@ -116,6 +116,33 @@ std::vector<std::string> files_outside_folders(const std::string& kind, const st
   return files;
 }
 
+/// The folders of the pictures that a list names; those in each other the outer one first.
+std::set<std::string> folders_of_list(const fs::path& list) {
+  std::set<std::string> folders;
+  for (const std::string& file : simclr::data::read_picture_table(list.string()).pictures.files) {
+    const fs::path folder = (list.parent_path() / file).parent_path();
+    folders.insert(folder.empty() ? "." : folder.string());
+  }
+  return folders;
+}
+
+bool is_list(const std::string& kind, const std::string& place) {
+  std::error_code error;
+  return (kind == "list" || simclr::data::is_table_name(place)) && !fs::is_directory(place, error);
+}
+
+/// As refuse_in_data() of a path among a list's pictures, and of a .npy file beside one that is read: as data, these
+/// folders are others then.
+void refuse_beside(const std::string& option, const std::string& path, const std::string& kind,
+                   const std::string& place) {
+  if (is_list(kind, place)) {
+    for (const std::string& folder : folders_of_list(place)) refuse_in_data(option, path, folder);
+  } else if (place.ends_with(".npy") && path.ends_with(".npy") && is_array_file(place) &&
+             whole_path(path).parent_path() == whole_path(place).parent_path()) {
+    refuse_in_data(option, path, array_folder(place));
+  }
+}
+
 }  // namespace
 
 void refuse_in_pictures(const std::string& option, const std::vector<std::string>& paths, const std::string& kind,
@@ -126,11 +153,17 @@ void refuse_in_pictures(const std::string& option, const std::vector<std::string
     refuse_in_data(option, path, data);
     if (::stat(path.c_str(), &status) == 0 && S_ISREG(status.st_mode)) there[{status.st_dev, status.st_ino}] = path;
   }
-  if (data.empty() || there.empty()) return;
-  for (const std::string& file : files_outside_folders(kind, data)) {  // there may be a million
+  if (data.empty()) return;
+  const std::vector<std::string> files = there.empty() ? std::vector<std::string>{} : files_outside_folders(kind, data);
+  for (const std::string& file : files) {  // there may be a million
     if (::stat(file.c_str(), &status) != 0) continue;
     const auto found = there.find({status.st_dev, status.st_ino});
     if (found != there.end()) refuse_in_data(option, found->second, found->second);
+  }
+  for (const std::string& place : split_places(data)) {
+    for (const std::string& path : paths) {
+      if (!path.empty()) refuse_beside(option, path, kind, place);
+    }
   }
 }
 
@@ -141,10 +174,8 @@ std::string folders_of_pictures(const std::string& kind, const std::string& data
     std::error_code error;
     if (fs::is_directory(place, error)) {
       folders.insert(place.string());
-    } else if (kind == "list" || simclr::data::is_table_name(place.string())) {
-      for (const std::string& file : simclr::data::read_picture_table(place.string()).pictures.files) {
-        folders.insert((place.parent_path() / file).parent_path().string());
-      }
+    } else if (is_list(kind, place.string())) {
+      folders.merge(folders_of_list(place));
     } else {
       folders.insert(place.parent_path().string());
     }

@@ -155,6 +155,10 @@ std::string Pictures::data_folders(const TrainingOptions& options) const {
   return folders_of_pictures(options.dataset, options.data_path());
 }
 
+void Pictures::refuse_out(const TrainingOptions& options) const {
+  refuse_in_pictures("--out", {options.out}, options.dataset, options.data_path());
+}
+
 nlohmann::ordered_json Pictures::data_files(const TrainingOptions& options) const {
   return list_picture_files(options.dataset, options.data_path());
 }

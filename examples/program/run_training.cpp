@@ -91,7 +91,7 @@ int run_with(const TrainingOptions& options, Modality& modality) {
   const auto warn = [&progress](const std::string& message) { progress.warn(message); };
   if (options.check) return check_run(options, modality, warn);
   check_same_data_set(options);
-  if (!options.resume) refuse_in_data("--out", options.out, options.data_path());
+  if (!options.resume) modality.refuse_out(options);
   Training t = make_training(options, modality, warn);
   const TrainingOptions& o = t.options;
   RunFolder run(o.out, t.sets.kind + "-" + o.recipe.name, o.out.empty() ? modality.data_folders(o) : "");

@@ -1,9 +1,14 @@
 #include "train/modality.h"
 
+#include "run/run_folder.h"
 #include "train/training.h"
 
 std::unique_ptr<simclr::nn::Model> Modality::make_model(const TrainingOptions& options) const {
   return make_simclr(options, make_encoder(options.seed), towers(true).front().views);
+}
+
+void Modality::refuse_out(const TrainingOptions& options) const {
+  refuse_in_data("--out", options.out, options.data_path());
 }
 
 std::unique_ptr<ViewSource> Modality::on_device(const simclr::data::Dataset&, const ViewSourceOptions&) const {

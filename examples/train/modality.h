@@ -80,4 +80,6 @@ class Modality : public ModalityOptions {
   /// measures its weights, "linear_probe". Empty: it has none.
   virtual std::string smaller() const { return ""; }
   virtual std::string measured_by() const { return ""; }
+  /// Throws simclr::Error where --out lies among the data.
+  virtual void refuse_out(const TrainingOptions& options) const;
 };
