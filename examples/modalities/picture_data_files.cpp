@@ -15,6 +15,7 @@
 
 #include <sys/stat.h>
 
+#include <algorithm>
 #include <filesystem>
 #include <map>
 #include <set>
@@ -131,15 +132,17 @@ bool is_list(const std::string& kind, const std::string& place) {
   return (kind == "list" || simclr::data::is_table_name(place)) && !fs::is_directory(place, error);
 }
 
-/// As refuse_in_data() of a path among a list's pictures, and of a .npy file beside one that is read: as data, these
+/// As refuse_in_data() of paths among a list's pictures, and of a .npy file beside one that is read: as data, these
 /// folders are others then.
-void refuse_beside(const std::string& option, const std::string& path, const std::string& kind,
+void refuse_beside(const std::string& option, const std::vector<std::string>& paths, const std::string& kind,
                    const std::string& place) {
-  if (is_list(kind, place)) {
-    for (const std::string& folder : folders_of_list(place)) refuse_in_data(option, path, folder);
-  } else if (place.ends_with(".npy") && path.ends_with(".npy") && is_array_file(place) &&
-             whole_path(path).parent_path() == whole_path(place).parent_path()) {
-    refuse_in_data(option, path, array_folder(place));
+  const bool list = is_list(kind, place), array = place.ends_with(".npy") && is_array_file(place);
+  const std::set<std::string> folders = list ? folders_of_list(place) : std::set<std::string>{};
+  for (const std::string& path : paths) {
+    for (const std::string& folder : folders) refuse_in_data(option, path, folder);
+    const bool beside =
+        array && path.ends_with(".npy") && whole_path(path).parent_path() == whole_path(place).parent_path();
+    if (beside) refuse_in_data(option, path, array_folder(place));
   }
 }
 
@@ -153,18 +156,15 @@ void refuse_in_pictures(const std::string& option, const std::vector<std::string
     refuse_in_data(option, path, data);
     if (::stat(path.c_str(), &status) == 0 && S_ISREG(status.st_mode)) there[{status.st_dev, status.st_ino}] = path;
   }
-  if (data.empty()) return;
+  const bool none = std::all_of(paths.begin(), paths.end(), [](const std::string& path) { return path.empty(); });
+  if (data.empty() || none) return;
   const std::vector<std::string> files = there.empty() ? std::vector<std::string>{} : files_outside_folders(kind, data);
   for (const std::string& file : files) {  // there may be a million
     if (::stat(file.c_str(), &status) != 0) continue;
     const auto found = there.find({status.st_dev, status.st_ino});
     if (found != there.end()) refuse_in_data(option, found->second, found->second);
   }
-  for (const std::string& place : split_places(data)) {
-    for (const std::string& path : paths) {
-      if (!path.empty()) refuse_beside(option, path, kind, place);
-    }
-  }
+  for (const std::string& place : split_places(data)) refuse_beside(option, paths, kind, place);
 }
 
 std::string folders_of_pictures(const std::string& kind, const std::string& data) {
