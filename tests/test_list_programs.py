@@ -20,9 +20,9 @@ CLASSES = ("ant", "bee", "cat")
 
 
 def array(*shape):
-    """A .npy file of zeros."""
+    """A .npy file of bytes."""
     header = f"{{'descr': '|u1', 'fortran_order': False, 'shape': {shape}, }}".encode()
-    return b"\x93NUMPY\x01\x00" + struct.pack("<H", len(header)) + header + bytes(math.prod(shape))
+    return b"\x93NUMPY\x01\x00" + struct.pack("<H", len(header)) + header + bytes(255 - i % 200 for i in range(math.prod(shape)))
 
 
 class Lists(Base):

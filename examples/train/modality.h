@@ -42,6 +42,8 @@ class Modality : public ModalityOptions {
   virtual Datasets open(TrainingOptions& options) = 0;
   /// The folders that hold the data, A::B (split_places()): where nothing is named, nothing is written there.
   virtual std::string data_folders(const TrainingOptions& options) const { return options.data_path(); }
+  /// Throws simclr::Error where --out lies among the data.
+  virtual void refuse_out(const TrainingOptions& options) const;
   /// What the files of this data are, so that a run that goes on notices others: see data_files.h.
   virtual nlohmann::ordered_json data_files(const TrainingOptions& options) const = 0;
 
@@ -80,6 +82,4 @@ class Modality : public ModalityOptions {
   /// measures its weights, "linear_probe". Empty: it has none.
   virtual std::string smaller() const { return ""; }
   virtual std::string measured_by() const { return ""; }
-  /// Throws simclr::Error where --out lies among the data.
-  virtual void refuse_out(const TrainingOptions& options) const;
 };
