@@ -343,10 +343,10 @@ TEST_CASE("Other labels in a file of the same size are other data") {
   CHECK(data_differ(kaggle, listing("imagenet"), "picture") == changed);
 
   const TempDir digits;
-  write_idx(digits, "train", {0, 1, 2, 3});
+  write_idx(digits, "train", {0, 1, 2, 3, 4, 5, 6, 7, 8, 9});
   write_idx(digits, "t10k", {7, 2});
   const auto one = digest_labels(open_datasets("mnist", digits.path()));
-  write_idx(digits, "train", {0, 1, 3, 2});
+  write_idx(digits, "train", {0, 1, 3, 2, 4, 5, 6, 7, 8, 9});
   const auto other = digest_labels(open_datasets("mnist", digits.path()));
   CHECK(one["training"] != other["training"]);
   CHECK(one["test"] == other["test"]);
