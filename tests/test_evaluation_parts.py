@@ -99,6 +99,13 @@ class TestParts(Parts):
         self.assertIn(f"it has no class of {self.data / 'train'}: Ant is another name than ant; give both the same case",
                       output)
 
+    def test_a_class_of_another_case(self):
+        """The hint is of classes that the other side lacks."""
+        self.classes("train", {"ant": 10, "bee": 10})
+        self.classes("test", {"ant": 4, "Bee": 4})
+        self.assertIn(f"{self.data}/train lacks Bee: Bee is another name than bee; give both the same case; 4 pictures",
+                      self.train(kind="folder", data=self.data))
+
     def test_one_class_is_enough(self):
         self.classes("train", {"ant": 10, "bee": 10})
         self.classes("test", {"bee": 1})
@@ -111,7 +118,8 @@ class TestParts(Parts):
         test = self.data / "test"
         for make, why in ((lambda: write_pictures(test, 6), "it has no labels"),
                           (lambda: write_pictures(test / "cow", 6), "it has no class of "),
-                          (lambda: (test / "ant").mkdir(parents=True), "it cannot be read")):
+                          (lambda: (test / "ant").mkdir(parents=True), "it cannot be read"),
+                          (lambda: test.mkdir(), rf"it cannot be read \(image_folder: {test} is empty; ")):
             shutil.rmtree(test, ignore_errors=True)
             make()
             with self.subTest(why=why):

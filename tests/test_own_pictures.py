@@ -162,6 +162,38 @@ class Layouts(Base):
             self.assertIn(f"train: {folder}/{train}; test: {folder}/{test}\n20 pictures in {folder}/{train}, 2 ", output)
             self.assertIn("on 8 test pictures", output)
 
+    def test_trainval(self):
+        for train in ("trainval", "train_val2012"):
+            folder = self.parts(train, **{train: [10, 10], "test": [4, 4]})
+            output = self.train("--overwrite", kind="folder", data=folder)
+            self.assertIn(f"train: {folder}/{train}; test: {folder}/test\n20 pictures in {folder}/{train}, 2 ", output)
+
+    def test_a_class_called_test(self):
+        folder = self.parts("lone", test=[4, 4], photos=[10, 10])
+        output = self.train("--no-evaluation", kind="folder", data=folder)
+        self.assertIn(f"no folder of {folder} is called train, so test counts as a class", output)
+
+    def test_a_part_that_is_a_dead_link(self):
+        folder = self.parts("moved", train=[10, 10])
+        (folder / "test").symlink_to("gone")
+        output = self.train(kind="folder", data=folder)
+        self.assertIn(f"train: {folder}/train\nnot used: {folder} itself (the dead link test)\n", output)
+
+    def test_folders_that_have_parts(self):
+        folder = self.parts("sites", **{f"{site}/{part}": [6, 6] for site in "ab" for part in ("train", "test")})
+        output = self.train("--no-evaluation", kind="folder", data=folder)
+        self.assertIn("a, b hold parts of their own, which are trained on, test parts too; to tell the parts apart give "
+                      f"--data {folder}/a::{folder}/b\n", output)
+        self.assertNotIn("--classes-at", output)
+        folder = self.parts("kinds", **{f"{kind}/{part}": 6 for kind in "ab" for part in ("train", "test")})
+        output = self.train("--no-evaluation", "--overwrite", kind="folder", data=folder)
+        self.assertNotIn("parts of their own", output)
+
+    def test_classes_of_one_number(self):
+        folder = self.parts("numbers", **{"01": 10, "1": 10, "1.5": 10})
+        self.assertIn("01 and 1 are two classes, and the same number; where one is meant, write both alike\n",
+                      self.train("--no-evaluation", kind="folder", data=folder))
+
     def test_parts_in_parts(self):
         """As zip files are made, and unpacked into folders that are called like them."""
         folder = self.parts("zips", **{"seg_train/seg_train": [10, 10], "seg_test/seg_test": [4, 4], "seg_pred": 3})

@@ -238,7 +238,7 @@ TEST_CASE("What is no list of pictures") {
   const Pets pets;
   CHECK_THAT(pets.error(""), Contains("pets.csv: no row names a picture of ") && Contains(": it is empty"));
   CHECK_THAT(pets.error("path,label\n"), Contains("it has a header alone"));
-  CHECK_THAT(pets.error("a/1.png x\na/2.png y\n"), Contains("parted by commas, semicolons or tabs, not by blanks"));
+  CHECK_THAT(pets.error("a/1.png x\na/2.png y\n"), Contains("parted by commas, semicolons, tabs or |, not by blanks"));
   CHECK_THAT(pets.error("path,label\n0001,x\n"), Contains("and end as the files' names do (.jpg)"));
   CHECK_THAT(pets.error("path,label\n,x\n"), Contains("no row names a picture of ") && Contains("line 2 has no path"));
   CHECK_THAT(pets.error("id,breed\n1,x\n"), Contains("none of the columns id, breed has the paths of files"));

@@ -21,6 +21,7 @@ struct Meaning {
 /// Of each role the likeliest first.
 const std::vector<Meaning>& meanings() {
   static const std::vector<Meaning> all = {{PartRole::train, {"train", "training", "trn"}},
+                                           {PartRole::train, {"trainval", "trainvalid", "trainvalidation"}},
                                            {PartRole::train, {"labeled", "labelled"}},
                                            {PartRole::test, {"test", "testing", "tst"}},
                                            {PartRole::test, {"val", "valid", "validation", "validate"}},
@@ -80,7 +81,9 @@ PartName part_name(std::string_view name) {
     if (!is_new && part.place < before->second.place) before->second = part;
   }
   if (said.contains(PartRole::unlabelled)) return said.at(PartRole::unlabelled);
-  return said.size() == 1 ? said.begin()->second : PartName{};
+  if (said.size() == 1) return said.begin()->second;
+  const bool both = said.size() == 2 && said[PartRole::train].word == "train" && said[PartRole::test].word == "val";
+  return both ? meaning_of("trainval") : PartName{};
 }
 
 }  // namespace simclr::data

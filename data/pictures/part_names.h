@@ -20,8 +20,9 @@ struct PartName {
 
 /// By the names that people give to folders, files, arrays and parts of lists: "train", "Training", "train2017",
 /// "test_set", "val", "valid", "validation", "eval", "dev", "unlabeled", in any case; a test part called "test" is
-/// likelier meant than "val", and that than "eval" and "dev". A word beside these that is neither a number nor "set",
-/// "data", "images" or the like makes it another name: "train station" is a class.
+/// likelier meant than "val", and that than "eval" and "dev". "trainval" and "train_val" are train parts. A word beside
+/// these that is neither a number nor "set", "data", "images" or the like makes it another name: "train station" is a
+/// class.
 SIMCLR_API PartName part_name(std::string_view name);
 
 /// Its role alone.

@@ -34,6 +34,8 @@ using Groups = std::map<std::string, std::vector<std::uint32_t>>;  // files of e
 
 void check_files(const PictureList& pictures) {
   const std::string left_out = pictures.left_out.text();
+  SIMCLR_CHECK(!pictures.files.empty() || !left_out.empty(), "image_folder: ", printable(pictures.place()),
+               " is empty; give the folder that holds the pictures");
   SIMCLR_CHECK(!pictures.files.empty(), "image_folder: no ", read_kinds(), " pictures in ", printable(pictures.place()),
                " or in the folders below it", left_out.empty() ? "" : " (left out: " + left_out + ")",
                pictures.left_out.pictures.empty() ? "; give the folder that holds them" : "; convert them");

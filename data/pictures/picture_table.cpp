@@ -170,6 +170,7 @@ class Reader {
     }
     if (path.find('\\') != std::string::npos) path = with_slashes(path);
     while (path.starts_with("./")) path.erase(0, 2);
+    const std::uint32_t part = columns_.part < 0 ? 0 : parts_.number(fields[static_cast<std::size_t>(columns_.part)]);
     const std::string& text = columns_.label < 0 ? no_text_ : fields[static_cast<std::size_t>(columns_.label)];
     const std::int32_t label = text.empty() ? -1 : static_cast<std::int32_t>(labels_.number(text));
     const auto [before, is_new] = seen_.emplace(std::hash<std::string>()(whole(path)), label);
@@ -182,7 +183,7 @@ class Reader {
     list_.files.push_back(path);
     lines_.push_back(line_);
     list_.labels.push_back(label);
-    if (columns_.part >= 0) table_.part_of.push_back(parts_.number(fields[static_cast<std::size_t>(columns_.part)]));
+    if (columns_.part >= 0) table_.part_of.push_back(part);
   }
 
   /// Of one file always the same, however its path is written, but for links.
@@ -259,7 +260,7 @@ class Reader {
   std::string what_paths_are(const std::string& path) const {
     const std::size_t blank = path.rfind(' ');
     if (first_.size() == 1 && blank != std::string::npos && is_picture_name(path.substr(0, blank))) {
-      return "fields are parted by commas, semicolons or tabs, not by blanks";
+      return "fields are parted by commas, semicolons, tabs or |, not by blanks";
     }
     return std::string("paths begin in the folder of the list") +
            (ending_of(path).empty() ? ", and end as the files' names do (.jpg)" : "");

@@ -71,16 +71,14 @@ ArrayRole array_role(const std::string& name) {
   std::replace(lower.begin(), lower.end(), '-', '_');
   if (lower == "arr_0") return {"", "pictures"};
   if (lower == "arr_1") return {"", "labels"};
-  const std::size_t line = lower.find('_');
-  if (line == std::string::npos) {
-    const auto content = contents.find(lower);
-    return {"", content == contents.end() ? "" : content->second};
-  }
-  const std::string first = lower.substr(0, line), second = lower.substr(line + 1);
-  for (const auto& [part, content] : {std::pair(first, second), std::pair(second, first)}) {
-    const data::PartName known = data::part_name(part);
-    if (known.role != data::PartRole::none && contents.count(content) > 0) {
-      return {std::string(known.word), contents.at(content)};
+  if (const auto content = contents.find(lower); content != contents.end()) return {"", content->second};
+  for (std::size_t line = lower.find('_'); line != std::string::npos; line = lower.find('_', line + 1)) {
+    const std::string first = lower.substr(0, line), second = lower.substr(line + 1);
+    for (const auto& [part, content] : {std::pair(first, second), std::pair(second, first)}) {
+      const data::PartName known = data::part_name(part);
+      if (known.role != data::PartRole::none && contents.count(content) > 0) {
+        return {std::string(known.word), contents.at(content)};
+      }
     }
   }
   return {};

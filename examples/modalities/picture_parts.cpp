@@ -10,7 +10,9 @@
 #include <cstdint>
 #include <filesystem>
 #include <map>
+#include <optional>
 #include <set>
+#include <string_view>
 #include <system_error>
 #include <tuple>
 #include <utility>
@@ -44,10 +46,11 @@ data::PictureList pictures_in(const std::string& dir) {
   return list;
 }
 
-/// Whether there are pictures in it, of whatever kind.
+/// Whether there are pictures in it, of whatever kind, or a link to what may have been some.
 bool counts(const PictureParts::Part& part) {
   const data::LeftOut& left_out = part.pictures.left_out;
-  return !part.pictures.files.empty() || !left_out.pictures.empty() || left_out.hidden > 0;
+  return !part.pictures.files.empty() || !left_out.pictures.empty() || left_out.hidden > 0 ||
+         !left_out.dead_links.empty();
 }
 
 /// The part `name` in `dir`; train/train, as some zip files leave it, where the outer one holds nothing else.
@@ -89,6 +92,20 @@ void sort_parts(PictureParts& parts) {
   sort_by_likelihood(parts.unlabelled);
 }
 
+/// A number without the zeros that change nothing: "1" of "01" and "1.0"; empty: it is none.
+std::string plain_number(std::string_view text) {
+  const auto is_digit = [](char c) { return c >= '0' && c <= '9'; };
+  const std::size_t point = std::min(text.find('.'), text.size());
+  std::string_view whole = text.substr(0, point), rest = text.substr(std::min(point + 1, text.size()));
+  if (whole.empty() || !std::all_of(whole.begin(), whole.end(), is_digit) ||
+      !std::all_of(rest.begin(), rest.end(), is_digit)) {
+    return {};
+  }
+  while (whole.size() > 1 && whole.front() == '0') whole.remove_prefix(1);
+  while (!rest.empty() && rest.back() == '0') rest.remove_suffix(1);
+  return std::string(whole) + (rest.empty() ? "" : ".") + std::string(rest);
+}
+
 }  // namespace
 
 PictureParts find_parts(const std::string& dir) {
@@ -118,11 +135,23 @@ PictureParts find_parts(const std::string& dir) {
   return train || std::any_of(parts.unlabelled.begin(), parts.unlabelled.end(), holds_some) ? parts : PictureParts{};
 }
 
-PictureParts table_parts(const data::PictureTable& table) {
-  if (std::none_of(table.parts.begin(), table.parts.end(),
-                   [](const auto& text) { return part_role(text) == PartRole::train; })) {
-    return {};
+std::optional<std::string> trained_part(const data::PictureTable& table) {
+  std::vector<std::string> train, others;
+  bool test = false;
+  for (const std::string& text : table.parts) {
+    const PartRole role = part_role(text);
+    test = test || role == PartRole::test;
+    if (role == PartRole::train) train.push_back(text);
+    if (role == PartRole::none) others.push_back(text);
   }
+  if (!train.empty()) return train.front();
+  if (test && others.size() == 1) return others.front();
+  return {};
+}
+
+PictureParts table_parts(const data::PictureTable& table) {
+  const std::optional<std::string> trained = trained_part(table);
+  if (!trained) return {};
   std::vector<std::vector<std::uint32_t>> rows(table.parts.size());
   for (std::uint32_t i = 0; i < table.part_of.size(); ++i) rows[table.part_of[i]].push_back(i);
   PictureParts parts;
@@ -131,7 +160,11 @@ PictureParts table_parts(const data::PictureTable& table) {
     const std::string& text = table.parts[k];
     PictureParts::Part part{text, data::selected(table.pictures, rows[k])};
     part.pictures.source += text.empty() ? " (of no part)" : " (" + simclr::printable(text) + ")";
-    add_part(parts, std::move(part));
+    if (text == trained) {
+      parts.train.push_back(std::move(part));
+    } else {
+      add_part(parts, std::move(part));
+    }
   }
   sort_parts(parts);
   if (!parts.train.empty()) {
@@ -166,6 +199,30 @@ std::string deeper_classes(const data::PictureList& list, int classes_at) {
          std::to_string(classes_at + 1) + ")";
 }
 
+std::string parts_in_folders(const data::PictureList& list) {
+  std::map<std::string, std::set<PartRole>> roles;  // of the folders in each folder
+  std::string last;                                 // files of one folder follow each other
+  for (const std::string& file : list.files) {
+    const std::size_t first = file.find('/'), second = file.find('/', first + 1);
+    if (first == std::string::npos || second == std::string::npos) continue;
+    if (file.find('/', second + 1) == std::string::npos || file.compare(0, second, last) == 0) continue;
+    last = file.substr(0, second);
+    roles[file.substr(0, first)].insert(part_role(last.substr(first + 1)));
+  }
+  std::erase_if(roles, [](const auto& each) {
+    return !each.second.contains(PartRole::train) || !each.second.contains(PartRole::test);
+  });
+  if (roles.empty()) return {};
+  std::vector<std::string> names;
+  std::string places;
+  for (const auto& [name, parts] : roles) {
+    names.push_back(name);
+    places += (places.empty() ? "" : "::") + (fs::path(list.dir) / name).string();
+  }
+  return simclr::listed(names, 3) + (names.size() == 1 ? " holds parts of its own" : " hold parts of their own") +
+         ", which are trained on, test parts too; to tell the parts apart give --data " + simclr::printable(places);
+}
+
 std::string folder_of_parts(const std::string& dir, std::vector<PictureParts::Part>* beside) {
   std::string folder = dir;
   std::vector<PictureParts::Part> passed;
@@ -188,23 +245,24 @@ std::string folder_of_parts(const std::string& dir, std::vector<PictureParts::Pa
 }
 
 std::string classes_alike(const std::vector<std::string>& classes) {
-  std::map<std::string, std::string> lowered;
+  std::map<std::string, std::string> plain;
   for (const std::string& name : classes) {
-    const auto [other, is_new] = lowered.emplace(simclr::lower_case(name), name);
+    const std::string number = plain_number(name);
+    const auto [other, is_new] = plain.emplace(number.empty() ? simclr::lower_case(name) : number, name);
     if (is_new) continue;
-    return simclr::printable(other->second) + " and " + simclr::printable(name) +
-           " are two classes, told apart by their case alone; where one is meant, write both alike";
+    return simclr::printable(other->second) + " and " + simclr::printable(name) + " are two classes, " +
+           (number.empty() ? "told apart by their case alone" : "and the same number") +
+           "; where one is meant, write both alike";
   }
   return {};
 }
 
 std::string classes_like_parts(const std::string& dir, const std::vector<std::string>& classes) {
-  const auto count = [&classes](PartRole role) {
-    return std::count_if(classes.begin(), classes.end(), [role](const auto& name) { return part_role(name) == role; });
-  };
-  const bool all = count(PartRole::test) + count(PartRole::unlabelled) == std::ssize(classes);
   std::vector<std::string> like = classes;
-  if (!all) std::erase_if(like, [](const auto& name) { return part_role(name) != PartRole::unlabelled; });
+  std::erase_if(like, [](const std::string& name) {
+    const PartRole role = part_role(name);
+    return role != PartRole::test && role != PartRole::unlabelled;
+  });
   if (like.empty()) return "";
   return "no folder of " + dir + " is called train, so " + simclr::listed(like, 3) +
          (like.size() == 1 ? " counts as a class" : " count as classes") +

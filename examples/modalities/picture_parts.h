@@ -4,6 +4,7 @@
 #include <simclr/data/pictures/picture_table.h>
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -22,8 +23,12 @@ struct PictureParts {
 /// where only test parts lie beside it. Throws simclr::Error where there is no such folder.
 PictureParts find_parts(const std::string& dir);
 
-/// The parts of a list, by its column of parts, in the same order. Without one, and where no text in it is of a train
-/// part, it has none.
+/// What a list calls a part that is trained on, if one is. Beside test parts it is the only other text, whatever that
+/// says.
+std::optional<std::string> trained_part(const simclr::data::PictureTable& table);
+
+/// The parts of a list, by its column of parts, in the same order. Without one, and without a trained_part(), it has
+/// none.
 PictureParts table_parts(const simclr::data::PictureTable& table);
 
 /// What a message says of a part that is not used: "photos/val (6 pictures, and 1 .txt file; why)".
@@ -33,14 +38,18 @@ std::string unused_part(const std::string& name, std::int64_t count, const std::
 /// Where a class holds several folders of pictures they may be meant as the classes: how to say so, or nothing.
 std::string deeper_classes(const simclr::data::PictureList& list, int classes_at);
 
+/// Where folders of `list` hold parts of their own, with folders in them, as several places do ("siteA/train/cats"): a
+/// line that says so; else empty.
+std::string parts_in_folders(const simclr::data::PictureList& list);
+
 /// `dir`, or where it holds one folder and no picture that is read, as what a zip file leaves may: the folder below it
 /// that has a train or unlabelled part; `dir` where none has. What lies beside that folder is put into `beside`, if it
 /// is counted as pictures. Throws as find_parts().
 std::string folder_of_parts(const std::string& dir, std::vector<PictureParts::Part>* beside = nullptr);
 
-/// A line that names the first two of the `classes` that differ in case alone; else empty.
+/// A line that names the first two of the `classes` that differ in case alone, or are one number ("1" and "01"); else
+/// empty.
 std::string classes_alike(const std::vector<std::string>& classes);
 
-/// A line that says so where all the `classes` of `dir` are called like test or unlabelled parts, or some like
-/// unlabelled ones; else empty.
+/// A line that says so where some of the `classes` of `dir` are called like test or unlabelled parts; else empty.
 std::string classes_like_parts(const std::string& dir, const std::vector<std::string>& classes);

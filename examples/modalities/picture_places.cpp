@@ -13,8 +13,10 @@
 
 #include <algorithm>
 #include <cstddef>
+#include <cstdint>
 #include <filesystem>
 #include <iterator>
+#include <optional>
 #include <set>
 #include <system_error>
 #include <unordered_set>
@@ -66,6 +68,28 @@ std::string called_test(const std::string& place, const std::vector<std::string>
          "split says";
 }
 
+/// What is said of a list's column of parts: what is trained on where none is called train, and the parts that are
+/// called like those of a role and of which no row is left.
+std::string note_on_parts(const data::PictureTable& table, bool all_trained) {
+  std::string note;
+  const std::string place = simclr::printable(table.pictures.place());
+  const std::optional<std::string> trained = trained_part(table);
+  if (all_trained) {
+    note = place + ": no part is called train (" + simclr::listed(table.parts, 3) + "), so all are trained on";
+  } else if (trained && data::part_role(*trained) == data::PartRole::none) {
+    note = place + ": no part is called train, so " +
+           (trained->empty() ? "the rows of no part are" : simclr::printable(*trained) + " is") +
+           " trained on, beside which there are test parts alone";
+  }
+  std::vector<bool> has_rows(table.parts.size());
+  for (const std::uint32_t part : table.part_of) has_rows[part] = true;
+  for (std::size_t k = 0; k < has_rows.size(); ++k) {
+    if (has_rows[k] || data::part_role(table.parts[k]) == data::PartRole::none) continue;
+    add_line(note, place + ": no row of the part " + simclr::printable(table.parts[k]) + " is left");
+  }
+  return note;
+}
+
 /// Whether there is an unlabelled part and none to train on.
 bool is_unlabelled(const PictureParts& parts) {
   return parts.train.empty() && !parts.unlabelled.empty();
@@ -79,9 +103,7 @@ PicturePlaces read_place(const std::string& place, int classes_at, bool list) {
     data::PictureTable table = data::read_picture_table(place);
     read.notes = table.columns;
     read.parts = table_parts(table);
-    if (read.parts.train.empty() && !table.parts.empty()) {
-      add_line(read.notes, place + ": no part is called train, so all are trained on");
-    }
+    add_line(read.notes, note_on_parts(table, read.parts.train.empty() && !table.parts.empty()));
     whole = std::move(table.pictures);
   } else {
     Parts beside;
@@ -97,7 +119,9 @@ PicturePlaces read_place(const std::string& place, int classes_at, bool list) {
   if (is_unlabelled(read.parts)) return read;
   read.whole = read.parts.train.empty();
   if (read.whole) read.parts = {.train = {{"", std::move(whole)}}, .test = {}, .unlabelled = {}, .others = {}};
-  add_line(read.notes, deeper_classes(read.parts.train.front().pictures, classes_at));
+  const data::PictureList& trained = read.parts.train.front().pictures;
+  const std::string of_places = read.whole && !read.all_lists ? parts_in_folders(trained) : "";
+  add_line(read.notes, of_places.empty() ? deeper_classes(trained, classes_at) : of_places);
   return read;
 }
 
@@ -114,12 +138,15 @@ Parts join_parts(std::vector<Parts> of_places, int classes_at, bool needed, std:
   for (Parts& each : of_places) {
     if (each.empty()) continue;
     data::PictureList& pictures = each.front().pictures;
-    std::move(each.begin() + 1, each.end(), std::back_inserter(parts));
-    if (is_known(pictures)) {
-      for (const std::string& warning : pictures.warnings) add_line(notes, warning);
-      add_line(notes, "not used: " + unused_part(pictures.place(), 0, pictures.left_out.text()));
-      continue;
+    for (PictureParts::Part& part : each) {
+      if (is_known(part.pictures)) {
+        for (const std::string& warning : part.pictures.warnings) add_line(notes, warning);
+        add_line(notes, "not used: " + unused_part(part.pictures.place(), 0, part.pictures.left_out.text()));
+      } else if (&part.pictures != &pictures) {
+        parts.push_back(std::move(part));
+      }
     }
+    if (is_known(pictures)) continue;
     try {
       SIMCLR_CHECK(!test || !some_have_classes || tells_classes(pictures), "it has no labels");
       const std::string file = test ? annotate(pictures) : "";  // that has its labels

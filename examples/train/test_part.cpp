@@ -116,7 +116,10 @@ std::string class_differences(const Names& train_classes, const Names& test_clas
                     ": the figures are over the other " + std::to_string(train_classes.size() - test_lacks.size()) +
                     " of " + std::to_string(train_classes.size()) + " classes");
   }
-  if (!train_lacks.empty()) parts.push_back(train_name + " lacks " + simclr::listed(train_lacks, most_named));
+  if (!train_lacks.empty()) {
+    parts.push_back(train_name + " lacks " + simclr::listed(train_lacks, most_named) +
+                    other_case(test_lacks, train_lacks));
+  }
   if (left_out > 0) {
     parts.push_back(counted(left_out, sample) + " of " + test_name + " without a class of " + train_name +
                     (left_out == 1 ? " is" : " are") + " left out");

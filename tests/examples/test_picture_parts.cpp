@@ -59,8 +59,9 @@ bool no_shards() {
 }  // namespace
 
 TEST_CASE("The names of parts") {
-  for (const char* name : {"train", "Train", "TRAINING", "train2017", "train_set", "trainset", "training-images",
-                           "train_images_2", "labeled", "img_train", "trn", "TRN", "seg_train"}) {
+  for (const char* name :
+       {"train", "Train", "TRAINING", "train2017", "train_set", "trainset", "training-images", "train_images_2",
+        "labeled", "img_train", "trn", "TRN", "seg_train", "trainval", "TrainVal2012", "train_val", "train-valid"}) {
     CAPTURE(name);
     CHECK(part_role(name) == PartRole::train);
   }
@@ -88,7 +89,9 @@ TEST_CASE("The words of parts have one order, and those of one meaning are one w
   CHECK(part_name("testset").place < part_name("val").place);
   CHECK(part_name("val").place < part_name("eval").place);
   CHECK(part_name("eval").place < part_name("dev").place);
-  CHECK(part_name("train_images").place < part_name("labelled").place);
+  CHECK(part_name("train_images").place < part_name("trainval").place);
+  CHECK(part_name("train_val").place == part_name("trainval").place);
+  CHECK(part_name("trainval").place < part_name("labelled").place);
 }
 
 TEST_CASE("Arrays and idx files go by the same words as folders") {
@@ -160,9 +163,9 @@ TEST_CASE("Parts in a folder that holds nothing else") {
   dir.write("other/1.png", std::string("x"));
   CHECK(folder_of_parts(dir.path()) == dir.path());
   CHECK(classes_like_parts("d", {"test", "val"}).starts_with("no folder of d is called train, so test, val count"));
-  CHECK(classes_like_parts("d", {"cats", "val"}).empty());
-  const std::string unlabelled = "no folder of d is called train, so unlabeled counts as a class";
-  CHECK(classes_like_parts("d", {"cats", "unlabeled", "val"}).starts_with(unlabelled));
+  CHECK(
+      classes_like_parts("d", {"cats", "val"}).starts_with("no folder of d is called train, so val counts as a class"));
+  CHECK(classes_like_parts("d", {"cats", "dogs"}).empty());
 }
 
 TEST_CASE("Of several places one of test pictures alone is trained on, and that is said") {
@@ -249,6 +252,8 @@ TEST_CASE("Parts that a list names") {
   CHECK(parts.others[0].pictures.place() == dir.path("list.csv") + " (holdout)");
   CHECK(parts.others[1].pictures.place() == dir.path("list.csv") + " (of no part)");
   CHECK(read("path,set\n1.png,a\n2.png,b\n").train.empty());
+  CHECK(read("path,set\n1.png,a\n2.png,b\n3.png,test\n").train.empty());
+  CHECK(read("path,set\n1.png,a\n2.png,test\n3.png,val\n").train.at(0).name == "a");
   CHECK(read("path\n1.png\n").train.empty());
 }
 
