@@ -351,13 +351,15 @@ const std::vector<std::string>& Shards::classes() const {
 std::string Shards::describe() const {
   std::int64_t used = 0;
   std::string first;
+  std::vector<std::string> folders;
   for (std::size_t s = 0; s < state_->paths.size(); ++s) {
     if (state_->indices[s].samples.empty()) continue;
     if (used++ == 0) first = state_->paths[s];
+    std::string folder = std::filesystem::path(state_->paths[s]).parent_path().string();
+    if (folder.empty()) folder = ".";
+    if (std::find(folders.begin(), folders.end(), folder) == folders.end()) folders.push_back(folder);
   }
-  if (used == 1) return "the shard " + first;
-  const std::string folder = std::filesystem::path(first).parent_path().string();
-  return counted(used, "shard") + " in " + (folder.empty() ? "." : folder);
+  return used == 1 ? "the shard " + first : counted(used, "shard") + " in " + listed(folders, 3);
 }
 
 }  // namespace simclr::data

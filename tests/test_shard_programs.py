@@ -1,6 +1,7 @@
 """Programs on tar shards: the same pictures in the same order give the same weights as a folder does, the test part is
 found by its name, a shard that is damaged costs itself only, and a run that goes on notices other shards. TRAIN_CIFAR
 and LINEAR_PROBE name the built programs."""
+import gzip
 import io
 import json
 import os
@@ -104,6 +105,33 @@ class Shards(Base):
         self.assertEqual((done.returncode, done.stderr), (0, ""), done.stdout)
         self.assertIn(f"{self.shards}/val-{{0..1}}.tar is called like a test part; trained on, as it is named\n", done.stdout)
 
+    def test_a_test_part_among_what_is_named(self):
+        self.write_test()
+        data = self.shards / "{train-00,val-0,val-1}.tar"
+        done = self.run_on(data, "shards", "--cache-dir", self.cache, "--no-evaluation")
+        self.assertEqual((done.returncode, done.stderr), (0, ""), done.stdout)
+        self.assertIn(f"{self.shards}/val-0.tar, {self.shards}/val-1.tar are called like a test part; trained on, as they "
+                      "are named\n", done.stdout)
+
+    def test_shards_in_several_folders(self):
+        other = self.folder / "shards elsewhere"
+        write_shards(self.folder / "pictures" / "test", [other / "0.tar"])
+        done = self.run_on(f"{self.shards}/train-{{00..01}}.tar::{other}/0.tar", "shards", "--cache-dir", self.cache,
+                           "--no-evaluation")
+        self.assertEqual((done.returncode, done.stderr), (0, ""), done.stdout)
+        self.assertIn(f"32 pictures in 3 shards in {self.shards}, {other}, 3 classes\n", done.stdout)
+
+    def test_folders_in_a_shard(self):
+        """They are no classes, and that is said."""
+        path = self.shards / "folders.tar"
+        with tarfile.open(path, "w") as tar:
+            for name in CLASSES:
+                tar.add(self.folder / "pictures" / "train" / name, name)
+        done = self.run_on(path, "shards", "--cache-dir", self.cache, "--no-evaluation")
+        self.assertEqual((done.returncode, done.stderr), (0, ""), done.stdout)
+        self.assertIn("no labels: in tar shards they are members, .cls or .json, and folders say none", done.stdout)
+        self.assertNotIn("no labels: ", self.run_shards("--no-evaluation", "--overwrite").stdout)
+
     def test_a_shard_that_is_named_twice(self):
         """It counts once."""
         self.assertEqual(self.run_shards("--no-evaluation").returncode, 0)
@@ -130,6 +158,20 @@ class Shards(Base):
                             (self.shards / "{5..6}.tar", "5.tar: No such file or directory; none of the 2 shards has a"),
                             (self.shards / "{0..6.tar", "a { is not closed")):
             self.refused(data=data, kind="shards", words=(words,))
+
+    def test_the_only_shard_is_compressed(self):
+        path = self.shards / "0.tar.gz"
+        path.write_bytes(gzip.compress((self.shards / "train-00.tar").read_bytes()))
+        done = self.run_on(path, "shards")
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("unpack it\n", done.stderr)
+
+    def test_a_shard_that_is_gone_is_noticed(self):
+        self.assertEqual(self.run_shards("--no-evaluation", "--epochs", "1").returncode, 0)
+        (self.out / "model.safetensors").unlink()  # with it, the run is finished
+        (self.shards / "train-02.tar").unlink()
+        done = self.launch("--resume", "--out", self.out)
+        self.assertIn("what --data names has other names or sizes", done.stdout + done.stderr)
 
     def test_other_shards_are_noticed(self):
         done = self.run_shards("--no-evaluation", "--epochs", "1")

@@ -16,6 +16,7 @@
 #include <cctype>
 #include <cstdlib>
 #include <filesystem>
+#include <iterator>
 #include <map>
 #include <memory>
 #include <optional>
@@ -180,7 +181,9 @@ class ShardsReader {
     sets_.take(data::channels_of_pictures(pictures), pattern_);
     left_out_ = pictures.left_out();
     add_digests(parts.train, pictures.shards());
+    tell_folders(pictures);
     sets_.labelled = sets_.train = data::shard_pictures(std::move(pictures), sets_.channels);
+    sets_.add_note(classes_alike(sets_.train->classes()));
     tell_test_names();
     if (!parts.repeated.empty()) {
       sets_.add_note("not used: " + simclr::listed(parts.repeated, 3) + " (named before)");
@@ -258,16 +261,37 @@ class ShardsReader {
                                     : part.name + " (" + count + (why.empty() ? "" : "; " + why) + ")");
   }
 
+  /// Where there are no labels and several folders, these may be meant as classes.
+  void tell_folders(const data::ShardPictureList& pictures) {
+    const data::Shards& shards = pictures.shards();
+    const auto folder = [&](std::int64_t i) {
+      const std::string_view key = shards.key(pictures.sample(i));
+      return key.substr(0, key.rfind('/') + 1);  // empty where there is none
+    };
+    if (!shards.classes().empty() || folder(0) == folder(pictures.size() - 1)) return;
+    sets_.add_note(
+        "no labels: in tar shards they are members, .cls or .json, and folders say none (where these are the "
+        "classes, unpack the shards and give that folder)");
+  }
+
   /// What is named is trained on, whatever it is called.
   void tell_test_names() {
-    for (const std::string& place : split_places(pattern_)) {
-      const fs::path path = place;
+    const auto is_test = [](const fs::path& path) {
       const auto called = [&path](data::PartRole role) {
         return !shape_of(path.filename().string(), role).word.empty() ||
                data::part_role(path.parent_path().filename().string()) == role;
       };
-      if (!called(data::PartRole::test) || called(data::PartRole::train)) continue;
-      sets_.add_note(simclr::printable(place) + " is called like a test part; trained on, as it is named");
+      return called(data::PartRole::test) && !called(data::PartRole::train);
+    };
+    for (const std::string& place : split_places(pattern_)) {
+      const std::vector<std::string> paths = data::expand_braces(place);
+      std::vector<std::string> tests;
+      std::copy_if(paths.begin(), paths.end(), std::back_inserter(tests), is_test);
+      if (tests.empty()) continue;
+      const bool all = tests.size() == paths.size();
+      sets_.add_note((all ? simclr::printable(place) : simclr::listed(tests, 3)) +
+                     (all || tests.size() == 1 ? " is" : " are") + " called like a test part; trained on, as " +
+                     (all || tests.size() == 1 ? "it is" : "they are") + " named");
     }
   }
 
