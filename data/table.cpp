@@ -58,6 +58,7 @@ std::string plain_name(std::string_view name) {
 TableReader::TableReader(const std::string& path) : path_(path) {
   std::error_code error;
   SIMCLR_CHECK(std::filesystem::exists(path, error), printable(path), ": there is no such file");
+  SIMCLR_CHECK(!std::filesystem::is_directory(path, error), printable(path), ": is a folder, and a table is a file");
   SIMCLR_CHECK(std::filesystem::is_regular_file(path, error), printable(path), ": is no file, and a table is one");
   file_.open(path, std::ios::binary);
   SIMCLR_CHECK(file_.good(), printable(path), ": cannot be opened");

@@ -45,6 +45,13 @@ class DataSets(Base):
         self.refused("--overwrite", data=folder, kind="fashion-mnist", keep_out=True,
                      words=("holds another set, whose training labels do not begin as Fashion-MNIST's; take --dataset idx",))
 
+    def test_cifar_of_python(self):
+        folder = self.folder / "python" / "cifar-10-batches-py"
+        folder.mkdir(parents=True)
+        (folder / "data_batch_1").write_bytes(b"\x80\x02}")
+        for data in (folder, folder.parent):
+            self.refused(data=data, kind="auto", words=("CIFAR's Python version, which is not read: get the binary",))
+
     def test_stl10(self):
         """By its recipe, small: trained on the unlabelled pictures, measured by the others."""
         folder = write_stl10(self.folder / "stl10" / "stl10_binary")

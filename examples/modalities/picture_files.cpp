@@ -5,6 +5,7 @@
 #include "modalities/picture_places.h"
 #include "modalities/picture_sets.h"
 #include "modalities/picture_shards.h"
+#include "modalities/published_sets.h"
 #include "modalities/shown_picture.h"
 
 #include <simclr/core/error.h>
@@ -53,13 +54,25 @@ void check_look(const data::PictureChannels& found, std::int64_t count, int chan
   if (const std::string beyond = found.floats.warning(); !beyond.empty()) on_warning(name + ": " + beyond);
 }
 
+/// What is said of a folder that holds a published set: no file of it is a picture.
+std::string published_in(const std::string& dir) {
+  std::error_code error;
+  if (!fs::is_directory(dir, error)) return {};
+  for (const PublishedSet& set : published_sets()) {
+    if (!set.lies_in || !set.lies_in(dir)) continue;
+    return "; it holds " + std::string(set.name) + ", which is read to train on alone";
+  }
+  return {};
+}
+
 PictureFiles::Source in_places(const std::string& places, bool lists, int channels,
                                const std::function<void(const std::string&)>& on_warning) {
   const data::PictureList list = pictures_of_places(places, lists);
   for (const std::string& warning : list.warnings) on_warning(warning);
   const std::string left_out = list.left_out.text();
   SIMCLR_CHECK(!list.files.empty(), simclr::printable(list.place()), ": holds no ", data::read_kinds(),
-               " pictures, nor do the folders below it", left_out.empty() ? "" : " (left out: " + left_out + ")");
+               " pictures, nor do the folders below it", left_out.empty() ? "" : " (left out: " + left_out + ")",
+               published_in(places));
   check_look(data::channels_of_pictures(list), std::ssize(list.files), channels, list.place(), on_warning);
   const std::string folder = list.dir.empty() ? "" : (fs::path(list.dir) / "").string();
   const auto read = [folder, files = list.files](std::int64_t i) {

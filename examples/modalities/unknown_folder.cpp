@@ -27,6 +27,13 @@ std::vector<std::string> names_with(const std::string& dir, std::string_view end
   return names;
 }
 
+bool holds_cifar_of_python(const std::string& dir) {
+  std::error_code error;
+  return fs::exists(fs::path(dir) / "data_batch_1", error) ||
+         fs::exists(fs::path(dir) / "cifar-10-batches-py", error) ||
+         fs::exists(fs::path(dir) / "cifar-100-python", error);
+}
+
 std::string pictures_in(const std::string& dir) {
   try {
     const data::PictureList list = data::list_pictures(dir);
@@ -38,6 +45,7 @@ std::string pictures_in(const std::string& dir) {
     if (!list.files.empty()) {
       return "holds " + simclr::counted(std::ssize(list.files), "picture") + ": add --dataset folder";
     }
+    if (holds_cifar_of_python(dir)) return "holds CIFAR's Python version, which is not read: get the binary version";
     const std::string others = list.left_out.text();
     return others.empty() ? "holds no files" : "holds no pictures but " + others;
   } catch (const simclr::Error& error) {
