@@ -1,5 +1,6 @@
 // Parts of a folder of pictures, by the names that people give them.
 #include "modalities/imagenet_sets.h"
+#include "modalities/picture_array_files.h"
 #include "modalities/picture_parts.h"
 #include "modalities/picture_places.h"
 #include "modalities/picture_sets.h"
@@ -95,6 +96,7 @@ TEST_CASE("The words of parts have one order, and those of one meaning are one w
 }
 
 TEST_CASE("Arrays and idx files go by the same words as folders") {
+  CHECK(array_role("images_train_val").part == "trainval");
   const TempDir arrays, idx;
   write_arrays(arrays, "training", 10);
   for (const char* part : {"dev", "Validation"}) write_arrays(arrays, part, 4);
