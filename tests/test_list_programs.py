@@ -2,10 +2,9 @@
 as a folder does, parts are found by a column, embed and nearest read what a list names, and a run that goes on notices
 another list. PROGRAMS names the folder of the built programs."""
 import json
-import math
 import os
+import random
 import shutil
-import struct
 import subprocess
 import sys
 import tarfile
@@ -14,15 +13,10 @@ import unittest
 os.environ.setdefault("TRAIN_CIFAR", os.path.join(os.environ.get("PROGRAMS", ""), "train_cifar"))
 
 from support.tiny_data import load_safetensors, write_pictures
+from test_array_sets import npy
 from test_train_cifar import ENVIRONMENT, PROGRAM, SMALL, Base
 
 CLASSES = ("ant", "bee", "cat")
-
-
-def array(*shape):
-    """A .npy file of bytes."""
-    header = f"{{'descr': '|u1', 'fortran_order': False, 'shape': {shape}, }}".encode()
-    return b"\x93NUMPY\x01\x00" + struct.pack("<H", len(header)) + header + bytes(255 - i % 200 for i in range(math.prod(shape)))
 
 
 class Lists(Base):
@@ -101,12 +95,42 @@ class Lists(Base):
         path = self.write([(row[0],) for row in rows], "path", "none.csv")
         self.assertIn("unlabelled", self.outcome(path, "list")[1])
 
+    def test_which_part_is_trained_on(self):
+        """A part of another name where it has test parts alone beside it."""
+        for train, words in (("trainval", None), ("train val", None), ("fit", "no part is called train, so fit is"),
+                             ("", "no part is called train, so the rows of no part are")):
+            rows = [(*row, {"train": train}.get(part, "test")) for part in ("train", "val")
+                    for row in self.rows(part, self.pictures)]
+            path = self.write(rows, "path,label,split")
+            _, output = self.outcome(path, "list", "--no-evaluation")
+            self.assertIn(f"train: {path} ({train or 'of no part'}); test: {path} (test)\n24 pictures in ", output)
+            self.assertIn(words or "parts from split\ntrain: ", output)
+        path = self.write([(*row, str(k % 2)) for k, row in enumerate(self.rows("train", self.pictures))],
+                          "path,label,split")
+        self.assertIn("no part is called train (0, 1), so all are trained on",
+                      self.outcome(path, "list", "--no-evaluation")[1])
+
+    def test_a_part_of_which_no_row_is_left(self):
+        rows = self.rows("train", self.pictures)
+        path = self.write([(*row, "train") for row in rows] + [(*rows[0], "test")], "path,label,split")
+        done = self.run_on(path, "list", "--no-evaluation")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertIn(f"{path}: no row of the part test is left\n", done.stdout)
+
+    def test_labels_of_one_number(self):
+        rows = [(path, {"ant": "0", "bee": "0.0", "cat": "1"}[label]) for path, label in self.rows("train", self.pictures)]
+        self.assertIn("0 and 0.0 are two classes, and the same number",
+                      self.outcome(self.write(rows, "path,label"), "list", "--no-evaluation")[1])
+
     def test_no_list(self):
         rows = self.rows("train", self.pictures / "train")
         self.refused(data=self.write(rows, "path,label"), kind="list",
                      words=("none of 24 files is there; line 2 is looked for as ", "/pictures/ant/00.png"))
         self.refused(data=self.write([("a", "b")], "id,label", "other.csv"), kind="auto",
                      words=("none of the columns id, label has the paths of files",))
+        self.refused(data=self.pictures, kind="list", words=("is a folder, and a table is a file",))
+        self.refused(data=self.write([(f"{row[0]} {row[1]}",) for row in rows], name="blanks.txt"), kind="list",
+                     words=("parted by commas, semicolons, tabs or |, not by blanks",))
         self.refused(data=self.folder / "none.csv", kind="auto", words=("none.csv: there is no such file",))
         self.refused(data=f"{self.pictures}::", kind="folder", words=("a place is empty",))
 
@@ -173,6 +197,15 @@ class Lists(Base):
             weights, output = self.outcome(f"{self.pictures}::{place}", "folder")
             self.assertTrue(weights == alone, "other weights or losses")
             self.assertRegex(output, rf"not used: {place} \(\d+ pictures that a place before has\)")
+        parts = self.write([(*row, part) for part in ("train", "val") for row in self.rows(part, self.pictures)] +
+                           [(*self.rows("train", self.pictures)[0], "test")], "path,label,split", "parts.csv")
+        parts.write_text(parts.read_text().replace("val/ant/00.png,ant,val", "val/ant/00.png,ant,test"))
+        done = self.run_on(f"{path}::{parts}", "auto", "--overwrite", "--no-evaluation")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertIn("auto: pictures in several places, by the :: of --data\n", done.stdout)
+        for part, count in (("train", 24), ("test", 1), ("val", 11)):
+            self.assertRegex(done.stdout, rf"not used: {parts} \({part}\) \({count} pictures? that a place before has")
+        self.assertNotIn("no evaluation on", done.stdout)
         _, output = self.outcome(f"{train / 'ant'}::{path}", "folder")
         self.assertIn("(left out: 8 pictures that a place before has)", output)
         self.program("embed", self.out, train, "--out", self.folder / "once")
@@ -218,11 +251,11 @@ class Lists(Base):
         with tarfile.open(shards / "train-0.tar", "w") as tar:
             for name in CLASSES:
                 tar.add(self.pictures / "train" / name, name)
-        before = {file: file.read_bytes() for file in (*self.pictures.rglob("*.*"), *shards.iterdir(), query,
+        arrays = self.folder / "arrays" / "pictures.npy"
+        arrays.parent.mkdir(exist_ok=True)
+        arrays.write_bytes(npy("|u1", (2, 20, 20, 3), bytes(range(240)) * 10))
+        before = {file: file.read_bytes() for file in (*self.pictures.rglob("*.*"), *shards.iterdir(), query, arrays,
                                                        self.out / "model.safetensors")}
-        arrays = self.folder / "arrays"
-        arrays.mkdir(exist_ok=True)
-        (arrays / "pictures.npy").write_bytes(array(2, 8, 8, 3))
         among = "lies in the data's folder; choose another, so that data and results stay apart"
         over = "is read here, and would be lost"
         tar = shards / "train-{0..0}.tar"
@@ -230,8 +263,6 @@ class Lists(Base):
                 (among, ("embed", self.out, self.pictures, "--out", self.pictures / "features")),
                 (among, ("embed", self.out, f"{self.folder / 'cifar10'}::{self.pictures}", "--out", self.pictures / "new/x")),
                 (among, ("nearest", self.out, query, self.pictures, "--sheet", self.pictures / "train/ant/sheet.png")),
-                (among, ("embed", self.out, path, "--out", self.pictures / "train/ant/new")),
-                (among, ("embed", self.out, arrays / "pictures.npy", "--out", arrays)),
                 (among, ("nearest", self.out, query, path, "--sheet", self.pictures / "train/ant/sheet.png")),
                 (over, ("nearest", self.out, query, path, "--sheet", listed, "--overwrite")),
                 (over, ("nearest", self.out, query, path, "--sheet", query, "--overwrite")),
@@ -239,10 +270,13 @@ class Lists(Base):
                 (among, ("linear_probe", self.out, "--json", self.pictures / "figures.json")),
                 (among, ("linear_probe", self.out, "--data", path, "--json", self.pictures / "train/ant/x.json")),
                 (over, ("linear_probe", self.out, "--data", path, "--json", path, "--overwrite")),
+                (among, ("embed", self.out, path, "--out", self.pictures / "train/cat")),
+                (among, ("embed", self.out, arrays, "--out", arrays.parent)),
+                (among, ("train_cifar", *SMALL, "--data", path, "--out", self.pictures / "train/bee/run")),
+                (among, ("train_cifar", *SMALL, "--data", path, "--check", "--out", self.pictures / "train/bee/run")),
                 (over, ("linear_probe", self.out, "--json", self.out / "model.safetensors", "--overwrite")),
                 (among, ("finetune", self.out, "--out", self.pictures / "runs")),
                 (among, ("finetune", self.out, "--data", path, "--out", self.pictures / "train/ant/runs")),
-                (among, ("train_cifar", *SMALL, "--data", path, "--out", self.pictures / "train/ant/run")),
                 ("--overwrite would remove it", ("finetune", self.out, "--out", self.out, "--overwrite")),
                 (among, ("train_cifar", *SMALL, "--dataset", "folder", "--data", self.pictures, "--out",
                          self.pictures / "train/run"))):
@@ -255,8 +289,24 @@ class Lists(Base):
                 self.assertEqual({file: file.read_bytes() for file in before}, before)
         self.assertEqual({file for file in self.pictures.rglob("*.*")}, {f for f in before if self.pictures in f.parents})
         self.program("embed", self.out, path, "--out", self.folder / "beside")
-        self.program("embed", self.out, arrays / "pictures.npy", "--out", arrays / "features")
+        self.program("embed", self.out, arrays, "--out", arrays.parent / "features")
         self.program("linear_probe", self.out, "--epochs", "1", "--json", self.out / "figures.json")
+
+    def test_an_encoder_for_other_channels(self):
+        """It is refused at once, as the other way round."""
+        deep = self.folder / "deep"
+        for name in CLASSES[:2]:
+            (deep / name).mkdir(parents=True)
+            for k in range(10):
+                (deep / name / f"{k}.npy").write_bytes(npy("|u1", (20, 20, 6), random.Random(k).randbytes(2400)))
+        self.outcome(deep, "folder", "--no-evaluation")
+        pictures = self.pictures / "train"
+        for name, options in (("embed", (pictures,)), ("linear_probe", ("--data", pictures, "--dataset", "folder")),
+                              ("finetune", ("--data", pictures, "--dataset", "folder"))):
+            done = subprocess.run([os.path.join(os.path.dirname(PROGRAM), name), self.out, *options],
+                                  capture_output=True, text=True, timeout=300, cwd=self.folder, env=ENVIRONMENT)
+            self.assertEqual((done.returncode, done.stderr), (1, f"{name}: {pictures}: its pictures are grey or RGB, "
+                                                                 "the encoder is for 6 channels\n"))
 
     def test_the_same_command_goes_on(self):
         """Of a list that was called a folder, too."""

@@ -197,7 +197,7 @@ PictureSets open_found(const std::string& dir, int classes_at, const std::string
   }
   if (names_list(dir)) {
     PictureSets sets = open_places("folder", dir, classes_at);
-    put_before(sets.note, sets.kind == "list"
+    put_before(sets.note, split_places(dir).size() == 1
                               ? "auto: a list of pictures, by the ending of --data (to choose another set: --dataset)"
                               : "auto: pictures in several places, by the :: of --data");
     return sets;
@@ -244,7 +244,8 @@ std::string other_channels(int channels, int encoder) {
 
 void check_channels(const PictureSets& sets, const std::string& dir, int encoder) {
   using simclr::kernels::is_colour;
-  SIMCLR_CHECK(sets.channels == encoder || (is_colour(sets.channels) && is_colour(encoder)),
+  const bool fourth = std::max(sets.channels, encoder) == 4 && std::min(sets.channels, encoder) == 3;  // may be none: reading tells
+  SIMCLR_CHECK(sets.channels == encoder || fourth || (is_colour(sets.channels) && is_colour(encoder)),
                simclr::printable(dir.empty() ? sets.kind : dir), ": its pictures ",
                other_channels(sets.channels == 1 ? 3 : sets.channels, encoder));
 }
