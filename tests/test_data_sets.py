@@ -49,7 +49,11 @@ class DataSets(Base):
         folder = self.folder / "python" / "cifar-10-batches-py"
         folder.mkdir(parents=True)
         (folder / "data_batch_1").write_bytes(b"\x80\x02}")
-        for data in (folder, folder.parent):
+        hundred = self.folder / "python100" / "cifar-100-python"
+        hundred.mkdir(parents=True)
+        for name in ("train", "test", "meta"):
+            (hundred / name).write_bytes(b"\x80\x02}")
+        for data in (folder, folder.parent, hundred, hundred.parent):
             self.refused(data=data, kind="auto", words=("CIFAR's Python version, which is not read: get the binary",))
 
     def test_stl10(self):

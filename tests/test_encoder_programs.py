@@ -95,17 +95,17 @@ class Embed(Base):
         self.assertEqual(done.returncode, 0, done.stderr)
         warnings = sorted(done.stderr.splitlines())
         self.assertEqual(len(warnings), 4, warnings)
-        line_break = "1 picture has a name with a line break, for which ? stands"
+        line_break = "1 picture has a name with a line break, for which \\n stands"
         for name, line in zip(("01.png", "04.png", "red?[31m.png", line_break), warnings):
             self.assertRegex(line, r"\Awarning: [^\x00-\x1f]+\Z")  # nothing that a terminal obeys
             self.assertIn(name, line)
         self.assertIn("3 pictures could not be read: left out", done.stdout)
-        broken = "x/line?break\x1b[31m.png"
+        broken = "x/line\\nbreak\x1b[31m.png"
         self.assertEqual((self.out / "files.txt").read_text().splitlines(),
                          [*(f"x/0{i}.png" for i in (0, 2, 3, 5)), broken])
         query = folder / "x" / "line\nbreak\x1b[31m.png"
         found = self.launch("nearest", self.weights, query, folder, "--k", "1", "--features", self.out, "--device", "cpu")
-        self.assertIn("1.0000  x/line?break?[31m.png\n", found.stdout, found.stderr)
+        self.assertIn("1.0000  x/line\\nbreak?[31m.png\n", found.stdout, found.stderr)
         whole, _ = self.embed(write_pictures(self.folder / "x", 6), out=self.folder / "whole")
         for name, row in zip((0, 2, 3, 5), read_npy(self.out / "features.npy")):
             for a, b in zip(row, whole[f"0{name}.png"]):

@@ -223,6 +223,9 @@ class Lists(Base):
                                   text=True, timeout=300, cwd=folder, env=ENVIRONMENT)
             self.assertEqual((done.returncode, done.stderr), (0, ""), done.stdout)
             self.assertIn(f"files in {files}", done.stdout)
+        done = subprocess.run([PROGRAM, *SMALL, "--data", "list.csv", "--out", "mine"], stdin=subprocess.DEVNULL,
+                              capture_output=True, text=True, timeout=300, cwd=flat, env=ENVIRONMENT)
+        self.assertEqual((done.returncode, done.stderr), (0, ""))  # a list says what is data, so a name may lie beside it
 
     def test_embed_and_nearest(self):
         self.outcome(self.pictures, "folder", "--no-evaluation")

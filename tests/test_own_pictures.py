@@ -183,7 +183,7 @@ class Layouts(Base):
         folder = self.parts("sites", **{f"{site}/{part}": [6, 6] for site in "ab" for part in ("train", "test")})
         output = self.train("--no-evaluation", kind="folder", data=folder)
         self.assertIn("a, b hold parts of their own, which are trained on, test parts too; to tell the parts apart give "
-                      f"--data {folder}/a::{folder}/b\n", output)
+                      f"each folder as a place: {folder}/a::{folder}/b for {folder}\n", output)
         self.assertNotIn("--classes-at", output)
         folder = self.parts("kinds", **{f"{kind}/{part}": 6 for kind in "ab" for part in ("train", "test")})
         output = self.train("--no-evaluation", "--overwrite", kind="folder", data=folder)

@@ -318,6 +318,15 @@ TEST_CASE("a folder serves each picture in its own type, and refuses other chann
   for (int again = 0; again < 2; ++again) CHECK(cache.sample(1).values<std::uint16_t>()[3] == 3017);
 }
 
+TEST_CASE("Of names that say nothing of channels all may be looked at") {
+  if (!reads_tiff()) return;
+  const TempDir dir;
+  dir.write("1.png", tiff(Layout{.channels = 5, .bits = 8}, Bytes(30, 9)));
+  const PictureList list = list_pictures(dir.path());
+  CHECK(channels_of_pictures(list).seen.empty());
+  CHECK(channels_of_pictures(list, LookAt::all).channels == 5);
+}
+
 TEST_CASE("RGB with a channel of no meaning is RGB among RGB, and four channels among its own") {
   if (!reads_tiff()) return;
   const TempDir dir;
@@ -353,9 +362,10 @@ TEST_CASE("floating-point values beyond white are told of with what to do") {
   };
   CHECK(said({0, 0.5f, 1}).empty());
   CHECK(said({}).empty());
-  CHECK(said({0, 30, 200}) ==
-        "the pictures' floating-point values go from 0 to 200 in the 3 pictures looked at, and what lies outside of 0 to "
-        "1 becomes 0 or 1; save x / 255");
+  CHECK(
+      said({0, 30, 200}) ==
+      "the pictures' floating-point values go from 0 to 200 in the 3 pictures looked at, and what lies outside of 0 to "
+      "1 becomes 0 or 1; save x / 255");
   CHECK_THAT(said({0, 4000}), Contains("; save x / x.max()"));
   CHECK_THAT(said({-0.9f, 0.8f}), Contains("; save (x + 1) / 2"));
   CHECK_THAT(said({-2.1f, 1.8f}), Contains("; save (x - x.min()) / (x.max() - x.min())"));

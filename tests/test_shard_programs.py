@@ -122,11 +122,12 @@ class Shards(Base):
         self.assertIn(f"32 pictures in 3 shards in {self.shards}, {other}, 3 classes\n", done.stdout)
 
     def test_folders_in_a_shard(self):
-        """They are no classes, and that is said."""
+        """They are no classes, and that is said, also where the first picture and the last lie in one."""
         path = self.shards / "folders.tar"
         with tarfile.open(path, "w") as tar:
             for name in CLASSES:
                 tar.add(self.folder / "pictures" / "train" / name, name)
+            tar.add(self.folder / "pictures" / "test" / CLASSES[0] / "00.png", CLASSES[0] + "/last.png")
         done = self.run_on(path, "shards", "--cache-dir", self.cache, "--no-evaluation")
         self.assertEqual((done.returncode, done.stderr), (0, ""), done.stdout)
         self.assertIn("no labels: in tar shards they are members, .cls or .json, and folders say none", done.stdout)

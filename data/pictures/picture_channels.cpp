@@ -74,27 +74,26 @@ std::string PictureChannels::text() const {
          others + (others.empty() ? "" : ": pictures of others are skipped");
 }
 
-PictureChannels channels_of_pictures(const PictureList& pictures) {
+PictureChannels channels_of_pictures(const PictureList& pictures, LookAt which) {
   const auto file = [&](std::int64_t i) { return pictures.files[static_cast<std::size_t>(i)]; };
-  return channels_of_pictures(std::ssize(pictures.files), file, [&](std::int64_t i) {
+  const auto read = [&](std::int64_t i) {
     return read_raster((std::filesystem::path(pictures.dir) / file(i)).string());
-  });
+  };
+  return channels_of_pictures(std::ssize(pictures.files), file, read, which);
 }
 
 PictureChannels channels_of_pictures(std::int64_t count, const std::function<std::string(std::int64_t)>& name,
-                                     const std::function<Raster(std::int64_t)>& read) {
+                                     const std::function<Raster(std::int64_t)>& read, LookAt which) {
   constexpr std::int64_t most = 32;
   PictureChannels found;
   std::int64_t rgb_and_one = 0;
   std::int64_t first = 0;
-  while (first < count && !may_have_bands(name(first))) ++first;
-  if (first == count) {
-    if (count > 0) found.seen[3] = count;
-    return found;
-  }
+  const auto is_opened = [&](std::int64_t i) { return which == LookAt::all || may_have_bands(name(i)); };
+  while (first < count && !is_opened(first)) ++first;
+  if (first == count) return found;
   for (std::int64_t k = 0; k < std::min(most, count); ++k) {
     const std::int64_t i = k * count / std::min(most, count);
-    if (!may_have_bands(name(i))) {
+    if (!is_opened(i)) {
       ++found.seen[3];
       continue;
     }

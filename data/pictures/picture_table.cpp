@@ -304,7 +304,20 @@ class Reader {
     }
     table_.columns = printable(path_) + ": " + text_of(columns_, first_);
     name_classes();
-    table_.parts = parts_.all();
+    part_rows();
+  }
+
+  /// Tells parts of which some row is left from those of which none is.
+  void part_rows() {
+    const std::vector<std::string> all = parts_.all();
+    std::vector<bool> has_rows(all.size());
+    for (const std::uint32_t part : table_.part_of) has_rows[part] = true;
+    std::vector<std::uint32_t> number(all.size());
+    for (std::size_t k = 0; k < all.size(); ++k) {
+      number[k] = static_cast<std::uint32_t>(table_.parts.size());
+      (has_rows[k] ? table_.parts : table_.parts_without_rows).push_back(all[k]);
+    }
+    for (std::uint32_t& part : table_.part_of) part = number[part];
   }
 
   /// Of the labels that are left: rows whose file is missing may have been the last of theirs.

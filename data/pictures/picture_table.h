@@ -11,11 +11,11 @@ namespace simclr::data {
 
 /// The pictures that a table of text names (table.h), row by row.
 struct PictureTable {
-  PictureList pictures;                // labelled; paths from the table's folder, or absolute
-  std::vector<std::string> parts;      // what a column of parts says, each text once, of rows that are left out, too;
-                                       // empty: there is no such column
-  std::vector<std::uint32_t> part_of;  // of each picture, one of these
-  std::string columns;                 // which column was taken for what or nothing, and odd labels, in lines
+  PictureList pictures;            // labelled; paths from the table's folder, or absolute
+  std::vector<std::string> parts;  // what a column of parts says, each text once; empty: there is no such column
+  std::vector<std::string> parts_without_rows;  // the same of parts all of whose rows are left out
+  std::vector<std::uint32_t> part_of;           // of each picture, one of these
+  std::string columns;                          // which column was taken for what or nothing, and odd labels, in lines
 };
 
 /// Whether a file is such a table by its name: .csv, .tsv or .tab.

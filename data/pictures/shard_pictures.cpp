@@ -199,10 +199,10 @@ Raster ShardPictureList::read(std::int64_t i) const {
   return decode_raster(shards_->read(at, m), shards_->name(at, m));
 }
 
-PictureChannels channels_of_pictures(const ShardPictureList& pictures) {
+PictureChannels channels_of_pictures(const ShardPictureList& pictures, LookAt which) {
   return channels_of_pictures(
       pictures.size(), [&](std::int64_t i) { return "picture" + pictures.ending(i); },
-      [&](std::int64_t i) { return pictures.read(i); });
+      [&](std::int64_t i) { return pictures.read(i); }, which);
 }
 
 std::unique_ptr<Dataset> shard_pictures(ShardPictureList pictures, int channels, bool labels) {

@@ -44,7 +44,8 @@ class SIMCLR_API ShardPictureList {
 };
 
 /// Of how many channels views of them are, as of a folder's pictures.
-SIMCLR_API PictureChannels channels_of_pictures(const ShardPictureList& pictures);
+SIMCLR_API PictureChannels channels_of_pictures(const ShardPictureList& pictures,
+                                                LookAt which = LookAt::may_have_bands);
 
 /// Those pictures as a data set, each decoded when it is asked for, as image_folder() does: samples are u8, u16 or f32
 /// [height,width,channels], with their labels and classes. A picture that views of `channels` channels cannot be made

@@ -90,60 +90,57 @@ nlohmann::ordered_json list_places(const std::string& data, bool lists) {
   return files.list();
 }
 
-/// Those of data that are not all in folders.
-std::vector<std::string> files_outside_folders(const std::string& kind, const std::string& data) {
-  std::vector<std::string> files;
-  if (kind == "shards" || names_shards(data)) {
-    const ShardParts parts = find_shard_parts(data);
-    files = parts.train;
-    for (const auto& found : {parts.test, parts.unlabelled}) {
-      for (const ShardParts::Part& part : found) files.insert(files.end(), part.paths.begin(), part.paths.end());
-    }
-    files.insert(files.end(), parts.others.begin(), parts.others.end());
-    return files;
-  }
-  for (const std::string& place : split_places(data)) {
-    std::error_code error;
-    if (fs::is_directory(place, error)) continue;
-    const std::string folder = fs::path(place).parent_path().string();
-    if (kind == "list" || simclr::data::is_table_name(place)) {
-      for (const std::string& file : simclr::data::read_picture_table(place).pictures.files) {
-        files.push_back((fs::path(folder) / file).string());
-      }
-    } else if (is_array_file(place)) {
-      for (const std::string& file : array_files(place)) files.push_back((fs::path(folder) / file).string());
-    }
-  }
-  return files;
-}
+/// What is kept from outputs besides the folders that data name.
+struct NamedFiles {
+  std::vector<std::string> files;    // that they name, or have beside them
+  std::set<fs::path> folders;        // of the pictures of a list, but for those that the list lies in
+  std::set<fs::path> array_folders;  // of .npy files, where another one would be data
+};
 
-/// The folders of the pictures that a list names; those in each other the outer one first.
-std::set<std::string> folders_of_list(const fs::path& list) {
+/// The folders of the files that a list names.
+std::set<std::string> folders_of_list(const fs::path& list, const simclr::data::PathList& files) {
   std::set<std::string> folders;
-  for (const std::string& file : simclr::data::read_picture_table(list.string()).pictures.files) {
-    const fs::path folder = (list.parent_path() / file).parent_path();
-    folders.insert(folder.empty() ? "." : folder.string());
+  std::string last;  // files of one folder mostly follow each other
+  for (const std::string& file : files) {
+    const std::string folder = (list.parent_path() / file).parent_path().string();
+    if (!folders.empty() && folder == last) continue;
+    folders.insert(folder.empty() ? "." : folder);
+    last = folder;
   }
   return folders;
 }
 
-bool is_list(const std::string& kind, const std::string& place) {
-  std::error_code error;
-  return (kind == "list" || simclr::data::is_table_name(place)) && !fs::is_directory(place, error);
+NamedFiles files_of_shards(const std::string& data) {
+  const ShardParts parts = find_shard_parts(data);
+  NamedFiles named{.files = parts.train, .folders = {}, .array_folders = {}};
+  for (const auto& found : {parts.test, parts.unlabelled}) {
+    for (const ShardParts::Part& part : found) {
+      named.files.insert(named.files.end(), part.paths.begin(), part.paths.end());
+    }
+  }
+  named.files.insert(named.files.end(), parts.others.begin(), parts.others.end());
+  return named;
 }
 
-/// As refuse_in_data() of paths among a list's pictures, and of a .npy file beside one that is read: as data, these
-/// folders are others then.
-void refuse_beside(const std::string& option, const std::vector<std::string>& paths, const std::string& kind,
-                   const std::string& place) {
-  const bool list = is_list(kind, place), array = place.ends_with(".npy") && is_array_file(place);
-  const std::set<std::string> folders = list ? folders_of_list(place) : std::set<std::string>{};
-  for (const std::string& path : paths) {
-    for (const std::string& folder : folders) refuse_in_data(option, path, folder);
-    const bool beside =
-        array && path.ends_with(".npy") && whole_path(path).parent_path() == whole_path(place).parent_path();
-    if (beside) refuse_in_data(option, path, array_folder(place));
+NamedFiles named_files(const std::string& kind, const std::string& data) {
+  if (kind == "shards" || names_shards(data)) return files_of_shards(data);
+  NamedFiles named;
+  for (const std::string& place : split_places(data)) {
+    const fs::path folder = fs::path(place).parent_path();
+    if (is_list(place, kind == "list")) {
+      const simclr::data::PathList files = simclr::data::read_picture_table(place).pictures.files;
+      for (const std::string& file : files) named.files.push_back((folder / file).string());
+      const std::string list = whole_path(place).string();  // what lies beside it is no data unless it says so
+      for (const std::string& each : folders_of_list(place, files)) {
+        const fs::path whole = whole_path(each);
+        if (!lies_in(list, whole.string())) named.folders.insert(whole);
+      }
+    } else if (is_array_file(place)) {
+      for (const std::string& file : array_files(place)) named.files.push_back((folder / file).string());
+      if (place.ends_with(".npy")) named.array_folders.insert(whole_path(place).parent_path());
+    }
   }
+  return named;
 }
 
 }  // namespace
@@ -158,13 +155,24 @@ void refuse_in_pictures(const std::string& option, const std::vector<std::string
   }
   const bool none = std::all_of(paths.begin(), paths.end(), [](const std::string& path) { return path.empty(); });
   if (data.empty() || none) return;
-  const std::vector<std::string> files = there.empty() ? std::vector<std::string>{} : files_outside_folders(kind, data);
-  for (const std::string& file : files) {  // there may be a million
-    if (::stat(file.c_str(), &status) != 0) continue;
-    const auto found = there.find({status.st_dev, status.st_ino});
-    if (found != there.end()) refuse_in_data(option, found->second, found->second);
+  const NamedFiles named = named_files(kind, data);
+  if (!there.empty()) {
+    for (const std::string& file : named.files) {  // there may be a million
+      if (::stat(file.c_str(), &status) != 0) continue;
+      const auto found = there.find({status.st_dev, status.st_ino});
+      if (found != there.end()) refuse_in_data(option, found->second, found->second);
+    }
   }
-  for (const std::string& place : split_places(data)) refuse_beside(option, paths, kind, place);
+  for (const std::string& path : paths) {
+    if (path.empty()) continue;
+    const fs::path whole = whole_path(path);
+    if (path.ends_with(".npy") && named.array_folders.contains(whole.parent_path())) {
+      refuse_in_data(option, path, whole.parent_path().string());
+    }
+    for (fs::path at = whole; !named.folders.empty() && at != at.root_path(); at = at.parent_path()) {
+      if (named.folders.contains(at)) refuse_in_data(option, path, at.string());
+    }
+  }
 }
 
 std::string folders_of_pictures(const std::string& kind, const std::string& data) {
@@ -174,8 +182,9 @@ std::string folders_of_pictures(const std::string& kind, const std::string& data
     std::error_code error;
     if (fs::is_directory(place, error)) {
       folders.insert(place.string());
-    } else if (is_list(kind, place.string())) {
-      folders.merge(folders_of_list(place));
+    } else if (is_list(place.string(), kind == "list")) {
+      const std::string list = place.string();
+      folders.merge(folders_of_list(place, simclr::data::read_picture_table(list).pictures.files));
     } else {
       folders.insert(place.parent_path().string());
     }

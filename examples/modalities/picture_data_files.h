@@ -9,9 +9,9 @@
 /// it.
 nlohmann::ordered_json list_picture_files(const std::string& kind, const std::string& dir);
 
-/// As refuse_in_data() of each path, and for the files that the data name or have beside them: the pictures of a list
-/// and their folders, tar shards, files of arrays; for a .npy file also the folder of a .npy file that is read. Throws
-/// where the data cannot be read, if it has to look.
+/// As refuse_in_data() of each path, and for the files that the data name or have beside them: tar shards, files of
+/// arrays, the pictures of a list, and what lies in their folders, but for those that the list itself lies in; for a
+/// .npy file also the folder of a .npy file that is read. Throws where the data cannot be read.
 void refuse_in_pictures(const std::string& option, const std::vector<std::string>& paths, const std::string& kind,
                         const std::string& data);
 

@@ -38,11 +38,13 @@ bool any_fits(const data::PictureChannels& found, int channels) {
   return found.seen.contains(channels) || (channels == 4 && found.rgb_and_one > 0);
 }
 
-/// Throws simclr::Error where the encoder is for views of other channels than all `count` pictures have; warns where
-/// only those looked at have others, and of values that lie beyond white.
-void check_look(const data::PictureChannels& found, std::int64_t count, int channels, const std::string& place,
-                const std::function<void(const std::string&)>& on_warning) {
+/// `look` at some of all `count` pictures. Throws simclr::Error where the encoder is for views of other channels than
+/// all have; warns where only those looked at have others, and of values that lie beyond white.
+void check_look(const std::function<data::PictureChannels(data::LookAt)>& look, std::int64_t count, int channels,
+                const std::string& place, const std::function<void(const std::string&)>& on_warning) {
   const std::string name = simclr::printable(place);
+  const data::PictureChannels found =
+      look(simclr::kernels::is_colour(channels) ? data::LookAt::may_have_bands : data::LookAt::all);
   if (!any_fits(found, channels)) {
     std::int64_t looked_at = 0;
     for (const auto& [each, pictures] : found.seen) looked_at += pictures;
@@ -60,7 +62,7 @@ std::string published_in(const std::string& dir) {
   if (!fs::is_directory(dir, error)) return {};
   for (const PublishedSet& set : published_sets()) {
     if (!set.lies_in || !set.lies_in(dir)) continue;
-    return "; it holds " + std::string(set.name) + ", which is read to train on alone";
+    return "; it holds " + std::string(set.name) + ", whose pictures are no files of their own";
   }
   return {};
 }
@@ -73,7 +75,8 @@ PictureFiles::Source in_places(const std::string& places, bool lists, int channe
   SIMCLR_CHECK(!list.files.empty(), simclr::printable(list.place()), ": holds no ", data::read_kinds(),
                " pictures, nor do the folders below it", left_out.empty() ? "" : " (left out: " + left_out + ")",
                published_in(places));
-  check_look(data::channels_of_pictures(list), std::ssize(list.files), channels, list.place(), on_warning);
+  check_look([&list](data::LookAt which) { return data::channels_of_pictures(list, which); }, std::ssize(list.files),
+             channels, list.place(), on_warning);
   const std::string folder = list.dir.empty() ? "" : (fs::path(list.dir) / "").string();
   const auto read = [folder, files = list.files](std::int64_t i) {
     return data::read_raster((fs::path(folder) / files[static_cast<std::size_t>(i)]).string());
@@ -108,7 +111,8 @@ PictureFiles::Source in_shards(const std::string& pattern, int channels,
   const std::vector<std::string>& paths = parts.train;
   if (!parts.repeated.empty()) on_warning(simclr::listed(parts.repeated, 3) + ": named before, and taken once");
   const auto list = std::make_shared<const data::ShardPictureList>(list_shard_pictures(paths, cache_dir, on_warning));
-  check_look(data::channels_of_pictures(*list), list->size(), channels, pattern, on_warning);
+  check_look([&list](data::LookAt which) { return data::channels_of_pictures(*list, which); }, list->size(), channels,
+             pattern, on_warning);
   const std::string& first = paths.front();
   PictureFiles::Source source{.folder = first.substr(0, first.rfind('/') + 1),  // empty where there is none
                               .names = {},
@@ -124,7 +128,9 @@ PictureFiles::Source in_shards(const std::string& pattern, int channels,
 }  // namespace
 
 PictureFiles::PictureFiles(Source source, int channels) : source_(std::move(source)), channels_(channels) {
-  for (std::string& name : source_.names) std::replace(name.begin(), name.end(), '\n', '?');
+  for (std::string& name : source_.names) {
+    for (std::size_t at = 0; (at = name.find('\n', at)) != std::string::npos;) name.replace(at, 1, "\\n");
+  }
 }
 
 std::int64_t PictureFiles::size() const {
@@ -174,7 +180,7 @@ std::shared_ptr<const PictureFiles> open_picture_files(const std::string& kind, 
                                     [](const std::string& name) { return name.find('\n') != std::string::npos; });
   if (broken > 0) {
     warn(simclr::counted(broken, "picture") + (broken == 1 ? " has a name" : " have names") +
-         " with a line break, for which ? stands in lists of names");
+         " with a line break, for which \\n stands in lists of names");
   }
   return std::make_shared<PictureFiles>(std::move(source), channels);
 }

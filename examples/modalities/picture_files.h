@@ -17,7 +17,7 @@ class PictureFiles final : public simclr::data::Dataset {
  public:
   struct Source {
     std::string folder;                                      // what goes before the names in messages: "photos/"
-    std::vector<std::string> names;                          // a line break in one becomes ?: files.txt has one a line
+    std::vector<std::string> names;                          // a line break in one becomes \n: files.txt has one a line
     std::function<simclr::data::Raster(std::int64_t)> read;  // picture `i`; thread-safe
     std::string left_out;                                    // what else is there, in words; empty: nothing
   };

@@ -1,5 +1,7 @@
 #include "modalities/picture_parts.h"
 
+#include "run/run_folder.h"
+
 #include <simclr/core/error.h>
 #include <simclr/core/text.h>
 #include <simclr/data/pictures/image_io.h>
@@ -46,11 +48,15 @@ data::PictureList pictures_in(const std::string& dir) {
   return list;
 }
 
-/// Whether there are pictures in it, of whatever kind, or a link to what may have been some.
-bool counts(const PictureParts::Part& part) {
+/// Whether there are pictures in it, of whatever kind.
+bool holds_pictures(const PictureParts::Part& part) {
   const data::LeftOut& left_out = part.pictures.left_out;
-  return !part.pictures.files.empty() || !left_out.pictures.empty() || left_out.hidden > 0 ||
-         !left_out.dead_links.empty();
+  return !part.pictures.files.empty() || !left_out.pictures.empty() || left_out.hidden > 0;
+}
+
+/// Whether it is named: a link that is dead may have been one to pictures.
+bool counts(const PictureParts::Part& part) {
+  return holds_pictures(part) || !part.pictures.left_out.dead_links.empty();
 }
 
 /// The part `name` in `dir`; train/train, as some zip files leave it, where the outer one holds nothing else.
@@ -60,7 +66,7 @@ std::string part_folder(const std::string& dir, const std::string& name) {
   if (inner.size() != 1 || part_role(name) == PartRole::none || part_role(inner.front()) != part_role(name)) {
     return part;
   }
-  return counts({"", pictures_in(part)}) ? part : part_folder(part, inner.front());
+  return holds_pictures({"", pictures_in(part)}) ? part : part_folder(part, inner.front());
 }
 
 /// All below the folder `name` in `dir`. Where it cannot be listed there are none, which it says.
@@ -92,7 +98,8 @@ void sort_parts(PictureParts& parts) {
   sort_by_likelihood(parts.unlabelled);
 }
 
-/// A number without the zeros that change nothing: "1" of "01" and "1.0"; empty: it is none.
+/// A number without zeros before it, or those that alone follow the point: "1" of "01" and "1.0"; "1.10" may be a
+/// version, and is not 1.1. Empty: it is none.
 std::string plain_number(std::string_view text) {
   const auto is_digit = [](char c) { return c >= '0' && c <= '9'; };
   const std::size_t point = std::min(text.find('.'), text.size());
@@ -102,7 +109,7 @@ std::string plain_number(std::string_view text) {
     return {};
   }
   while (whole.size() > 1 && whole.front() == '0') whole.remove_prefix(1);
-  while (!rest.empty() && rest.back() == '0') rest.remove_suffix(1);
+  if (rest.find_first_not_of('0') == std::string_view::npos) rest = {};
   return std::string(whole) + (rest.empty() ? "" : ".") + std::string(rest);
 }
 
@@ -145,18 +152,28 @@ std::optional<std::string> trained_part(const data::PictureTable& table) {
     if (role == PartRole::none) others.push_back(text);
   }
   if (!train.empty()) return train.front();
+  const std::vector<std::string>& gone = table.parts_without_rows;
+  const auto is_train = [](const std::string& text) { return part_role(text) == PartRole::train; };
+  const auto train_gone = std::find_if(gone.begin(), gone.end(), is_train);
+  if (train_gone != gone.end()) {
+    const std::vector<std::string>& warnings = table.pictures.warnings;
+    simclr::fail(simclr::printable(table.pictures.place()), ": no row of the part ", simclr::printable(*train_gone),
+                 " is left to train on", warnings.empty() ? "" : "; " + warnings.front());
+  }
   if (test && others.size() == 1) return others.front();
   return {};
 }
 
 PictureParts table_parts(const data::PictureTable& table) {
   const std::optional<std::string> trained = trained_part(table);
-  if (!trained) return {};
+  const auto is_role = [](PartRole role) { return [role](const auto& text) { return part_role(text) == role; }; };
+  const bool unlabelled = std::any_of(table.parts.begin(), table.parts.end(), is_role(PartRole::unlabelled)) &&
+                          std::none_of(table.parts.begin(), table.parts.end(), is_role(PartRole::none));
+  if (!trained && !unlabelled) return {};
   std::vector<std::vector<std::uint32_t>> rows(table.parts.size());
   for (std::uint32_t i = 0; i < table.part_of.size(); ++i) rows[table.part_of[i]].push_back(i);
   PictureParts parts;
   for (std::size_t k = 0; k < rows.size(); ++k) {
-    if (rows[k].empty()) continue;  // none of its files is there
     const std::string& text = table.parts[k];
     PictureParts::Part part{text, data::selected(table.pictures, rows[k])};
     part.pictures.source += text.empty() ? " (of no part)" : " (" + simclr::printable(text) + ")";
@@ -167,10 +184,9 @@ PictureParts table_parts(const data::PictureTable& table) {
     }
   }
   sort_parts(parts);
-  if (!parts.train.empty()) {
-    parts.train.front().pictures.left_out = table.pictures.left_out;
-    parts.train.front().pictures.warnings = table.pictures.warnings;
-  }
+  data::PictureList& first = (parts.train.empty() ? parts.unlabelled : parts.train).front().pictures;
+  first.left_out = table.pictures.left_out;
+  first.warnings = table.pictures.warnings;
   return parts;
 }
 
@@ -204,23 +220,25 @@ std::string parts_in_folders(const data::PictureList& list) {
   std::string last;                                 // files of one folder follow each other
   for (const std::string& file : list.files) {
     const std::size_t first = file.find('/'), second = file.find('/', first + 1);
-    if (first == std::string::npos || second == std::string::npos) continue;
-    if (file.find('/', second + 1) == std::string::npos || file.compare(0, second, last) == 0) continue;
-    last = file.substr(0, second);
-    roles[file.substr(0, first)].insert(part_role(last.substr(first + 1)));
+    if (first == std::string::npos || (!last.empty() && file.starts_with(last))) continue;
+    last = file.substr(0, second == std::string::npos ? first + 1 : second + 1);
+    std::set<PartRole>& found = roles[file.substr(0, first)];
+    const bool deeper = second != std::string::npos && file.find('/', second + 1) != std::string::npos;
+    if (deeper) found.insert(part_role(file.substr(first + 1, second - first - 1)));
   }
-  std::erase_if(roles, [](const auto& each) {
-    return !each.second.contains(PartRole::train) || !each.second.contains(PartRole::test);
-  });
-  if (roles.empty()) return {};
-  std::vector<std::string> names;
-  std::string places;
-  for (const auto& [name, parts] : roles) {
-    names.push_back(name);
-    places += (places.empty() ? "" : "::") + (fs::path(list.dir) / name).string();
+  std::vector<std::string> names, places;  // those that hold parts, and all
+  for (const auto& [name, found] : roles) {
+    if (found.contains(PartRole::train) && found.contains(PartRole::test)) names.push_back(name);
+    places.push_back((fs::path(list.dir) / name).string());
   }
+  if (names.empty()) return {};
+  constexpr std::size_t most = 4;
+  std::string all;
+  for (std::size_t i = 0; i < std::min(places.size(), most); ++i) all += (i > 0 ? "::" : "") + places[i];
+  if (places.size() > most) all += "::...";
   return simclr::listed(names, 3) + (names.size() == 1 ? " holds parts of its own" : " hold parts of their own") +
-         ", which are trained on, test parts too; to tell the parts apart give --data " + simclr::printable(places);
+         ", which are trained on, test parts too; to tell the parts apart give each folder as a place: " +
+         simclr::printable(shell_quoted(all)) + " for " + simclr::printable(list.dir);
 }
 
 std::string folder_of_parts(const std::string& dir, std::vector<PictureParts::Part>* beside) {

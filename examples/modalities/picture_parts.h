@@ -24,11 +24,11 @@ struct PictureParts {
 PictureParts find_parts(const std::string& dir);
 
 /// What a list calls a part that is trained on, if one is. Beside test parts it is the only other text, whatever that
-/// says.
+/// says. Throws simclr::Error where no row of the train part is left.
 std::optional<std::string> trained_part(const simclr::data::PictureTable& table);
 
-/// The parts of a list, by its column of parts, in the same order. Without one, and without a trained_part(), it has
-/// none.
+/// The parts of a list, by its column of parts, in the same order. Without one it has none, and without a
+/// trained_part() but for an unlabelled one beside which there are test parts alone. Throws as trained_part().
 PictureParts table_parts(const simclr::data::PictureTable& table);
 
 /// What a message says of a part that is not used: "photos/val (6 pictures, and 1 .txt file; why)".

@@ -29,11 +29,6 @@ namespace {
 
 using Parts = std::vector<PictureParts::Part>;
 
-bool is_list(const std::string& place) {
-  std::error_code error;
-  return data::is_table_name(place) && !fs::is_directory(place, error);
-}
-
 void add_line(std::string& text, const std::string& line) {
   if (!line.empty()) text += (text.empty() ? "" : "\n") + line;
 }
@@ -68,42 +63,41 @@ std::string called_test(const std::string& place, const std::vector<std::string>
          "split says";
 }
 
-/// What is said of a list's column of parts: what is trained on where none is called train, and the parts that are
-/// called like those of a role and of which no row is left.
-std::string note_on_parts(const data::PictureTable& table, bool all_trained) {
-  std::string note;
-  const std::string place = simclr::printable(table.pictures.place());
-  const std::optional<std::string> trained = trained_part(table);
-  if (all_trained) {
-    note = place + ": no part is called train (" + simclr::listed(table.parts, 3) + "), so all are trained on";
-  } else if (trained && data::part_role(*trained) == data::PartRole::none) {
-    note = place + ": no part is called train, so " +
-           (trained->empty() ? "the rows of no part are" : simclr::printable(*trained) + " is") +
-           " trained on, beside which there are test parts alone";
-  }
-  std::vector<bool> has_rows(table.parts.size());
-  for (const std::uint32_t part : table.part_of) has_rows[part] = true;
-  for (std::size_t k = 0; k < has_rows.size(); ++k) {
-    if (has_rows[k] || data::part_role(table.parts[k]) == data::PartRole::none) continue;
-    add_line(note, place + ": no row of the part " + simclr::printable(table.parts[k]) + " is left");
-  }
-  return note;
-}
-
 /// Whether there is an unlabelled part and none to train on.
 bool is_unlabelled(const PictureParts& parts) {
   return parts.train.empty() && !parts.unlabelled.empty();
 }
 
+/// What is said of a list's column of parts: what is trained on where none is called train, and the parts of which no
+/// row is left.
+std::string note_on_parts(const data::PictureTable& table, const PictureParts& parts) {
+  std::string note;
+  const std::string place = simclr::printable(table.pictures.place());
+  if (!table.parts.empty() && parts.train.empty() && !is_unlabelled(parts)) {
+    note = place + ": no part is called train (" + simclr::listed(table.parts, 3) + "), so all are trained on";
+  } else if (!parts.train.empty() && data::part_role(parts.train.front().name) == data::PartRole::none) {
+    const std::string& name = parts.train.front().name;
+    note = place + ": no part is called train, so " +
+           (name.empty() ? "the rows of no part are" : simclr::printable(name) + " is") +
+           " trained on, beside which there are test parts alone";
+  }
+  const std::vector<std::string>& gone = table.parts_without_rows;
+  if (!gone.empty()) {
+    add_line(note, place + ": no row of the " + (gone.size() == 1 ? "part " : "parts ") + simclr::listed(gone, 3) +
+                       " is left");
+  }
+  return note;
+}
+
 /// One place, with a train part or an unlabelled one.
 PicturePlaces read_place(const std::string& place, int classes_at, bool list) {
-  PicturePlaces read{.parts = {}, .all_lists = list || is_list(place), .notes = {}, .no_test = {}};
+  PicturePlaces read{.parts = {}, .all_lists = is_list(place, list), .notes = {}, .no_test = {}};
   data::PictureList whole;
   if (read.all_lists) {
     data::PictureTable table = data::read_picture_table(place);
     read.notes = table.columns;
     read.parts = table_parts(table);
-    add_line(read.notes, note_on_parts(table, read.parts.train.empty() && !table.parts.empty()));
+    add_line(read.notes, note_on_parts(table, read.parts));
     whole = std::move(table.pictures);
   } else {
     Parts beside;
@@ -188,6 +182,11 @@ Parts with_classes_first(Parts parts) {
 
 }  // namespace
 
+bool is_list(const std::string& place, bool lists) {
+  std::error_code error;
+  return lists || (data::is_table_name(place) && !fs::is_directory(place, error));
+}
+
 bool names_list(const std::string& data) {
   return is_list(data) || split_places(data).size() > 1;
 }
@@ -248,7 +247,7 @@ PicturePlaces read_places(const std::string& data, int classes_at, bool lists) {
 
 data::PictureList pictures_of_places(const std::string& data, bool lists) {
   const auto pictures_of = [lists](const std::string& place) {
-    return lists || is_list(place) ? data::read_picture_table(place).pictures : data::list_pictures(place);
+    return is_list(place, lists) ? data::read_picture_table(place).pictures : data::list_pictures(place);
   };
   const std::vector<std::string> places = split_places(data);
   if (places.size() == 1) return pictures_of(places.front());
@@ -262,5 +261,5 @@ data::PictureList pictures_of_places(const std::string& data, bool lists) {
 }
 
 std::string folder_of_place(const std::string& place, bool list) {
-  return list || is_list(place) ? fs::path(place).parent_path().string() : place;
+  return is_list(place, list) ? fs::path(place).parent_path().string() : place;
 }

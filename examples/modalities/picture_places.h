@@ -8,6 +8,9 @@
 
 /// Where pictures lie: in a folder, by a list (picture_table.h), or in several of these (split_places()).
 
+/// Whether a place is a list: by its ending, where no folder is called so. `lists`: whatever it is called.
+bool is_list(const std::string& place, bool lists = false);
+
 /// Whether --data names a list by its ending, or several places.
 bool names_list(const std::string& data);
 

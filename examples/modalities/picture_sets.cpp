@@ -244,14 +244,14 @@ std::string other_channels(int channels, int encoder) {
 
 void check_channels(const PictureSets& sets, const std::string& dir, int encoder) {
   using simclr::kernels::is_colour;
-  const bool fourth = std::max(sets.channels, encoder) == 4 && std::min(sets.channels, encoder) == 3;  // may be none: reading tells
-  SIMCLR_CHECK(sets.channels == encoder || fourth || (is_colour(sets.channels) && is_colour(encoder)),
-               simclr::printable(dir.empty() ? sets.kind : dir), ": its pictures ",
+  SIMCLR_CHECK(sets.channels == encoder || (is_colour(sets.channels) && is_colour(encoder)),
+               simclr::printable(dir.empty() ? sets.kind : dir), sets.mixed ? ": most of" : ":", " its pictures ",
                other_channels(sets.channels == 1 ? 3 : sets.channels, encoder));
 }
 
 void PictureSets::take(const data::PictureChannels& found, const std::string& place) {
   channels = found.channels;
+  mixed = found.seen.size() > 1;
   add_note(found.text());
   if (const std::string beyond = found.floats.warning(); !beyond.empty()) {
     warnings.push_back(simclr::printable(place) + ": " + beyond);
@@ -285,7 +285,7 @@ PictureSets open_labelled(const std::string& kind, const std::string& dir, int c
   PictureSets sets = open_datasets(kind, dir, classes_at, cache_dir);
   sets.add_note(learn_from_labelled(sets));
   sets.train = sets.labelled;
-  const bool list = sets.kind == "list" || data::is_table_name(dir);
+  const bool list = is_list(dir, sets.kind == "list");
   SIMCLR_CHECK(sets.test != nullptr, "--data ", dir.empty() ? download_folder : dir, ": ", sets.no_test,
                sets.train->classes().size() >= 2 ? ""
                : list                            ? "; give the list a column called label"

@@ -16,11 +16,12 @@ struct PictureSets : Datasets {
   /// Takes what a look at the pictures of `place` found: channels, and what is said of them.
   void take(const simclr::data::PictureChannels& found, const std::string& place);
 
-  int size = 32;     // the side of a view
-  int channels = 3;  // of a view
+  int size = 32;       // the side of a view
+  int channels = 3;    // of a view
+  bool mixed = false;  // some of the pictures that were looked at have other channels
 };
 
-/// "are grey or RGB, the encoder is for 6 channels", of pictures with views of `channels` channels.
+/// "are grey or RGB, the encoder is for 6 channels", of pictures for views of `channels` channels.
 std::string other_channels(int channels, int encoder);
 
 /// Throws simclr::Error where an encoder for views of so many channels cannot see the pictures of `sets`, which lie in

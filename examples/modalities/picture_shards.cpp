@@ -36,7 +36,9 @@ struct NameShape {
   std::string text, word;  // no word: it has none of the role
 };
 
-NameShape shape_of(const std::string& name, data::PartRole role) {
+NameShape shape_of(const std::string& full, data::PartRole role) {
+  static const std::regex train_and_val("(train)[-_. ]+(val(id(ation)?)?)(?![a-z])", std::regex::icase);
+  const std::string name = std::regex_replace(full, train_and_val, "$1$2");  // one word, as part_name() takes it
   NameShape shape;
   const auto letter = [](char c) { return std::isalpha(static_cast<unsigned char>(c)) != 0; };
   for (std::size_t at = 0; at < name.size();) {
@@ -268,7 +270,10 @@ class ShardsReader {
       const std::string_view key = shards.key(pictures.sample(i));
       return key.substr(0, key.rfind('/') + 1);  // empty where there is none
     };
-    if (!shards.classes().empty() || folder(0) == folder(pictures.size() - 1)) return;
+    if (!shards.classes().empty()) return;
+    std::int64_t other = 1;
+    while (other < pictures.size() && folder(other) == folder(0)) ++other;
+    if (other >= pictures.size()) return;
     sets_.add_note(
         "no labels: in tar shards they are members, .cls or .json, and folders say none (where these are the "
         "classes, unpack the shards and give that folder)");

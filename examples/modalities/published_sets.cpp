@@ -143,7 +143,8 @@ PictureSets fashion_mnist(const std::string& dir) {
   return sets;
 }
 
-/// The files of these have the same names; Fashion-MNIST's are known by what is in them, and others by what is not.
+/// The files of these have the same names. Fashion-MNIST's are known by their first labels; others are taken for what
+/// they are called where all ten labels occur.
 template <class Open>
 PictureSets no_fashion(const std::string& dir, const std::string& kind, Open read) {
   PictureSets sets = two_parts([&](data::Split split) { return read(dir, split); }, 28, 1);

@@ -28,10 +28,16 @@ std::vector<std::string> names_with(const std::string& dir, std::string_view end
 }
 
 bool holds_cifar_of_python(const std::string& dir) {
-  std::error_code error;
-  return fs::exists(fs::path(dir) / "data_batch_1", error) ||
-         fs::exists(fs::path(dir) / "cifar-10-batches-py", error) ||
-         fs::exists(fs::path(dir) / "cifar-100-python", error);
+  const auto has = [&dir](const char* name) {
+    std::error_code error;
+    return fs::exists(fs::path(dir) / name, error);
+  };
+  const auto has_file = [&dir](const char* name) {
+    std::error_code error;
+    return fs::is_regular_file(fs::path(dir) / name, error);
+  };
+  return has("data_batch_1") || has("cifar-10-batches-py") || has("cifar-100-python") ||
+         (has_file("train") && has_file("test") && has_file("meta"));
 }
 
 std::string pictures_in(const std::string& dir) {

@@ -101,11 +101,10 @@ void RunRecorder::save_epoch() {
   if (best || last) checkpoints_.save(state_, best);
 }
 
-void RunRecorder::keep(TrainingStep& step, const simclr::Error& error) {
-  record(step);
-  if (state_.epoch == 0 && state_.step == 0) return;
-  checkpoints_.save(state_);
-  simclr::fail(error.what(), "; what is trained so far is kept: once the ", training_.sets.sample_name,
+void RunRecorder::say_how_to_go_on(const simclr::Error& error) const {
+  const std::optional<std::int64_t> kept = checkpoints_.newest();
+  if (!kept) throw;  // there is nothing to say
+  simclr::fail(error.what(), "; the checkpoint of step ", *kept, " is kept: once the ", training_.sets.sample_name,
                "s can be read, go on with ", training_.options.program, " --resume --out ", shell_quoted(run_.path()));
 }
 

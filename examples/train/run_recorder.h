@@ -24,9 +24,9 @@ class RunRecorder {
   /// Behind each step. Throws simclr::Error for a loss that is NaN or Inf, and Stopped where the run shall end; what is
   /// done is in the state and in the log then.
   void after_step(TrainingStep& step);
-  /// Where the samples of the next step cannot be read: once there is a step, saves a checkpoint and throws `error`
-  /// with how to go on.
-  void keep(TrainingStep& step, const simclr::Error& error);
+  /// Within the handler of `error`, of samples that cannot be read: throws it again, and how to go on from the last
+  /// checkpoint. None is made: the last steps may have seen few samples over and over, in the place of the unreadable.
+  [[noreturn]] void say_how_to_go_on(const simclr::Error& error) const;
   /// Behind the last step of an epoch: the state is that of the next one.
   void end_epoch(TrainingStep& step);
   /// Behind the last epoch.

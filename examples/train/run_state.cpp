@@ -224,6 +224,11 @@ bool RunCheckpoints::due() const {
   return seconds_since(last_) >= 60 * training_.options.checkpoint_minutes;
 }
 
+std::optional<std::int64_t> RunCheckpoints::newest() const {
+  const auto steps = folder_.list();
+  return steps.empty() ? std::nullopt : std::optional(steps.front().step);
+}
+
 void RunCheckpoints::save(const RunState& state, bool best) {
   run_.flush_log();
   nn::Metadata metadata = {{"format", "simclr"},

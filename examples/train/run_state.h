@@ -45,6 +45,8 @@ class RunCheckpoints {
   /// Whether --checkpoint-minutes have passed since the last one.
   bool due() const;
   void save(const RunState& state, bool best = false);
+  /// The step of the newest one.
+  std::optional<std::int64_t> newest() const;
 
  private:
   void check_same_run(const simclr::nn::Metadata& metadata) const;

@@ -6,16 +6,15 @@ using simclr::Tensor;
 
 namespace {
 
-/// What `read` returns of the samples. Where they can no longer be read, what is trained so far is kept.
+/// What `read` returns of the samples. Where they can no longer be read, the error says how to go on.
 template <class Read>
-bool reading(RunRecorder& recorder, TrainingStep& step, Read read) {
+bool reading(const RunRecorder& recorder, Read read) {
   try {
     return read();
   } catch (const simclr::OutOfMemory&) {
     throw;
   } catch (const simclr::Error& error) {
-    recorder.keep(step, error);
-    throw;
+    recorder.say_how_to_go_on(error);
   }
 }
 
@@ -31,14 +30,14 @@ void train(Training& t, const RunState& state, RunRecorder& recorder) {
   while (state.epoch < t.options.recipe.epochs) {
     t.source->begin(static_cast<std::uint32_t>(state.epoch), state.step);
     recorder.begin_epoch();
-    while (reading(recorder, step, [&t] { return t.source->next(); })) {
+    while (reading(recorder, [&t] { return t.source->next(); })) {
       try {
         step.run();
       } catch (const simclr::OutOfMemory& error) {
         step.forget_graph();
         explain_out_of_memory(t, error);
       }
-      reading(recorder, step, [&t] {
+      reading(recorder, [&t] {
         t.source->prefetch();
         return true;
       });

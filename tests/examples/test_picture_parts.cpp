@@ -257,6 +257,62 @@ TEST_CASE("Parts that a list names") {
   CHECK(read("path,set\n1.png,a\n2.png,b\n3.png,test\n").train.empty());
   CHECK(read("path,set\n1.png,a\n2.png,test\n3.png,val\n").train.at(0).name == "a");
   CHECK(read("path\n1.png\n").train.empty());
+  const PictureParts unlabelled = read("path,set\n1.png,unlabeled\n2.png,test\n");  // as of folders
+  CHECK(unlabelled.train.empty());
+  CHECK(unlabelled.unlabelled.at(0).pictures.files == std::vector<std::string>{"1.png"});
+  CHECK(read("path,set\n1.png,unlabeled\n2.png,test\n3.png,a\n").train.at(0).name == "a");
+}
+
+TEST_CASE("Parts of a list of which no row is left") {
+  const TempDir dir;
+  for (const char* file : {"1.png", "2.png", "3.png"}) dir.write(file, std::string("x"));
+  const auto notes = [&](const std::string& rows) {
+    return read_places(dir.write("list.csv", "path,set\n" + rows), 1, true).notes;
+  };
+  CHECK_THAT(notes("1.png,fit\n2.png,test\nno.png,holdout\n"),
+             Contains("no part is called train, so fit is trained on, beside") &&
+                 Contains("list.csv: no row of the part holdout is left"));
+  CHECK_THAT(notes("1.png,a\nno.png,test\nnone.png,val\n"),
+             Contains("no part is called train (a), so all are trained on") &&
+                 Contains("list.csv: no row of the parts test, val is left"));
+  CHECK_THAT(message_of([&] { notes("no.png,train\n1.png,test\n2.png,val\n"); }),
+             Contains("no row of the part train is left to train on; ") && Contains("line 2: no.png is not there"));
+}
+
+TEST_CASE("A zip file's train/train is found beside a dead link") {
+  const TempDir dir;
+  for (const char* file : {"train/train/ant/1.png", "train/train/bee/1.png", "test/ant/1.png"}) {
+    dir.write(file, std::string("x"));
+  }
+  std::filesystem::create_symlink("gone", dir.path("train/notes"));
+  CHECK(find_parts(dir.path()).train.at(0).pictures.dir == dir.path("train/train"));
+}
+
+TEST_CASE("Classes that may be one are named, but versions are none") {
+  CHECK_THAT(classes_alike({"1.0", "1"}), Contains("1.0 and 1 are two classes, and the same number"));
+  CHECK_THAT(classes_alike({"cat", "Cat"}), Contains("told apart by their case alone"));
+  CHECK(classes_alike({"1.1", "1.10", "10", "cat"}).empty());
+}
+
+TEST_CASE("Shards of train and val together are train shards") {
+  if (no_shards()) return;
+  const TempDir dir;
+  write_shard(dir, "train_val-0.tar", 10);
+  write_shard(dir, "test-0.tar", 4);
+  const PictureSets sets = open_datasets("shards", dir.path("train_val-0.tar"), 1, dir.path("cache"));
+  REQUIRE(sets.test);
+  CHECK(sets.train->size() == 10);
+  CHECK(sets.test->size() == 4);
+}
+
+TEST_CASE("Folders that hold parts of their own") {
+  const TempDir dir;
+  for (const char* file : {"a/train/x/1.png", "a/test/x/2.png", "b/train/x/1.png", "b/test/x/1.png", "c/1.png"}) {
+    dir.write(file, std::string("x"));
+  }
+  CHECK_THAT(parts_in_folders(simclr::data::list_pictures(dir.path())),
+             Contains("a, b hold parts of their own") &&
+                 Contains("each folder as a place: " + dir.path("a::") + dir.path("b::") + dir.path("c") + " for "));
 }
 
 TEST_CASE("Shards that are not used are named with their count, of pictures where their index is there") {
