@@ -89,6 +89,9 @@ struct SpectrogramPolicy {
 
   std::int32_t time_masks = 1, mel_masks = 1;  // at most most_masks
   float time_share = 0.2f, mel_share = 0.2f;   // the most that each hides
+
+  /// A policy that changes nothing.
+  static SpectrogramPolicy evaluation() { return {.warp_probability = 0.0f, .time_masks = 0, .mel_masks = 0}; }
 };
 
 inline constexpr std::int32_t most_masks = 8;
