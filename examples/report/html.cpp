@@ -53,11 +53,18 @@ std::string shown_html(const Shown& shown, const std::string& description) {
   const std::string size = shown.width == 0 ? ""
                                             : "width=\"" + std::to_string(shown.width) + "\" height=\"" +
                                                   std::to_string(shown.height) + "\" ";
-  const std::string source = "src=\"data:" + shown.type + ";base64," + base64(shown.bytes) + "\">";
+  const auto source_of = [](const std::string& type, const std::vector<std::uint8_t>& bytes) {
+    return "src=\"data:" + type + ";base64," + base64(bytes) + "\">";
+  };
+  const std::string source = source_of(shown.type, shown.bytes);
   const std::string title = "title=\"" + text + "\"";
   const auto is = [&shown](const char* kind) { return shown.type.starts_with(kind); };
-  if (is("image/")) return "<img alt=\"" + text + "\" " + title + " " + size + source;
-  if (is("audio/")) return "<audio controls " + title + " " + source + "</audio>";
+  const std::string image = "<img alt=\"" + text + "\" " + title + " " + size;
+  if (is("image/")) return image + source;
+  if (is("audio/")) {
+    const std::string above = shown.picture.empty() ? "" : image + source_of("image/png", shown.picture);
+    return above + "<audio controls " + title + " " + source + "</audio>";
+  }
   if (is("video/")) return "<video controls muted loop " + title + " " + size + source + "</video>";
   const std::string words = is("text/") ? std::string(shown.bytes.begin(), shown.bytes.end())
                                         : shown.type + ", " + std::to_string(shown.bytes.size()) + " bytes";
