@@ -1,6 +1,7 @@
 // Every option is on the command line, in config.json and back, refused outside its range, and compared on --resume:
 // asked of each row of the table, so that none can be forgotten.
 #include "modalities/pictures.h"
+#include "modalities/sounds.h"
 #include "program/command_line.h"
 #include "run/option_line.h"
 #include "run/shared_rows.h"
@@ -30,6 +31,14 @@ OptionTable pictures_table(TrainingOptions& o) {
   Pictures& pictures = kept.emplace_back();
   if (!o.recipe.name.empty()) pictures.use_recipe(o.recipe.name);
   return training_table(o, pictures);
+}
+
+/// All of train_speech's.
+OptionTable sounds_table(TrainingOptions& o) {
+  static std::deque<Sounds> kept;
+  Sounds& sounds = kept.emplace_back();
+  sounds.use_recipe(sounds.recipes().front().name);
+  return training_table(o, sounds);
 }
 
 TrainingOptions quick() {
@@ -268,6 +277,8 @@ TEST_CASE("Every row is on the command line, in the file and back, in its range,
   CHECK(faults_of(pictures_table) == "");
   TrainingOptions o;
   CHECK(pictures_table(o).rows().size() > 70);
+  CHECK(faults_of(sounds_table) == "");
+  CHECK(sounds_table(o).rows().size() > 70);
 }
 
 TEST_CASE("A row that is forgotten somewhere is found", "[options]") {
@@ -305,6 +316,22 @@ TEST_CASE("Every preset keeps to the ranges and the rules", "[options]") {
     for (const OptionRow& row : table.rows()) CHECK(row.set(row.value()) == "");
     table.check_rules();
     CHECK(to_json(table) == to_json(pictures_table(o)));
+  }
+}
+
+TEST_CASE("Every preset of recordings keeps to the ranges and the rules", "[options]") {
+  for (const SoundRecipe& each : sound_recipes()) {
+    INFO(each.name);
+    TrainingOptions o;
+    o.recipe = each;
+    Sounds sounds(each);
+    const OptionTable table = training_table(o, sounds);
+    for (const OptionRow& row : table.rows()) CHECK(row.set(row.value()) == "");
+    table.check_rules();
+    CHECK(sounds.towers(true).front().maker->view_shape().rank() == 3);  // log-mels of the rate are possible
+    sounds.configure(to_json(table));
+    CHECK(sounds.own().mels == each.mels);
+    CHECK(sounds.own().sound.seconds == each.sound.seconds);
   }
 }
 

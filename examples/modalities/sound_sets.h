@@ -1,0 +1,42 @@
+#pragma once
+
+#include "train/datasets.h"
+
+#include <simclr/data/path_list.h>
+#include <simclr/data/sound/sound_list.h>
+
+#include <cstdint>
+#include <string>
+
+/// Where recordings lie and how they are parted.
+struct SoundSource {
+  std::string data = {};     // a folder, or a list
+  std::string pattern = {};  // of a folder's names: data::list_sounds(); empty: its folders are the labels
+  std::string test = {};     // FIELD=VALUES, or FIELD=20%; empty: as open_sounds() says
+  std::int32_t rate = 0;     // Hz, of the samples
+  std::uint64_t seed = 0;    // of a share's choice
+};
+
+/// Whether --data names a list: a file.
+bool is_sound_list(const std::string& data);
+
+/// All recordings there: of a folder, by its folders or the pattern, or of a list (sound_table.h). Throws simclr::Error
+/// where nothing is named or there, and for a pattern beside a list.
+simclr::data::SoundList list_of_sounds(const std::string& data, const std::string& pattern);
+
+/// What is trained and evaluated on. What is tested on is what `test` names; else of a folder without a pattern that
+/// has one called train and one called test (part_names.h) these; of a list with a column "split" (part, set, subset)
+/// its test part; else a fifth of each label is kept. Values of a column that are of neither part are left out, and
+/// named. Where recordings have speakers, a line says how many are in both parts. Throws simclr::Error as
+/// list_of_sounds() and data::split_sounds() do.
+Datasets open_sounds(const SoundSource& source);
+
+/// The files that open_sounds() reads, and a list itself: paths from `dir`.
+struct SoundFiles {
+  std::string dir;
+  simclr::data::PathList files;
+};
+SoundFiles files_of_sounds(const std::string& data, const std::string& pattern);
+
+/// The folder that holds them; empty where none is named.
+std::string folder_of_sounds(const std::string& data);

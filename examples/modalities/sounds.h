@@ -1,0 +1,41 @@
+#pragma once
+
+#include "recipes/sound_recipes.h"
+#include "train/modality.h"
+
+#include <simclr/data/sound/spectrogram_views.h>
+
+/// Recordings, random views of them as log-mel spectrograms, and ResNets or GRUs.
+class Sounds final : public Modality {
+ public:
+  Sounds() = default;
+  /// As a recipe says, or the options from which one begins.
+  explicit Sounds(const SoundOptions& own) : own_(own) {}
+
+  const char* name() const override { return "recordings"; }
+  void options(OptionTable& table, TrainingOptions& options) override;
+  std::vector<Recipe> recipes() const override;
+  void use_recipe(const std::string& name) override;
+  Datasets open(TrainingOptions& options) override;
+  std::string data_folders(const TrainingOptions& options) const override;
+  nlohmann::ordered_json data_files(const TrainingOptions& options) const override;
+  void configure(const nlohmann::ordered_json& config) override;
+  std::string encoder_name() const override;
+  std::string view_name() const override;
+  std::shared_ptr<simclr::nn::Module> make_encoder(std::uint64_t seed) const override;
+  /// The random ones mix in noise where open() has read some.
+  std::vector<simclr::data::Tower> towers(bool random) const override;
+  void look(const LookedAt& at, Findings& findings) const override;
+  Shown shown(const simclr::data::Sample& sample, int tower, int side) const override;
+  Shown shown_view(const simclr::Tensor& view, int tower, int side) const override;
+  std::string smaller() const override { return "--seconds, --mels or --width"; }
+
+  const SoundOptions& own() const { return own_; }
+
+ private:
+  bool recurrent() const { return own_.arch == "gru"; }
+  simclr::data::SpectrogramViewOptions view_options(bool random) const;
+
+  SoundOptions own_;
+  std::shared_ptr<const simclr::data::Noises> noises_;
+};

@@ -1,0 +1,379 @@
+// Recordings as a kind of data: how they are found and parted, trained on, evaluated, checked and shown.
+#include "check/check.h"
+#include "modalities/sound_check.h"
+#include "modalities/sound_sets.h"
+#include "modalities/sounds.h"
+#include "program/command_line.h"
+#include "program/run_training.h"
+#include "run/run_log.h"
+#include "support/catch.h"
+#include "support/message_of.h"
+#include "support/sounds.h"
+#include "support/temp_dir.h"
+#include "train/encoder_file.h"
+#include "train/evaluation.h"
+#include "train/training_config.h"
+
+#include <simclr/data/sound/sound_io.h>
+#include <simclr/simclr.h>
+
+#include <cmath>
+#include <filesystem>
+#include <functional>
+#include <set>
+
+using namespace simclr;
+using Catch::Matchers::Contains;
+using simclr::test::message_of;
+using simclr::test::TempDir;
+
+namespace {
+
+constexpr int rate = 8000;
+const std::vector<std::string> classes = {"high", "low", "wide"};
+const std::vector<std::string> speakers = {"ann", "bob", "eve"};
+
+/// A tone or two of its class, of the speaker's pitch, each take a little longer.
+std::vector<std::uint8_t> said(int label, int speaker, int take, double level = 0.4) {
+  const std::int64_t count = 2400 + 160 * take;
+  const double hertz = (label == 1 ? 300 : 1500) * (1 + 0.06 * speaker + 0.01 * take);
+  std::vector<float> samples = test::tone(count, hertz, rate, level);
+  const std::vector<float> second = test::tone(count, 2900, rate, label == 2 ? level / 2 : 0.01);
+  for (std::size_t i = 0; i < samples.size(); ++i) samples[i] += second[i];
+  return test::wav_of_samples(samples, rate);
+}
+
+std::string file_name(int label, int speaker, int take) {
+  return classes[static_cast<std::size_t>(label)] + "_" + speakers[static_cast<std::size_t>(speaker)] + "_" +
+         std::to_string(take) + ".wav";
+}
+
+/// {label}_{speaker}_{take}.wav: 3 x 3 x `takes`.
+void write_takes(const TempDir& dir, int takes, const std::string& folder = "takes") {
+  for (int label = 0; label < 3; ++label) {
+    for (int speaker = 0; speaker < 3; ++speaker) {
+      for (int take = 0; take < takes; ++take) {
+        dir.write(folder + "/" + file_name(label, speaker, take), said(label, speaker, take));
+      }
+    }
+  }
+}
+
+constexpr const char* pattern = "{label}_{speaker}_{take}.wav";
+
+Datasets open_takes(const TempDir& dir, const std::string& parts) {
+  return open_sounds({.data = dir.path("takes"), .pattern = pattern, .test = parts, .rate = rate});
+}
+
+std::set<std::string> files_of(const data::Dataset& samples) {
+  std::set<std::string> files;
+  for (std::int64_t i = 0; i < samples.size(); ++i) {
+    files.insert(std::filesystem::path(samples.file(i)).filename().string());
+  }
+  return files;
+}
+
+/// Calls `use` with train_speech's command line for these takes.
+int with_arguments(const std::vector<std::string>& more, const std::function<int(int argc, char** argv)>& use) {
+  std::vector<std::string> words = {"train_speech", "--threads", "1", "--device", "cpu"};
+  words.insert(words.end(), more.begin(), more.end());
+  std::vector<char*> arguments;
+  for (std::string& word : words) arguments.push_back(word.data());
+  return use(static_cast<int>(arguments.size()), arguments.data());
+}
+
+int run(const std::vector<std::string>& words) {
+  Sounds sounds;
+  return with_arguments(words, [&](int argc, char** argv) { return run_training("train_speech", argc, argv, sounds); });
+}
+
+std::vector<std::string> small(const TempDir& dir, const std::string& out) {
+  return {"--data",          dir.path("takes"),
+          "--pattern",       pattern,
+          "--test",          "take=0-1",
+          "--out",           out,
+          "--rate",          "8000",
+          "--seconds",       "0.3",
+          "--mels",          "16",
+          "--width",         "4",
+          "--epochs",        "3",
+          "--batch-size",    "16",
+          "--knn-every",     "2",
+          "--knn-k",         "5",
+          "--warmup-epochs", "0",
+          "--probe-epochs",  "5"};
+}
+
+std::vector<std::string> with(std::vector<std::string> words, const std::vector<std::string>& more) {
+  words.insert(words.end(), more.begin(), more.end());
+  return words;
+}
+
+using Weights = std::vector<std::vector<float>>;
+
+Weights weights_of(const std::string& run) {
+  Weights values;
+  for (const auto& tensor : load_tensors(run + "/model.safetensors").tensors) {
+    values.push_back(tensor.value.to_vector<float>());
+  }
+  return values;
+}
+
+}  // namespace
+
+TEST_CASE("recordings are parted by what their names say", "[sounds]") {
+  const TempDir dir;
+  write_takes(dir, 4);
+  const Datasets by_take = open_takes(dir, "take=0-1");
+  CHECK(by_take.sample_name == "recording");
+  CHECK(by_take.train->classes() == classes);
+  CHECK(by_take.train->size() == 18);
+  CHECK(files_of(*by_take.test).contains("low_ann_1.wav"));
+  CHECK_FALSE(files_of(*by_take.train).contains("low_ann_1.wav"));
+  CHECK_THAT(by_take.note, Contains("3 of the 3 speakers of the test part are trained on, too"));
+
+  const Datasets by_speaker = open_takes(dir, "speaker=eve");
+  CHECK(by_speaker.test->size() == 12);
+  CHECK_THAT(by_speaker.note, Contains("no speaker of the test part is trained on"));
+  for (const std::string& file : files_of(*by_speaker.test)) CHECK_THAT(file, Contains("_eve_"));
+
+  const Datasets share = open_takes(dir, "speaker=34%");
+  CHECK(share.test->size() == 12);
+  CHECK(files_of(*share.test) == files_of(*open_takes(dir, "speaker=34%").test));
+
+  const Datasets fifth = open_takes(dir, "");
+  CHECK(fifth.train->size() + fifth.test->size() == 36);
+  CHECK_THAT(fifth.note, Contains("--test speaker=20%"));
+
+  for (const auto& [wrong, message] : std::vector<std::pair<std::string, std::string>>{
+           {"take", "--test take: must be FIELD=VALUES"},
+           {"take=9", "no recording has 9 as its take"},
+           {"fold=1", "have no field fold; they have label, speaker and take"},
+           {"take=0-3", "nothing is left to train on"},
+           {"take=120%", "a share is above 0 and below 100%"},
+           {"take=x%", "a share is above 0 and below 100%"}}) {
+    CHECK_THAT(message_of([&, parts = wrong] { open_takes(dir, parts); }), Contains(message));
+  }
+  CHECK_THAT(message_of([] { open_sounds({.rate = rate}); }), Contains("--data: name a folder of recordings"));
+  CHECK_THAT(message_of([&] { open_sounds({.data = dir.path("none"), .rate = rate}); }),
+             Contains("no such folder or list"));
+}
+
+TEST_CASE("recordings are parted by folders and by columns of a list", "[sounds]") {
+  const TempDir dir;
+  std::string table = "file,word,speaker,split\n";
+  for (int label = 0; label < 3; ++label) {
+    for (int take = 0; take < 3; ++take) {
+      const std::string part = take == 0 ? "test" : take == 1 ? "val" : "train", name = file_name(label, 0, take);
+      dir.write("parts/" + part + "/" + classes[static_cast<std::size_t>(label)] + "/" + name, said(label, 0, take));
+      dir.write("list/" + name, said(label, 0, take));
+      table += name + "," + classes[static_cast<std::size_t>(label)] + ",ann," + part + "\n";
+    }
+  }
+  const std::string list = dir.write("list/index.csv", table);
+  const Datasets folders = open_sounds({.data = dir.path("parts"), .rate = rate});
+  CHECK(folders.train->size() == 3);
+  REQUIRE(folders.test);
+  CHECK(folders.test->size() == 3);
+  CHECK(folders.train->classes() == classes);
+  CHECK_THAT(folders.note, Contains("train: " + dir.path("parts/train") + "; test: " + dir.path("parts/test")));
+  CHECK_THAT(folders.note, Contains("not used: val"));
+
+  const Datasets columns = open_sounds({.data = list, .rate = rate});
+  CHECK(columns.kind == "list");
+  CHECK(columns.train->size() == 3);
+  REQUIRE(columns.test);
+  CHECK(files_of(*columns.test) == std::set<std::string>{"high_ann_0.wav", "low_ann_0.wav", "wide_ann_0.wav"});
+  CHECK_THAT(columns.note, Contains("not used: 3 recordings of split val"));
+  CHECK(open_sounds({.data = list, .test = "split=val", .rate = rate}).train->size() == 6);
+  CHECK_THAT(message_of([&] { open_sounds({.data = list, .pattern = pattern, .rate = rate}); }),
+             Contains("a list says in its columns what each recording is"));
+
+  const auto listed = [&](const std::string& place) { return std::ssize(files_of_sounds(place, "").files); };
+  CHECK(listed(list) == 10);  // itself, too
+  CHECK(listed(dir.path("parts")) == 9);
+  CHECK(folder_of_sounds(list) == dir.path("list"));
+  CHECK(folder_of_sounds("index.csv") == "index.csv");  // no file of that name: not a list
+  CHECK(folder_of_sounds("") == "");
+}
+
+TEST_CASE("recordings are trained on, resumed to the same bits, evaluated and reported", "[sounds]") {
+  const TempDir dir;
+  write_takes(dir, 6);
+  const std::string whole = dir.path("whole"), begun = dir.path("begun");
+  REQUIRE(run(small(dir, whole)) == 0);
+  // A run of which only its first checkpoint is left goes on from there.
+  REQUIRE(run(with(small(dir, begun), {"--checkpoint-minutes", "0", "--keep-checkpoints", "100"})) == 0);
+  const auto checkpoints = nn::CheckpointFolder(begun + "/checkpoints").list();
+  REQUIRE(checkpoints.size() >= 2);
+  std::filesystem::remove(begun + "/model.safetensors");
+  for (std::size_t i = 0; i + 1 < checkpoints.size(); ++i) std::filesystem::remove(checkpoints[i].path);
+  REQUIRE(run({"--resume", "--out", begun}) == 0);
+  CHECK(weights_of(begun) == weights_of(whole));
+  CHECK(run({"--resume", "--out", whole, "--mels", "24"}) == 1);  // another run
+
+  const auto last = read_run_log(whole + "/log.jsonl").back();
+  REQUIRE(event_of(last) == "evaluation");
+  CHECK(last["trained"]["linear"]["top1"].get<double>() > 1.0 / 3);
+  const std::string report = test::read_text(whole + "/report.html");
+  CHECK(report.find("src=\"data:audio/wav;base64,") != std::string::npos);
+  CHECK(report.find("src=\"data:image/png;base64,") != std::string::npos);
+  CHECK(report.find("18 test recordings") != std::string::npos);
+  CHECK(report.find(" picture") == std::string::npos);
+  CHECK(report.find("train_speech --config ") != std::string::npos);
+
+  Sounds sounds;
+  const EncoderFile file = open_encoder(whole, sounds);
+  CHECK(file.config["modality"] == "recordings");
+  CHECK(file.description.starts_with("resnet18, width 4, 32 features, from "));
+  CHECK_THAT(file.description, Contains("31 frames of 16 mels, 0.3 s at 8000 Hz"));
+  const Datasets sets = open_takes(dir, "take=0-1");
+  const auto known = features_of(*file.encoder, *sets.train, file.tower, {});
+  const auto asked = features_of(*file.encoder, *sets.test, file.tower, {});
+  const nn::Metrics knn = nn::compute_metrics(nn::knn_scores(known, asked.values, 3, {.k = 5}), asked.labels);
+  CHECK(knn.top1 == last["trained"]["knn"]["top1"].get<double>());
+}
+
+TEST_CASE("a GRU is told the lengths of recordings, and sees no padding", "[sounds]") {
+  const TempDir dir;
+  write_takes(dir, 6);
+  const std::string out = dir.path("run");
+  REQUIRE(run(with(small(dir, out), {"--arch", "gru", "--width", "8", "--layers", "2", "--seconds", "2", "--noise",
+                                     dir.path("takes"), "--noise-probability", "1"})) == 0);
+  Sounds sounds;
+  const EncoderFile file = open_encoder(out, sounds);
+  CHECK(file.description.starts_with("gru in both directions, 2 layers, width 8, 16 features, from "));
+  CHECK(file.tower.maker->view_shape() == Shape{201, 16});
+  const Datasets sets = open_takes(dir, "take=0-1");
+  const auto features = features_of(*file.encoder, *sets.test, file.tower, {});
+  // With more room behind it a recording has the same features.
+  nlohmann::ordered_json longer = file.config;
+  longer["eval_seconds"] = 3.0;
+  sounds.configure(longer);
+  const auto again = features_of(*file.encoder, *sets.test, sounds.towers(false).front(), {});
+  const auto a = features.values.to_vector<float>(), b = again.values.to_vector<float>();
+  REQUIRE(a.size() == b.size());
+  for (std::size_t i = 0; i < a.size(); ++i) CHECK(std::abs(a[i] - b[i]) < 1e-5f);
+  CHECK(run({"--resume", "--out", out, "--noise", dir.path("none")}) == 1);
+}
+
+TEST_CASE("a recording that cannot be read is named and left out", "[sounds]") {
+  const TempDir dir;
+  write_takes(dir, 6);
+  auto cut = said(0, 0, 5);
+  cut.resize(cut.size() / 2);
+  dir.write("takes/" + file_name(0, 0, 5), cut);
+  dir.write("takes/" + file_name(1, 0, 5), std::vector<std::uint8_t>());
+  dir.write("takes/" + file_name(2, 2, 0), test::wav_of({}, {.rate = rate}));  // of the test part
+  dir.write("takes/low.wav", said(1, 0, 0));                                   // does not fit the pattern
+  const std::string out = dir.path("run");
+  REQUIRE(run(small(dir, out)) == 0);
+  const auto last = read_run_log(out + "/log.jsonl").back();
+  CHECK(event_of(last) == "evaluation");
+}
+
+TEST_CASE("configurations that cannot be are refused in one line", "[sounds]") {
+  Sounds sounds;
+  TrainingOptions o;
+  use_recipe(o, sounds, "digits");
+  const nlohmann::ordered_json good = to_json(o, sounds);
+  sounds.configure(good);
+  for (const auto& [key, value] : std::vector<std::pair<std::string, nlohmann::ordered_json>>{{"arch", "vgg"},
+                                                                                              {"width", 0},
+                                                                                              {"layers", 0},
+                                                                                              {"mels", 0},
+                                                                                              {"rate", 10},
+                                                                                              {"seconds", 0},
+                                                                                              {"seconds", "one"}}) {
+    nlohmann::ordered_json wrong = good;
+    wrong[key] = value;
+    INFO(key << " " << value.dump());
+    Sounds other;
+    CHECK_THROWS(other.configure(wrong));
+    wrong.erase(key);
+    CHECK_THROWS(other.configure(wrong));
+  }
+}
+
+namespace {
+
+SoundFigures look(const TempDir& dir, const std::string& folder) {
+  const Datasets sets = open_sounds({.data = dir.path(folder), .rate = rate});
+  return look_at_sounds(*sets.train, rate, 300);
+}
+
+std::string found_in(const SoundFigures& figures, const SoundOptions& own) {
+  std::string all;
+  for (const Finding& each : sound_findings(own, figures)) all += each.about + ": " + each.problem + "\n";
+  return all;
+}
+
+SoundOptions usual() {
+  SoundOptions own;
+  own.sound.rate = rate;
+  own.sound.seconds = 0.3;
+  return own;
+}
+
+}  // namespace
+
+TEST_CASE("--check names clipping, silence, offsets, copies, rates and lengths of recordings", "[sounds]") {
+  const TempDir dir;
+  for (int take = 0; take < 20; ++take) dir.write("good/" + std::to_string(take) + ".wav", said(0, 1, take));
+  const SoundFigures good = look(dir, "good");
+  CHECK(good.looked_at == 20);
+  CHECK(good.median > 0.3);
+  CHECK(good.rates == std::map<std::int32_t, std::int64_t>{{rate, 20}});
+  CHECK(found_in(good, usual()) == "");
+  CHECK(text_of(good) == "20 looked at, 0.3 to 0.68 s, half of them below 0.5 s; 8000 Hz");
+
+  for (int take = 0; take < 5; ++take) {
+    const std::string name = "bad/" + std::to_string(take);
+    std::vector<float> loud = test::tone(4000, 440 + 40 * take, rate, 3), offset = test::tone(4000, 500, rate, 0.1);
+    for (float& value : loud) value = std::clamp(value, -1.0f, 1.0f);
+    for (float& value : offset) value += 0.3f + 0.01f * static_cast<float>(take);
+    dir.write(name + "_loud.wav", test::wav_of_samples(loud, rate));
+    dir.write(name + "_offset.wav", test::wav_of_samples(offset, rate));
+    dir.write(name + "_silent.wav",
+              test::wav_of_samples(std::vector<float>(4000 + 16u * static_cast<unsigned>(take)), rate));
+    dir.write(name + "_copy.wav", said(1, 1, 1));
+    dir.write(name + "_slow.wav", said(1, 2, take));
+  }
+  const SoundFigures bad = look(dir, "bad");
+  CHECK(bad.looked_at == 25);
+  CHECK(bad.clipped == 5);
+  CHECK(bad.silent == 5);
+  CHECK(bad.offset == 5);
+  CHECK(bad.repeated == 4);
+  const std::string found = found_in(bad, usual());
+  CHECK_THAT(found, Contains("clipping: 5 of 25 recordings lie at their loudest"));
+  CHECK_THAT(found, Contains("silence: 5 of 25 recordings are nowhere louder than -60 dB, such as "));
+  CHECK_THAT(found, Contains("offset: 5 of 25 recordings do not swing about zero"));
+  CHECK_THAT(found, Contains("duplicates: 4 of 25 recordings occur more than once ("));
+
+  SoundOptions own = usual();
+  own.sound.seconds = 3;
+  CHECK_THAT(found_in(good, own), Contains("seconds: half of the recordings are shorter than 0.5 s"));
+  own.sound.seconds = 0.02;
+  CHECK_THAT(found_in(good, own), Contains("seconds: half of the recordings are longer than 0.5 s"));
+  own = usual();
+  own.sound.rate = 16000;
+  CHECK_THAT(found_in(good, own), Contains("rate: the files have at most 8000 samples a second"));
+  SoundFigures mixed = good;
+  mixed.rates = {{8000, 10}, {16000, 10}};
+  CHECK_THAT(found_in(mixed, own), Contains("rates: 10 of 20 files have fewer than 16000 samples a second"));
+}
+
+TEST_CASE("--check looks at recordings before a run, and leaves none", "[sounds]") {
+  const TempDir dir;
+  write_takes(dir, 6);
+  const std::string out = dir.path("checked");
+  Sounds sounds;
+  const int code = with_arguments(with(small(dir, out), {"--check"}), [&](int argc, char** argv) {
+    TrainingOptions options;
+    REQUIRE(parse_command_line("train_speech", argc, argv, options, sounds));
+    return check_run(options, sounds, [](const std::string& warning) { FAIL(warning); });
+  });
+  CHECK((code == 0 || code == 1));  // a batch of 16 is small
+  CHECK_FALSE(std::filesystem::exists(out + "/config.json"));
+}
