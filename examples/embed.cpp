@@ -1,8 +1,7 @@
-// Turns pictures into features: a NumPy matrix, one row a picture, and the list of the files.
-#include "modalities/picture_data_files.h"
-#include "modalities/picture_embedding.h"
+// Turns samples into features: a NumPy matrix, one row a sample, and the list of the files.
+#include "modalities/kinds.h"
+#include "modalities/picture_files.h"
 #include "modalities/picture_rows.h"
-#include "modalities/pictures.h"
 #include "run/command_line.h"
 #include "run/option_line.h"
 #include "run/progress.h"
@@ -24,12 +23,14 @@ struct Options {
 };
 
 bool parse_options(int argc, char** argv, Options& o) {
-  CLI::App app("Turns pictures into features: features.npy, [pictures, features] float32, and files.txt.", "embed");
+  CLI::App app("Turns pictures or recordings into features: features.npy, [samples, features] float32, and files.txt.",
+               "embed");
   app.add_option("weights", o.weights, "A run's folder, a checkpoint or a weights file")->required();
   app.add_option(
          "folder", o.folder,
          "Pictures, in it and in the folders below it; or a list of them, LIST.csv; or an .npz or .npy file; or "
-         "several folders and lists, A::B; or tar shards, 'DIR/{000..127}.tar'")
+         "several folders and lists, A::B; or tar shards, 'DIR/{000..127}.tar'. Recordings: in a folder and below it, "
+         "or a list")
       ->required();
   OptionTable table;
   add_dataset_row(
@@ -50,8 +51,8 @@ bool holds_embedding(const std::string& folder) {
 }
 
 /// Where nobody named the output, the next one gets a number.
-std::string free_folder(const Options& o) {
-  const std::string first = beside_data(default_out, folders_of_pictures(o.dataset, o.folder));
+std::string free_folder(const Options& o, const Kind& kind) {
+  const std::string first = beside_data(default_out, kind.folders(o.dataset, o.folder));
   std::string out = first;
   for (int n = 2; !o.overwrite && holds_embedding(out); ++n) out = first + "-" + std::to_string(n);
   return out;
@@ -59,14 +60,15 @@ std::string free_folder(const Options& o) {
 
 void embed(Options o) {
   const bool named = o.out != default_out;
-  if (!named) o.out = free_folder(o);
+  const std::unique_ptr<Kind> kind = kind_of_weights(o.weights);
+  const std::string sample = kind->sample();
+  if (!named) o.out = free_folder(o, *kind);
   std::vector<std::string> outputs = embedding_files(o.out);
   outputs.insert(outputs.begin(), o.out);
-  refuse_in_pictures("--out", outputs, o.dataset, o.folder);
+  kind->refuse_in("--out", outputs, o.dataset, o.folder);
   for (const std::string& file : embedding_files(o.out)) refuse_to_replace(file, o.overwrite);
   const simclr::Device device = open_device(o.compute);
-  Pictures modality;
-  const EncoderFile file = open_encoder(o.weights, modality);
+  const EncoderFile file = open_encoder(o.weights, kind->modality());
   std::printf("%s\n", file.description.c_str());
   file.encoder->to(device);
   Progress progress;
@@ -74,24 +76,23 @@ void embed(Options o) {
   options.batch_size = o.compute.batch_size;
   options.workers = o.compute.workers;
   options.on_warning = [&progress](const std::string& message) { progress.warn(message); };
-  options.on_progress = PassProgress(progress, "embedding", "pictures");
-  const auto pictures = open_picture_files(o.dataset, o.folder, static_cast<int>(file.tower.maker->view_shape()[2]),
-                                           options.on_warning, file.cache_dir);
-  const Embedding embedding = embed_pictures(file, *pictures, options);
+  options.on_progress = PassProgress(progress, "embedding", sample + "s");
+  const NamedSamples named_samples = kind->open_named(o.dataset, o.folder, file, options.on_warning);
+  const Embedding embedding = embed_samples(file, *named_samples.samples, options);
   for (bool written = false; !written;) {
     try {
       write_embedding(o.out, embedding, existing_output(o.overwrite));
       written = true;
     } catch (const simclr::FileExists&) {  // another process has taken the name meanwhile
       if (named) throw;
-      o.out = free_folder(o);
+      o.out = free_folder(o, *kind);
     }
   }
-  progress.message("features of " + counted(std::ssize(embedding.files), "picture") + ", " +
+  progress.message("features of " + counted(std::ssize(embedding.files), sample) + ", " +
                    std::to_string(embedding.features.dim(1)) + " each, in " + o.out);
-  if (!pictures->left_out().empty()) progress.message("left out: " + pictures->left_out());
+  if (!named_samples.left_out.empty()) progress.message("left out: " + named_samples.left_out);
   if (embedding.unreadable > 0) {
-    progress.message(counted(embedding.unreadable, "picture") + " could not be read: left out");
+    progress.message(counted(embedding.unreadable, sample) + " could not be read: left out");
   }
 }
 

@@ -1,9 +1,7 @@
 // Trains a pre-trained encoder and a linear classifier on 1, 10 and 100 % of a data set's labels; with --from-scratch
 // also the same network from random weights, which shows what the pre-training is worth.
-#include "modalities/picture_data_files.h"
+#include "modalities/kinds.h"
 #include "modalities/picture_rows.h"
-#include "modalities/picture_sets.h"
-#include "modalities/pictures.h"
 #include "run/command_line.h"
 #include "run/option_file.h"
 #include "run/option_line.h"
@@ -38,8 +36,7 @@ namespace {
 
 struct Options {
   std::string weights, out;
-  std::string dataset = "auto", data_dir;
-  int classes_at = 1;
+  LabelledPlace place;
   std::vector<double> percents = {1, 10, 100};
   bool from_scratch = false, overwrite = false;
   int epochs = 0;  // 0: as epochs_for() says
@@ -52,7 +49,7 @@ struct Options {
 
 OptionTable option_table(Options& o) {
   OptionTable table;
-  add_dataset_rows(table, o.dataset, o.data_dir, o.classes_at, "what the weights were trained on");
+  add_dataset_rows(table, o.place.dataset, o.place.data_dir, o.place.classes_at, "what the weights were trained on");
   table.group("");
   add_labels_row(table, o.percents);
   table.flag("from-scratch", "", o.from_scratch, "Train the same network from random weights, too, to compare");
@@ -68,7 +65,7 @@ OptionTable option_table(Options& o) {
   table.rule([&o](const OptionTable&) { check_percents(o.percents); });
   table.rule([&o](const OptionTable& rows) {
     SIMCLR_CHECK(o.compute.batch_size > 1, rows.said(o.compute.batch_size),
-                 ": training needs at least 2 pictures a batch, as batch norm takes its statistics from them; 64 is "
+                 ": training needs at least 2 samples a batch, as batch norm takes its statistics from them; 64 is "
                  "the default");
   });
   return table;
@@ -81,12 +78,12 @@ bool parse_options(int argc, char** argv, Options& o) {
   return parse(app, table, argc, argv);
 }
 
-/// More passes over fewer pictures, though fewer steps.
+/// More passes over fewer samples, though fewer steps.
 int epochs_for(double percent) {
   return static_cast<int>(std::lround(100 / std::sqrt(percent)));
 }
 
-/// An encoder and a linear layer on its features: [N,S,S,C] -> logits [N,classes].
+/// An encoder and a linear layer on its features: views [N,...] -> logits [N,classes].
 class Classifier : public nn::Module {
  public:
   Classifier(std::shared_ptr<nn::Module> encoder, std::int64_t classes, std::uint64_t seed)
@@ -111,11 +108,11 @@ struct Task {
   int epochs = 0;
 };
 
-/// Near `asked`, and such that no batch is of one picture, with which batch norm can do nothing: of 65 pictures batches
+/// Near `asked`, and such that no batch is of one sample, with which batch norm can do nothing: of 65 samples batches
 /// of 64 would leave one over.
-std::int64_t batch_size_for(std::int64_t pictures, std::int64_t asked) {
-  std::int64_t size = std::min(asked, pictures);
-  while (pictures % size == 1) ++size;
+std::int64_t batch_size_for(std::int64_t samples, std::int64_t asked) {
+  std::int64_t size = std::min(asked, samples);
+  while (samples % size == 1) ++size;
   return size;
 }
 
@@ -123,7 +120,8 @@ std::int64_t batch_size_for(std::int64_t pictures, std::int64_t asked) {
 struct Session {
   const Options& options;
   const EncoderFile& file;
-  const Pictures& pictures;
+  const Kind& kind;
+  const Modality& modality;
   const Datasets& sets;
   simclr::Device device;
   RunFolder& run;
@@ -132,28 +130,20 @@ struct Session {
   std::vector<std::string>& saved;  // files of classifiers that were trained to their end
 };
 
-/// Of pictures that can be read, as `readable` has them: of few a loader would give up where more than half cannot.
+/// Of samples that can be read, as `readable` has them: of few a loader would give up where more than half cannot.
 Task make_task(const Session& session, double percent, const std::vector<std::int64_t>& readable) {
   const Options& o = session.options;
   auto part = labelled_part(labels_of(*session.sets.train), percent, o.seed);
   const std::int64_t all = std::ssize(part);
   std::erase_if(part, [&](auto i) { return !std::binary_search(readable.begin(), readable.end(), i); });
   const auto samples = data::subset(session.sets.train, part);
-  const std::string unread = unread_text(percent_text(percent) + " %: trained on", samples->size(), all, "picture");
+  const std::string unread =
+      unread_text(percent_text(percent) + " %: trained on", samples->size(), all, session.kind.sample());
   if (!unread.empty()) session.progress.message(unread);
   const std::int64_t count = samples->size();
-  SIMCLR_CHECK(count >= 2, "--labels ", percent, ": leaves ", counted(count, "picture"),
+  SIMCLR_CHECK(count >= 2, "--labels ", percent, ": leaves ", counted(count, session.kind.sample()),
                unread.empty() ? "" : " that can be read", "; at least 2 are needed");
   return {percent, samples, batch_size_for(count, o.compute.batch_size), o.epochs > 0 ? o.epochs : epochs_for(percent)};
-}
-
-/// Random views that change little: labels, unlike a contrastive task, need what a picture shows.
-std::shared_ptr<const data::ViewMaker> light_views(const Session& session) {
-  data::Augmentation policy = session.pictures.policy();
-  policy.random_crop = true;
-  policy.crop_area_min = static_cast<float>(session.options.crop_min);
-  policy.flip_probability = 0.5f;
-  return std::make_shared<data::PictureViews>(policy);
 }
 
 /// Shows and logs a training, as RunRecorder does a run's.
@@ -222,13 +212,14 @@ class Recorder {
 
 void train(nn::Module& model, const Session& session, const Task& task, bool pretrained) {
   const Options& o = session.options;
-  const auto source = host_view_source(data::Loader(task.samples, {{.maker = light_views(session), .views = 1}},
-                                                    {.batch_size = task.batch_size,
-                                                     .drop_last = false,  // each label counts
-                                                     .seed = o.seed,
-                                                     .workers = o.compute.workers,
-                                                     .on_warning = session.warn}),
-                                       session.device, simclr::DType::f32);
+  const auto source = host_view_source(
+      data::Loader(task.samples, {{.maker = session.kind.light_views(session.options.crop_min), .views = 1}},
+                   {.batch_size = task.batch_size,
+                    .drop_last = false,  // each label counts
+                    .seed = o.seed,
+                    .workers = o.compute.workers,
+                    .on_warning = session.warn}),
+      session.device, simclr::DType::f32);
   const nn::Schedule schedule = nn::warmup_cosine(
       {.peak = o.lr * static_cast<double>(task.batch_size) / 256, .steps = task.epochs * source->batches()});
   nn::Sgd optimizer(model.parameters(),
@@ -277,10 +268,10 @@ void save(const nn::Module& model, const Session& session, const Task& task) {
   session.saved.push_back(weights_name(task.percent));
 }
 
-/// Trains one classifier, and returns its accuracy on the test pictures.
+/// Trains one classifier, and returns its accuracy on the test samples.
 double train_and_test(const Session& session, const Task& task, bool pretrained) {
   const Options& o = session.options;
-  const auto encoder = session.pictures.make_encoder(o.seed);
+  const auto encoder = session.modality.make_encoder(o.seed);
   if (pretrained) encoder->load_state(session.file.encoder->state());
   Classifier model(encoder, static_cast<std::int64_t>(session.sets.train->classes().size()), o.seed);
   model.to(session.device);
@@ -304,11 +295,11 @@ double train_and_test(const Session& session, const Task& task, bool pretrained)
 }
 
 nlohmann::ordered_json to_json(Options o, const EncoderFile& file, const Datasets& sets, const std::string& folder) {
-  o.dataset = sets.kind;
+  o.place.dataset = sets.kind;
   o.compute.threads = simclr::threads();  // what 0 came to
   nlohmann::ordered_json json = to_json(option_table(o));
   json["weights"] = utf8(file.path);
-  if (const std::string begun = started_in(o.data_dir, "", folder); !begun.empty()) json[started_in_key] = begun;
+  if (const std::string begun = started_in(o.place.data_dir, "", folder); !begun.empty()) json[started_in_key] = begun;
   return json;
 }
 
@@ -317,12 +308,13 @@ void train_all(const Session& session, std::string& table) {
   const Options& o = session.options;
   const double most = *std::max_element(o.percents.begin(), o.percents.end());  // whose part holds all others
   const auto part = labelled_part(labels_of(*session.sets.train), most, o.seed);
-  const PassProgress looked(session.progress, "looking at what is trained on", "pictures");
+  const PassProgress looked(session.progress, "looking at what is trained on",
+                            std::string(session.kind.sample()) + "s");
   const auto readable = readable_samples(*session.sets.train, part, session.warn, StopRequest::poll, looked);
   for (const double percent : o.percents) {
     const Task task = make_task(session, percent, readable);
     char text[64];
-    std::snprintf(text, sizeof text, "  %-9s %9lld %14.2f", (percent_text(percent) + " %").c_str(),
+    std::snprintf(text, sizeof text, "  %-8s %10lld %14.2f", (percent_text(percent) + " %").c_str(),
                   static_cast<long long>(task.samples->size()), 100 * train_and_test(session, task, true));
     std::string row = text;
     if (o.from_scratch) {
@@ -346,21 +338,22 @@ std::string stopped_text(const Session& session) {
 /// Returns the exit code.
 int run(Options o) {
   const simclr::Device device = open_device(o.compute);
-  Pictures pictures;
-  const EncoderFile file = open_encoder(o.weights, pictures);
-  prefer_data_set_of(file.config, o.weights, o.dataset, o.data_dir, o.classes_at);
-  refuse_in_pictures("--out", {o.out}, o.dataset, o.data_dir);
+  const std::unique_ptr<Kind> kind = kind_of_weights(o.weights);
+  const std::string sample = kind->sample();
+  const EncoderFile file = open_encoder(o.weights, kind->modality());
+  kind->fill_in(o.place, file, o.weights);
+  kind->refuse_in("--out", {o.out}, o.place.dataset, o.place.data_dir);
   SIMCLR_CHECK(!o.overwrite || !lies_in(file.path, o.out), "--out ", o.out, ": holds ", file.path,
                ", which is read here, and --overwrite would remove it; choose another folder");
-  PictureSets sets = open_labelled(o.dataset, o.data_dir, o.classes_at, file.cache_dir);
-  check_channels(sets, o.data_dir, static_cast<int>(file.tower.maker->view_shape()[2]));
+  Datasets sets = kind->open_labelled(o.place, file);
   cache_where_run_did(sets, file.cache_dir);
   Progress progress;
   const std::function<void(const std::string&)> warn = [&progress](const std::string& text) { progress.warn(text); };
   const std::int64_t tests = sets.test->size();
   sets.test = readable_part(sets.test, warn);
-  SIMCLR_CHECK(sets.test->size() > 0, "--data ", o.data_dir, ": none of the test pictures can be read");
-  RunFolder folder(o.out, "finetune-" + sets.kind, o.out.empty() ? folders_of_pictures(o.dataset, o.data_dir) : "");
+  SIMCLR_CHECK(sets.test->size() > 0, "--data ", o.place.data_dir, ": none of the test ", sample, "s can be read");
+  RunFolder folder(o.out, "finetune-" + sets.kind,
+                   o.out.empty() ? kind->folders(o.place.dataset, o.place.data_dir) : "");
   SIMCLR_CHECK(!folder.used() || o.overwrite, "--out ", folder.path(),
                " already holds a run; choose another folder, or add --overwrite");
   if (o.overwrite) folder.clear();
@@ -369,10 +362,11 @@ int run(Options o) {
   std::printf("%s\n%s\nfiles in %s\n", file.description.c_str(), sets.train->describe().c_str(), folder.path().c_str());
   for (const std::string& warning : sets.warnings) progress.warn(warning);
   std::vector<std::string> saved;
-  const Session session{o, file, pictures, sets, device, folder, progress, warn, saved};
+  const Session session{o, file, *kind, kind->modality(), sets, device, folder, progress, warn, saved};
 
-  std::string table =
-      std::string("  labels     pictures  pre-trained %") + (o.from_scratch ? "  from scratch %\n" : "\n");
+  char head[64];
+  std::snprintf(head, sizeof head, "  %-8s %10s  pre-trained %%", "labels", (sample + "s").c_str());
+  std::string table = head + std::string(o.from_scratch ? "  from scratch %\n" : "\n");
   const StopRequest stop_request;
   try {
     train_all(session, table);
@@ -383,7 +377,7 @@ int run(Options o) {
     if (signal == SIGPIPE) std::fprintf(stderr, "finetune: nobody reads the output; %s\n", text.c_str());
     return 128 + signal;
   }
-  progress.message(table + unread_text("measured on", sets.test->size(), tests, "test picture"));
+  progress.message(table + unread_text("measured on", sets.test->size(), tests, "test " + sample));
   return 0;
 }
 

@@ -1,8 +1,6 @@
 // What the features of a trained encoder are worth with few labels: kNN and a linear probe on 1, 10 and 100 % of them.
-#include "modalities/picture_data_files.h"
+#include "modalities/kinds.h"
 #include "modalities/picture_rows.h"
-#include "modalities/picture_sets.h"
-#include "modalities/pictures.h"
 #include "run/command_line.h"
 #include "run/option_line.h"
 #include "run/progress.h"
@@ -25,8 +23,7 @@ namespace {
 
 struct Options {
   std::string weights, json;
-  std::string dataset = "auto", data_dir;
-  int classes_at = 1;
+  LabelledPlace place;
   std::vector<double> percents = {1, 10, 100};
   int epochs = 100;
   int k = 200;
@@ -40,7 +37,7 @@ bool parse_options(int argc, char** argv, Options& o) {
                "linear_probe");
   app.add_option("weights", o.weights, "A run's folder, a checkpoint or a weights file")->required();
   OptionTable table;
-  add_dataset_rows(table, o.dataset, o.data_dir, o.classes_at, "what the weights were trained on");
+  add_dataset_rows(table, o.place.dataset, o.place.data_dir, o.place.classes_at, "what the weights were trained on");
   table.group("");
   add_labels_row(table, o.percents);
   table.add("epochs", o.epochs, "Of the linear probe").at_least(1);
@@ -62,7 +59,7 @@ nlohmann::ordered_json measure(const Options& o, const nn::Features& train, cons
   const auto knn = nn::compute_metrics(nn::knn_scores(part, test.values, classes, {.k = k}), test.labels);
   const nn::ProbeOptions options{.epochs = o.epochs, .seed = o.seed};
   const auto probe = nn::compute_metrics(nn::linear_probe_scores(part, test.values, classes, options), test.labels);
-  std::printf("  %-9s %9lld %10.2f %10.2f\n", (percent_text(percent) + " %").c_str(), static_cast<long long>(count),
+  std::printf("  %-8s %10lld %10.2f %10.2f\n", (percent_text(percent) + " %").c_str(), static_cast<long long>(count),
               100 * knn.top1, 100 * probe.top1);
   std::fflush(stdout);
   return {{"percent", percent}, {"samples", count}, {"knn_k", k}, {"knn", to_json(knn)}, {"linear", to_json(probe)}};
@@ -71,13 +68,13 @@ nlohmann::ordered_json measure(const Options& o, const nn::Features& train, cons
 void run(Options o) {
   check_output(o.json, o.overwrite);
   const simclr::Device device = open_device(o.compute);
-  Pictures modality;
-  const EncoderFile file = open_encoder(o.weights, modality);
-  prefer_data_set_of(file.config, o.weights, o.dataset, o.data_dir, o.classes_at);
-  refuse_in_pictures("--json", {o.json}, o.dataset, o.data_dir);
+  const std::unique_ptr<Kind> kind = kind_of_weights(o.weights);
+  const std::string sample = kind->sample();
+  const EncoderFile file = open_encoder(o.weights, kind->modality());
+  kind->fill_in(o.place, file, o.weights);
+  kind->refuse_in("--json", {o.json}, o.place.dataset, o.place.data_dir);
   refuse_in_data("--json", o.json, file.path);
-  const PictureSets sets = open_labelled(o.dataset, o.data_dir, o.classes_at, file.cache_dir);
-  check_channels(sets, o.data_dir, static_cast<int>(file.tower.maker->view_shape()[2]));
+  const Datasets sets = kind->open_labelled(o.place, file);
   if (!sets.note.empty()) std::printf("%s\n", sets.note.c_str());
   std::printf("%s\n%s\n", file.description.c_str(), sets.train->describe().c_str());
   file.encoder->to(device);
@@ -88,18 +85,20 @@ void run(Options o) {
   options.batch_size = o.compute.batch_size;
   options.workers = o.compute.workers;
   options.on_warning = [&progress](const std::string& message) { progress.warn(message); };
-  options.on_progress = PassProgress(progress, "features to train on", "pictures");
+  options.on_progress = PassProgress(progress, "features to train on", sample + "s");
   const nn::Features train = features_of(*file.encoder, *sets.train, file.tower, options);
-  options.on_progress = PassProgress(progress, "features to test on", "pictures");
+  options.on_progress = PassProgress(progress, "features to test on", sample + "s");
   const nn::Features test = features_of(*file.encoder, *sets.test, file.tower, options);
 
-  progress.message("  labels     pictures      kNN %   linear %");
+  char head[64];
+  std::snprintf(head, sizeof head, "  %-8s %10s %10s %10s", "labels", (sample + "s").c_str(), "kNN %", "linear %");
+  progress.message(head);
   const auto classes = static_cast<std::int64_t>(sets.train->classes().size());
   nlohmann::ordered_json results = nlohmann::ordered_json::array();
   for (const double percent : o.percents) results.push_back(measure(o, train, test, classes, percent));
   for (const std::string& unread :
-       {unread_text("trained on", train.values.dim(0), sets.train->size(), "picture"),
-        unread_text("measured on", test.values.dim(0), sets.test->size(), "test picture")}) {
+       {unread_text("trained on", train.values.dim(0), sets.train->size(), sample),
+        unread_text("measured on", test.values.dim(0), sets.test->size(), "test " + sample)}) {
     if (!unread.empty()) progress.message(unread);
   }
   if (o.json.empty()) return;

@@ -151,11 +151,6 @@ std::string PictureFiles::describe() const {
   return simclr::counted(size(), "picture") + " in " + source_.folder;
 }
 
-std::int64_t PictureFiles::find(const std::string& name) const {
-  const auto found = std::find(source_.names.begin(), source_.names.end(), name);
-  return found == source_.names.end() ? -1 : found - source_.names.begin();
-}
-
 const std::vector<std::string>& named_picture_kinds() {
   static const std::vector<std::string> all = {"auto", "arrays", "folder", "list", "shards"};
   return all;
@@ -183,17 +178,6 @@ std::shared_ptr<const PictureFiles> open_picture_files(const std::string& kind, 
          " with a line break, for which \\n stands in lists of names");
   }
   return std::make_shared<PictureFiles>(std::move(source), channels);
-}
-
-simclr::Tensor view_of_picture(const std::string& path, const data::ViewMaker& views) {
-  std::error_code error;
-  SIMCLR_CHECK(!fs::is_directory(path, error), path, ": not a picture file; give a ", data::read_kinds(), " file");
-  return view_of_picture(data::read_raster(path), path, views);
-}
-
-simclr::Tensor view_of_picture(data::Raster picture, const std::string& name, const data::ViewMaker& views) {
-  const auto channels = static_cast<int>(views.view_shape()[2]);
-  return view_of(data::picture_sample(std::move(picture), -1, channels, name), views);
 }
 
 simclr::Tensor drawn_picture(const data::Raster& raster, const data::ViewMaker& views) {

@@ -32,8 +32,6 @@ class PictureFiles final : public simclr::data::Dataset {
 
   /// The picture as it is.
   simclr::data::Raster read(std::int64_t i) const { return source_.read(i); }
-  /// Which has this name; -1: none.
-  std::int64_t find(const std::string& name) const;
   const std::string& left_out() const { return source_.left_out; }
 
  private:
@@ -54,12 +52,6 @@ std::shared_ptr<const PictureFiles> open_picture_files(const std::string& kind, 
                                                        const std::function<void(const std::string&)>& on_warning,
                                                        const std::string& cache_dir = {});
 
-/// The view [1,S,S,C] of one picture, by what makes them without randomness. Throws simclr::Error where it cannot be
-/// read.
-simclr::Tensor view_of_picture(const std::string& path, const simclr::data::ViewMaker& views);
-/// The same of a picture that was read; `name` for messages.
-simclr::Tensor view_of_picture(simclr::data::Raster picture, const std::string& name,
-                               const simclr::data::ViewMaker& views);
-
-/// The same of any picture, to be looked at: of channels that are neither grey nor RGB the first three, or the first.
+/// The view [1,S,S,C] of any picture, to be looked at, by what makes them without randomness: of channels that are
+/// neither grey nor RGB the first three, or the first.
 simclr::Tensor drawn_picture(const simclr::data::Raster& picture, const simclr::data::ViewMaker& views);

@@ -306,12 +306,3 @@ void prefer_data_set_of(const nlohmann::ordered_json& config, const std::string&
   dir = data_of_run(text("data"), text(started_in_key), run);
   classes_at = config.value("classes_at", classes_at);
 }
-
-void cache_where_run_did(PictureSets& sets, const std::string& cache_dir) {
-  try {
-    cache_decoded(sets, -1, cache_dir);
-  } catch (const simclr::Error& error) {
-    sets.add_note(std::string(error.what()) + "; decoded pictures are kept in memory alone");
-    cache_decoded(sets, -1, "");
-  }
-}

@@ -49,10 +49,6 @@ PictureSets open_labelled(const std::string& kind, const std::string& dir, int c
 /// The folder that open_datasets() looks into for this kind (not auto); `dir` where it is given.
 std::string data_place(const std::string& kind, const std::string& dir);
 
-/// Keeps decoded pictures (cache_decoded()); what does not fit into memory goes where the run's did, `cache_dir`, or to
-/// no file where none can be made there, since the folder is another user's, or read-only: sets.note says so then.
-void cache_where_run_did(PictureSets& sets, const std::string& cache_dir);
-
 /// Where `kind` is auto and `dir` empty, puts what the run `run` with this configuration trained on in their place;
 /// leaves them where it names no data set. Throws as data_of_run().
 void prefer_data_set_of(const nlohmann::ordered_json& config, const std::string& run, std::string& kind,

@@ -173,6 +173,8 @@ class SoundReader {
 
 }  // namespace
 
+const char* const any_name = "{name}";
+
 bool is_sound_list(const std::string& data) {
   std::error_code error;
   return fs::is_regular_file(data, error);
@@ -195,8 +197,7 @@ Datasets open_sounds(const SoundSource& source) {
 SoundFiles files_of_sounds(const std::string& data, const std::string& pattern) {
   SIMCLR_CHECK(!data.empty(), SoundReader::no_data);
   if (!is_sound_list(data) && pattern.empty() && !part_folders(data).test.empty()) {
-    // Labels do not matter here, and folders called train and test have none.
-    return {data, data::list_sounds(data).files};
+    return {data, data::list_sounds(data, any_name).files};
   }
   data::SoundList list = list_of_sounds(data, pattern);
   if (is_sound_list(data)) list.files.push_back(fs::path(data).filename().string());

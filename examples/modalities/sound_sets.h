@@ -17,6 +17,9 @@ struct SoundSource {
   std::uint64_t seed = 0;    // of a share's choice
 };
 
+/// The pattern that all names fit: for who wants a folder's files, whatever its folders mean.
+extern const char* const any_name;
+
 /// Whether --data names a list: a file.
 bool is_sound_list(const std::string& data);
 

@@ -6,6 +6,7 @@
 #include "modalities/sound_sets.h"
 #include "run/progress.h"
 #include "train/data_files.h"
+#include "train/test_part.h"
 
 #include <simclr/core/crc64.h>
 #include <simclr/core/error.h>
@@ -57,6 +58,18 @@ Datasets Sounds::open(TrainingOptions& o) {
   noises_ = std::make_shared<const data::Noises>(data::read_noises(*noise, sets.warnings));
   sets.within["the noise"] = digest_of(*noises_);
   sets.add_note("noise: " + noise->describe());
+  return sets;
+}
+
+Datasets Sounds::open_labelled(const TrainingOptions& o) const {
+  Datasets sets = open_sounds({.data = o.data_path(),
+                               .pattern = is_sound_list(o.data_path()) ? "" : own_.pattern,
+                               .test = own_.test,
+                               .rate = own_.sound.rate,
+                               .seed = o.seed});
+  if (!sets.labelled) sets.labelled = sets.train;
+  sets.add_note(learn_from_labelled(sets));
+  sets.train = sets.labelled;
   return sets;
 }
 
@@ -125,6 +138,13 @@ data::SpectrogramViewOptions Sounds::view_options(bool random) const {
 
 std::vector<data::Tower> Sounds::towers(bool random) const {
   return {{.maker = std::make_shared<data::SpectrogramViews>(view_options(random), random ? noises_ : nullptr)}};
+}
+
+std::shared_ptr<const data::ViewMaker> Sounds::light_views() const {
+  data::SpectrogramViewOptions views = view_options(false);
+  views.sound.random_segment = true;
+  views.sound.shift_probability = 0.5f;
+  return std::make_shared<data::SpectrogramViews>(views);
 }
 
 void Sounds::look(const LookedAt& at, Findings& findings) const {

@@ -31,6 +31,11 @@ class Sounds final : public Modality {
   std::string smaller() const override { return "--seconds, --mels or --width"; }
 
   const SoundOptions& own() const { return own_; }
+  /// What open() opens, without noise, for programs that need labels: sets.train are the labelled recordings.
+  Datasets open_labelled(const TrainingOptions& options) const;
+  /// Random views that change little: another part of a recording, as long as
+  /// evaluation's, or a shift over its ends.
+  std::shared_ptr<const simclr::data::ViewMaker> light_views() const;
 
  private:
   bool recurrent() const { return own_.arch == "gru"; }

@@ -1,5 +1,6 @@
 #include "train/datasets.h"
 
+#include <simclr/core/error.h>
 #include <simclr/data/free_memory.h>
 
 #include <cstdio>
@@ -30,6 +31,15 @@ void cache_decoded(Datasets& sets, double cache_gb, const std::string& cache_dir
   for (std::size_t i = 0; i < parts.size(); ++i) *parts[i] = caches[i];  // once all are there
   sets.caches = std::move(caches);
   if (!apart) sets.labelled = sets.train;
+}
+
+void cache_where_run_did(Datasets& sets, const std::string& cache_dir) {
+  try {
+    cache_decoded(sets, -1, cache_dir);
+  } catch (const simclr::Error& error) {
+    sets.add_note(std::string(error.what()) + "; decoded " + sets.sample_name + "s are kept in memory alone");
+    cache_decoded(sets, -1, "");
+  }
 }
 
 std::string cache_line(const Datasets& sets) {

@@ -35,5 +35,9 @@ struct Datasets {
 /// nothing, where the folder takes no file.
 void cache_decoded(Datasets& sets, double cache_gb, const std::string& cache_dir);
 
+/// The same with half of the free memory; what does not fit goes where a run's did, `cache_dir`, or to no file where
+/// none can be made there, since the folder is another user's, or read-only: sets.note says so then.
+void cache_where_run_did(Datasets& sets, const std::string& cache_dir);
+
 /// What the caches hold by now, in one line; empty where there are none, or nothing in them.
 std::string cache_line(const Datasets& sets);

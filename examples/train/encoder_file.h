@@ -22,3 +22,7 @@ struct EncoderFile {
 /// and the weights only have to fit. Throws simclr::Error where there is none, where a run has no weights yet, for a
 /// file that is not one of these, for one of another modality, and for one whose encoder holds NaN or Inf.
 EncoderFile open_encoder(const std::string& run_or_file, Modality& modality);
+
+/// The name of the kind of data that weights are of (Modality::name()), where they say it; else empty: whoever opens
+/// them says what is wrong.
+std::string modality_of_weights(const std::string& run_or_file);

@@ -1,4 +1,4 @@
-#include "modalities/picture_embedding.h"
+#include "train/embedding.h"
 
 #include "run/npy.h"
 
@@ -12,6 +12,7 @@
 
 namespace fs = std::filesystem;
 namespace nn = simclr::nn;
+namespace data = simclr::data;
 using simclr::Tensor;
 
 namespace {
@@ -19,49 +20,51 @@ namespace {
 constexpr const char* features_name = "features.npy";
 constexpr const char* files_name = "files.txt";
 
-/// Throws simclr::Error, opened by `where`, for the first picture whose row of `features` holds NaN or Inf.
-void check_finite(const std::string& where, const Tensor& features, const std::vector<std::string>& pictures,
+/// Throws simclr::Error, opened by `where`, for the first sample whose row of `features` holds NaN or Inf.
+void check_finite(const std::string& where, const Tensor& features, const std::vector<std::string>& names,
                   const std::string& remedy) {
   for (std::int64_t i = 0; i < features.dim(0); ++i) {
     const nn::ValueStatistics row = nn::statistics_of(features.narrow(i, 1));
     SIMCLR_CHECK(row.nonfinite == 0, where, ": ", row.nonfinite, " of the ", row.count, " features of ",
-                 simclr::printable(pictures[static_cast<std::size_t>(i)]), " are NaN or Inf; ", remedy);
+                 simclr::printable(names[static_cast<std::size_t>(i)]), " are NaN or Inf; ", remedy);
   }
 }
 
 constexpr const char* retrain = "the encoder diverged: use an earlier checkpoint, or train it again";
 
-Tensor features_of_view(const EncoderFile& file, const Tensor& view, const std::string& name) {
-  bool given = false;
-  const Tensor features =
-      nn::extract_features(*file.encoder, [&](simclr::Input& input, std::vector<std::int32_t>& labels) {
-        input = view;
-        labels = {-1};
-        return !std::exchange(given, true);
-      }).values;
-  check_finite(file.path, features, {name}, retrain);
-  return features;
+/// The sample's view, as a batch of one.
+simclr::Input view_of(const data::Sample& sample, const data::ViewMaker& maker) {
+  const simclr::Shape shape = maker.view_shape();
+  std::vector<std::int64_t> sizes = {1};
+  sizes.insert(sizes.end(), shape.begin(), shape.end());
+  const Tensor view = Tensor::empty(simclr::Shape(sizes), maker.view_dtype());
+  const std::int32_t length = maker.make_whole_view(sample, {}, static_cast<std::byte*>(view.raw_data()));
+  if (length == shape[0]) return view;
+  return {view, Tensor::from(std::vector<std::int32_t>{length}, {1})};
 }
 
 }  // namespace
 
-Embedding embed_pictures(const EncoderFile& file, const PictureFiles& pictures, const EvaluationOptions& options) {
-  const nn::Features features = features_of(*file.encoder, pictures, file.tower, options);
-  Embedding result{{}, features.values, pictures.size() - features.values.dim(0)};
+Embedding embed_samples(const EncoderFile& file, const data::Dataset& samples, const EvaluationOptions& options) {
+  const nn::Features features = features_of(*file.encoder, samples, file.tower, options);
+  Embedding result{{}, features.values, samples.size() - features.values.dim(0)};
   for (const std::int32_t label : features.labels) {
-    result.files.push_back(pictures.classes()[static_cast<std::size_t>(label)]);
+    result.files.push_back(samples.classes()[static_cast<std::size_t>(label)]);
   }
   check_finite(file.path, result.features, result.files, retrain);
   return result;
 }
 
-Tensor embed_picture(const EncoderFile& file, const std::string& path) {
-  return features_of_view(file, view_of_picture(path, *file.tower.maker), path);
-}
-
-Tensor embed_picture(const EncoderFile& file, const PictureFiles& pictures, std::int64_t i) {
-  const std::string& name = pictures.classes()[static_cast<std::size_t>(i)];
-  return features_of_view(file, view_of_picture(pictures.read(i), name, *file.tower.maker), name);
+Tensor embed_sample(const EncoderFile& file, const data::Sample& sample, const std::string& name) {
+  bool given = false;
+  const Tensor features =
+      nn::extract_features(*file.encoder, [&](simclr::Input& input, std::vector<std::int32_t>& labels) {
+        input = view_of(sample, *file.tower.maker);
+        labels = {-1};
+        return !std::exchange(given, true);
+      }).values;
+  check_finite(file.path, features, {name}, retrain);
+  return features;
 }
 
 std::vector<std::string> embedding_files(const std::string& out) {

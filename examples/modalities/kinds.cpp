@@ -1,0 +1,157 @@
+#include "modalities/kinds.h"
+
+#include "modalities/picture_data_files.h"
+#include "modalities/picture_files.h"
+#include "modalities/picture_sets.h"
+#include "modalities/picture_sheet.h"
+#include "modalities/pictures.h"
+#include "modalities/sound_files.h"
+#include "modalities/sound_sets.h"
+#include "modalities/sounds.h"
+#include "run/run_folder.h"
+#include "train/run_data.h"
+#include "train/test_part.h"
+#include "train/training_config.h"
+
+#include <simclr/core/error.h>
+#include <simclr/core/text.h>
+#include <simclr/data/pictures/image_io.h>
+#include <simclr/data/pictures/picture_channels.h>
+#include <simclr/data/pictures/picture_views.h>
+#include <simclr/data/sound/sound_io.h>
+
+#include <filesystem>
+#include <span>
+#include <utility>
+
+namespace data = simclr::data;
+namespace fs = std::filesystem;
+
+namespace {
+
+class PictureKind final : public Kind {
+ public:
+  Modality& modality() override { return pictures_; }
+  const char* sample() const override { return "picture"; }
+
+  void refuse_in(const std::string& option, const std::vector<std::string>& outputs, const std::string& dataset,
+                 const std::string& place) const override {
+    refuse_in_pictures(option, outputs, dataset, place);
+  }
+  std::string folders(const std::string& dataset, const std::string& place) const override {
+    return folders_of_pictures(dataset, place);
+  }
+
+  NamedSamples open_named(const std::string& dataset, const std::string& place, const EncoderFile& file,
+                          const std::function<void(const std::string&)>& on_warning) const override {
+    const auto files = open_picture_files(dataset, place, channels(file), on_warning, file.cache_dir);
+    return {files, files->left_out()};
+  }
+  data::Sample read(const std::string& path, const EncoderFile& file) const override {
+    std::error_code error;
+    SIMCLR_CHECK(!fs::is_directory(path, error), path, ": not a picture file; give a ", data::read_kinds(), " file");
+    return data::picture_sample(data::read_raster(path), -1, channels(file), path);
+  }
+  void write_sheet(const std::string& sheet, const std::string& path, const NamedSamples& samples,
+                   const std::vector<std::int64_t>& found, simclr::Existing existing) const override {
+    const auto& files = dynamic_cast<const PictureFiles&>(*samples.samples);
+    const auto picture = [&](int n) {
+      return n == 0 ? data::read_raster(path) : files.read(found[static_cast<std::size_t>(n - 1)]);
+    };
+    write_contact_sheet(sheet, static_cast<int>(found.size()) + 1, picture, existing);
+  }
+
+  void fill_in(LabelledPlace& place, const EncoderFile& file, const std::string& run) const override {
+    prefer_data_set_of(file.config, run, place.dataset, place.data_dir, place.classes_at);
+  }
+  Datasets open_labelled(const LabelledPlace& place, const EncoderFile& file) const override {
+    PictureSets sets = ::open_labelled(place.dataset, place.data_dir, place.classes_at, file.cache_dir);
+    check_channels(sets, place.data_dir, channels(file));
+    return sets;
+  }
+  std::shared_ptr<const data::ViewMaker> light_views(double crop_min) const override {
+    data::Augmentation policy = pictures_.policy();
+    policy.random_crop = true;
+    policy.crop_area_min = static_cast<float>(crop_min);
+    policy.flip_probability = 0.5f;
+    return std::make_shared<data::PictureViews>(policy);
+  }
+
+ private:
+  static int channels(const EncoderFile& file) { return static_cast<int>(file.tower.maker->view_shape()[2]); }
+
+  Pictures pictures_;
+};
+
+class SoundKind final : public Kind {
+ public:
+  Modality& modality() override { return sounds_; }
+  const char* sample() const override { return "recording"; }
+
+  void refuse_in(const std::string& option, const std::vector<std::string>& outputs, const std::string&,
+                 const std::string& place) const override {
+    const auto files = is_sound_list(place) ? list_of_sounds(place, "").files : data::PathList();
+    for (const std::string& output : outputs) {
+      refuse_in_data(option, output, place);
+      for (const std::string& file : files) {
+        refuse_in_data(option, output, (fs::path(folder_of_sounds(place)) / file).string());
+      }
+    }
+  }
+  std::string folders(const std::string&, const std::string& place) const override { return folder_of_sounds(place); }
+
+  NamedSamples open_named(const std::string& dataset, const std::string& place, const EncoderFile&,
+                          const std::function<void(const std::string&)>& on_warning) const override {
+    check_dataset(dataset);
+    return named_sounds(place, sounds_.own().sound.rate, on_warning);
+  }
+  data::Sample read(const std::string& path, const EncoderFile&) const override {
+    std::error_code error;
+    SIMCLR_CHECK(!fs::is_directory(path, error), path, ": not a recording; give a ", data::read_sound_kinds(), " file");
+    const auto sound = std::make_shared<const data::Sound>(data::read_sound(path, sounds_.own().sound.rate));
+    return {.bytes = std::as_bytes(std::span(sound->samples)),
+            .shape = {std::ssize(sound->samples)},
+            .dtype = simclr::DType::f32,
+            .owner = sound,
+            .finite = true};
+  }
+  void write_sheet(const std::string& sheet, const std::string&, const NamedSamples&, const std::vector<std::int64_t>&,
+                   simclr::Existing) const override {
+    simclr::fail("--sheet ", sheet, ": shows pictures, and these weights are of recordings; leave it out");
+  }
+
+  void fill_in(LabelledPlace& place, const EncoderFile& file, const std::string& run) const override {
+    if (!place.data_dir.empty()) return;
+    Sounds sounds;
+    const TrainingOptions trained = options_from_json(file.config, file.path, sounds);
+    place.data_dir = data_of_run(trained.data_dir, trained.started_in, run);
+  }
+  Datasets open_labelled(const LabelledPlace& place, const EncoderFile& file) const override {
+    check_dataset(place.dataset);
+    SIMCLR_CHECK(place.classes_at == 1, "--classes-at ", place.classes_at,
+                 ": is for folders of pictures, and these weights are of recordings; leave it out");
+    Sounds sounds;  // with the run's options, which say how the data are parted
+    TrainingOptions trained = options_from_json(file.config, file.path, sounds);
+    trained.data_dir = place.data_dir;
+    Datasets sets = sounds.open_labelled(trained);
+    SIMCLR_CHECK(sets.test != nullptr, "--data ", place.data_dir, ": ", sets.no_test,
+                 "; this program needs labels to learn from and to test on");
+    return sets;
+  }
+  std::shared_ptr<const data::ViewMaker> light_views(double) const override { return sounds_.light_views(); }
+
+ private:
+  static void check_dataset(const std::string& dataset) {
+    SIMCLR_CHECK(dataset == "auto" || dataset == "folder" || dataset == "list", "--dataset ", dataset,
+                 ": is of pictures, and these weights are of recordings; leave it out");
+  }
+
+  Sounds sounds_;
+};
+
+}  // namespace
+
+std::unique_ptr<Kind> kind_of_weights(const std::string& run_or_file) {
+  if (modality_of_weights(run_or_file) == Sounds().name()) return std::make_unique<SoundKind>();
+  return std::make_unique<PictureKind>();
+}

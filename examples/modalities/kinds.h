@@ -1,0 +1,55 @@
+#pragma once
+
+#include "train/embedding.h"
+
+#include <simclr/core/file.h>
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+/// Where the programs that take weights find labelled data.
+struct LabelledPlace {
+  std::string dataset = "auto", data_dir;  // auto and empty: what the weights were trained on
+  int classes_at = 1;
+};
+
+/// A kind of data as the programs see it that take weights: embed, nearest, linear_probe and finetune. `place` is a
+/// folder, a list or whatever else the kind knows, of `dataset`, one of its names for these, or auto.
+class Kind {
+ public:
+  virtual ~Kind() = default;
+
+  virtual Modality& modality() = 0;
+  /// What one sample is called: "picture".
+  virtual const char* sample() const = 0;
+  /// Throws simclr::Error where an output, a file or a folder named by `option`, lies among the data or is one of them.
+  virtual void refuse_in(const std::string& option, const std::vector<std::string>& outputs, const std::string& dataset,
+                         const std::string& place) const = 0;
+  /// The folders that hold the data, A::B: where nothing is named, nothing is written there.
+  virtual std::string folders(const std::string& dataset, const std::string& place) const = 0;
+
+  /// All samples there, for this encoder. Throws simclr::Error where there are none, or they do not fit.
+  virtual NamedSamples open_named(const std::string& dataset, const std::string& place, const EncoderFile& file,
+                                  const std::function<void(const std::string&)>& on_warning) const = 0;
+  /// The sample that a file holds, for this encoder. Throws simclr::Error where it cannot be read.
+  virtual simclr::data::Sample read(const std::string& path, const EncoderFile& file) const = 0;
+  /// Draws a file, framed, and some of the named samples into a PNG file. Throws simclr::Error for a kind that cannot
+  /// be drawn, and as AtomicFile does.
+  virtual void write_sheet(const std::string& sheet, const std::string& path, const NamedSamples& samples,
+                           const std::vector<std::int64_t>& found, simclr::Existing existing) const = 0;
+
+  /// Where no place is named, puts in what the weights `run` were trained on. Throws as data_of_run().
+  virtual void fill_in(LabelledPlace& place, const EncoderFile& file, const std::string& run) const = 0;
+  /// Opens labelled samples to learn from (sets.train, which are sets.labelled) and to test on. Throws simclr::Error
+  /// where there are none.
+  virtual Datasets open_labelled(const LabelledPlace& place, const EncoderFile& file) const = 0;
+  /// Random views of an encoder's samples that change little, as labels need. `crop_min`: of pictures.
+  virtual std::shared_ptr<const simclr::data::ViewMaker> light_views(double crop_min) const = 0;
+};
+
+/// The kind of data that weights are of; pictures where they do not say, or of a kind that these programs do not know:
+/// open_encoder() says so then.
+std::unique_ptr<Kind> kind_of_weights(const std::string& run_or_file);
