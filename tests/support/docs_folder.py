@@ -3,7 +3,7 @@ import os
 import pathlib
 import sys
 
-from support.tiny_data import write_cifar10, write_fashion_mnist, write_pictures
+from support.tiny_data import write_cifar10, write_fashion_mnist, write_pictures, write_recordings
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 PYTHON = ROOT / "build" / "python" / "bin"  # scripts/install_deps --test
@@ -12,6 +12,8 @@ PYTHON = ROOT / "build" / "python" / "bin"  # scripts/install_deps --test
 SMALL = {
     "train_cifar": {"--width": "4", "--size": "8", "--batch-size": "8", "--epochs": "2", "--probe-epochs": "2",
                     "--knn-every": "1", "--knn-samples": "40", "--threads": "1", "--device": "cpu"},
+    "train_speech": {"--width": "4", "--mels": "16", "--epochs": "2", "--warmup-epochs": "0", "--probe-epochs": "2",
+                     "--knn-every": "1", "--knn-samples": "40", "--threads": "1", "--device": "cpu"},
     "embed": {"--threads": "1", "--device": "cpu"},
     "finetune": {"--epochs": "2", "--threads": "1", "--device": "cpu"},
     "linear_probe": {"--epochs": "5", "--threads": "1", "--device": "cpu"},
@@ -74,6 +76,7 @@ def make(folder, programs, snippets, benches=None):
     write_fashion_mnist(folder / "data-cache" / "fashion-mnist", 150)
     for label, name in enumerate(("cats", "dogs")):
         write_pictures(folder / "photos" / name, 20, 5 * label)
+    write_recordings(folder / "words")
     path = [str(release), *([str(PYTHON)] if PYTHON.is_dir() else []), os.environ["PATH"]]
     return os.environ | {"PATH": ":".join(path), "OMP_WAIT_POLICY": "PASSIVE", "PYTHONDONTWRITEBYTECODE": "1",
                          "PYTHONUNBUFFERED": "1", "TORCH_HOME": str(folder / "torch"),
