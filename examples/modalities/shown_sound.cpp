@@ -57,6 +57,7 @@ Shown shown_sound(std::span<const float> samples, std::int32_t rate, const simcl
   const auto count = static_cast<std::int64_t>(samples.size());
   const Tensor wave = Tensor::from(std::vector<float>(samples.begin(), samples.end()), {1, count});
   const Tensor mels = simclr::kernels::logmel(wave, {}, simclr::kernels::logmel_plan(logmel)).y;
-  Shown above = shown_spectrogram(mels.reshape({mels.dim(1), mels.dim(2)}), most_side);
-  return {"audio/wav", data::wav_bytes(samples, rate), above.width, above.height, std::move(above.bytes)};
+  return {.type = "audio/wav",
+          .bytes = data::wav_bytes(samples, rate),
+          .above = {shown_spectrogram(mels.reshape({mels.dim(1), mels.dim(2)}), most_side)}};
 }

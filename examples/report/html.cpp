@@ -53,16 +53,13 @@ std::string shown_html(const Shown& shown, const std::string& description) {
   const std::string size = shown.width == 0 ? ""
                                             : "width=\"" + std::to_string(shown.width) + "\" height=\"" +
                                                   std::to_string(shown.height) + "\" ";
-  const auto source_of = [](const std::string& type, const std::vector<std::uint8_t>& bytes) {
-    return "src=\"data:" + type + ";base64," + base64(bytes) + "\">";
-  };
-  const std::string source = source_of(shown.type, shown.bytes);
+  const std::string source = "src=\"data:" + shown.type + ";base64," + base64(shown.bytes) + "\">";
   const std::string title = "title=\"" + text + "\"";
   const auto is = [&shown](const char* kind) { return shown.type.starts_with(kind); };
-  const std::string image = "<img alt=\"" + text + "\" " + title + " " + size;
-  if (is("image/")) return image + source;
+  if (is("image/")) return "<img alt=\"" + text + "\" " + title + " " + size + source;
   if (is("audio/")) {
-    const std::string above = shown.picture.empty() ? "" : image + source_of("image/png", shown.picture);
+    std::string above;
+    for (const Shown& each : shown.above) above += shown_html(each, description);
     return above + "<audio controls " + title + " " + source + "</audio>";
   }
   if (is("video/")) return "<video controls muted loop " + title + " " + size + source + "</video>";

@@ -16,10 +16,10 @@ struct PcaMap {
 
 /// What a page shows of a sample or of a view.
 struct Shown {
-  std::string type;                        // as the web names it: "audio/wav", "video/mp4", "text/plain"
-  std::vector<std::uint8_t> bytes;         // a file of this type
-  int width = 0, height = 0;               // on the page, of what is seen; 0: as it comes
-  std::vector<std::uint8_t> picture = {};  // a PNG that stands above what is heard; empty: none does
+  std::string type;                 // as the web names it: "audio/wav", "video/mp4", "text/plain"
+  std::vector<std::uint8_t> bytes;  // a file of this type
+  int width = 0, height = 0;        // on the page, of what is seen; 0: as it comes
+  std::vector<Shown> above = {};    // what is seen of something that is heard
 };
 
 /// A sample of a data set; label -1: none.

@@ -208,8 +208,8 @@ TEST_CASE("a page shows pictures, sound, clips and text, and names what it canno
         "<img alt=\"a &lt;b&gt;\" title=\"a &lt;b&gt;\" width=\"8\" height=\"4\" src=\"data:image/png;base64,YWJj\">");
   CHECK(html("audio/wav", "abc") ==
         "<audio controls title=\"a &lt;b&gt;\" src=\"data:audio/wav;base64,YWJj\"></audio>");
-  CHECK(shown_html({.type = "audio/wav", .bytes = {'a', 'b', 'c'}, .width = 8, .height = 4, .picture = {'x', 'y', 'z'}},
-                   "a") ==
+  const Shown above{.type = "image/png", .bytes = {'x', 'y', 'z'}, .width = 8, .height = 4};
+  CHECK(shown_html({.type = "audio/wav", .bytes = {'a', 'b', 'c'}, .above = {above}}, "a") ==
         "<img alt=\"a\" title=\"a\" width=\"8\" height=\"4\" src=\"data:image/png;base64,eHl6\">"
         "<audio controls title=\"a\" src=\"data:audio/wav;base64,YWJj\"></audio>");
   CHECK(html("video/mp4", "abc") ==
