@@ -1,0 +1,110 @@
+"""train_speech, and the programs that take weights on what it has trained. PROGRAMS names their folder."""
+import json
+import math
+import pathlib
+import tempfile
+import unittest
+
+from support.encoder_programs import Base, read_npy
+from support.tiny_data import wav, write_recordings
+
+PATTERN = "{label}_{speaker}_{take}.wav"
+
+
+class Recordings(Base):
+    @classmethod
+    def setUpClass(cls):
+        folder = tempfile.TemporaryDirectory()
+        cls.addClassCleanup(folder.cleanup)
+        cls.folder = pathlib.Path(folder.name)
+        cls.data = write_recordings(cls.folder / "words")
+        cls.weights = cls.folder / "run"
+        done = cls.train("--out", cls.weights, "--epochs", "8", "--noise", "words")
+        assert done.returncode == 0, done.stderr
+        cls.printed = done.stdout
+
+    @classmethod
+    def train(cls, *arguments):
+        return cls.launch("train_speech", "--data", "words", "--pattern", PATTERN, "--test", "speaker=eve", "--rate", "8000",
+                          "--seconds", "0.3", "--mels", "16", "--width", "4", "--batch-size", "12", "--warmup-epochs", "0",
+                          "--knn-every", "2", "--knn-k", "5", "--device", "cpu", *arguments)
+
+    def test_training_says_what_it_does(self):
+        for words in ("no speaker of the test part is trained on", "test: speaker=eve", "noise: 48 recordings in words",
+                      "36 recordings in words, 3 classes, at 8000 Hz", "resnet18, width 4"):
+            self.assertIn(words, self.printed)
+        report = (self.weights / "report.html").read_text()
+        self.assertIn("<audio controls", report)
+        self.assertNotIn(" picture", report.split("<script")[0])
+
+    def test_features(self):
+        self.run_program("embed", self.weights, "words", "--out", self.out)
+        names, rows = (self.out / "files.txt").read_text().splitlines(), read_npy(self.out / "features.npy")
+        self.assertEqual(names, sorted(path.name for path in self.data.iterdir()))
+        self.assertEqual({len(row) for row in rows}, {32})
+        self.assertTrue(all(map(math.isfinite, sum(rows, ()))))
+        for more in ((), ("--features", self.out)):
+            printed = self.run_program("nearest", self.weights, "words/no_ann_1.wav", "words", "--k", "3", *more)
+            self.assertRegex(printed, r"cosine  file\n1\.0000  no_ann_1\.wav\n0\.\d+ ")
+        self.refused("nearest", self.weights, "words/no_ann_1.wav", "words", "--sheet", self.out / "a.png",
+                     words=("--sheet", "of recordings"))
+        self.refused("nearest", self.weights, "words", "words", words=("not a recording",))
+        self.refused("embed", self.weights, "words", "--dataset", "arrays", words=("--dataset arrays",))
+        self.refused("embed", self.weights, "words", "--out", "words/features", words=("--out words/features",))
+
+    def test_a_list_with_segments(self):
+        (self.folder / "list.csv").write_text("file,label,start,end\nwords/no_ann_0.wav,no,0,0.1\n"
+                                              "words/no_ann_0.wav,no,0.1,0.25\nwords/go_joe_3.wav,go,,\n")
+        self.run_program("embed", self.weights, "list.csv", "--out", self.out)
+        self.assertEqual((self.out / "files.txt").read_text().splitlines(),
+                         ["words/no_ann_0.wav 0-0.1", "words/no_ann_0.wav 0.1-0.25", "words/go_joe_3.wav"])
+
+    def test_bad_recordings_are_named_and_left_out(self):
+        some = write_recordings(self.folder / "some", takes=1)
+        (some / "cut_ann_0.wav").write_bytes(wav([0.1] * 1000)[:500])
+        (some / "empty_ann_0.wav").write_bytes(b"")
+        (some / "notes.txt").write_text("no recording")
+        done = self.launch("embed", self.weights, some, "--out", self.out, "--device", "cpu")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertEqual(len((self.out / "files.txt").read_text().splitlines()), 12)
+        for words in ("cut_ann_0.wav", "empty_ann_0.wav"):
+            self.assertIn(words, done.stdout + done.stderr)
+        self.assertIn("2 recordings could not be read: left out", done.stdout)
+        self.assertIn("left out: 1 .txt file", done.stdout)
+
+    def test_few_labels(self):
+        figures = self.out.with_suffix(".json")
+        printed = self.run_program("linear_probe", self.weights, "--labels", "50,100", "--epochs", "20", "--json", figures)
+        self.assertIn("  labels   recordings      kNN %   linear %", printed)
+        results = json.loads(figures.read_text())
+        self.assertEqual((results["test_samples"], [each["samples"] for each in results["results"]]), (12, [18, 36]))
+        printed = self.run_program("finetune", self.weights, "--labels", "100", "--epochs", "3", "--out", self.out)
+        self.assertIn("  labels   recordings  pre-trained %", printed)
+        self.assertTrue((self.out / "labels-100.safetensors").exists())
+        self.refused("linear_probe", self.weights, "--dataset", "cifar10", words=("--dataset cifar10", "of recordings"))
+        self.refused("finetune", self.weights, "--classes-at", "2", "--out", self.out / "b", words=("--classes-at 2",))
+
+    def test_gru_and_check(self):
+        done = self.train("--out", self.out, "--epochs", "2", "--arch", "gru", "--seconds", "1", "--no-evaluation")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.run_program("embed", self.out, "words", "--out", self.out / "features")
+        done = self.train("--check", "--rate", "16000")
+        self.assertEqual(done.returncode, 1, done.stderr)
+        self.assertRegex(done.stdout, r"recordings: 36 looked at, 0\.3 to 0\.38 s, half of them below 0\.3\d? s; 8000 Hz")
+        self.assertIn("- rate: the files have at most 8000 samples a second", done.stdout)
+
+    def test_what_cannot_be_is_refused(self):
+        for more, words in ((("--test", "fold=1"), "have no field fold"), (("--pattern", "{label}"), "have no field speaker"),
+                            (("--mels", "7"), "--mels 7"), (("--speed", "1.2,0.9"), "--speed")):
+            arguments = ["--data", "words", "--pattern", PATTERN, "--test", "speaker=eve", "--device", "cpu"]
+            for name, value in zip(more[::2], more[1::2]):
+                if name in arguments:
+                    arguments[arguments.index(name) + 1] = value
+                else:
+                    arguments += [name, value]
+            self.refused("train_speech", *arguments, "--out", self.out, words=(words,))
+        self.refused("train_speech", "--device", "cpu", "--out", self.out, words=("--data: name a folder",))
+
+
+if __name__ == "__main__":
+    unittest.main()
