@@ -23,6 +23,12 @@ using data::PartRole;
 
 namespace {
 
+void check_place(const std::string& data) {
+  std::error_code error;
+  SIMCLR_CHECK(!data.empty(), "--data: name a folder of recordings, or a list of them, LIST.csv");
+  SIMCLR_CHECK(fs::exists(data, error), "--data ", simclr::printable(data), ": no such folder or list");
+}
+
 std::shared_ptr<const data::Dataset> dataset_of(data::SoundList list, std::int32_t rate) {
   return data::sound_folder(std::move(list), rate);
 }
@@ -88,8 +94,8 @@ class SoundReader {
   }
 
   Datasets read() {
+    check_place(source_.data);
     if (sets_.kind == "folder" && source_.pattern.empty() && source_.test.empty()) {
-      SIMCLR_CHECK(!source_.data.empty(), no_data);
       const PartFolders parts = part_folders(source_.data);
       if (!parts.test.empty()) return folders(parts);
     }
@@ -108,8 +114,6 @@ class SoundReader {
     keep_fifth(sets_, source_.data, "--test FIELD=VALUES, or make the folders train and test in " + source_.data);
     return std::move(sets_);
   }
-
-  static constexpr const char* no_data = "--data: name a folder of recordings, or a list of them, LIST.csv";
 
  private:
   Datasets folders(const PartFolders& parts) {
@@ -181,9 +185,7 @@ bool is_sound_list(const std::string& data) {
 }
 
 data::SoundList list_of_sounds(const std::string& data, const std::string& pattern) {
-  SIMCLR_CHECK(!data.empty(), SoundReader::no_data);
-  std::error_code error;
-  SIMCLR_CHECK(fs::exists(data, error), "--data ", simclr::printable(data), ": no such folder or list");
+  check_place(data);
   if (!is_sound_list(data)) return data::list_sounds(data, pattern);
   SIMCLR_CHECK(pattern.empty(), "--pattern ", pattern,
                ": a list says in its columns what each recording is; leave it out");
@@ -195,7 +197,7 @@ Datasets open_sounds(const SoundSource& source) {
 }
 
 SoundFiles files_of_sounds(const std::string& data, const std::string& pattern) {
-  SIMCLR_CHECK(!data.empty(), SoundReader::no_data);
+  check_place(data);
   if (!is_sound_list(data) && pattern.empty() && !part_folders(data).test.empty()) {
     return {data, data::list_sounds(data, any_name).files};
   }

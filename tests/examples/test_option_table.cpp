@@ -37,7 +37,7 @@ OptionTable pictures_table(TrainingOptions& o) {
 OptionTable sounds_table(TrainingOptions& o) {
   static std::deque<Sounds> kept;
   Sounds& sounds = kept.emplace_back();
-  sounds.use_recipe(sounds.recipes().front().name);
+  use_recipe(o, sounds, "");
   return training_table(o, sounds);
 }
 

@@ -148,7 +148,7 @@ TEST_CASE("recordings are parted by what their names say", "[sounds]") {
   for (const auto& [wrong, message] : std::vector<std::pair<std::string, std::string>>{
            {"take", "--test take: must be FIELD=VALUES"},
            {"take=9", "no recording has 9 as its take"},
-           {"fold=1", "have no field fold; they have label, speaker and take"},
+           {"fold=1", "have no field fold; they have label, speaker, take"},
            {"take=0-3", "nothing is left to train on"},
            {"take=120%", "a share is above 0 and below 100%"},
            {"take=x%", "a share is above 0 and below 100%"}}) {
