@@ -17,6 +17,7 @@
 #include <simclr/data/sound/sound_io.h>
 #include <simclr/simclr.h>
 
+#include <algorithm>
 #include <cmath>
 #include <filesystem>
 #include <functional>
@@ -104,7 +105,12 @@ std::vector<std::string> small(const TempDir& dir, const std::string& out) {
           "--probe-epochs",  "5"};
 }
 
+/// These words, of which `more` says some anew: --name value.
 std::vector<std::string> with(std::vector<std::string> words, const std::vector<std::string>& more) {
+  for (const std::string& word : more) {
+    const auto said = word.starts_with("--") ? std::find(words.begin(), words.end(), word) : words.end();
+    if (said != words.end()) words.erase(said, said + 2);
+  }
   words.insert(words.end(), more.begin(), more.end());
   return words;
 }
