@@ -90,13 +90,7 @@ class SoundKind final : public Kind {
 
   void refuse_in(const std::string& option, const std::vector<std::string>& outputs, const std::string&,
                  const std::string& place) const override {
-    const auto files = is_sound_list(place) ? list_of_sounds(place, "").files : data::PathList();
-    for (const std::string& output : outputs) {
-      refuse_in_data(option, output, place);
-      for (const std::string& file : files) {
-        refuse_in_data(option, output, (fs::path(folder_of_sounds(place)) / file).string());
-      }
-    }
+    refuse_in_sounds(option, outputs, place);
   }
   std::string folders(const std::string&, const std::string& place) const override { return folder_of_sounds(place); }
 

@@ -9,15 +9,13 @@
 #include "run/data_places.h"
 #include "run/run_folder.h"
 #include "train/data_files.h"
+#include "train/named_files.h"
 
 #include <simclr/data/path_list.h>
 #include <simclr/data/pictures/picture_table.h>
 
-#include <sys/stat.h>
-
 #include <algorithm>
 #include <filesystem>
-#include <map>
 #include <set>
 #include <string>
 #include <system_error>
@@ -90,29 +88,9 @@ nlohmann::ordered_json list_places(const std::string& data, bool lists) {
   return files.list();
 }
 
-/// What is kept from outputs besides the folders that data name.
-struct NamedFiles {
-  std::vector<std::string> files;    // that they name, or have beside them
-  std::set<fs::path> folders;        // of the pictures of a list, but for those that the list lies in
-  std::set<fs::path> array_folders;  // of .npy files, where another one would be data
-};
-
-/// The folders of the files that a list names.
-std::set<std::string> folders_of_list(const fs::path& list, const simclr::data::PathList& files) {
-  std::set<std::string> folders;
-  std::string last;  // files of one folder mostly follow each other
-  for (const std::string& file : files) {
-    const std::string folder = (list.parent_path() / file).parent_path().string();
-    if (!folders.empty() && folder == last) continue;
-    folders.insert(folder.empty() ? "." : folder);
-    last = folder;
-  }
-  return folders;
-}
-
 NamedFiles files_of_shards(const std::string& data) {
   const ShardParts parts = find_shard_parts(data);
-  NamedFiles named{.files = parts.train, .folders = {}, .array_folders = {}};
+  NamedFiles named{.files = parts.train, .folders = {}};
   for (const auto& found : {parts.test, parts.unlabelled}) {
     for (const ShardParts::Part& part : found) {
       named.files.insert(named.files.end(), part.paths.begin(), part.paths.end());
@@ -122,57 +100,34 @@ NamedFiles files_of_shards(const std::string& data) {
   return named;
 }
 
-NamedFiles named_files(const std::string& kind, const std::string& data) {
-  if (kind == "shards" || names_shards(data)) return files_of_shards(data);
-  NamedFiles named;
-  for (const std::string& place : split_places(data)) {
-    const fs::path folder = fs::path(place).parent_path();
-    if (is_list(place, kind == "list")) {
-      const simclr::data::PathList files = simclr::data::read_picture_table(place).pictures.files;
-      for (const std::string& file : files) named.files.push_back((folder / file).string());
-      const std::string list = whole_path(place).string();  // what lies beside it is no data unless it says so
-      for (const std::string& each : folders_of_list(place, files)) {
-        const fs::path whole = whole_path(each);
-        if (!lies_in(list, whole.string())) named.folders.insert(whole);
-      }
-    } else if (is_array_file(place)) {
-      for (const std::string& file : array_files(place)) named.files.push_back((folder / file).string());
-      if (place.ends_with(".npy")) named.array_folders.insert(whole_path(place).parent_path());
-    }
+/// As refuse_in_data() of .npy files beside one of `place` that is read: in that folder they would be data.
+void refuse_arrays(const std::string& option, const std::vector<std::string>& paths, const std::string& place) {
+  const fs::path folder = whole_path(place).parent_path();
+  for (const std::string& path : paths) {
+    const bool beside = path.ends_with(".npy") && whole_path(path).parent_path() == folder;
+    if (beside) refuse_in_data(option, path, folder.string());
   }
-  return named;
 }
 
 }  // namespace
 
 void refuse_in_pictures(const std::string& option, const std::vector<std::string>& paths, const std::string& kind,
                         const std::string& data) {
-  std::map<std::pair<dev_t, ino_t>, std::string> there;  // what is not there is none of the data's files
-  struct stat status {};
-  for (const std::string& path : paths) {
-    refuse_in_data(option, path, data);
-    if (::stat(path.c_str(), &status) == 0 && S_ISREG(status.st_mode)) there[{status.st_dev, status.st_ino}] = path;
-  }
+  for (const std::string& path : paths) refuse_in_data(option, path, data);
   const bool none = std::all_of(paths.begin(), paths.end(), [](const std::string& path) { return path.empty(); });
   if (data.empty() || none) return;
-  const NamedFiles named = named_files(kind, data);
-  if (!there.empty()) {
-    for (const std::string& file : named.files) {  // there may be a million
-      if (::stat(file.c_str(), &status) != 0) continue;
-      const auto found = there.find({status.st_dev, status.st_ino});
-      if (found != there.end()) refuse_in_data(option, found->second, found->second);
+  if (kind == "shards" || names_shards(data)) return refuse_in_named(option, paths, files_of_shards(data));
+  NamedFiles named;
+  for (const std::string& place : split_places(data)) {
+    const fs::path folder = fs::path(place).parent_path();
+    if (is_list(place, kind == "list")) {
+      named.add_list(place, simclr::data::read_picture_table(place).pictures.files);
+    } else if (is_array_file(place)) {
+      for (const std::string& file : array_files(place)) named.files.push_back((folder / file).string());
+      if (place.ends_with(".npy")) refuse_arrays(option, paths, place);
     }
   }
-  for (const std::string& path : paths) {
-    if (path.empty()) continue;
-    const fs::path whole = whole_path(path);
-    if (path.ends_with(".npy") && named.array_folders.contains(whole.parent_path())) {
-      refuse_in_data(option, path, whole.parent_path().string());
-    }
-    for (fs::path at = whole; !named.folders.empty() && at != at.root_path(); at = at.parent_path()) {
-      if (named.folders.contains(at)) refuse_in_data(option, path, at.string());
-    }
-  }
+  refuse_in_named(option, paths, named);
 }
 
 std::string folders_of_pictures(const std::string& kind, const std::string& data) {
@@ -184,7 +139,7 @@ std::string folders_of_pictures(const std::string& kind, const std::string& data
       folders.insert(place.string());
     } else if (is_list(place.string(), kind == "list")) {
       const std::string list = place.string();
-      folders.merge(folders_of_list(place, simclr::data::read_picture_table(list).pictures.files));
+      folders.merge(folders_of_list(list, simclr::data::read_picture_table(list).pictures.files));
     } else {
       folders.insert(place.parent_path().string());
     }

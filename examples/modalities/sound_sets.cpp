@@ -1,5 +1,7 @@
 #include "modalities/sound_sets.h"
 
+#include "run/run_folder.h"
+#include "train/named_files.h"
 #include "train/test_part.h"
 
 #include <simclr/core/error.h>
@@ -210,4 +212,13 @@ std::string folder_of_sounds(const std::string& data) {
   if (data.empty() || !is_sound_list(data)) return data;
   const std::string folder = fs::path(data).parent_path().string();
   return folder.empty() ? "." : folder;
+}
+
+void refuse_in_sounds(const std::string& option, const std::vector<std::string>& paths, const std::string& data) {
+  for (const std::string& path : paths) refuse_in_data(option, path, data);
+  const bool none = std::all_of(paths.begin(), paths.end(), [](const std::string& path) { return path.empty(); });
+  if (data.empty() || none || !is_sound_list(data)) return;
+  NamedFiles named;
+  named.add_list(data, list_of_sounds(data, "").files);
+  refuse_in_named(option, paths, named);
 }

@@ -7,6 +7,7 @@
 
 #include <cstdint>
 #include <string>
+#include <vector>
 
 /// Where recordings lie and how they are parted.
 struct SoundSource {
@@ -43,3 +44,7 @@ SoundFiles files_of_sounds(const std::string& data, const std::string& pattern);
 
 /// The folder that holds them; empty where none is named.
 std::string folder_of_sounds(const std::string& data);
+
+/// As refuse_in_data() of each path, and for the files that a list names and their folders, but for those that the list
+/// itself lies in. Throws where a list cannot be read.
+void refuse_in_sounds(const std::string& option, const std::vector<std::string>& paths, const std::string& data);

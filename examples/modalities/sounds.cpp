@@ -77,6 +77,10 @@ std::string Sounds::data_folders(const TrainingOptions& options) const {
   return folder_of_sounds(options.data_path());
 }
 
+void Sounds::refuse_out(const TrainingOptions& options) const {
+  refuse_in_sounds("--out", {options.out}, options.data_path());
+}
+
 nlohmann::ordered_json Sounds::data_files(const TrainingOptions& options) const {
   const SoundFiles files = files_of_sounds(options.data_path(), own_.pattern);
   return list_data_files(files.dir, files.files);

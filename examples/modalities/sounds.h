@@ -18,6 +18,7 @@ class Sounds final : public Modality {
   void use_recipe(const std::string& name) override;
   Datasets open(TrainingOptions& options) override;
   std::string data_folders(const TrainingOptions& options) const override;
+  void refuse_out(const TrainingOptions& options) const override;
   nlohmann::ordered_json data_files(const TrainingOptions& options) const override;
   void configure(const nlohmann::ordered_json& config) override;
   std::string encoder_name() const override;
