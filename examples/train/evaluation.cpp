@@ -148,9 +148,15 @@ Evaluation evaluate(nn::Module& encoder, const Datasets& sets, const data::Tower
           nn::check_collapse((test.values.dim(0) >= 2 ? test : train).values)};
 }
 
+void calibrate(nn::Module& encoder, const data::Dataset& samples, const data::Tower& tower,
+               const EvaluationOptions& options) {
+  const auto shuffled = data::subset(borrowed(samples), data::shuffled_order(samples.size(), 0, 0));
+  nn::calibrate_batchnorm(encoder, batches(shuffled, tower, options));
+}
+
 Evaluation evaluate_untrained(nn::Module& encoder, const Datasets& sets, const data::Tower& tower,
                               const EvaluationOptions& options) {
-  nn::calibrate_batchnorm(encoder, batches(borrowed(*sets.train), tower, options));
+  calibrate(encoder, *sets.train, tower, options);
   return evaluate(encoder, sets, tower, options);
 }
 

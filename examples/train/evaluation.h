@@ -52,7 +52,12 @@ ViewsOnSphere views_on_sphere(simclr::nn::Module& encoder, const simclr::data::D
 Evaluation evaluate(simclr::nn::Module& encoder, const Datasets& sets, const simclr::data::Tower& tower,
                     const EvaluationOptions& options);
 
-/// The same for an encoder that has not been trained: its batch statistics are first calibrated by one pass.
+/// Makes an untrained encoder's batch statistics those of the samples, by one pass in random order: a batch of a data
+/// set that is sorted by class has the statistics of one class.
+void calibrate(simclr::nn::Module& encoder, const simclr::data::Dataset& samples, const simclr::data::Tower& tower,
+               const EvaluationOptions& options);
+
+/// evaluate() of an encoder that has not been trained: calibrate() comes first.
 Evaluation evaluate_untrained(simclr::nn::Module& encoder, const Datasets& sets, const simclr::data::Tower& tower,
                               const EvaluationOptions& options);
 
