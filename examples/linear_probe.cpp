@@ -1,4 +1,5 @@
-// What the features of a trained encoder are worth with few labels: kNN and a linear probe on 1, 10 and 100 % of them.
+// What the features of a trained encoder are worth with few labels: kNN and a linear probe on 1, 10 and 100 % of them,
+// for one choice of the few or the mean of several, and of an encoder that has not been trained beside it.
 #include "modalities/kinds.h"
 #include "modalities/picture_rows.h"
 #include "run/command_line.h"
@@ -14,10 +15,11 @@
 #include <simclr/simclr.h>
 
 #include <algorithm>
+#include <cmath>
 #include <cstdio>
 
+namespace data = simclr::data;
 namespace nn = simclr::nn;
-using simclr::Tensor;
 
 namespace {
 
@@ -27,6 +29,8 @@ struct Options {
   std::vector<double> percents = {1, 10, 100};
   int epochs = 100;
   int k = 200;
+  int draws = 1;
+  bool untrained = false;
   std::uint64_t seed = 0;
   bool overwrite = false;
   ComputeOptions compute;
@@ -42,6 +46,9 @@ bool parse_options(int argc, char** argv, Options& o) {
   add_labels_row(table, o.percents);
   table.add("epochs", o.epochs, "Of the linear probe").at_least(1);
   table.add("knn-k", o.k, "Neighbours that vote, at most as many as a class has labels").at_least(1);
+  table.add("draws", o.draws, "Choices of the labels, each by the next seed, of which the mean is told")
+      .between(1, 1000);
+  table.flag("untrained", "", o.untrained, "Measure the encoder as it is before training, too");
   add_seed_row(table, o.seed, "Of the choice of labels and of the probe's order");
   table.add("json", o.json, "A file for all figures");
   add_overwrite_row(table, o.overwrite);
@@ -50,26 +57,109 @@ bool parse_options(int argc, char** argv, Options& o) {
   return parse(app, table, argc, argv);
 }
 
+/// By one choice of the labels.
 nlohmann::ordered_json measure(const Options& o, const nn::Features& train, const nn::Features& test,
-                               std::int64_t classes, double percent) {
-  const auto rows = labelled_part(train.labels, percent, o.seed);
+                               std::int64_t classes, double percent, std::uint64_t seed) {
+  const auto rows = labelled_part(train.labels, percent, seed);
   const nn::Features part = rows_of(train, rows);
   const auto count = static_cast<std::int64_t>(rows.size());
   const int k = static_cast<int>(std::clamp<std::int64_t>(count / classes, 1, o.k));
   const auto knn = nn::compute_metrics(nn::knn_scores(part, test.values, classes, {.k = k}), test.labels);
-  const nn::ProbeOptions options{.epochs = o.epochs, .seed = o.seed};
+  const nn::ProbeOptions options{.epochs = o.epochs, .seed = seed};
   const auto probe = nn::compute_metrics(nn::linear_probe_scores(part, test.values, classes, options), test.labels);
-  std::printf("  %-8s %10lld %10.2f %10.2f\n", (percent_text(percent) + " %").c_str(), static_cast<long long>(count),
-              100 * knn.top1, 100 * probe.top1);
-  std::fflush(stdout);
-  return {{"percent", percent}, {"samples", count}, {"knn_k", k}, {"knn", to_json(knn)}, {"linear", to_json(probe)}};
+  return {{"percent", percent}, {"samples", count},    {"seed", seed},
+          {"knn_k", k},         {"knn", to_json(knn)}, {"linear", to_json(probe)}};
 }
+
+/// "78.34", and of several draws how far they lie apart: "78.34 +- 1.20".
+std::string mean_text(const std::vector<double>& values) {
+  const auto count = static_cast<double>(values.size());
+  double mean = 0, squares = 0;
+  for (const double value : values) mean += value / count;
+  for (const double value : values) squares += (value - mean) * (value - mean);
+  char text[64];
+  if (values.size() == 1) {
+    std::snprintf(text, sizeof text, "%.2f", 100 * mean);
+  } else {
+    std::snprintf(text, sizeof text, "%.2f +- %5.2f", 100 * mean, 100 * std::sqrt(squares / (count - 1)));
+  }
+  return text;
+}
+
+/// Prints a row for each share of the labels. Returns what each draw of them gave.
+nlohmann::ordered_json measure_all(const Options& o, const nn::Features& train, const nn::Features& test,
+                                   std::int64_t classes, const std::string& samples) {
+  const int room = o.draws == 1 ? 10 : 16;
+  std::printf("  %-8s %10s %*s %*s\n", "labels", samples.c_str(), room, "kNN %", room, "linear %");
+  nlohmann::ordered_json results = nlohmann::ordered_json::array();
+  for (const double percent : o.percents) {
+    std::vector<double> knn, linear;
+    for (int draw = 0; draw < o.draws; ++draw) {
+      results.push_back(measure(o, train, test, classes, percent, o.seed + static_cast<std::uint64_t>(draw)));
+      knn.push_back(results.back()["knn"]["top1"].get<double>());
+      linear.push_back(results.back()["linear"]["top1"].get<double>());
+    }
+    std::printf("  %-8s %10lld %*s %*s\n", (percent_text(percent) + " %").c_str(),
+                results.back()["samples"].get<long long>(), room, mean_text(knn).c_str(), room,
+                mean_text(linear).c_str());
+    std::fflush(stdout);
+  }
+  return results;
+}
+
+/// What an encoder's features of these sets are worth.
+class Measurement {
+ public:
+  Measurement(const Options& o, const Datasets& sets, const std::string& sample)
+      : options_(o), sets_(sets), sample_(sample) {
+    for (const std::string& warning : sets.warnings) progress_.warn(warning);
+    evaluation_.batch_size = o.compute.batch_size;
+    evaluation_.workers = o.compute.workers;
+    evaluation_.on_warning = [this](const std::string& message) { progress_.warn(message); };
+  }
+
+  /// `title`: a line above the table; empty: none.
+  nlohmann::ordered_json operator()(nn::Module& encoder, const data::Tower& tower, const std::string& title) {
+    const std::string samples = sample_ + "s";
+    evaluation_.on_progress = PassProgress(progress_, "features to train on", samples);
+    const nn::Features train = features_of(encoder, *sets_.train, tower, evaluation_);
+    evaluation_.on_progress = PassProgress(progress_, "features to test on", samples);
+    const nn::Features test = features_of(encoder, *sets_.test, tower, evaluation_);
+    test_samples_ = test.values.dim(0);
+    unread_ = {unread_text("trained on", train.values.dim(0), sets_.train->size(), sample_),
+               unread_text("measured on", test_samples_, sets_.test->size(), "test " + sample_)};
+    if (!title.empty()) progress_.message(title);
+    return measure_all(options_, train, test, std::ssize(sets_.train->classes()), samples);
+  }
+
+  nlohmann::ordered_json untrained(nn::Module& encoder, const data::Tower& tower) {
+    evaluation_.on_progress = PassProgress(progress_, "the untrained encoder's statistics", sample_ + "s");
+    calibrate(encoder, *sets_.train, tower, evaluation_);
+    return (*this)(encoder, tower, "before training:");
+  }
+
+  void say_unread() {
+    for (const std::string& text : unread_) {
+      if (!text.empty()) progress_.message(text);
+    }
+  }
+
+  std::int64_t test_samples() const { return test_samples_; }
+
+ private:
+  const Options& options_;
+  const Datasets& sets_;
+  std::string sample_;
+  Progress progress_;
+  EvaluationOptions evaluation_;
+  std::int64_t test_samples_ = 0;
+  std::vector<std::string> unread_;
+};
 
 void run(Options o) {
   check_output(o.json, o.overwrite);
   const simclr::Device device = open_device(o.compute);
   const std::unique_ptr<Kind> kind = kind_of_weights(o.weights);
-  const std::string sample = kind->sample();
   const EncoderFile file = open_encoder(o.weights, kind->modality());
   kind->fill_in(o.place, file, o.weights);
   kind->refuse_in("--json", {o.json}, o.place.dataset, o.place.data_dir);
@@ -77,36 +167,24 @@ void run(Options o) {
   const Datasets sets = kind->open_labelled(o.place, file);
   if (!sets.note.empty()) std::printf("%s\n", sets.note.c_str());
   std::printf("%s\n%s\n", file.description.c_str(), sets.train->describe().c_str());
+
+  Measurement measured(o, sets, kind->sample());
   file.encoder->to(device);
-
-  Progress progress;
-  for (const std::string& warning : sets.warnings) progress.warn(warning);
-  EvaluationOptions options;
-  options.batch_size = o.compute.batch_size;
-  options.workers = o.compute.workers;
-  options.on_warning = [&progress](const std::string& message) { progress.warn(message); };
-  options.on_progress = PassProgress(progress, "features to train on", sample + "s");
-  const nn::Features train = features_of(*file.encoder, *sets.train, file.tower, options);
-  options.on_progress = PassProgress(progress, "features to test on", sample + "s");
-  const nn::Features test = features_of(*file.encoder, *sets.test, file.tower, options);
-
-  char head[64];
-  std::snprintf(head, sizeof head, "  %-8s %10s %10s %10s", "labels", (sample + "s").c_str(), "kNN %", "linear %");
-  progress.message(head);
-  const auto classes = static_cast<std::int64_t>(sets.train->classes().size());
-  nlohmann::ordered_json results = nlohmann::ordered_json::array();
-  for (const double percent : o.percents) results.push_back(measure(o, train, test, classes, percent));
-  for (const std::string& unread :
-       {unread_text("trained on", train.values.dim(0), sets.train->size(), sample),
-        unread_text("measured on", test.values.dim(0), sets.test->size(), "test " + sample)}) {
-    if (!unread.empty()) progress.message(unread);
+  const nlohmann::ordered_json results = measured(*file.encoder, file.tower, o.untrained ? "trained:" : "");
+  nlohmann::ordered_json untrained;
+  if (o.untrained) {
+    const auto encoder = kind->modality().make_encoder(file.config.value("seed", o.seed));
+    encoder->to(device);
+    untrained = measured.untrained(*encoder, file.tower);
   }
+  measured.say_unread();
   if (o.json.empty()) return;
-  const nlohmann::ordered_json figures = {{"weights", utf8(file.path)},
-                                          {"dataset", sets.kind},
-                                          {"seed", o.seed},
-                                          {"test_samples", test.labels.size()},
-                                          {"results", results}};
+  nlohmann::ordered_json figures = {{"weights", utf8(file.path)},
+                                    {"dataset", sets.kind},
+                                    {"seed", o.seed},
+                                    {"test_samples", measured.test_samples()},
+                                    {"results", results}};
+  if (o.untrained) figures["untrained"] = untrained;
   simclr::write_file_atomically(o.json, figures.dump(2) + "\n", existing_output(o.overwrite));
 }
 

@@ -4,6 +4,7 @@ import os
 import random
 import shutil
 import signal
+import statistics
 import struct
 import subprocess
 import time
@@ -75,6 +76,30 @@ class LinearProbe(Labels):
         for result in first:
             self.assertEqual(sum(result["linear"]["confusion"]), 12)
 
+    def test_several_draws_beside_an_untrained_encoder(self):
+        """The mean of draws is that of runs with one draw each; and a run's own seed makes the untrained encoder."""
+        cifar = ("--dataset", "cifar10", "--data", self.data)
+        single = [self.probe("--labels", "20", "--epochs", "5", "--seed", seed, data=cifar)[1]["results"][0]
+                  for seed in "345"]
+        printed, figures = self.probe("--labels", "20", "--epochs", "5", "--seed", "3", "--draws", "3", "--untrained",
+                                      data=cifar)
+        self.assertEqual(figures["results"], single)
+        self.assertEqual([each["seed"] for each in figures["untrained"]], [3, 4, 5])
+        self.assertNotEqual(figures["untrained"], single)
+        self.assertEqual(figures["untrained"], self.probe("--labels", "20", "--epochs", "5", "--seed", "3", "--draws", "3",
+                                                          "--untrained", data=cifar)[1]["untrained"])
+        expected = ""
+        for title, results in (("trained", single), ("before training", figures["untrained"])):
+            means = []
+            for method in ("knn", "linear"):
+                values = [100 * each[method]["top1"] for each in results]
+                means.append(f"{statistics.mean(values):.2f} +- {statistics.stdev(values):5.2f}")
+            expected += (f"{title}:\n  labels     pictures            kNN %         linear %\n"
+                         f"  20 %   {single[0]['samples']:12} {means[0]:>16} {means[1]:>16}\n")
+        told = "".join(line for line in printed.splitlines(True) if not line.startswith("features ") and
+                       "statistics" not in line)
+        self.assertTrue(told.endswith(expected), printed)
+
     def test_automatic_choice_is_told(self):
         printed, figures = self.probe("--labels", "100", "--epochs", "1", data=("--data", self.data))
         self.assertEqual(figures["dataset"], "cifar10")
@@ -98,6 +123,7 @@ class LinearProbe(Labels):
                          words=("--labels: 1 occurs twice",))
             self.refused(program, self.weights, *self.from_folder, "--seed", "-1", words=("--seed -1: must be a whole",))
         self.refused("linear_probe", self.weights, *self.from_folder, "--epochs", "0", words=("--epochs 0",))
+        self.refused("linear_probe", self.weights, *self.from_folder, "--draws", "0", words=("--draws 0",))
         self.refused("linear_probe", self.weights, "--dataset", "nothing", words=("nothing", "fashion-mnist"))
         self.refused("linear_probe", self.weights, *self.from_folder, "--json", self.folder / "no" / "x.json",
                      words=("x.json",))
