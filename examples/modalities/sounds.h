@@ -30,6 +30,7 @@ class Sounds final : public Modality {
   Shown shown(const simclr::data::Sample& sample, int tower, int side) const override;
   Shown shown_view(const simclr::Tensor& view, int tower, int side) const override;
   std::string smaller() const override { return "--seconds, --mels or --width"; }
+  std::string measured_by() const override { return "linear_probe"; }
 
   const SoundOptions& own() const { return own_; }
   /// What open() opens, without noise, for programs that need labels: sets.train are the labelled recordings.
