@@ -1,5 +1,6 @@
 #include "../class_names.h"
 #include "../no_label.h"
+#include "../row_warnings.h"
 
 #include <simclr/core/error.h>
 #include <simclr/core/text.h>
@@ -22,7 +23,6 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr std::size_t most_named = 3;            // rows
 constexpr std::size_t most_looked_for = 10'000;  // files
 
 // Names of columns, as find_column() takes them, the likeliest first.
@@ -221,7 +221,7 @@ class Reader {
     const std::string kind = fs::is_regular_file(file, error) ? kind_of_file(file) : "";  // a pipe may never end
     if (is_read_kind(kind) || kind == ".npy") return true;
     list_.left_out.add_file(path, kind);
-    warn(path + (kind.empty() ? " is no picture" : " is a " + kind + " picture, which are not read"));
+    problems_.add(line_, path + (kind.empty() ? " is no picture" : " is a " + kind + " picture, which are not read"));
     return false;
   }
 
@@ -284,24 +284,16 @@ class Reader {
 
   void leave_out(const std::string& kind, const std::string& problem) {
     ++list_.left_out.rows[kind];
-    warn(problem);
-  }
-
-  void warn(const std::string& problem) {
-    if (first_problem_.empty()) first_problem_ = "line " + std::to_string(line_) + " " + printable(problem);
-    if (++warned_ > most_named) return;
-    list_.warnings.push_back(printable(path_ + ", line " + std::to_string(line_) + ": " + problem) + " (row left out)");
+    problems_.add(line_, problem);
   }
 
   void finish() {
     SIMCLR_CHECK(!list_.files.empty(), printable(path_), ": no row names a picture of ", read_kinds(), ": ",
-                 !first_problem_.empty() ? first_problem_
-                 : first_.empty()        ? "it is empty"
-                                         : "it has a header alone");
-    if (warned_ > most_named) {
-      list_.warnings.push_back(printable(path_) + ": " + counted(warned_ - std::int64_t{most_named}, "row") +
-                               " more are left out");
-    }
+                 !problems_.first().empty() ? problems_.first()
+                 : first_.empty()           ? "it is empty"
+                                            : "it has a header alone");
+    const std::vector<std::string> problems = problems_.lines();
+    list_.warnings.insert(list_.warnings.end(), problems.begin(), problems.end());
     table_.columns = printable(path_) + ": " + text_of(columns_, first_);
     name_classes();
     part_rows();
@@ -375,8 +367,7 @@ class Reader {
   std::unordered_map<std::size_t, std::int32_t> seen_;  // paths, and what they are labelled
   Backslash backslash_ = Backslash::unknown;
   std::size_t tried_ = 0;  // paths, to know what it is
-  std::string first_problem_;
-  std::size_t warned_ = 0;
+  RowWarnings problems_{path_};
 };
 
 }  // namespace

@@ -1,3 +1,4 @@
+#include "../row_warnings.h"
 #include "sound_fields.h"
 
 #include <simclr/core/error.h>
@@ -20,7 +21,6 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr std::int64_t most_named = 3;           // rows
 constexpr std::size_t most_looked_for = 10'000;  // files
 
 // Names of columns, as find_column() takes them, the likeliest first.
@@ -123,7 +123,7 @@ class Reader {
   void look_for_files() {
     const std::size_t count = list_.files.size(), looked_for = std::min(count, most_looked_for);
     SIMCLR_CHECK(count > 0, printable(path_), ": no row names a recording of ", read_sound_kinds(),
-                 first_problem_.empty() ? "" : ": " + first_problem_);
+                 problems_.first().empty() ? "" : ": " + problems_.first());
     std::set<std::size_t> missing;
     for (std::size_t k = 0; k < looked_for; ++k) {
       const std::size_t i = k * count / looked_for;
@@ -155,9 +155,7 @@ class Reader {
 
   void leave_out(const std::string& kind, const std::string& problem) {
     ++rows_[kind];
-    if (first_problem_.empty()) first_problem_ = "line " + std::to_string(line_) + " " + printable(problem);
-    if (++warned_ > most_named) return;
-    list_.warnings.push_back(printable(path_ + ", line " + std::to_string(line_) + ": " + problem) + " (row left out)");
+    problems_.add(line_, problem);
   }
 
   std::string name_of(int column) const {
@@ -166,9 +164,7 @@ class Reader {
   }
 
   void finish() {
-    if (warned_ > most_named) {
-      list_.warnings.push_back(printable(path_) + ": " + counted(warned_ - most_named, "row") + " more are left out");
-    }
+    list_.warnings = problems_.lines();
     for (const auto& [problem, count] : rows_) list_.left_out.push_back(counted(count, "row") + " " + problem);
     const bool whole =
         std::all_of(list_.segments.begin(), list_.segments.end(), [](const auto& s) { return s.whole(); });
@@ -199,8 +195,7 @@ class Reader {
   std::vector<std::vector<std::string>> texts_;  // of each column, of the recordings
   std::set<std::tuple<std::string, double, double>> seen_;
   std::map<std::string, std::int64_t> rows_;  // left out, by what is wrong with them
-  std::string first_problem_;
-  std::int64_t warned_ = 0;
+  RowWarnings problems_{path_};
 };
 
 }  // namespace
