@@ -5,10 +5,24 @@
 #include <simclr/data/path_list.h>
 
 #include <cstdint>
+#include <filesystem>
 #include <string>
+#include <system_error>
 #include <vector>
 
 namespace simclr::data {
+
+/// What a folder holds, without its files' contents.
+struct FolderEntry {
+  std::string name;
+  bool folder = false, link = false, dead = false, regular = false;
+};
+
+/// Sorted by name. Returns what went wrong, or nothing.
+std::error_code list_entries(const std::filesystem::path& dir, std::vector<FolderEntry>& entries);
+
+/// Whether no reader looks into a folder of that name: caches, thumbnails, what archives leave.
+bool is_hidden_folder(const std::string& name);
 
 /// The files of a folder and of all folders below it.
 struct FolderFiles {

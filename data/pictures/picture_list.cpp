@@ -1,19 +1,15 @@
+#include "../folder_files.h"
+
 #include <simclr/core/error.h>
 #include <simclr/core/text.h>
 #include <simclr/data/pictures/image_io.h>
 #include <simclr/data/pictures/part_names.h>
 #include <simclr/data/pictures/picture_list.h>
 
-#include <dirent.h>
-#include <fcntl.h>
-#include <sys/stat.h>
-
 #include <algorithm>
 #include <array>
-#include <cerrno>
 #include <filesystem>
 #include <fstream>
-#include <memory>
 #include <set>
 #include <string_view>
 #include <system_error>
@@ -23,55 +19,6 @@ namespace simclr::data {
 namespace {
 
 namespace fs = std::filesystem;
-
-/// What a folder holds, without its files' contents.
-struct Entry {
-  std::string name;
-  bool folder = false, link = false, dead = false, regular = false;
-};
-
-bool is_hidden_folder(const std::string& name) {
-  return name.starts_with('.') || name.starts_with('@') || name.starts_with("__");
-}
-
-struct CloseFolder {
-  void operator()(DIR* folder) const { ::closedir(folder); }
-};
-
-/// What the folder says of an entry; only what it does not say, and where links lead, is asked of the file.
-Entry entry_of(DIR* folder, const dirent& listed) {
-  Entry entry{.name = listed.d_name, .link = listed.d_type == DT_LNK};
-  struct stat status {};
-  int type = DTTOIF(listed.d_type);
-  if (listed.d_type == DT_UNKNOWN && ::fstatat(::dirfd(folder), listed.d_name, &status, AT_SYMLINK_NOFOLLOW) == 0) {
-    type = status.st_mode & S_IFMT;
-    entry.link = type == S_IFLNK;
-  }
-  if (entry.link) {
-    const bool leads = ::fstatat(::dirfd(folder), listed.d_name, &status, 0) == 0;
-    entry.dead = !leads && errno != EACCES;
-    type = leads ? status.st_mode & S_IFMT : 0;
-  }
-  entry.folder = type == S_IFDIR;
-  entry.regular = type == S_IFREG;
-  return entry;
-}
-
-/// Sorted by name. Returns what went wrong, or nothing. As std::filesystem has it, but a third of the time: there may
-/// be a million files.
-std::error_code list(const fs::path& dir, std::vector<Entry>& entries) {
-  const std::unique_ptr<DIR, CloseFolder> folder(::opendir(dir.c_str()));
-  if (!folder) return {errno, std::generic_category()};
-  errno = 0;
-  while (const dirent* listed = ::readdir(folder.get())) {
-    const std::string_view name = listed->d_name;
-    if (name != "." && name != "..") entries.push_back(entry_of(folder.get(), *listed));
-    errno = 0;
-  }
-  const std::error_code error(errno, std::generic_category());
-  std::sort(entries.begin(), entries.end(), [](const Entry& a, const Entry& b) { return a.name < b.name; });
-  return error;
-}
 
 /// Whether `folder` is `below` or lies above it; both are canonical.
 bool holds(const fs::path& folder, const fs::path& below) {
@@ -84,23 +31,23 @@ class Walk {
   explicit Walk(PictureList& list, bool own = false) : list_(list), own_(own), root_(fs::canonical(list.dir)) {}
 
   void read_all() {
-    std::vector<Entry> entries;
-    const std::error_code error = list(list_.dir, entries);
+    std::vector<FolderEntry> entries;
+    const std::error_code error = list_entries(list_.dir, entries);
     SIMCLR_CHECK(!error, printable(list_.dir), " cannot be listed: ", error.message());
     read(entries, {}, root_, false);
     settle_arrays(0);
   }
 
   /// Where the folder `name` in `dir`, whose canonical path is `real`, leads; empty: back.
-  fs::path target(const Entry& entry, const std::string& path, const fs::path& real) {
+  fs::path target(const FolderEntry& entry, const std::string& path, const fs::path& real) {
     std::error_code error;
     const fs::path there = entry.link ? fs::canonical(fs::path(list_.dir) / path, error) : real / entry.name;
     return error || holds(there, root_) || holds(there, real) ? fs::path() : there;
   }
 
  private:
-  void read(const std::vector<Entry>& entries, const std::string& path, const fs::path& real, bool hidden) {
-    for (const Entry& entry : entries) {
+  void read(const std::vector<FolderEntry>& entries, const std::string& path, const fs::path& real, bool hidden) {
+    for (const FolderEntry& entry : entries) {
       const std::string here = path.empty() ? entry.name : path + '/' + entry.name;
       if (path.empty()) seen_.clear();
       if (entry.folder) {
@@ -121,7 +68,7 @@ class Walk {
     arrays_ = {};
   }
 
-  void read_folder(const Entry& entry, const std::string& path, const fs::path& real, bool hidden) {
+  void read_folder(const FolderEntry& entry, const std::string& path, const fs::path& real, bool hidden) {
     LeftOut& out = list_.left_out;
     const bool hides = !hidden && is_hidden_folder(entry.name);
     if (hidden && entry.link) return;  // so that hidden folders end without being remembered
@@ -130,8 +77,8 @@ class Walk {
       if (!hidden && !hides && entry.link) out.links_back.push_back(path);
       return;
     }
-    std::vector<Entry> entries;
-    const std::error_code error = list(fs::path(list_.dir) / path, entries);
+    std::vector<FolderEntry> entries;
+    const std::error_code error = list_entries(fs::path(list_.dir) / path, entries);
     if (error) {
       if (hidden || hides) return;
       out.unlisted.push_back(path);
@@ -153,7 +100,7 @@ class Walk {
     if (hides && out.hidden > before) out.hidden_folders.push_back(path);
   }
 
-  void take_file(const Entry& entry, const std::string& path, bool hidden) {
+  void take_file(const FolderEntry& entry, const std::string& path, bool hidden) {
     LeftOut& out = list_.left_out;
     const bool named = is_picture_name(entry.name);
     if (entry.name.starts_with('.')) {
@@ -281,14 +228,14 @@ std::string kind_of_file(const std::string& path) {
 
 std::vector<std::string> list_folders(const std::string& dir) {
   check_folder(dir);
-  std::vector<Entry> entries;
-  const std::error_code error = list(dir, entries);
+  std::vector<FolderEntry> entries;
+  const std::error_code error = list_entries(dir, entries);
   SIMCLR_CHECK(!error, printable(dir), " cannot be listed: ", error.message());
   PictureList pictures;
   pictures.dir = dir;
   Walk walk(pictures);
   std::vector<std::string> folders;
-  for (const Entry& entry : entries) {
+  for (const FolderEntry& entry : entries) {
     if (!entry.folder || is_hidden_folder(entry.name)) continue;
     if (!walk.target(entry, entry.name, fs::canonical(dir)).empty()) folders.push_back(entry.name);
   }
