@@ -88,6 +88,10 @@ class Recordings(Base):
         self.assertIn("  labels   recordings  pre-trained %", printed)
         self.assertTrue((self.out / "labels-100.safetensors").exists())
         self.refused("linear_probe", self.weights, "--dataset", "cifar10", words=("--dataset cifar10", "of recordings"))
+        self.refused("linear_probe", self.weights, "--json", "words/figures.json", words=("--json words/figures.json",))
+        (self.folder / "few.csv").write_text("file,label\nwords/no_ann_0.wav,no\nwords/go_joe_3.wav,go\n")
+        self.refused("linear_probe", self.weights, "--data", "few.csv", "--json", "words/no_ann_0.wav", "--overwrite",
+                     words=("--json words/no_ann_0.wav", "is read here"))
         self.refused("finetune", self.weights, "--classes-at", "2", "--out", self.out / "b", words=("--classes-at 2",))
 
     def test_gru_and_check(self):
