@@ -117,6 +117,16 @@ class Lists(Base):
         self.assertEqual(done.returncode, 0, done.stderr)
         self.assertIn(f"{path}: no row of the part test is left\n", done.stdout)
 
+    def test_parts_whose_case_differs(self):
+        """They are one part, as case does not count."""
+        words = {"train": ("train", "Train", "TRAIN"), "val": ("Val", "val")}
+        rows = [(*row, words[part][k % len(words[part])]) for part in words
+                for k, row in enumerate(self.rows(part, self.pictures))]
+        path = self.write(rows, "path,label,split")
+        _, output = self.outcome(path, "list", "--no-evaluation")
+        self.assertIn(f"train: {path} (train); test: {path} (Val)\n24 pictures in ", output)
+        self.assertNotIn("not used", output)
+
     def test_labels_of_one_number(self):
         rows = [(path, {"ant": "0", "bee": "0.0", "cat": "1"}[label]) for path, label in self.rows("train", self.pictures)]
         self.assertIn("0 and 0.0 are two classes, and the same number",

@@ -96,11 +96,12 @@ std::string text_of(const Columns& columns, const std::vector<std::string>& firs
   return text + (unused.empty() ? "" : "; not used: " + listed(unused, 6));
 }
 
-/// Each text once, by numbers.
+/// Each text once, by numbers; those of one `key` as the first of them is written.
 class Texts {
  public:
-  std::uint32_t number(const std::string& text) {
-    const auto [found, is_new] = numbers_.emplace(text, static_cast<std::uint32_t>(texts_.size()));
+  std::uint32_t number(const std::string& text) { return number(text, text); }
+  std::uint32_t number(const std::string& text, const std::string& key) {
+    const auto [found, is_new] = numbers_.emplace(key, static_cast<std::uint32_t>(texts_.size()));
     if (is_new) texts_.push_back(text);
     return found->second;
   }
@@ -170,7 +171,8 @@ class Reader {
     }
     if (path.find('\\') != std::string::npos) path = with_slashes(path);
     while (path.starts_with("./")) path.erase(0, 2);
-    const std::uint32_t part = columns_.part < 0 ? 0 : parts_.number(fields[static_cast<std::size_t>(columns_.part)]);
+    const std::string& said = columns_.part < 0 ? no_text_ : fields[static_cast<std::size_t>(columns_.part)];
+    const std::uint32_t part = columns_.part < 0 ? 0 : parts_.number(said, lower_case(said));
     const std::string& text = columns_.label < 0 ? no_text_ : fields[static_cast<std::size_t>(columns_.label)];
     const std::int32_t label = text.empty() ? -1 : static_cast<std::int32_t>(labels_.number(text));
     const auto [before, is_new] = seen_.emplace(std::hash<std::string>()(whole(path)), label);

@@ -11,8 +11,9 @@ namespace simclr::data {
 
 /// The pictures that a table of text names (table.h), row by row.
 struct PictureTable {
-  PictureList pictures;            // labelled; paths from the table's folder, or absolute
-  std::vector<std::string> parts;  // what a column of parts says, each text once; empty: there is no such column
+  PictureList pictures;  // labelled; paths from the table's folder, or absolute
+  // What a column of parts says, each text once, as it is first written, since case does not count; empty: there is none.
+  std::vector<std::string> parts;
   std::vector<std::string> parts_without_rows;  // the same of parts all of whose rows are left out
   std::vector<std::uint32_t> part_of;           // of each picture, one of these
   std::string columns;                          // which column was taken for what or nothing, and odd labels, in lines
