@@ -2,6 +2,7 @@
 
 #include "run/progress.h"
 #include "train/labelled_part.h"
+#include "train/similar_names.h"
 
 #include <simclr/core/error.h>
 #include <simclr/core/parallel.h>
@@ -92,16 +93,17 @@ std::string no_labels(const Names& classes) {
   return classes.empty() ? " has no labels" : " has a single class";
 }
 
-/// A hint at the first class that both have, but for the case of its name; empty: there is none.
-std::string other_case(const Names& train_classes, const Names& test_classes) {
-  Names lowered;
-  std::transform(train_classes.begin(), train_classes.end(), std::back_inserter(lowered), simclr::lower_case);
-  const auto places = places_of(lowered);
+/// A hint at the first class that both have, but for what names differ by that look equal; empty: there is none.
+std::string other_spelling(const Names& train_classes, const Names& test_classes) {
+  Names plain;
+  std::transform(train_classes.begin(), train_classes.end(), std::back_inserter(plain), plain_name);
+  const auto places = places_of(plain);
   for (const std::string& test : test_classes) {
-    const auto found = places.find(simclr::lower_case(test));
+    const auto found = places.find(plain_name(test));
     if (found == places.end()) continue;
-    return ": " + simclr::printable(test) + " is another name than " +
-           simclr::printable(train_classes[static_cast<std::size_t>(found->second)]) + "; give both the same case";
+    const std::string& train = train_classes[static_cast<std::size_t>(found->second)];
+    return ": " + simclr::printable(test) + " is another name than " + simclr::printable(train) + "; " +
+           name_difference(train, test).mend;
   }
   return "";
 }
@@ -118,7 +120,7 @@ std::string class_differences(const Names& train_classes, const Names& test_clas
   }
   if (!train_lacks.empty()) {
     parts.push_back(train_name + " lacks " + simclr::listed(train_lacks, most_named) +
-                    other_case(test_lacks, train_lacks));
+                    other_spelling(test_lacks, train_lacks));
   }
   if (left_out > 0) {
     parts.push_back(counted(left_out, sample) + " of " + test_name + " without a class of " + train_name +
@@ -151,7 +153,7 @@ void take_test_part(Datasets& sets, std::shared_ptr<const data::Dataset> test, c
     if (test->label(i) >= 0) known.push_back(i);
   }
   if (known.empty()) {
-    return cannot_test(sets, test_name, "it has no class of " + train_name + other_case(names, test_names));
+    return cannot_test(sets, test_name, "it has no class of " + train_name + other_spelling(names, test_names));
   }
   const std::int64_t left_out = size - std::ssize(known);
   sets.add_note(class_differences(names, test_names, left_out, train_name, test_name, sets.sample_name));
