@@ -86,4 +86,13 @@ PartName part_name(std::string_view name) {
   return both ? meaning_of("trainval") : PartName{};
 }
 
+PartRole part_hint(std::string_view name) {
+  for (const std::string& word : words_of(name)) {
+    if (const PartRole role = meaning_of(word).role; role != PartRole::none) return role;
+    if (word.starts_with("train")) return PartRole::train;
+    if (word.starts_with("test") || word.starts_with("val")) return PartRole::test;
+  }
+  return PartRole::none;
+}
+
 }  // namespace simclr::data

@@ -30,4 +30,8 @@ inline PartRole part_role(std::string_view name) {
   return part_name(name).role;
 }
 
+/// The role that a name may be meant to have which is none of part_name(): of its first word that is one of a part, or
+/// begins with train, test or val: "train_small", "x_train", "testA", "bounding_box_train".
+SIMCLR_API PartRole part_hint(std::string_view name);
+
 }  // namespace simclr::data

@@ -12,7 +12,7 @@ namespace simclr::data {
 /// The pictures that a table of text names (table.h), row by row.
 struct PictureTable {
   PictureList pictures;  // labelled; paths from the table's folder, or absolute
-  // What a column of parts says, each text once, as it is first written, since case does not count; empty: there is none.
+  // What a column of parts says, each text once, as it is first written: case does not count. Empty: there is none.
   std::vector<std::string> parts;
   std::vector<std::string> parts_without_rows;  // the same of parts all of whose rows are left out
   std::vector<std::uint32_t> part_of;           // of each picture, one of these

@@ -26,6 +26,8 @@ namespace {
 
 constexpr std::array sets = {ImageNetSet{"tiny-imagenet", "Tiny-ImageNet", 64},
                              ImageNetSet{"imagenet", "ImageNet's folders", 224}};
+// Where archives leave train, from the folder on that they are unpacked in, or from one of its own.
+constexpr std::array inner_folders = {"", "tiny-imagenet-200", "ILSVRC/Data/CLS-LOC", "Data/CLS-LOC", "CLS-LOC"};
 constexpr const char* tiny_annotations = "val_annotations.txt";
 constexpr const char* kaggle_annotations = "LOC_val_solution.csv";
 
@@ -156,8 +158,17 @@ const ImageNetSet* imagenet_set(const std::string& kind) {
 }
 
 const ImageNetSet* find_imagenet_set(const std::string& dir) {
-  if (!holds_wordnet_folder(fs::path(dir) / "train")) return nullptr;
-  return imagenet_set(is_there(fs::path(dir) / "wnids.txt") ? "tiny-imagenet" : "imagenet");
+  const fs::path folder = imagenet_place(dir);
+  if (!holds_wordnet_folder(folder / "train")) return nullptr;
+  return imagenet_set(is_there(folder / "wnids.txt") ? "tiny-imagenet" : "imagenet");
+}
+
+std::string imagenet_place(const std::string& dir) {
+  for (const std::string folder : inner_folders) {
+    const std::string inner = folder.empty() ? dir : (fs::path(dir) / folder).string();
+    if (holds_wordnet_folder(fs::path(inner) / "train")) return inner;
+  }
+  return dir;
 }
 
 bool tells_classes(const data::PictureList& part) {

@@ -12,8 +12,13 @@ struct ImageNetSet {
   int size;                 // the side of a view
 };
 
-/// The set that lies in `dir`, by its folders in train/ and by Tiny-ImageNet's wnids.txt; null: none does.
+/// The set that lies in `dir`, by its folders in train/ and by Tiny-ImageNet's wnids.txt, or in imagenet_place() of it;
+/// null: none does.
 const ImageNetSet* find_imagenet_set(const std::string& dir);
+
+/// The folder that holds train with folders called by WordNet's numbers: `dir`, or one below it as archives leave it,
+/// tiny-imagenet-200 or ILSVRC/Data/CLS-LOC, which has Annotations and ImageSets beside it; `dir` where none does.
+std::string imagenet_place(const std::string& dir);
 
 /// The set of this kind; null where there is none.
 const ImageNetSet* imagenet_set(const std::string& kind);

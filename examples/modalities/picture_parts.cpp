@@ -1,7 +1,5 @@
 #include "modalities/picture_parts.h"
 
-#include "run/run_folder.h"
-
 #include <simclr/core/error.h>
 #include <simclr/core/text.h>
 #include <simclr/data/pictures/image_io.h>
@@ -11,10 +9,8 @@
 #include <algorithm>
 #include <cstdint>
 #include <filesystem>
-#include <map>
 #include <optional>
 #include <set>
-#include <string_view>
 #include <system_error>
 #include <tuple>
 #include <utility>
@@ -96,21 +92,6 @@ void sort_parts(PictureParts& parts) {
   sort_by_likelihood(parts.train);
   sort_by_likelihood(parts.test);
   sort_by_likelihood(parts.unlabelled);
-}
-
-/// A number without zeros before it, or those that alone follow the point: "1" of "01" and "1.0"; "1.10" may be a
-/// version, and is not 1.1. Empty: it is none.
-std::string plain_number(std::string_view text) {
-  const auto is_digit = [](char c) { return c >= '0' && c <= '9'; };
-  const std::size_t point = std::min(text.find('.'), text.size());
-  std::string_view whole = text.substr(0, point), rest = text.substr(std::min(point + 1, text.size()));
-  if (whole.empty() || !std::all_of(whole.begin(), whole.end(), is_digit) ||
-      !std::all_of(rest.begin(), rest.end(), is_digit)) {
-    return {};
-  }
-  while (whole.size() > 1 && whole.front() == '0') whole.remove_prefix(1);
-  if (rest.find_first_not_of('0') == std::string_view::npos) rest = {};
-  return std::string(whole) + (rest.empty() ? "" : ".") + std::string(rest);
 }
 
 }  // namespace
@@ -197,92 +178,27 @@ std::string unused_part(const std::string& name, std::int64_t count, const std::
   return name + " (" + all + (why.empty() ? "" : "; " + why) + ")";
 }
 
-std::string deeper_classes(const data::PictureList& list, int classes_at) {
-  if (classes_at == 0 || !list.labels.empty()) return {};
-  std::map<std::string, std::set<std::string>> below;  // of each class
-  for (const std::string& file : list.files) {
-    std::size_t end = 0;
-    for (int depth = 0; depth < classes_at && end != std::string::npos; ++depth) end = file.find('/', end + 1);
-    if (end == std::string::npos) continue;  // it lies less deep
-    const std::size_t next = file.find('/', end + 1);
-    if (next != std::string::npos) below[file.substr(0, end)].insert(file.substr(end + 1, next - end - 1));
-  }
-  const auto several =
-      std::find_if(below.begin(), below.end(), [](const auto& each) { return each.second.size() > 1; });
-  if (several == below.end()) return {};
-  return "what lies deeper belongs to the class above, so the " + std::to_string(several->second.size()) +
-         " folders in " + simclr::printable(several->first) + " are one class (to make each a class: --classes-at " +
-         std::to_string(classes_at + 1) + ")";
-}
-
-std::string parts_in_folders(const data::PictureList& list) {
-  std::map<std::string, std::set<PartRole>> roles;  // of the folders in each folder
-  std::string last;                                 // files of one folder follow each other
-  for (const std::string& file : list.files) {
-    const std::size_t first = file.find('/'), second = file.find('/', first + 1);
-    if (first == std::string::npos || (!last.empty() && file.starts_with(last))) continue;
-    last = file.substr(0, second == std::string::npos ? first + 1 : second + 1);
-    std::set<PartRole>& found = roles[file.substr(0, first)];
-    const bool deeper = second != std::string::npos && file.find('/', second + 1) != std::string::npos;
-    if (deeper) found.insert(part_role(file.substr(first + 1, second - first - 1)));
-  }
-  std::vector<std::string> names, places;  // those that hold parts, and all
-  for (const auto& [name, found] : roles) {
-    if (found.contains(PartRole::train) && found.contains(PartRole::test)) names.push_back(name);
-    places.push_back((fs::path(list.dir) / name).string());
-  }
-  if (names.empty()) return {};
-  constexpr std::size_t most = 4;
-  std::string all;
-  for (std::size_t i = 0; i < std::min(places.size(), most); ++i) all += (i > 0 ? "::" : "") + places[i];
-  if (places.size() > most) all += "::...";
-  return simclr::listed(names, 3) + (names.size() == 1 ? " holds parts of its own" : " hold parts of their own") +
-         ", which are trained on, test parts too; to tell the parts apart give each folder as a place: " +
-         simclr::printable(shell_quoted(all)) + " for " + simclr::printable(list.dir);
-}
-
 std::string folder_of_parts(const std::string& dir, std::vector<PictureParts::Part>* beside) {
+  constexpr int deepest = 8;
   std::string folder = dir;
   std::vector<PictureParts::Part> passed;
-  for (int depth = 0; depth < 3; ++depth) {
+  bool pictures = false;  // among what was passed
+  for (int depth = 0; depth <= deepest; ++depth) {
     const std::vector<std::string> folders = data::list_folders(folder);
-    const auto is_trained_on = [](const std::string& name) {
-      return part_role(name) == PartRole::train || part_role(name) == PartRole::unlabelled;
-    };
-    if (std::any_of(folders.begin(), folders.end(), is_trained_on)) {
+    std::set<PartRole> roles;
+    for (const std::string& name : folders) roles.insert(part_role(name));
+    const bool train = roles.contains(PartRole::train), unlabelled = roles.contains(PartRole::unlabelled);
+    if (train || unlabelled) {
+      // Beside pictures a folder called train alone may be a class, as find_parts() has it.
+      if (pictures && !(train && (unlabelled || roles.contains(PartRole::test)))) return dir;
       if (beside != nullptr) *beside = std::move(passed);
       return folder;
     }
     if (folders.size() != 1) return dir;  // before a million pictures are listed
     PictureParts::Part own{"", pictures_in(folder)};
-    if (!own.pictures.files.empty()) return dir;
+    pictures = pictures || !own.pictures.files.empty();
     if (counts(own)) passed.push_back(std::move(own));
     folder = (fs::path(folder) / folders.front()).string();
   }
   return dir;
-}
-
-std::string classes_alike(const std::vector<std::string>& classes) {
-  std::map<std::string, std::string> plain;
-  for (const std::string& name : classes) {
-    const std::string number = plain_number(name);
-    const auto [other, is_new] = plain.emplace(number.empty() ? simclr::lower_case(name) : number, name);
-    if (is_new) continue;
-    return simclr::printable(other->second) + " and " + simclr::printable(name) + " are two classes, " +
-           (number.empty() ? "told apart by their case alone" : "and the same number") +
-           "; where one is meant, write both alike";
-  }
-  return {};
-}
-
-std::string classes_like_parts(const std::string& dir, const std::vector<std::string>& classes) {
-  std::vector<std::string> like = classes;
-  std::erase_if(like, [](const std::string& name) {
-    const PartRole role = part_role(name);
-    return role != PartRole::test && role != PartRole::unlabelled;
-  });
-  if (like.empty()) return "";
-  return "no folder of " + dir + " is called train, so " + simclr::listed(like, 3) +
-         (like.size() == 1 ? " counts as a class" : " count as classes") +
-         " (parts need one that is called train; to take no classes: --classes-at 0)";
 }

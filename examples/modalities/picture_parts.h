@@ -35,21 +35,8 @@ PictureParts table_parts(const simclr::data::PictureTable& table);
 std::string unused_part(const std::string& name, std::int64_t count, const std::string& left_out,
                         const std::string& why = {});
 
-/// Where a class holds several folders of pictures they may be meant as the classes: how to say so, or nothing.
-std::string deeper_classes(const simclr::data::PictureList& list, int classes_at);
-
-/// Where folders of `list` hold parts of their own, with folders in them, as several places do ("siteA/train/cats"): a
-/// line that says so; else empty.
-std::string parts_in_folders(const simclr::data::PictureList& list);
-
-/// `dir`, or where it holds one folder and no picture that is read, as what a zip file leaves may: the folder below it
-/// that has a train or unlabelled part; `dir` where none has. What lies beside that folder is put into `beside`, if it
-/// is counted as pictures. Throws as find_parts().
+/// `dir`, or where it holds one folder, as what a zip file leaves may, and that another one, as many as eight: the
+/// first that has a train or unlabelled part; beside pictures that are read a train and another part, as find_parts()
+/// has it. `dir` where none has. What lies beside these folders is put into `beside`, if it is counted as pictures.
+/// Throws as find_parts().
 std::string folder_of_parts(const std::string& dir, std::vector<PictureParts::Part>* beside = nullptr);
-
-/// A line that names the first two of the `classes` that differ in case alone, or are one number ("1" and "01"); else
-/// empty.
-std::string classes_alike(const std::vector<std::string>& classes);
-
-/// A line that says so where some of the `classes` of `dir` are called like test or unlabelled parts; else empty.
-std::string classes_like_parts(const std::string& dir, const std::vector<std::string>& classes);

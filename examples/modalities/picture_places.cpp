@@ -1,5 +1,6 @@
 #include "modalities/picture_places.h"
 
+#include "modalities/folder_notes.h"
 #include "modalities/imagenet_sets.h"
 #include "modalities/picture_array_files.h"
 #include "modalities/picture_shards.h"
@@ -41,9 +42,12 @@ bool is_known(const data::PictureList& pictures) {
 /// The folders that the pictures' paths begin with, if all lie in some.
 std::vector<std::string> first_folders(const data::PictureList& pictures) {
   std::set<std::string> folders;
+  std::string last;  // files of one folder follow each other
   for (const std::string& file : pictures.files) {
+    if (!last.empty() && file.starts_with(last)) continue;
     const std::size_t end = file.find('/');
     if (end == std::string::npos) return {};
+    last = file.substr(0, end + 1);
     folders.insert(file.substr(0, end));
   }
   return {folders.begin(), folders.end()};
@@ -54,10 +58,9 @@ data::PartRole role_of(const fs::path& place) {
   return data::part_role((place.has_filename() ? place : place.parent_path()).stem().string());
 }
 
-/// A line that says so where `place`, which has no parts, is called like a test part, and another like a train part.
-std::string called_test(const std::string& place, const std::vector<std::string>& places) {
-  const auto is_train = [](const auto& other) { return role_of(other) == data::PartRole::train; };
-  if (role_of(place) != data::PartRole::test || std::none_of(places.begin(), places.end(), is_train)) return {};
+/// A line that says so where `place`, one of several, which has no parts, is called like a test part.
+std::string called_test(const std::string& place) {
+  if (role_of(place) != data::PartRole::test) return {};
   return place +
          " is called like a test part and is trained on: parts are folders in a place, or what a list's column "
          "split says";
@@ -89,8 +92,17 @@ std::string note_on_parts(const data::PictureTable& table, const PictureParts& p
   return note;
 }
 
-/// One place, with a train part or an unlabelled one.
-PicturePlaces read_place(const std::string& place, int classes_at, bool list) {
+/// The likeliest of what may be meant by the folders of what is trained on, in a line. `whole`: they are no part, but
+/// all of a folder's; `alone`: of the only place.
+std::string note_on_folders(const data::PictureList& trained, int classes_at, bool whole, bool alone) {
+  std::string note = whole ? parts_in_folders(trained) : "";
+  if (note.empty() && whole && classes_at > 0) note = classes_like_parts(trained.dir, first_folders(trained));
+  if (note.empty() && whole && alone) note = all_in_one_folder(trained, classes_at);
+  return note.empty() ? deeper_classes(trained, classes_at) : note;
+}
+
+/// One place, with a train part or an unlabelled one. `alone`: it is the only one.
+PicturePlaces read_place(const std::string& place, int classes_at, bool list, bool alone) {
   PicturePlaces read{.parts = {}, .all_lists = is_list(place, list), .notes = {}, .no_test = {}};
   data::PictureList whole;
   if (read.all_lists) {
@@ -114,8 +126,7 @@ PicturePlaces read_place(const std::string& place, int classes_at, bool list) {
   read.whole = read.parts.train.empty();
   if (read.whole) read.parts = {.train = {{"", std::move(whole)}}, .test = {}, .unlabelled = {}, .others = {}};
   const data::PictureList& trained = read.parts.train.front().pictures;
-  const std::string of_places = read.whole && !read.all_lists ? parts_in_folders(trained) : "";
-  add_line(read.notes, of_places.empty() ? deeper_classes(trained, classes_at) : of_places);
+  add_line(read.notes, note_on_folders(trained, classes_at, read.whole && !read.all_lists, alone));
   return read;
 }
 
@@ -207,7 +218,7 @@ void check_places(const std::string& data) {
 PicturePlaces read_places(const std::string& data, int classes_at, bool lists) {
   const std::vector<std::string> places = split_places(data);
   if (places.size() == 1) {
-    PicturePlaces one = read_place(places.front(), classes_at, lists);
+    PicturePlaces one = read_place(places.front(), classes_at, lists, true);
     if (is_unlabelled(one.parts)) one.parts.train.swap(one.parts.unlabelled);
     return one;
   }
@@ -216,14 +227,11 @@ PicturePlaces read_places(const std::string& data, int classes_at, bool lists) {
   bool labels = false;
   std::unordered_set<std::size_t> known;  // files of the places before
   for (const std::string& place : places) {
-    PicturePlaces one = read_place(place, classes_at, lists);
+    PicturePlaces one = read_place(place, classes_at, lists, false);
     all.whole = all.whole && one.whole;
     all.all_lists = all.all_lists && one.all_lists;
     add_line(all.notes, one.notes);
-    if (one.whole && !one.all_lists && classes_at == 1) {
-      add_line(all.notes, classes_like_parts(place, first_folders(one.parts.train.front().pictures)));
-    }
-    if (one.whole) add_line(all.notes, called_test(place, places));
+    if (one.whole) add_line(all.notes, called_test(place));
     leave_out_known(one.parts, known);
     labels = labels || (!one.parts.train.empty() && tells_classes(one.parts.train.front().pictures));
     train.push_back(std::move(one.parts.train));

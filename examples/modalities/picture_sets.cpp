@@ -1,5 +1,6 @@
 #include "modalities/picture_sets.h"
 
+#include "modalities/folder_notes.h"
 #include "modalities/imagenet_sets.h"
 #include "modalities/picture_array_files.h"
 #include "modalities/picture_array_sets.h"
@@ -121,15 +122,10 @@ class PartsReader {
 PictureSets whole_set(PictureSets sets, data::PictureList list, int classes_at) {
   sets.warnings = list.warnings;
   const data::PictureChannels found = data::channels_of_pictures(list);
-  const std::string dir = list.dir, place = list.place();
+  const std::string place = list.place();
   sets.labelled = sets.train = data::image_folder(std::move(list), classes_at, found.channels);
-  if (sets.kind == "folder" && sets.train->classes().size() == 1 && !sets.note.empty() && !dir.empty()) {
-    const std::string only = (fs::path(dir) / sets.train->classes().front()).string();
-    sets.note = "all pictures lie in " + only + "; to take its folders for what they are, give --data " + only;
-  }
   sets.take(found, place);
   sets.add_note(classes_alike(sets.train->classes()));
-  if (sets.kind == "folder" && !dir.empty()) sets.add_note(classes_like_parts(dir, sets.train->classes()));
   return sets;
 }
 
@@ -171,10 +167,14 @@ PictureSets open_known(const std::string& kind, const std::string& dir, int clas
   }
   if (const ImageNetSet* set = imagenet_set(kind)) {
     SIMCLR_CHECK(!dir.empty(), "--dataset ", kind, " needs --data DIR, the folder that holds train and val");
-    PictureSets sets = open_places("folder", dir, classes_at);
+    std::string places;
+    for (const std::string& place : split_places(dir)) {
+      places += (places.empty() ? "" : "::") + imagenet_place(place);
+    }
+    PictureSets sets = open_places("folder", places, classes_at);
     sets.kind = kind;
     sets.size = set->size;
-    add_class_words(sets, dir);
+    add_class_words(sets, places);
     return sets;
   }
   SIMCLR_CHECK(kind == "folder" || kind == "list", "--dataset \"", kind, "\" is not known; use ",
@@ -211,8 +211,8 @@ PictureSets open_found(const std::string& dir, int classes_at, const std::string
   }
   if (const ImageNetSet* set = dir.empty() ? nullptr : find_imagenet_set(dir)) {
     PictureSets sets = open_known(set->kind, dir, classes_at, cache_dir);
-    put_before(sets.note,
-               "auto: " + std::string(set->name) + " found in " + dir + " (to choose another set: --dataset)");
+    put_before(sets.note, "auto: " + std::string(set->name) + " found in " + imagenet_place(dir) +
+                              " (to choose another set: --dataset)");
     return sets;
   }
   if (!dir.empty() && holds_arrays(dir)) {

@@ -1,5 +1,6 @@
 #include "modalities/picture_shards.h"
 
+#include "modalities/folder_notes.h"
 #include "modalities/picture_parts.h"
 #include "run/command_line.h"
 #include "run/data_places.h"
