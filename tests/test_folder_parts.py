@@ -1,5 +1,5 @@
-"""What train_cifar makes of folders whose parts lie deep, beside others, within classes, or under names that are nearly
-those of parts: it finds them, or a line says what is trained on. TRAIN_CIFAR names the program."""
+"""What train_cifar makes of folders whose parts lie deep, beside others, within classes, under names that are nearly
+those of parts, or behind links: it finds them, or a line says what is trained on. TRAIN_CIFAR names the program."""
 import os
 import shutil
 import sys
@@ -157,6 +157,27 @@ class Names(Folders):
                           self.line(data=self.data / folder))
         self.pictures("other/K\u00e4fer", "other/Kafer")
         self.assertNotIn("two classes", self.line(data=self.data / "other"))
+
+
+class Links(Folders):
+    def test_between_parts(self):
+        self.pictures("train/ant", "train/bee", "test/ant")
+        (self.data / "test/bee").symlink_to("../train/bee")
+        self.assertIn("both trained on and tested on: 6 pictures, since links lead to one folder: "
+                      f"{self.data}/test/bee is {self.data}/train/bee\n", self.train(kind="folder", data=self.data))
+
+    def test_between_classes(self):
+        self.pictures("ant", "bee")
+        (self.data / "cow").symlink_to("ant")
+        line = f"counted twice: 6 pictures, since links lead to one folder: {self.data}/cow is {self.data}/ant\n"
+        self.assertIn(line, self.line())
+        self.pictures("set/train/ant", "set/train/bee", "set/test/ant")
+        (self.data / "set/train/cow").symlink_to("ant")
+        self.assertIn("counted twice: 6 pictures", self.line(data=self.data / "set"))
+        listed = self.data / "list.csv"  # which may name one folder in each part
+        listed.write_text("path,label,split\n" + "".join(
+            f"{name}/{k:02}.png,{name},{'test' if k > 3 else 'train'}\n" for name in ("ant", "bee") for k in range(6)))
+        self.assertNotIn("since links", self.line(data=listed, kind="auto"))
 
 
 if __name__ == "__main__":
