@@ -163,13 +163,23 @@ class Links(Folders):
     def test_between_parts(self):
         self.pictures("train/ant", "train/bee", "test/ant")
         (self.data / "test/bee").symlink_to("../train/bee")
-        self.assertIn("both trained on and tested on: 6 pictures, since links lead to one folder: "
+        self.assertIn("both trained on and tested on: 6 pictures, since links lead to one file or folder: "
                       f"{self.data}/test/bee is {self.data}/train/bee\n", self.train(kind="folder", data=self.data))
+
+    def test_of_files(self):
+        """Once some file is a link, all are asked."""
+        self.pictures("train/ant", "train/bee", "test/ant", "test/bee")
+        for name in ("02.png", "03.png"):
+            (self.data / "test/bee" / name).unlink()
+            (self.data / "test/bee" / name).symlink_to(self.data / "train/bee" / name)
+        self.assertIn("both trained on and tested on: 2 pictures, since links lead to one file or folder: "
+                      f"{self.data}/test/bee/02.png is {self.data}/train/bee/02.png, ",
+                      self.train(kind="folder", data=self.data))
 
     def test_between_classes(self):
         self.pictures("ant", "bee")
         (self.data / "cow").symlink_to("ant")
-        line = f"counted twice: 6 pictures, since links lead to one folder: {self.data}/cow is {self.data}/ant\n"
+        line = f"counted twice: 6 pictures, since links lead to one file or folder: {self.data}/cow is {self.data}/ant\n"
         self.assertIn(line, self.line())
         self.pictures("set/train/ant", "set/train/bee", "set/test/ant")
         (self.data / "set/train/cow").symlink_to("ant")

@@ -2,7 +2,7 @@
 
 #include "modalities/folder_notes.h"
 #include "modalities/imagenet_sets.h"
-#include "modalities/linked_folders.h"
+#include "modalities/linked_pictures.h"
 #include "modalities/picture_array_files.h"
 #include "modalities/picture_array_sets.h"
 #include "modalities/picture_parts.h"
@@ -48,7 +48,7 @@ class PartsReader {
     const bool unlabelled = data::part_role(parts_.train.front().name) == data::PartRole::unlabelled;
     sets_.labelled = sets_.train = open(parts_.train.front(), unlabelled ? 0 : classes_at_);
     sets_.add_note(classes_alike(sets_.labelled->classes()));
-    sets_.add_note(linked_folders(parts_.train.front().pictures));
+    sets_.add_note(linked_pictures(parts_.train.front().pictures));
     const bool labels = sets_.labelled->classes().size() >= 2;
     std::string line = "train: " + place(parts_.train.front());
     if (unlabelled) line += " (there is no train part with labels, so there is no evaluation)";
@@ -109,7 +109,7 @@ class PartsReader {
       if (i != taken) leave_out(parts_.test[i], "");
     }
     if (taken == names.size()) return;
-    sets_.add_note(linked_folders(parts_.train.front().pictures, parts_.test[taken].pictures));
+    sets_.add_note(linked_pictures(parts_.train.front().pictures, parts_.test[taken].pictures));
     line += "; test: " + names[taken] + (labels_from_.empty() ? "" : " with the labels of " + labels_from_) +
             left_out_of(parts_.test[taken]);
   }
@@ -125,7 +125,7 @@ class PartsReader {
 PictureSets whole_set(PictureSets sets, data::PictureList list, int classes_at) {
   sets.warnings = list.warnings;
   const data::PictureChannels found = data::channels_of_pictures(list);
-  const std::string place = list.place(), linked = linked_folders(list);
+  const std::string place = list.place(), linked = linked_pictures(list);
   sets.labelled = sets.train = data::image_folder(std::move(list), classes_at, found.channels);
   sets.take(found, place);
   sets.add_note(classes_alike(sets.train->classes()));
