@@ -83,8 +83,8 @@ std::vector<std::string> places_of(const data::PictureList& list, const std::map
   return all;
 }
 
-/// Of folders that are classes, those that look like parts, if that may be meant: like train and like test parts, or
-/// train beside one or two others.
+/// Of folders that are classes, those that look like parts, if that may be meant: like train and like test parts, where
+/// few others are ("valley" and "train_interior" are classes among many), or train beside one or two others.
 std::vector<std::string> like_parts(const std::vector<std::string>& classes) {
   std::vector<std::string> like;
   std::set<PartRole> roles;
@@ -96,7 +96,8 @@ std::vector<std::string> like_parts(const std::vector<std::string>& classes) {
     roles.insert(role);
     train = train || part_role(name) == PartRole::train;
   }
-  const bool both = roles.contains(PartRole::train) && roles.contains(PartRole::test);
+  const bool both =
+      roles.contains(PartRole::train) && roles.contains(PartRole::test) && 2 * like.size() >= classes.size();
   const bool few = train && classes.size() > 1 && classes.size() <= 3;
   return both || few ? like : std::vector<std::string>();
 }

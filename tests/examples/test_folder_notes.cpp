@@ -19,6 +19,7 @@ TEST_CASE("Classes that are called like parts") {
   CHECK(classes_like_parts("d", {"test_small", "train_small"}).starts_with("test_small, train_small in d are called"));
   CHECK(classes_like_parts("d", {"cats", "train"}).starts_with("train in d is called like a part but counts as"));
   CHECK(classes_like_parts("d", {"bus", "cab", "car", "train"}).empty());
+  CHECK(classes_like_parts("d", {"bog", "car", "hut", "train_interior", "valley"}).empty());
 }
 
 TEST_CASE("Classes that may be one are named, but versions are none") {
