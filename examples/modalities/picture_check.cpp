@@ -200,7 +200,8 @@ PictureFigures look_at_pictures(const data::Dataset& pictures, std::int64_t most
       range.add(sample);
       figures.grey = figures.grey && is_grey(sample);
       ++figures.looked_at;
-    } catch (const simclr::Error&) {  // whoever reads it for training reports it
+    } catch (const simclr::Error& error) {
+      figures.unread.add(error.what());
     }
   }
   range.tell(figures);
@@ -242,6 +243,7 @@ std::string normalising(const data::Augmentation& policy, const ChannelFigures& 
 Findings picture_findings(nn::Stem stem, const data::Augmentation& policy, const PictureFigures& pictures,
                           const ChannelFigures& channels, double difference) {
   Judge judge{stem, policy, pictures, channels};
+  find_unread(pictures.unread, pictures.looked_at, "picture", judge.found);
   judge.stem();
   judge.look();
   if (judge.range()) {

@@ -16,7 +16,8 @@
 
 /// Of some of a set's pictures.
 struct PictureFigures {
-  std::int64_t looked_at = 0;
+  std::int64_t looked_at = 0;  // and read
+  Unread unread = {};          // more that were looked at
   std::int64_t repeated = 0;  // the file, or where a set has no files the picture, has the same bytes as one before
   std::string copy = {};      // the first of these, where it has a name: "b/1.jpg is a/1.jpg"
   double short_side = 0;      // the median's, in pixels
@@ -25,6 +26,7 @@ struct PictureFigures {
   simclr::data::FloatRange floats;  // of the f32 ones' values
   int low = 0, high = 65535;        // of the 16-bit ones' values all but a thousandth on either side; without any: all
 };
+/// Looks at `most` of them, evenly over the set.
 PictureFigures look_at_pictures(const simclr::data::Dataset& pictures, std::int64_t most);
 
 /// Of views, each channel's.

@@ -179,7 +179,8 @@ SoundFigures look_at_sounds(const data::Dataset& recordings, std::int32_t rate, 
         figures.copy = simclr::printable(place) + " is " + simclr::printable(recordings.place(same->second));
       }
       ++figures.looked_at;
-    } catch (const simclr::Error&) {  // whoever reads it for training reports it
+    } catch (const simclr::Error& error) {
+      figures.unread.add(error.what());
     }
   }
   if (seconds.empty()) return figures;
@@ -202,7 +203,8 @@ std::string text_of(const SoundFigures& s) {
 
 Findings sound_findings(const SoundOptions& options, const SoundFigures& sounds) {
   Judge judge{options, sounds};
-  if (sounds.looked_at == 0) return {};
+  find_unread(sounds.unread, sounds.looked_at, "recording", judge.found);
+  if (sounds.looked_at == 0) return std::move(judge.found);
   judge.levels();
   judge.duplicates();
   judge.rates();

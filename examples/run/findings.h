@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstdint>
 #include <string>
 #include <vector>
 
@@ -12,3 +13,17 @@ struct Finding {
 };
 
 using Findings = std::vector<Finding>;
+
+/// Samples that were looked at and cannot be read.
+struct Unread {
+  std::int64_t count = 0;
+  std::string first = {};  // why, with its name
+
+  void add(const std::string& why) {
+    if (count++ == 0) first = why;
+  }
+};
+
+/// Adds a finding where there is a single one: a run would put other samples in their places. `read`: how many could be
+/// read; `sample`: what one is called, "picture".
+void find_unread(const Unread& unread, std::int64_t read, const std::string& sample, Findings& findings);

@@ -331,6 +331,10 @@ TEST_CASE("--check names clipping, silence, offsets, copies, rates and lengths o
   CHECK(good.median > 0.3);
   CHECK(good.rates == std::map<std::int32_t, std::int64_t>{{rate, 20}});
   CHECK(found_in(good, usual()) == "");
+  dir.write("good/damaged.wav", std::string("RIFF"));
+  CHECK_THAT(found_in(look(dir, "good"), usual()),
+             Contains("unreadable recordings: 1 of 21 recordings looked at cannot be read") &&
+                 Contains("the first: " + dir.path("good") + "/damaged.wav: "));
   CHECK(text_of(good) == "20 looked at, 0.3 to 0.68 s, half of them below 0.5 s; 8000 Hz");
 
   for (int take = 0; take < 5; ++take) {
