@@ -1,4 +1,5 @@
 #include "class_names.h"
+#include "no_label.h"
 #include "shard_index.h"
 #include "shard_label.h"
 #include "shard_warnings.h"
@@ -16,7 +17,6 @@
 #include <map>
 #include <mutex>
 #include <optional>
-#include <set>
 #include <utility>
 
 namespace simclr::data {
@@ -111,8 +111,9 @@ struct ShardsState {
   mutable std::vector<std::mutex> looks;  // one thread looks at a shard again, the others wait for what it finds
 
   void open_shard(std::size_t s, const std::string& index_folder);
-  void report(const ShardOptions& options) const;
-  void read_labels();
+  void report(const ShardOptions& options, const std::vector<std::string>& label_notes) const;
+  /// Returns what was made of odd labels.
+  std::vector<std::string> read_labels();
   /// The shard of a sample, and its number there.
   std::pair<std::size_t, std::size_t> place(std::int64_t i) const;
   const ShardIndex::Member& member(std::int64_t i, int m) const;
@@ -142,7 +143,7 @@ void ShardsState::open_shard(std::size_t s, const std::string& index_folder) {
   }
 }
 
-void ShardsState::report(const ShardOptions& options) const {
+void ShardsState::report(const ShardOptions& options, const std::vector<std::string>& label_notes) const {
   const auto warn = [&options](const std::string& line) {
     if (options.on_warning) {
       options.on_warning(line);
@@ -172,30 +173,35 @@ void ShardsState::report(const ShardOptions& options) const {
          " in all are missing or not whole");
   if (!unkept.empty()) warn("the index of the shards is made again each time: " + printable(unkept));
   for (const std::string& line : shard_warnings(paths, indices)) warn(line);
+  const std::string where = printable(paths.front()) + (paths.size() > 1 ? " and others: " : ": ");
+  for (const std::string& note : label_notes) warn(where + note);
   SIMCLR_CHECK(any, problems.empty() ? "shards: no sample in " + printable(paths.front()) : problems.front(),
                paths.size() > 1 ? "; none of the " + std::to_string(paths.size()) + " shards has a sample" : "");
 }
 
-void ShardsState::read_labels() {
-  std::set<std::string> names;  // of the samples: a shard also has those that another member overrules
+std::vector<std::string> ShardsState::read_labels() {
+  std::map<std::string, std::int64_t> texts;  // of the samples: a shard also has those that another member overrules
   for (const ShardIndex& index : indices) {
-    std::set<std::uint32_t> used;
-    for (const ShardIndex::Sample& sample : index.samples) used.insert(sample.label);
-    for (const std::uint32_t label : used) {
-      if (ShardIndex::is_label(label)) names.insert(index.text(index.labels[label]));
+    std::map<std::uint32_t, std::int64_t> used;
+    for (const ShardIndex::Sample& sample : index.samples) ++used[sample.label];
+    for (const auto& [label, count] : used) {
+      if (ShardIndex::is_label(label)) texts[index.text(index.labels[label])] += count;
     }
   }
-  std::map<std::string, std::int32_t> numbers;
-  classes = sorted_classes(names);
-  for (const std::string& name : classes) numbers.emplace(name, static_cast<std::int32_t>(numbers.size()));
+  LabelClasses named = classes_of_labels(texts, "sample");
+  classes = std::move(named.classes);
   labels.reserve(static_cast<std::size_t>(begins.back()));
   for (const ShardIndex& index : indices) {
     std::vector<std::int32_t> of_shard;
-    for (const std::uint32_t label : index.labels) of_shard.push_back(numbers[index.text(label)]);
+    for (const std::uint32_t label : index.labels) {
+      const auto place = named.places.find(index.text(label));
+      of_shard.push_back(place == named.places.end() ? -1 : place->second);
+    }
     for (const ShardIndex::Sample& sample : index.samples) {
       labels.push_back(ShardIndex::is_label(sample.label) ? of_shard[sample.label] : -1);
     }
   }
+  return std::move(named.notes);
 }
 
 std::pair<std::size_t, std::size_t> ShardsState::place(std::int64_t i) const {
@@ -265,8 +271,7 @@ Shards::Shards(std::vector<std::string> paths, const ShardOptions& options) {
   for (const ShardIndex& index : state->indices) {
     state->begins.push_back(state->begins.back() + std::ssize(index.samples));
   }
-  state->report(options);
-  state->read_labels();
+  state->report(options, state->read_labels());
   state_ = std::move(state);
 }
 

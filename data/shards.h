@@ -26,8 +26,8 @@ struct ShardOptions {
   /// Where the indices are kept, which make opening fast; made where it is missing. Nothing is written beside the data.
   /// Empty: they are made each time.
   std::string index_folder = {};
-  /// Is told of each shard that is missing, refused or not whole, and of what was left out. Default: lines to
-  /// std::cerr.
+  /// Is told of each shard that is missing, refused or not whole, of what was left out, and of odd labels. Default:
+  /// lines to std::cerr.
   std::function<void(const std::string& message)> on_warning = {};
 };
 
@@ -47,7 +47,7 @@ struct ShardMember {
 ///
 /// A label is the text of the member `cls`, else of `json` what is called "label", "class" or "cls": a whole number
 /// (9.0 is 9), a name, true or false. Others cannot be read, as what is no JSON: these samples have none, and are
-/// counted. The classes are the different texts, sorted: by value where all are whole numbers, else by name.
+/// counted. Texts that say that there is none, as NaN, and the classes are those of a list (picture_table.h).
 ///
 /// The tar files (ustar, pax and GNU's, not compressed, not sparse) are read in place. Where each member lies is found
 /// once, and kept in the index folder by the shard's path; it is made again where another file lies there now, or other

@@ -162,9 +162,9 @@ TEST_CASE("Labels are integers of any size and byte order, [N] or [N,1]") {
     CHECK(set->label(1) == 0);
     CHECK(set->classes() == std::vector<std::string>{"0", "2"});
   }
-  const auto one = picture_array(pictures, array("|i1", {2}, {255, 1}));
+  const auto one = picture_array(pictures, array("|i1", {2}, {255, 2}));
   CHECK(one->label(0) == -1);
-  CHECK(one->classes() == std::vector<std::string>{"1"});
+  CHECK(one->classes() == std::vector<std::string>{"2"});
   CHECK(one->describe() == "2 pictures [1,2,1], 1 class (1 without a label), from x.npy");
   CHECK(picture_array(pictures, array("|b1", {2}, {0, 1}))->label(1) == 1);
 }
@@ -188,6 +188,11 @@ TEST_CASE("The classes are the numbers that occur, however large they are") {
   CHECK(missing->label(1) == -1);
   CHECK(missing->label(4) == -1);
   CHECK(labelled("<f4", std::vector<float>{7, NAN, 3, 900, -1, 3})->classes() == missing->classes());
+  const auto signs = labelled("<f8", std::vector<double>{-1, 1, NAN, 1, -1, 1});
+  CHECK(signs->classes() == std::vector<std::string>{"-1", "1"});
+  CHECK(signs->label(0) == 0);
+  CHECK(signs->label(1) == 1);
+  CHECK(signs->label(2) == -1);
   CHECK(labelled("<f4", std::vector<float>(6, NAN))->classes().empty());
 }
 

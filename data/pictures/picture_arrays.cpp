@@ -44,7 +44,7 @@ template <class T>
 /// A floating-point label, as tables have them where some are missing.
 std::int64_t whole_label(const NpyArray& array, std::size_t i, double label) {
   constexpr double exact = 9007199254740992;  // 2^53, beyond which not every whole number is one of them
-  if (std::isnan(label)) return -1;
+  if (std::isnan(label)) return NumberedLabels::none;
   if (label != std::floor(label) || label < -1 || label > exact) bad_label(array, i, label);
   return static_cast<std::int64_t>(label);
 }

@@ -1,4 +1,3 @@
-#include "../class_names.h"
 #include "../no_label.h"
 #include "../row_warnings.h"
 
@@ -12,7 +11,6 @@
 #include <filesystem>
 #include <functional>
 #include <map>
-#include <set>
 #include <string_view>
 #include <system_error>
 #include <unordered_map>
@@ -320,36 +318,12 @@ class Reader {
     for (const std::int32_t label : list_.labels) {
       if (label >= 0) ++labels[labels_.all()[static_cast<std::size_t>(label)]];
     }
-    const std::vector<std::string> none = labels_of_none(labels);
-    std::set<std::string> names;
-    for (const auto& [text, count] : labels) {
-      if (std::find(none.begin(), none.end(), text) == none.end()) names.insert(text);
-    }
-    const bool whole = all_end_in_zero(names);
-    const auto shown = [whole](const std::string& text) { return whole ? text.substr(0, text.size() - 2) : text; };
-    std::set<std::string> classes;
-    for (const std::string& text : names) classes.insert(shown(text));
-    list_.classes = sorted_classes(classes);
-    std::unordered_map<std::string, std::int32_t> places;
-    for (const std::string& name : list_.classes) places.emplace(name, static_cast<std::int32_t>(places.size()));
+    LabelClasses named = classes_of_labels(labels, "picture");
+    for (const std::string& note : named.notes) table_.columns += "\n" + printable(path_) + ": " + note;
+    list_.classes = std::move(named.classes);
     std::vector<std::int32_t> place(labels_.all().size(), -1);
-    for (const std::string& text : names) place[labels_.number(text)] = places.at(shown(text));
+    for (const auto& [text, at] : named.places) place[labels_.number(text)] = at;
     for (std::int32_t& label : list_.labels) label = label < 0 ? -1 : place[static_cast<std::size_t>(label)];
-  }
-
-  /// The labels that say that there is none; table_.columns tells of them.
-  std::vector<std::string> labels_of_none(const std::map<std::string, std::int64_t>& labels) {
-    const auto [none, doubtful, signs] = find_no_labels(labels);
-    const std::string line = "\n" + printable(path_) + ": ";
-    std::vector<std::string> counts;
-    for (const std::string& text : none) counts.push_back(counted(labels.at(text), "picture") + " of label " + text);
-    if (!none.empty()) table_.columns += line + "taken as unlabelled: " + listed(counts, counts.size());
-    if (signs) table_.columns += line + "the label -1 is a class, since the only other one is 1";
-    if (!doubtful.empty()) {
-      table_.columns += line + "the label " + listed(doubtful, doubtful.size()) +
-                        " counts as a class (where there is no label leave the field empty)";
-    }
-    return none;
   }
 
   enum class Backslash { unknown, is_a_letter, parts_folders };

@@ -1,3 +1,4 @@
+#include "../no_label.h"
 #include "../row_warnings.h"
 #include "sound_fields.h"
 
@@ -158,6 +159,18 @@ class Reader {
     problems_.add(line_, problem);
   }
 
+  /// Makes of each label what its class is called, or nothing.
+  void name_labels(std::vector<std::string>& texts) {
+    std::map<std::string, std::int64_t> labels;
+    for (const std::string& text : texts) ++labels[text];
+    const LabelClasses named = classes_of_labels(labels, "recording");
+    for (std::string& text : texts) {
+      const auto place = named.places.find(text);
+      text = place == named.places.end() ? "" : named.classes[static_cast<std::size_t>(place->second)];
+    }
+    for (const std::string& note : named.notes) label_notes_ += "\n" + printable(path_) + ": " + note;
+  }
+
   std::string name_of(int column) const {
     const std::string& said = first_[static_cast<std::size_t>(column)];
     return columns_.header && !said.empty() ? said : "column " + std::to_string(column + 1);
@@ -180,10 +193,12 @@ class Reader {
       const bool label = c == columns_.label;
       const std::string name = label ? "label" : name_of(c);
       if (list_.field(name)) continue;  // the first of that name counts
+      if (label) name_labels(texts_[static_cast<std::size_t>(c)]);
       list_.fields.push_back(make_field(name, texts_[static_cast<std::size_t>(c)]));
       if (!label) others.push_back(name);
     }
     if (!others.empty()) list_.columns += "; fields: " + listed(others, 8);
+    list_.columns += label_notes_;
   }
 
   const std::string path_;
@@ -195,6 +210,7 @@ class Reader {
   std::vector<std::vector<std::string>> texts_;  // of each column, of the recordings
   std::set<std::tuple<std::string, double, double>> seen_;
   std::map<std::string, std::int64_t> rows_;  // left out, by what is wrong with them
+  std::string label_notes_;
   RowWarnings problems_{path_};
 };
 
