@@ -240,6 +240,10 @@ TEST_CASE("What is no list of pictures") {
   CHECK_THAT(pets.error("path,label\n"), Contains("it has a header alone"));
   CHECK_THAT(pets.error("a/1.png x\na/2.png y\n"), Contains("parted by commas, semicolons, tabs or |, not by blanks"));
   CHECK_THAT(pets.error("path,label\n0001,x\n"), Contains("and end as the files' names do (.jpg)"));
+  std::string pixels = "0";
+  for (int i = 1; i < 64; ++i) pixels += " " + std::to_string(i);
+  CHECK_THAT(pets.error("emotion,pixels,Usage\n0," + pixels + ",Training\n"),
+             Contains("pets.csv: column 2 holds pixels, not the paths of files; save them"));
   CHECK_THAT(pets.error("path,label\n,x\n"), Contains("no row names a picture of ") && Contains("line 2 has no path"));
   CHECK_THAT(pets.error("id,breed\n1,x\n"), Contains("none of the columns id, breed has the paths of files"));
   CHECK_THAT(pets.error("path\nimages/a/1.png\nimages/a/2.png\n"),

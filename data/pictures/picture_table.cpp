@@ -77,6 +77,16 @@ Columns columns_of(const std::vector<std::string>& first, const std::vector<std:
   return {.path = path, .label = path + 1 < count ? path + 1 : path - 1};
 }
 
+/// The first column that holds numbers behind each other, the values of a picture; -1: none does.
+int pixels_in(const std::vector<std::string>& row) {
+  constexpr auto least = 16;  // a name has fewer
+  const auto found = std::find_if(row.begin(), row.end(), [](const std::string& field) {
+    return std::count(field.begin(), field.end(), ' ') >= least &&
+           field.find_first_not_of("0123456789. ") == std::string::npos;
+  });
+  return found == row.end() ? -1 : static_cast<int>(found - row.begin());
+}
+
 std::string text_of(const Columns& columns, const std::vector<std::string>& first) {
   const auto name = [&](int column) {
     const std::string number = "column " + std::to_string(column + 1);
@@ -148,6 +158,9 @@ class Reader {
     columns_ = columns_of(first_, second, folder_);
     SIMCLR_CHECK(columns_.path >= 0 || second.empty(), printable(path_), ": none of the columns ", listed(first_, 6),
                  " has the paths of files; call one path or file");
+    const int pixels = path_in(second) < 0 ? pixels_in(second) : -1;
+    SIMCLR_CHECK(pixels < 0, printable(path_), ": column ", pixels + 1, " holds pixels, not the paths of files; save ",
+                 "them as pictures, or as an array, .npy");
     if (columns_.header) return;
     const std::int64_t line = std::exchange(line_, first_line_);
     take(first_);
