@@ -215,7 +215,7 @@ TEST_CASE("write_png writes all of a picture or nothing") {
   bad.channels = 3;
   CHECK_THAT(message_of([&] { write_png("x.png", bad); }), Contains("x.png: 1 bytes, the picture's size needs 3"));
   bad.height = 0;
-  CHECK_THAT(message_of([&] { write_png("x.png", bad); }), Contains("x.png: a picture of 0 x 1 pixels"));
+  CHECK_THAT(message_of([&] { write_png("x.png", bad); }), Contains("x.png: a picture of 1 x 0 pixels"));
   CHECK(std::distance(fs::directory_iterator(dir.path()), fs::directory_iterator()) == 2);  // and no leftovers
 }
 

@@ -142,7 +142,7 @@ ArrayPixels array_pixels(const NpyHeader& header, bool many, const std::string& 
     a.channel_step = steps[axes.channel];
   }
   check_size(a.height, a.width, name);
-  SIMCLR_CHECK(a.bytes() <= 8 * max_picture_pixels, name, ": pictures of ", a.height, " x ", a.width, " pixels with ",
+  SIMCLR_CHECK(a.bytes() <= 8 * max_picture_pixels, name, ": pictures of ", a.width, " x ", a.height, " pixels with ",
                a.channels, " channels; cut them into tiles");
   const std::string type = type_of(header);
   const bool kept = type == "u1" || type == "u2" || type == "f4";

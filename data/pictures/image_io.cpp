@@ -9,6 +9,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <string_view>
 #include <utility>
 
 namespace simclr::data {
@@ -19,9 +20,9 @@ void check_size(std::int64_t height, std::int64_t width, const std::string& name
 #else
   constexpr std::int64_t most_pixels = max_picture_pixels;
 #endif
-  SIMCLR_CHECK(height >= 1 && width >= 1, name, ": a picture of ", height, " x ", width, " pixels");
+  SIMCLR_CHECK(height >= 1 && width >= 1, name, ": a picture of ", width, " x ", height, " pixels");
   SIMCLR_CHECK(height <= max_picture_side && width <= max_picture_side && height * width <= most_pixels, name,
-               ": a picture of ", height, " x ", width, " pixels, at most ", max_picture_side, " a side and ",
+               ": a picture of ", width, " x ", height, " pixels, at most ", max_picture_side, " a side and ",
                most_pixels, " in all are read; scale it down");
 }
 
@@ -41,11 +42,28 @@ void allocate(Picture& picture, std::int64_t height, std::int64_t width, int cha
 
 namespace {
 
+/// What a download may leave in a picture's place, and what to do; empty: something else.
+std::string instead_of_picture(std::span<const std::uint8_t> bytes) {
+  const std::span<const std::uint8_t> first = bytes.first(std::min<std::size_t>(bytes.size(), 256));
+  const std::string begin = lower_case(std::string(first.begin(), first.end()));
+  if (begin.starts_with("version https://git-lfs.")) return "a pointer of git-lfs, not the picture: run git lfs pull";
+  const std::size_t text = begin.find_first_not_of("\xef\xbb\xbf \t\r\n");
+  if (text == std::string::npos) return {};
+  for (const char* page : {"<!doctype html", "<html"}) {
+    if (begin.compare(text, std::string_view(page).size(), page) == 0) {
+      return "a web page (HTML), not a picture: download the picture itself again";
+    }
+  }
+  return {};
+}
+
 /// The kind of a picture that this build reads.
 const PictureKind& kind_of(std::span<const std::uint8_t> bytes, const std::string& name) {
   SIMCLR_CHECK(!bytes.empty(), name, ": the file is empty");
   const std::string kind = picture_kind(bytes);
   const PictureKind* row = find_kind(kind);
+  const std::string instead = instead_of_picture(bytes);
+  SIMCLR_CHECK(row || instead.empty(), name, ": ", instead);
   SIMCLR_CHECK(row, name, ": no ", read_kinds(), " picture by its content", kind.empty() ? "" : " but " + kind,
                "; convert it");
   SIMCLR_CHECK(row->decode, name, ": this build reads no ", row->name, "; install ", row->packages,
@@ -118,7 +136,7 @@ std::vector<std::uint8_t> png_bytes(const Picture& picture, const std::string& n
   const std::int64_t pixels = std::int64_t{picture.height} * picture.width;
   SIMCLR_CHECK(picture.height >= 1 && picture.width >= 1 && picture.height <= max_picture_side &&
                    picture.width <= max_picture_side && pixels <= max_picture_pixels,
-               "write_png: ", name, ": a picture of ", picture.height, " x ", picture.width, " pixels, 1 to ",
+               "write_png: ", name, ": a picture of ", picture.width, " x ", picture.height, " pixels, 1 to ",
                max_picture_side, " a side and at most ", max_picture_pixels, " in all are possible");
   SIMCLR_CHECK(picture.channels == 1 || picture.channels == 3 || picture.channels == 4, "write_png: ", name, ": ",
                picture.channels, " channels, 1, 3 or 4 are possible");

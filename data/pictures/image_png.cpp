@@ -79,18 +79,19 @@ void open(Codec& codec, std::span<const std::uint8_t> bytes, const std::string& 
 }
 
 /// Reads what comes before the rows; false where they cannot follow.
-bool read_header(Codec& codec) {
+bool read_header(Codec& codec, const std::string& name) {
   png_set_read_fn(codec.png, &codec, read_input);
-  png_set_user_limits(codec.png, max_picture_side, max_picture_side);
+  png_set_user_limits(codec.png, PNG_UINT_31_MAX, PNG_UINT_31_MAX);  // check_size() says what is too large
   // Texts, of which libpng would unpack and keep up to a thousand of 8 MB each.
   png_set_keep_unknown_chunks(codec.png, PNG_HANDLE_CHUNK_NEVER, reinterpret_cast<png_const_bytep>("tEXt\0zTXt\0iTXt"),
                               3);
   png_read_info(codec.png, codec.info);
   const png_uint_32 height = png_get_image_height(codec.png, codec.info);
   const png_uint_32 width = png_get_image_width(codec.png, codec.info);
+  check_size(height, width, name);
   // DEFLATE shrinks at most 1032 times: a header that promises more is wrong, whatever follows.
   if (png_get_rowbytes(codec.png, codec.info) / 1032 * height <= codec.input.size()) return true;
-  std::snprintf(codec.message, sizeof(codec.message), "too few data for %u x %u pixels", height, width);
+  std::snprintf(codec.message, sizeof(codec.message), "too few data for %u x %u pixels", width, height);
   return false;
 }
 
@@ -98,7 +99,7 @@ bool read_header(Codec& codec) {
 bool read(Codec& codec, Picture& picture, const std::string& name) {
   if (setjmp(png_jmpbuf(codec.png))) return codec.whole && codec.truncated;
   png_structp png = codec.png;
-  if (!read_header(codec)) return false;
+  if (!read_header(codec, name)) return false;
   const png_uint_32 height = png_get_image_height(png, codec.info);
   const png_uint_32 width = png_get_image_width(png, codec.info);
   const int type = png_get_color_type(png, codec.info);

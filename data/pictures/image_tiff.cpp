@@ -267,8 +267,8 @@ class Reader {
     if (size < stride * block_height) damaged("strips or tiles that are too small");
     Picture all;
     const std::int64_t pixel_bytes = std::int64_t{samples_} * sample_bytes_;
-    SIMCLR_CHECK(height_ * width_ * pixel_bytes <= 8 * max_picture_pixels, name_, ": a picture of ", height_, " x ",
-                 width_, " pixels with ", samples_, " channels; cut it into tiles");
+    SIMCLR_CHECK(height_ * width_ * pixel_bytes <= 8 * max_picture_pixels, name_, ": a picture of ", width_, " x ",
+                 height_, " pixels with ", samples_, " channels; cut it into tiles");
     allocate(all, height_, width_, static_cast<int>(pixel_bytes), name_);
     std::vector<std::uint8_t> block(static_cast<std::size_t>(size));
     for (int plane = 0; plane < (!planar_ ? 1 : bands_ ? samples_ : colours_ + alpha_); ++plane) {
