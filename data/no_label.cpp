@@ -32,8 +32,7 @@ bool are_signs(const std::map<std::string, std::int64_t>& labels) {
     if (!is_no_label(text)) others.insert(text);
   }
   const bool minus = labels.contains("-1") || labels.contains("-1.0");
-  return minus && others.size() == 1 &&
-         (*others.begin() == "1" || *others.begin() == "+1" || *others.begin() == "1.0");
+  return minus && others.size() == 1 && (*others.begin() == "1" || *others.begin() == "+1" || *others.begin() == "1.0");
 }
 
 bool all_end_in_zero(const std::set<std::string>& labels) {

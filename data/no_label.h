@@ -17,7 +17,7 @@ struct LabelClasses {
 
 /// "", NaN in any case, "<NA>", "#N/A" and -1 say that there is no label, but for -1 where the only other label is 1.
 /// Labels that are all "3.0" or the like, as pandas writes whole numbers beside NaN, are "3". `labels`: and how often
-/// each occurs; `sample`: what has them, "picture".
+/// each occurs; `sample`: what has them, "recording".
 LabelClasses classes_of_labels(const std::map<std::string, std::int64_t>& labels, const std::string& sample);
 
 }  // namespace simclr::data

@@ -47,7 +47,9 @@ struct ShardMember {
 ///
 /// A label is the text of the member `cls`, else of `json` what is called "label", "class" or "cls": a whole number
 /// (9.0 is 9), a name, true or false. Others cannot be read, as what is no JSON: these samples have none, and are
-/// counted. Texts that say that there is none, as NaN, and the classes are those of a list (picture_table.h).
+/// counted. NaN in any case, "<NA>", "#N/A" and -1 say that there is none, but for -1 where 1 is the only other label.
+/// The classes are the other texts, sorted: by value where all are whole numbers (which may be written "3.0"), else by
+/// name.
 ///
 /// The tar files (ustar, pax and GNU's, not compressed, not sparse) are read in place. Where each member lies is found
 /// once, and kept in the index folder by the shard's path; it is made again where another file lies there now, or other

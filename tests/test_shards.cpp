@@ -139,7 +139,8 @@ TEST_CASE("Labels that say that there is none are those of a list") {
   const auto opened = [&dir](const std::string& name, const Names& labels) {
     std::string bytes;
     for (std::size_t i = 0; i < labels.size(); ++i) bytes += tar_member(std::to_string(i) + ".cls", labels[i]);
-    return std::make_unique<Opened>(Names{dir.write(name, bytes + tar_member("json.json", R"({"label": -1})") + tar_end())});
+    return std::make_unique<Opened>(
+        Names{dir.write(name, bytes + tar_member("json.json", R"({"label": -1})") + tar_end())});
   };
   const auto some = opened("some.tar", {"0", "-1", "2", "nan", "NaN"});
   CHECK((*some)->classes() == Names{"0", "2"});
@@ -148,7 +149,8 @@ TEST_CASE("Labels that say that there is none are those of a list") {
   CHECK((*some)->label(3) == -1);
   CHECK((*some)->label(5) == -1);
   REQUIRE(some->warnings.size() == 1);
-  CHECK_THAT(some->warnings[0], Contains("some.tar: taken as unlabelled: 2 samples of label -1, 1 sample of label NaN"));
+  CHECK_THAT(some->warnings[0],
+             Contains("some.tar: taken as unlabelled: 2 samples of label -1, 1 sample of label NaN"));
   const auto signs = opened("signs.tar", {"1", "-1"});
   CHECK((*signs)->classes() == Names{"-1", "1"});
   CHECK((*signs)->label(2) == 0);

@@ -203,8 +203,8 @@ TEST_CASE("Lists without a header, of segments of one file, and of nothing") {
   CHECK(plain.field("label")->values == Texts{"nine", "ten"});
   CHECK(plain.field("column 3")->values == Texts{"x", "y"});
   CHECK_THAT(plain.columns, Contains("no header: paths from column 1, labels from column 2"));
-  const SoundList odd = read_sound_table(
-      dir.write("odd.csv", std::string("path,label\n9_theo_0.wav,0\n10_theo_0.wav,-1\n")));
+  const SoundList odd =
+      read_sound_table(dir.write("odd.csv", std::string("path,label\n9_theo_0.wav,0\n10_theo_0.wav,-1\n")));
   CHECK(odd.field("label")->values == Texts{"0"});
   CHECK_THAT(odd.columns, Contains("odd.csv: taken as unlabelled: 1 recording of label -1"));
   CHECK(plain.segments.empty());

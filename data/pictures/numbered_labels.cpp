@@ -1,5 +1,5 @@
-#include "../no_label.h"
 #include "numbered_labels.h"
+#include "../no_label.h"
 
 #include <algorithm>
 #include <map>

@@ -18,11 +18,11 @@
 struct PictureFigures {
   std::int64_t looked_at = 0;  // and read
   Unread unread = {};          // more that were looked at
-  std::int64_t repeated = 0;  // the file, or where a set has no files the picture, has the same bytes as one before
-  std::string copy = {};      // the first of these, where it has a name: "b/1.jpg is a/1.jpg"
-  double short_side = 0;      // the median's, in pixels
-  bool grey = true;           // all of them
-  bool deep = false;          // some are of more than 8 bits
+  std::int64_t repeated = 0;   // the file, or where a set has no files the picture, has the same bytes as one before
+  std::string copy = {};       // the first of these, where it has a name: "b/1.jpg is a/1.jpg"
+  double short_side = 0;       // the median's, in pixels
+  bool grey = true;            // all of them
+  bool deep = false;           // some are of more than 8 bits
   simclr::data::FloatRange floats;  // of the f32 ones' values
   int low = 0, high = 65535;        // of the 16-bit ones' values all but a thousandth on either side; without any: all
 };

@@ -25,5 +25,5 @@ struct Unread {
 };
 
 /// Adds a finding where there is a single one: a run would put other samples in their places. `read`: how many could be
-/// read; `sample`: what one is called, "picture".
+/// read; `sample`: what one is called, "recording".
 void find_unread(const Unread& unread, std::int64_t read, const std::string& sample, Findings& findings);
