@@ -342,6 +342,21 @@ class Arrays(Base):
         self.assertIn("in ../embedding\n", call("embed", run, "test_images.npy", "--threads", "1", "--device", "cpu"))
         self.assertEqual(sorted(folder.iterdir()), before)
 
+    def test_bare_names_of_parts(self):
+        """train.npy with train_label.npy, and names with a word of their own behind."""
+        for names in (("train", "train_label", "test", "test_label"),
+                      ("X_train_sat4", "y_train_sat4", "X_test_sat4", "y_test_sat4")):
+            place = self.folder / names[0]
+            place.mkdir()
+            contents = (*pictures(40, 1), *pictures(10, 2))
+            for name, content in zip(names, contents):
+                (place / f"{name}.npy").write_bytes(content)
+            for data in (place, place / f"{names[0]}.npy"):
+                self.out = self.folder / f"run-{data.name}"
+                text = self.train(kind="auto", data=data)
+                self.assertIn(f"train: {names[0]} (40); test: {names[2]} (10)\n", text)
+                self.assertIn("2 classes, from ", text)
+
     def test_other_programs(self):
         """They find the run's data by themselves."""
         self.train(kind="arrays", data=self.set)

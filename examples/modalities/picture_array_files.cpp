@@ -10,6 +10,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cctype>
 #include <filesystem>
 #include <fstream>
 #include <string_view>
@@ -61,6 +62,11 @@ std::string only_npz(const std::string& path) {
   return found.npzs.front();
 }
 
+/// "train" and nothing else; of numbers each may be a picture, "train_17".
+bool is_part_alone(const std::string& name) {
+  return data::part_role(name) != data::PartRole::none && name.find_first_of("0123456789") == std::string::npos;
+}
+
 }  // namespace
 
 ArrayRole array_role(const std::string& name) {
@@ -81,7 +87,13 @@ ArrayRole array_role(const std::string& name) {
       }
     }
   }
-  return {};
+  if (is_part_alone(lower)) return {std::string(data::part_name(lower).word), "pictures", false};
+  const std::size_t last = lower.rfind('_');  // of "x_train_sat4"
+  if (last == std::string::npos || last + 1 == lower.size() || std::isdigit(lower[last + 1]) != 0) return {};
+  ArrayRole role = array_role(lower.substr(0, last));
+  if (role.part.empty() || !role.sure) return {};
+  role.sure = false;
+  return role;
 }
 
 Arrays::Arrays(const std::string& given, bool beside) : path_(only_npz(given)) {

@@ -12,6 +12,7 @@
 struct ArrayRole {
   std::string part;     // as part_name() calls it: "train", "test", "val", ...; empty: its name says none
   std::string content;  // "pictures", "labels"; empty: another name
+  bool sure = true;     // not: "train" and "x_train_sat4", which are what they say where no other array is
 
   bool operator<(const ArrayRole& other) const { return std::tie(part, content) < std::tie(other.part, other.content); }
 };

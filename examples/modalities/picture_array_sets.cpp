@@ -30,10 +30,14 @@ class Plan {
   Plan(const std::string& path, const std::vector<std::string>& names) : unused_(names) {
     for (const std::string& name : names) {
       const ArrayRole role = array_role(name);
-      if (role.content.empty()) continue;
+      if (role.content.empty() || !role.sure) continue;
       const auto [before, is_new] = by_role_.emplace(role, name);
       SIMCLR_CHECK(is_new, "--data ", path, ": ", simclr::printable(before->second), " and ", simclr::printable(name),
                    " could both be the ", role.content, "; leave one of them");
+    }
+    for (const std::string& name : names) {
+      const ArrayRole role = array_role(name);
+      if (!role.content.empty()) by_role_.emplace(role, name);
     }
     if (names.size() == 1) by_role_ = {{ArrayRole{"", "pictures"}, names.front()}};  // whatever it is called
     const std::vector<std::string> train = parts(data::PartRole::train);
