@@ -357,6 +357,18 @@ class Arrays(Base):
                 self.assertIn(f"train: {names[0]} (40); test: {names[2]} (10)\n", text)
                 self.assertIn("2 classes, from ", text)
 
+    def test_a_run_whose_data_have_changed(self):
+        place = self.folder / "changing"
+        place.mkdir()
+        for channels in (1, 5):
+            content, labels = pictures(40, 3, channels)
+            (place / "images.npy").write_bytes(content)
+            (place / "labels.npy").write_bytes(labels)
+            if channels == 1:
+                self.train(kind="arrays", data=place)
+        self.refused("--resume", data=place, kind="arrays", keep_out=True,
+                     words=("--resume: the data have changed: ", "5 channels of arrays now"))
+
     def test_other_programs(self):
         """They find the run's data by themselves."""
         self.train(kind="arrays", data=self.set)

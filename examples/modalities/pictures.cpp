@@ -71,8 +71,11 @@ void take_said(const OptionTable& table, float (&numbers)[most], int& count, int
 
 /// Sets a field that follows from other options and the data, and is not an option. A configuration writes it, too:
 /// throws simclr::Error where it says otherwise, unless the command line changes (`changed`) what it follows from.
-void take_what_follows(const OptionTable& table, int& field, int value, const std::string& from, bool changed) {
+void take_what_follows(const OptionTable& table, int& field, int value, const std::string& from, bool changed,
+                       bool resume) {
   if (field != value && !changed && table.given(field)) {
+    SIMCLR_CHECK(!resume, "--resume: the data have changed: the run began with ", table.said(field), ", against ", from,
+                 " now; give it the data that it began with, or begin another run");
     simclr::fail(table.sources.at(table.row_of(&field).name()), ": ", table.said(field), ": contradicts ", from,
                  "; leave it out");
   }
@@ -138,12 +141,12 @@ Datasets Pictures::open(TrainingOptions& o) {
   const OptionTable table = training_table(o, *this);
   PictureSets sets = open_datasets(o.dataset, o.data_path(), o.classes_at, o.cache_path());
   const bool own_size = own_.size > 0;
-  const bool other_data = table.typed(o.dataset) || table.typed(o.data_dir);
+  const bool other_data = !o.resume && (table.typed(o.dataset) || table.typed(o.data_dir));
   take_what_follows(table, a.size, own_size ? own_.size : sets.size,
                     own_size ? table.said(own_.size) : "the size " + std::to_string(sets.size) + " of " + sets.kind,
-                    table.typed(own_.size) || (!own_size && other_data));
+                    table.typed(own_.size) || (!own_size && other_data), o.resume);
   take_what_follows(table, a.channels, sets.channels,
-                    "the " + std::to_string(sets.channels) + " channels of " + sets.kind, other_data);
+                    "the " + std::to_string(sets.channels) + " channels of " + sets.kind, other_data, o.resume);
   take_said(table, a.mean, own_.means, a.channels, 0);
   take_said(table, a.stddev, own_.stddevs, a.channels, 1);
   SIMCLR_CHECK(a.blur_kernel <= a.size, table.said(a.blur_kernel), ": wider than a view of ", a.size,
