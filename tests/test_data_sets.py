@@ -210,6 +210,18 @@ class AutomaticDataSet(Base):
             self.refused(data=other, kind="auto", words=(words,))
         self.refused(data=pictures, kind="auto", words=(f"--data {pictures}: holds 2 pictures: add --dataset folder",))
 
+    def test_idx_files_in_odd_places(self):
+        self.out = self.folder / "odd"
+        dotted, above = self.folder / "dotted", self.folder / "above"
+        write_fashion_mnist(above / "MNIST" / "raw")
+        dotted.mkdir()
+        for name in ("train-images.idx3-ubyte", "train-labels.idx1-ubyte"):
+            (dotted / name).touch()
+        self.refused(data=dotted, kind="auto", words=(f"put a dash for it, as in {dotted}/train-images-idx3-ubyte",))
+        self.refused(data=above, kind="auto", words=(f"give that one, as in --data {above}/MNIST/raw",))
+        self.refused(data=above / "MNIST" / "raw", kind="folder",
+                     words=("it holds Fashion-MNIST: take --dataset fashion-mnist",))
+
 
 class BadData(Base):
     def bad_cifar10(self, name, change):

@@ -7,6 +7,7 @@
 #include "modalities/picture_shards.h"
 #include "modalities/published_sets.h"
 #include "modalities/shown_picture.h"
+#include "modalities/unknown_folder.h"
 
 #include <simclr/core/error.h>
 #include <simclr/core/text.h>
@@ -56,25 +57,27 @@ void check_look(const std::function<data::PictureChannels(data::LookAt)>& look, 
   if (const std::string beyond = found.floats.warning(); !beyond.empty()) on_warning(name + ": " + beyond);
 }
 
-/// What is said of a folder that holds a published set: no file of it is a picture.
-std::string published_in(const std::string& dir) {
-  std::error_code error;
-  if (!fs::is_directory(dir, error)) return {};
-  for (const PublishedSet& set : published_sets()) {
-    if (!set.lies_in || !set.lies_in(dir)) continue;
-    return "; it holds " + std::string(set.name) + ", whose pictures are no files of their own";
+/// What is said of a folder without pictures.
+std::string what_it_holds(const std::string& dir) {
+  if (const PublishedSet* set = published_set_in(dir)) {
+    return "; it holds " + std::string(set->name) + ", whose pictures are no files of their own";
   }
-  return {};
+  const std::string shards = how_to_read_shards(dir, "");
+  return shards.empty() ? "" : "; it " + shards;
 }
 
 PictureFiles::Source in_places(const std::string& places, bool lists, int channels,
                                const std::function<void(const std::string&)>& on_warning) {
+  std::error_code error;
+  if (!is_list(places, lists) && fs::is_regular_file(places, error)) {
+    simclr::fail(simclr::printable(places), ": is not a folder but a file; ", how_to_read_file(places));
+  }
   const data::PictureList list = pictures_of_places(places, lists);
   for (const std::string& warning : list.warnings) on_warning(warning);
   const std::string left_out = list.left_out.text();
   SIMCLR_CHECK(!list.files.empty(), simclr::printable(list.place()), ": holds no ", data::read_kinds(),
                " pictures, nor do the folders below it", left_out.empty() ? "" : " (left out: " + left_out + ")",
-               published_in(places));
+               what_it_holds(places));
   check_look([&list](data::LookAt which) { return data::channels_of_pictures(list, which); }, std::ssize(list.files),
              channels, list.place(), on_warning);
   const std::string folder = list.dir.empty() ? "" : (fs::path(list.dir) / "").string();

@@ -185,7 +185,14 @@ PictureSets open_known(const std::string& kind, const std::string& dir, int clas
                simclr::listed(dataset_kinds(), dataset_kinds().size()));
   SIMCLR_CHECK(!dir.empty(), "--dataset ", kind, " needs --data ",
                kind == "list" ? "FILE.csv, a list of pictures" : "DIR, a folder of pictures");
-  PictureSets sets = open_places(kind, dir, classes_at);
+  const PublishedSet* other = kind == "folder" ? published_set_in(dir) : nullptr;
+  PictureSets sets;
+  try {
+    sets = open_places(kind, dir, classes_at);
+  } catch (const simclr::Error& error) {
+    if (other == nullptr) throw;
+    simclr::fail(error.what(), "; it holds ", other->name, ": take --dataset ", other->kind);
+  }
   sets.kind = kind;  // as it was asked for, so that the same command goes on with the run
   return sets;
 }

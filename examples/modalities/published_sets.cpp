@@ -242,6 +242,15 @@ const std::vector<PublishedSet>& published_sets() {
   return all;
 }
 
+const PublishedSet* published_set_in(const std::string& dir) {
+  std::error_code error;
+  if (!fs::is_directory(dir, error)) return nullptr;
+  const auto& all = published_sets();
+  const auto found =
+      std::find_if(all.begin(), all.end(), [&](const auto& set) { return set.lies_in && set.lies_in(dir); });
+  return found == all.end() ? nullptr : &*found;
+}
+
 const PublishedSet* published_set(const std::string& kind) {
   const auto& all = published_sets();
   const auto found = std::find_if(all.begin(), all.end(), [&](const auto& set) { return set.kind == kind; });

@@ -17,6 +17,9 @@ struct PublishedSet {
 /// All, in the order that auto looks for them.
 const std::vector<PublishedSet>& published_sets();
 
+/// The set that auto finds in a folder; null where it finds none.
+const PublishedSet* published_set_in(const std::string& dir);
+
 /// The set of this kind; null where there is none.
 const PublishedSet* published_set(const std::string& kind);
 

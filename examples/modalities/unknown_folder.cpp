@@ -40,6 +40,19 @@ bool holds_cifar_of_python(const std::string& dir) {
          (has_file("train") && has_file("test") && has_file("meta"));
 }
 
+/// The folder below `dir` that holds idx files, as torchvision's MNIST/raw; empty: none does.
+std::string idx_files_below(const std::string& dir) {
+  constexpr int deepest = 3;
+  std::error_code error;
+  for (fs::recursive_directory_iterator entry(dir, error), end; !error && entry != end; entry.increment(error)) {
+    if (entry.depth() == deepest) entry.disable_recursion_pending();
+    if (entry.depth() > 0 && entry->path().filename().string().find("-images-idx3-ubyte") != std::string::npos) {
+      return entry->path().parent_path().string();
+    }
+  }
+  return {};
+}
+
 std::string pictures_in(const std::string& dir) {
   try {
     const data::PictureList list = data::list_pictures(dir);
@@ -61,18 +74,30 @@ std::string pictures_in(const std::string& dir) {
 
 }  // namespace
 
+std::string how_to_read_shards(const std::string& dir, const std::string& option) {
+  const auto names = names_with(dir, ".tar");
+  if (names.empty()) return {};
+  const auto in_it = [&dir](const std::string& name) { return simclr::printable((fs::path(dir) / name).string()); };
+  return "holds " + simclr::counted(std::ssize(names), ".tar file") + ": name " +
+         (names.size() == 1
+              ? "it, as in " + option + in_it(names.front())
+              : "them, " + simclr::listed(names, 2) + ", as in " + option + "'" + in_it("{000..127}.tar") + "'");
+}
+
 std::string how_to_read(const std::string& dir) {
   const auto in_it = [&dir](const std::string& name) { return simclr::printable((fs::path(dir) / name).string()); };
-  if (const auto names = names_with(dir, ".tar"); !names.empty()) {
-    return "holds " + simclr::counted(std::ssize(names), ".tar file") + ": name " +
-           (names.size() == 1
-                ? "it, as in --data " + in_it(names.front())
-                : "them, " + simclr::listed(names, 2) + ", as in --data '" + in_it("{000..127}.tar") + "'");
-  }
+  if (const std::string shards = how_to_read_shards(dir, "--data "); !shards.empty()) return shards;
   if (const auto names = names_with(dir, ".npy"); !names.empty()) {
     return "holds " + simclr::counted(std::ssize(names), ".npy file") +
            ": add --dataset folder where each is a picture, or give one that holds them all, as in --data " +
            in_it(names.front());
+  }
+  if (const auto names = names_with(dir, ".idx3-ubyte"); !names.empty()) {
+    return "holds idx files with a dot in their names: put a dash for it, as in " +
+           in_it(fs::path(names.front()).stem().string() + "-idx3-ubyte");
+  }
+  if (const std::string below = idx_files_below(dir); !below.empty()) {
+    return "holds idx files in a folder below it: give that one, as in --data " + simclr::printable(below);
   }
   return pictures_in(dir);
 }
