@@ -164,6 +164,7 @@ void run(Options o) {
   kind->fill_in(o.place, file, o.weights);
   kind->refuse_in("--json", {o.json}, o.place.dataset, o.place.data_dir);
   refuse_in_data("--json", o.json, file.path);
+  refuse_in_run("--json", o.json);
   const Datasets sets = kind->open_labelled(o.place, file);
   if (!sets.note.empty()) std::printf("%s\n", sets.note.c_str());
   std::printf("%s\n%s\n", file.description.c_str(), sets.train->describe().c_str());

@@ -127,6 +127,13 @@ class Embed(Base):
         empty.mkdir(exist_ok=True)
         self.refused("embed", self.weights, missing, words=(missing, "no such folder"))
         self.refused("embed", self.weights, empty, words=(empty, "no JPEG"))
+        shards, text = self.folder / "packed", self.folder / "list.txt"
+        shards.mkdir(exist_ok=True)
+        for path in (shards / "0.tar", shards / "1.tar", text):
+            path.touch()
+        self.refused("embed", self.weights, shards,
+                     words=(f"it holds 2 .tar files: name them, 0.tar, 1.tar, as in '{shards}/{{000..127}}.tar'",))
+        self.refused("embed", self.weights, text, words=(f"{text}: is not a folder but a file", "add --dataset list"))
         self.refused("embed", missing, self.pictures, words=(missing, "no such file or folder"))
         self.refused("embed", empty, self.pictures, words=(empty, "holds no run"))
         (empty / "config.json").write_text("{}")
@@ -362,6 +369,13 @@ class Outputs(Base):
                                       stderr=subprocess.PIPE, text=True, cwd=self.folder, timeout=120)
                 self.assertEqual(done.returncode, 1)
                 self.assertRegex(done.stderr, rf"\A{name}: standard output could not be written[^\n]*\n\Z")
+
+    def test_files_of_a_run_are_not_replaced(self):
+        files = {path: path.read_bytes() for path in self.weights.rglob("*") if path.is_file()}
+        self.assertIn(self.weights / "config.json", files)
+        for path in files:
+            self.refused("linear_probe", self.weights, "--json", path, "--overwrite", words=(f"--json {path}: is ",))
+        self.assertEqual({path: path.read_bytes() for path in files}, files)
 
     def test_input_is_not_replaced(self):
         before = (self.weights / "model.safetensors").read_bytes()

@@ -122,6 +122,15 @@ void refuse_in_data(const std::string& option, const std::string& path, const st
   }
 }
 
+void refuse_in_run(const std::string& option, const std::string& path) {
+  if (path.empty()) return;
+  const fs::path whole = whole_path(path), folder = whole.parent_path();
+  const bool kept = folder.filename() == checkpoint_folder && exists((folder.parent_path() / config_name).string());
+  const bool own = runs_name(whole.filename().string()) || whole.filename() == log_name;
+  SIMCLR_CHECK(!kept && !(own && exists((folder / config_name).string())), option, " ", path,
+               ": is a file of a run, which would be lost; choose another name");
+}
+
 std::string beside_data(const std::string& path, const std::string& data) {
   if (!lies_in(path, data)) return path;
   const std::vector<std::string> places = split_places(data);

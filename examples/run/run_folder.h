@@ -24,6 +24,9 @@ bool lies_in(const std::string& path, const std::string& folder);
 /// `data` may be several places; either may be empty.
 void refuse_in_data(const std::string& option, const std::string& path, const std::string& data);
 
+/// The same for a file that is named by itself: throws where it is one of a run's own, as its config.json.
+void refuse_in_run(const std::string& option, const std::string& path);
+
 /// `path`, or where that lies in the folder of the data its like beside that folder: nothing is written into the data
 /// unless it was asked for by name.
 std::string beside_data(const std::string& path, const std::string& data);
