@@ -7,6 +7,7 @@
 #include <cmath>
 #include <limits>
 #include <numbers>
+#include <type_traits>
 #include <unordered_map>
 #include <unordered_set>
 
@@ -100,6 +101,11 @@ Tensor Module::add_buffer(std::string name, const Shape& shape, double value) {
   return buffers_.back().value;
 }
 
+Tensor Module::add_buffer(std::string name, Tensor value) {
+  buffers_.push_back({std::move(name), std::move(value)});
+  return buffers_.back().value;
+}
+
 void Module::collect_parameters(const std::string& prefix, std::vector<Parameter>& out) const {
   for (Parameter parameter : parameters_) {
     parameter.name = prefix + parameter.name;
@@ -168,7 +174,12 @@ void Module::convert(Where where) {
   for (Parameter& parameter : parameters()) rebind(parameter.value, parameter.value.to(where));
   std::vector<NamedTensor> buffers;
   collect_buffers("", buffers);
-  for (NamedTensor& buffer : buffers) rebind(buffer.value, buffer.value.to(where));
+  for (NamedTensor& buffer : buffers) {
+    if constexpr (std::is_same_v<Where, DType>) {
+      if (!is_floating(buffer.value.dtype())) continue;
+    }
+    rebind(buffer.value, buffer.value.to(where));
+  }
 }
 
 void Module::to(DType dtype) {

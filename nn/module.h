@@ -107,6 +107,8 @@ class SIMCLR_API Module {
  protected:
   Tensor add_parameter(std::string name, const Shape& shape, Role role, Initializer initializer);
   Tensor add_buffer(std::string name, const Shape& shape, double value);
+  /// Of these values, of any dtype: integers stay integers where the module is converted.
+  Tensor add_buffer(std::string name, Tensor value);
   template <class M>
   std::shared_ptr<M> add_module(std::string name, std::shared_ptr<M> child) {
     children_.emplace_back(std::move(name), child);
