@@ -383,6 +383,19 @@ def sound():
     yield "pipe", wav(16, bytes(range(100))).replace(b"data" + struct.pack("<I", 100), b"data" + b"\xff" * 4)
 
 
-for target in (safetensors, idx, cifar, images, arrays, table, config, shards, shard_index, sound):
+def text():
+    yield "lines", (b"A sentence, of words.\n\n  Another one!\r\nNo valid \xff UTF-8\nA byte \0 0\nna\xc3\xafve caf\xc3\xa9")
+    yield "questions", b"NUM:dist How far is it to Denver ?\nno class here\nLOC:city What county is it ?\n"
+    yield "table.csv", b'text,label,split\n"one, two",a,train\nthree,b,test\n,c,train\nfour,a\n'
+    yield "table.tsv", b'label\ttext\n1\t"Manos" is bad\n0\t"not closed\n1\t"He said ""no"""\n'
+    yield "words", b"simclr words 1\nthe\n,\nfilm\n"
+    yield "words_twice", b"simclr words 1\nthe\nthe\n"
+    yield "words_cut", b"simclr words 1\nthe"
+    rest = b"\t_" * 8
+    yield "roles", (b"# text = It works\n1\tIt" + rest + b"\t_\tARG1\n1-2\tItworks\n2\tworks" + rest +
+                    b"\twork.01\tV\n\n1\tbad" + rest + b"\tbe.01\n\nno number\n")
+
+
+for target in (safetensors, idx, cifar, images, arrays, table, config, shards, shard_index, sound, text):
     for name, data in target():
         write(target.__name__, name, data)

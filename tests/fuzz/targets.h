@@ -28,6 +28,8 @@ void shards(Bytes bytes);
 void shard_index(Bytes bytes);
 /// A recording: whole, its header, and a segment.
 void sound(Bytes bytes);
+/// Texts, a line each, as questions and in a table, their tokens and views; and a tokenizer's model.
+void text(Bytes bytes);
 /// The text of a config.json, as examples/train_cifar reads it.
 void config(Bytes bytes);
 

@@ -1,0 +1,231 @@
+#include "line_reader.h"
+
+#include <simclr/core/error.h>
+#include <simclr/core/text.h>
+#include <simclr/data/table.h>
+#include <simclr/data/text/text_list.h>
+
+#include <algorithm>
+#include <filesystem>
+#include <map>
+#include <utility>
+
+namespace simclr::data {
+namespace {
+
+/// Whether the text can be taken; else it is left out with a word. `length`: of all of it, in bytes.
+bool usable(TextList& list, std::int64_t line, std::string_view text, std::int64_t length) {
+  if (length > static_cast<std::int64_t>(most_text_bytes)) {
+    list.leave_out(line, "of more than " + std::to_string(most_text_bytes) + " bytes",
+                   "has " + std::to_string(length) + " bytes, and a text at most " + std::to_string(most_text_bytes) +
+                       "; put each sentence on a line of its own");
+    return false;
+  }
+  if (text.find('\0') != std::string_view::npos) {
+    list.leave_out(line, "with a byte 0", "holds a byte 0, which no text does");
+    return false;
+  }
+  std::size_t at = 0;
+  while (at < text.size()) {
+    const std::size_t character = utf8_length(text.substr(at));
+    if (character == 0) {
+      list.leave_out(line, "not in UTF-8", "is no valid UTF-8 at its byte " + std::to_string(at + 1));
+      return false;
+    }
+    at += character;
+  }
+  return true;
+}
+
+/// That there are texts, and that most lines are: of a few thousand bytes of anything some lines pass for UTF-8.
+void check_any(const TextList& list) {
+  constexpr std::int64_t few = 100;
+  std::int64_t left_out = 0;
+  for (const auto& [kind, count] : list.left_out) left_out += count;
+  const std::string text = left_out == 0 ? "" : " (left out: " + list.left_out_text() + ")";
+  SIMCLR_CHECK(list.size() > 0, printable(list.source()), ": holds no text", text);
+  SIMCLR_CHECK(left_out < few || left_out < list.size(), printable(list.source()), ": most of its lines are no texts",
+               text, "; give a file of text, or save it as UTF-8 (iconv -f latin1 -t utf-8)");
+}
+
+/// `take` is given each usable line, without the blanks around it.
+template <class Take>
+TextList read_lines(const std::string& path, const Take& take) {
+  LineReader lines(path);
+  TextList list(path);
+  while (lines.next()) {
+    const std::string_view text = trimmed(lines.text());
+    if (text.empty() && lines.length() <= static_cast<std::int64_t>(most_text_bytes)) continue;
+    if (usable(list, lines.line(), text, lines.length())) take(list, text, lines.line());
+  }
+  check_any(list);
+  return list;
+}
+
+// Names of columns, as find_column() takes them, the likeliest first.
+const std::vector<std::string_view> text_names = {"text",    "sentence", "review", "content",  "body",
+                                                  "comment", "document", "tweet",  "question", "utterance",
+                                                  "phrase",  "message",  "title",  "abstract", "description"};
+const std::vector<std::string_view> label_names = {"label", "labels", "class",  "sentiment", "category", "target",
+                                                   "topic", "intent", "rating", "stars",     "polarity", "y"};
+const std::vector<std::string_view> part_names = {"split", "part", "subset", "partition"};
+
+std::vector<std::string> parted_at_tabs(std::string_view line) {
+  std::vector<std::string> fields;
+  for (std::size_t at = 0; at <= line.size();) {
+    const std::size_t end = std::min(line.find('\t', at), line.size());
+    fields.emplace_back(trimmed(line.substr(at, end - at)));
+    at = end + 1;
+  }
+  return fields;
+}
+
+/// Without the quotes around a field whose own are doubled, as spreadsheets write it. Other quotes are text.
+std::string unquoted(std::string field) {
+  if (field.size() < 2 || field.front() != '"' || field.back() != '"') return field;
+  std::string text;
+  for (std::size_t i = 1; i + 1 < field.size(); ++i) {
+    if (field[i] == '"' && (++i + 1 >= field.size() || field[i] != '"')) return field;
+    text += field[i];
+  }
+  return text;
+}
+
+/// Whether a table is of lines that all have as many tabs, one or more: then a quote is a character like others, as
+/// most sets of texts are published, and RFC 4180 would make one field of many lines.
+bool is_plain_tsv(const std::string& path) {
+  const std::string ending = lower_case(std::filesystem::path(path).extension().string());
+  if (ending != ".tsv" && ending != ".tab") return false;
+  LineReader lines(path);
+  std::int64_t tabs = 0;
+  while (lines.next()) {
+    if (trimmed(lines.text()).empty()) continue;
+    const std::int64_t found = std::count(lines.text().begin(), lines.text().end(), '\t');
+    if (tabs == 0) tabs = found;
+    if (found == 0 || found != tabs) return false;
+  }
+  return tabs > 0;
+}
+
+class TableTexts {
+ public:
+  explicit TableTexts(const std::string& path) : path_(path) { table_.texts = TextList(path); }
+
+  TextTable read() {
+    if (is_plain_tsv(path_)) {
+      LineReader lines(path_);
+      while (lines.next()) {
+        if (trimmed(lines.text()).empty()) continue;
+        std::vector<std::string> fields = parted_at_tabs(lines.text());
+        for (std::string& field : fields) field = unquoted(std::move(field));
+        row(fields, lines.line());
+      }
+    } else {
+      read_quoted();
+    }
+    check_any(table_.texts);
+    table_.texts.columns = said();
+    if (part_ < 0) table_.part_of.clear();
+    return std::move(table_);
+  }
+
+ private:
+  void read_quoted() {
+    TableReader rows(path_);
+    while (rows.next()) {
+      if (rows.problem().empty()) {
+        row(rows.fields(), rows.line());
+      } else {
+        table_.texts.leave_out(rows.line(), "that cannot be read", rows.problem());
+      }
+    }
+  }
+
+  void row(const std::vector<std::string>& fields, std::int64_t line) {
+    const bool first = columns_ == 0;
+    if (first) begin(fields);
+    if (!first || !header_) take(fields, line);
+  }
+
+  void begin(const std::vector<std::string>& first) {
+    columns_ = first.size();
+    text_ = find_column(first, text_names);
+    header_ = text_ >= 0;
+    if (header_) {
+      label_ = find_column(first, label_names);
+      part_ = find_column(first, part_names);
+      first_ = first;
+      return;
+    }
+    const auto longest =
+        std::max_element(first.begin(), first.end(), [](const auto& a, const auto& b) { return a.size() < b.size(); });
+    text_ = static_cast<int>(longest - first.begin());
+    if (columns_ > 1) label_ = text_ == 0 ? 1 : 0;
+  }
+
+  void take(const std::vector<std::string>& fields, std::int64_t line) {
+    const auto field = [&](int column) {
+      return column < 0 ? std::string() : fields[static_cast<std::size_t>(column)];
+    };
+    const std::string text = field(text_);
+    if (text.empty()) return table_.texts.leave_out(line, "without a text", "has no text");
+    if (!usable(table_.texts, line, text, std::ssize(text))) return;
+    table_.texts.add(text, line, field(label_));
+    const std::string part = field(part_);
+    if (part.empty()) {
+      table_.part_of.push_back(-1);
+      return;
+    }
+    const auto [found, added] = parts_.emplace(part, static_cast<std::int32_t>(parts_.size()));
+    if (added) table_.parts.push_back(part);
+    table_.part_of.push_back(found->second);
+  }
+
+  std::string name_of(int column) const {
+    return header_ ? first_[static_cast<std::size_t>(column)] : "column " + std::to_string(column + 1);
+  }
+
+  std::string said() const {
+    std::string line = printable(path_) + (header_ ? ": texts from " : ": no header: texts from ") + name_of(text_);
+    if (label_ >= 0) line += ", labels from " + name_of(label_);
+    if (part_ >= 0) line += ", parts from " + name_of(part_);
+    return printable(line);
+  }
+
+  const std::string path_;
+  TextTable table_;
+  std::size_t columns_ = 0;
+  bool header_ = false;
+  std::vector<std::string> first_;
+  int text_ = -1, label_ = -1, part_ = -1;
+  std::map<std::string, std::int32_t> parts_;
+};
+
+}  // namespace
+
+TextList read_text_lines(const std::string& path, const std::string& label) {
+  TextList list = read_lines(
+      path, [&label](TextList& into, std::string_view text, std::int64_t line) { into.add(text, line, label); });
+  return list;
+}
+
+TextList read_question_lines(const std::string& path) {
+  TextList list = read_lines(path, [](TextList& into, std::string_view text, std::int64_t line) {
+    const std::size_t colon = text.find(':'), blank = text.find(' ');
+    const std::string_view question = blank == std::string_view::npos ? "" : trimmed(text.substr(blank));
+    if (colon == std::string_view::npos || colon == 0 || colon > blank || question.empty()) {
+      return into.leave_out(line, "without a class", "does not begin with a class, as \"NUM:dist How far\" does");
+    }
+    into.add(question, line, std::string(text.substr(0, colon)));
+  });
+  list.sort_classes();
+  return list;
+}
+
+TextTable read_text_table(const std::string& path) {
+  TextTable table = TableTexts(path).read();
+  table.texts.sort_classes();
+  return table;
+}
+
+}  // namespace simclr::data
