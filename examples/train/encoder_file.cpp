@@ -55,6 +55,21 @@ fs::path weights_of(const std::string& run_or_file) {
   simclr::fail(run_or_file, ": holds no run: there is neither ", weights_file, " nor a checkpoint in it");
 }
 
+/// Whether a tensor of a file is what the kind keeps in its weights.
+bool is_kept(const std::string& name, const Modality& modality) {
+  const std::string_view prefix = prefix_of(name);
+  return !prefix.empty() && name.substr(prefix.size()) == modality.kept_in_weights();
+}
+
+/// Lets `modality` take it from the encoder's state, where it keeps something there.
+void take_kept(const std::vector<NamedTensor>& state, Modality& modality) {
+  const std::string kept = modality.kept_in_weights();
+  if (kept.empty()) return;
+  const auto found = std::find_if(state.begin(), state.end(), [&](const auto& each) { return each.name == kept; });
+  SIMCLR_CHECK(found != state.end(), "the weights hold no ", kept);
+  modality.take_kept(found->value);
+}
+
 /// The value of a configuration's text; empty: it has none.
 std::string text_of(const nlohmann::ordered_json& config, const char* key) {
   const auto found = config.find(key);
@@ -107,6 +122,7 @@ EncoderFile open_encoder(const std::string& run_or_file, Modality& modality) {
     simclr::fail(result.path, ": its configuration cannot be used: ", error.what(), other_version(result.config));
   }
   try {
+    take_kept(state, modality);
     result.encoder = modality.make_encoder(0);
     result.encoder->load_state(state);
   } catch (const simclr::Error& error) {
@@ -118,6 +134,28 @@ EncoderFile open_encoder(const std::string& run_or_file, Modality& modality) {
   result.description = modality.encoder_name() + ", " + std::to_string(result.encoder->output_features()) +
                        " features, from " + result.path + "; " + modality.view_name();
   return result;
+}
+
+void take_kept_of_run(const std::string& run, Modality& modality) {
+  if (modality.kept_in_weights().empty()) return;
+  std::vector<fs::path> files;
+  for (const auto& checkpoint : nn::CheckpointFolder(fs::path(run) / checkpoint_folder).list()) {
+    files.push_back(checkpoint.path);
+  }
+  files.push_back(fs::path(run) / checkpoint_folder / "best.safetensors");
+  files.push_back(fs::path(run) / weights_file);
+  for (const fs::path& file : files) {
+    std::error_code error;
+    if (!fs::exists(file, error)) continue;
+    try {
+      const auto read =
+          simclr::load_tensors(file, {.skip = [&](const std::string& name) { return !is_kept(name, modality); }});
+      if (read.tensors.empty()) continue;
+      modality.take_kept(read.tensors.front().value);
+      return;
+    } catch (const simclr::Error&) {  // resuming says what is wrong with it
+    }
+  }
 }
 
 std::string modality_of_weights(const std::string& run_or_file) {

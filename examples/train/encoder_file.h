@@ -23,6 +23,10 @@ struct EncoderFile {
 /// file that is not one of these, for one of another modality, and for one whose encoder holds NaN or Inf.
 EncoderFile open_encoder(const std::string& run_or_file, Modality& modality);
 
+/// Lets `modality` take what it keeps in weights (Modality::kept_in_weights()) from a run that goes on: from the newest
+/// of its files that can be read. Nothing where the run has no such file yet.
+void take_kept_of_run(const std::string& run, Modality& modality);
+
 /// The name of the kind of data that weights are of (Modality::name()), where they say it; else empty: whoever opens
 /// them says what is wrong.
 std::string modality_of_weights(const std::string& run_or_file);

@@ -50,6 +50,12 @@ class Modality : public ModalityOptions {
   /// Becomes what a run's configuration says of the encoder and its views. Throws simclr::Error, or what nlohmann does,
   /// where it lacks something or says the impossible.
   virtual void configure(const nlohmann::ordered_json& config) = 0;
+  /// What an encoder's weights hold besides weights and must be known before one is made, a tokenizer's bytes say: the
+  /// name of a tensor of its state; empty: nothing. It is learned once: a run that goes on, and every program that
+  /// reads weights, takes it from them, and calls take_kept() before make_encoder(). Throws simclr::Error for what is
+  /// none.
+  virtual std::string kept_in_weights() const { return ""; }
+  virtual void take_kept(const simclr::Tensor&) {}
   /// In a few words what the encoder is, and what samples become for it: "filterbank, 32 bands" and "clips become
   /// 512 values".
   virtual std::string encoder_name() const = 0;

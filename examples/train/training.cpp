@@ -3,6 +3,7 @@
 #include "run/command_line.h"
 #include "run/progress.h"
 #include "train/data_files.h"
+#include "train/encoder_file.h"
 #include "train/test_part.h"
 
 #include <cstdio>
@@ -126,6 +127,7 @@ Training make_training(const TrainingOptions& options, Modality& modality,
   t.compute = choose_compute(options);
   if (options.threads > 0) simclr::set_threads(options.threads);
   t.options.workers = workers_for(t.compute.device, options.workers);
+  if (options.resume) take_kept_of_run(options.out, modality);
   t.sets = modality.open(t.options);
   if (!t.sets.labelled) t.sets.labelled = t.sets.train;
   t.labels = digest_labels(t.sets);
