@@ -2,6 +2,7 @@
 // for one choice of the few or the mean of several, and of an encoder that has not been trained beside it.
 #include "modalities/kinds.h"
 #include "modalities/picture_rows.h"
+#include "modalities/text_sets.h"
 #include "run/command_line.h"
 #include "run/option_line.h"
 #include "run/progress.h"
@@ -30,7 +31,8 @@ struct Options {
   int epochs = 100;
   int k = 200;
   int draws = 1;
-  bool untrained = false;
+  double weight_decay = 0;
+  bool untrained = false, baseline = false;
   std::uint64_t seed = 0;
   bool overwrite = false;
   ComputeOptions compute;
@@ -41,14 +43,19 @@ bool parse_options(int argc, char** argv, Options& o) {
                "linear_probe");
   app.add_option("weights", o.weights, "A run's folder, a checkpoint or a weights file")->required();
   OptionTable table;
-  add_dataset_rows(table, o.place.dataset, o.place.data_dir, o.place.classes_at, "what the weights were trained on");
+  add_dataset_rows(table, o.place.dataset, o.place.data_dir, o.place.classes_at, "what the weights were trained on",
+                   text_kinds());
   table.group("");
   add_labels_row(table, o.percents);
   table.add("epochs", o.epochs, "Of the linear probe").at_least(1);
   table.add("knn-k", o.k, "Neighbours that vote, at most as many as a class has labels").at_least(1);
+  table.add("weight-decay", o.weight_decay, "Of the linear probe's weights; 1 or 2 keep it steady where labels are few")
+      .between(0, 10);
   table.add("draws", o.draws, "Choices of the labels, each by the next seed, of which the mean is told")
       .between(1, 1000);
   table.flag("untrained", "", o.untrained, "Measure the encoder as it is before training, too");
+  table.flag("baseline", "", o.baseline,
+             "Measure what the same probe makes of TF-IDF, too, where the samples are texts");
   add_seed_row(table, o.seed, "Of the choice of labels and of the probe's order");
   table.add("json", o.json, "A file for all figures");
   add_overwrite_row(table, o.overwrite);
@@ -65,7 +72,7 @@ nlohmann::ordered_json measure(const Options& o, const nn::Features& train, cons
   const auto count = static_cast<std::int64_t>(rows.size());
   const int k = static_cast<int>(std::clamp<std::int64_t>(count / classes, 1, o.k));
   const auto knn = nn::compute_metrics(nn::knn_scores(part, test.values, classes, {.k = k}), test.labels);
-  const nn::ProbeOptions options{.epochs = o.epochs, .seed = seed};
+  const nn::ProbeOptions options{.epochs = o.epochs, .weight_decay = o.weight_decay, .seed = seed};
   const auto probe = nn::compute_metrics(nn::linear_probe_scores(part, test.values, classes, options), test.labels);
   return {{"percent", percent}, {"samples", count},    {"seed", seed},
           {"knn_k", k},         {"knn", to_json(knn)}, {"linear", to_json(probe)}};
@@ -138,6 +145,11 @@ class Measurement {
     return (*this)(encoder, tower, "before training:");
   }
 
+  nlohmann::ordered_json operator()(const Baseline& baseline) {
+    progress_.message(baseline.name + ":");
+    return measure_all(options_, baseline.train, baseline.test, std::ssize(sets_.train->classes()), sample_ + "s");
+  }
+
   void say_unread() {
     for (const std::string& text : unread_) {
       if (!text.empty()) progress_.message(text);
@@ -169,6 +181,9 @@ void run(Options o) {
   if (!sets.note.empty()) std::printf("%s\n", sets.note.c_str());
   std::printf("%s\n%s\n", file.description.c_str(), sets.train->describe().c_str());
 
+  const std::optional<Baseline> baseline = o.baseline ? kind->baseline(sets) : std::nullopt;
+  SIMCLR_CHECK(baseline || !o.baseline, "--baseline: none is known of ", kind->sample(), "s; leave it out");
+
   Measurement measured(o, sets, kind->sample());
   file.encoder->to(device);
   const nlohmann::ordered_json results = measured(*file.encoder, file.tower, o.untrained ? "trained:" : "");
@@ -178,14 +193,18 @@ void run(Options o) {
     encoder->to(device);
     untrained = measured.untrained(*encoder, file.tower);
   }
+  nlohmann::ordered_json by_baseline;
+  if (baseline) by_baseline = measured(*baseline);
   measured.say_unread();
   if (o.json.empty()) return;
   nlohmann::ordered_json figures = {{"weights", utf8(file.path)},
                                     {"dataset", sets.kind},
                                     {"seed", o.seed},
+                                    {"weight_decay", o.weight_decay},
                                     {"test_samples", measured.test_samples()},
                                     {"results", results}};
   if (o.untrained) figures["untrained"] = untrained;
+  if (baseline) figures["baseline"] = by_baseline;
   simclr::write_file_atomically(o.json, figures.dump(2) + "\n", existing_output(o.overwrite));
 }
 

@@ -124,6 +124,7 @@ class LinearProbe(Labels):
             self.refused(program, self.weights, *self.from_folder, "--seed", "-1", words=("--seed -1: must be a whole",))
         self.refused("linear_probe", self.weights, *self.from_folder, "--epochs", "0", words=("--epochs 0",))
         self.refused("linear_probe", self.weights, *self.from_folder, "--draws", "0", words=("--draws 0",))
+        self.refused("linear_probe", self.weights, *self.from_folder, "--baseline", words=("--baseline", "pictures"))
         self.refused("linear_probe", self.weights, "--dataset", "nothing", words=("nothing", "fashion-mnist"))
         self.refused("linear_probe", self.weights, *self.from_folder, "--json", self.folder / "no" / "x.json",
                      words=("x.json",))

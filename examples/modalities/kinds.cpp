@@ -1,5 +1,6 @@
 #include "modalities/kinds.h"
 
+#include "modalities/named_texts.h"
 #include "modalities/picture_data_files.h"
 #include "modalities/picture_files.h"
 #include "modalities/picture_sets.h"
@@ -8,6 +9,9 @@
 #include "modalities/sound_files.h"
 #include "modalities/sound_sets.h"
 #include "modalities/sounds.h"
+#include "modalities/text_baseline.h"
+#include "modalities/text_sets.h"
+#include "modalities/texts.h"
 #include "run/run_folder.h"
 #include "train/run_data.h"
 #include "train/test_part.h"
@@ -143,9 +147,62 @@ class SoundKind final : public Kind {
   Sounds sounds_;
 };
 
+class TextKind final : public Kind {
+ public:
+  Modality& modality() override { return texts_; }
+  const char* sample() const override { return "text"; }
+
+  void refuse_in(const std::string& option, const std::vector<std::string>& outputs, const std::string& dataset,
+                 const std::string& place) const override {
+    if (place.empty()) return;
+    for (const std::string& file : text_files(dataset, place)) {
+      for (const std::string& output : outputs) refuse_in_data(option, output, file);
+    }
+  }
+  std::string folders(const std::string&, const std::string& place) const override { return folders_of_texts(place); }
+
+  NamedSamples open_named(const std::string& dataset, const std::string& place, const EncoderFile&,
+                          const std::function<void(const std::string&)>& on_warning) const override {
+    SIMCLR_CHECK(dataset == "auto" || dataset == "list", "--dataset ", dataset,
+                 ": is of pictures, and these weights are of texts; leave it out");
+    return {named_texts(place, on_warning)};
+  }
+  data::Sample read(const std::string& words_or_file, const EncoderFile&) const override {
+    return query_text(words_or_file);
+  }
+  void write_sheet(const std::string& sheet, const std::string&, const NamedSamples&, const std::vector<std::int64_t>&,
+                   simclr::Existing) const override {
+    simclr::fail("--sheet ", sheet, ": shows pictures, and these weights are of texts; leave it out");
+  }
+
+  /// Of the run's own data another set may be asked for.
+  void fill_in(LabelledPlace& place, const EncoderFile& file, const std::string& run) const override {
+    if (!place.data_dir.empty()) return;
+    Texts texts;
+    const TrainingOptions trained = options_from_json(file.config, file.path, texts);
+    if (place.dataset == "auto") place.dataset = trained.dataset;
+    place.data_dir = data_of_run(trained.data_dir, trained.started_in, run);
+  }
+  Datasets open_labelled(const LabelledPlace& place, const EncoderFile& file) const override {
+    SIMCLR_CHECK(place.classes_at == 1, "--classes-at ", place.classes_at,
+                 ": is for folders of pictures, and these weights are of texts; leave it out");
+    Texts texts = texts_;  // with its tokenizer
+    TrainingOptions trained = options_from_json(file.config, file.path, texts);
+    trained.dataset = place.dataset;
+    trained.data_dir = place.data_dir;
+    return texts.open_labelled(trained);
+  }
+  std::shared_ptr<const data::ViewMaker> light_views(double) const override { return texts_.light_views(); }
+  std::optional<Baseline> baseline(const Datasets& sets) const override { return tfidf_features(sets); }
+
+ private:
+  Texts texts_;
+};
+
 }  // namespace
 
 std::unique_ptr<Kind> kind_of_weights(const std::string& run_or_file) {
+  if (modality_of_weights(run_or_file) == Texts().name()) return std::make_unique<TextKind>();
   if (modality_of_weights(run_or_file) == Sounds().name()) return std::make_unique<SoundKind>();
   return std::make_unique<PictureKind>();
 }

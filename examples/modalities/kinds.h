@@ -3,10 +3,12 @@
 #include "train/embedding.h"
 
 #include <simclr/core/file.h>
+#include <simclr/nn/evaluate.h>
 
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -14,6 +16,12 @@
 struct LabelledPlace {
   std::string dataset = "auto", data_dir;  // auto and empty: what the weights were trained on
   int classes_at = 1;
+};
+
+/// What a method without an encoder makes of samples.
+struct Baseline {
+  std::string name;  // "TF-IDF"
+  simclr::nn::Features train, test;
 };
 
 /// A kind of data as the programs see it that take weights: embed, nearest, linear_probe and finetune. `place` is a
@@ -48,6 +56,9 @@ class Kind {
   virtual Datasets open_labelled(const LabelledPlace& place, const EncoderFile& file) const = 0;
   /// Random views of an encoder's samples that change little, as labels need. `crop_min`: of pictures.
   virtual std::shared_ptr<const simclr::data::ViewMaker> light_views(double crop_min) const = 0;
+  /// What the kind's usual method makes of open_labelled()'s samples, to be measured beside an encoder; none: there is
+  /// no such method here.
+  virtual std::optional<Baseline> baseline(const Datasets&) const { return {}; }
 };
 
 /// The kind of data that weights are of; pictures where they do not say, or of a kind that these programs do not know:

@@ -6,6 +6,8 @@
 
 #include <simclr/core/error.h>
 
+#include <algorithm>
+
 using simclr::kernels::Interpolation;
 using simclr::nn::ConvInit;
 using simclr::nn::Stem;
@@ -96,9 +98,13 @@ OptionRow& add_dataset_row(OptionTable& table, std::string& dataset, const std::
 }
 
 void add_dataset_rows(OptionTable& table, std::string& dataset, std::string& dir, int& classes_at,
-                      const std::string& without_data) {
+                      const std::string& without_data, const std::vector<std::string>& further) {
   table.group("Data");
-  add_dataset_row(table, dataset, dataset_kinds(), "auto takes what is found in --data; without it " + without_data);
+  std::vector<std::string> kinds = dataset_kinds();
+  for (const std::string& kind : further) {
+    if (std::find(kinds.begin(), kinds.end(), kind) == kinds.end()) kinds.push_back(kind);
+  }
+  add_dataset_row(table, dataset, kinds, "auto takes what is found in --data; without it " + without_data);
   add_data_row(table, dir);
   add_classes_at_row(table, classes_at, "picture");
 }

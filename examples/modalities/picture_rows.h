@@ -17,9 +17,10 @@ OptionRow& add_dataset_row(OptionTable& table, std::string& dataset, const std::
                            const std::string& help);
 
 /// --dataset, --data and --classes-at, as open_datasets() takes them. `without_data`: what `auto` takes where --data is
-/// not given.
+/// not given; `further`: names of sets of other kinds of data.
 void add_dataset_rows(OptionTable& table, std::string& dataset, std::string& dir, int& classes_at,
-                      const std::string& without_data = "CIFAR-10, else Fashion-MNIST");
+                      const std::string& without_data = "CIFAR-10, else Fashion-MNIST",
+                      const std::vector<std::string>& further = {});
 
 /// Smallest random crop, as a share of the picture's area; to be put into a group.
 template <class T>

@@ -1,0 +1,16 @@
+#pragma once
+
+#include <simclr/data/dataset.h>
+
+#include <functional>
+#include <memory>
+#include <string>
+
+/// The texts of a file of lines or of a table, each a class of its own that is called by its words, on one line.
+/// `on_warning` is told what is left out. Throws simclr::Error as read_text_lines() and read_text_table() do.
+std::shared_ptr<const simclr::data::Dataset> named_texts(const std::string& path,
+                                                         const std::function<void(const std::string&)>& on_warning);
+
+/// A text that is asked for: the first one of the file that is called so, or, where there is no such file, these words.
+/// Throws simclr::Error where there are none.
+simclr::data::Sample query_text(const std::string& words_or_file);
