@@ -120,6 +120,33 @@ def write_recordings(folder, labels=("go", "no", "yes"), speakers=("ann", "bob",
     return folder
 
 
+WORDS = {"good": "fine moving warm clever funny bright lovely rich".split(),
+         "bad": "dull flat cold silly tired loud empty poor".split(),
+         "any": "the a film story scene actor and , with it is plot".split()}
+
+
+def sentence(label, source):
+    return " ".join(source.choice(WORDS[label if source.random() < 0.4 else "any"]) for _ in range(10)) + " ."
+
+
+def write_texts(folder, labelled=80, unlabelled=60):
+    """films.tsv, with a label and a text each, and sentences.txt, of which one line is no UTF-8."""
+    source = random.Random("texts")
+    rows = [(label, sentence(label, source)) for label in ("good", "bad") * (labelled // 2)]
+    (folder / "films.tsv").write_text("label\ttext\n" + "".join(f"{label}\t{text}\n" for label, text in rows))
+    lines = [sentence(source.choice(("good", "bad")), source).encode() for _ in range(unlabelled)]
+    (folder / "sentences.txt").write_bytes(b"\n".join([*lines[:3], b"caf\xe9", *lines[3:], b""]))
+
+
+def write_roles(path, count):
+    """CoNLL-U Plus: sentences of three words, somebody moves something."""
+    def line(number, word, sense, role):
+        return "\t".join([str(number), word, *"_" * 8, sense, role]) + "\n"
+    source = random.Random(path.name)
+    path.write_text("".join(line(1, source.choice(("film", "actor", "story")), "_", "ARG0") + line(2, "moving", "move.01", "V") +
+                            line(3, source.choice(("plot", "scene")), "_", "ARG1") + "\n" for _ in range(count)))
+
+
 def load_safetensors(path):
     """Metadata and {name: (dtype, shape, bytes)}; checks that the tensors fill the file."""
     content = path.read_bytes()
