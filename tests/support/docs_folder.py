@@ -3,7 +3,7 @@ import os
 import pathlib
 import sys
 
-from support.tiny_data import write_cifar10, write_fashion_mnist, write_pictures, write_recordings
+from support.tiny_data import write_cifar10, write_fashion_mnist, write_pictures, write_recordings, write_roles, write_texts
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 PYTHON = ROOT / "build" / "python" / "bin"  # scripts/install_deps --test
@@ -14,9 +14,12 @@ SMALL = {
                     "--knn-every": "1", "--knn-samples": "40", "--threads": "1", "--device": "cpu"},
     "train_speech": {"--width": "4", "--mels": "16", "--epochs": "2", "--warmup-epochs": "0", "--probe-epochs": "2",
                      "--knn-every": "1", "--knn-samples": "40", "--threads": "1", "--device": "cpu"},
+    "train_text": {"--width": "8", "--batch-size": "16", "--epochs": "2", "--warmup-epochs": "0", "--probe-epochs": "2",
+                   "--knn-every": "1", "--head-hidden": "16", "--threads": "1", "--device": "cpu"},
     "embed": {"--threads": "1", "--device": "cpu"},
     "finetune": {"--epochs": "2", "--threads": "1", "--device": "cpu"},
     "linear_probe": {"--epochs": "5", "--threads": "1", "--device": "cpu"},
+    "token_probe": {"--epochs": "5", "--threads": "1", "--device": "cpu"},
     "nearest": {"--threads": "1", "--device": "cpu"},
     "bench_open": {"--n": "1000", "--shards": "4"},
 }
@@ -77,6 +80,9 @@ def make(folder, programs, snippets, benches=None):
     for label, name in enumerate(("cats", "dogs")):
         write_pictures(folder / "photos" / name, 20, 5 * label)
     write_recordings(folder / "words")
+    write_texts(folder)
+    write_roles(folder / "roles.conllu", 12)
+    write_roles(folder / "roles-to-test.conllu", 6)
     path = [str(release), *([str(PYTHON)] if PYTHON.is_dir() else []), os.environ["PATH"]]
     return os.environ | {"PATH": ":".join(path), "OMP_WAIT_POLICY": "PASSIVE", "PYTHONDONTWRITEBYTECODE": "1",
                          "PYTHONUNBUFFERED": "1", "TORCH_HOME": str(folder / "torch"),
