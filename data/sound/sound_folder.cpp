@@ -2,9 +2,8 @@
 #include <simclr/core/text.h>
 #include <simclr/data/sound/sound_folder.h>
 
-#include <cmath>
+#include <filesystem>
 #include <span>
-#include <sstream>
 #include <utility>
 
 namespace simclr::data {
@@ -51,14 +50,7 @@ class SoundFolder final : public Dataset {
   }
 
   std::string place(std::int64_t i) const override {
-    const auto at = static_cast<std::size_t>(i);
-    if (list_.segments.empty() || list_.segments[at].whole()) return list_.path(at);
-    const SoundSegment& segment = list_.segments[at];
-    std::ostringstream place;
-    place << list_.path(at) << ", from " << segment.begin;
-    if (std::isfinite(segment.end)) place << " to " << segment.end;
-    place << " s";
-    return place.str();
+    return (std::filesystem::path(list_.dir) / list_.name(static_cast<std::size_t>(i))).string();
   }
 
  private:

@@ -8,6 +8,7 @@
 #include <simclr/data/table.h>
 
 #include <algorithm>
+#include <charconv>
 #include <cmath>
 #include <filesystem>
 #include <iterator>
@@ -123,6 +124,16 @@ SoundField make_field(std::string name, const std::vector<std::string>& texts) {
 
 std::string SoundList::path(std::size_t i) const {
   return (std::filesystem::path(dir) / files[i]).string();
+}
+
+std::string SoundList::name(std::size_t i) const {
+  if (segments.empty() || segments[i].whole()) return files[i];
+  const auto seconds = [](double value) {
+    char text[32];  // that reads back as the same number, so that no two segments have one name
+    return std::string(text, std::to_chars(text, text + sizeof text, value).ptr);
+  };
+  const SoundSegment& segment = segments[i];
+  return files[i] + " " + seconds(segment.begin) + "-" + (std::isfinite(segment.end) ? seconds(segment.end) : "");
 }
 
 const SoundField* SoundList::field(std::string_view name) const {

@@ -39,6 +39,8 @@ struct SoundList {
   const std::string& place() const { return source.empty() ? dir : source; }
   /// Where recording `i` lies.
   SIMCLR_API std::string path(std::size_t i) const;
+  /// What recording `i` is called: its path from `dir`, and of a segment its seconds: "a.wav 0.5-1.25", "a.wav 2-".
+  SIMCLR_API std::string name(std::size_t i) const;
   /// A field by its name, upper or lower case; null: there is none.
   SIMCLR_API const SoundField* field(std::string_view name) const;
 };

@@ -6,7 +6,6 @@
 #include <simclr/core/text.h>
 #include <simclr/data/sound/sound_folder.h>
 
-#include <sstream>
 #include <utility>
 #include <vector>
 
@@ -40,13 +39,6 @@ class NamedSounds final : public data::Dataset {
   std::vector<std::string> names_;
 };
 
-std::string name_of(const data::SoundList& list, std::size_t i) {
-  if (list.segments.empty() || list.segments[i].whole()) return list.files[i];
-  std::ostringstream name;
-  name << list.files[i] << ' ' << list.segments[i].begin << '-' << list.segments[i].end;
-  return name.str();
-}
-
 }  // namespace
 
 NamedSamples named_sounds(const std::string& place, std::int32_t rate,
@@ -56,7 +48,7 @@ NamedSamples named_sounds(const std::string& place, std::int32_t rate,
     if (on_warning) on_warning(warning);
   }
   std::vector<std::string> names;
-  for (std::size_t i = 0; i < list.size(); ++i) names.push_back(name_of(list, i));
+  for (std::size_t i = 0; i < list.size(); ++i) names.push_back(list.name(i));
   NamedSamples named;
   for (const std::string& part : list.left_out) named.left_out += (named.left_out.empty() ? "" : ", ") + part;
   named.samples = std::make_shared<NamedSounds>(data::sound_folder(std::move(list), rate), std::move(names));
