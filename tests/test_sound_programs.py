@@ -94,6 +94,34 @@ class Recordings(Base):
                      words=("--json words/no_ann_0.wav", "is read here"))
         self.refused("finetune", self.weights, "--classes-at", "2", "--out", self.out / "b", words=("--classes-at 2",))
 
+    def test_other_data_are_parted_as_is_said_here(self):
+        folders = self.folder / "folders"
+        for path in self.data.iterdir():
+            label = path.name.split("_")[0]
+            (folders / label).mkdir(parents=True, exist_ok=True)
+            (folders / label / path.name).write_bytes(path.read_bytes())
+        printed = self.run_program("linear_probe", self.weights, "--data", folders, "--labels", "100", "--epochs", "5")
+        self.assertIn("every fifth recording is kept", printed)
+        printed = self.run_program("linear_probe", self.weights, "--data", folders, "--pattern", PATTERN, "--test",
+                                   "take=0", "--labels", "100", "--epochs", "5")
+        self.assertIn("test: take=0", printed)
+        printed = self.run_program("linear_probe", self.weights, "--data", "words", "--labels", "100", "--epochs", "5")
+        self.assertIn("test: speaker=eve", printed)  # by another name the run's own
+        self.refused("linear_probe", self.weights, "--data", folders / "no", words=("--data", "--pattern"))
+
+    def test_a_run_goes_on_from_elsewhere(self):
+        done = self.train("--no-evaluation", out=self.out, noise="words", data=self.data)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        (self.out / "model.safetensors").unlink()
+        config = (self.out / "config.json").read_text()
+        (self.folder / "else").mkdir()
+        done = self.launch("train_speech", "--resume", "--out", self.out, cwd=self.folder / "else")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertIn("noise: 48 recordings in ../words", done.stdout)
+        self.assertEqual((self.out / "config.json").read_text(), config)
+        done = self.train(out=self.out / "b", noise="none")
+        self.assertRegex(done.stderr, r"\Atrain_speech: --noise: none: ")
+
     def test_gru_and_check(self):
         done = self.train("--no-evaluation", out=self.out, arch="gru", seconds=1)
         self.assertEqual(done.returncode, 0, done.stderr)

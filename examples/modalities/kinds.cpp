@@ -12,6 +12,7 @@
 #include "modalities/text_baseline.h"
 #include "modalities/text_sets.h"
 #include "modalities/texts.h"
+#include "run/data_places.h"
 #include "run/run_folder.h"
 #include "train/run_data.h"
 #include "train/test_part.h"
@@ -69,6 +70,9 @@ class PictureKind final : public Kind {
     prefer_data_set_of(file.config, run, place.dataset, place.data_dir, place.classes_at);
   }
   Datasets open_labelled(const LabelledPlace& place, const EncoderFile& file) const override {
+    for (const auto& [option, text] : {std::pair("--pattern ", place.pattern), std::pair("--test ", place.test)}) {
+      SIMCLR_CHECK(text.empty(), option, text, ": is of recordings, and these weights are of pictures; leave it out");
+    }
     PictureSets sets = ::open_labelled(place.dataset, place.data_dir, place.classes_at, file.cache_dir);
     check_channels(sets, place.data_dir, channels(file));
     return sets;
@@ -96,7 +100,7 @@ class SoundKind final : public Kind {
                  const std::string& place) const override {
     refuse_in_sounds(option, outputs, place);
   }
-  std::string folders(const std::string&, const std::string& place) const override { return folder_of_sounds(place); }
+  std::string folders(const std::string&, const std::string& place) const override { return folders_of_sounds(place); }
 
   NamedSamples open_named(const std::string& dataset, const std::string& place, const EncoderFile&,
                           const std::function<void(const std::string&)>& on_warning) const override {
@@ -119,21 +123,29 @@ class SoundKind final : public Kind {
   }
 
   void fill_in(LabelledPlace& place, const EncoderFile& file, const std::string& run) const override {
-    if (!place.data_dir.empty()) return;
     Sounds sounds;
     const TrainingOptions trained = options_from_json(file.config, file.path, sounds);
-    place.data_dir = data_of_run(trained.data_dir, trained.started_in, run);
+    if (place.data_dir.empty()) {
+      place.data_dir = data_of_run(trained.data_dir, trained.started_in, run);
+    } else if (whole_path(place.data_dir) != whole_path(path_of_run(trained.data_dir, trained.started_in, run))) {
+      return;  // other data, of which the run says nothing
+    }
+    if (place.pattern.empty()) place.pattern = sounds.own().pattern;
+    if (place.test.empty()) place.test = sounds.own().test;
   }
-  Datasets open_labelled(const LabelledPlace& place, const EncoderFile& file) const override {
+  Datasets open_labelled(const LabelledPlace& place, const EncoderFile&) const override {
     check_dataset(place.dataset);
     SIMCLR_CHECK(place.classes_at == 1, "--classes-at ", place.classes_at,
                  ": is for folders of pictures, and these weights are of recordings; leave it out");
-    Sounds sounds;  // with the run's options, which say how the data are parted
-    TrainingOptions trained = options_from_json(file.config, file.path, sounds);
-    trained.data_dir = place.data_dir;
-    Datasets sets = sounds.open_labelled(trained);
+    Datasets sets = open_sounds({.data = place.data_dir,
+                                 .pattern = place.pattern,
+                                 .test = place.test,
+                                 .rate = sounds_.own().sound.rate});
     SIMCLR_CHECK(sets.test != nullptr, "--data ", place.data_dir, ": ", sets.no_test,
-                 "; this program needs labels to learn from and to test on");
+                 "; this program needs labels to learn from and to test on",
+                 place.pattern.empty() ? ", which --pattern may read from names" : "");
+    sets.add_note(learn_from_labelled(sets));
+    sets.train = sets.labelled;
     return sets;
   }
   std::shared_ptr<const data::ViewMaker> light_views(double) const override { return sounds_.light_views(); }

@@ -16,6 +16,7 @@
 struct LabelledPlace {
   std::string dataset = "auto", data_dir;  // auto and empty: what the weights were trained on
   int classes_at = 1;
+  std::string pattern, test;  // of recordings: sound_sets.h
 };
 
 /// What a method without an encoder makes of samples.
@@ -49,7 +50,8 @@ class Kind {
   virtual void write_sheet(const std::string& sheet, const std::string& path, const NamedSamples& samples,
                            const std::vector<std::int64_t>& found, simclr::Existing existing) const = 0;
 
-  /// Where no place is named, puts in what the weights `run` were trained on. Throws as data_of_run().
+  /// Where no place is named, puts in what the weights `run` were trained on, and for that place how the run parted it.
+  /// Throws as data_of_run().
   virtual void fill_in(LabelledPlace& place, const EncoderFile& file, const std::string& run) const = 0;
   /// Opens labelled samples to learn from (sets.train, which are sets.labelled) and to test on. Throws simclr::Error
   /// where there are none.

@@ -144,9 +144,7 @@ std::string folders_of_pictures(const std::string& kind, const std::string& data
       folders.insert(place.parent_path().string());
     }
   }
-  std::string all;
-  for (const std::string& folder : folders) all += (all.empty() ? "" : "::") + (folder.empty() ? "." : folder);
-  return all;
+  return join_places(folders);
 }
 
 nlohmann::ordered_json list_picture_files(const std::string& kind, const std::string& dir) {

@@ -1,9 +1,11 @@
 #include "modalities/sound_sets.h"
 
+#include "run/data_places.h"
 #include "run/run_folder.h"
 #include "train/named_files.h"
 #include "train/test_part.h"
 
+#include <simclr/core/crc64.h>
 #include <simclr/core/error.h>
 #include <simclr/core/text.h>
 #include <simclr/data/pictures/part_names.h>
@@ -14,7 +16,9 @@
 #include <algorithm>
 #include <cstdlib>
 #include <filesystem>
+#include <map>
 #include <optional>
+#include <set>
 #include <utility>
 #include <vector>
 
@@ -28,11 +32,7 @@ namespace {
 void check_place(const std::string& data) {
   std::error_code error;
   SIMCLR_CHECK(!data.empty(), "--data: name a folder of recordings, or a list of them, LIST.csv");
-  SIMCLR_CHECK(fs::exists(data, error), "--data ", simclr::printable(data), ": no such folder or list");
-}
-
-std::shared_ptr<const data::Dataset> dataset_of(data::SoundList list, std::int32_t rate) {
-  return data::sound_folder(std::move(list), rate);
+  SIMCLR_CHECK(fs::exists(data, error), simclr::printable(data), ": no such folder or list of recordings");
 }
 
 /// "take=0-4" as ("take", {"0", .., "4"}); "speaker=20%" as a fifth of the speakers.
@@ -45,7 +45,7 @@ std::pair<std::string, std::vector<std::string>> test_values(const data::SoundLi
   const double percent = std::strtod(values.c_str(), &end);
   SIMCLR_CHECK(*end == '%' && percent > 0 && percent < 100, "--test ", source.test,
                ": a share is above 0 and below 100%");
-  return {field, data::drawn_values(list, field, percent / 100, source.seed)};
+  return {field, data::drawn_values(list, field, percent / 100, 0)};  // whatever --seed: runs can be compared
 }
 
 /// The two folders that hold parts, by their names: of test parts the likeliest. Empty where there are none.
@@ -86,6 +86,49 @@ const data::SoundField* part_field(const data::SoundList& list) {
   return nullptr;
 }
 
+/// The field of a list that says who speaks; null: none does.
+const data::SoundField* speaker_field(const data::SoundList& list) {
+  for (const char* name : {"speaker", "speaker_id", "client_id", "subject"}) {
+    if (const data::SoundField* field = list.field(name)) return field;
+  }
+  return nullptr;
+}
+
+bool has_labels(const data::SoundList& list) {
+  const data::SoundField* label = list.field("label");
+  return label != nullptr && label->values.size() >= 2;
+}
+
+/// A number for each recording, equal for segments of one file; empty: all are of different files.
+std::vector<std::int32_t> files_in(const data::SoundList& list) {
+  std::map<std::string, std::int32_t> numbers;
+  std::vector<std::int32_t> files;
+  if (list.segments.empty()) return files;
+  for (const std::string& file : list.files) {
+    files.push_back(numbers.emplace(file, static_cast<std::int32_t>(numbers.size())).first->second);
+  }
+  if (numbers.size() == files.size()) files.clear();
+  return files;
+}
+
+/// What is said of the `all` of the test part of which `both` are trained on.
+std::string shared_text(std::size_t both, std::size_t all, const std::string& what) {
+  if (both == 0) return "no " + what + " of the test part is trained on";
+  return std::to_string(both) + " of the " + std::to_string(all) + " " + what + "s of the test part are trained on, too";
+}
+
+/// A digest of which part of which file each recording is.
+std::string digest_of_segments(const data::SoundList& list) {
+  simclr::Crc64 digest;
+  for (std::size_t i = 0; i < list.size(); ++i) {
+    const std::string file = list.files[i];
+    digest.update(file.c_str(), file.size() + 1);
+    digest.update(&list.segments[i].begin, sizeof(double));
+    digest.update(&list.segments[i].end, sizeof(double));
+  }
+  return simclr::hex(digest.value());
+}
+
 /// Opens recordings and says in the note what is used for what.
 class SoundReader {
  public:
@@ -97,51 +140,78 @@ class SoundReader {
 
   Datasets read() {
     check_place(source_.data);
-    if (sets_.kind == "folder" && source_.pattern.empty() && source_.test.empty()) {
+    if (sets_.kind == "folder") {
       const PartFolders parts = part_folders(source_.data);
       if (!parts.test.empty()) return folders(parts);
     }
     data::SoundList list = list_of_sounds(source_.data, source_.pattern);
     sets_.add_note(list.columns);
+    if (!list.segments.empty()) sets_.within["the list"] = digest_of_segments(list);
     if (!source_.test.empty()) {
       const auto [field, values] = test_values(list, source_);
       return parted(data::split_sounds(list, field, values), field + "=" + simclr::listed(values, 5));
     }
     if (const data::SoundField* field = part_field(list)) return by_column(list, *field);
-    if (list.field("speaker") != nullptr) {
-      sets_.add_note("speakers are trained on and tested with (to test with others: --test speaker=20%)");
+    if (const data::SoundField* speaker = speaker_field(list); speaker != nullptr && has_labels(list)) {
+      sets_.add_note("speakers are trained on and tested with (to test with others: --test " + speaker->name + "=20%)");
     }
     sets_.warnings = list.warnings;
-    sets_.labelled = sets_.train = dataset_of(std::move(list), source_.rate);
-    keep_fifth(sets_, source_.data, "--test FIELD=VALUES, or make the folders train and test in " + source_.data);
+    sets_.groups = files_in(list);
+    sets_.labelled = sets_.train = data::sound_folder(std::move(list), source_.rate);
+    keep_fifth(sets_, source_.data,
+               "--test FIELD=VALUES, or " +
+                   std::string(sets_.kind == "list" ? "a column split, train or test, in "
+                                                    : "make the folders train and test in ") +
+                   source_.data);
     return std::move(sets_);
   }
 
  private:
   Datasets folders(const PartFolders& parts) {
-    data::SoundList train = data::list_sounds((fs::path(source_.data) / parts.train).string());
-    const std::string train_name = train.place(), test_name = (fs::path(source_.data) / parts.test).string();
+    const std::string train_name = (fs::path(source_.data) / parts.train).string();
+    const std::string test_name = (fs::path(source_.data) / parts.test).string();
+    SIMCLR_CHECK(source_.test.empty(), "--test ", source_.test, ": ", simclr::printable(source_.data),
+                 " has the folders ", simclr::printable(parts.train), " and ", simclr::printable(parts.test),
+                 ", which say what is tested on; leave --test out, or name one of them by --data");
+    const data::SoundList train = data::list_sounds(train_name, source_.pattern);
     sets_.warnings = train.warnings;
-    sets_.labelled = sets_.train = dataset_of(std::move(train), source_.rate);
-    open_test_part(
-        sets_, [&] { return dataset_of(data::list_sounds(test_name), source_.rate); }, train_name, test_name);
-    sets_.add_note("train: " + train_name + (sets_.test ? "; test: " + test_name : ""));
+    sets_.labelled = sets_.train = data::sound_folder(train, source_.rate);
+    data::SoundList test;
+    const auto open = [&] {
+      test = data::list_sounds(test_name, source_.pattern);
+      sets_.warnings.insert(sets_.warnings.end(), test.warnings.begin(), test.warnings.end());
+      return data::sound_folder(test, source_.rate);
+    };
+    open_test_part(sets_, open, train_name, test_name);
+    const std::string left_out = test.left_out.empty() ? "" : " (left out: " + simclr::listed(test.left_out, 8) + ")";
+    sets_.add_note("train: " + train_name + (sets_.test ? "; test: " + test_name + left_out : ""));
+    if (sets_.test) say_shared(train, test);
     if (!parts.others.empty()) sets_.add_note("not used: " + simclr::listed(parts.others, 8));
     return std::move(sets_);
   }
 
-  Datasets parted(data::SoundParts parts, const std::string& test_name) {
-    if (parts.train.field("speaker") != nullptr) {
-      const std::vector<std::string> both = data::shared_values(parts.train, parts.test, "speaker");
-      const std::size_t all = parts.test.field("speaker")->values.size();
-      sets_.add_note(both.empty() ? "no speaker of the test part is trained on"
-                                  : std::to_string(both.size()) + " of the " + std::to_string(all) +
-                                        " speakers of the test part are trained on, too");
+  /// Whose voices, and segments of which files, are in both parts.
+  void say_shared(const data::SoundList& train, const data::SoundList& test) {
+    const data::SoundField* speaker = speaker_field(test);
+    if (speaker != nullptr && train.field(speaker->name) != nullptr) {
+      sets_.add_note(shared_text(data::shared_values(train, test, speaker->name).size(), speaker->values.size(),
+                                 "speaker"));
     }
+    if (test.segments.empty()) return;
+    const std::set<std::string> known(train.files.begin(), train.files.end()),
+        asked(test.files.begin(), test.files.end());
+    sets_.add_note(shared_text(static_cast<std::size_t>(std::count_if(
+                                   asked.begin(), asked.end(), [&](const auto& file) { return known.contains(file); })),
+                               asked.size(), "file"));
+  }
+
+  Datasets parted(data::SoundParts parts, const std::string& test_name) {
+    say_shared(parts.train, parts.test);
     sets_.warnings = parts.train.warnings;
-    sets_.labelled = sets_.train = dataset_of(std::move(parts.train), source_.rate);
+    sets_.groups = files_in(parts.train);
+    sets_.labelled = sets_.train = data::sound_folder(std::move(parts.train), source_.rate);
     sets_.add_note("test: " + test_name);
-    take_test_part(sets_, dataset_of(std::move(parts.test), source_.rate), "the training part", test_name);
+    take_test_part(sets_, data::sound_folder(std::move(parts.test), source_.rate), "the training part", test_name);
     return std::move(sets_);
   }
 
@@ -191,6 +261,8 @@ data::SoundList list_of_sounds(const std::string& data, const std::string& patte
   if (!is_sound_list(data)) return data::list_sounds(data, pattern);
   SIMCLR_CHECK(pattern.empty(), "--pattern ", pattern,
                ": a list says in its columns what each recording is; leave it out");
+  SIMCLR_CHECK(!data::is_sound_name(data), simclr::printable(data),
+               ": is a recording; give the folder that holds it, or a list of recordings");
   return data::read_sound_table(data);
 }
 
@@ -198,20 +270,28 @@ Datasets open_sounds(const SoundSource& source) {
   return SoundReader(source).read();
 }
 
-SoundFiles files_of_sounds(const std::string& data, const std::string& pattern) {
-  check_place(data);
-  if (!is_sound_list(data) && pattern.empty() && !part_folders(data).test.empty()) {
-    return {data, data::list_sounds(data, any_name).files};
-  }
-  data::SoundList list = list_of_sounds(data, pattern);
-  if (is_sound_list(data)) list.files.push_back(fs::path(data).filename().string());
-  return {list.dir, std::move(list.files)};
+bool can_test(const SoundSource& source) {
+  check_place(source.data);
+  if (!is_sound_list(source.data) && !part_folders(source.data).test.empty()) return false;
+  const data::SoundList list = list_of_sounds(source.data, source.pattern);
+  return list.field(source.test.substr(0, source.test.find('='))) != nullptr;
 }
 
-std::string folder_of_sounds(const std::string& data) {
+SoundFiles files_of_sounds(const std::string& data, const std::string& pattern) {
+  check_place(data);
+  if (!is_sound_list(data)) {
+    const bool parts = !part_folders(data).test.empty();
+    return {data, data::list_sounds(data, parts ? any_name : pattern).files};
+  }
+  const data::SoundList list = list_of_sounds(data, pattern);
+  std::set<std::string> files(list.files.begin(), list.files.end());  // of segments each once
+  files.insert(fs::path(data).filename().string());
+  return {list.dir, data::PathList({files.begin(), files.end()})};
+}
+
+std::string folders_of_sounds(const std::string& data) {
   if (data.empty() || !is_sound_list(data)) return data;
-  const std::string folder = fs::path(data).parent_path().string();
-  return folder.empty() ? "." : folder;
+  return join_places(folders_of_list(data, list_of_sounds(data, "").files));
 }
 
 void refuse_in_sounds(const std::string& option, const std::vector<std::string>& paths, const std::string& data) {

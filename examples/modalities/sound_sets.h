@@ -15,7 +15,6 @@ struct SoundSource {
   std::string pattern = {};  // of a folder's names: data::list_sounds(); empty: its folders are the labels
   std::string test = {};     // FIELD=VALUES, or FIELD=20%; empty: as open_sounds() says
   std::int32_t rate = 0;     // Hz, of the samples
-  std::uint64_t seed = 0;    // of a share's choice
 };
 
 /// The pattern that all names fit: for who wants a folder's files, whatever its folders mean.
@@ -28,22 +27,26 @@ bool is_sound_list(const std::string& data);
 /// where nothing is named or there, and for a pattern beside a list.
 simclr::data::SoundList list_of_sounds(const std::string& data, const std::string& pattern);
 
-/// What is trained and evaluated on. What is tested on is what `test` names; else of a folder without a pattern that
-/// has one called train and one called test (part_names.h) these; of a list with a column "split" (part, set, subset)
-/// its test part; else a fifth of each label is kept. Values of a column that are of neither part are left out, and
-/// named. Where recordings have speakers, a line says how many are in both parts. Throws simclr::Error as
-/// list_of_sounds() and data::split_sounds() do.
+/// What is trained and evaluated on. Of a folder that has one called train and one called test (part_names.h) these are
+/// the parts, and the pattern is of the names within each; else what is tested on is what `test` names; else of a list
+/// with a column "split" (part, set, subset) its test part; else a fifth of each label is kept, of segments whole
+/// files. Values of a column that are of neither part are left out, and named. Where recordings have speakers, or are
+/// segments, a line says how many speakers and files are in both parts. Throws simclr::Error as list_of_sounds() and
+/// data::split_sounds() do, and for `test` beside such folders.
 Datasets open_sounds(const SoundSource& source);
 
-/// The files that open_sounds() reads, and a list itself: paths from `dir`.
+/// Whether the recordings have the field that `test` names, and no folders part them. Throws as list_of_sounds() does.
+bool can_test(const SoundSource& source);
+
+/// The files that open_sounds() may read, each once, and a list itself: paths from `dir`. Of a folder with parts all.
 struct SoundFiles {
   std::string dir;
   simclr::data::PathList files;
 };
 SoundFiles files_of_sounds(const std::string& data, const std::string& pattern);
 
-/// The folder that holds them; empty where none is named.
-std::string folder_of_sounds(const std::string& data);
+/// The folders that hold them, A::B: of a list those of its recordings; empty where none is named.
+std::string folders_of_sounds(const std::string& data);
 
 /// As refuse_in_data() of each path, and for the files that a list names and their folders, but for those that the list
 /// itself lies in. Throws where a list cannot be read.

@@ -6,7 +6,6 @@
 #include "modalities/sound_sets.h"
 #include "run/progress.h"
 #include "train/data_files.h"
-#include "train/test_part.h"
 
 #include <simclr/core/crc64.h>
 #include <simclr/core/error.h>
@@ -24,7 +23,7 @@ namespace nn = simclr::nn;
 
 namespace {
 
-/// A run that goes on with another noise is another run.
+/// By which a run that goes on notices that its noise is another one.
 std::string digest_of(const data::Noises& noises) {
   simclr::Crc64 digest;
   for (const std::vector<float>& noise : noises) digest.update(noise.data(), noise.size() * sizeof(float));
@@ -46,35 +45,38 @@ void Sounds::use_recipe(const std::string& name) {
 }
 
 Datasets Sounds::open(TrainingOptions& o) {
-  const std::string& place = o.data_path();
-  if (is_sound_list(place) && !training_table(o, *this).given(own_.pattern)) own_.pattern.clear();  // a preset's
-  Datasets sets =
-      open_sounds({.data = place, .pattern = own_.pattern, .test = own_.test, .rate = own_.sound.rate, .seed = o.seed});
-  view_options(true);  // whose mels may not fit the rate, before anything is read
-  noises_.reset();
-  sets.within["the noise"] = "none";
-  if (own_.noise.empty()) return sets;
-  const auto noise = data::sound_folder(data::list_sounds(own_.noise), own_.sound.rate);
-  noises_ = std::make_shared<const data::Noises>(data::read_noises(*noise, sets.warnings));
-  sets.within["the noise"] = digest_of(*noises_);
-  sets.add_note("noise: " + noise->describe());
+  towers(false);  // throws for mels that do not fit the rate, before anything is read
+  const OptionTable table = training_table(o, *this);
+  const bool list = is_sound_list(o.data_path());
+  std::string note;
+  if (list && !own_.pattern.empty() && !table.given(own_.pattern)) own_.pattern.clear();  // a preset's
+  SoundSource source{.data = o.data_path(), .pattern = own_.pattern, .test = own_.test, .rate = own_.sound.rate};
+  if (!own_.test.empty() && !table.given(own_.test) && !can_test(source)) {  // a preset's
+    note = "the preset's --test " + own_.test + " does not part these recordings, and is left out";
+    source.test = own_.test = "";
+  }
+  Datasets sets = open_sounds(source);
+  sets.add_note(note);
+  take_noise(sets);
   return sets;
 }
 
-Datasets Sounds::open_labelled(const TrainingOptions& o) const {
-  Datasets sets = open_sounds({.data = o.data_path(),
-                               .pattern = is_sound_list(o.data_path()) ? "" : own_.pattern,
-                               .test = own_.test,
-                               .rate = own_.sound.rate,
-                               .seed = o.seed});
-  if (!sets.labelled) sets.labelled = sets.train;
-  sets.add_note(learn_from_labelled(sets));
-  sets.train = sets.labelled;
-  return sets;
+void Sounds::take_noise(Datasets& sets) {
+  noises_.reset();
+  sets.within["the noise"] = "none";
+  if (own_.noise.empty()) return;
+  try {
+    const auto noise = data::sound_folder(data::list_sounds(noise_found_.empty() ? own_.noise : noise_found_, any_name), own_.sound.rate);
+    noises_ = std::make_shared<const data::Noises>(data::read_noises(*noise, sets.warnings));
+    sets.add_note("noise: " + noise->describe());
+  } catch (const simclr::Error& error) {
+    simclr::fail("--noise: ", error.what());
+  }
+  sets.within["the noise"] = digest_of(*noises_);
 }
 
 std::string Sounds::data_folders(const TrainingOptions& options) const {
-  return folder_of_sounds(options.data_path());
+  return folders_of_sounds(options.data_path());
 }
 
 void Sounds::refuse_out(const TrainingOptions& options) const {
@@ -101,6 +103,7 @@ void Sounds::configure(const nlohmann::ordered_json& config) {
   own.eval_seconds = config.at("eval_seconds").get<double>();
   check(own.sound);
   own_ = own;
+  noise_found_.clear();
   noises_.reset();
   towers(false);  // throws for what is not possible
 }

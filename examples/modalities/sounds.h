@@ -16,6 +16,7 @@ class Sounds final : public Modality {
   void options(OptionTable& table, TrainingOptions& options) override;
   std::vector<Recipe> recipes() const override;
   void use_recipe(const std::string& name) override;
+  std::vector<OptionPath> paths() override { return {{"noise", &own_.noise, &noise_found_}}; }
   Datasets open(TrainingOptions& options) override;
   std::string data_folders(const TrainingOptions& options) const override;
   void refuse_out(const TrainingOptions& options) const override;
@@ -33,16 +34,16 @@ class Sounds final : public Modality {
   std::string measured_by() const override { return "linear_probe"; }
 
   const SoundOptions& own() const { return own_; }
-  /// What open() opens, without noise, for programs that need labels: sets.train are the labelled recordings.
-  Datasets open_labelled(const TrainingOptions& options) const;
   /// Random views that change little: another part of a recording, as long as
   /// evaluation's, or a shift over its ends.
   std::shared_ptr<const simclr::data::ViewMaker> light_views() const;
 
  private:
+  void take_noise(Datasets& sets);
   bool recurrent() const { return own_.arch == "gru"; }
   simclr::data::SpectrogramViewOptions view_options(bool random) const;
 
   SoundOptions own_;
+  std::string noise_found_;  // where own_.noise lies; empty: there
   std::shared_ptr<const simclr::data::Noises> noises_;
 };

@@ -106,8 +106,8 @@ std::string find_data(const TrainingOptions& o, const std::string& begun_in, con
   }
 }
 
-/// Where the data and the caches lie whose paths are another run's, or are those of the run that goes on.
-void find_places(TrainingOptions& o, const std::string& config) {
+/// Where the data, the caches and what else lie whose paths are another run's, or are those of the run that goes on.
+void find_places(TrainingOptions& o, ModalityOptions& modality, const std::string& config) {
   const std::string begun_in = std::exchange(o.started_in, ""), run = config.empty() ? o.out : config;
   const auto written = [&o](const char* option) {  // else typed, or not given: it is from here
     const auto source = o.sources.find(option);
@@ -121,14 +121,27 @@ void find_places(TrainingOptions& o, const std::string& config) {
   if (!std::filesystem::is_directory(cache_found, error) && std::filesystem::is_directory(o.cache_dir, error)) {
     cache_found = o.cache_dir;
   }
-  if (data_found == o.data_dir && cache_found == o.cache_dir) return;
-  if (config.empty() && data && cache) {  // the run's own files stay as they are
+  bool elsewhere = data_found != o.data_dir || cache_found != o.cache_dir, all = data && cache;
+  const std::vector<OptionPath> paths = modality.paths();
+  for (const OptionPath& each : paths) {
+    each.found->clear();
+    all = all && written(each.option);
+    const std::string found = written(each.option) ? path_of_run(*each.path, begun_in, run) : *each.path;
+    if (found == *each.path || !std::filesystem::exists(found, error)) continue;
+    *each.found = found;
+    elsewhere = true;
+  }
+  if (!elsewhere) return;
+  if (config.empty() && all) {  // the run's own files stay as they are
     o.started_in = begun_in;
     o.data_found = data_found;
     o.cache_found = cache_found;
   } else {
     o.data_dir = data_found;
     o.cache_dir = cache_found;
+    for (const OptionPath& each : paths) {
+      if (!each.found->empty()) *each.path = std::exchange(*each.found, "");
+    }
   }
 }
 
@@ -169,6 +182,6 @@ bool parse_command_line(const char* name, int argc, char** argv, TrainingOptions
   app.footer(presets_text(modality));
   if (!parse(app, table, argc, argv)) return false;
   o.sources = table.sources;
-  find_places(o, config);
+  find_places(o, modality, config);
   return true;
 }

@@ -96,6 +96,9 @@ int run_with(const TrainingOptions& options, Modality& modality) {
   const TrainingOptions& o = t.options;
   RunFolder run(o.out, t.sets.kind + "-" + o.recipe.name, o.out.empty() ? modality.data_folders(o) : "");
   if (o.started_in.empty()) t.options.started_in = started_in(o.data_dir, o.cache_dir, run.path());
+  for (const OptionPath& each : modality.paths()) {
+    if (t.options.started_in.empty()) t.options.started_in = started_in("", *each.path, run.path());
+  }
   RunCheckpoints checkpoints(t, run);
   EvaluationOptions evaluation;
   evaluation.knn = {.k = o.knn_k, .temperature = o.knn_temperature, .device = t.compute.device};

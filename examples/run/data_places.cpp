@@ -20,6 +20,12 @@ std::vector<std::string> split_places(const std::string& data) {
   return places;
 }
 
+std::string join_places(const std::set<std::string>& folders) {
+  std::string all;
+  for (const std::string& folder : folders) all += (all.empty() ? "" : "::") + (folder.empty() ? "." : folder);
+  return all;
+}
+
 std::filesystem::path whole_path(const std::filesystem::path& path) {
   std::error_code error;
   const std::filesystem::path found = std::filesystem::weakly_canonical(std::filesystem::absolute(path, error), error);

@@ -3,6 +3,7 @@
 #include <simclr/data/dataset.h>
 #include <simclr/data/decoded_cache.h>
 
+#include <cstdint>
 #include <map>
 #include <memory>
 #include <string>
@@ -23,6 +24,7 @@ struct Datasets {
   std::shared_ptr<const simclr::data::Dataset> labelled = nullptr;
   std::shared_ptr<const simclr::data::Dataset> whole = nullptr;     // that keep_fifth() parted; null: it parted none
   std::shared_ptr<const simclr::data::Dataset> held_out = nullptr;  // by --hold-out; null: nothing was
+  std::vector<std::int32_t> groups = {};  // of each labelled sample; those of one stay together; empty: each is alone
   std::map<std::string, std::string> within = {};  // of files that hold many samples each: a digest of these
   bool decoded = false;                            // whether reading a sample decodes a file, which a cache saves
   std::vector<std::shared_ptr<const simclr::data::DecodedCache>> caches = {};  // of these, where they have one

@@ -50,9 +50,9 @@ bool relative(const std::string& path) {
 
 }  // namespace
 
-std::string started_in(const std::string& data, const std::string& cache_dir, const std::string& run) {
+std::string started_in(const std::string& data, const std::string& other, const std::string& run) {
   std::vector<std::string> places = split_places(data);
-  places.push_back(cache_dir);
+  places.push_back(other);
   if (std::none_of(places.begin(), places.end(), relative)) return "";
   const fs::path here = whole_path("."), path = here.lexically_relative(folder_of(run));
   return utf8((path.empty() ? here : path).generic_string());

@@ -84,6 +84,39 @@ Indices others(std::int64_t size, const Indices& taken) {
   return rest;
 }
 
+/// What `choose` takes by labels: of whole groups where there are some, by the label of each; without labels where a
+/// group has several.
+Indices chosen(const Datasets& sets, const std::vector<std::int32_t>& labels,
+               const std::function<Indices(const std::vector<std::int32_t>&)>& choose) {
+  if (sets.groups.empty()) return choose(labels);
+  std::vector<std::int32_t> of_group(
+      static_cast<std::size_t>(*std::max_element(sets.groups.begin(), sets.groups.end())) + 1, -1);
+  bool mixed = false;
+  for (std::size_t i = 0; i < labels.size(); ++i) {
+    std::int32_t& label = of_group[static_cast<std::size_t>(sets.groups[i])];
+    mixed = mixed || (label >= 0 && labels[i] >= 0 && label != labels[i]);
+    label = std::max(label, labels[i]);
+  }
+  for (std::int32_t& label : of_group) label = mixed ? std::min(label, 0) : label;
+  const Indices groups = choose(of_group);
+  Indices part;
+  for (std::size_t i = 0; i < labels.size(); ++i) {
+    const bool held = std::binary_search(groups.begin(), groups.end(), std::int64_t{sets.groups[i]});
+    if (held && labels[i] >= 0) part.push_back(static_cast<std::int64_t>(i));
+  }
+  return part;
+}
+
+/// The labelled samples become those that are kept.
+void keep_labelled(Datasets& sets, const std::shared_ptr<const data::Dataset>& all, Indices kept) {
+  std::vector<std::int32_t> groups;
+  for (const std::int64_t i : kept) {
+    if (!sets.groups.empty()) groups.push_back(sets.groups[static_cast<std::size_t>(i)]);
+  }
+  sets.groups = std::move(groups);
+  sets.labelled = data::subset(all, std::move(kept));
+}
+
 void cannot_test(Datasets& sets, const std::string& test_name, const std::string& why) {
   sets.no_test = "nothing to test on in " + test_name + ": " + why;
   sets.add_note("no evaluation on " + test_name + ": " + why);
@@ -192,7 +225,7 @@ void keep_fifth(Datasets& sets, const std::string& dir, const std::string& how) 
     return;
   }
   const std::vector<std::int32_t> labels = labels_of(*all);
-  Indices held = every_fifth(labels), kept = others(all->size(), held);
+  Indices held = chosen(sets, labels, every_fifth), kept = others(all->size(), held);
   if (held.size() < 2) {
     sets.no_test = "too few " + sets.sample_name + "s to hold some out";
     sets.add_note("all " + sets.sample_name +
@@ -205,13 +238,15 @@ void keep_fifth(Datasets& sets, const std::string& dir, const std::string& how) 
   for (std::size_t c = 0; c < names.size(); ++c) {
     if (!measured[c]) unmeasured.push_back(names[c]);
   }
-  sets.add_note("every fifth " + sets.sample_name + " is kept for the evaluation, class by class (to choose them, " +
+  sets.add_note((sets.groups.empty() ? "every fifth " + sets.sample_name + " is kept for the evaluation, class by class"
+                                     : "every fifth file is kept for the evaluation, all segments of a file together") +
+                " (to choose them, " +
                 (how.empty() ? "make the folders train and test in " + dir : how) + ")" +
                 (unmeasured.empty() ? ""
                                     : "; not measured, for want of " + sets.sample_name +
                                           "s to keep: " + simclr::listed(unmeasured, most_named)));
   sets.whole = all;
-  sets.labelled = data::subset(all, std::move(kept));
+  keep_labelled(sets, all, std::move(kept));
   if (sets.train == all) sets.train = sets.labelled;
   sets.test = data::subset(all, std::move(held));
 }
@@ -234,12 +269,13 @@ void hold_out(Datasets& sets, double share, std::uint64_t seed) {
   SIMCLR_CHECK(all->classes().size() >= 2, "--hold-out ", share,
                ": the best checkpoint is chosen by labels, and there are ",
                all->classes().empty() ? "none" : "those of a single class", "; leave it out");
-  Indices held = held_out_part(labels_of(*all), share, seed), kept = others(all->size(), held);
+  const auto choose = [&](const std::vector<std::int32_t>& labels) { return held_out_part(labels, share, seed); };
+  Indices held = chosen(sets, labels_of(*all), choose), kept = others(all->size(), held);
   SIMCLR_CHECK(!held.empty(), "--hold-out ", share,
                ": of so few " + sets.sample_name + "s it is none; give a larger share, or leave it out");
   const bool apart = sets.labelled != sets.train;
   sets.held_out = data::subset(all, std::move(held));
-  sets.labelled = data::subset(all, std::move(kept));
+  keep_labelled(sets, all, std::move(kept));
   if (!apart) sets.train = sets.labelled;
 }
 

@@ -6,6 +6,13 @@
 #include <string>
 #include <vector>
 
+/// A folder or file among the options, from the folder in which a run was begun (run_data.h).
+struct OptionPath {
+  const char* option;
+  std::string* path;
+  std::string* found;  // where it lies; empty: there
+};
+
 /// What a kind of data adds to training's options: the part of Modality (modality.h) that the command line and
 /// config.json need.
 class ModalityOptions {
@@ -23,6 +30,8 @@ class ModalityOptions {
   /// Gives all of its own options the values of the recipe of that name, which recipes() has, whatever they were: a kind
   /// is told several configurations, one after the other. Empty in a kind that has no options of its own.
   virtual void use_recipe(const std::string& name) = 0;
+  /// The paths among its options, but for the data.
+  virtual std::vector<OptionPath> paths() { return {}; }
 };
 
 /// The rows of training's options that every kind of data has: head, steps, evaluation, run folder and computing.

@@ -5,10 +5,11 @@
 #include "modalities/sounds.h"
 #include "program/command_line.h"
 #include "program/run_training.h"
+#include "run/option_file.h"
 #include "run/run_log.h"
 #include "support/catch.h"
 #include "support/message_of.h"
-#include "support/sounds.h"
+#include "support/takes.h"
 #include "support/temp_dir.h"
 #include "train/encoder_file.h"
 #include "train/evaluation.h"
@@ -25,53 +26,12 @@
 
 using namespace simclr;
 using Catch::Matchers::Contains;
-using simclr::test::message_of;
-using simclr::test::TempDir;
+using namespace simclr::test;
 
 namespace {
 
-constexpr int rate = 8000;
-const std::vector<std::string> classes = {"high", "low", "wide"};
-const std::vector<std::string> speakers = {"ann", "bob", "eve"};
-
-/// A tone or two of its class, of the speaker's pitch, each take a little longer.
-std::vector<std::uint8_t> said(int label, int speaker, int take, double level = 0.4) {
-  const std::int64_t count = 2400 + 160 * take;
-  const double hertz = (label == 1 ? 300 : 1500) * (1 + 0.06 * speaker + 0.01 * take);
-  std::vector<float> samples = test::tone(count, hertz, rate, level);
-  const std::vector<float> second = test::tone(count, 2900, rate, label == 2 ? level / 2 : 0.01);
-  for (std::size_t i = 0; i < samples.size(); ++i) samples[i] += second[i];
-  return test::wav_of_samples(samples, rate);
-}
-
-std::string file_name(int label, int speaker, int take) {
-  return classes[static_cast<std::size_t>(label)] + "_" + speakers[static_cast<std::size_t>(speaker)] + "_" +
-         std::to_string(take) + ".wav";
-}
-
-/// {label}_{speaker}_{take}.wav: 3 x 3 x `takes`.
-void write_takes(const TempDir& dir, int takes, const std::string& folder = "takes") {
-  for (int label = 0; label < 3; ++label) {
-    for (int speaker = 0; speaker < 3; ++speaker) {
-      for (int take = 0; take < takes; ++take) {
-        dir.write(folder + "/" + file_name(label, speaker, take), said(label, speaker, take));
-      }
-    }
-  }
-}
-
-constexpr const char* pattern = "{label}_{speaker}_{take}.wav";
-
 Datasets open_takes(const TempDir& dir, const std::string& parts) {
   return open_sounds({.data = dir.path("takes"), .pattern = pattern, .test = parts, .rate = rate});
-}
-
-std::set<std::string> files_of(const data::Dataset& samples) {
-  std::set<std::string> files;
-  for (std::int64_t i = 0; i < samples.size(); ++i) {
-    files.insert(std::filesystem::path(samples.file(i)).filename().string());
-  }
-  return files;
 }
 
 /// Calls `use` with train_speech's command line for these takes.
@@ -127,80 +87,23 @@ Weights weights_of(const std::string& run) {
 
 }  // namespace
 
-TEST_CASE("recordings are parted by what their names say", "[sounds]") {
+TEST_CASE("a preset's pattern and test part are left out where they do not fit", "[sounds]") {
   const TempDir dir;
-  write_takes(dir, 4);
-  const Datasets by_take = open_takes(dir, "take=0-1");
-  CHECK(by_take.sample_name == "recording");
-  CHECK(by_take.train->classes() == classes);
-  CHECK(by_take.train->size() == 18);
-  CHECK(files_of(*by_take.test).contains("low_ann_1.wav"));
-  CHECK_FALSE(files_of(*by_take.train).contains("low_ann_1.wav"));
-  CHECK_THAT(by_take.note, Contains("3 of the 3 speakers of the test part are trained on, too"));
-
-  const Datasets by_speaker = open_takes(dir, "speaker=eve");
-  CHECK(by_speaker.test->size() == 12);
-  CHECK_THAT(by_speaker.note, Contains("no speaker of the test part is trained on"));
-  for (const std::string& file : files_of(*by_speaker.test)) CHECK_THAT(file, Contains("_eve_"));
-
-  const Datasets share = open_takes(dir, "speaker=34%");
-  CHECK(share.test->size() == 12);
-  CHECK(files_of(*share.test) == files_of(*open_takes(dir, "speaker=34%").test));
-
-  const Datasets fifth = open_takes(dir, "");
-  CHECK(fifth.train->size() + fifth.test->size() == 36);
-  CHECK_THAT(fifth.note, Contains("--test speaker=20%"));
-
-  for (const auto& [wrong, message] : std::vector<std::pair<std::string, std::string>>{
-           {"take", "--test take: must be FIELD=VALUES"},
-           {"take=9", "no recording has 9 as its take"},
-           {"fold=1", "have no field fold; they have label, speaker, take"},
-           {"take=0-3", "nothing is left to train on"},
-           {"take=120%", "a share is above 0 and below 100%"},
-           {"take=x%", "a share is above 0 and below 100%"}}) {
-    CHECK_THAT(message_of([&, parts = wrong] { open_takes(dir, parts); }), Contains(message));
-  }
-  CHECK_THAT(message_of([] { open_sounds({.rate = rate}); }), Contains("--data: name a folder of recordings"));
-  CHECK_THAT(message_of([&] { open_sounds({.data = dir.path("none"), .rate = rate}); }),
-             Contains("no such folder or list"));
+  write_segments(dir);
+  std::vector<std::string> words = with(small(dir, dir.path("run")), {"--data", dir.path("segments.csv")});
+  words.erase(words.begin(), words.begin() + 4);  // --pattern and --test
+  REQUIRE(words[0] == "--out");
+  REQUIRE(run(with(words, {"--preset", "digits", "--epochs", "1"})) == 0);
+  CHECK(read_config(dir.path("run/config.json"))["test"] == "");
+  CHECK(run(with(words, {"--preset", "digits", "--out", dir.path("other"), "--test", "take=0-4"})) == 1);  // asked for
 }
 
-TEST_CASE("recordings are parted by folders and by columns of a list", "[sounds]") {
+TEST_CASE("noise may lie in a folder and in those below it", "[sounds]") {
   const TempDir dir;
-  std::string table = "file,word,speaker,split\n";
-  for (int label = 0; label < 3; ++label) {
-    for (int take = 0; take < 3; ++take) {
-      const std::string part = take == 0 ? "test" : take == 1 ? "val" : "train", name = file_name(label, 0, take);
-      dir.write("parts/" + part + "/" + classes[static_cast<std::size_t>(label)] + "/" + name, said(label, 0, take));
-      dir.write("list/" + name, said(label, 0, take));
-      table += name + "," + classes[static_cast<std::size_t>(label)] + ",ann," + part + "\n";
-    }
-  }
-  const std::string list = dir.write("list/index.csv", table);
-  const Datasets folders = open_sounds({.data = dir.path("parts"), .rate = rate});
-  CHECK(folders.train->size() == 3);
-  REQUIRE(folders.test);
-  CHECK(folders.test->size() == 3);
-  CHECK(folders.train->classes() == classes);
-  CHECK_THAT(folders.note, Contains("train: " + dir.path("parts/train") + "; test: " + dir.path("parts/test")));
-  CHECK_THAT(folders.note, Contains("not used: val"));
-
-  const Datasets columns = open_sounds({.data = list, .rate = rate});
-  CHECK(columns.kind == "list");
-  CHECK(columns.train->size() == 3);
-  REQUIRE(columns.test);
-  CHECK(files_of(*columns.test) == std::set<std::string>{"high_ann_0.wav", "low_ann_0.wav", "wide_ann_0.wav"});
-  CHECK_THAT(columns.note, Contains("not used: 3 recordings of split val"));
-  CHECK(open_sounds({.data = list, .test = "split=val", .rate = rate}).train->size() == 6);
-  CHECK_THAT(message_of([&] { open_sounds({.data = list, .pattern = pattern, .rate = rate}); }),
-             Contains("a list says in its columns what each recording is"));
-
-  const auto listed = [&](const std::string& place) { return std::ssize(files_of_sounds(place, "").files); };
-  CHECK(listed(list) == 10);  // itself, too
-  CHECK(listed(dir.path("parts")) == 9);
-  CHECK(folder_of_sounds(list) == dir.path("list"));
-  CHECK(folder_of_sounds("index.csv") == "index.csv");  // no file of that name: not a list
-  CHECK(folder_of_sounds("") == "");
+  write_takes(dir, 6);
+  dir.write("noise/hum.wav", said(0, 0, 0));
+  dir.write("noise/more/hiss.wav", said(2, 0, 0));
+  CHECK(run(with(small(dir, dir.path("run")), {"--noise", dir.path("noise"), "--epochs", "1"})) == 0);
 }
 
 TEST_CASE("recordings are trained on, resumed to the same bits, evaluated and reported", "[sounds]") {

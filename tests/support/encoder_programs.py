@@ -42,9 +42,9 @@ class Base(unittest.TestCase):
         self.out = self.folder / ("out-" + self.id().rsplit(".", 1)[1])
 
     @classmethod
-    def launch(cls, name, *arguments):
+    def launch(cls, name, *arguments, cwd=None):
         return subprocess.run([PROGRAMS / name, *map(os.fspath, arguments)], stdin=subprocess.DEVNULL,
-                              capture_output=True, timeout=300, text=True, cwd=cls.folder, env=ENVIRONMENT)
+                              capture_output=True, timeout=300, text=True, cwd=cwd or cls.folder, env=ENVIRONMENT)
 
     def run_program(self, name, *arguments, stderr=""):
         done = self.launch(name, *arguments, "--device", "cpu")

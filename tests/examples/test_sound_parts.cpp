@@ -1,0 +1,180 @@
+// How recordings are found, named and parted.
+#include "modalities/sound_files.h"
+#include "modalities/sound_sets.h"
+#include "support/catch.h"
+#include "support/message_of.h"
+#include "support/takes.h"
+#include "train/test_part.h"
+
+#include <filesystem>
+#include <set>
+
+using namespace simclr;
+using namespace simclr::test;
+using Catch::Matchers::Contains;
+
+namespace {
+
+Datasets open_takes(const TempDir& dir, const std::string& parts) {
+  return open_sounds({.data = dir.path("takes"), .pattern = pattern, .test = parts, .rate = rate});
+}
+
+std::set<std::string> files_of(const data::Dataset& samples) {
+  std::set<std::string> files;
+  for (std::int64_t i = 0; i < samples.size(); ++i) {
+    files.insert(std::filesystem::path(samples.file(i)).filename().string());
+  }
+  return files;
+}
+
+}  // namespace
+
+TEST_CASE("recordings are parted by what their names say", "[sounds]") {
+  const TempDir dir;
+  write_takes(dir, 4);
+  const Datasets by_take = open_takes(dir, "take=0-1");
+  CHECK(by_take.sample_name == "recording");
+  CHECK(by_take.train->classes() == classes);
+  CHECK(by_take.train->size() == 18);
+  CHECK(files_of(*by_take.test).contains("low_ann_1.wav"));
+  CHECK_FALSE(files_of(*by_take.train).contains("low_ann_1.wav"));
+  CHECK_THAT(by_take.note, Contains("3 of the 3 speakers of the test part are trained on, too"));
+
+  const Datasets by_speaker = open_takes(dir, "speaker=eve");
+  CHECK(by_speaker.test->size() == 12);
+  CHECK_THAT(by_speaker.note, Contains("no speaker of the test part is trained on"));
+  for (const std::string& file : files_of(*by_speaker.test)) CHECK_THAT(file, Contains("_eve_"));
+
+  const Datasets share = open_takes(dir, "speaker=34%");
+  CHECK(share.test->size() == 12);
+  CHECK(files_of(*share.test) == files_of(*open_takes(dir, "speaker=34%").test));
+
+  const Datasets fifth = open_takes(dir, "");
+  CHECK(fifth.train->size() + fifth.test->size() == 36);
+  CHECK_THAT(fifth.note, Contains("--test speaker=20%"));
+
+  for (const auto& [wrong, message] : std::vector<std::pair<std::string, std::string>>{
+           {"take", "--test take: must be FIELD=VALUES"},
+           {"take=9", "no recording has 9 as its take"},
+           {"fold=1", "have no field fold; they have label, speaker, take"},
+           {"take=0-3", "nothing is left to train on"},
+           {"take=120%", "a share is above 0 and below 100%"},
+           {"take=x%", "a share is above 0 and below 100%"}}) {
+    CHECK_THAT(message_of([&, parts = wrong] { open_takes(dir, parts); }), Contains(message));
+  }
+  CHECK_THAT(message_of([] { open_sounds({.rate = rate}); }), Contains("--data: name a folder of recordings"));
+  CHECK_THAT(message_of([&] { open_sounds({.data = dir.path("none"), .rate = rate}); }),
+             Contains("no such folder or list"));
+}
+
+TEST_CASE("recordings are parted by folders and by columns of a list", "[sounds]") {
+  const TempDir dir;
+  std::string table = "file,word,speaker,split\n";
+  for (int label = 0; label < 3; ++label) {
+    for (int take = 0; take < 3; ++take) {
+      const std::string part = take == 0 ? "test" : take == 1 ? "val" : "train", name = file_name(label, 0, take);
+      dir.write("parts/" + part + "/" + classes[static_cast<std::size_t>(label)] + "/" + name, said(label, 0, take));
+      dir.write("list/" + name, said(label, 0, take));
+      table += name + "," + classes[static_cast<std::size_t>(label)] + ",ann," + part + "\n";
+    }
+  }
+  const std::string list = dir.write("list/index.csv", table);
+  const Datasets folders = open_sounds({.data = dir.path("parts"), .rate = rate});
+  CHECK(folders.train->size() == 3);
+  REQUIRE(folders.test);
+  CHECK(folders.test->size() == 3);
+  CHECK(folders.train->classes() == classes);
+  CHECK_THAT(folders.note, Contains("train: " + dir.path("parts/train") + "; test: " + dir.path("parts/test")));
+  CHECK_THAT(folders.note, Contains("not used: val"));
+
+  const Datasets columns = open_sounds({.data = list, .rate = rate});
+  CHECK(columns.kind == "list");
+  CHECK(columns.train->size() == 3);
+  REQUIRE(columns.test);
+  CHECK(files_of(*columns.test) == std::set<std::string>{"high_ann_0.wav", "low_ann_0.wav", "wide_ann_0.wav"});
+  CHECK_THAT(columns.note, Contains("not used: 3 recordings of split val"));
+  CHECK(open_sounds({.data = list, .test = "split=val", .rate = rate}).train->size() == 6);
+  CHECK_THAT(message_of([&] { open_sounds({.data = list, .pattern = pattern, .rate = rate}); }),
+             Contains("a list says in its columns what each recording is"));
+
+  const auto listed = [&](const std::string& place) { return std::ssize(files_of_sounds(place, "").files); };
+  CHECK(listed(list) == 10);  // itself, too
+  CHECK(listed(dir.path("parts")) == 9);
+  CHECK(folders_of_sounds(list) == dir.path("list"));
+  CHECK(folders_of_sounds("index.csv") == "index.csv");  // no file of that name: not a list
+  CHECK(folders_of_sounds("") == "");
+}
+
+TEST_CASE("the folders train and test part recordings whose names a pattern reads", "[sounds]") {
+  const TempDir dir;
+  write_takes(dir, 4, "parts/train");
+  write_takes(dir, 2, "parts/test");
+  dir.write("parts/test/notes.txt", std::string("no recording"));
+  const Datasets sets = open_sounds({.data = dir.path("parts"), .pattern = pattern, .rate = rate});
+  CHECK(sets.train->size() == 36);
+  REQUIRE(sets.test);
+  CHECK(sets.test->size() == 18);
+  CHECK(sets.train->classes() == classes);
+  CHECK_THAT(sets.note, Contains("test: " + dir.path("parts/test") + " (left out: 1 .txt file)"));
+  CHECK_THAT(sets.note, Contains("3 of the 3 speakers of the test part are trained on, too"));
+  CHECK_THAT(message_of([&] {
+               open_sounds({.data = dir.path("parts"), .pattern = pattern, .test = "take=0", .rate = rate});
+             }),
+             Contains("--test take=0: " + dir.path("parts") + " has the folders train and test"));
+}
+
+namespace {
+
+/// The files that segments are of.
+std::set<std::string> files_of_segments(const data::Dataset& samples) {
+  std::set<std::string> files;
+  for (std::int64_t i = 0; i < samples.size(); ++i) {
+    const std::string place = samples.place(i);
+    files.insert(place.substr(0, place.find(".wav")));
+  }
+  return files;
+}
+
+}  // namespace
+
+TEST_CASE("segments of one recording are of one part", "[sounds]") {
+  const TempDir dir;
+  for (const bool mixed : {false, true}) {
+    Datasets sets = open_sounds({.data = write_segments(dir, mixed), .rate = rate});
+    REQUIRE(sets.test);
+    CHECK(files_of_segments(*sets.test).size() == 4);
+    CHECK(sets.test->size() == 16);
+    CHECK(files_of_segments(*sets.train).size() == 16);
+    CHECK_THAT(sets.note, Contains("all segments of a file"));
+    if (!sets.labelled) sets.labelled = sets.train;
+    hold_out(sets, 0.25, 0);
+    CHECK(files_of_segments(*sets.held_out).size() == 4);
+    CHECK(files_of_segments(*sets.train).size() == 12);
+    CHECK(sets.train->size() == 48);
+  }
+}
+
+TEST_CASE("a list's segments are told apart by name, and others are noticed", "[sounds]") {
+  const TempDir dir;
+  const std::string list = write_segments(dir);
+  const auto within = open_sounds({.data = list, .rate = rate}).within;
+  CHECK(files_of_sounds(list, "").files.size() == 21);  // each once, and the list
+  std::string table = test::read_text(list);
+  const std::size_t at = table.find("0.05");
+  table[at + 3] = '4';
+  dir.write("segments.csv", table);
+  CHECK(open_sounds({.data = list, .rate = rate}).within != within);
+
+  const std::string close = dir.write("close.csv", std::string("file,label,start,end\nlong/0.wav,high,0.12345678,0.2\n"
+                                                   "long/0.wav,low,0.12345679,0.2\nlong/1.wav,low,0.1,\n"));
+  const auto named = named_sounds(close, rate, {});
+  CHECK(named.samples->classes() ==
+        std::vector<std::string>{"long/0.wav 0.12345678-0.2", "long/0.wav 0.12345679-0.2", "long/1.wav 0.1-"});
+  CHECK(named.samples->place(1) == dir.path("long/0.wav 0.12345679-0.2"));
+}
+
+TEST_CASE("nothing is written where a list's recordings lie", "[sounds]") {
+  const TempDir dir;
+  write_segments(dir);
+  CHECK(folders_of_sounds(dir.path("segments.csv")) == dir.path("long"));
+}
