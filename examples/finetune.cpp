@@ -44,7 +44,7 @@ struct Options {
   int epochs = 0;  // 0: as epochs_for() says
   double lr = 0.05;
   double weight_decay = 5e-4;
-  double crop_min = 0.3;
+  double crop_min = usual_crop_min;
   std::uint64_t seed = 0;
   ComputeOptions compute;
 };
@@ -345,6 +345,7 @@ int run(Options o) {
   const std::unique_ptr<Kind> kind = kind_of_weights(o.weights);
   const std::string sample = kind->sample();
   const EncoderFile file = open_encoder(o.weights, kind->modality());
+  kind->light_views(o.crop_min);  // throws for what is not possible
   kind->fill_in(o.place, file, o.weights);
   kind->refuse_in("--out", {o.out}, o.place.dataset, o.place.data_dir);
   SIMCLR_CHECK(!o.overwrite || !lies_in(file.path, o.out), "--out ", o.out, ": holds ", file.path,

@@ -111,6 +111,7 @@ void check_same_encoder(const Options& o, const EncoderFile& file, const data::D
 }
 
 void check_sheet(const Options& o, const Kind& kind) {
+  if (!o.sheet.empty()) kind.check_sheet(o.sheet);
   kind.refuse_in("--sheet", {o.sheet}, o.dataset, o.folder);
   refuse_in_data("--sheet", o.sheet, o.query);
   check_output(o.sheet, o.overwrite);

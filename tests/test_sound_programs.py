@@ -54,6 +54,13 @@ class Recordings(Base):
             self.assertRegex(printed, r"cosine  file\n1\.0000  no_ann_1\.wav\n0\.\d+ ")
         self.refused("nearest", self.weights, "words/no_ann_1.wav", "words", "--sheet", self.out / "a.png",
                      words=("--sheet", "of recordings"))
+        self.refused("nearest", self.weights, "none.wav", "none", "--sheet", self.out / "a.png",
+                     words=("--sheet", "of recordings"))  # before anything is read
+        self.refused("finetune", self.weights, "--crop-min", "0.5", "--out", self.out / "f", words=("--crop-min 0.5",))
+        self.refused("embed", self.weights, "none", words=("embed: none: no such folder or list of recordings",))
+        self.refused("embed", self.weights, "words/no_ann_1.wav", words=("words/no_ann_1.wav: is a recording",))
+        (self.folder / "named.csv").write_text("file\nwords/no_ann_1.wav\n")
+        self.refused("embed", "no-run", "named.csv", words=("no-run",))
         self.refused("nearest", self.weights, "words", "words", words=("not a recording",))
         self.refused("embed", self.weights, "words", "--dataset", "arrays", words=("--dataset arrays",))
         self.refused("embed", self.weights, "words", "--out", "words/features", words=("--out words/features",))

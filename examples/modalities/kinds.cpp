@@ -23,10 +23,10 @@
 #include <simclr/data/pictures/image_io.h>
 #include <simclr/data/pictures/picture_channels.h>
 #include <simclr/data/pictures/picture_views.h>
+#include <simclr/data/sound/sound_folder.h>
 #include <simclr/data/sound/sound_io.h>
 
 #include <filesystem>
-#include <span>
 #include <utility>
 
 namespace data = simclr::data;
@@ -110,16 +110,15 @@ class SoundKind final : public Kind {
   data::Sample read(const std::string& path, const EncoderFile&) const override {
     std::error_code error;
     SIMCLR_CHECK(!fs::is_directory(path, error), path, ": not a recording; give a ", data::read_sound_kinds(), " file");
-    const auto sound = std::make_shared<const data::Sound>(data::read_sound(path, sounds_.own().sound.rate));
-    return {.bytes = std::as_bytes(std::span(sound->samples)),
-            .shape = {std::ssize(sound->samples)},
-            .dtype = simclr::DType::f32,
-            .owner = sound,
-            .finite = true};
+    const data::SoundList one{.dir = "", .files = data::PathList({path})};
+    return data::sound_folder(one, sounds_.own().sound.rate)->sample(0);
+  }
+  void check_sheet(const std::string& sheet) const override {
+    simclr::fail("--sheet ", sheet, ": shows pictures, and these weights are of recordings; leave it out");
   }
   void write_sheet(const std::string& sheet, const std::string&, const NamedSamples&, const std::vector<std::int64_t>&,
                    simclr::Existing) const override {
-    simclr::fail("--sheet ", sheet, ": shows pictures, and these weights are of recordings; leave it out");
+    check_sheet(sheet);
   }
 
   void fill_in(LabelledPlace& place, const EncoderFile& file, const std::string& run) const override {
@@ -137,10 +136,8 @@ class SoundKind final : public Kind {
     check_dataset(place.dataset);
     SIMCLR_CHECK(place.classes_at == 1, "--classes-at ", place.classes_at,
                  ": is for folders of pictures, and these weights are of recordings; leave it out");
-    Datasets sets = open_sounds({.data = place.data_dir,
-                                 .pattern = place.pattern,
-                                 .test = place.test,
-                                 .rate = sounds_.own().sound.rate});
+    Datasets sets = open_sounds(
+        {.data = place.data_dir, .pattern = place.pattern, .test = place.test, .rate = sounds_.own().sound.rate});
     SIMCLR_CHECK(sets.test != nullptr, "--data ", place.data_dir, ": ", sets.no_test,
                  "; this program needs labels to learn from and to test on",
                  place.pattern.empty() ? ", which --pattern may read from names" : "");
@@ -148,7 +145,11 @@ class SoundKind final : public Kind {
     sets.train = sets.labelled;
     return sets;
   }
-  std::shared_ptr<const data::ViewMaker> light_views(double) const override { return sounds_.light_views(); }
+  std::shared_ptr<const data::ViewMaker> light_views(double crop_min) const override {
+    SIMCLR_CHECK(crop_min == usual_crop_min, "--crop-min ", crop_min,
+                 ": is of pictures, and these weights are of recordings; leave it out");
+    return sounds_.light_views();
+  }
 
  private:
   static void check_dataset(const std::string& dataset) {

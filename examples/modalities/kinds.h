@@ -19,6 +19,8 @@ struct LabelledPlace {
   std::string pattern, test;  // of recordings: sound_sets.h
 };
 
+inline constexpr double usual_crop_min = 0.3;
+
 /// What a method without an encoder makes of samples.
 struct Baseline {
   std::string name;  // "TF-IDF"
@@ -45,6 +47,8 @@ class Kind {
                                   const std::function<void(const std::string&)>& on_warning) const = 0;
   /// The sample that a file holds, for this encoder. Throws simclr::Error where it cannot be read.
   virtual simclr::data::Sample read(const std::string& path, const EncoderFile& file) const = 0;
+  /// Throws simclr::Error for a --sheet of a kind that cannot be drawn, before any work is done.
+  virtual void check_sheet(const std::string&) const {}
   /// Draws a file, framed, and some of the named samples into a PNG file. Throws simclr::Error for a kind that cannot
   /// be drawn, and as AtomicFile does.
   virtual void write_sheet(const std::string& sheet, const std::string& path, const NamedSamples& samples,
@@ -56,7 +60,8 @@ class Kind {
   /// Opens labelled samples to learn from (sets.train, which are sets.labelled) and to test on. Throws simclr::Error
   /// where there are none.
   virtual Datasets open_labelled(const LabelledPlace& place, const EncoderFile& file) const = 0;
-  /// Random views of an encoder's samples that change little, as labels need. `crop_min`: of pictures.
+  /// Random views of an encoder's samples that change little, as labels need. `crop_min`: of pictures; for others it
+  /// must be usual_crop_min, else simclr::Error is thrown.
   virtual std::shared_ptr<const simclr::data::ViewMaker> light_views(double crop_min) const = 0;
   /// What the kind's usual method makes of open_labelled()'s samples, to be measured beside an encoder; none: there is
   /// no such method here.

@@ -114,7 +114,8 @@ std::vector<std::int32_t> files_in(const data::SoundList& list) {
 /// What is said of the `all` of the test part of which `both` are trained on.
 std::string shared_text(std::size_t both, std::size_t all, const std::string& what) {
   if (both == 0) return "no " + what + " of the test part is trained on";
-  return std::to_string(both) + " of the " + std::to_string(all) + " " + what + "s of the test part are trained on, too";
+  return std::to_string(both) + " of the " + std::to_string(all) + " " + what +
+         "s of the test part are trained on, too";
 }
 
 /// A digest of which part of which file each recording is.
@@ -194,8 +195,8 @@ class SoundReader {
   void say_shared(const data::SoundList& train, const data::SoundList& test) {
     const data::SoundField* speaker = speaker_field(test);
     if (speaker != nullptr && train.field(speaker->name) != nullptr) {
-      sets_.add_note(shared_text(data::shared_values(train, test, speaker->name).size(), speaker->values.size(),
-                                 "speaker"));
+      sets_.add_note(
+          shared_text(data::shared_values(train, test, speaker->name).size(), speaker->values.size(), "speaker"));
     }
     if (test.segments.empty()) return;
     const std::set<std::string> known(train.files.begin(), train.files.end()),

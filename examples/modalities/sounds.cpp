@@ -66,7 +66,8 @@ void Sounds::take_noise(Datasets& sets) {
   sets.within["the noise"] = "none";
   if (own_.noise.empty()) return;
   try {
-    const auto noise = data::sound_folder(data::list_sounds(noise_found_.empty() ? own_.noise : noise_found_, any_name), own_.sound.rate);
+    const auto noise = data::sound_folder(data::list_sounds(noise_found_.empty() ? own_.noise : noise_found_, any_name),
+                                          own_.sound.rate);
     noises_ = std::make_shared<const data::Noises>(data::read_noises(*noise, sets.warnings));
     sets.add_note("noise: " + noise->describe());
   } catch (const simclr::Error& error) {

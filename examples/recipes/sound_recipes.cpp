@@ -4,8 +4,8 @@
 
 namespace {
 
-/// Short words at 16 kHz: two random segments of one recording are a pair, as in COLA (arXiv 2010.10915), and the voice
-/// is changed, since words are what is meant.
+/// Short words at 16 kHz: two random views of one recording are a pair, segments of it as in COLA (arXiv 2010.10915)
+/// where it is longer than a view; the voice is changed, since words are what is meant.
 SoundRecipe commands() {
   SoundRecipe r;
   r.name = "commands";
@@ -39,7 +39,7 @@ SoundRecipe digits() {
 }
 
 /// github.com/karolpiczak/ESC-50's ten classes of environmental sounds, of five seconds: what a sound is stays where
-/// its pitch does, so voices are not changed.
+/// its pitch does, so mels are not warped.
 SoundRecipe esc10() {
   SoundRecipe r = commands();
   r.name = "esc10";

@@ -159,11 +159,11 @@ void take_kept_of_run(const std::string& run, Modality& modality) {
 }
 
 std::string modality_of_weights(const std::string& run_or_file) {
+  const simclr::TensorFile file =
+      simclr::load_tensors(weights_of(run_or_file), {.skip = [](const std::string&) { return true; }});
+  const auto config = file.metadata.find("config");
+  if (config == file.metadata.end()) return "";
   try {
-    const simclr::TensorFile file =
-        simclr::load_tensors(weights_of(run_or_file), {.skip = [](const std::string&) { return true; }});
-    const auto config = file.metadata.find("config");
-    if (config == file.metadata.end()) return "";
     return text_of(nlohmann::ordered_json::parse(config->second), "modality");
   } catch (const std::exception&) {  // open_encoder() says what is wrong
     return "";

@@ -9,8 +9,8 @@
 /// under started_in_key (option_file.h). Weights do not, so that those of equal runs are equal to the byte, wherever
 /// they lie.
 
-/// The current folder as a path from `run`, a run's folder. Empty where neither `data` nor `other`, such as a folder for
-/// caches, needs it: they are absolute, or not given.
+/// The current folder as a path from `run`, a run's folder. Empty where neither `data` nor `other`, such as a folder
+/// for caches, needs it: they are absolute, or not given.
 std::string started_in(const std::string& data, const std::string& other, const std::string& run);
 
 /// The folder that a run's configuration calls `started_in`, as a path from another run's folder.

@@ -240,8 +240,7 @@ void keep_fifth(Datasets& sets, const std::string& dir, const std::string& how) 
   }
   sets.add_note((sets.groups.empty() ? "every fifth " + sets.sample_name + " is kept for the evaluation, class by class"
                                      : "every fifth file is kept for the evaluation, all segments of a file together") +
-                " (to choose them, " +
-                (how.empty() ? "make the folders train and test in " + dir : how) + ")" +
+                " (to choose them, " + (how.empty() ? "make the folders train and test in " + dir : how) + ")" +
                 (unmeasured.empty() ? ""
                                     : "; not measured, for want of " + sets.sample_name +
                                           "s to keep: " + simclr::listed(unmeasured, most_named)));

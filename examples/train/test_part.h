@@ -29,8 +29,8 @@ std::size_t open_first_test_part(Datasets& sets, const std::vector<std::string>&
                                  const std::string& train_name);
 
 /// Keeps a fifth of each class of sets.labelled back as sets.test, evenly spread, of sets.groups whole ones; classes of
-/// one or two give none, and are named. Where there is nothing to tell apart or too little, sets.no_test says so. `dir` is what holds the
-/// samples; `how` they are chosen otherwise: by folders, where it is not said.
+/// one or two give none, and are named. Where there is nothing to tell apart or too little, sets.no_test says so. `dir`
+/// is what holds the samples; `how` they are chosen otherwise: by folders, where it is not said.
 void keep_fifth(Datasets& sets, const std::string& dir, const std::string& how = {});
 
 /// Leaves samples without a label out of sets.labelled, where others have one; they are still trained on. What it did
@@ -38,7 +38,8 @@ void keep_fifth(Datasets& sets, const std::string& dir, const std::string& how =
 std::string learn_from_labelled(Datasets& sets);
 
 /// --hold-out: moves `share` (0 to 1) of each class of the labelled training samples, of sets.groups whole ones, into
-/// sets.held_out; which ones follows from the seed alone. Throws simclr::Error where there are no labels, and where nothing would be held out.
+/// sets.held_out; which ones follows from the seed alone. Throws simclr::Error where there are no labels, and where
+/// nothing would be held out.
 void hold_out(Datasets& sets, double share, std::uint64_t seed);
 
 /// Those of `part`, sorted, that can be read; `on_warning` is told of each other one. `poll` and `on_progress` as

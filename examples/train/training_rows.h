@@ -27,8 +27,8 @@ class ModalityOptions {
   /// The named recipes as far as they are of every kind of data, at least one: that of a run which names none is the
   /// first. Unless a kind says more, one of the defaults.
   virtual std::vector<Recipe> recipes() const;
-  /// Gives all of its own options the values of the recipe of that name, which recipes() has, whatever they were: a kind
-  /// is told several configurations, one after the other. Empty in a kind that has no options of its own.
+  /// Gives all of its own options the values of the recipe of that name, which recipes() has, whatever they were: a
+  /// kind is told several configurations, one after the other. Empty in a kind that has no options of its own.
   virtual void use_recipe(const std::string& name) = 0;
   /// The paths among its options, but for the data.
   virtual std::vector<OptionPath> paths() { return {}; }

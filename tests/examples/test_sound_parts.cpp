@@ -117,10 +117,9 @@ TEST_CASE("the folders train and test part recordings whose names a pattern read
   CHECK(sets.train->classes() == classes);
   CHECK_THAT(sets.note, Contains("test: " + dir.path("parts/test") + " (left out: 1 .txt file)"));
   CHECK_THAT(sets.note, Contains("3 of the 3 speakers of the test part are trained on, too"));
-  CHECK_THAT(message_of([&] {
-               open_sounds({.data = dir.path("parts"), .pattern = pattern, .test = "take=0", .rate = rate});
-             }),
-             Contains("--test take=0: " + dir.path("parts") + " has the folders train and test"));
+  CHECK_THAT(
+      message_of([&] { open_sounds({.data = dir.path("parts"), .pattern = pattern, .test = "take=0", .rate = rate}); }),
+      Contains("--test take=0: " + dir.path("parts") + " has the folders train and test"));
 }
 
 namespace {
@@ -166,7 +165,7 @@ TEST_CASE("a list's segments are told apart by name, and others are noticed", "[
   CHECK(open_sounds({.data = list, .rate = rate}).within != within);
 
   const std::string close = dir.write("close.csv", std::string("file,label,start,end\nlong/0.wav,high,0.12345678,0.2\n"
-                                                   "long/0.wav,low,0.12345679,0.2\nlong/1.wav,low,0.1,\n"));
+                                                               "long/0.wav,low,0.12345679,0.2\nlong/1.wav,low,0.1,\n"));
   const auto named = named_sounds(close, rate, {});
   CHECK(named.samples->classes() ==
         std::vector<std::string>{"long/0.wav 0.12345678-0.2", "long/0.wav 0.12345679-0.2", "long/1.wav 0.1-"});

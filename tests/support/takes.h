@@ -48,8 +48,9 @@ inline std::string write_segments(const TempDir& dir, bool mixed = false) {
   for (int take = 0; take < 20; ++take) {
     dir.write("long/" + std::to_string(take) + ".wav", said(take % 2, 0, take));
     for (int part = 0; part < 4; ++part) {
-      table += "long/" + std::to_string(take) + ".wav," + classes[static_cast<std::size_t>(mixed ? part % 2 : take % 2)] +
-               "," + std::to_string(0.05 * part) + "," + std::to_string(0.05 * part + 0.05) + "\n";
+      table += "long/" + std::to_string(take) + ".wav," +
+               classes[static_cast<std::size_t>(mixed ? part % 2 : take % 2)] + "," + std::to_string(0.05 * part) +
+               "," + std::to_string(0.05 * part + 0.05) + "\n";
     }
   }
   return dir.write(mixed ? "mixed.csv" : "segments.csv", table);
