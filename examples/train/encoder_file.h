@@ -28,5 +28,5 @@ EncoderFile open_encoder(const std::string& run_or_file, Modality& modality);
 void take_kept_of_run(const std::string& run, Modality& modality);
 
 /// The name of the kind of data that weights are of (Modality::name()), where they say it; else empty: whoever opens
-/// them says what is wrong.
+/// them says what is wrong. Throws simclr::Error for what is missing or holds no tensors.
 std::string modality_of_weights(const std::string& run_or_file);
