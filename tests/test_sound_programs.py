@@ -84,6 +84,10 @@ class Recordings(Base):
             self.assertIn(words, done.stdout + done.stderr)
         self.assertIn("2 recordings could not be read: left out", done.stdout)
         self.assertIn("left out: 1 .txt file", done.stdout)
+        done = self.train(data=some, out=self.out / "run", batch_size=4)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        for words in ("cut_ann_0.wav", "empty_ann_0.wav", "2 recordings could not be read"):
+            self.assertIn(words, done.stdout + done.stderr)
 
     def test_few_labels(self):
         figures = self.out.with_suffix(".json")
@@ -126,6 +130,10 @@ class Recordings(Base):
         self.assertEqual(done.returncode, 0, done.stderr)
         self.assertIn("noise: 48 recordings in ../words", done.stdout)
         self.assertEqual((self.out / "config.json").read_text(), config)
+        (self.out / "model.safetensors").unlink()
+        hum = write_recordings(self.folder / "hum", takes=1)
+        done = self.launch("train_speech", "--resume", "--out", self.out, "--noise", hum)
+        self.assertIn("the data differ from those that the run began with: other recordings in the noise", done.stderr)
         done = self.train(out=self.out / "b", noise="none")
         self.assertRegex(done.stderr, r"\Atrain_speech: --noise: none: ")
 

@@ -13,7 +13,8 @@ using simclr::Tensor;
 
 namespace {
 
-constexpr double most_seconds = 3.0;  // a page holds a hundred recordings
+constexpr double most_seconds = 3.0;             // a page holds a hundred recordings
+constexpr std::int32_t most_heard_rate = 16000;  // a report holds a hundred players
 
 std::uint8_t grey(double value, double mean, double deviation) {
   const double share = deviation > 0 ? 0.5 + (value - mean) / (4 * deviation) : 0.0;
@@ -57,7 +58,10 @@ Shown shown_sound(std::span<const float> samples, std::int32_t rate, const simcl
   const auto count = static_cast<std::int64_t>(samples.size());
   const Tensor wave = Tensor::from(std::vector<float>(samples.begin(), samples.end()), {1, count});
   const Tensor mels = simclr::kernels::logmel(wave, {}, simclr::kernels::logmel_plan(logmel)).y;
+  std::vector<float> heard(samples.begin(), samples.end());
+  const std::int32_t heard_rate = rate > most_heard_rate && data::can_resample() ? most_heard_rate : rate;
+  if (heard_rate != rate) heard = data::resample_sound(std::move(heard), rate, heard_rate);
   return {.type = "audio/wav",
-          .bytes = data::wav_bytes(samples, rate),
+          .bytes = data::wav_bytes(heard, heard_rate),
           .above = {shown_spectrogram(mels.reshape({mels.dim(1), mels.dim(2)}), most_side)}};
 }

@@ -1,5 +1,6 @@
 // Recordings as a kind of data: how they are found and parted, trained on, evaluated, checked and shown.
 #include "check/check.h"
+#include "modalities/shown_sound.h"
 #include "modalities/sound_check.h"
 #include "modalities/sound_sets.h"
 #include "modalities/sounds.h"
@@ -163,7 +164,12 @@ TEST_CASE("a GRU is told the lengths of recordings, and sees no padding", "[soun
   const auto a = features.values.to_vector<float>(), b = again.values.to_vector<float>();
   REQUIRE(a.size() == b.size());
   for (std::size_t i = 0; i < a.size(); ++i) CHECK(std::abs(a[i] - b[i]) < 1e-5f);
-  CHECK(run({"--resume", "--out", out, "--noise", dir.path("none")}) == 1);
+}
+
+TEST_CASE("a report's players have at most 16000 samples a second", "[sounds]") {
+  const std::vector<float> tone = test::tone(44100, 440, 44100, 0.5);
+  const Shown shown = shown_sound(tone, 44100, data::usual_logmel(44100, 32), 64);
+  CHECK(shown.bytes.size() == (data::can_resample() ? 44u + 2 * 16000 : 44u + 2 * 44100));
 }
 
 TEST_CASE("a recording that cannot be read is named and left out", "[sounds]") {
