@@ -34,6 +34,14 @@ namespace fs = std::filesystem;
 
 namespace {
 
+/// Throws where the rows were given that say how recordings are parted.
+void refuse_part_rows(const LabelledPlace& place, const std::string& sample) {
+  for (const auto& [option, text] : {std::pair("--pattern ", place.pattern), std::pair("--test ", place.test)}) {
+    SIMCLR_CHECK(text.empty(), option, text, ": is of recordings, and these weights are of ", sample,
+                 "s; leave it out");
+  }
+}
+
 class PictureKind final : public Kind {
  public:
   Modality& modality() override { return pictures_; }
@@ -70,9 +78,7 @@ class PictureKind final : public Kind {
     prefer_data_set_of(file.config, run, place.dataset, place.data_dir, place.classes_at);
   }
   Datasets open_labelled(const LabelledPlace& place, const EncoderFile& file) const override {
-    for (const auto& [option, text] : {std::pair("--pattern ", place.pattern), std::pair("--test ", place.test)}) {
-      SIMCLR_CHECK(text.empty(), option, text, ": is of recordings, and these weights are of pictures; leave it out");
-    }
+    refuse_part_rows(place, sample());
     PictureSets sets = ::open_labelled(place.dataset, place.data_dir, place.classes_at, file.cache_dir);
     check_channels(sets, place.data_dir, channels(file));
     return sets;
@@ -183,9 +189,12 @@ class TextKind final : public Kind {
   data::Sample read(const std::string& words_or_file, const EncoderFile&) const override {
     return query_text(words_or_file);
   }
+  void check_sheet(const std::string& sheet) const override {
+    simclr::fail("--sheet ", sheet, ": shows pictures, and these weights are of texts; leave it out");
+  }
   void write_sheet(const std::string& sheet, const std::string&, const NamedSamples&, const std::vector<std::int64_t>&,
                    simclr::Existing) const override {
-    simclr::fail("--sheet ", sheet, ": shows pictures, and these weights are of texts; leave it out");
+    check_sheet(sheet);
   }
 
   /// Of the run's own data another set may be asked for.
@@ -199,13 +208,18 @@ class TextKind final : public Kind {
   Datasets open_labelled(const LabelledPlace& place, const EncoderFile& file) const override {
     SIMCLR_CHECK(place.classes_at == 1, "--classes-at ", place.classes_at,
                  ": is for folders of pictures, and these weights are of texts; leave it out");
+    refuse_part_rows(place, sample());
     Texts texts = texts_;  // with its tokenizer
     TrainingOptions trained = options_from_json(file.config, file.path, texts);
     trained.dataset = place.dataset;
     trained.data_dir = place.data_dir;
     return texts.open_labelled(trained);
   }
-  std::shared_ptr<const data::ViewMaker> light_views(double) const override { return texts_.light_views(); }
+  std::shared_ptr<const data::ViewMaker> light_views(double crop_min) const override {
+    SIMCLR_CHECK(crop_min == usual_crop_min, "--crop-min ", crop_min,
+                 ": is of pictures, and these weights are of texts; leave it out");
+    return texts_.light_views();
+  }
   std::optional<Baseline> baseline(const Datasets& sets) const override { return tfidf_features(sets); }
 
  private:
