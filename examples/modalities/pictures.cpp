@@ -71,11 +71,12 @@ void take_said(const OptionTable& table, float (&numbers)[most], int& count, int
 
 /// Sets a field that follows from other options and the data, and is not an option. A configuration writes it, too:
 /// throws simclr::Error where it says otherwise, unless the command line changes (`changed`) what it follows from.
+/// `data_changed`: the data alone can have made it another.
 void take_what_follows(const OptionTable& table, int& field, int value, const std::string& from, bool changed,
-                       bool resume) {
+                       bool data_changed) {
   if (field != value && !changed && table.given(field)) {
-    SIMCLR_CHECK(!resume, "--resume: the data have changed: the run began with ", table.said(field), ", against ", from,
-                 " now; give it the data that it began with, or begin another run");
+    SIMCLR_CHECK(!data_changed, "--resume: the data have changed: the run began with ", table.said(field), ", against ",
+                 from, " now; give it the data that it began with, or begin another run");
     simclr::fail(table.sources.at(table.row_of(&field).name()), ": ", table.said(field), ": contradicts ", from,
                  "; leave it out");
   }
@@ -144,7 +145,7 @@ Datasets Pictures::open(TrainingOptions& o) {
   const bool other_data = !o.resume && (table.typed(o.dataset) || table.typed(o.data_dir));
   take_what_follows(table, a.size, own_size ? own_.size : sets.size,
                     own_size ? table.said(own_.size) : "the size " + std::to_string(sets.size) + " of " + sets.kind,
-                    table.typed(own_.size) || (!own_size && other_data), o.resume);
+                    table.typed(own_.size) || (!own_size && other_data), o.resume && !own_size);
   take_what_follows(table, a.channels, sets.channels,
                     "the " + std::to_string(sets.channels) + " channels of " + sets.kind, other_data, o.resume);
   take_said(table, a.mean, own_.means, a.channels, 0);
