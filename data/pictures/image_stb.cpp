@@ -13,6 +13,7 @@
 #include <cstring>
 #include <iterator>
 #include <memory>
+#include <string>
 #include <utility>
 
 #ifdef SIMCLR_HAVE_STB
@@ -59,7 +60,10 @@ Picture decode(std::span<const std::uint8_t> bytes, const std::string& name, con
           ? static_cast<void*>(stbi_load_16_from_memory(bytes.data(), size, &width, &height, &channels, 0))
           : static_cast<void*>(stbi_load_from_memory(bytes.data(), size, &width, &height, &channels, 0)),
       &std::free);
-  SIMCLR_CHECK(decoded, name, ": damaged or unsupported ", format, ": ", stbi_failure_reason());
+  const std::string problem = decoded ? "" : stbi_failure_reason();
+  SIMCLR_CHECK(problem != "too large", name, ": a ", format, " picture of more pixels than are read, at most ",
+               max_picture_side, " a side and ", max_picture_pixels, " in all; scale it down");
+  SIMCLR_CHECK(decoded, name, ": damaged or unsupported ", format, ": ", problem);
   const auto* in = static_cast<const std::uint8_t*>(decoded.get());
   allocate(picture, height, width, static_cast<int>(sample_bytes) * (channels == 2 ? 4 : channels), name);
   if (channels != 2) {
