@@ -104,6 +104,24 @@ TEST_CASE("Texts: questions that begin with their class") {
   CHECK(list.left_out_text() == "1 line without a class");
 }
 
+TEST_CASE("Texts: a TSV with quotes keeps its rows where some lines are ragged or long") {
+  const TempDir dir;
+  std::string rows = "label\ttext\n";
+  for (int i = 0; i < 30; ++i) rows += "good\t\"it begins with a quote " + std::to_string(i) + "\n";
+  rows += "no tab\ngood\t" + std::string(1'000'000, 'x') + "\n";
+  const TextTable table = read_text_table(dir.write("rows.tsv", rows));
+  CHECK(table.texts.size() == 30);
+  CHECK(table.texts[29] == "\"it begins with a quote 29");
+  CHECK(table.texts.left_out_text() == "1 line of another number of fields, 1 line of more than 100000 bytes");
+}
+
+TEST_CASE("Texts: blank texts of a table do not make it a file of no texts") {
+  const TempDir dir;
+  std::string rows = "text,label\n";
+  for (int i = 0; i < 200; ++i) rows += "some words,a\n,b\n,b\n";
+  CHECK(read_text_table(dir.write("rows.csv", rows)).texts.size() == 200);
+}
+
 TEST_CASE("Texts: tables with and without a header") {
   const TempDir dir;
   const std::string path = dir.write("reviews.csv", std::string("id,Sentiment,Review,split\n1,good,\"a, b\",train\n"

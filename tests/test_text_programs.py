@@ -62,6 +62,22 @@ class TextPrograms(unittest.TestCase):
         self.assertIn("100 %", self.call("linear_probe", "tuned/labels-100.safetensors", "--data", "films.tsv", "--labels",
                                          "100", "--epochs", "2"))
 
+    def test_files_that_are_read_are_not_replaced(self):
+        """Not those of a published set in a further place, either."""
+        sets = self.folder / "sets"
+        sets.mkdir()
+        for name in ("subj.objective", "subj.subjective"):
+            (sets / name).write_text("".join(f"a line of {name}, number {i}\n" for i in range(20)))
+        before = (sets / "subj.objective").read_bytes()
+        said = self.call("linear_probe", "run", "--data", "films.tsv::sets", "--json", "sets/subj.objective", "--overwrite",
+                         code=1)
+        self.assertIn("is read here, and would be lost", said)
+        self.assertEqual((sets / "subj.objective").read_bytes(), before)
+
+    def test_data_sets_of_pictures_are_refused(self):
+        said = self.call("linear_probe", "run", "--data", "films.tsv", "--dataset", "cifar10", code=1)
+        self.assertIn("--dataset cifar10: is of pictures, and these weights are of texts; leave it out\n", said)
+
     def test_token_probe(self):
         write_roles(self.folder / "roles.conllu", 6)
         with (self.folder / "roles.conllu").open("a") as file:

@@ -13,6 +13,10 @@
 namespace simclr::data {
 namespace {
 
+// Kinds of lines that are left out which are no texts.
+constexpr const char* not_utf8 = "not in UTF-8";
+constexpr const char* with_zeros = "with a byte 0";
+
 /// Whether the text can be taken; else it is left out with a word. `length`: of all of it, in bytes.
 bool usable(TextList& list, std::int64_t line, std::string_view text, std::int64_t length) {
   if (length > static_cast<std::int64_t>(most_text_bytes)) {
@@ -22,14 +26,14 @@ bool usable(TextList& list, std::int64_t line, std::string_view text, std::int64
     return false;
   }
   if (text.find('\0') != std::string_view::npos) {
-    list.leave_out(line, "with a byte 0", "holds a byte 0, which no text does");
+    list.leave_out(line, with_zeros, "holds a byte 0, which no text does");
     return false;
   }
   std::size_t at = 0;
   while (at < text.size()) {
     const std::size_t character = utf8_length(text.substr(at));
     if (character == 0) {
-      list.leave_out(line, "not in UTF-8", "is no valid UTF-8 at its byte " + std::to_string(at + 1));
+      list.leave_out(line, not_utf8, "is no valid UTF-8 at its byte " + std::to_string(at + 1));
       return false;
     }
     at += character;
@@ -41,8 +45,11 @@ bool usable(TextList& list, std::int64_t line, std::string_view text, std::int64
 void check_any(const TextList& list) {
   constexpr std::int64_t few = 100;
   std::int64_t left_out = 0;
-  for (const auto& [kind, count] : list.left_out) left_out += count;
-  const std::string text = left_out == 0 ? "" : " (left out: " + list.left_out_text() + ")";
+  for (const char* kind : {not_utf8, with_zeros}) {
+    const auto found = list.left_out.find(kind);
+    if (found != list.left_out.end()) left_out += found->second;
+  }
+  const std::string text = list.left_out.empty() ? "" : " (left out: " + list.left_out_text() + ")";
   SIMCLR_CHECK(list.size() > 0, printable(list.source()), ": holds no text", text);
   SIMCLR_CHECK(left_out < few || left_out < list.size(), printable(list.source()), ": most of its lines are no texts",
                text, "; give a file of text, or save it as UTF-8 (iconv -f latin1 -t utf-8)");
@@ -91,20 +98,29 @@ std::string unquoted(std::string field) {
   return text;
 }
 
-/// Whether a table is of lines that all have as many tabs, one or more: then a quote is a character like others, as
-/// most sets of texts are published, and RFC 4180 would make one field of many lines.
+/// Whether the last field of a line begins with a quote that is not closed in it.
+bool leaves_a_quote_open(std::string_view line) {
+  const std::string_view last = trimmed(line.substr(line.rfind('\t') + 1));
+  return last.starts_with('"') && std::count(last.begin(), last.end(), '"') % 2 == 1;
+}
+
+/// Whether a table is of lines with tabs in which a quote is a character like others, as most sets of texts are
+/// published, and RFC 4180 would make one field of many lines: lines that leave a quote open are mostly followed by one
+/// with as many tabs as the first line, and not by the rest of a field.
 bool is_plain_tsv(const std::string& path) {
   const std::string ending = lower_case(std::filesystem::path(path).extension().string());
   if (ending != ".tsv" && ending != ".tab") return false;
   LineReader lines(path);
-  std::int64_t tabs = 0;
+  std::int64_t tabs = -1, followed_by_rows = 0, followed_by_others = 0;
+  bool open = false;
   while (lines.next()) {
     if (trimmed(lines.text()).empty()) continue;
     const std::int64_t found = std::count(lines.text().begin(), lines.text().end(), '\t');
-    if (tabs == 0) tabs = found;
-    if (found == 0 || found != tabs) return false;
+    if (tabs < 0) tabs = found;
+    if (open) ++(found == tabs ? followed_by_rows : followed_by_others);
+    open = found == tabs && leaves_a_quote_open(lines.text());
   }
-  return tabs > 0;
+  return tabs > 0 && followed_by_rows >= followed_by_others;
 }
 
 class TableTexts {
@@ -115,10 +131,16 @@ class TableTexts {
     if (is_plain_tsv(path_)) {
       LineReader lines(path_);
       while (lines.next()) {
-        if (trimmed(lines.text()).empty()) continue;
+        if (trimmed(lines.text()).empty() || !usable(table_.texts, lines.line(), "", lines.length())) continue;
         std::vector<std::string> fields = parted_at_tabs(lines.text());
         for (std::string& field : fields) field = unquoted(std::move(field));
-        row(fields, lines.line());
+        if (columns_ > 0 && fields.size() != columns_) {
+          table_.texts.leave_out(
+              lines.line(), "of another number of fields",
+              "has " + counted(std::ssize(fields), "field") + ", and the first line " + std::to_string(columns_));
+        } else {
+          row(fields, lines.line());
+        }
       }
     } else {
       read_quoted();

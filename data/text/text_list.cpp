@@ -55,6 +55,10 @@ void TextList::append(const TextList& other, bool labels) {
   for (const std::int32_t label : other.labels_) {
     labels_.push_back(labels && label >= 0 ? class_of(other.classes_[static_cast<std::size_t>(label)]) : -1);
   }
+  take_losses(other);
+}
+
+void TextList::take_losses(const TextList& other) {
   warnings.insert(warnings.end(), other.warnings.begin(), other.warnings.end());
   for (const auto& [kind, count] : other.left_out) left_out[kind] += count;
 }

@@ -37,6 +37,8 @@ class SIMCLR_API TextList {
   void add(std::string_view text, std::int64_t line, const std::string& label = {});
   /// Adds the texts of another list, with its labels or without any, its warnings and what it left out.
   void append(const TextList& other, bool labels = true);
+  /// Adds what another list left out, and its warnings.
+  void take_losses(const TextList& other);
   /// Of these numbers, in their order; all of classes() stay. Warnings and what was left out stay with the whole.
   TextList selected(const std::vector<std::int64_t>& which) const;
   /// Puts the classes in order: by value where all are whole numbers, else by name.
@@ -88,8 +90,10 @@ struct TextTable {
 
 /// Reads a table (data/table.h): CSV, TSV and the like. Its header says which column is what: text, sentence, review
 /// and their kin, label, sentiment, category and theirs, and split; TextList::columns says what was taken. Without a
-/// In a .tsv whose lines all have as many tabs a quote is text, but around a field whose own are doubled. Without a
-/// header the longest field of the first row is the text, and another one the label. Rows are left out as lines are.
+/// header the longest field of the first row is the text, and another one the label. In a .tsv
+/// in which quotes that a line leaves open are no fields of several lines a quote is text, but around a field whose own
+/// are doubled, and rows are left out as lines are, those of another number of fields too. In other tables a byte 0 and
+/// quotes that do not end are errors.
 /// Throws Error as TableReader does, and where no text is left.
 SIMCLR_API TextTable read_text_table(const std::string& path);
 

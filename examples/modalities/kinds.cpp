@@ -26,6 +26,7 @@
 #include <simclr/data/sound/sound_folder.h>
 #include <simclr/data/sound/sound_io.h>
 
+#include <algorithm>
 #include <filesystem>
 #include <utility>
 
@@ -209,6 +210,9 @@ class TextKind final : public Kind {
     SIMCLR_CHECK(place.classes_at == 1, "--classes-at ", place.classes_at,
                  ": is for folders of pictures, and these weights are of texts; leave it out");
     refuse_part_rows(place, sample());
+    const auto& kinds = text_kinds();
+    SIMCLR_CHECK(std::find(kinds.begin(), kinds.end(), place.dataset) != kinds.end(), "--dataset ", place.dataset,
+                 ": is of pictures, and these weights are of texts; leave it out");
     Texts texts = texts_;  // with its tokenizer
     TrainingOptions trained = options_from_json(file.config, file.path, texts);
     trained.dataset = place.dataset;

@@ -76,13 +76,13 @@ struct Parts {
     }
     std::vector<std::int64_t> of[2];
     for (std::int64_t i = 0; i < all.size(); ++i) {
-      of[data::is_test_text(data::digest_of_text(all[i])) ? 1 : 0].push_back(i);
+      const bool tests = all.label(i) >= 0 && data::is_test_text(data::digest_of_text(all[i]));
+      of[tests ? 1 : 0].push_back(i);
     }
     train.append(all.selected(of[0]));
     test.append(all.selected(of[1]));
-    train.warnings = all.warnings;
-    train.left_out = all.left_out;
-    how = "a fifth of the texts is kept for the evaluation, by a digest of their words";
+    train.take_losses(all);
+    how = "a fifth of the labelled texts is kept for the evaluation, by a digest of their words";
   }
 
   TextList train, test;
@@ -115,8 +115,7 @@ void add_table(const std::string& path, Parts& parts) {
   SIMCLR_CHECK(!train.empty(), simclr::printable(path), ": its column of parts says train of no text");
   parts.train.append(table.texts.selected(train));
   parts.test.append(table.texts.selected(test));
-  parts.train.warnings = table.texts.warnings;
-  parts.train.left_out = table.texts.left_out;
+  parts.train.take_losses(table.texts);
 }
 
 Parts read_published(const PublishedTexts& set, const std::string& folder) {
@@ -154,7 +153,11 @@ Parts read_place(const std::string& place) {
         parts.train.append(table.texts);
       }
     }
-    for (const std::string& path : test) parts.test.append(data::read_text_table(path).texts);
+    for (const std::string& path : test) {
+      const TextList tested = data::read_text_table(path).texts;
+      parts.notes.push_back(tested.columns);
+      parts.test.append(tested);
+    }
     parts.train.sort_classes();
     return parts;
   }
@@ -213,8 +216,7 @@ class Gathered {
       }
     }
     texts.append(more.selected(fresh), labels);
-    for (const auto& [kind, count] : more.left_out) texts.left_out[kind] += count;
-    texts.warnings.insert(texts.warnings.end(), more.warnings.begin(), more.warnings.end());
+    texts.take_losses(more);
   }
 
   std::string note() const {
@@ -330,7 +332,8 @@ std::vector<std::string> text_files(const std::string& kind, const std::string& 
     }
     bool published = false;
     for (const PublishedTexts& set : published_texts()) {
-      if (kind == "texts" || &place != &places.front() || !lies_there(set, place)) continue;
+      const bool own = &place == &places.front();  // of further places all published sets are read
+      if ((own && kind == "texts") || !lies_there(set, place)) continue;
       published = true;
       for (const auto& [name, label] : set.files) files.push_back((fs::path(place) / name).string());
     }

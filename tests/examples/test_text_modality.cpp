@@ -205,7 +205,7 @@ TEST_CASE("a table is parted by its texts, a file of lines has nothing to evalua
   CHECK(sets.test->size() > 50);
   CHECK(sets.test->size() < 110);
   CHECK(sets.train->classes() == std::vector<std::string>{"even", "odd"});
-  CHECK_THAT(sets.note, Contains("texts from text, labels from label") && Contains("a fifth of the texts is kept"));
+  CHECK_THAT(sets.note, Contains("texts from text, labels from label") && Contains("a fifth of the labelled texts is kept"));
 
   // Other texts in a file of the same size are noticed.
   std::string table = test::table_of_sentences(400, 1);
