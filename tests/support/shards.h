@@ -4,6 +4,8 @@
 
 #include <simclr/data/shards.h>
 
+#include "support/catch.h"
+#include "support/message_of.h"
 #include "support/pictures.h"
 
 #include <cstdint>
@@ -45,5 +47,12 @@ struct Opened {
     return lines;
   }
 };
+
+/// In a build that reads no shards there is but this to test.
+inline bool no_shards() {
+  if (data::reads_shards()) return false;
+  CHECK_THAT(message_of([] { Opened opened({"1.tar"}); }), Catch::Matchers::Contains("install libarchive-dev"));
+  return true;
+}
 
 }  // namespace simclr::test
