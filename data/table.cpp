@@ -1,3 +1,5 @@
+#include "text_file.h"
+
 #include <simclr/core/error.h>
 #include <simclr/core/text.h>
 #include <simclr/data/table.h>
@@ -55,22 +57,9 @@ std::string plain_name(std::string_view name) {
 
 }  // namespace
 
-TableReader::TableReader(const std::string& path) : path_(path) {
-  std::error_code error;
-  SIMCLR_CHECK(std::filesystem::exists(path, error), printable(path), ": there is no such file");
-  SIMCLR_CHECK(!std::filesystem::is_directory(path, error), printable(path), ": is a folder, and a table is a file");
-  SIMCLR_CHECK(std::filesystem::is_regular_file(path, error), printable(path), ": is no file, and a table is one");
-  file_.open(path, std::ios::binary);
-  SIMCLR_CHECK(file_.good(), printable(path), ": cannot be opened");
-  char mark[3] = {};
-  file_.read(mark, 3);
-  const std::string_view first(mark, static_cast<std::size_t>(file_.gcount()));
-  SIMCLR_CHECK(!first.starts_with("\xff\xfe") && !first.starts_with("\xfe\xff"), printable(path),
-               ": is text of UTF-16; save it as UTF-8");
-  file_.clear();
-  const bool marked = first == "\xef\xbb\xbf";
-  const std::streamoff begin = marked ? 3 : 0;
-  file_.seekg(begin);
+TableReader::TableReader(const std::string& path)
+    : path_(path), file_(open_text(path, "give a table, which is a file")) {
+  const std::streamoff begin = file_.tellg();
   std::string line;
   while ((line.empty() || may_be_comment(line)) && read_line(line)) {
   }

@@ -138,7 +138,7 @@ class Lists(Base):
                      words=("none of 24 files is there; line 2 is looked for as ", "/pictures/ant/00.png"))
         self.refused(data=self.write([("a", "b")], "id,label", "other.csv"), kind="auto",
                      words=("none of the columns id, label has the paths of files",))
-        self.refused(data=self.pictures, kind="list", words=("is a folder, and a table is a file",))
+        self.refused(data=self.pictures, kind="list", words=("is a folder; give a table, which is a file",))
         self.refused(data=self.write([(f"{row[0]} {row[1]}",) for row in rows], name="blanks.txt"), kind="list",
                      words=("parted by commas, semicolons, tabs or |, not by blanks",))
         self.refused(data=self.folder / "none.csv", kind="auto", words=("none.csv: there is no such file",))

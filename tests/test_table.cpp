@@ -103,7 +103,7 @@ TEST_CASE("What is no table") {
   const TempDir dir;
   const auto error = [&](const std::string& bytes) { return message_of([&] { rows_of(bytes); }); };
   CHECK_THAT(message_of([&] { TableReader(dir.path("none.csv")); }), Contains("none.csv: there is no such file"));
-  CHECK_THAT(message_of([&] { TableReader(dir.path()); }), Contains("is a folder, and a table is a file"));
+  CHECK_THAT(message_of([&] { TableReader(dir.path()); }), Contains("is a folder; give a table, which is a file"));
   CHECK_THAT(error(std::string("\xff\xfe"
                                "a\0,\0",
                                6)),

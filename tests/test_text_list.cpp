@@ -80,7 +80,8 @@ TEST_CASE("Texts: what is no text is named and counted, and the others are read"
 TEST_CASE("Texts: files that hold none") {
   const TempDir dir;
   CHECK(message_of([&] { read_text_lines(dir.path("none.txt")); }) == dir.path("none.txt") + ": there is no such file");
-  CHECK_THAT(message_of([&] { read_text_lines(dir.path()); }), Contains(": is no file; give one of lines, or a table"));
+  CHECK_THAT(message_of([&] { read_text_lines(dir.path()); }),
+             Contains(": is a folder; give a file of lines, or a table"));
   CHECK_THAT(message_of([&] { read_text_lines(dir.write("empty.txt", std::string())); }), Contains(": holds no text"));
   CHECK_THAT(message_of([&] {
                read_text_lines(dir.write("wide.txt", std::string("\xff\xfe"

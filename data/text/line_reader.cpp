@@ -1,10 +1,7 @@
 #include "line_reader.h"
+#include "../text_file.h"
 
-#include <simclr/core/error.h>
-#include <simclr/core/text.h>
 #include <simclr/data/text/text_list.h>
-
-#include <filesystem>
 
 namespace simclr::data {
 namespace {
@@ -21,21 +18,7 @@ std::string_view trimmed(std::string_view text) {
   return text;
 }
 
-LineReader::LineReader(const std::string& path) {
-  std::error_code error;
-  SIMCLR_CHECK(std::filesystem::exists(path, error), printable(path), ": there is no such file");
-  SIMCLR_CHECK(std::filesystem::is_regular_file(path, error), printable(path),
-               ": is no file; give one of lines, or a table");
-  file_.open(path, std::ios::binary);
-  SIMCLR_CHECK(file_.good(), printable(path), ": cannot be opened");
-  char mark[3] = {};
-  file_.read(mark, 3);
-  const std::string_view first(mark, static_cast<std::size_t>(file_.gcount()));
-  SIMCLR_CHECK(!first.starts_with("\xff\xfe") && !first.starts_with("\xfe\xff"), printable(path),
-               ": is text of UTF-16; save it as UTF-8");
-  file_.clear();
-  file_.seekg(first == "\xef\xbb\xbf" ? 3 : 0);
-}
+LineReader::LineReader(const std::string& path) : file_(open_text(path, "give a file of lines, or a table")) {}
 
 bool LineReader::next() {
   constexpr int end = std::char_traits<char>::eof();
