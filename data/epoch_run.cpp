@@ -76,8 +76,9 @@ void LoaderState::note(std::int64_t index, std::string_view message) {
 
 void LoaderState::check_skipped() {
   const std::lock_guard lock(mutex);
-  SIMCLR_CHECK(std::ssize(skipped) <= dataset->size() / 2, "loader: ", skipped.size(), " of ", dataset->size(),
-               " samples ", fault, ", more than half; check the data. The first: ", first_message);
+  if (std::ssize(skipped) <= dataset->size() / 2) return;
+  fail<UnreadableData>("loader: ", skipped.size(), " of ", dataset->size(), " samples ", fault,
+                       ", more than half; check the data. The first: ", first_message);
 }
 
 void LoaderState::deliver_warnings() {

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <simclr/core/error.h>
 #include <simclr/core/input.h>
 #include <simclr/data/dataset.h>
 #include <simclr/data/views.h>
@@ -13,6 +14,12 @@
 #include <vector>
 
 namespace simclr::data {
+
+/// Thrown where more than half of a data set turns out to be of no use.
+class SIMCLR_API UnreadableData : public Error {
+ public:
+  using Error::Error;
+};
 
 /// Which views of a sample go together into one input of a model. SimCLR has one tower of two views; a model of pairs
 /// two towers of one view, each of its own part of the sample.
@@ -109,7 +116,8 @@ class SIMCLR_API Epoch {
 ///
 /// A sample that cannot be read, or of which a view maker can make no view, is reported once, counted, and replaced by
 /// the next usable one from half an epoch further on in the order, in all towers alike; `indices`, `labels` and keys
-/// are the replacement's. Where more than half of the data set turns out to be of no use, taking a batch throws Error.
+/// are the replacement's. Where more than half of the data set turns out to be of no use, taking a batch throws
+/// UnreadableData.
 class SIMCLR_API Loader {
  public:
   /// One tower of two views of each sample. Throws Error for impossible options.

@@ -2,18 +2,18 @@
 
 #include "train/out_of_memory.h"
 
+#include <simclr/data/loader.h>
+
 using simclr::Tensor;
 
 namespace {
 
 /// What `read` returns of the samples. Where they can no longer be read, the error says how to go on.
 template <class Read>
-bool reading(const RunRecorder& recorder, Read read) {
+auto reading(const RunRecorder& recorder, Read read) {
   try {
     return read();
-  } catch (const simclr::OutOfMemory&) {
-    throw;
-  } catch (const simclr::Error& error) {
+  } catch (const simclr::data::UnreadableData& error) {
     recorder.say_how_to_go_on(error);
   }
 }
@@ -37,10 +37,7 @@ void train(Training& t, const RunState& state, RunRecorder& recorder) {
         step.forget_graph();
         explain_out_of_memory(t, error);
       }
-      reading(recorder, [&t] {
-        t.source->prefetch();
-        return true;
-      });
+      reading(recorder, [&t] { t.source->prefetch(); });
       recorder.after_step(step);
     }
     recorder.end_epoch(step);
