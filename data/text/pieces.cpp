@@ -96,19 +96,13 @@ class ChosenTexts final : public sentencepiece::SentenceIterator {
   std::string value_;
 };
 
-}  // namespace
-
-bool has_pieces() {
-  return true;
-}
-
-std::shared_ptr<const Tokenizer> learn_pieces(const TextList& texts, const TokenizerOptions& options) {
-  SIMCLR_CHECK(options.entries >= 2, "tokenizer: ", options.entries, " entries, at least 2 are needed");
-  ChosenTexts chosen(texts, chosen_texts(texts, most_learned_from));
+/// A model learned from these texts. SentencePiece ends the process where it keeps nothing of any of them.
+std::string learned_from(const TextList& texts, std::vector<std::int64_t> which, std::int64_t entries) {
+  ChosenTexts chosen(texts, std::move(which));
   std::string model;
   const std::unordered_map<std::string, std::string> settings = {
       {"model_type", "unigram"},
-      {"vocab_size", std::to_string(options.entries)},
+      {"vocab_size", std::to_string(entries)},
       {"hard_vocab_limit", "false"},  // few texts have fewer pieces
       {"num_threads", "1"},           // several would add up in an order of their own
       {"shuffle_input_sentence", "false"},
@@ -120,7 +114,33 @@ std::shared_ptr<const Tokenizer> learn_pieces(const TextList& texts, const Token
       {"pad_id", "-1"},
       {"minloglevel", "3"}};
   check(sentencepiece::SentencePieceTrainer::Train(settings, &chosen, &model), "cannot learn pieces from these texts");
-  return std::make_shared<PieceTokenizer>(model);
+  return model;
+}
+
+/// Those of which the trainer keeps something: not blanks, controls and characters without a width alone, which its
+/// rules take away, nor what holds the block that it marks pieces of unknown characters with.
+std::vector<std::int64_t> learnable(const TextList& texts, std::vector<std::int64_t> which) {
+  TextList word("a word");
+  word.add("word", 1);
+  const PieceTokenizer rules(learned_from(word, {0}, 100));
+  std::erase_if(which, [&](std::int64_t i) {
+    return texts[i].find("\xe2\x96\x85") != std::string_view::npos || rules.encode(texts[i]).empty();
+  });
+  SIMCLR_CHECK(!which.empty(), "tokenizer: ", printable(texts.source()),
+               ": holds nothing but blanks and control characters to learn pieces from");
+  return which;
+}
+
+}  // namespace
+
+bool has_pieces() {
+  return true;
+}
+
+std::shared_ptr<const Tokenizer> learn_pieces(const TextList& texts, const TokenizerOptions& options) {
+  SIMCLR_CHECK(options.entries >= 2, "tokenizer: ", options.entries, " entries, at least 2 are needed");
+  return std::make_shared<PieceTokenizer>(
+      learned_from(texts, learnable(texts, chosen_texts(texts, most_learned_from)), options.entries));
 }
 
 std::shared_ptr<const Tokenizer> read_pieces(std::string_view model) {
