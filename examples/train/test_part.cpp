@@ -84,11 +84,19 @@ Indices others(std::int64_t size, const Indices& taken) {
   return rest;
 }
 
-/// What `choose` takes by labels: of whole groups where there are some, by the label of each; without labels where a
-/// group has several.
-Indices chosen(const Datasets& sets, const std::vector<std::int32_t>& labels,
-               const std::function<Indices(const std::vector<std::int32_t>&)>& choose) {
-  if (sets.groups.empty()) return choose(labels);
+/// Samples that are kept to train on, and others that are held back.
+struct Choice {
+  Indices held, kept;
+};
+
+/// Holds back what `choose` takes by labels: of whole groups where there are some, by the label of each; without labels
+/// where a group has several. What has no label in a group that is held back is in neither.
+Choice chosen(const Datasets& sets, const std::vector<std::int32_t>& labels,
+              const std::function<Indices(const std::vector<std::int32_t>&)>& choose) {
+  if (sets.groups.empty()) {
+    Indices held = choose(labels), kept = others(std::ssize(labels), held);
+    return {std::move(held), std::move(kept)};
+  }
   std::vector<std::int32_t> of_group(
       static_cast<std::size_t>(*std::max_element(sets.groups.begin(), sets.groups.end())) + 1, -1);
   bool mixed = false;
@@ -99,12 +107,13 @@ Indices chosen(const Datasets& sets, const std::vector<std::int32_t>& labels,
   }
   for (std::int32_t& label : of_group) label = mixed ? std::min(label, 0) : label;
   const Indices groups = choose(of_group);
-  Indices part;
+  Choice choice;
   for (std::size_t i = 0; i < labels.size(); ++i) {
     const bool held = std::binary_search(groups.begin(), groups.end(), std::int64_t{sets.groups[i]});
-    if (held && labels[i] >= 0) part.push_back(static_cast<std::int64_t>(i));
+    if (!held) choice.kept.push_back(static_cast<std::int64_t>(i));
+    if (held && labels[i] >= 0) choice.held.push_back(static_cast<std::int64_t>(i));
   }
-  return part;
+  return choice;
 }
 
 /// The labelled samples become those that are kept.
@@ -225,7 +234,7 @@ void keep_fifth(Datasets& sets, const std::string& dir, const std::string& how) 
     return;
   }
   const std::vector<std::int32_t> labels = labels_of(*all);
-  Indices held = chosen(sets, labels, every_fifth), kept = others(all->size(), held);
+  auto [held, kept] = chosen(sets, labels, every_fifth);
   if (held.size() < 2) {
     sets.no_test = "too few " + sets.sample_name + "s to hold some out";
     sets.add_note("all " + sets.sample_name +
@@ -258,7 +267,7 @@ std::string learn_from_labelled(Datasets& sets) {
   }
   const std::int64_t unknown = all->size() - std::ssize(known);
   if (unknown == 0 || known.empty()) return {};
-  sets.labelled = data::subset(all, std::move(known));
+  keep_labelled(sets, all, std::move(known));
   return counted(unknown, sets.sample_name) + (unknown == 1 ? " has" : " have") +
          " no label, and the evaluation does not learn from " + (unknown == 1 ? "it" : "them");
 }
@@ -269,7 +278,7 @@ void hold_out(Datasets& sets, double share, std::uint64_t seed) {
                ": the best checkpoint is chosen by labels, and there are ",
                all->classes().empty() ? "none" : "those of a single class", "; leave it out");
   const auto choose = [&](const std::vector<std::int32_t>& labels) { return held_out_part(labels, share, seed); };
-  Indices held = chosen(sets, labels_of(*all), choose), kept = others(all->size(), held);
+  auto [held, kept] = chosen(sets, labels_of(*all), choose);
   SIMCLR_CHECK(!held.empty(), "--hold-out ", share,
                ": of so few " + sets.sample_name + "s it is none; give a larger share, or leave it out");
   const bool apart = sets.labelled != sets.train;
