@@ -140,6 +140,7 @@ void run(Options o) {
   Texts texts;
   const EncoderFile file = open_encoder(o.weights, texts);
   refuse_in_data("--json", o.json, file.path);
+  refuse_in_run("--json", o.json);
   Roles roles{.train = read(o.train), .test = read(o.test), .names = {}};
   roles.names = frequent_roles(roles.train, o.least);
   SIMCLR_CHECK(!roles.names.empty(), "--least ", o.least, ": no role in ", simclr::printable(o.train),

@@ -93,6 +93,8 @@ class TextPrograms(unittest.TestCase):
                          "roles.json", "--overwrite")
         self.assertEqual(json.loads((self.folder / "roles.json").read_text())["roles"], ["ARG0", "ARG1"])
         self.assertIn("no role", self.call("token_probe", "run", "roles.conllu", "roles.conllu", code=1))
+        self.assertIn("--json run/config.json: ", self.call("token_probe", "run", "roles.conllu", "roles.conllu", "--json",
+                                                            "run/config.json", "--overwrite", code=1))
         self.assertIn("no sentence with a predicate",
                       self.call("token_probe", "run", "films.tsv", "roles.conllu", code=1))
 
