@@ -357,6 +357,17 @@ class Arrays(Base):
                 self.assertIn(f"train: {names[0]} (40); test: {names[2]} (10)\n", text)
                 self.assertIn("2 classes, from ", text)
 
+    def test_which_of_two_is_trained_on(self):
+        """Of two that could both be the pictures the one that is named, and in a folder none."""
+        place = self.folder / "satellites"
+        place.mkdir()
+        for count, name in ((40, "sat4"), (30, "sat6")):
+            for content, part in zip(pictures(count, 1), "Xy"):
+                (place / f"{part}_train_{name}.npy").write_bytes(content)
+        (place / "y_train_sat4.npy").unlink()
+        self.assertIn("30 pictures", self.train(kind="auto", data=place / "X_train_sat6.npy"))
+        self.refused(data=place, kind="arrays", words=("X_train_sat4 and X_train_sat6 could both be the pictures",))
+
     def test_a_run_whose_data_have_changed(self):
         place = self.folder / "changing"
         place.mkdir()

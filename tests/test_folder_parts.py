@@ -55,6 +55,10 @@ class Deep(Folders):
         self.assertIn("a/b/images holds parts of its own, which are trained on, test parts too; to tell the parts "
                       f"apart give that folder: {self.data}/a/b/images for {self.data}\n", output)
         self.assertNotIn("--classes-at", output)
+        shutil.move(self.data / "a/b/images", self.data / "images")  # masks right beside it are no place, either
+        shutil.move(self.data / "a/b/masks", self.data / "masks")
+        shutil.rmtree(self.data / "a")
+        self.assertIn(f"apart give that folder: {self.data}/images for {self.data}\n", self.line())
 
     def test_imagenet(self):
         """As its archive leaves it, with Annotations and ImageSets beside."""
@@ -145,7 +149,8 @@ class Names(Folders):
         """Told apart by blanks, or by how a system writes accents: the hint that case has."""
         composed, parted = (unicodedata.normalize(form, "K\u00e4fer") for form in ("NFC", "NFD"))
         for k, (train, test, give) in enumerate(((composed, parted, "write both in one form of Unicode (NFC)"),
-                                                 (parted, composed.upper(), "give both the same case"),
+                                                 (parted, composed.upper(), "write both in one form of Unicode (NFC), give "
+                                                  "both the same case"),
                                                  ("bee", "bee ", "take the blanks around them away"))):
             folder = f"set{k}"
             self.pictures(*(f"{folder}/{name}" for name in ("train/ant", "test/ant", f"train/{train}", f"test/{test}")))

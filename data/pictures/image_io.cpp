@@ -62,8 +62,8 @@ const PictureKind& kind_of(std::span<const std::uint8_t> bytes, const std::strin
   SIMCLR_CHECK(!bytes.empty(), name, ": the file is empty");
   const std::string kind = picture_kind(bytes);
   const PictureKind* row = find_kind(kind);
-  const std::string instead = instead_of_picture(bytes);
-  SIMCLR_CHECK(row || instead.empty(), name, ": ", instead);
+  const std::string instead = row ? "" : instead_of_picture(bytes);
+  SIMCLR_CHECK(instead.empty(), name, ": ", instead);
   SIMCLR_CHECK(row, name, ": no ", read_kinds(), " picture by its content", kind.empty() ? "" : " but " + kind,
                "; convert it");
   SIMCLR_CHECK(row->decode, name, ": this build reads no ", row->name, "; install ", row->packages,

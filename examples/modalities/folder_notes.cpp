@@ -66,8 +66,10 @@ std::map<std::string, Held> parts_by_folder(const data::PictureList& list) {
   return held;
 }
 
-/// As --data names them: the folders of `held`, and those right in the list's that hold none of them.
+/// As --data names them: the folders of `held`, and where these are several those right in the list's that hold none of
+/// them.
 std::vector<std::string> places_of(const data::PictureList& list, const std::map<std::string, Held>& held) {
+  if (held.size() == 1) return {(fs::path(list.dir) / held.begin()->first).string()};  // what is beside may be masks
   std::set<std::string> places;
   for (const auto& [name, one] : held) places.insert(name);
   std::string last;
@@ -190,7 +192,7 @@ std::string classes_like_parts(const std::string& dir, const std::vector<std::st
     return role != PartRole::test && role != PartRole::unlabelled;
   });
   if (like.empty()) return "";
-  return "no folder of " + dir + " is called train, so " + simclr::listed(like, 3) +
+  return "no folder of " + simclr::printable(dir) + " is called train, so " + simclr::listed(like, 3) +
          (like.size() == 1 ? " counts as a class" : " count as classes") +
          " (parts need one that is called train; to take no classes: --classes-at 0)";
 }

@@ -171,6 +171,12 @@ std::string imagenet_place(const std::string& dir) {
   return dir;
 }
 
+std::string imagenet_places(const std::string& data) {
+  std::string places;
+  for (const std::string& place : split_places(data)) places += (places.empty() ? "" : "::") + imagenet_place(place);
+  return places;
+}
+
 bool tells_classes(const data::PictureList& part) {
   if (!part.labels.empty()) return !part.classes.empty();
   return !lies_flat(part) || !find_annotations(part).empty();

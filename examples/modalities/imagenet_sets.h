@@ -20,6 +20,9 @@ const ImageNetSet* find_imagenet_set(const std::string& dir);
 /// tiny-imagenet-200 or ILSVRC/Data/CLS-LOC, which has Annotations and ImageSets beside it; `dir` where none does.
 std::string imagenet_place(const std::string& dir);
 
+/// The same of each place that --data names.
+std::string imagenet_places(const std::string& data);
+
 /// The set of this kind; null where there is none.
 const ImageNetSet* imagenet_set(const std::string& kind);
 

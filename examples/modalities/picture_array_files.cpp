@@ -113,7 +113,8 @@ Arrays::Arrays(const std::string& given, bool beside) : path_(only_npz(given)) {
       const ArrayRole role = array_role(entry.path().stem().string());
       if (fs::equivalent(entry.path(), path, error)) {
         add_file(path);
-      } else if (!own.content.empty() && !role.content.empty() && own.part.empty() == role.part.empty()) {
+      } else if (!own.content.empty() && !role.content.empty() && own.part.empty() == role.part.empty() &&
+                 (role.part != own.part || role.content != own.content)) {  // of its own role it alone is named
         add_file(entry.path().string());
       }
     }

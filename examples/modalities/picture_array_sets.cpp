@@ -37,7 +37,10 @@ class Plan {
     }
     for (const std::string& name : names) {
       const ArrayRole role = array_role(name);
-      if (!role.content.empty()) by_role_.emplace(role, name);
+      if (role.content.empty() || role.sure) continue;
+      const auto [before, is_new] = by_role_.emplace(role, name);
+      SIMCLR_CHECK(is_new || array_role(before->second).sure, "--data ", path, ": ", simclr::printable(before->second),
+                   " and ", simclr::printable(name), " could both be the ", role.content, "; leave one of them");
     }
     if (names.size() == 1) by_role_ = {{ArrayRole{"", "pictures"}, names.front()}};  // whatever it is called
     const std::vector<std::string> train = parts(data::PartRole::train);

@@ -149,7 +149,8 @@ std::string folders_of_pictures(const std::string& kind, const std::string& data
 
 nlohmann::ordered_json list_picture_files(const std::string& kind, const std::string& dir) {
   const std::string place = data_place(kind, dir);
-  if (kind == "folder" || kind == "list" || imagenet_set(kind)) return list_places(place, kind == "list");
+  if (imagenet_set(kind)) return list_places(imagenet_places(place), false);
+  if (kind == "folder" || kind == "list") return list_places(place, kind == "list");
   if (kind == "arrays") return list_data_files(array_folder(place), array_files(place));
   if (kind == "shards") return list_shards(place);
   return list_published(*published_set(kind), place);

@@ -171,10 +171,7 @@ PictureSets open_known(const std::string& kind, const std::string& dir, int clas
   }
   if (const ImageNetSet* set = imagenet_set(kind)) {
     SIMCLR_CHECK(!dir.empty(), "--dataset ", kind, " needs --data DIR, the folder that holds train and val");
-    std::string places;
-    for (const std::string& place : split_places(dir)) {
-      places += (places.empty() ? "" : "::") + imagenet_place(place);
-    }
+    const std::string places = imagenet_places(dir);
     PictureSets sets = open_places("folder", places, classes_at);
     sets.kind = kind;
     sets.size = set->size;
@@ -185,11 +182,11 @@ PictureSets open_known(const std::string& kind, const std::string& dir, int clas
                simclr::listed(dataset_kinds(), dataset_kinds().size()));
   SIMCLR_CHECK(!dir.empty(), "--dataset ", kind, " needs --data ",
                kind == "list" ? "FILE.csv, a list of pictures" : "DIR, a folder of pictures");
-  const PublishedSet* other = kind == "folder" ? published_set_in(dir) : nullptr;
   PictureSets sets;
   try {
     sets = open_places(kind, dir, classes_at);
   } catch (const simclr::Error& error) {
+    const PublishedSet* other = kind == "folder" ? published_set_in(dir) : nullptr;
     if (other == nullptr) throw;
     simclr::fail(error.what(), "; it holds ", other->name, ": take --dataset ", other->kind);
   }

@@ -64,6 +64,9 @@ std::string pictures_in(const std::string& dir) {
     if (!list.files.empty()) {
       return "holds " + simclr::counted(std::ssize(list.files), "picture") + ": add --dataset folder";
     }
+    if (const std::string below = idx_files_below(dir); !below.empty()) {
+      return "holds idx files in a folder below it: give that one, as in --data " + simclr::printable(below);
+    }
     if (holds_cifar_of_python(dir)) return "holds CIFAR's Python version, which is not read: get the binary version";
     const std::string others = list.left_out.text();
     return others.empty() ? "holds no files" : "holds no pictures but " + others;
@@ -95,9 +98,6 @@ std::string how_to_read(const std::string& dir) {
   if (const auto names = names_with(dir, ".idx3-ubyte"); !names.empty()) {
     return "holds idx files with a dot in their names: put a dash for it, as in " +
            in_it(fs::path(names.front()).stem().string() + "-idx3-ubyte");
-  }
-  if (const std::string below = idx_files_below(dir); !below.empty()) {
-    return "holds idx files in a folder below it: give that one, as in --data " + simclr::printable(below);
   }
   return pictures_in(dir);
 }

@@ -6,6 +6,7 @@
 #include <cstddef>
 #include <map>
 #include <utility>
+#include <vector>
 
 namespace {
 
@@ -65,9 +66,19 @@ std::string plain_name(std::string_view name) {
 
 NameDifference name_difference(std::string_view a, std::string_view b) {
   const std::string_view inner_a = without_blanks_around(a), inner_b = without_blanks_around(b);
-  if (inner_a == inner_b) return {"by blanks around them", "take the blanks around them away"};
-  if (with_parted_letters(inner_a) == with_parted_letters(inner_b)) {
-    return {"by how letters with accents are written", "write both in one form of Unicode (NFC)"};
-  }
-  return {"by their case alone", "give both the same case"};
+  const bool blanks = inner_a.size() != a.size() || inner_b.size() != b.size();
+  const std::string parted_a = with_parted_letters(inner_a), parted_b = with_parted_letters(inner_b);
+  const bool accents = (inner_a == parted_a) != (inner_b == parted_b);
+  const bool letters = parted_a != parted_b;  // in their case
+  std::vector<std::string> by, mend;
+  const auto add = [&](bool found, const char* what, const char* remedy) {
+    if (!found) return;
+    by.emplace_back(what);
+    mend.emplace_back(remedy);
+  };
+  add(blanks, "blanks around them", "take the blanks around them away");
+  add(accents, "how letters with accents are written", "write both in one form of Unicode (NFC)");
+  add(letters, "their case", "give both the same case");
+  return {"by " + simclr::listed(by, by.size()) + (by.size() == 1 && letters ? " alone" : ""),
+          simclr::listed(mend, mend.size())};
 }
