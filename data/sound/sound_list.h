@@ -1,6 +1,7 @@
 #pragma once
 
 #include <simclr/core/export.h>
+#include <simclr/data/fields.h>
 #include <simclr/data/path_list.h>
 #include <simclr/data/sound/sound_io.h>
 
@@ -12,16 +13,7 @@
 namespace simclr::data {
 
 /// What is known of each recording by one name: its "label", its "speaker", its "fold".
-struct SoundField {
-  std::string name;
-  std::vector<std::string> values = {};  // those that occur, by value where all are whole numbers, else by name
-  std::vector<std::int32_t> of = {};     // of each recording one of `values`; -1: none
-
-  /// Of recording `i`; empty: none.
-  std::string_view value(std::size_t i) const {
-    return of[i] < 0 ? std::string_view() : values[static_cast<std::size_t>(of[i])];
-  }
-};
+using SoundField = Field;
 
 /// Recordings, or segments of them, and what is known of them.
 struct SoundList {
@@ -81,8 +73,5 @@ SIMCLR_API std::vector<std::string> drawn_values(const SoundList& list, const st
 
 /// Values of that field that both lists have: of "speaker" the speakers that are trained on and tested with.
 SIMCLR_API std::vector<std::string> shared_values(const SoundList& a, const SoundList& b, const std::string& field);
-
-/// "0-4,7" as 0, 1, 2, 3, 4, 7; what is no range of whole numbers stays: "theo,lucas".
-SIMCLR_API std::vector<std::string> values_of(const std::string& text);
 
 }  // namespace simclr::data

@@ -1,5 +1,6 @@
 #include "modalities/sound_files.h"
 
+#include "modalities/field_parts.h"
 #include "modalities/sound_sets.h"
 
 #include <simclr/core/error.h>

@@ -1,5 +1,6 @@
 #include "modalities/sound_rows.h"
 
+#include "modalities/field_parts.h"
 #include "train/training_rows.h"
 
 #include <simclr/core/error.h>
@@ -13,7 +14,7 @@ namespace {
 void add_data_rows(OptionTable& table, TrainingOptions& o, SoundOptions& own) {
   table.group("Data");
   table.add("data", o.data_dir, "A folder of recordings, those below it too, or a list of them, LIST.csv").may_change();
-  add_part_rows(table, own.pattern, own.test);
+  add_part_rows(table, own.pattern, own.test, {"recordings", "{label}_{speaker}_{take}.wav", "speaker"});
   table
       .add("noise", own.noise,
            "A folder of recordings to mix in, for --noise-probability of the views; unset: no noise")
@@ -68,17 +69,6 @@ std::vector<std::string> sound_encoder_names() {
   std::vector<std::string> names = simclr::nn::resnet_names();
   names.push_back("gru");
   return names;
-}
-
-void add_part_rows(OptionTable& table, std::string& pattern, std::string& test, const std::string& unset) {
-  table.add("pattern", pattern,
-            "What the names of recordings in a folder say, \"{label}_{speaker}_{take}.wav\". " +
-                (unset.empty() ? "Unset: " : unset + ", else ") + "each folder is a label");
-  table.add("test", test,
-            "What recordings are tested on: FIELD=VALUES of the names or of the list, take=0-4, speaker=ann,bob or "
-            "fold=5, or a share of the values, speaker=20%. " +
-                (unset.empty() ? "Unset: " : unset + ", else ") +
-                "the folder test, or a list's column split, else a fifth of each label");
 }
 
 void add_sound_rows(OptionTable& table, TrainingOptions& o, SoundOptions& own) {

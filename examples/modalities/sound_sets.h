@@ -17,9 +17,6 @@ struct SoundSource {
   std::int32_t rate = 0;     // Hz, of the samples
 };
 
-/// The pattern that all names fit: for who wants a folder's files, whatever its folders mean.
-extern const char* const any_name;
-
 /// Whether --data names a list: a file.
 bool is_sound_list(const std::string& data);
 

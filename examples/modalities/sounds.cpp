@@ -1,5 +1,6 @@
 #include "modalities/sounds.h"
 
+#include "modalities/field_parts.h"
 #include "modalities/shown_sound.h"
 #include "modalities/sound_check.h"
 #include "modalities/sound_rows.h"

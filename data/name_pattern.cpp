@@ -1,22 +1,15 @@
-#include "sound_fields.h"
+#include "name_pattern.h"
 
 #include <simclr/core/error.h>
 #include <simclr/core/text.h>
 
 #include <algorithm>
+#include <filesystem>
+#include <utility>
 
 namespace simclr::data {
-namespace {
 
-std::string without_ending(const std::string& path) {
-  const std::string ending = ending_of(path);
-  const bool of_sound = is_sound_name(path) || !missing_sound_package(ending).empty();
-  return of_sound ? path.substr(0, path.size() - ending.size()) : path;
-}
-
-}  // namespace
-
-NamePattern::NamePattern(const std::string& text) {
+NamePattern::NamePattern(const std::string& text, IsSample is_sample) : is_sample_(std::move(is_sample)) {
   parse(without_ending(text));
   SIMCLR_CHECK(!names_.empty(), "the pattern ", printable(text),
                " names no field; write {label}_{speaker}_{take}.wav or the like");
@@ -29,6 +22,10 @@ NamePattern::NamePattern(const std::string& text) {
   const auto twice = std::adjacent_find(sorted.begin(), sorted.end());
   SIMCLR_CHECK(twice == sorted.end(), "the pattern ", printable(text), " names {", *twice, "} twice");
   folders_ = static_cast<std::size_t>(std::count(text.begin(), text.end(), '/'));
+}
+
+std::string NamePattern::without_ending(const std::string& path) const {
+  return is_sample_(path) ? path.substr(0, path.size() - ending_of(path).size()) : path;
 }
 
 void NamePattern::parse(const std::string& text) {
@@ -75,6 +72,43 @@ std::optional<std::vector<std::string>> NamePattern::match(const std::string& pa
     at = end + behind.size();
   }
   return values;
+}
+
+std::vector<Field> fields_by_folder(const PathList& files, const FieldOwner& owner) {
+  std::vector<std::string> labels;
+  std::int64_t flat = 0;
+  for (const std::string& file : files) {
+    const std::size_t slash = file.find('/');
+    labels.push_back(slash == std::string::npos ? "" : file.substr(0, slash));
+    flat += slash == std::string::npos ? 1 : 0;
+  }
+  if (flat == std::ssize(labels)) return {};
+  SIMCLR_CHECK(flat == 0, printable(owner.place), " holds both ", counted(flat, owner.sample), " and folders with ",
+               owner.sample, "s; keep either one folder a class or ", owner.sample, "s alone");
+  return {make_field("label", labels)};
+}
+
+FittingFiles fields_by_pattern(const PathList& files, const NamePattern& pattern, const std::string& text,
+                               const FieldOwner& owner) {
+  constexpr std::int64_t most_named = 3;
+  FittingFiles named;
+  std::vector<std::vector<std::string>> texts(pattern.names().size());
+  std::int64_t others = 0;
+  for (const std::string& file : files) {
+    const auto values = pattern.match(file);
+    if (values) {
+      named.files.push_back(file);
+      for (std::size_t i = 0; i < texts.size(); ++i) texts[i].push_back((*values)[i]);
+    } else if (++others <= most_named) {
+      named.warnings.push_back(printable((std::filesystem::path(owner.place) / file).string()) + " does not fit " +
+                               printable(text) + " (" + owner.sample + " left out)");
+    }
+  }
+  SIMCLR_CHECK(!named.files.empty(), printable(owner.place), ": no name of ", counted(others, owner.sample), " fits ",
+               printable(text), ": ", printable(files[0]));
+  if (others > 0) named.left_out = counted(others, owner.sample) + " whose names do not fit " + printable(text);
+  for (std::size_t i = 0; i < texts.size(); ++i) named.fields.push_back(make_field(pattern.names()[i], texts[i]));
+  return named;
 }
 
 }  // namespace simclr::data

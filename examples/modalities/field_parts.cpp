@@ -1,0 +1,140 @@
+#include "modalities/field_parts.h"
+
+#include <simclr/core/error.h>
+#include <simclr/core/text.h>
+#include <simclr/data/pictures/part_names.h>
+#include <simclr/data/pictures/picture_list.h>
+
+#include <algorithm>
+#include <cstdlib>
+
+namespace data = simclr::data;
+using data::part_role;
+using data::PartRole;
+
+namespace {
+
+/// The likeliest first.
+void sort_parts(std::vector<std::string>& names) {
+  std::stable_sort(names.begin(), names.end(),
+                   [](const auto& a, const auto& b) { return data::part_name(a).place < data::part_name(b).place; });
+}
+
+bool has_parts(const data::Field& field) {
+  const auto any = [&field](PartRole role) {
+    return std::any_of(field.values.begin(), field.values.end(),
+                       [role](const auto& value) { return part_role(value) == role; });
+  };
+  return any(PartRole::train) && any(PartRole::test);
+}
+
+}  // namespace
+
+std::pair<std::string, std::vector<std::string>> test_values(const std::string& test,
+                                                             const std::vector<data::Field>& fields,
+                                                             const data::FieldOwner& owner) {
+  const std::size_t equals = test.find('=');
+  SIMCLR_CHECK(equals != std::string::npos, "--test ", test, ": must be FIELD=VALUES, such as speaker=ann,bob");
+  const std::string field = test.substr(0, equals), values = test.substr(equals + 1);
+  if (!values.ends_with('%')) return {field, data::values_of(values)};
+  char* end = nullptr;
+  const double percent = std::strtod(values.c_str(), &end);
+  SIMCLR_CHECK(*end == '%' && percent > 0 && percent < 100, "--test ", test, ": a share is above 0 and below 100%");
+  return {field, data::drawn_values(fields, field, owner, percent / 100, 0)};
+}
+
+bool names_field(const std::string& test, const std::vector<data::Field>& fields) {
+  return data::find_field(fields, test.substr(0, test.find('='))) != nullptr;
+}
+
+const data::Field* first_field(const std::vector<data::Field>& fields, const std::vector<std::string_view>& names) {
+  for (const std::string_view name : names) {
+    if (const data::Field* field = data::find_field(fields, name)) return field;
+  }
+  return nullptr;
+}
+
+bool has_labels(const std::vector<data::Field>& fields) {
+  const data::Field* label = data::find_field(fields, "label");
+  return label != nullptr && label->values.size() >= 2;
+}
+
+std::string shared_text(std::size_t both, std::size_t all, const std::string& what) {
+  if (both == 0) return "no " + what + " of the test part is trained on";
+  return std::to_string(both) + " of the " + std::to_string(all) + " " + what +
+         "s of the test part are trained on, too";
+}
+
+std::string shared_text(const std::vector<data::Field>& train, const std::vector<data::Field>& test,
+                        const std::vector<std::string_view>& names, const std::string& what) {
+  const data::Field* const tested = first_field(test, names);
+  const data::Field* const trained = tested == nullptr ? nullptr : data::find_field(train, tested->name);
+  if (trained == nullptr) return {};
+  return shared_text(data::shared_values(*trained, *tested).size(), tested->values.size(), what);
+}
+
+std::optional<ColumnParts> parts_by_column(const std::vector<data::Field>& fields) {
+  for (const char* name : {"split", "part", "set", "subset"}) {
+    const data::Field* const field = data::find_field(fields, name);
+    if (field == nullptr || !has_parts(*field)) continue;
+    ColumnParts parts{.field = field->name, .test = {}, .used = {}, .others = {}};
+    std::vector<std::string> tests;
+    for (const std::string& value : field->values) {
+      const PartRole role = part_role(value);
+      if (role == PartRole::test) tests.push_back(value);
+      if (role != PartRole::test && role != PartRole::train && role != PartRole::unlabelled) {
+        parts.others.push_back(value);
+      }
+    }
+    sort_parts(tests);
+    parts.test = tests.front();
+    parts.others.insert(parts.others.end(), tests.begin() + 1, tests.end());
+    for (std::uint32_t i = 0; i < field->of.size(); ++i) {
+      const std::string value(field->value(i));
+      const bool other = std::find(parts.others.begin(), parts.others.end(), value) != parts.others.end();
+      if (!value.empty() && !other) parts.used.push_back(i);
+    }
+    return parts;
+  }
+  return std::nullopt;
+}
+
+std::string unused_text(const ColumnParts& parts, std::size_t all, const std::string& sample) {
+  return "not used: " + simclr::counted(static_cast<std::int64_t>(all - parts.used.size()), sample) + " of " +
+         (parts.others.empty() ? "no " + parts.field : parts.field + " " + simclr::listed(parts.others, 5));
+}
+
+PartFolders part_folders(const std::string& dir) {
+  PartFolders found;
+  std::vector<std::string> tests;
+  for (const std::string& name : data::list_folders(dir)) {
+    if (part_role(name) == PartRole::train && found.train.empty()) {
+      found.train = name;
+    } else {
+      (part_role(name) == PartRole::test ? tests : found.others).push_back(name);
+    }
+  }
+  if (found.train.empty() || tests.empty()) return {};
+  sort_parts(tests);
+  found.test = tests.front();
+  found.others.insert(found.others.end(), tests.begin() + 1, tests.end());
+  return found;
+}
+
+void refuse_test(const std::string& test, const std::string& dir, const PartFolders& parts) {
+  SIMCLR_CHECK(test.empty(), "--test ", test, ": ", simclr::printable(dir), " has the folders ",
+               simclr::printable(parts.train), " and ", simclr::printable(parts.test),
+               ", which say what is tested on; leave --test out, or name one of them by --data");
+}
+
+void add_part_rows(OptionTable& table, std::string& pattern, std::string& test, const PartWords& words,
+                   const std::string& unset) {
+  table.add("pattern", pattern,
+            "What the names of " + words.samples + " in a folder say, \"" + words.name + "\". " +
+                (unset.empty() ? "Unset: " : unset + ", else ") + "each folder is a label");
+  table.add("test", test,
+            "What " + words.samples + " are tested on: FIELD=VALUES of the names or of the list, take=0-4, " +
+                words.field + "=ann,bob or fold=5, or a share of the values, " + words.field + "=20%. " +
+                (unset.empty() ? "Unset: " : unset + ", else ") +
+                "the folder test, or a list's column split, else a fifth of each label");
+}
