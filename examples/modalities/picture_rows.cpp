@@ -110,9 +110,12 @@ void add_dataset_rows(OptionTable& table, std::string& dataset, std::string& dir
 }
 
 void add_picture_rows(OptionTable& table, TrainingOptions& o, PictureOptions& own) {
-  simclr::data::Augmentation& a = own.augmentation;
   add_data_rows(table, o, own);
   add_encoder_rows(table, own);
+  add_augmentation_rows(table, own.augmentation, own.means, own.stddevs);
+}
+
+void add_augmentation_rows(OptionTable& table, simclr::data::Augmentation& a, int& means, int& stddevs) {
   table.group("Augmentation", "augmentation");
   table.add("view-size", a.size, "Side of the views in pixels").between(1, 4096).key("size").file_only();
   table.add("view-channels", a.channels, "Of the views")
@@ -123,7 +126,7 @@ void add_picture_rows(OptionTable& table, TrainingOptions& o, PictureOptions& ow
   table.add("flip-probability", a.flip_probability, "Of a horizontal flip").between(0, 1);
   add_colour_rows(table, a);
   add_blur_and_rotation_rows(table, a);
-  table.add("mean", a.mean, own.means, "Taken from each channel of pixels in [0,1]").between(-1000, 1000);
-  table.add("stddev", a.stddev, own.stddevs, "What each channel is then divided by").between(double{1e-3f}, 1000);
+  table.add("mean", a.mean, means, "Taken from each channel of pixels in [0,1]").between(-1000, 1000);
+  table.add("stddev", a.stddev, stddevs, "What each channel is then divided by").between(double{1e-3f}, 1000);
   add_augmentation_rules(table, a);
 }

@@ -29,5 +29,9 @@ OptionRow& add_crop_min_row(OptionTable& table, T& crop_min) {
       .between(double{1e-6f}, 1);
 }
 
+/// Of random views made by SimCLR's augmentation, in the group "augmentation": `means` and `stddevs` are how many of
+/// the policy's are said.
+void add_augmentation_rows(OptionTable& table, simclr::data::Augmentation& policy, int& means, int& stddevs);
+
 /// What training on pictures adds to the rows of every kind of data: where they lie, encoder, size, augmentation.
 void add_picture_rows(OptionTable& table, TrainingOptions& options, PictureOptions& own);

@@ -2,6 +2,7 @@
 
 #include "modalities/picture_check.h"
 #include "modalities/picture_data_files.h"
+#include "modalities/picture_policy.h"
 #include "modalities/picture_rows.h"
 #include "modalities/picture_sets.h"
 #include "modalities/picture_view_sheet.h"
@@ -22,39 +23,6 @@ namespace nn = simclr::nn;
 using simclr::Device;
 
 namespace {
-
-/// The value of that name; throws simclr::Error, which calls it `what`, where there is none.
-template <class T>
-T named(const Names<T>& names, const std::string& name, const char* what) {
-  for (const auto& [each, value] : names) {
-    if (each == name) return value;
-  }
-  simclr::fail(what, " is ", name);
-}
-
-/// A number a channel, or more.
-void take_numbers(const nlohmann::ordered_json& from, int channels, float* numbers) {
-  const auto values = from.get<std::vector<float>>();
-  SIMCLR_CHECK(std::ssize(values) >= channels, "there are ", values.size(), " means or deviations for ", channels,
-               " channels");
-  std::copy_n(values.begin(), channels, numbers);
-}
-
-/// Size, mean and deviation of the views, without randomness.
-data::Augmentation preprocessing_of(const nlohmann::ordered_json& from) {
-  const int channels = from.at("channels").get<int>();
-  data::Augmentation policy = data::Augmentation::evaluation(from.at("size").get<int>(), channels);
-  policy.interpolation = named(interpolation_names, from.at("interpolation").get<std::string>(), "interpolation");
-  take_numbers(from.at("mean"), channels, policy.mean);
-  take_numbers(from.at("stddev"), channels, policy.stddev);
-  check(policy);
-  return policy;
-}
-
-/// Of so many channels the mean or the deviation is said: grey and RGB have three, of which grey uses one.
-int said_of(int channels) {
-  return std::max(3, channels);
-}
 
 /// Without an option, channels that are neither grey nor RGB are taken as they are: a recipe's numbers are RGB's.
 /// `count`: how many were said. Throws simclr::Error where they are fewer than the channels.

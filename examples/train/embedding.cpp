@@ -20,6 +20,32 @@ namespace {
 constexpr const char* features_name = "features.npy";
 constexpr const char* files_name = "files.txt";
 
+/// Samples, each a class of its own.
+class Named final : public data::Dataset {
+ public:
+  Named(std::shared_ptr<const data::Dataset> samples, std::vector<std::string> names)
+      : samples_(std::move(samples)), names_(std::move(names)) {}
+
+  std::int64_t size() const override { return samples_->size(); }
+  data::Sample sample(std::int64_t i, int part) const override {
+    data::Sample sample = samples_->sample(i, part);
+    sample.label = label(i);
+    if (const std::string& name = names_[static_cast<std::size_t>(i)]; name.find('\n') != std::string::npos) {
+      simclr::fail(simclr::printable(name), ": the name holds a line break; rename the file");
+    }
+    return sample;
+  }
+  std::int32_t label(std::int64_t i) const override { return static_cast<std::int32_t>(i); }
+  const std::vector<std::string>& classes() const override { return names_; }
+  std::string file(std::int64_t i) const override { return samples_->file(i); }
+  std::string place(std::int64_t i) const override { return samples_->place(i); }
+  std::string describe() const override { return samples_->describe(); }
+
+ private:
+  std::shared_ptr<const data::Dataset> samples_;
+  std::vector<std::string> names_;
+};
+
 /// Throws simclr::Error, opened by `where`, for the first sample whose row of `features` holds NaN or Inf.
 void check_finite(const std::string& where, const Tensor& features, const std::vector<std::string>& names,
                   const std::string& remedy) {
@@ -44,6 +70,13 @@ simclr::Input view_of(const data::Sample& sample, const data::ViewMaker& maker) 
 }
 
 }  // namespace
+
+NamedSamples with_names(std::shared_ptr<const data::Dataset> samples, std::vector<std::string> names,
+                        const std::vector<std::string>& left_out) {
+  NamedSamples named{.samples = std::make_shared<Named>(std::move(samples), std::move(names)), .left_out = {}};
+  for (const std::string& part : left_out) named.left_out += (named.left_out.empty() ? "" : ", ") + part;
+  return named;
+}
 
 Embedding embed_samples(const EncoderFile& file, const data::Dataset& samples, const EvaluationOptions& options) {
   const nn::Features features = features_of(*file.encoder, samples, file.tower, options);

@@ -17,6 +17,11 @@ struct NamedSamples {
   std::string left_out = {};  // what else is there, in words; empty: nothing
 };
 
+/// Samples by these names, one a sample; `left_out` is what else is there. A name that holds a line break costs its
+/// sample: files.txt has lines.
+NamedSamples with_names(std::shared_ptr<const simclr::data::Dataset> samples, std::vector<std::string> names,
+                        const std::vector<std::string>& left_out);
+
 /// The features of such samples.
 struct Embedding {
   std::vector<std::string> files;  // [N], the names
