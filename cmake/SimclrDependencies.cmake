@@ -85,6 +85,8 @@ simclr_file_library(WEBP libwebp-dev "not read")
 simclr_file_library(SNDFILE libsndfile1-dev "of recordings plain WAV alone is read")
 simclr_file_library(SAMPLERATE libsamplerate0-dev "recordings of another rate than is asked for are refused")
 simclr_file_library(SENTENCEPIECE libsentencepiece-dev "texts are parted into words alone")
+simclr_file_library(FFMPEG "libavformat-dev libavcodec-dev libswscale-dev"
+                    "of clips folders of pictures and .npy files alone are read")
 if(STB_INCLUDE_DIR)
   simclr_summary("stb" "${STB_INCLUDE_DIR}")
 else()

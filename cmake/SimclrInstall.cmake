@@ -6,7 +6,7 @@ include(CMakePackageConfigHelpers)
 install(TARGETS simclr EXPORT simclrTargets
         LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR} ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR}
         INCLUDES DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})
-foreach(folder core kernels nn data data/pictures data/sound data/text)
+foreach(folder core kernels nn data data/pictures data/sound data/text data/video)
   file(GLOB headers CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/${folder}/*.h)
   foreach(header IN LISTS headers)
     file(STRINGS ${header} private REGEX "^// Private" LIMIT_COUNT 1)
@@ -25,7 +25,7 @@ set(simclr_SHARED FALSE)
 if(library_type STREQUAL "SHARED_LIBRARY")
   set(simclr_SHARED TRUE)
 endif()
-set(simclr_features ARCHIVE CUDA EMU JPEG ONEDNN PNG SAMPLERATE SENTENCEPIECE SNDFILE TIFF WEBP ZLIB)
+set(simclr_features ARCHIVE CUDA EMU FFMPEG JPEG ONEDNN PNG SAMPLERATE SENTENCEPIECE SNDFILE TIFF WEBP ZLIB)
 set(simclr_compiled_in ${SIMCLR_PRIVATE_DEFINITIONS})
 list(TRANSFORM simclr_compiled_in REPLACE "^SIMCLR_HAVE_" "")
 list(APPEND simclr_compiled_in ${SIMCLR_DEVICES})
@@ -34,8 +34,9 @@ configure_package_config_file(${PROJECT_SOURCE_DIR}/cmake/simclrConfig.cmake.in 
 # No ABI promise before 1.0: another minor version is another library.
 write_basic_package_version_file(${PROJECT_BINARY_DIR}/simclrConfigVersion.cmake COMPATIBILITY SameMinorVersion)
 install(FILES ${PROJECT_BINARY_DIR}/simclrConfig.cmake ${PROJECT_BINARY_DIR}/simclrConfigVersion.cmake
-              ${PROJECT_SOURCE_DIR}/cmake/FindCUDNN.cmake ${PROJECT_SOURCE_DIR}/cmake/FindOneDNN.cmake
-              ${PROJECT_SOURCE_DIR}/cmake/FindSAMPLERATE.cmake ${PROJECT_SOURCE_DIR}/cmake/FindSENTENCEPIECE.cmake
-              ${PROJECT_SOURCE_DIR}/cmake/FindSNDFILE.cmake ${PROJECT_SOURCE_DIR}/cmake/FindWEBP.cmake
+              ${PROJECT_SOURCE_DIR}/cmake/FindCUDNN.cmake ${PROJECT_SOURCE_DIR}/cmake/FindFFMPEG.cmake
+              ${PROJECT_SOURCE_DIR}/cmake/FindOneDNN.cmake ${PROJECT_SOURCE_DIR}/cmake/FindSAMPLERATE.cmake
+              ${PROJECT_SOURCE_DIR}/cmake/FindSENTENCEPIECE.cmake ${PROJECT_SOURCE_DIR}/cmake/FindSNDFILE.cmake
+              ${PROJECT_SOURCE_DIR}/cmake/FindWEBP.cmake
         DESTINATION ${package_folder})
 include(SimclrPkgConfig)

@@ -18,7 +18,8 @@ TEST_CASE("the fuzzer's corpus is read as the fuzzer reads it") {
       {"idx", fuzz::idx},       {"images", fuzz::images},
       {"shards", fuzz::shards}, {"shard_index", fuzz::shard_index},
       {"table", fuzz::table},   {"safetensors", fuzz::safetensors},
-      {"sound", fuzz::sound},   {"text", fuzz::text}};
+      {"sound", fuzz::sound},   {"text", fuzz::text},
+      {"clips", fuzz::clips}};
 #ifdef SIMCLR_FUZZ_EXAMPLES
   targets["config"] = fuzz::config;
 #else

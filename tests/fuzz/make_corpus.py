@@ -396,6 +396,15 @@ def text():
                     b"\twork.01\tV\n\n1\tbad" + rest + b"\tbe.01\n\nno number\n")
 
 
-for target in (safetensors, idx, cifar, images, arrays, table, config, shards, shard_index, sound, text):
+def clips():
+    """Videos are not in the corpus: the tests encode theirs."""
+    yield "grey.npy", npy("|u1", (4, 3, 5), bytes(range(60)))
+    yield "deep.npy", npy("<u2", (3, 4, 6), bytes(range(144)))
+    yield "floats.npy", npy("<f4", (2, 4, 6), struct.pack("<48f", *(k / 48 for k in range(48))))
+    yield "playlist", b"#EXTM3U\n#EXTINF:1\n/etc/passwd\n"
+    yield "ffconcat", b"ffconcat version 1.0\nfile /etc/passwd\n"
+
+
+for target in (safetensors, idx, cifar, images, arrays, table, config, shards, shard_index, sound, text, clips):
     for name, data in target():
         write(target.__name__, name, data)

@@ -30,6 +30,8 @@ void shard_index(Bytes bytes);
 void sound(Bytes bytes);
 /// Texts, a line each, as questions and in a table, their tokens and views; and a tokenizer's model.
 void text(Bytes bytes);
+/// A clip: a video or .npy file.
+void clips(Bytes bytes);
 /// The text of a config.json, as examples/train_cifar reads it.
 void config(Bytes bytes);
 

@@ -1,0 +1,17 @@
+# Finds the headers and libraries of FFmpeg's that video files are read through and defines FFMPEG::FFMPEG.
+find_path(FFMPEG_INCLUDE_DIR libavformat/avformat.h)
+set(FFMPEG_LIBRARIES "")
+set(ffmpeg_needed FFMPEG_INCLUDE_DIR)
+foreach(part avformat avcodec swscale avutil)
+  find_library(FFMPEG_${part}_LIBRARY ${part})
+  list(APPEND FFMPEG_LIBRARIES ${FFMPEG_${part}_LIBRARY})
+  list(APPEND ffmpeg_needed FFMPEG_${part}_LIBRARY)
+endforeach()
+include(FindPackageHandleStandardArgs)
+find_package_handle_standard_args(FFMPEG REQUIRED_VARS ${ffmpeg_needed})
+if(FFMPEG_FOUND AND NOT TARGET FFMPEG::FFMPEG)
+  add_library(FFMPEG::FFMPEG INTERFACE IMPORTED)
+  set_target_properties(FFMPEG::FFMPEG PROPERTIES INTERFACE_LINK_LIBRARIES "${FFMPEG_LIBRARIES}"
+                        INTERFACE_INCLUDE_DIRECTORIES ${FFMPEG_INCLUDE_DIR})
+endif()
+mark_as_advanced(${ffmpeg_needed})

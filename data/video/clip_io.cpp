@@ -1,0 +1,116 @@
+#include "../file.h"
+#include "clip_kinds.h"
+
+#include <simclr/core/error.h>
+#include <simclr/core/text.h>
+#include <simclr/data/path_list.h>
+#include <simclr/data/pictures/image_io.h>
+
+#include <algorithm>
+#include <array>
+#include <cstring>
+#include <filesystem>
+#include <string_view>
+#include <utility>
+
+namespace simclr::data {
+namespace {
+
+#ifdef SIMCLR_HAVE_FFMPEG
+constexpr bool has_library = true;
+#else
+constexpr bool has_library = false;
+#endif
+
+constexpr std::string_view video_endings[] = {".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".mpg", ".mpeg",
+                                              ".ts",  ".mts", ".ogv", ".flv", ".wmv",  ".3gp", ".asf"};
+
+bool is_video_ending(const std::string& ending) {
+  return std::find(std::begin(video_endings), std::end(video_endings), ending) != std::end(video_endings);
+}
+
+bool is_npy(std::span<const std::uint8_t> start) {
+  constexpr std::string_view magic = "\x93NUMPY";
+  return start.size() >= magic.size() && std::memcmp(start.data(), magic.data(), magic.size()) == 0;
+}
+
+/// Of a file that is no .npy.
+std::unique_ptr<ClipReader> open_other(ClipBytes bytes, std::span<const std::uint8_t> start) {
+  const std::string kind = picture_kind(start);
+  SIMCLR_CHECK(kind.empty() || kind == ".gif", bytes.name, ": a picture (", kind,
+               ") and no clip; put the frames of each clip into a folder");
+  return open_video(std::move(bytes));
+}
+
+constexpr std::size_t most_start = 32;  // bytes, that tell the kind
+
+}  // namespace
+
+ClipReader::~ClipReader() = default;
+
+void ClipReader::read(std::span<const std::int64_t> frames, std::span<std::uint8_t> out) {
+  SIMCLR_CHECK(std::is_sorted(frames.begin(), frames.end()), name_, ": frames are read in ascending order");
+  SIMCLR_CHECK(frames.empty() || (frames.front() >= 0 && frames.back() < info_.frames), name_, ": frames ",
+               frames.empty() ? 0 : frames.front(), " to ", frames.empty() ? 0 : frames.back(), " of ", info_.frames);
+  const std::int64_t bytes = std::ssize(frames) * info_.frame_bytes();
+  SIMCLR_CHECK(bytes <= max_clip_bytes, name_, ": ", counted(std::ssize(frames), "frame"), " of ", info_.width, "x",
+               info_.height, " are more than ", max_clip_bytes, " bytes; take fewer, or make the video smaller");
+  SIMCLR_CHECK(std::ssize(out) == bytes, name_, ": room for ", out.size(), " bytes, the frames have ", bytes);
+  if (!frames.empty()) read_frames(frames, out);
+}
+
+void check_clip(const ClipInfo& info, const std::string& name) {
+  SIMCLR_CHECK(info.height >= 1 && info.width >= 1 && info.height <= max_picture_side &&
+                   info.width <= max_picture_side && std::int64_t{info.height} * info.width <= max_picture_pixels,
+               name, ": frames of ", info.width, "x", info.height, " pixels; at most ", max_picture_side,
+               " a side and ", max_picture_pixels, " are read");
+  SIMCLR_CHECK(info.frames >= 1, name, ": a clip without a frame");
+  SIMCLR_CHECK(info.frames <= max_clip_frames, name, ": ", info.frames, " frames, at most ", max_clip_frames,
+               " are read; cut it into parts");
+}
+
+std::unique_ptr<ClipReader> open_clip(const std::string& path) {
+  std::error_code error;
+  if (std::filesystem::is_directory(path, error)) return open_frames(path, frame_files(path));
+  const auto file = std::make_shared<const OpenFile>(path, "clip");
+  const std::string name = printable(path);
+  SIMCLR_CHECK(file->size() > 0, name, ": the file is empty");
+  std::array<std::uint8_t, most_start> start{};
+  const std::span<std::uint8_t> there(start.data(), std::min(start.size(), static_cast<std::size_t>(file->size())));
+  const std::string problem = file->read(0, there);
+  SIMCLR_CHECK(problem.empty(), "clip: cannot read ", name, ": ", problem);
+  if (is_npy(there)) return open_npy_clip(open_npy(path));
+  return open_other(
+      {.name = name, .size = file->size(), .read = [file](std::int64_t at, auto out) { return file->read(at, out); }},
+      there);
+}
+
+std::unique_ptr<ClipReader> open_clip(std::span<const std::uint8_t> bytes, const std::string& name) {
+  SIMCLR_CHECK(!bytes.empty(), name, ": the file is empty");
+  const auto there = bytes.first(std::min(bytes.size(), most_start));
+  if (is_npy(there)) return open_npy_clip(npy_in_memory({bytes.begin(), bytes.end()}, name));
+  return open_other({.name = name,
+                     .size = std::ssize(bytes),
+                     .read =
+                         [bytes](std::int64_t at, auto out) {
+                           std::memcpy(out.data(), bytes.data() + at, out.size());
+                           return std::string();
+                         }},
+                    there);
+}
+
+std::string read_clip_kinds() {
+  return has_library ? "video (.mp4, .mkv, .webm, .avi, .mov, .mpg, ...), .npy or folders of pictures"
+                     : ".npy or folders of pictures";
+}
+
+bool is_clip_name(const std::string& path) {
+  const std::string ending = ending_of(path);
+  return ending == ".npy" || (has_library && is_video_ending(ending));
+}
+
+std::string missing_clip_package(const std::string& ending) {
+  return !has_library && is_video_ending(ending) ? "libavformat-dev, libavcodec-dev and libswscale-dev" : "";
+}
+
+}  // namespace simclr::data

@@ -1,0 +1,265 @@
+// FFmpeg's demuxer and decoder of one stream of pictures.
+#ifdef SIMCLR_HAVE_FFMPEG
+
+#include "video_decoder.h"
+
+#include <simclr/core/error.h>
+#include <simclr/core/text.h>
+
+extern "C" {
+#include <libavcodec/avcodec.h>
+#include <libavformat/avformat.h>
+#include <libavutil/display.h>
+#include <libswscale/swscale.h>
+}
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <cstdio>
+#include <cstring>
+#include <mutex>
+#include <span>
+#include <string_view>
+
+namespace simclr::data {
+namespace {
+
+#ifdef FUZZING_BUILD_MODE_UNSAFE_FOR_PRODUCTION
+constexpr std::int64_t most_pixels = std::int64_t{1} << 16;  // more would only be slow
+#else
+constexpr std::int64_t most_pixels = std::int64_t{1} << 26;
+#endif
+
+/// Containers whose frames have time stamps, none of which leads to another file: no playlists, no lists of pictures.
+constexpr const char* containers =
+    "mov,mp4,matroska,webm,avi,mpeg,mpegts,ogg,flv,asf,gif,nut,mxf,dv,h261,apng,ivf,rm,wtv";
+
+/// What FFmpeg says of an error, in one line.
+std::string reason(int error) {
+  std::array<char, AV_ERROR_MAX_STRING_SIZE> text{};
+  av_strerror(error, text.data(), text.size());
+  return printable(text.data());
+}
+
+int read_stream(void* opaque, std::uint8_t* to, int count) {
+  VideoStream& stream = *static_cast<VideoStream*>(opaque);
+  const std::int64_t there = std::min<std::int64_t>(count, stream.bytes.size - stream.at);
+  if (there <= 0) return AVERROR_EOF;
+  const std::string problem = stream.bytes.read(stream.at, {to, static_cast<std::size_t>(there)});
+  if (!problem.empty()) {
+    stream.problem = problem;
+    return AVERROR(EIO);
+  }
+  stream.at += there;
+  return static_cast<int>(there);
+}
+
+std::int64_t seek_stream(void* opaque, std::int64_t offset, int whence) {
+  VideoStream& stream = *static_cast<VideoStream*>(opaque);
+  if ((whence & AVSEEK_SIZE) != 0) return stream.bytes.size;
+  const int from = whence & ~AVSEEK_FORCE;
+  const std::int64_t base = from == SEEK_CUR ? stream.at : from == SEEK_END ? stream.bytes.size : 0;
+  if (offset < -base || offset > stream.bytes.size - base) return AVERROR(EINVAL);
+  return stream.at = base + offset;
+}
+
+/// FFmpeg writes to the terminal what we throw, unless somebody has set its level.
+void be_quiet() {
+  static std::once_flag once;
+  std::call_once(once, [] {
+    if (av_log_get_level() == AV_LOG_INFO) av_log_set_level(AV_LOG_QUIET);
+  });
+}
+
+/// EXIF's orientation of a stream that is to be turned; 1: it is not.
+int orientation_of_stream(const AVStream& stream) {
+  const std::uint8_t* matrix = nullptr;
+#if LIBAVCODEC_VERSION_INT >= AV_VERSION_INT(60, 31, 102)
+  const AVCodecParameters& codec = *stream.codecpar;
+  const AVPacketSideData* data =
+      av_packet_side_data_get(codec.coded_side_data, codec.nb_coded_side_data, AV_PKT_DATA_DISPLAYMATRIX);
+  if (data && data->size >= 9 * sizeof(std::int32_t)) matrix = data->data;
+#else
+  std::size_t size = 0;
+  matrix = av_stream_get_side_data(&stream, AV_PKT_DATA_DISPLAYMATRIX, &size);
+  if (size < 9 * sizeof(std::int32_t)) matrix = nullptr;
+#endif
+  if (!matrix) return 1;
+  std::array<std::int32_t, 9> values{};
+  std::memcpy(values.data(), matrix, sizeof values);
+  const double counter_clockwise = av_display_rotation_get(values.data());
+  if (!std::isfinite(counter_clockwise)) return 1;
+  const long clockwise = ((-std::lround(counter_clockwise / 90) % 4) + 4) % 4;
+  constexpr int orientations[] = {1, 6, 3, 8};
+  return orientations[clockwise];
+}
+
+}  // namespace
+
+void FreeVideo::operator()(AVFormatContext* all) const {
+  avformat_close_input(&all);
+}
+void FreeVideo::operator()(AVIOContext* io) const {
+  av_freep(&io->buffer);
+  avio_context_free(&io);
+}
+void FreeVideo::operator()(AVCodecContext* codec) const {
+  avcodec_free_context(&codec);
+}
+void FreeVideo::operator()(AVFrame* frame) const {
+  av_frame_free(&frame);
+}
+void FreeVideo::operator()(AVPacket* packet) const {
+  av_packet_free(&packet);
+}
+void FreeVideo::operator()(SwsContext* scaler) const {
+  sws_freeContext(scaler);
+}
+
+double VideoDecoder::tick() const {
+  return av_q2d(format_->streams[index_]->time_base);
+}
+
+int VideoDecoder::orientation() const {
+  return orientation_of_stream(*format_->streams[index_]);
+}
+
+double VideoDecoder::seconds() const {
+  const AVStream& video = *format_->streams[index_];
+  if (video.duration > 0) return static_cast<double>(video.duration) * av_q2d(video.time_base);
+  if (format_->duration <= 0) return 0;
+  // Matroska's length is the last frame's end, wherever the first begins.
+  const bool from_zero = std::string_view(format_->iformat->name).starts_with("matroska");
+  const std::int64_t before = from_zero && format_->start_time > 0 ? format_->start_time : 0;
+  return static_cast<double>(format_->duration - before) / AV_TIME_BASE;
+}
+
+bool VideoDecoder::next(AVFrame& frame, bool anything) {
+  for (;;) {
+    const int got = avcodec_receive_frame(codec_.get(), &frame);
+    if (got == 0) {
+      if (!anything) check_frame(frame);
+      return true;
+    }
+    if (got == AVERROR_EOF) return false;
+    if (got != AVERROR(EAGAIN)) {
+      if (!anything) damaged(reason(got));
+      if (drained_) return false;
+    }
+    feed(anything);
+  }
+}
+
+bool VideoDecoder::seek(std::int64_t time) {
+  if (av_seek_frame(format_.get(), index_, time, AVSEEK_FLAG_BACKWARD) < 0) return false;
+  avcodec_flush_buffers(codec_.get());
+  drained_ = false;
+  return true;
+}
+
+void VideoDecoder::restart() {
+  stream_.at = 0;
+  open();
+}
+
+std::int64_t VideoDecoder::find_end() {
+  std::int64_t end = AV_NOPTS_VALUE;
+  while (av_read_frame(format_.get(), packet_.get()) >= 0) {
+    if (packet_->stream_index == index_ && packet_->pts != AV_NOPTS_VALUE) {
+      end = std::max(end, packet_->pts + std::clamp<std::int64_t>(packet_->duration, 0, 1 << 30));
+    }
+    av_packet_unref(packet_.get());
+  }
+  return end;
+}
+
+void VideoDecoder::damaged(const std::string& what) const {
+  SIMCLR_CHECK(stream_.problem.empty(), "clip: cannot read ", name(), ": ", stream_.problem);
+  fail(name(), ": damaged or cut off: ", what);
+}
+
+void VideoDecoder::open() {
+  be_quiet();
+  codec_.reset();
+  format_.reset();
+  constexpr int buffer_bytes = 1 << 16;
+  auto* const buffer = static_cast<std::uint8_t*>(av_malloc(buffer_bytes));
+  SIMCLR_CHECK(buffer, name(), ": no memory is left to read it");
+  io_.reset(avio_alloc_context(buffer, buffer_bytes, 0, &stream_, read_stream, nullptr, seek_stream));
+  AVFormatContext* format = avformat_alloc_context();
+  packet_.reset(av_packet_alloc());
+  SIMCLR_CHECK(io_ && format && packet_, name(), ": no memory is left to read it");
+  format->pb = io_.get();
+  format->flags |= AVFMT_FLAG_CUSTOM_IO | AVFMT_FLAG_GENPTS;
+  format->format_whitelist = av_strdup(containers);
+  format->protocol_whitelist = av_strdup("none");
+  const int opened = avformat_open_input(&format, nullptr, nullptr, nullptr);  // frees it where it fails
+  if (opened < 0) {
+    SIMCLR_CHECK(stream_.problem.empty(), "clip: cannot read ", name(), ": ", stream_.problem);
+    fail(name(), ": no video that can be read by its content, or damaged at its beginning (", reason(opened), ")");
+  }
+  format_.reset(format);
+  open_codec();
+}
+
+void VideoDecoder::open_codec() {
+  const int looked = avformat_find_stream_info(format_.get(), nullptr);
+  if (looked < 0) damaged(reason(looked));
+  index_ = av_find_best_stream(format_.get(), AVMEDIA_TYPE_VIDEO, -1, -1, nullptr, 0);
+  SIMCLR_CHECK(index_ >= 0, name(), ": a file without a stream of pictures");
+  AVStream& video = *format_->streams[index_];
+  SIMCLR_CHECK((video.disposition & AV_DISPOSITION_ATTACHED_PIC) == 0, name(),
+               ": a file without a stream of pictures but for its cover");
+  const AVCodec* decoder = avcodec_find_decoder(video.codecpar->codec_id);
+  SIMCLR_CHECK(decoder, name(), ": its video is ", printable(avcodec_get_name(video.codecpar->codec_id)),
+               ", which this machine's FFmpeg does not decode; convert it");
+  const AVRational rate = av_guess_frame_rate(format_.get(), &video, nullptr);
+  rate_ = rate.num > 0 && rate.den > 0 ? av_q2d(rate) : 0;
+  constexpr double least = 1e-3, most = 1e4;
+  SIMCLR_CHECK(rate_ >= least && rate_ <= most && video.time_base.num > 0 && video.time_base.den > 0, name(),
+               ": does not say how many frames a second it has; write it anew, ffmpeg -i IN OUT.mp4 say");
+  codec_.reset(avcodec_alloc_context3(decoder));
+  SIMCLR_CHECK(codec_, name(), ": no memory is left to decode it");
+  codec_->thread_count = 1;  // the loader has threads
+  codec_->max_pixels = most_pixels;
+  int done = avcodec_parameters_to_context(codec_.get(), video.codecpar);
+  codec_->pkt_timebase = video.time_base;
+  if (done >= 0) done = avcodec_open2(codec_.get(), decoder, nullptr);
+  if (done < 0) damaged(reason(done));
+  for (unsigned i = 0; i < format_->nb_streams; ++i) {
+    if (static_cast<int>(i) != index_) format_->streams[i]->discard = AVDISCARD_ALL;
+  }
+  drained_ = false;
+}
+
+void VideoDecoder::feed(bool anything) {
+  while (!drained_) {
+    const int got = av_read_frame(format_.get(), packet_.get());
+    if (got == AVERROR_EOF || (got < 0 && anything)) {
+      drained_ = true;
+      avcodec_send_packet(codec_.get(), nullptr);
+      return;
+    }
+    if (got < 0) damaged(reason(got));
+    const bool ours = packet_->stream_index == index_;
+    const bool whole = (packet_->flags & AV_PKT_FLAG_CORRUPT) == 0;
+    const int sent = ours ? avcodec_send_packet(codec_.get(), packet_.get()) : 0;
+    av_packet_unref(packet_.get());
+    if (!ours) continue;
+    if (!anything && !whole) damaged("a part of it is missing");
+    if (!anything && sent < 0 && sent != AVERROR(EAGAIN)) damaged(reason(sent));
+    return;
+  }
+}
+
+void VideoDecoder::check_frame(const AVFrame& frame) const {
+  if (frame.best_effort_timestamp == AV_NOPTS_VALUE) damaged("a frame without a time");
+  if (frame.decode_error_flags != 0 || (frame.flags & AV_FRAME_FLAG_CORRUPT) != 0) {
+    damaged("a frame cannot be decoded whole");
+  }
+}
+
+}  // namespace simclr::data
+
+#endif

@@ -1,0 +1,80 @@
+#pragma once
+
+// Private: FFmpeg's demuxer and decoder of one stream of pictures. Its types stay in the sources.
+
+#include "clip_kinds.h"
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <utility>
+
+struct AVCodecContext;
+struct AVFormatContext;
+struct AVFrame;
+struct AVIOContext;
+struct AVPacket;
+struct SwsContext;
+
+namespace simclr::data {
+
+/// What FFmpeg holds by pointers to pointers.
+struct FreeVideo {
+  void operator()(AVFormatContext* all) const;
+  void operator()(AVIOContext* io) const;
+  void operator()(AVCodecContext* codec) const;
+  void operator()(AVFrame* frame) const;
+  void operator()(AVPacket* packet) const;
+  void operator()(SwsContext* scaler) const;
+};
+template <class T>
+using Owned = std::unique_ptr<T, FreeVideo>;
+
+/// A file as FFmpeg reads it.
+struct VideoStream {
+  ClipBytes bytes;
+  std::int64_t at = 0;
+  std::string problem = {};
+};
+
+/// An opened file: its demuxer and decoder.
+class VideoDecoder {
+ public:
+  explicit VideoDecoder(ClipBytes bytes) : stream_{.bytes = std::move(bytes)} { open(); }
+
+  const std::string& name() const { return stream_.bytes.name; }
+  double rate() const { return rate_; }
+  double tick() const;      // seconds
+  int orientation() const;  // EXIF's
+
+  /// What the headers say of the length, in seconds; 0: nothing.
+  double seconds() const;
+  /// The next frame in the order of time; false behind the last. With `anything` damage is passed over.
+  bool next(AVFrame& frame, bool anything = false);
+  /// Goes to the last place at or before `time` (in ticks) that can be decoded from; false: there is none.
+  bool seek(std::int64_t time);
+  /// As if it had just been opened.
+  void restart();
+  /// The time behind the last packet, in ticks, AV_NOPTS_VALUE where none has one: reads the whole file, and then has
+  /// to be restarted.
+  std::int64_t find_end();
+
+  [[noreturn]] void damaged(const std::string& what) const;
+
+ private:
+  void open();
+  void open_codec();
+  void feed(bool anything);
+  void check_frame(const AVFrame& frame) const;
+
+  VideoStream stream_;
+  Owned<AVIOContext> io_;  // outlives the demuxer
+  Owned<AVFormatContext> format_;
+  Owned<AVCodecContext> codec_;
+  Owned<AVPacket> packet_;
+  int index_ = -1;
+  double rate_ = 0;
+  bool drained_ = false;
+};
+
+}  // namespace simclr::data

@@ -1,0 +1,244 @@
+// Clips: what is read of video files, folders of frames and arrays, whatever was read before, and what hostile ones
+// say.
+
+#include <simclr/core/error.h>
+#include <simclr/data/npy.h>
+#include <simclr/data/pictures/image_io.h>
+#include <simclr/data/video/clip_io.h>
+
+#include "support/catch.h"
+#include "support/message_of.h"
+#include "support/temp_dir.h"
+
+#ifdef SIMCLR_HAVE_FFMPEG
+#include "support/videos.h"
+#endif
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <filesystem>
+#include <fstream>
+#include <numeric>
+#include <string>
+#include <vector>
+
+using namespace simclr;
+using namespace simclr::data;
+using Catch::Matchers::Contains;
+using test::message_of;
+using Bytes = std::vector<std::uint8_t>;
+using Numbers = std::vector<std::int64_t>;
+
+namespace {
+
+Bytes read(ClipReader& clip, const Numbers& frames) {
+  Bytes values(frames.size() * static_cast<std::size_t>(clip.info().frame_bytes()), 0xaa);
+  clip.read(frames, values);
+  return values;
+}
+
+Numbers up_to(std::int64_t count) {
+  Numbers all(static_cast<std::size_t>(count));
+  std::iota(all.begin(), all.end(), 0);
+  return all;
+}
+
+void write_bytes(const std::string& path, const std::string& bytes) {
+  std::ofstream(path, std::ios::binary) << bytes;
+}
+
+/// A grey frame of one brightness.
+void write_frame(const std::string& path, std::uint8_t level, int width = 3) {
+  std::filesystem::create_directories(std::filesystem::path(path).parent_path());
+  write_png(path,
+            {.height = 2, .width = width, .channels = 1, .pixels = Bytes(static_cast<std::size_t>(2 * width), level)});
+}
+
+}  // namespace
+
+TEST_CASE("a folder of frames is a clip in the order of the numbers in their names") {
+  const test::TempDir folder;
+  for (const int k : {2, 10, 1})
+    write_frame(folder.path("clip/f" + std::to_string(k) + ".png"), static_cast<std::uint8_t>(k));
+  write_bytes(folder.path("clip/notes.txt"), "no frame");
+  const auto clip = open_clip(folder.path("clip"));
+  CHECK(clip->info().frames == 3);
+  CHECK(clip->info().channels == 1);
+  CHECK(clip->info().rate == 0);
+  const Bytes all = read(*clip, {0, 1, 2, 2});
+  for (const auto& [at, level] : std::vector<std::pair<std::size_t, int>>{{0, 1}, {6, 2}, {12, 10}, {18, 10}}) {
+    CHECK(std::count(all.begin() + static_cast<std::ptrdiff_t>(at), all.begin() + static_cast<std::ptrdiff_t>(at) + 6,
+                     level) == 6);
+  }
+
+  write_frame(folder.path("clip/f3.png"), 3, 4);
+  CHECK_THAT(message_of([&] { read(*open_clip(folder.path("clip")), up_to(4)); }),
+             Contains("f3.png: 4x2 pixels") && Contains("all frames of a clip are of one size and kind"));
+  std::filesystem::create_directory(folder.path("empty"));
+  CHECK_THAT(message_of([&] { open_clip(folder.path("empty")); }), Contains("a folder without a"));
+}
+
+TEST_CASE("an array is a clip: frames as picture_arrays.h has pictures, of any type") {
+  const test::TempDir folder;
+  std::vector<std::uint16_t> values(5 * 4 * 6);
+  std::iota(values.begin(), values.end(), std::uint16_t{1000});
+  std::string file = npy_header("<u2", {5, 4, 6});
+  file.append(reinterpret_cast<const char*>(values.data()), values.size() * 2);
+  write_bytes(folder.path("a.npy"), file);
+  const auto clip = open_clip(folder.path("a.npy"));
+  CHECK(clip->info().frames == 5);
+  CHECK(clip->info().height == 4);
+  CHECK(clip->info().width == 6);
+  CHECK(clip->info().dtype == DType::u16);
+  const Bytes some = read(*clip, {1, 4});
+  CHECK(std::memcmp(some.data(), values.data() + 24, 48) == 0);
+  CHECK(std::memcmp(some.data() + 48, values.data() + 96, 48) == 0);
+
+  std::string floats = npy_header("<f4", {2, 4, 6});
+  std::vector<float> numbers(48, 0.5f);
+  numbers[30] = std::nanf("");
+  floats.append(reinterpret_cast<const char*>(numbers.data()), numbers.size() * 4);
+  write_bytes(folder.path("b.npy"), floats);
+  const auto other = open_clip(folder.path("b.npy"));
+  CHECK(read(*other, {0}).size() == 96);
+  CHECK_THAT(message_of([&] { read(*other, {0, 1}); }), Contains("b.npy: a frame has the value nan"));
+}
+
+TEST_CASE("frames in Fortran's order are the same") {
+  const test::TempDir folder;
+  std::string header = npy_header("|u1", {3, 4, 6});
+  const auto at = header.find("False");
+  header.replace(at, 5, "True ");
+  for (int i = 0; i < 3 * 4 * 6; ++i) header += static_cast<char>(i);  // [t,y,x] at t + 3 y + 12 x
+  write_bytes(folder.path("f.npy"), header);
+  const Bytes frame = read(*open_clip(folder.path("f.npy")), {2});
+  for (int y = 0; y < 4; ++y) {
+    for (int x = 0; x < 6; ++x) CHECK(frame[static_cast<std::size_t>(6 * y + x)] == 2 + 3 * y + 12 * x);
+  }
+}
+
+TEST_CASE("what is no clip is told in one line, with what to do") {
+  const test::TempDir folder;
+  write_bytes(folder.path("empty.mp4"), "");
+  CHECK_THAT(message_of([&] { open_clip(folder.path("empty.mp4")); }), Contains("empty.mp4: the file is empty"));
+  CHECK_THAT(message_of([&] { open_clip(folder.path("none.mp4")); }), Contains("none.mp4"));
+  write_frame(folder.path("x/picture.mp4.png"), 3);
+  std::filesystem::rename(folder.path("x/picture.mp4.png"), folder.path("picture.mp4"));
+  CHECK_THAT(message_of([&] { open_clip(folder.path("picture.mp4")); }),
+             Contains("a picture (.png) and no clip; put the frames of each clip into a folder"));
+  write_bytes(folder.path("text.mp4"), "#EXTM3U\n#EXTINF:1\n/etc/passwd\n");
+  const std::string message = message_of([&] { open_clip(folder.path("text.mp4")); });
+#ifdef SIMCLR_HAVE_FFMPEG
+  CHECK_THAT(message, Contains("text.mp4: no video that can be read by its content"));
+#else
+  CHECK_THAT(message, Contains("install libavformat-dev, libavcodec-dev and libswscale-dev"));
+#endif
+  CHECK(std::count(message.begin(), message.end(), '\n') == 0);
+  write_frame(folder.path("clip/1.png"), 1);
+  const auto clip = open_clip(folder.path("clip"));
+  CHECK_THAT(message_of([&] { read(*clip, {0, 1}); }), Contains("frames 0 to 1 of 1"));
+  CHECK_THAT(message_of([&] { read(*clip, {0, -1}); }), Contains("ascending"));
+}
+
+TEST_CASE("names tell which files are clips, and which package they need") {
+  CHECK(is_clip_name("a/B.NPY"));
+  CHECK_FALSE(is_clip_name("a.jpg"));
+#ifdef SIMCLR_HAVE_FFMPEG
+  CHECK(is_clip_name("v.MP4"));
+  CHECK(missing_clip_package(".mp4").empty());
+#else
+  CHECK_FALSE(is_clip_name("v.MP4"));
+  CHECK(missing_clip_package(".mp4") == "libavformat-dev, libavcodec-dev and libswscale-dev");
+#endif
+  CHECK(missing_clip_package(".txt").empty());
+}
+
+#ifdef SIMCLR_HAVE_FFMPEG
+
+namespace {
+
+/// The brightness in the corner of a frame that its bar is not in.
+int corner_of(const Bytes& frames, std::size_t k, const ClipInfo& info) {
+  const std::size_t column = k < 40 ? static_cast<std::size_t>(info.width) - 1 : 0;
+  const std::size_t at = k * static_cast<std::size_t>(info.frame_bytes()) + 3 * column;
+  return (frames[at] + frames[at + 1] + frames[at + 2]) / 3;
+}
+
+}  // namespace
+
+TEST_CASE("frames of a video are the same whether it is decoded from the start or from the key frame before them") {
+  const test::TempDir folder;
+  const auto check = [&](const std::string& file, const test::VideoOptions& options) {
+    CAPTURE(file, options.codec, options.b_frames, options.between_keys, options.first_second);
+    const std::string path = folder.path(file);
+    test::write_video(path, options);
+    const auto whole = open_clip(path);
+    const ClipInfo& info = whole->info();
+    CHECK(info.frames == options.frames);
+    CHECK(info.rate == Approx(options.rate));
+    CHECK(info.height == options.height);
+    CHECK(info.width == options.width);
+    const Bytes all = read(*whole, up_to(info.frames));
+    const auto frame = [&](const Bytes& of, std::size_t k) {
+      const auto bytes = static_cast<std::ptrdiff_t>(info.frame_bytes());
+      return Bytes(of.begin() + static_cast<std::ptrdiff_t>(k) * bytes,
+                   of.begin() + static_cast<std::ptrdiff_t>(k + 1) * bytes);
+    };
+    std::size_t different = 0;
+    for (std::size_t k = 1; k < static_cast<std::size_t>(info.frames); ++k)
+      different += frame(all, k) != frame(all, k - 1) ? 1 : 0;
+    CHECK(different == static_cast<std::size_t>(info.frames) - 1);
+    for (int k = 0; k + 1 < options.frames; ++k) {  // a wrong frame is off by 37 or more
+      const int level = test::level_of(k);
+      const double expected = options.codec == "mjpeg" ? level : (level - 16) * 255.0 / 219;
+      CAPTURE(k);
+      CHECK(std::abs(corner_of(all, static_cast<std::size_t>(k), info) - expected) < 25);
+    }
+    const auto again = open_clip(path);
+    for (const std::int64_t start : {55, 0, 11, 12, 13, 25, 47, 24, 58, 1}) {
+      CAPTURE(start);
+      const Numbers numbers = {start, std::min<std::int64_t>(start + 3, 59), 59};
+      const Bytes fresh = read(*open_clip(path), numbers), later = read(*again, numbers);
+      for (std::size_t k = 0; k < numbers.size(); ++k) {
+        const Bytes expected = frame(all, static_cast<std::size_t>(numbers[k]));
+        CHECK(frame(fresh, k) == expected);
+        CHECK(frame(later, k) == expected);
+      }
+    }
+  };
+  check("b.mp4", {});
+  check("b.mkv", {});
+  check("late.mkv", {.first_second = 2});
+  check("far.mp4", {.between_keys = 300, .b_frames = 1});
+  check("plain.avi", {.b_frames = 0});
+  check("j.avi", {.codec = "mjpeg", .b_frames = 0});
+  check("m.mkv", {.codec = "mpeg2video", .between_keys = 15});
+  if (avcodec_find_encoder_by_name("libx264") == nullptr) return;
+  // Open groups: frames that are shown before a key frame, and decoded behind it, lean on the group before.
+  const std::string open = "open-gop=1:bframes=3:b-adapt=0:scenecut=0:keyint=12:min-keyint=12";
+  check("open.mkv", {.codec = "libx264", .b_frames = 3, .x264_params = open});
+  check("open.mp4", {.codec = "libx264", .b_frames = 3, .x264_params = open});
+}
+
+TEST_CASE("a video that is cut off, or has nothing to see, is told in one line") {
+  const test::TempDir folder;
+  test::write_video(folder.path("whole.mkv"));
+  const Bytes bytes = test::read_bytes(folder.path("whole.mkv"));
+  int refused = 0;
+  for (const std::size_t size : {bytes.size() / 50, bytes.size() / 2, bytes.size() - 2000}) {
+    const Bytes cut(bytes.begin(), bytes.begin() + static_cast<std::ptrdiff_t>(size));
+    const std::string message = message_of([&] {
+      const auto clip = open_clip(cut, "cut.mkv");
+      read(*clip, up_to(clip->info().frames));
+    });
+    CAPTURE(size, message);
+    CHECK(std::count(message.begin(), message.end(), '\n') == 0);
+    refused += message.starts_with("cut.mkv: ") ? 1 : 0;
+  }
+  CHECK(refused >= 2);
+  const auto whole = open_clip(bytes, "whole.mkv");
+  CHECK(read(*whole, {7}) == read(*open_clip(folder.path("whole.mkv")), {7}));
+}
+
+#endif
