@@ -1,0 +1,223 @@
+#include "modalities/clips.h"
+
+#include "modalities/clip_rows.h"
+#include "modalities/clip_sets.h"
+#include "modalities/picture_check.h"
+#include "modalities/picture_policy.h"
+#include "modalities/picture_rows.h"
+#include "modalities/shown_clip.h"
+#include "train/data_files.h"
+
+#include <simclr/core/error.h>
+#include <simclr/core/text.h>
+#include <simclr/data/video/clip_io.h>
+#include <simclr/nn/video_resnet.h>
+
+#include <algorithm>
+#include <cstdio>
+#include <optional>
+
+namespace data = simclr::data;
+namespace nn = simclr::nn;
+
+namespace {
+
+/// Of a clip's frames, as clip_folder() serves it.
+data::ClipInfo info_of(const data::Sample& sample) {
+  if (sample.shape.rank() == 1) {
+    const auto path = sample.values<std::uint8_t>();
+    return data::open_clip(std::string(path.begin(), path.end()))->info();
+  }
+  return {.frames = sample.shape[0],
+          .height = static_cast<std::int32_t>(sample.shape[1]),
+          .width = static_cast<std::int32_t>(sample.shape[2]),
+          .channels = static_cast<std::int32_t>(sample.shape[3]),
+          .dtype = sample.dtype};
+}
+
+/// Some clips of a set, evenly spread.
+struct LookedAtClips {
+  std::vector<data::ClipInfo> read;
+  Unread unread;
+};
+
+LookedAtClips look_at_clips(const data::Dataset& clips, std::int64_t most) {
+  LookedAtClips found;
+  const std::int64_t count = std::min(clips.size(), most);
+  for (std::int64_t k = 0; k < count; ++k) {
+    try {
+      found.read.push_back(info_of(clips.sample(k * clips.size() / count)));
+    } catch (const simclr::Error& error) {
+      found.unread.add(error.what());
+    }
+  }
+  return found;
+}
+
+/// Those of the first clip that can be read.
+std::optional<int> channels_of(const data::Dataset& clips) {
+  for (std::int64_t i = 0; i < clips.size(); ++i) {
+    try {
+      const int channels = info_of(clips.sample(i)).channels;
+      return channels == 4 ? 3 : channels;
+    } catch (const simclr::Error&) {
+    }
+  }
+  return std::nullopt;
+}
+
+}  // namespace
+
+void Clips::options(OptionTable& table, TrainingOptions& options) {
+  add_clip_rows(table, options, own_);
+}
+
+std::vector<Recipe> Clips::recipes() const {
+  return {clip_recipes().begin(), clip_recipes().end()};
+}
+
+void Clips::use_recipe(const std::string& name) {
+  own_ = clip_recipe(name);
+}
+
+data::Augmentation Clips::policy() const {
+  data::Augmentation policy = own_.augmentation;
+  policy.size = own_.size;
+  return policy;
+}
+
+Datasets Clips::open(TrainingOptions& o) {
+  const OptionTable table = training_table(o, *this);
+  Datasets sets = open_clips({.kind = o.dataset, .data = o.data_path(), .pattern = own_.pattern, .test = own_.test});
+  data::Augmentation& a = own_.augmentation;
+  a.size = own_.size;
+  if (!table.given(a.channels)) {
+    const auto channels = channels_of(*sets.train);
+    SIMCLR_CHECK(channels, sets.train->describe(), ": none of the clips can be read");
+    a.channels = *channels;
+  }
+  const int said = said_of(a.channels);
+  if (own_.means < said && !table.given(a.mean)) own_.means = said;
+  if (own_.stddevs < said && !table.given(a.stddev)) own_.stddevs = said;
+  SIMCLR_CHECK(own_.means >= a.channels && own_.stddevs >= a.channels, "--mean and --stddev: for views of ", a.channels,
+               " channels; give each channel's");
+  SIMCLR_CHECK(a.blur_kernel <= a.size, table.said(a.blur_kernel), ": wider than a view of ", a.size, " pixels");
+  return sets;
+}
+
+std::shared_ptr<const data::ViewMaker> Clips::light_views(double crop_min) const {
+  data::Augmentation light = policy().evaluation();
+  light.random_crop = true;
+  light.crop_area_min = static_cast<float>(crop_min);  // and no flip: directions may matter
+  return std::make_shared<data::ClipViews>(light, own_.times);
+}
+
+std::string Clips::data_folders(const TrainingOptions& options) const {
+  return folders_of_clips(options.data_path());
+}
+
+void Clips::refuse_out(const TrainingOptions& options) const {
+  refuse_in_clips("--out", {options.out}, options.data_path());
+}
+
+nlohmann::ordered_json Clips::data_files(const TrainingOptions& options) const {
+  const ClipFiles files = files_of_clips(options.dataset, options.data_path(), own_.pattern);
+  return list_data_files(files.dir, files.files);
+}
+
+void Clips::configure(const nlohmann::ordered_json& config) {
+  ClipOptions own;
+  own.augmentation = preprocessing_of(config.at("augmentation"));
+  own.size = own.augmentation.size;
+  own.means = own.stddevs = said_of(own.augmentation.channels);
+  own.arch = config.at("arch").get<std::string>();
+  const std::vector<std::string> known = clip_encoder_names();
+  SIMCLR_CHECK(std::find(known.begin(), known.end(), own.arch) != known.end(), "arch is ", simclr::printable(own.arch));
+  const auto number = [&config](const char* key, double most) {
+    const auto value = config.at(key).get<std::int64_t>();
+    SIMCLR_CHECK(value >= 1 && static_cast<double>(value) <= most, key, " is ", value);
+    return value;
+  };
+  own.width = number("width", most_clip_width);
+  own.gru_width = number("gru_width", most_clip_width);
+  own.stem = named(stem_names, config.at("stem").get<std::string>(), "stem");
+  own.times.frames = static_cast<std::int32_t>(number("frames", most_clip_frames));
+  own.times.stride = static_cast<std::int32_t>(number("stride", most_clip_frames));
+  own.clips = static_cast<int>(number("clips", most_clip_frames));
+  own_ = own;
+}
+
+std::string Clips::encoder_name() const {
+  const bool gru = own_.arch.ends_with("_gru");
+  return own_.arch + ", width " + std::to_string(own_.width) +
+         (gru ? " and " + std::to_string(own_.gru_width) + " of the GRU" : "");
+}
+
+std::string Clips::view_name() const {
+  const std::string side = std::to_string(own_.size);
+  return "clips become " + std::to_string(own_.times.frames) + " frames of " + side + "x" + side + " pixels" +
+         (own_.augmentation.channels == 1 ? ", grey" : "");
+}
+
+std::shared_ptr<nn::Module> Clips::make_encoder(std::uint64_t seed) const {
+  const std::int64_t channels = own_.augmentation.channels;
+  if (own_.arch == "r2plus1d_18") {
+    return std::make_shared<nn::VideoResNet>(
+        nn::VideoResNetOptions{.stem = own_.stem, .width = own_.width, .channels = channels, .seed = seed});
+  }
+  return std::make_shared<nn::FrameGru>(
+      nn::FrameGruOptions{.frames = own_.arch.substr(0, own_.arch.find('_')),
+                          .resnet = {.stem = own_.stem, .width = own_.width, .channels = channels, .seed = seed},
+                          .width = own_.gru_width});
+}
+
+std::vector<data::Tower> Clips::towers(bool random) const {
+  data::ClipTimes times = own_.times;
+  times.spread = random ? 0 : own_.clips;
+  return {{.maker = std::make_shared<data::ClipViews>(random ? policy() : policy().evaluation(), times)}};
+}
+
+void Clips::look(const LookedAt& at, Findings& findings) const {
+  constexpr std::int64_t most = 200;
+  const auto [clips, unread] = look_at_clips(*at.sets.train, most);
+  const simclr::Tensor& views = at.towers.front().x;
+  const ChannelFigures channels =
+      look_at_channels(views.reshape({views.dim(0) * views.dim(1), views.dim(2), views.dim(3), views.dim(4)}));
+  std::vector<std::int64_t> lengths;
+  for (const data::ClipInfo& clip : clips) lengths.push_back(clip.frames);
+  std::sort(lengths.begin(), lengths.end());
+  const std::int64_t span = std::int64_t{own_.times.frames - 1} * own_.times.stride + 1;
+  const auto shorter = std::lower_bound(lengths.begin(), lengths.end(), span) - lengths.begin();
+  if (!lengths.empty()) {
+    std::printf("clips: %lld to %lld frames, half have %lld or more; a view spans %lld\n",
+                static_cast<long long>(lengths.front()), static_cast<long long>(lengths.back()),
+                static_cast<long long>(lengths[lengths.size() / 2]), static_cast<long long>(span));
+  }
+  std::printf("views: %d frames of %d x %d, channels", own_.times.frames, own_.size, own_.size);
+  for (std::size_t c = 0; c < channels.mean.size(); ++c) {
+    std::printf("%s %.2f +- %.2f", c == 0 ? "" : ",", channels.mean[c], channels.stddev[c]);
+  }
+  std::printf("\n");
+  find_unread(unread, std::ssize(clips), "clip", findings);
+  if (2 * shorter > std::ssize(lengths)) {
+    findings.push_back({.about = "clips",
+                        .problem = std::to_string(shorter) + " of " + std::to_string(lengths.size()) +
+                                   " clips end before a view of " + std::to_string(span) +
+                                   " frames does, so that its last frames stand still",
+                        .remedy = "a smaller --stride, or fewer --frames"});
+  }
+  if (own_.stem == nn::Stem::imagenet && own_.size < 32) {
+    findings.push_back({.about = "views",
+                        .problem = "the stem for large frames halves views of " + std::to_string(own_.size) + " pixels",
+                        .remedy = "--stem cifar, or a larger --size"});
+  }
+  Modality::look(at, findings);
+}
+
+Shown Clips::shown(const data::Sample& sample, int, int side) const {
+  return shown_clip(sample, own_.augmentation.channels, side);
+}
+
+Shown Clips::shown_view(const simclr::Tensor& view, int, int side) const {
+  return shown_clip_view(view, policy(), side);
+}
