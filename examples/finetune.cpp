@@ -1,9 +1,7 @@
 // Trains a pre-trained encoder and a linear classifier on 1, 10 and 100 % of a data set's labels; with --from-scratch
 // also the same network from random weights, which shows what the pre-training is worth.
-#include "modalities/field_parts.h"
 #include "modalities/kinds.h"
 #include "modalities/picture_rows.h"
-#include "modalities/text_sets.h"
 #include "run/command_line.h"
 #include "run/option_file.h"
 #include "run/option_line.h"
@@ -51,10 +49,7 @@ struct Options {
 
 OptionTable option_table(Options& o) {
   OptionTable table;
-  add_dataset_rows(table, o.place.dataset, o.place.data_dir, o.place.classes_at, "what the weights were trained on",
-                   text_kinds());
-  add_part_rows(table, o.place.pattern, o.place.test, {"recordings", "{label}_{speaker}_{take}.wav", "speaker"},
-                "Unset: of the data of the run as it had them");
+  add_place_rows(table, o.place);
   table.group("");
   add_labels_row(table, o.percents);
   table.flag("from-scratch", "", o.from_scratch, "Train the same network from random weights, too, to compare");

@@ -1,9 +1,6 @@
 // What the features of a trained encoder are worth with few labels: kNN and a linear probe on 1, 10 and 100 % of them,
 // for one choice of the few or the mean of several, and of an encoder that has not been trained beside it.
-#include "modalities/field_parts.h"
 #include "modalities/kinds.h"
-#include "modalities/picture_rows.h"
-#include "modalities/text_sets.h"
 #include "run/command_line.h"
 #include "run/option_line.h"
 #include "run/progress.h"
@@ -44,10 +41,7 @@ bool parse_options(int argc, char** argv, Options& o) {
                "linear_probe");
   app.add_option("weights", o.weights, "A run's folder, a checkpoint or a weights file")->required();
   OptionTable table;
-  add_dataset_rows(table, o.place.dataset, o.place.data_dir, o.place.classes_at, "what the weights were trained on",
-                   text_kinds());
-  add_part_rows(table, o.place.pattern, o.place.test, {"recordings", "{label}_{speaker}_{take}.wav", "speaker"},
-                "Unset: of the data of the run as it had them");
+  add_place_rows(table, o.place);
   table.group("");
   add_labels_row(table, o.percents);
   table.add("epochs", o.epochs, "Of the linear probe").at_least(1);

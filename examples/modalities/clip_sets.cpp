@@ -42,7 +42,7 @@ std::string fashion_dir(const std::string& place) {
 void check_place(const std::string& place) {
   std::error_code error;
   SIMCLR_CHECK(!place.empty(), "--data: name a folder of clips, or a list of them, LIST.csv");
-  SIMCLR_CHECK(fs::exists(place, error), "--data ", simclr::printable(place), ": no such folder or list of clips");
+  SIMCLR_CHECK(fs::exists(place, error), simclr::printable(place), ": no such folder or list of clips");
 }
 
 void check_kind(const std::string& kind, const std::string& place) {

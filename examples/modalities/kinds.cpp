@@ -1,8 +1,13 @@
 #include "modalities/kinds.h"
 
+#include "modalities/clip_kind.h"
+#include "modalities/clip_sets.h"
+#include "modalities/clips.h"
+#include "modalities/field_parts.h"
 #include "modalities/named_texts.h"
 #include "modalities/picture_data_files.h"
 #include "modalities/picture_files.h"
+#include "modalities/picture_rows.h"
 #include "modalities/picture_sets.h"
 #include "modalities/picture_sheet.h"
 #include "modalities/pictures.h"
@@ -35,10 +40,10 @@ namespace fs = std::filesystem;
 
 namespace {
 
-/// Throws where the rows were given that say how recordings are parted.
+/// Throws where the rows were given that say how recordings or clips are parted.
 void refuse_part_rows(const LabelledPlace& place, const std::string& sample) {
   for (const auto& [option, text] : {std::pair("--pattern ", place.pattern), std::pair("--test ", place.test)}) {
-    SIMCLR_CHECK(text.empty(), option, text, ": is of recordings, and these weights are of ", sample,
+    SIMCLR_CHECK(text.empty(), option, text, ": is of recordings and clips, and these weights are of ", sample,
                  "s; leave it out");
   }
 }
@@ -131,13 +136,7 @@ class SoundKind final : public Kind {
   void fill_in(LabelledPlace& place, const EncoderFile& file, const std::string& run) const override {
     Sounds sounds;
     const TrainingOptions trained = options_from_json(file.config, file.path, sounds);
-    if (place.data_dir.empty()) {
-      place.data_dir = data_of_run(trained.data_dir, trained.started_in, run);
-    } else if (whole_path(place.data_dir) != whole_path(path_of_run(trained.data_dir, trained.started_in, run))) {
-      return;  // other data, of which the run says nothing
-    }
-    if (place.pattern.empty()) place.pattern = sounds.own().pattern;
-    if (place.test.empty()) place.test = sounds.own().test;
+    fill_in_parts(place, trained, sounds.own().pattern, sounds.own().test, run);
   }
   Datasets open_labelled(const LabelledPlace& place, const EncoderFile&) const override {
     check_dataset(place.dataset);
@@ -232,8 +231,29 @@ class TextKind final : public Kind {
 
 }  // namespace
 
+void add_place_rows(OptionTable& table, LabelledPlace& place) {
+  std::vector<std::string> further = text_kinds();
+  further.insert(further.end(), clip_set_kinds().begin(), clip_set_kinds().end());
+  add_dataset_rows(table, place.dataset, place.data_dir, place.classes_at, "what the weights were trained on", further);
+  add_part_rows(table, place.pattern, place.test, {"recordings and clips", "{label}_{speaker}_{take}.wav", "speaker"},
+                "Unset: of the data of the run as it had them");
+}
+
+void fill_in_parts(LabelledPlace& place, const TrainingOptions& trained, const std::string& pattern,
+                   const std::string& test, const std::string& run) {
+  if (place.data_dir.empty()) {
+    place.data_dir = data_of_run(trained.data_dir, trained.started_in, run);
+  } else if (whole_path(place.data_dir) != whole_path(path_of_run(trained.data_dir, trained.started_in, run))) {
+    return;  // other data, of which the run says nothing
+  }
+  if (place.pattern.empty()) place.pattern = pattern;
+  if (place.test.empty()) place.test = test;
+}
+
 std::unique_ptr<Kind> kind_of_weights(const std::string& run_or_file) {
-  if (modality_of_weights(run_or_file) == Texts().name()) return std::make_unique<TextKind>();
-  if (modality_of_weights(run_or_file) == Sounds().name()) return std::make_unique<SoundKind>();
+  const std::string modality = modality_of_weights(run_or_file);
+  if (modality == Texts().name()) return std::make_unique<TextKind>();
+  if (modality == Sounds().name()) return std::make_unique<SoundKind>();
+  if (modality == Clips().name()) return clip_kind();
   return std::make_unique<PictureKind>();
 }

@@ -1,6 +1,8 @@
 #pragma once
 
+#include "run/option_table.h"
 #include "train/embedding.h"
+#include "train/training_options.h"
 
 #include <simclr/core/file.h>
 #include <simclr/nn/evaluate.h>
@@ -16,8 +18,16 @@
 struct LabelledPlace {
   std::string dataset = "auto", data_dir;  // auto and empty: what the weights were trained on
   int classes_at = 1;
-  std::string pattern, test;  // of recordings: sound_sets.h
+  std::string pattern, test;  // of recordings and clips: sound_sets.h, clip_sets.h
 };
+
+/// --dataset, --data, --classes-at, --pattern and --test, of every kind of data.
+void add_place_rows(OptionTable& table, LabelledPlace& place);
+
+/// Kind::fill_in() for a kind whose samples --pattern and --test part: by what a run's options `trained` and its
+/// `pattern` and `test` say. Throws as data_of_run().
+void fill_in_parts(LabelledPlace& place, const TrainingOptions& trained, const std::string& pattern,
+                   const std::string& test, const std::string& run);
 
 inline constexpr double usual_crop_min = 0.3;
 

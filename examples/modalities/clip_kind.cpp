@@ -1,0 +1,103 @@
+#include "modalities/clip_kind.h"
+
+#include "modalities/clip_sets.h"
+#include "modalities/clips.h"
+#include "modalities/field_parts.h"
+#include "modalities/picture_sheet.h"
+#include "train/test_part.h"
+#include "train/training_config.h"
+
+#include <simclr/core/error.h>
+#include <simclr/data/pictures/image_io.h>
+#include <simclr/data/video/clip_io.h>
+
+#include <algorithm>
+#include <array>
+#include <utility>
+
+namespace data = simclr::data;
+
+namespace {
+
+/// The frame in the middle of a clip.
+data::Raster middle_of(const std::string& path) {
+  const auto clip = data::open_clip(path);
+  const data::ClipInfo& info = clip->info();
+  data::Raster frame{
+      .height = info.height, .width = info.width, .channels = info.channels, .dtype = info.dtype, .bytes = {}};
+  frame.bytes.resize(static_cast<std::size_t>(info.frame_bytes()));
+  clip->read(std::array{info.frames / 2}, frame.bytes);
+  return frame;
+}
+
+class ClipKind final : public Kind {
+ public:
+  Modality& modality() override { return clips_; }
+  const char* sample() const override { return "clip"; }
+
+  void refuse_in(const std::string& option, const std::vector<std::string>& outputs, const std::string&,
+                 const std::string& place) const override {
+    refuse_in_clips(option, outputs, place);
+  }
+  std::string folders(const std::string&, const std::string& place) const override { return folders_of_clips(place); }
+
+  NamedSamples open_named(const std::string& dataset, const std::string& place, const EncoderFile&,
+                          const std::function<void(const std::string&)>& on_warning) const override {
+    check_dataset(dataset);
+    data::ClipList list = list_of_clips(place, is_clip_list(place) ? "" : any_name);
+    for (const std::string& warning : list.warnings) {
+      if (on_warning) on_warning(warning);
+    }
+    const std::vector<std::string> left_out = list.left_out;
+    std::vector<std::string> names(list.clips.begin(), list.clips.end());
+    return with_names(data::clip_folder(std::move(list)), std::move(names), left_out);
+  }
+  data::Sample read(const std::string& path, const EncoderFile&) const override {
+    return data::clip_folder({.dir = "", .clips = std::vector<std::string>{path}})->sample(0);
+  }
+  void write_sheet(const std::string& sheet, const std::string& path, const NamedSamples& samples,
+                   const std::vector<std::int64_t>& found, simclr::Existing existing) const override {
+    const auto frame = [&](int n) {
+      return middle_of(n == 0 ? path : samples.samples->file(found[static_cast<std::size_t>(n - 1)]));
+    };
+    write_contact_sheet(sheet, static_cast<int>(found.size()) + 1, frame, existing);
+  }
+
+  void fill_in(LabelledPlace& place, const EncoderFile& file, const std::string& run) const override {
+    Clips clips;
+    const TrainingOptions trained = options_from_json(file.config, file.path, clips);
+    if (place.data_dir.empty() && place.dataset == "auto") place.dataset = trained.dataset;
+    fill_in_parts(place, trained, clips.own().pattern, clips.own().test, run);
+  }
+  Datasets open_labelled(const LabelledPlace& place, const EncoderFile&) const override {
+    check_dataset(place.dataset);
+    SIMCLR_CHECK(place.classes_at == 1, "--classes-at ", place.classes_at,
+                 ": is for folders of pictures, and these weights are of clips; leave it out");
+    Datasets sets =
+        open_clips({.kind = place.dataset, .data = place.data_dir, .pattern = place.pattern, .test = place.test});
+    SIMCLR_CHECK(sets.test != nullptr, "--data ", place.data_dir, ": ", sets.no_test,
+                 "; this program needs labels to learn from and to test on",
+                 place.pattern.empty() ? ", which --pattern may read from names" : "");
+    sets.add_note(learn_from_labelled(sets));
+    sets.train = sets.labelled;
+    return sets;
+  }
+  std::shared_ptr<const data::ViewMaker> light_views(double crop_min) const override {
+    return clips_.light_views(crop_min);
+  }
+
+ private:
+  static void check_dataset(const std::string& dataset) {
+    const auto& kinds = clip_set_kinds();
+    SIMCLR_CHECK(std::find(kinds.begin(), kinds.end(), dataset) != kinds.end(), "--dataset ", dataset,
+                 ": is of pictures, and these weights are of clips; leave it out");
+  }
+
+  Clips clips_;
+};
+
+}  // namespace
+
+std::unique_ptr<Kind> clip_kind() {
+  return std::make_unique<ClipKind>();
+}

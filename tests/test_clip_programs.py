@@ -1,0 +1,171 @@
+"""train_video, and the programs that take weights on what it has trained. PROGRAMS names their folder."""
+import json
+import math
+import pathlib
+import struct
+import tempfile
+import unittest
+
+from support.encoder_programs import Base, read_npy
+from support.tiny_data import png_file
+
+SIDE = 16
+
+
+def frame(at):
+    """A grey PNG file with a bar at that column."""
+    row = bytearray(b"\x14" * SIDE)
+    for x in range(3):
+        row[(at + x) % SIDE] = 230
+    return png_file(SIDE, SIDE, 8, 0, (b"\0" + bytes(row)) * SIDE)
+
+
+def write_clips(folder, each=10, frames=8):
+    """Folders of frames, of two sessions each label: a bar that moves to the right, or to the left."""
+    for label, step in (("right", 1), ("left", -1)):
+        for i in range(each):
+            clip = folder / label / f"s{i % 5}_{i}"
+            clip.mkdir(parents=True)
+            for k in range(frames):
+                (clip / f"f{k}.png").write_bytes(frame(5 * i + step * k))
+    return folder
+
+
+def npy(frames):
+    """A clip of so many frames, u8 [T,SIDE,SIDE]."""
+    header = f"{{'descr': '|u1', 'fortran_order': False, 'shape': ({frames}, {SIDE}, {SIDE}), }}"
+    header += " " * ((-len(header) - 11) % 64) + "\n"
+    return b"\x93NUMPY\1\0" + struct.pack("<H", len(header)) + header.encode() + bytes(range(256)) * frames
+
+
+def weights(path):
+    """What follows the header."""
+    content = path.read_bytes()
+    return content[8 + struct.unpack("<Q", content[:8])[0]:]
+
+
+class Clips(Base):
+    @classmethod
+    def setUpClass(cls):
+        folder = tempfile.TemporaryDirectory()
+        cls.addClassCleanup(folder.cleanup)
+        cls.folder = pathlib.Path(folder.name)
+        cls.data = write_clips(cls.folder / "clips")
+        cls.weights = cls.folder / "run"
+        done = cls.train(out=cls.weights, epochs=4)
+        assert done.returncode == 0, done.stderr
+        cls.printed = done.stdout
+
+    @classmethod
+    def train(cls, *flags, **changed):
+        options = {"data": "clips", "pattern": "{label}/{session}_{}", "test": "session=s0", "size": SIDE, "width": 2,
+                   "frames": 4, "clips": 2, "batch-size": 8, "epochs": 2, "knn-every": 2, "knn-k": 5,
+                   "device": "cpu"} | {name.replace("_", "-"): value for name, value in changed.items()}
+        return cls.launch("train_video", *flags, *(str(word) for name, value in options.items()
+                                                   for word in ("--" + name, value)))
+
+    def test_training_says_what_it_does(self):
+        for words in ("test: session=s0", "16 clips in clips, 2 classes", "r2plus1d_18, width 2"):
+            self.assertIn(words, self.printed)
+        report = (self.weights / "report.html").read_text()
+        self.assertIn("src=\"data:image/png;base64,", report)
+        self.assertNotIn(" picture", report.split("<script")[0])
+
+    def test_a_run_goes_on_to_the_same_bits(self):
+        whole, begun = self.out / "whole", self.out / "begun"
+        for out in (whole, begun):
+            done = self.train(out=out, checkpoint_minutes=0, keep_checkpoints=100)
+            self.assertEqual(done.returncode, 0, done.stderr)
+        checkpoints = sorted((begun / "checkpoints").glob("*"))
+        self.assertGreaterEqual(len(checkpoints), 2)
+        for file in (*checkpoints[1:], begun / "model.safetensors"):
+            file.unlink()
+        done = self.launch("train_video", "--out", begun, "--resume")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertEqual(*(weights(out / "model.safetensors") for out in (whole, begun)))
+        self.refused("train_video", "--out", whole, "--resume", "--frames", "2", words=("--frames 2: the run in",))
+
+    def test_features(self):
+        self.run_program("embed", self.weights, "clips", "--out", self.out)
+        names, rows = (self.out / "files.txt").read_text().splitlines(), read_npy(self.out / "features.npy")
+        self.assertEqual(names, sorted(str(clip.relative_to(self.data)) for clip in self.data.glob("*/*")))
+        self.assertEqual({len(row) for row in rows}, {16})
+        self.assertTrue(all(map(math.isfinite, sum(rows, ()))))
+        sheet = self.out / "sheet.png"
+        for more in ((), ("--features", self.out, "--sheet", sheet)):
+            printed = self.run_program("nearest", self.weights, "clips/left/s1_1", "clips", "--k", "3", *more)
+            self.assertRegex(printed, r"cosine  file\n1\.0000  left/s1_1\n0\.\d+ ")
+        self.assertTrue(sheet.read_bytes().startswith(b"\x89PNG"))
+        self.refused("nearest", self.weights, "clips/left", "clips", words=("clips/left: a folder without a",))
+        self.refused("embed", self.weights, "none", words=("embed: none: no such folder or list of clips",))
+        self.refused("embed", self.weights, "clips", "--dataset", "arrays", words=("--dataset arrays",))
+        self.refused("embed", self.weights, "clips", "--out", "clips/features", words=("--out clips/features",))
+
+    def test_a_list(self):
+        (self.folder / "list.csv").write_text("clip,label\nclips/left/s0_0,left\nclips/right/s0_0,right\n")
+        self.run_program("embed", self.weights, "list.csv", "--out", self.out)
+        self.assertEqual((self.out / "files.txt").read_text().splitlines(), ["clips/left/s0_0", "clips/right/s0_0"])
+        self.refused("embed", self.weights, "list.csv", "--out", "clips/left/s0_0/features", words=("lies in the data's",))
+
+    def test_bad_clips_are_named_and_left_out(self):
+        some = write_clips(self.folder / "some", each=2)
+        (some / "left" / "whole.npy").write_bytes(npy(5))
+        (some / "left" / "cut.npy").write_bytes(npy(5)[:500])
+        (some / "left" / "empty.npy").write_bytes(b"")
+        (some / "left" / "sizes").mkdir()
+        (some / "left" / "sizes" / "1.png").write_bytes(frame(0))
+        (some / "left" / "sizes" / "2.png").write_bytes(png_file(2, 2, 8, 0, b"\0\1\2" * 2))
+        (some / "notes.txt").write_text("no clip")
+        done = self.launch("embed", self.weights, some, "--out", self.out, "--device", "cpu")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertEqual(len((self.out / "files.txt").read_text().splitlines()), 5)
+        for words in ("cut.npy", "empty.npy", "2.png"):
+            self.assertIn(words, done.stdout + done.stderr)
+        self.assertIn("3 clips could not be read: left out", done.stdout)
+        self.assertIn("left out: 1 .txt file", done.stdout)
+
+    def test_few_labels(self):
+        figures = self.out.with_suffix(".json")
+        printed = self.run_program("linear_probe", self.weights, "--labels", "50,100", "--epochs", "20", "--json", figures)
+        self.assertIn("  labels        clips      kNN %   linear %", printed)
+        results = json.loads(figures.read_text())
+        self.assertEqual((results["test_samples"], [each["samples"] for each in results["results"]]), (4, [8, 16]))
+        printed = self.run_program("finetune", self.weights, "--labels", "100", "--epochs", "3", "--out", self.out)
+        self.assertIn("pre-trained %", printed)
+        self.assertTrue((self.out / "labels-100.safetensors").exists())
+        self.refused("linear_probe", self.weights, "--dataset", "cifar10", words=("--dataset cifar10", "of clips"))
+        self.refused("finetune", self.weights, "--classes-at", "2", "--out", self.out / "b", words=("--classes-at 2",))
+
+    def test_other_data_are_parted_as_is_said_here(self):
+        other = write_clips(self.folder / "other")
+        printed = self.run_program("linear_probe", self.weights, "--data", other, "--labels", "100", "--epochs", "5")
+        self.assertIn("every fifth clip is kept", printed)
+        printed = self.run_program("linear_probe", self.weights, "--data", other, "--pattern", "{label}/{session}_{}",
+                                   "--test", "session=s1", "--labels", "100", "--epochs", "5")
+        self.assertIn("test: session=s1", printed)
+        printed = self.run_program("linear_probe", self.weights, "--data", self.data, "--labels", "100", "--epochs", "5")
+        self.assertIn("test: session=s0", printed)  # by another name the run's own
+
+    def test_check(self):
+        done = self.train("--check", frames=8, stride=2)
+        self.assertEqual(done.returncode, 1, done.stderr)
+        self.assertIn("clips: 8 to 8 frames, half have 8 or more; a view spans 15", done.stdout)
+        self.assertIn("16 of 16 clips end before a view of 15 frames does", done.stdout)
+        broken = write_clips(self.folder / "broken")
+        (broken / "left" / "s1_empty.npy").write_bytes(b"")
+        done = self.train("--check", data=broken)
+        self.assertEqual(done.returncode, 1, done.stderr)
+        self.assertIn("1 of 17 clips looked at cannot be read", done.stdout)
+
+    def test_what_cannot_be_is_refused(self):
+        for changed, words in (({"test": "fold=1"}, "have no field fold"), ({"test": "session=s9"}, "has s9 as its session"),
+                               ({"pattern": "{label}"}, "have no field session"), ({"frames": 0}, "--frames 0"),
+                               ({"data": "none"}, "none: no such folder or list"), ({"arch": "vgg"}, "--arch vgg")):
+            done = self.train(out=self.out, **changed)
+            self.assertEqual(done.returncode, 1, done.stdout)
+            self.assertRegex(done.stderr, r"\Atrain_video: [^\n]{10,400}\n\Z")
+            self.assertIn(words, done.stderr)
+
+
+if __name__ == "__main__":
+    unittest.main()
