@@ -12,6 +12,8 @@ PYTHON = ROOT / "build" / "python" / "bin"  # scripts/install_deps --test
 SMALL = {
     "train_cifar": {"--width": "4", "--size": "8", "--batch-size": "8", "--epochs": "2", "--probe-epochs": "2",
                     "--knn-every": "1", "--knn-samples": "40", "--threads": "1", "--device": "cpu"},
+    "train_video": {"--width": "2", "--size": "8", "--batch-size": "8", "--epochs": "1", "--probe-epochs": "2",
+                    "--knn-every": "1", "--clips": "1", "--threads": "1", "--device": "cpu"},
     "train_speech": {"--width": "4", "--mels": "16", "--epochs": "2", "--warmup-epochs": "0", "--probe-epochs": "2",
                      "--knn-every": "1", "--knn-samples": "40", "--threads": "1", "--device": "cpu"},
     "train_text": {"--width": "8", "--batch-size": "16", "--epochs": "2", "--warmup-epochs": "0", "--probe-epochs": "2",
