@@ -117,6 +117,35 @@ TEST_CASE("a view begins at a random time, and takes every so many frames; where
   CHECK(ClipViews(plain, {.frames = 2, .spread = 3}).view_shape() == Shape{3, 2, 12, 12, 3});
 }
 
+TEST_CASE("differences are what changes up to the next frame, about grey") {
+  Augmentation policy = strong();
+  policy.mean[0] = 0.4f;
+  policy.stddev[0] = 0.2f;
+  const auto moving = clip_of(9, false), still = clip_of(9, true);
+  const ViewKey key{.seed = 1, .sample = 4, .view = 1};
+  const ClipTimes times{.frames = 4, .stride = 2, .differences = true};
+  const auto grey = [](std::size_t i) { return i % 3 == 0 ? (0.5f - 0.4f) / 0.2f : 0.5f; };
+  const Floats view = view_of(ClipViews(policy, times), sample_of(moving), key);  // spans the clip
+  const Floats whole = view_of(ClipViews(policy, {.frames = 5, .stride = 2}), sample_of(moving), key);
+  REQUIRE(view.size() == 4 * frame_values);
+  std::size_t wrong = 0;
+  for (std::size_t i = 0; i < view.size(); ++i) {
+    const float expected = grey(i) + 0.5f * (whole[i + frame_values] - whole[i]);
+    wrong += std::abs(view[i] - expected) > 1e-5f ? 1 : 0;
+  }
+  CHECK(wrong == 0);
+  const Floats none = view_of(ClipViews(policy, times), sample_of(still), key);
+  for (std::size_t i = 0; i < none.size(); i += 7) CHECK(none[i] == Approx(grey(i)));
+
+  // Several in one view, and the last frame of a clip that ends stays: nothing changes.
+  const ClipViews spread(policy.evaluation(), {.frames = 4, .stride = 2, .spread = 2, .differences = true});
+  const Floats two = view_of(spread, sample_of(moving), key);
+  CHECK(Floats(two.begin(), two.begin() + 4 * frame_values) == Floats(two.begin() + 4 * frame_values, two.end()));
+  const Floats late = view_of(ClipViews(policy, {.frames = 9, .differences = true}), sample_of(moving), key);
+  CHECK(late.back() == Approx(0.5));
+  CHECK(late[7 * frame_values + 4] != late[8 * frame_values + 4]);
+}
+
 TEST_CASE("a clip's path makes the views that its frames make") {
   const test::TempDir folder;
   const auto values = clip_of(9, false);

@@ -41,6 +41,7 @@ class Frames {
   }
 
   std::int64_t count() const { return count_; }
+  std::size_t taken() const { return numbers_.size(); }
 
   /// Makes these frames the ones that at() gives.
   void take(std::vector<std::int64_t> numbers) {
@@ -68,11 +69,20 @@ class Frames {
   std::vector<std::uint8_t> values_;
 };
 
-/// T frames from `start` on; behind the clip's end its last one.
+/// What a view reads from `start` on; behind the clip's end its last frame.
 std::vector<std::int64_t> numbers_from(std::int64_t start, const ClipTimes& times, std::int64_t count) {
   std::vector<std::int64_t> numbers;
-  for (std::int64_t k = 0; k < times.frames; ++k) numbers.push_back(std::min(start + k * times.stride, count - 1));
+  for (std::int64_t at = 0; at < times.span(); at += times.stride) numbers.push_back(std::min(start + at, count - 1));
   return numbers;
+}
+
+/// Frames [T+1] in normalised units as what changes from each to the next, [T], in place.
+void make_differences(const Augmentation& policy, std::int32_t frames, std::int64_t frame_values, float* values) {
+  float grey[kernels::most_channels] = {};
+  for (int c = 0; c < policy.channels; ++c) grey[c] = (0.5f - policy.mean[c]) / policy.stddev[c];
+  for (std::int64_t i = 0; i < frames * frame_values; ++i) {
+    values[i] = grey[i % policy.channels] + 0.5f * (values[i + frame_values] - values[i]);
+  }
 }
 
 }  // namespace
@@ -93,10 +103,11 @@ Shape ClipViews::view_shape() const {
 
 std::int32_t ClipViews::make_view(const Sample& sample, const ViewKey& key, std::byte* out) const {
   Frames clip(sample, key);
-  const std::int64_t last = std::max<std::int64_t>(clip.count() - 1 - (times_.frames - 1) * times_.stride, 0);
+  const std::int64_t last = std::max<std::int64_t>(clip.count() - times_.span(), 0);
   const Random random(key.seed, RandomPurpose::augmentation, key.sample, key.epoch, key.view);
   const std::int64_t frame_values = std::int64_t{policy_.size} * policy_.size * policy_.channels;
   auto* to = reinterpret_cast<float*>(out);
+  std::vector<float> with_next(times_.differences ? static_cast<std::size_t>((times_.frames + 1) * frame_values) : 0);
   for (std::int32_t part = 0; part < std::max(times_.spread, 1); ++part) {
     const std::int64_t start = times_.spread == 0   ? random.below(static_cast<std::uint32_t>(last + 1), start_slot)
                                : times_.spread == 1 ? last / 2
@@ -105,13 +116,20 @@ std::int32_t ClipViews::make_view(const Sample& sample, const ViewKey& key, std:
     const kernels::ImageRef first = picture_ref(clip.at(0), policy_.channels, key.sample, "clip views");
     const kernels::AugmentParameters parameters =
         kernels::draw_augment_parameters(policy_, first.height, first.width, key.seed, key.sample, key.epoch, key.view);
-    for (std::int32_t k = 0; k < times_.frames; ++k, to += frame_values) {
-      const Sample frame = clip.at(static_cast<std::size_t>(k));
+    float* const begin = times_.differences ? with_next.data() : to;
+    for (std::size_t k = 0; k < clip.taken(); ++k) {
+      const Sample frame = clip.at(k);
       const kernels::ImageRef picture = picture_ref(frame, policy_.channels, key.sample, "clip views");
       kernels::dispatch_values(frame.dtype, [&](auto zero) {
-        kernels::augment_picture(frame.values<decltype(zero)>().data(), picture, policy_, parameters, to);
+        kernels::augment_picture(frame.values<decltype(zero)>().data(), picture, policy_, parameters,
+                                 begin + static_cast<std::int64_t>(k) * frame_values);
       });
     }
+    if (times_.differences) {
+      make_differences(policy_, times_.frames, frame_values, begin);
+      std::copy_n(begin, times_.frames * frame_values, to);
+    }
+    to += times_.frames * frame_values;
   }
   return times_.spread == 0 ? times_.frames : times_.spread;
 }

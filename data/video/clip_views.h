@@ -13,6 +13,12 @@ struct ClipTimes {
   std::int32_t stride = 1;  // of the clip's frames every so many
   /// 0: begins at a random frame. Else as many views in one, evenly spread over the clip: what evaluation sees.
   std::int32_t spread = 0;
+  /// A frame is what changes up to the next of the clip, about grey: pixels of [0,1] become 0.5 + half the difference.
+  /// Of a camera that stands still only what moves is seen.
+  bool differences = false;
+
+  /// Frames of a clip from the first that a view reads to the last.
+  std::int64_t span() const { return std::int64_t{frames - 1 + (differences ? 1 : 0)} * stride + 1; }
 };
 
 /// Views of clips by SimCLR's augmentation: the same crop, flip, jitter, grayscale and blur for all frames of a view,

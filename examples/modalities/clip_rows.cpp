@@ -31,6 +31,8 @@ void add_clip_rows(OptionTable& table, TrainingOptions& o, ClipOptions& own) {
   table.add("size", own.size, "Side of a view in pixels").between(8, most_clip_size);
   table.add("frames", own.times.frames, "Of a view, which begins at a random time").between(1, most_clip_frames);
   table.add("stride", own.times.stride, "Of a clip's frames a view takes every so many").between(1, most_clip_frames);
+  table.flag("differences", "frames-themselves", own.times.differences,
+             "A view's frames are what changes from one to the next: where the camera stands still, what moves");
   table.add("clips", own.clips, "Views, evenly spread over a clip, whose features evaluation averages")
       .between(1, most_clip_frames);
   add_augmentation_rows(table, own.augmentation, own.means, own.stddevs);

@@ -143,6 +143,7 @@ void Clips::configure(const nlohmann::ordered_json& config) {
   own.stem = named(stem_names, config.at("stem").get<std::string>(), "stem");
   own.times.frames = static_cast<std::int32_t>(number("frames", most_clip_frames));
   own.times.stride = static_cast<std::int32_t>(number("stride", most_clip_frames));
+  own.times.differences = config.at("differences").get<bool>();
   own.clips = static_cast<int>(number("clips", most_clip_frames));
   own_ = own;
 }
@@ -156,7 +157,7 @@ std::string Clips::encoder_name() const {
 std::string Clips::view_name() const {
   const std::string side = std::to_string(own_.size);
   return "clips become " + std::to_string(own_.times.frames) + " frames of " + side + "x" + side + " pixels" +
-         (own_.augmentation.channels == 1 ? ", grey" : "");
+         (own_.augmentation.channels == 1 ? ", grey" : "") + (own_.times.differences ? ", as differences" : "");
 }
 
 std::shared_ptr<nn::Module> Clips::make_encoder(std::uint64_t seed) const {
@@ -186,7 +187,7 @@ void Clips::look(const LookedAt& at, Findings& findings) const {
   std::vector<std::int64_t> lengths;
   for (const data::ClipInfo& clip : clips) lengths.push_back(clip.frames);
   std::sort(lengths.begin(), lengths.end());
-  const std::int64_t span = std::int64_t{own_.times.frames - 1} * own_.times.stride + 1;
+  const std::int64_t span = own_.times.span();
   const auto shorter = std::lower_bound(lengths.begin(), lengths.end(), span) - lengths.begin();
   if (!lengths.empty()) {
     std::printf("clips: %lld to %lld frames, half have %lld or more; a view spans %lld\n",
