@@ -133,6 +133,7 @@ class Clips(Base):
         printed = self.run_program("finetune", self.weights, "--labels", "100", "--epochs", "3", "--out", self.out)
         self.assertIn("pre-trained %", printed)
         self.assertTrue((self.out / "labels-100.safetensors").exists())
+        self.refused("linear_probe", self.weights, "--json", "clips/figures.json", words=("--json clips/figures.json",))
         self.refused("linear_probe", self.weights, "--dataset", "cifar10", words=("--dataset cifar10", "of clips"))
         self.refused("finetune", self.weights, "--classes-at", "2", "--out", self.out / "b", words=("--classes-at 2",))
 
