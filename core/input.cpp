@@ -7,7 +7,7 @@ namespace {
 template <class F>
 Input each(const Input& input, const F& f) {
   const auto of = [&](const Tensor& tensor) { return tensor.defined() ? f(tensor) : Tensor(); };
-  return {of(input.x), of(input.lengths), of(input.keys)};
+  return {of(input.x), of(input.lengths), of(input.keys), of(input.groups)};
 }
 
 }  // namespace

@@ -11,6 +11,11 @@ int Dataset::parts() const {
   return 1;
 }
 
+const std::vector<std::int32_t>& Dataset::groups() const {
+  static const std::vector<std::int32_t> none;
+  return none;
+}
+
 std::string Dataset::place(std::int64_t i) const {
   return file(i);
 }

@@ -52,6 +52,9 @@ class SIMCLR_API Dataset {
   virtual int parts() const;
   /// The label of sample `i` without reading it; -1: none.
   virtual std::int32_t label(std::int64_t i) const = 0;
+  /// Of each sample a group, at least 0; empty: each is its own. What is of one group belongs together as two views of
+  /// one sample do: several captions of one recording, say, each a sample of two parts.
+  virtual const std::vector<std::int32_t>& groups() const;
   /// The names of the classes; empty for an unlabelled set.
   virtual const std::vector<std::string>& classes() const = 0;
   /// The file that sample `i` alone is read from; empty where there is none.

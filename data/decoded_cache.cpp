@@ -52,6 +52,9 @@ int DecodedCache::parts() const {
 std::int32_t DecodedCache::label(std::int64_t i) const {
   return samples_->label(i);
 }
+const std::vector<std::int32_t>& DecodedCache::groups() const {
+  return samples_->groups();
+}
 const std::vector<std::string>& DecodedCache::classes() const {
   return samples_->classes();
 }

@@ -33,6 +33,7 @@ class SIMCLR_API DecodedCache final : public Dataset {
   Sample sample(std::int64_t i, int part = 0) const override;
   int parts() const override;
   std::int32_t label(std::int64_t i) const override;
+  const std::vector<std::int32_t>& groups() const override;
   const std::vector<std::string>& classes() const override;
   std::string file(std::int64_t i) const override;
   std::string place(std::int64_t i) const override;

@@ -18,8 +18,9 @@ namespace {
 struct ViewRows {
   const Tower& tower;
   const Input& input;
-  std::int64_t row, size;  // of the sample in the batch; samples in it
-  ViewKey key;             // of the first view
+  std::int64_t row, size;                   // of the sample in the batch; samples in it
+  const std::vector<std::int32_t>& groups;  // of the data set's samples; empty: none
+  ViewKey key;                              // of the first view
 
   void make(const Sample& sample) const {
     const Shape& shape = input.x.shape();
@@ -32,6 +33,7 @@ struct ViewRows {
       input.lengths.data<std::int32_t>()[at] = tower.maker->make_whole_view(sample, view_key, out);
       const std::uint32_t bits[3] = {view_key.sample, view_key.epoch, view_key.view};
       std::memcpy(input.keys.data<std::int32_t>() + 3 * at, bits, sizeof bits);
+      if (!groups.empty()) input.groups.data<std::int32_t>()[at] = groups[key.sample];
     }
   }
 };
@@ -211,7 +213,8 @@ Batch EpochRun::new_batch(std::int64_t number) const {
     std::vector<std::int64_t> shape{rows};
     shape.insert(shape.end(), view_shape.begin(), view_shape.end());
     batch.towers.emplace_back(Tensor::empty(Shape(shape), tower.maker->view_dtype()), Tensor::empty({rows}, DType::i32),
-                              Tensor::empty({rows, 3}, DType::i32));
+                              Tensor::empty({rows, 3}, DType::i32),
+                              state_->dataset->groups().empty() ? Tensor() : Tensor::empty({rows}, DType::i32));
   }
   return batch;
 }
@@ -242,7 +245,8 @@ bool EpochRun::try_sample(Batch& batch, std::int64_t row, std::int64_t index) co
     for (std::size_t t = 0; t < state_->towers.size(); ++t) {
       const Tower& tower = state_->towers[t];
       const auto part = std::find(state_->parts.begin(), state_->parts.end(), tower.part) - state_->parts.begin();
-      ViewRows{tower, batch.towers[t], row, batch.size, key}.make((*sample)[static_cast<std::size_t>(part)]);
+      ViewRows{tower, batch.towers[t], row, batch.size, state_->dataset->groups(), key}.make(
+          (*sample)[static_cast<std::size_t>(part)]);
       key.view += static_cast<std::uint32_t>(tower.views);
     }
   } catch (const Error& error) {

@@ -190,7 +190,7 @@ Input own_samples(const Batch& batch, std::int64_t first, std::vector<std::int32
     }
     return to;
   };
-  return {own(all.x), own(all.lengths), own(all.keys)};
+  return {own(all.x), own(all.lengths), own(all.keys), own(all.groups)};
 }
 
 }  // namespace

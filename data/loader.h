@@ -33,7 +33,8 @@ struct Tower {
 struct Batch {
   /// One a tower. x [V*B, view shape] of the maker's dtype: view v of sample i in row v*B + i. lengths i32 [V*B] where
   /// some view is shorter than the view shape, with zeros behind its end; undefined where all are full. keys i32
-  /// [V*B,3]: (sample, epoch, view) of each row; views are counted through all towers.
+  /// [V*B,3]: (sample, epoch, view) of each row; views are counted through all towers. groups i32 [V*B]: of each row's
+  /// sample, where the data set has groups; else undefined.
   std::vector<Input> towers;
   std::vector<std::int32_t> labels;   // [B]; -1: none
   std::vector<std::int64_t> indices;  // [B], in the data set

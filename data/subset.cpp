@@ -13,6 +13,7 @@ class Subset final : public Dataset {
       : whole_(std::move(whole)), indices_(std::move(indices)) {
     for (const std::int64_t i : indices_) {
       SIMCLR_CHECK(i >= 0 && i < whole_->size(), "subset: sample ", i, " of ", whole_->size());
+      if (!whole_->groups().empty()) groups_.push_back(whole_->groups()[static_cast<std::size_t>(i)]);
     }
   }
 
@@ -20,6 +21,7 @@ class Subset final : public Dataset {
   Sample sample(std::int64_t i, int part) const override { return whole_->sample(index(i), part); }
   int parts() const override { return whole_->parts(); }
   std::int32_t label(std::int64_t i) const override { return whole_->label(index(i)); }
+  const std::vector<std::int32_t>& groups() const override { return groups_; }
   const std::vector<std::string>& classes() const override { return whole_->classes(); }
   std::string file(std::int64_t i) const override { return whole_->file(index(i)); }
   std::string place(std::int64_t i) const override { return whole_->place(index(i)); }
@@ -36,6 +38,7 @@ class Subset final : public Dataset {
 
   std::shared_ptr<const Dataset> whole_;
   std::vector<std::int64_t> indices_;
+  std::vector<std::int32_t> groups_;  // of these; empty: they have none
 };
 
 }  // namespace

@@ -31,7 +31,7 @@ Tensor rows_of(const Tensor& rows, std::int64_t begin, std::int64_t samples, int
 
 Input rows_of_samples(const Input& rows, std::int64_t begin, std::int64_t samples, int views) {
   return {rows_of(rows.x, begin, samples, views), rows_of(rows.lengths, begin, samples, views),
-          rows_of(rows.keys, begin, samples, views)};
+          rows_of(rows.keys, begin, samples, views), rows_of(rows.groups, begin, samples, views)};
 }
 
 Tensor in_micro_batches(Module& model, const Input& input, std::int64_t samples, int views) {

@@ -27,7 +27,7 @@ namespace simclr::nn {
 SIMCLR_API Tensor in_micro_batches(Module& model, const Input& input, std::int64_t samples, int views = 2);
 
 /// The rows of samples [begin, begin + samples) out of a batch's [views N,...], all views of each: [views samples,...],
-/// with their lengths and keys. A copy, outside the graph.
+/// with their lengths, keys and groups. A copy, outside the graph.
 SIMCLR_API Input rows_of_samples(const Input& rows, std::int64_t begin, std::int64_t samples, int views = 2);
 
 }  // namespace simclr::nn

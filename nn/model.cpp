@@ -6,6 +6,10 @@
 
 namespace simclr::nn {
 
+Tensor Model::loss_of_groups(std::span<const Tensor>, const Tensor&) {
+  fail("model: its loss takes no groups; leave them out of the inputs");
+}
+
 Tensor Model::loss_of(std::span<const Input> inputs, std::int64_t samples) {
   SIMCLR_CHECK(static_cast<int>(inputs.size()) == towers(), "model: ", inputs.size(), " inputs for ", towers(),
                " towers; give one each");
@@ -14,7 +18,8 @@ Tensor Model::loss_of(std::span<const Input> inputs, std::int64_t samples) {
   for (int t = 0; t < towers(); ++t) {
     z.push_back(in_micro_batches(tower(t), inputs[static_cast<std::size_t>(t)], samples, views(t)));
   }
-  return loss(z);
+  const Tensor& groups = inputs[0].groups;
+  return groups.defined() ? loss_of_groups(z, groups) : loss(z);
 }
 
 }  // namespace simclr::nn

@@ -25,13 +25,17 @@ class SIMCLR_API Model : public Module {
   virtual Module& encoder(int tower = 0) = 0;
   /// The loss of the towers' z [V B,D], a scalar, f32 (f64 of f64). Throws Error for another number of towers.
   virtual Tensor loss(std::span<const Tensor> z) = 0;
+  /// The same where samples are in groups, i32 [B] on z's device (Input::groups, of one view): those of one group are
+  /// each other's positives. Throws Error for a model that takes none.
+  virtual Tensor loss_of_groups(std::span<const Tensor> z, const Tensor& groups);
   /// What the loss of `samples` samples is where the model tells nothing apart, and what no model can go below,
   /// whatever temperature it learns.
   virtual double chance(std::int64_t samples) const = 0;
   virtual double bound(std::int64_t samples) const = 0;
 
   /// The loss of a batch, one input a tower, at most `samples` of its samples at a time (nn/micro_batches.h); 0: all at
-  /// once. Throws Error for another number of inputs, and as in_micro_batches() and loss() do.
+  /// once. Groups are the first input's. Throws Error for another number of inputs, and as in_micro_batches() and
+  /// loss() do.
   Tensor loss_of(std::span<const Input> inputs, std::int64_t samples = 0);
 };
 

@@ -65,6 +65,16 @@ class EncoderAndHead : public Module {
   std::shared_ptr<ProjectionHead> head_;
 };
 
+/// What a second tower adds to a model where the first one's encoder is its own, too.
+class HeadAlone : public Module {
+ public:
+  explicit HeadAlone(std::shared_ptr<ProjectionHead> head) : head_(add_module("head", std::move(head))) {}
+  Tensor forward(const Input& input) override { return (*head_)(input); }
+
+ private:
+  std::shared_ptr<ProjectionHead> head_;
+};
+
 /// e^{s/tau} of a negative over that of a positive where positives coincide and the samples are spread as a simplex.
 double negative_share(std::int64_t samples, double temperature) {
   const double n = static_cast<double>(samples);
@@ -86,6 +96,13 @@ const Tensor& keep_groups(std::map<std::int64_t, Tensor>& kept, const Tensor& z,
   Tensor& groups = kept[z.dim(0)];
   if (!groups.defined() || groups.device() != z.device()) groups = sample_groups(z, views);
   return groups;
+}
+
+/// Of two towers' z.
+void check_towers(std::span<const Tensor> z) {
+  SIMCLR_CHECK(z.size() == 2, "TwoTowers: the loss of ", z.size(), " towers; it has two");
+  SIMCLR_CHECK(z[0].shape() == z[1].shape() && z[0].rank() == 2, "TwoTowers: z ", describe(z[0]), " and ",
+               describe(z[1]), " are not [N,D] of the same samples");
 }
 
 /// A temperature that the model has not made itself would be no parameter of it.
@@ -161,9 +178,11 @@ TwoTowers::TwoTowers(const TwoTowersOptions& options) : encoders_(options.encode
   SIMCLR_CHECK(options.heads[0].out == options.heads[1].out, "TwoTowers: the heads give ", options.heads[0].out,
                " and ", options.heads[1].out, " columns; both must give as many, to be compared");
   for (std::size_t t = 0; t < 2; ++t) {
-    towers_[t] = add_module(
-        "towers." + std::to_string(t),
-        std::make_shared<EncoderAndHead>(encoders_[t], make_head(*encoders_[t], options.heads[t], "TwoTowers")));
+    const std::shared_ptr<ProjectionHead> head = make_head(*encoders_[t], options.heads[t], "TwoTowers");
+    towers_[t] = std::make_shared<EncoderAndHead>(encoders_[t], head);
+    const bool known = t == 1 && encoders_[0] == encoders_[1];  // its parameters are the model's once
+    add_module("towers." + std::to_string(t),
+               known ? std::static_pointer_cast<Module>(std::make_shared<HeadAlone>(head)) : towers_[t]);
   }
   check_logit_scale("TwoTowers", loss_, "learn_temperature makes one that is");
   if (!options.learn_temperature) return;
@@ -195,10 +214,12 @@ Module& TwoTowers::encoder(int tower) {
 }
 
 Tensor TwoTowers::loss(std::span<const Tensor> z) {
-  SIMCLR_CHECK(z.size() == 2, "TwoTowers: the loss of ", z.size(), " towers; it has two");
-  SIMCLR_CHECK(z[0].shape() == z[1].shape() && z[0].rank() == 2, "TwoTowers: z ", describe(z[0]), " and ",
-               describe(z[1]), " are not [N,D] of the same samples");
-  const Tensor& groups = keep_groups(groups_, z[0], 1);
+  check_towers(z);
+  return loss_of_groups(z, keep_groups(groups_, z[0], 1));
+}
+
+Tensor TwoTowers::loss_of_groups(std::span<const Tensor> z, const Tensor& groups) {
+  check_towers(z);
   const kernels::NtXentPairs pairs{.self_offset = -1, .anchor_group = groups, .candidate_group = groups};
   return scale(add(nt_xent(z[0], z[1], pairs, loss_), nt_xent(z[1], z[0], pairs, loss_)), 0.5);
 }

@@ -74,7 +74,7 @@ class SIMCLR_API SimCLR : public Model {
 };
 
 struct TwoTowersOptions {
-  std::array<std::shared_ptr<Module>, 2> encoders;
+  std::array<std::shared_ptr<Module>, 2> encoders;  // may be one and the same: both parts are then of one kind
   std::array<ProjectionHeadOptions, 2> heads = {{{}, {.seed = 1}}};  // `in` 0: as the encoder says; `out` alike
   NtXentOptions loss = {.temperature = 0.1};
   /// Learns the temperature, from loss.temperature on, as CLIP does (arXiv 2103.00020, sections 2.3 and 2.5): an f32
@@ -87,7 +87,8 @@ struct TwoTowersOptions {
 /// rectangular NT-Xent from the first tower to the second and the other way round: with a_i and b_i the towers' z over
 /// their norms,
 ///   loss = -(1/2N) sum_i [ log(e^{s_ii} / sum_k e^{s_ik}) + log(e^{s_ii} / sum_k e^{s_ki}) ],  s_ik = a_i.b_k / tau
-/// Parameters are called towers.0.encoder.*, towers.0.head.*, towers.1.*, and logit_scale where it is learned.
+/// Parameters are called towers.0.encoder.*, towers.0.head.*, towers.1.*, and logit_scale where it is learned; those of
+/// an encoder that both share are towers.0.encoder.* alone.
 class SIMCLR_API TwoTowers : public Model {
  public:
   /// Throws Error without two encoders, for heads that do not fit them or each other, for a loss.logit_scale, and with
@@ -103,6 +104,9 @@ class SIMCLR_API TwoTowers : public Model {
   /// Of z [N,D] of each tower, row i of both from sample i: a scalar, f32 (f64 of f64). Throws Error for another number
   /// of towers, for z of two shapes, and as nt_xent() does.
   Tensor loss(std::span<const Tensor> z) override;
+  /// Several captions of one picture, say, are one group: every z_b of a_i's group is its positive, and none of them a
+  /// negative; P_i of kernels/nt_xent.h. Pairs without a group have one of their own, a number that is not -1.
+  Tensor loss_of_groups(std::span<const Tensor> z, const Tensor& groups) override;
   /// ln N: each of the other tower's N is as like as any other.
   double chance(std::int64_t samples) const override;
   /// ln(1 + (N-1) e^{-N / ((N-1) tau)}): both towers' z of a sample equal, the N samples spread as a simplex.

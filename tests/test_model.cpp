@@ -143,6 +143,94 @@ TEST_CASE("two towers in micro-batches give the whole batch's loss and gradients
   }
 }
 
+namespace {
+
+/// The mean of both directions with several positives, by plain loops over [N,N] cosines.
+double grouped(const Tensor& a, const Tensor& b, const std::vector<std::int32_t>& groups, double temperature) {
+  const std::int64_t n = a.dim(0);
+  const std::vector<double> forth = nn::similarity(a, b, temperature).to_vector<double>();
+  double sum = 0;
+  for (const bool back : {false, true}) {
+    for (std::int64_t i = 0; i < n; ++i) {
+      const auto s = [&](std::int64_t k) { return forth[static_cast<std::size_t>(back ? k * n + i : i * n + k)]; };
+      double all = 0, right = 0, count = 0;
+      for (std::int64_t k = 0; k < n; ++k) {
+        all += std::exp(s(k));
+        if (groups[static_cast<std::size_t>(k)] != groups[static_cast<std::size_t>(i)]) continue;
+        right += s(k);
+        ++count;
+      }
+      sum += std::log(all) - right / count;
+    }
+  }
+  return sum / static_cast<double>(2 * n);
+}
+
+/// The same pairs in these groups.
+std::vector<Input> in_groups(std::vector<Input> batch, const std::vector<std::int32_t>& groups) {
+  for (Input& input : batch) input.groups = Tensor::from(groups, {input.rows()});
+  return batch;
+}
+
+}  // namespace
+
+TEST_CASE("two towers take several captions of one thing as each other's positives") {
+  const std::vector<std::int32_t> groups = {4, 1, 4, 0, 7, 4, 1, 12, 5};
+  const auto model = pairs_model(DType::f64);
+  const Tensor a = random_tensor({9, 6}, 1), b = random_tensor({9, 6}, 2);
+  const std::vector<Tensor> z = {a, b};
+  const double loss = model->loss_of_groups(z, Tensor::from(groups, {9})).item();
+  CHECK(loss == Approx(grouped(a, b, groups, 0.2)).epsilon(1e-12));
+  CHECK(std::abs(loss - model->loss(z).item()) > 0.01);
+  CHECK(model->loss_of_groups(z, Tensor::from(std::vector<std::int32_t>{0, 1, 2, 3, 4, 5, 6, 7, 8}, {9})).item() ==
+        model->loss(z).item());
+
+  // From the inputs, whole and in parts, down to the weights.
+  const auto batch = in_groups(some_pairs(9, 5, DType::f64), groups);
+  const double whole = model->loss_of(batch).item();
+  CHECK(whole != model->loss_of(some_pairs(9, 5, DType::f64)).item());
+  CHECK(model->loss_of(batch, 4).item() == Approx(whole).epsilon(1e-12));
+  std::vector<Tensor> weights;
+  for (const nn::Parameter& p : model->parameters()) weights.push_back(p.value);
+  CHECK(test::gradient_error([&](const auto&) { return model->loss_of(batch); }, weights) < 1e-7);
+}
+
+TEST_CASE("two towers may share an encoder, which is trained by both and is the model's once") {
+  const nn::ProjectionHeadOptions first{.hidden = 16, .out = 6, .batchnorm = false},
+      second{.hidden = 16, .out = 6, .batchnorm = false, .seed = 1};
+  const auto encoder = std::make_shared<Mlp>();
+  nn::TwoTowers model({.encoders = {encoder, encoder}, .heads = {first, second}, .loss = {.temperature = 0.2}});
+  model.to(DType::f64);
+  std::vector<std::string> names;
+  std::vector<Tensor> weights;
+  for (const nn::Parameter& p : model.parameters()) {
+    names.push_back(p.name);
+    weights.push_back(p.value);
+  }
+  CHECK(std::count(names.begin(), names.end(), "towers.0.encoder.in.weight") == 1);
+  CHECK(std::count(names.begin(), names.end(), "towers.1.encoder.in.weight") == 0);
+  CHECK(std::count(names.begin(), names.end(), "towers.1.head.linear1.weight") == 1);
+  CHECK(&model.encoder(0) == &model.encoder(1));
+  const std::vector<Input> batch = {random_tensor({7, 6}, 1), random_tensor({7, 6}, 2)};
+  CHECK(test::gradient_error([&](const auto&) { return model.loss_of(batch); }, weights) < 1e-7);
+  CHECK(model.loss_of(batch, 3).item() == Approx(model.loss_of(batch).item()).epsilon(1e-12));
+  // The gradient of an encoder that both use is the sum over both.
+  for (Tensor& each : weights) each.zero_grad();
+  model.loss_of(batch).backward();
+  const std::vector<double> whole = encoder->parameters().front().value.grad().to_vector<double>();
+  for (Tensor& each : weights) each.zero_grad();
+  model.loss_of(batch, 3).backward();
+  const std::vector<double> parts = encoder->parameters().front().value.grad().to_vector<double>();
+  for (std::size_t i = 0; i < whole.size(); ++i) CHECK(parts[i] == Approx(whole[i]).margin(1e-12));
+}
+
+TEST_CASE("a model whose loss takes no groups says so") {
+  nn::SimCLR model({.encoder = std::make_shared<Mlp>(), .head = {.out = 6, .batchnorm = false}});
+  Input views = random_tensor({4, 6}, 1, DType::f32);
+  views.groups = Tensor::from(std::vector<std::int32_t>{0, 0, 0, 0}, {4});
+  CHECK_THROWS_WITH(model.loss_of(std::vector<Input>{views}), Contains("takes no groups"));
+}
+
 TEST_CASE("two towers learn their temperature, which lowers the loss") {
   std::vector<double> last;
   for (const bool learned : {false, true}) {

@@ -160,6 +160,52 @@ TEST_CASE("Towers are of their part, dtype and length, with zeros behind and key
   }
 }
 
+namespace {
+
+/// Three captions of each thing.
+class Captioned final : public Pairs {
+ public:
+  explicit Captioned(std::int64_t size) : Pairs(size, [](std::int64_t i, int) { return i == 4; }) {
+    for (std::int64_t i = 0; i < size; ++i) groups_.push_back(static_cast<std::int32_t>(100 + i / 3));
+  }
+  const std::vector<std::int32_t>& groups() const override { return groups_; }
+
+ private:
+  std::vector<std::int32_t> groups_;
+};
+
+}  // namespace
+
+TEST_CASE("Groups come with each row of all towers, through a subset and a cache, and those of a replacement are its") {
+  std::vector<std::int64_t> odd;
+  for (std::int64_t i = 0; i < 20; ++i) odd.push_back(19 - i);
+  const auto quiet = [](const std::string&) {};
+  const auto samples = std::make_shared<DecodedCache>(subset(std::make_shared<Captioned>(20), odd));
+  REQUIRE(samples->groups().size() == 20);
+  for (const int workers : {0, 2}) {
+    const Loader loader(samples, both(), {.batch_size = 10, .workers = workers, .on_warning = quiet});
+    for (const Batch& batch : loader.epoch(0)) {
+      for (const Input& input : batch.towers) {
+        REQUIRE(input.groups.shape() == Shape{input.rows()});
+        const auto groups = input.groups.to_vector<std::int32_t>();
+        for (std::int64_t row = 0; row < input.rows(); ++row) {
+          const std::int64_t index = batch.indices[static_cast<std::size_t>(row % batch.size)];
+          CHECK(groups[static_cast<std::size_t>(row)] == 100 + (19 - index) / 3);
+        }
+      }
+    }
+  }
+  // What a pass leaves out leaves its group out.
+  const NextBatch next = one_pass(samples, std::make_shared<Ids>(), {.batch_size = 20, .on_warning = quiet}, 1);
+  Input input;
+  std::vector<std::int32_t> labels;
+  REQUIRE(next(input, labels));
+  CHECK(input.groups.shape() == Shape{19});
+  for (const Batch& batch : Loader(std::make_shared<Pairs>(20), both(), {.batch_size = 10}).epoch(0)) {
+    CHECK_FALSE(batch.towers[0].groups.defined());
+  }
+}
+
 TEST_CASE("A part is read once a sample, whatever towers want it, and no part that none wants") {
   const auto pairs = std::make_shared<Pairs>(8);
   const auto ids = std::make_shared<Ids>();

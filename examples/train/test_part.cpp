@@ -42,6 +42,7 @@ class Relabelled final : public data::Dataset {
     return own < 0 ? -1 : labels_[static_cast<std::size_t>(own)];
   }
   int parts() const override { return samples_->parts(); }
+  const std::vector<std::int32_t>& groups() const override { return samples_->groups(); }
   const Names& classes() const override { return classes_; }
   std::string file(std::int64_t i) const override { return samples_->file(i); }
   std::string place(std::int64_t i) const override { return samples_->place(i); }

@@ -19,7 +19,7 @@ namespace {
 /// One tower's batches on their way to a device.
 class TowerUpload {
  public:
-  explicit TowerUpload(Device device) : device_(device), x_(device), lengths_(device), keys_(device) {}
+  explicit TowerUpload(Device device) : device_(device), x_(device), lengths_(device), keys_(device), groups_(device) {}
 
   void start(const Input& input, DType dtype) {
     const Tensor x = simclr::is_floating(input.x.dtype()) ? input.x.to(dtype) : input.x;
@@ -29,11 +29,12 @@ class TowerUpload {
                                : Tensor::full({input.rows()}, static_cast<double>(x.dim(1)), DType::i32);
     if (!arrived_.x.defined() || arrived_.x.shape() != x.shape()) {
       const auto place = [this](const Tensor& like) { return Tensor::empty(like.shape(), like.dtype(), device_); };
-      arrived_ = {place(x), place(lengths), place(input.keys)};
+      arrived_ = {place(x), place(lengths), place(input.keys), input.groups.defined() ? place(input.groups) : Tensor()};
     }
     x_.start(x);
     lengths_.start(lengths);
     keys_.start(input.keys);
+    if (input.groups.defined()) groups_.start(input.groups);  // a data set has them, or has them not
   }
 
   /// Always to one place, which a captured step reads again and again.
@@ -41,20 +42,21 @@ class TowerUpload {
     x_.finish(arrived_.x);
     lengths_.finish(arrived_.lengths);
     keys_.finish(arrived_.keys);
+    if (arrived_.groups.defined()) groups_.finish(arrived_.groups);
     return arrived_;
   }
 
   /// Gives up what is under way.
   void reset() {
     if (x_.under_way() == 0) return;
-    for (simclr::Upload* upload : {&x_, &lengths_, &keys_}) *upload = simclr::Upload(device_);
+    for (simclr::Upload* upload : {&x_, &lengths_, &keys_, &groups_}) *upload = simclr::Upload(device_);
   }
 
   int under_way() const { return x_.under_way(); }
 
  private:
   Device device_;
-  simclr::Upload x_, lengths_, keys_;
+  simclr::Upload x_, lengths_, keys_, groups_;
   Input arrived_;
 };
 

@@ -34,11 +34,14 @@ class Squares : public data::Dataset {
   const std::vector<std::string>& classes() const override { return classes_; }
   std::string describe() const override { return "squares"; }
 
+  const std::vector<std::int32_t>& groups() const override { return groups_; }
+
   mutable std::atomic<int> reads = 0;
 
  private:
   std::array<std::uint8_t, 12 * 16> bytes_;
   std::vector<std::string> classes_;
+  std::vector<std::int32_t> groups_ = {0, 0, 1, 1, 2, 2, 3, 3, 4, 4, 5, 5};
 };
 
 /// The ids 70001 + 10 i, ... of sample i, one to four of them, and the view's number.
@@ -57,7 +60,7 @@ class Ids : public data::ViewMaker {
 
 }  // namespace
 
-TEST_CASE("views of integers are never cast, and lengths and keys come with each batch") {
+TEST_CASE("views of integers are never cast, and lengths, keys and groups come with each batch") {
   const auto squares = std::make_shared<Squares>();
   const auto policy = data::Augmentation::evaluation(4, 1);
   const std::vector<data::Tower> towers = {{.maker = std::make_shared<Ids>(), .views = 1},
@@ -79,8 +82,10 @@ TEST_CASE("views of integers are never cast, and lengths and keys come with each
         CHECK(ids[4 * at] == 70001 + 10 * (first + i));  // bf16 has no such number
         CHECK(keys[3 * at] == first + i);
         CHECK(keys[3 * at + 1] == 2);
+        CHECK(batch[0].groups.to_vector<std::int32_t>()[at] == (first + i) / 2);
       }
       CHECK(batch[1].keys.shape() == simclr::Shape{6, 3});
+      CHECK(batch[1].groups.shape() == simclr::Shape{6});
       // Of views that are all full: written out where the values are copied, for a captured step runs on any batch.
       REQUIRE(batch[1].lengths.defined() == (dtype == DType::bf16));
       if (dtype == DType::bf16) CHECK(batch[1].lengths.to_vector<std::int32_t>() == std::vector<std::int32_t>(6, 4));
