@@ -6,7 +6,7 @@ include(CMakePackageConfigHelpers)
 install(TARGETS simclr EXPORT simclrTargets
         LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR} ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR}
         INCLUDES DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})
-foreach(folder core kernels nn data data/pictures data/sound data/text data/video)
+foreach(folder core kernels nn data data/pictures data/sound data/text data/video data/pairs)
   file(GLOB headers CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/${folder}/*.h)
   foreach(header IN LISTS headers)
     file(STRINGS ${header} private REGEX "^// Private" LIMIT_COUNT 1)

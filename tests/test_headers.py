@@ -57,8 +57,8 @@ def main():
         for private in ("simclr/core/tensor_impl.h", "simclr/kernels/shared/check.h", "simclr/data/file.h"):
             assert private not in names, f"{private} is private, but installed"
         folders = {"/".join(pathlib.Path(name).parts[1:-1]) for name in names}
-        assert folders == {"", "core", "kernels", "nn", "data", "data/pictures", "data/sound", "data/text", "data/video"}, \
-            f"installed are {folders}"
+        assert folders == {"", "core", "kernels", "nn", "data", "data/pictures", "data/sound", "data/text", "data/video",
+                           "data/pairs"}, f"installed are {folders}"
 
         for header, name in zip(headers, names):
             assert not re.search(r"^///+ *Private", header.read_text(), re.MULTILINE), f"{name}: say it with // Private"

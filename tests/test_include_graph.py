@@ -19,7 +19,8 @@ WRITTEN_BY_THE_BUILD = {"simclr/simclr.h": "cmake/simclr.h.in"}
 
 # A folder, and those whose files it may include besides its own. What lies deeper and has no line of its own belongs to
 # the folder above it. A new folder of data/ or of the examples needs a line.
-ALL_OF_THE_LIBRARY = ["core", "kernels", "nn", "data", "data/pictures", "data/sound", "data/text", "data/video"]
+ALL_OF_THE_LIBRARY = ["core", "kernels", "nn", "data", "data/pictures", "data/sound", "data/text", "data/video",
+                      "data/pairs"]
 FOLDERS = {
     "core": [],
     "kernels": ["core"],
@@ -29,6 +30,7 @@ FOLDERS = {
     "data/sound": ["core", "kernels", "data"],
     "data/text": ["core", "kernels", "data"],
     "data/video": ["core", "kernels", "data", "data/pictures"],
+    "data/pairs": ["core", "kernels", "data"],
     "examples/recipes": ALL_OF_THE_LIBRARY,
     "examples/run": ALL_OF_THE_LIBRARY,
     "examples/report": [*ALL_OF_THE_LIBRARY, "examples/run"],
@@ -182,7 +184,7 @@ class IncludeGraph(unittest.TestCase):
                 "data/d.cpp includes data/pictures/a.h: data knows core, kernels alone",
                 "examples/a.cpp includes core/secret.h, which is private",
                 "examples/run/b.cpp includes examples/train/a.h: examples/run knows core, kernels, nn, data, "
-                "data/pictures, data/sound, data/text, data/video alone",
+                "data/pictures, data/sound, data/text, data/video, data/pairs alone",
                 "kernels/a.h includes <cuda_runtime.h>; headers include the standard library only",
                 "nn/a.h includes kernels/cuda/a.h, which is private",
                 "a circle: data/b.h -> data/c.h -> data/b.h",

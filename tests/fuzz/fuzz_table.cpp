@@ -1,5 +1,6 @@
 #include "targets.h"
 
+#include <simclr/data/pairs/pair_list.h>
 #include <simclr/data/pictures/picture_table.h>
 #include <simclr/data/table.h>
 
@@ -56,6 +57,29 @@ void pictures(const std::string& path) {
   }
 }
 
+/// As a list of pairs, of which a.png and b are there.
+void pairs(const std::string& path) {
+  const data::PairList list =
+      data::read_pair_list(path, "", [](std::string_view value) { return value.ends_with(".png") || value == "b"; });
+  const auto count = static_cast<std::size_t>(list.size());
+  if (count == 0 || list.groups.size() != count || list.labels.size() != count)
+    finding("pairs without a group or label");
+  if (!list.part_of.empty() && list.part_of.size() != count) finding("another number of parts than pairs");
+  for (std::size_t i = 0; i < count; ++i) {
+    for (std::size_t s = 0; s < 2; ++s) {
+      const std::int32_t half = list.pairs[i][s];
+      if (half < 0 || half >= std::ssize(list.sides[s].halves)) finding("a pair of no half");
+      if (list.sides[s].groups[static_cast<std::size_t>(half)] != list.groups[i]) finding("a half of another group");
+    }
+    if (list.labels[i] < -1 || list.labels[i] >= std::ssize(list.classes)) finding("a label of no class");
+  }
+  for (const auto* lines : {&list.warnings, &list.left_out}) {
+    for (const std::string& line : *lines) {
+      if (line.find('\n') != std::string::npos) finding("no one line: " + line);
+    }
+  }
+}
+
 #ifdef SIMCLR_FUZZ_EXAMPLES
 /// As the classes of ImageNet's and Tiny-ImageNet's validation pictures.
 void annotations(const std::string& folder) {
@@ -100,6 +124,7 @@ void table(Bytes bytes) {
   std::string message;
   succeeds([&] { rows(file.path(), bytes.size()); }, message);
   if (made) succeeds([&] { pictures(folder.path + "/list.csv"); }, message);
+  if (made) succeeds([&] { pairs(folder.path + "/list.csv"); }, message);
 #ifdef SIMCLR_FUZZ_EXAMPLES
   for (const char* set : {"/tiny", "/kaggle/val"}) {
     succeeds([&] { annotations(folder.path + set); }, message);

@@ -20,7 +20,8 @@ void idx(Bytes bytes);
 void images(Bytes bytes);
 /// An .npz file, or a .npy file of one picture, of many, and of labels.
 void arrays(Bytes bytes);
-/// A table of text, CSV or TSV: row by row, as a list of pictures, and as ImageNet's annotations and words have it.
+/// A table of text, CSV or TSV: row by row, as a list of pictures and of pairs, and as ImageNet's annotations and words
+/// have it.
 void table(Bytes bytes);
 /// A tar file.
 void shards(Bytes bytes);

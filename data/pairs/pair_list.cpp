@@ -1,0 +1,322 @@
+#include <simclr/data/pairs/pair_list.h>
+
+#include "../class_names.h"
+
+#include <simclr/core/error.h>
+#include <simclr/core/text.h>
+#include <simclr/data/table.h>
+
+#include <algorithm>
+#include <filesystem>
+#include <map>
+#include <numeric>
+#include <set>
+#include <tuple>
+#include <unordered_map>
+#include <utility>
+
+namespace simclr::data {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr std::int64_t most_looked_for = 10'000;  // files
+constexpr std::int64_t most_named = 3;            // rows that are left out
+constexpr std::size_t most_columns_named = 8;
+constexpr std::size_t most_waiting = 100;  // rows by which the columns are told
+
+/// Each text once, by numbers in the order in which they came.
+class Texts {
+ public:
+  std::int32_t number(const std::string& text) {
+    const auto [found, is_new] = numbers_.emplace(text, static_cast<std::int32_t>(texts_.size()));
+    if (is_new) texts_.push_back(text);
+    return found->second;
+  }
+  std::vector<std::string> take() { return std::move(texts_); }
+
+ private:
+  std::unordered_map<std::string, std::int32_t> numbers_;
+  std::vector<std::string> texts_;
+};
+
+/// Sets that grow together (union and find).
+class Joined {
+ public:
+  explicit Joined(std::size_t count) : above_(count) { std::iota(above_.begin(), above_.end(), std::size_t{0}); }
+  std::size_t find(std::size_t i) {
+    while (above_[i] != i) i = above_[i] = above_[above_[i]];
+    return i;
+  }
+  void join(std::size_t a, std::size_t b) { above_[find(a)] = find(b); }
+
+ private:
+  std::vector<std::size_t> above_;
+};
+
+/// Gives pairs and halves their groups.
+void join_groups(PairList& list) {
+  const std::size_t first = list.sides[0].halves.size();
+  Joined joined(first + list.sides[1].halves.size());
+  for (const auto& [a, b] : list.pairs) joined.join(static_cast<std::size_t>(a), first + static_cast<std::size_t>(b));
+  std::unordered_map<std::size_t, std::int32_t> numbers;
+  list.groups.clear();
+  for (PairSide& side : list.sides) side.groups.assign(side.halves.size(), -1);
+  for (const auto& [a, b] : list.pairs) {
+    const auto number = static_cast<std::int32_t>(numbers.size());
+    const std::int32_t group = numbers.emplace(joined.find(static_cast<std::size_t>(a)), number).first->second;
+    list.groups.push_back(group);
+    list.sides[0].groups[static_cast<std::size_t>(a)] = list.sides[1].groups[static_cast<std::size_t>(b)] = group;
+  }
+}
+
+/// Which columns have what, from 0.
+struct Columns {
+  std::array<int, 2> halves = {-1, -1};
+  int label = -1, part = -1;
+  bool header = false;
+};
+
+class Reader {
+ public:
+  Reader(const std::string& path, const std::string& columns, const IsHalf& is_half)
+      : path_(path), asked_(columns), is_half_(is_half) {
+    list_.dir = fs::path(path).parent_path().string();
+    list_.source = path;
+  }
+
+  PairList read() {
+    TableReader rows(path_);
+    while (rows.next()) {
+      line_ = rows.line();
+      if (!rows.problem().empty()) {
+        leave_out("that cannot be read", rows.problem());
+      } else if (first_.empty()) {
+        first_ = rows.fields();
+        first_line_ = line_;
+      } else if (settled_) {
+        take(rows.fields());
+      } else {
+        waiting_.push_back({line_, rows.fields()});
+        if (waiting_.size() == most_waiting) settle();
+      }
+    }
+    if (!settled_ && !first_.empty()) settle();
+    number_halves();
+    finish();
+    return std::move(list_);
+  }
+
+ private:
+  struct Row {
+    std::array<std::string, 2> halves;
+    std::int32_t label, part;
+    std::int64_t line;
+  };
+
+  bool is_half(const std::string& value) const { return !value.empty() && is_half_(value); }
+
+  /// Knows the columns by the first rows, of which one may lack a half.
+  void settle() {
+    settled_ = true;
+    columns_.header = std::none_of(first_.begin(), first_.end(), [this](const auto& v) { return is_half(v); });
+    if (columns_.header) {
+      columns_.label = find_column(first_, {"label", "class", "category"});
+      columns_.part = find_column(first_, {"split", "part", "set", "subset"});
+    }
+    if (asked_.empty()) {
+      find_halves();
+    } else {
+      name_halves();
+    }
+    for (int s = 0; s < 2; ++s) list_.sides[static_cast<std::size_t>(s)].column = name_of(columns_.halves[s]);
+    if (!columns_.header) waiting_.emplace(waiting_.begin(), first_line_, first_);
+    for (const auto& [line, fields] : waiting_) {
+      line_ = line;
+      take(fields);
+    }
+    waiting_.clear();
+  }
+
+  std::string name_of(int column) const {
+    const auto at = static_cast<std::size_t>(column);
+    return columns_.header && !first_[at].empty() ? printable(first_[at]) : "column " + std::to_string(column + 1);
+  }
+
+  void find_halves() {
+    int found = 0;
+    for (std::size_t c = 0; c < first_.size() && found < 2; ++c) {
+      const bool has = is_half(first_[c]) || std::any_of(waiting_.begin(), waiting_.end(),
+                                                         [&](const auto& row) { return is_half(row.second[c]); });
+      if (has) columns_.halves[static_cast<std::size_t>(found++)] = static_cast<int>(c);
+    }
+    SIMCLR_CHECK(found == 2, printable(path_), ": ", found == 0 ? "none" : "only one", " of the columns ",
+                 listed(first_, most_columns_named),
+                 " has the paths of files that can be read; a pair has two: say by --columns which");
+  }
+
+  /// As the columns are asked for: "image,speech" or "1,9".
+  void name_halves() {
+    const std::size_t comma = asked_.find(',');
+    SIMCLR_CHECK(comma != std::string::npos && asked_.find(',', comma + 1) == std::string::npos, "--columns ",
+                 printable(asked_), ": two columns of the list with a comma between them, by name or by number");
+    for (int s = 0; s < 2; ++s) {
+      const std::string name = s == 0 ? asked_.substr(0, comma) : asked_.substr(comma + 1);
+      const auto number = whole_number(name);
+      auto found = columns_.header ? std::find(first_.begin(), first_.end(), name) : first_.end();
+      if (found == first_.end() && number && *number >= 1 && *number <= std::ssize(first_)) {
+        found = first_.begin() + static_cast<std::ptrdiff_t>(*number - 1);
+      }
+      SIMCLR_CHECK(found != first_.end(), "--columns ", printable(asked_), ": ", printable(path_), " has no column ",
+                   printable(name), "; it has ",
+                   columns_.header ? listed(first_, most_columns_named) : counted(std::ssize(first_), "column"));
+      columns_.halves[static_cast<std::size_t>(s)] = static_cast<int>(found - first_.begin());
+    }
+    SIMCLR_CHECK(columns_.halves[0] != columns_.halves[1], "--columns ", printable(asked_),
+                 ": is one column twice; a pair has two halves");
+  }
+
+  void take(const std::vector<std::string>& fields) {
+    Row row{.halves = {}, .label = -1, .part = -1, .line = line_};
+    for (std::size_t s = 0; s < 2; ++s) {
+      std::string value = fields[static_cast<std::size_t>(columns_.halves[s])];
+      while (value.starts_with("./")) value.erase(0, 2);
+      const std::string& column = list_.sides[s].column;
+      if (value.empty()) return leave_out("without a " + column, "has no " + column);
+      if (!is_half(value)) return leave_out("whose " + column + " cannot be read", value + " is no file that is read");
+      row.halves[s] = value;
+    }
+    const auto number = [&](int column, Texts& texts) {
+      const std::string& text = column < 0 ? none_ : fields[static_cast<std::size_t>(column)];
+      return text.empty() ? -1 : texts.number(text);
+    };
+    row.label = number(columns_.label, labels_);
+    row.part = number(columns_.part, parts_);
+    const bool is_new = seen_.emplace(row.halves[0], row.halves[1], row.part).second;
+    if (!is_new) return leave_out("that a row before names", "names a pair once more");
+    rows_.push_back(std::move(row));
+  }
+
+  /// Leaves out pairs of which a file is missing, and gives the others' halves numbers.
+  void number_halves() {
+    const std::int64_t all = std::ssize(rows_), step = 1 + 2 * all / most_looked_for;
+    std::array<Texts, 2> halves;
+    std::array<std::unordered_map<std::string, bool>, 2> there;
+    for (std::int64_t i = 0; i < all; ++i) {
+      const Row& row = rows_[static_cast<std::size_t>(i)];
+      line_ = row.line;
+      bool whole = true;
+      for (std::size_t s = 0; s < 2 && whole && i % step == 0; ++s) {
+        const auto [found, is_new] = there[s].emplace(row.halves[s], true);
+        std::error_code error;
+        if (is_new) found->second = fs::exists(fs::path(list_.dir) / row.halves[s], error);
+        if (found->second) continue;
+        whole = false;
+        leave_out("whose " + list_.sides[s].column + " is missing", row.halves[s] + " is missing");
+      }
+      if (!whole) continue;
+      list_.pairs.push_back({halves[0].number(row.halves[0]), halves[1].number(row.halves[1])});
+      list_.labels.push_back(row.label);
+      if (columns_.part >= 0) list_.part_of.push_back(row.part);
+    }
+    for (std::size_t s = 0; s < 2; ++s) list_.sides[s].halves = halves[s].take();
+  }
+
+  void finish() {
+    for (const auto& [what, count] : left_out_) list_.left_out.push_back(counted(count, "pair") + " " + what);
+    const std::int64_t all = std::accumulate(left_out_.begin(), left_out_.end(), std::int64_t{0},
+                                             [](std::int64_t sum, const auto& one) { return sum + one.second; });
+    if (all > most_named) {
+      list_.warnings.push_back(printable(path_) + ": " + counted(all - most_named, "more pair") + " left out");
+    }
+    SIMCLR_CHECK(!list_.pairs.empty(), printable(path_), ": no pair is left of ", counted(all, "row"),
+                 all > 0 ? " (left out: " + listed(list_.left_out, most_columns_named) + ")" : "",
+                 "; paths begin in the folder of the list");
+    join_groups(list_);
+    const std::vector<std::string> texts = labels_.take();
+    list_.classes = sorted_classes({texts.begin(), texts.end()});
+    std::map<std::string_view, std::int32_t> place;
+    for (const std::string& name : list_.classes) place.emplace(name, static_cast<std::int32_t>(place.size()));
+    for (std::int32_t& label : list_.labels) {
+      if (label >= 0) label = place.at(texts[static_cast<std::size_t>(label)]);
+    }
+    list_.parts = parts_.take();
+  }
+
+  /// `what` such rows are counted as; `why` is said of the first of them.
+  void leave_out(const std::string& what, const std::string& why) {
+    ++left_out_[what];
+    if (std::ssize(list_.warnings) < most_named) {
+      list_.warnings.push_back(printable(path_) + ", line " + std::to_string(line_) + ": " + printable(why) +
+                               " (pair left out)");
+    }
+  }
+
+  const std::string path_, asked_, none_;
+  const IsHalf& is_half_;
+  PairList list_;
+  Columns columns_;
+  bool settled_ = false;
+  std::vector<std::string> first_;
+  std::int64_t first_line_ = 0, line_ = 0;
+  std::vector<std::pair<std::int64_t, std::vector<std::string>>> waiting_;  // lines, until the columns are known
+  std::vector<Row> rows_;
+  std::set<std::tuple<std::string, std::string, std::int32_t>> seen_;
+  std::map<std::string, std::int64_t> left_out_;
+  Texts labels_, parts_;
+};
+
+}  // namespace
+
+std::string PairList::path(int side, std::int32_t i) const {
+  return (fs::path(dir) / sides[static_cast<std::size_t>(side)].halves[static_cast<std::size_t>(i)]).string();
+}
+
+PairList read_pair_list(const std::string& path, const std::string& columns, const IsHalf& is_half) {
+  return Reader(path, columns, is_half).read();
+}
+
+PairList selected_pairs(const PairList& list, const std::vector<std::int64_t>& which) {
+  PairList some{
+      .dir = list.dir, .source = list.source, .shards = list.shards, .classes = list.classes, .parts = list.parts};
+  std::array<std::unordered_map<std::int32_t, std::int32_t>, 2> numbers;
+  for (std::size_t s = 0; s < 2; ++s) some.sides[s].column = list.sides[s].column;
+  for (const std::int64_t i : which) {
+    SIMCLR_CHECK(i >= 0 && i < list.size(), "pairs: pair ", i, " of ", list.size());
+    const auto at = static_cast<std::size_t>(i);
+    std::array<std::int32_t, 2> pair = {};
+    for (std::size_t s = 0; s < 2; ++s) {
+      const PairSide& from = list.sides[s];
+      const std::int32_t half = list.pairs[at][s];
+      const auto [found, is_new] = numbers[s].emplace(half, static_cast<std::int32_t>(numbers[s].size()));
+      if (is_new) {
+        some.sides[s].halves.push_back(from.halves[static_cast<std::size_t>(half)]);
+        if (!from.members.empty()) some.sides[s].members.push_back(from.members[static_cast<std::size_t>(half)]);
+        some.sides[s].groups.push_back(from.groups[static_cast<std::size_t>(half)]);
+      }
+      pair[s] = found->second;
+    }
+    some.pairs.push_back(pair);
+    some.groups.push_back(list.groups[at]);
+    some.labels.push_back(list.labels[at]);
+    if (!list.part_of.empty()) some.part_of.push_back(list.part_of[at]);
+  }
+  return some;
+}
+
+std::array<PairList, 2> split_pairs(const PairList& list, std::int64_t nth) {
+  SIMCLR_CHECK(nth >= 2, "split_pairs: every ", nth, "th; at least every second is needed");
+  std::array<std::vector<std::int64_t>, 2> which;  // left, kept
+  for (std::int64_t i = 0; i < list.size(); ++i) {
+    const bool kept = list.groups[static_cast<std::size_t>(i)] % nth == nth / 2;
+    which[kept ? 1 : 0].push_back(i);
+  }
+  SIMCLR_CHECK(!which[0].empty() && !which[1].empty(), printable(list.source), ": ", counted(list.size(), "pair"),
+               " in groups that share no half are too few to keep every ", nth, "th");
+  std::array<PairList, 2> parts = {selected_pairs(list, which[0]), selected_pairs(list, which[1])};
+  parts[0].left_out = list.left_out;
+  parts[0].warnings = list.warnings;
+  return parts;
+}
+
+}  // namespace simclr::data
