@@ -2,9 +2,14 @@
 
 #include "report/report.h"
 #include "train/monitor.h"
+#include "train/pair_neighbours.h"
 #include "train/test_part.h"
 
+#include <simclr/data/loader.h>
+
 #include <cstdio>
+
+namespace data = simclr::data;
 
 namespace {
 
@@ -18,24 +23,37 @@ void evaluate_run(const Training& t, const std::shared_ptr<const simclr::data::D
   std::printf("evaluating the trained and the untrained encoder on %s\n",
               counted(test->size(), "test " + sets.sample_name).c_str());
   std::fflush(stdout);
-  Evaluation trained, untrained;
+  nlohmann::ordered_json entry = {{"event", "evaluation"}, {"training_seconds", state.seconds}};
+  std::string tables, collapsed;
   try {
-    trained = evaluate(t.model->encoder(), sets, t.modality->towers(false).front(), evaluation);
-    const auto fresh = t.modality->make_encoder(o.seed);
+    const std::vector<data::Tower> towers = t.modality->towers(false);
+    const auto fresh = t.modality->make_model(o);
     fresh->to(t.compute.device);
-    untrained = evaluate_untrained(*fresh, sets, t.modality->towers(false).front(), evaluation);
+    if (sets.labelled->classes().size() >= 2) {
+      const Evaluation trained = evaluate(t.model->encoder(), sets, towers.front(), evaluation);
+      const Evaluation untrained = evaluate_untrained(fresh->encoder(), sets, towers.front(), evaluation);
+      entry["trained"] = to_json(trained);
+      entry["untrained"] = to_json(untrained);
+      tables = evaluation_table(trained, untrained, sets.labelled->classes());
+      if (trained.collapse.collapsed) collapsed = trained.collapse.message;
+    }
+    if (t.model->towers() > 1) {
+      for (std::size_t i = 0; i < towers.size(); ++i) {
+        calibrate(fresh->tower(static_cast<int>(i)), *sets.train, towers[i], evaluation);
+      }
+    }
+    const OwnEvaluation own = t.modality->evaluate(*t.model, *fresh, evaluation);
+    entry.update(own.figures);
+    tables += (tables.empty() || own.table.empty() ? "" : "\n") + own.table;
   } catch (const simclr::Error& error) {
     progress.warn("no evaluation: " + std::string(error.what()));
     return;
   }
-  run.log({{"event", "evaluation"},
-           {"training_seconds", state.seconds},
-           {"trained", to_json(trained)},
-           {"untrained", to_json(untrained)}});
-  std::printf("\n%s", evaluation_table(trained, untrained, sets.labelled->classes()).c_str());
+  run.log(entry);
+  std::printf("\n%s", tables.c_str());
   const std::string unread = unread_text("measured on", test->size(), t.sets.test->size(), "test " + sets.sample_name);
   if (!unread.empty()) std::printf("%s\n", unread.c_str());
-  if (trained.collapse.collapsed) std::printf("warning: %s\n", trained.collapse.message.c_str());
+  if (!collapsed.empty()) std::printf("warning: %s\n", collapsed.c_str());
 }
 
 /// With those of the test samples that can be read.
@@ -64,6 +82,7 @@ void leave_report(const Training& t, const Datasets& sets, const EvaluationOptio
   try {
     ReportMaterial material =
         gather_report_material(*t.modality, t.model->encoder(), sets, t.options.seed, evaluation, size);
+    if (t.model->towers() == 2) add_pair_neighbours(material, *t.modality, *t.model, sets, evaluation, size);
     material.program = t.options.program;
     material.notes.insert(material.notes.begin(), notes.begin(), notes.end());
     material.seconds = seconds;

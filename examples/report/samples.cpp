@@ -190,9 +190,10 @@ std::string neighbours_html(const ReportInput& in) {
     html += "<div class=\"found\">\n";
     for (const auto& neighbour : query.neighbours) {
       const std::string found = class_name(in, neighbour.found.label);
-      const bool wrong = found != name;
+      const bool wrong = !m.across && found != name;
       html += figure(shown_html(neighbour.found.shown, found),
-                     fixed(neighbour.similarity, 3) + (wrong ? "<br>\u2717 " + escape_html(found) : ""),
+                     fixed(neighbour.similarity, 3) + (wrong ? "<br>\u2717 " + escape_html(found) : "") +
+                         (m.across && neighbour.own ? "<br>\u2713" : ""),
                      wrong ? "wrong" : "");
     }
     html += "</div></div>\n";
@@ -203,5 +204,11 @@ std::string neighbours_html(const ReportInput& in) {
   reading += m.classes.empty()
                  ? "They should show the same kind of thing; the " + m.sample + "s have no labels to check it by."
                  : "Those of another class are marked \u2717 and named.";
+  if (m.across) {
+    reading = "On the left each time one part of one of the " + escape_html(m.query_samples) +
+              ", then the other parts, of " + escape_html(m.compared_samples) +
+              ", that the towers put nearest to it, with their cosine. Its own is marked \u2713: where it comes first, "
+              "it was found.";
+  }
   return section_html("neighbours", heading, html + "<p class=\"caption\">" + reading + "</p></div>\n");
 }

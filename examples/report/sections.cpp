@@ -91,6 +91,52 @@ std::string metrics_table(const ReportInput& in, const char* caption, const char
          "</tbody></table>\n";
 }
 
+/// How often the two parts of a sample find each other.
+std::string retrieval_tables(const ReportInput& in) {
+  const Json all = object_of(in.history.evaluation.value_or(Json::object()), "retrieval");
+  std::string html;
+  for (const auto& [direction, figures] : all.items()) {
+    const auto among = number_of(figures, "candidates");
+    if (!among) continue;
+    std::string head, rows;
+    for (const char* of : {"trained", "untrained", "raw", "chance"}) {
+      if (figures.contains(of)) head += std::string("<th>") + of + "</th>";
+    }
+    for (const char* key : {"r1", "r5", "r10"}) {
+      rows += std::string("<tr><th scope=\"row\">R@") + (key + 1) + "</th>";
+      for (const char* of : {"trained", "untrained", "raw", "chance"}) {
+        if (const auto share = number_of(object_of(figures, of), key))
+          rows += "<td>" + fixed(100 * *share, 2) + "</td>";
+      }
+      rows += "</tr>\n";
+    }
+    html += "<table class=\"metrics\"><caption>" + escape_html(direction) + ", among " +
+            grouped(static_cast<std::int64_t>(*among)) + "</caption><thead><tr><th>%</th>" + head +
+            "</tr></thead><tbody>\n" + rows + "</tbody></table>\n";
+  }
+  return html;
+}
+
+/// How often prompts of one side classify the other.
+std::string zero_shot_table(const ReportInput& in) {
+  const Json found = object_of(in.history.evaluation.value_or(Json::object()), "zero_shot");
+  const auto classes = number_of(found, "classes"), samples = number_of(found, "samples");
+  if (!classes || !samples) return "";
+  std::string rows;
+  for (const auto& [key, name] : {std::pair("top1", "accuracy"), std::pair("mean_recall", "mean over the classes")}) {
+    rows += std::string("<tr><th scope=\"row\">") + name + "</th>";
+    for (const char* of : {"trained", "untrained", "chance"}) {
+      rows += "<td>" + fixed(100 * number_of(object_of(found, of), key).value_or(0), 2) + "</td>";
+    }
+    rows += "</tr>\n";
+  }
+  return "<table class=\"metrics\"><caption>Zero-shot, " + grouped(static_cast<std::int64_t>(*samples)) + " of " +
+         grouped(static_cast<std::int64_t>(*classes)) +
+         " classes</caption><thead><tr><th>%</th><th>trained</th><th>untrained</th><th>chance</th></tr></"
+         "thead><tbody>\n" +
+         rows + "</tbody></table>\n";
+}
+
 /// A setting as HTML; numbers with six digits, for most were f32.
 std::string setting_text(const Json& value) {
   if (value.is_string()) return escape_html(value.get<std::string>());
@@ -202,10 +248,16 @@ std::string header_html(const ReportInput& in, const std::string& title) {
 std::string results_html(const ReportInput& in) {
   const char* heading = "What the encoder learned";
   const std::string tables = metrics_table(in, "kNN", "knn") + metrics_table(in, "Linear probe", "linear");
-  if (tables.empty()) return section_html("results", heading, no_evaluation_html(in));
+  const std::string pairs = retrieval_tables(in) + zero_shot_table(in);
+  const std::string across =
+      pairs.empty() ? ""
+                    : "<div class=\"card\"><div class=\"tables\">\n" + pairs +
+                          "</div>\n<p class=\"caption\">R@k: how often one part of a test " + in.material.sample +
+                          " finds the other among its k nearest, beside candidates in a random order.</p></div>\n";
+  if (tables.empty()) return section_html("results", heading, pairs.empty() ? no_evaluation_html(in) : across);
   const std::string untested = untested_classes(in);
   return section_html("results", heading,
-                      "<div class=\"card\"><div class=\"tables\">\n" + tables +
+                      across + "<div class=\"card\"><div class=\"tables\">\n" + tables +
                           "</div>\n<p class=\"caption\">Labels serve only here: classifiers on the frozen features are "
                           "compared with the same on an encoder that was never trained, so the gain is what training "
                           "added. Precision, recall and F1 are means over the classes" +

@@ -51,6 +51,7 @@ struct ReportMaterial {
   struct Neighbour {
     ShownSample found;
     double similarity = 0;  // the features' cosine
+    bool own = false;       // across a pair: it belongs to what is asked
   };
   struct Query {
     ShownSample asked;
@@ -58,6 +59,7 @@ struct ReportMaterial {
   };
   std::string query_samples, compared_samples;  // "test clips", "5,000 of 50,000 training clips"
   std::vector<Query> queries;
+  bool across = false;  // the neighbours are of a sample's other part
 
   double chance = 0, bound = 0;    // of the loss of a batch; 0: not known
   double seconds = 0;              // of training so far; the log tells it after whole epochs only

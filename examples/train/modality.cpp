@@ -15,6 +15,14 @@ std::unique_ptr<ViewSource> Modality::on_device(const simclr::data::Dataset&, co
   return nullptr;
 }
 
+int Modality::tower_in(const nlohmann::ordered_json& config) const {
+  return config.value("modality", std::string(name())) == name() ? 0 : -1;
+}
+
+OwnEvaluation Modality::evaluate(simclr::nn::Model&, simclr::nn::Model&, const EvaluationOptions&) const {
+  return {};
+}
+
 void Modality::look(const LookedAt& at, Findings& findings) const {
   if (!at.difference || *at.difference >= LookedAt::least_difference) return;
   findings.push_back(

@@ -3,6 +3,7 @@
 #include "run/findings.h"
 #include "run/report_material.h"
 #include "train/datasets.h"
+#include "train/evaluation.h"
 #include "train/training_options.h"
 #include "train/training_rows.h"
 #include "train/view_source.h"
@@ -32,6 +33,12 @@ struct LookedAt {
   std::string no_sheet = {};  // why they are not drawn; empty: they are
 };
 
+/// What a kind of data measures besides kNN and probe.
+struct OwnEvaluation {
+  std::string table = {};                                             // printed; empty: nothing
+  nlohmann::ordered_json figures = nlohmann::ordered_json::object();  // of the log's event, beside "trained"
+};
+
 /// All that the training program is told about a kind of data: its options, its data sets, its views in towers, its
 /// model, and how a person looks at it. Where there are several towers the first one's encoder is what is evaluated,
 /// reported on and read back from weights.
@@ -56,6 +63,9 @@ class Modality : public ModalityOptions {
   /// none.
   virtual std::string kept_in_weights() const { return ""; }
   virtual void take_kept(const simclr::Tensor&) {}
+  /// Which tower's encoder of weights with this configuration is one of this kind; -1: none. Unless a kind says more
+  /// the first one's of its own weights.
+  virtual int tower_in(const nlohmann::ordered_json& config) const;
   /// In a few words what the encoder is, and what samples become for it: "filterbank, 32 bands" and "clips become
   /// 512 values".
   virtual std::string encoder_name() const = 0;
@@ -73,6 +83,11 @@ class Modality : public ModalityOptions {
   /// the samples do not fit and `options` make that a condition.
   virtual std::unique_ptr<ViewSource> on_device(const simclr::data::Dataset& samples,
                                                 const ViewSourceOptions& options) const;
+
+  /// What only this kind of data can measure at the end, of the trained model and of an untrained one, whose batch
+  /// norms are calibrated, on their device: nothing, unless a kind says otherwise. It has opened a test part.
+  virtual OwnEvaluation evaluate(simclr::nn::Model& trained, simclr::nn::Model& untrained,
+                                 const EvaluationOptions& options) const;
 
   /// --check: prints what only this kind of data can tell of samples and views, and adds what looks wrong with them.
   /// Unless a kind says more, views that hardly differ are.

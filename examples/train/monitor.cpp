@@ -1,6 +1,9 @@
 #include "train/monitor.h"
 
 #include "train/labelled_part.h"
+#include "train/pair_points.h"
+
+#include <simclr/nn/retrieval.h>
 
 #include <algorithm>
 #include <cstdio>
@@ -37,6 +40,13 @@ std::optional<Questions> questions(const Training& t, const nn::Features& train,
   return Questions{rows_of(all, asked), rows_of(all, known), "training"};
 }
 
+/// How often the first part of a pair finds the second, of those that --hold-out keeps, else of training pairs.
+nn::Retrieval found_across(const Training& t, const EvaluationOptions& evaluation) {
+  const PairPoints pairs = pair_points(*t.modality, *t.model, t.sets.held_out ? t.sets.held_out : t.sets.train,
+                                       std::min(t.options.knn_samples, most_viewed), evaluation);
+  return nn::retrieval(pairs.z[0], pairs.z[1], pairs.groups(), pairs.groups(), {.poll = evaluation.poll});
+}
+
 struct Measured {
   nlohmann::ordered_json entry;  // of the log
   std::string line, warning;
@@ -69,6 +79,13 @@ Measured measure(const Training& t, const EvaluationOptions& evaluation, int epo
     std::snprintf(text, sizeof text, "kNN %.2f %% on %zu %s samples by %zu others, ", 100 * *m.top1,
                   q->asked.labels.size(), q->of, q->known.labels.size());
     m.line = text;
+  }
+  if (t.model->towers() == 2) {
+    const nn::Retrieval found = found_across(t, evaluation);
+    m.entry["retrieval"] = {{"r1", found.r1}, {"r10", found.r10}, {"candidates", found.candidates}};
+    std::snprintf(text, sizeof text, "R@1 %.2f %% of %lld %s pairs, ", 100 * found.r1,
+                  static_cast<long long>(found.candidates), t.sets.held_out ? "held-out" : "training");
+    m.line += text;
   }
   std::snprintf(text, sizeof text, "effective rank %.1f of %lld, spread %.2f, alignment %.2f, uniformity %.2f",
                 collapse.effective_rank, static_cast<long long>(train.values.dim(1)), collapse.mean_std,

@@ -7,9 +7,10 @@
 
 #include <optional>
 
-/// How the encoder does, on a subset, so that it costs little: kNN where there are labels, a look for collapse, and
-/// alignment and uniformity of random views. Only training samples are looked at: kNN is of those that --hold-out
-/// keeps, without it of a fifth by the rest. Prints a line, and logs an event `knn`. `epoch` counts from 1. Returns the
-/// kNN accuracy; empty: no labels, too few samples, or it cannot be measured, which a warning says.
+/// How the encoder does, on a subset, so that it costs little: kNN where there are labels, of two towers how often a
+/// part finds the other, a look for collapse, and alignment and uniformity of random views. Only training samples are
+/// looked at: kNN is of those that --hold-out keeps, without it of a fifth by the rest. Prints a line, and logs an
+/// event `knn`. `epoch` counts from 1. Returns the kNN accuracy; empty: no labels, too few samples, or it cannot be
+/// measured, which a warning says.
 std::optional<double> monitor(const Training& training, const EvaluationOptions& evaluation, int epoch, RunFolder& run,
                               Progress& progress);

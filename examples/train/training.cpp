@@ -51,13 +51,15 @@ std::unique_ptr<nn::SimCLR> make_simclr(const TrainingOptions& o, std::shared_pt
 }
 
 std::unique_ptr<nn::TwoTowers> make_two_towers(const TrainingOptions& o,
-                                               std::array<std::shared_ptr<nn::Module>, 2> encoders) {
+                                               std::array<std::shared_ptr<nn::Module>, 2> encoders,
+                                               bool learn_temperature) {
   const Recipe& r = o.recipe;
   SIMCLR_CHECK(!r.views_apart, "--views-apart: a tower of pairs has one view of each sample; leave it out");
   return std::make_unique<nn::TwoTowers>(
       nn::TwoTowersOptions{.encoders = std::move(encoders),
                            .heads = {head_options(r, o.seed), head_options(r, o.seed + 1)},
-                           .loss = {.temperature = r.temperature, .wgmma = o.wgmma}});
+                           .loss = {.temperature = r.temperature, .wgmma = o.wgmma},
+                           .learn_temperature = learn_temperature});
 }
 
 Tensor Training::loss_of(std::span<const simclr::Input> towers) const {

@@ -28,10 +28,12 @@ Compute choose_compute(const TrainingOptions& options);
 std::unique_ptr<simclr::nn::SimCLR> make_simclr(const TrainingOptions& options,
                                                 std::shared_ptr<simclr::nn::Module> encoder, int views = 2);
 
-/// The same of pairs: two encoders, each with such a head, its initial weights of a seed of its own. Throws
-/// simclr::Error for options that one view of each part leaves no sense.
+/// The same of pairs: two encoders, each with such a head, its initial weights of a seed of its own.
+/// `learn_temperature`: from the options' on. Throws simclr::Error for options that one view of each part leaves no
+/// sense.
 std::unique_ptr<simclr::nn::TwoTowers> make_two_towers(const TrainingOptions& options,
-                                                       std::array<std::shared_ptr<simclr::nn::Module>, 2> encoders);
+                                                       std::array<std::shared_ptr<simclr::nn::Module>, 2> encoders,
+                                                       bool learn_temperature = false);
 
 /// The recipe's learning rates.
 simclr::nn::Schedule make_schedule(const Recipe& recipe, std::int64_t steps_per_epoch);
