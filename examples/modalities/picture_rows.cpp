@@ -21,9 +21,7 @@ namespace {
 const Names<ConvInit> init_names = {{"he", ConvInit::he}, {"uniform", ConvInit::uniform}};
 constexpr double most_width = 1024;
 
-void add_data_rows(OptionTable& table, TrainingOptions& o, PictureOptions& own) {
-  add_dataset_rows(table, o.dataset, o.data_dir, o.classes_at);
-  add_cache_rows(table, o, "picture");
+void add_size_row(OptionTable& table, PictureOptions& own) {
   table
       .add("size", own.size,
            "Side of a view in pixels; 0: the data set's own (32; MNIST's kin 28, Tiny-ImageNet 64, STL-10 96, ImageNet "
@@ -109,8 +107,8 @@ void add_dataset_rows(OptionTable& table, std::string& dataset, std::string& dir
   add_classes_at_row(table, classes_at, "picture");
 }
 
-void add_picture_rows(OptionTable& table, TrainingOptions& o, PictureOptions& own) {
-  add_data_rows(table, o, own);
+void add_picture_view_rows(OptionTable& table, PictureOptions& own) {
+  add_size_row(table, own);
   add_encoder_rows(table, own);
   add_augmentation_rows(table, own.augmentation, own.means, own.stddevs);
 }
@@ -129,4 +127,10 @@ void add_augmentation_rows(OptionTable& table, simclr::data::Augmentation& a, in
   table.add("mean", a.mean, means, "Taken from each channel of pixels in [0,1]").between(-1000, 1000);
   table.add("stddev", a.stddev, stddevs, "What each channel is then divided by").between(double{1e-3f}, 1000);
   add_augmentation_rules(table, a);
+}
+
+void add_picture_rows(OptionTable& table, TrainingOptions& o, PictureOptions& own) {
+  add_dataset_rows(table, o.dataset, o.data_dir, o.classes_at);
+  add_cache_rows(table, o, "picture");
+  add_picture_view_rows(table, own);
 }

@@ -33,5 +33,8 @@ OptionRow& add_crop_min_row(OptionTable& table, T& crop_min) {
 /// the policy's are said.
 void add_augmentation_rows(OptionTable& table, simclr::data::Augmentation& policy, int& means, int& stddevs);
 
+/// Those of the size of the views, the encoder and the augmentation.
+void add_picture_view_rows(OptionTable& table, PictureOptions& own);
+
 /// What training on pictures adds to the rows of every kind of data: where they lie, encoder, size, augmentation.
 void add_picture_rows(OptionTable& table, TrainingOptions& options, PictureOptions& own);

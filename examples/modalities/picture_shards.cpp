@@ -375,10 +375,15 @@ ShardParts find_shard_parts(const std::string& pattern) {
   return parts;
 }
 
+std::shared_ptr<const data::Shards> open_tar_files(const std::vector<std::string>& paths, const std::string& cache_dir,
+                                                   const std::function<void(const std::string&)>& on_warning) {
+  return std::make_shared<const data::Shards>(
+      paths, data::ShardOptions{.index_folder = index_folder(cache_dir), .on_warning = on_warning});
+}
+
 data::ShardPictureList list_shard_pictures(const std::vector<std::string>& paths, const std::string& cache_dir,
                                            const std::function<void(const std::string&)>& on_warning) {
-  return data::ShardPictureList(std::make_shared<const data::Shards>(
-      paths, data::ShardOptions{.index_folder = index_folder(cache_dir), .on_warning = on_warning}));
+  return data::ShardPictureList(open_tar_files(paths, cache_dir, on_warning));
 }
 
 PictureSets open_shards(const std::string& pattern, const std::string& cache_dir) {

@@ -5,6 +5,7 @@
 #include <simclr/data/pictures/shard_pictures.h>
 
 #include <functional>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -33,8 +34,12 @@ struct ShardParts {
 /// that cannot be read, and for a folder.
 ShardParts find_shard_parts(const std::string& pattern);
 
-/// The pictures in the shards `paths`. Their index is kept in `cache_dir`, where it is empty in the user's folder for
-/// such things ($XDG_CACHE_HOME or ~/.cache). Throws simclr::Error where there is none.
+/// Opens the shards `paths`. Their index is kept in `cache_dir`, where it is empty in the user's folder for such things
+/// ($XDG_CACHE_HOME or ~/.cache). Throws simclr::Error where there is no sample.
+std::shared_ptr<const simclr::data::Shards> open_tar_files(const std::vector<std::string>& paths,
+                                                           const std::string& cache_dir,
+                                                           const std::function<void(const std::string&)>& on_warning);
+/// The pictures in them. Throws simclr::Error where there is none.
 simclr::data::ShardPictureList list_shard_pictures(const std::vector<std::string>& paths, const std::string& cache_dir,
                                                    const std::function<void(const std::string&)>& on_warning);
 

@@ -1,5 +1,6 @@
 #include "modalities/pictures.h"
 
+#include "modalities/pair_sides.h"
 #include "modalities/picture_check.h"
 #include "modalities/picture_data_files.h"
 #include "modalities/picture_policy.h"
@@ -105,22 +106,29 @@ void Pictures::use_recipe(const std::string& name) {
   own_ = recipe(name);
 }
 
+void Pictures::view_rows(OptionTable& table) {
+  add_picture_view_rows(table, own_);
+}
+
 Datasets Pictures::open(TrainingOptions& o) {
-  data::Augmentation& a = own_.augmentation;
   const OptionTable table = training_table(o, *this);
   PictureSets sets = open_datasets(o.dataset, o.data_path(), o.classes_at, o.cache_path());
+  take(sets, table, !o.resume && (table.typed(o.dataset) || table.typed(o.data_dir)), o.resume);
+  return sets;
+}
+
+void Pictures::take(const PictureSets& sets, const OptionTable& table, bool other_data, bool resumed) {
+  data::Augmentation& a = own_.augmentation;
   const bool own_size = own_.size > 0;
-  const bool other_data = !o.resume && (table.typed(o.dataset) || table.typed(o.data_dir));
   take_what_follows(table, a.size, own_size ? own_.size : sets.size,
                     own_size ? table.said(own_.size) : "the size " + std::to_string(sets.size) + " of " + sets.kind,
-                    table.typed(own_.size) || (!own_size && other_data), o.resume && !own_size);
+                    table.typed(own_.size) || (!own_size && other_data), resumed && !own_size);
   take_what_follows(table, a.channels, sets.channels,
-                    "the " + std::to_string(sets.channels) + " channels of " + sets.kind, other_data, o.resume);
+                    "the " + std::to_string(sets.channels) + " channels of " + sets.kind, other_data, resumed);
   take_said(table, a.mean, own_.means, a.channels, 0);
   take_said(table, a.stddev, own_.stddevs, a.channels, 1);
   SIMCLR_CHECK(a.blur_kernel <= a.size, table.said(a.blur_kernel), ": wider than a view of ", a.size,
                " pixels; 0: a tenth of it");
-  return sets;
 }
 
 std::string Pictures::data_folders(const TrainingOptions& options) const {
@@ -146,6 +154,10 @@ void Pictures::configure(const nlohmann::ordered_json& config) {
   own.stem = named(stem_names, config.at("stem").get<std::string>(), "stem");
   own.stem_padding = config.value("stem_padding", -1);
   own_ = own;
+}
+
+int Pictures::tower_in(const nlohmann::ordered_json& config) const {
+  return is_of_pairs(config) ? side_of_pairs(config, "picture") : Modality::tower_in(config);
 }
 
 std::string Pictures::encoder_name() const {

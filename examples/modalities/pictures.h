@@ -6,6 +6,8 @@
 #include <simclr/data/pictures/augmentation.h>
 #include <simclr/nn/torchvision.h>
 
+struct PictureSets;
+
 /// Pictures, views of them by SimCLR's augmentation, and ResNets.
 class Pictures final : public Modality {
  public:
@@ -24,6 +26,8 @@ class Pictures final : public Modality {
   void refuse_out(const TrainingOptions& options) const override;
   nlohmann::ordered_json data_files(const TrainingOptions& options) const override;
   void configure(const nlohmann::ordered_json& config) override;
+  /// Weights of pairs have one of pictures, too, where a side is of them.
+  int tower_in(const nlohmann::ordered_json& config) const override;
   std::string encoder_name() const override;
   std::string view_name() const override;
   std::shared_ptr<simclr::nn::Module> make_encoder(std::uint64_t seed) const override;
@@ -35,6 +39,13 @@ class Pictures final : public Modality {
   Shown shown_view(const simclr::Tensor& view, int tower, int side) const override;
   std::string smaller() const override { return "--size or --width"; }
   std::string measured_by() const override { return "linear_probe"; }
+
+  /// For a kind of data that has pictures among others: the rows of encoder and views alone,
+  void view_rows(OptionTable& table);
+  /// and what open() does once it knows the pictures: fills in the size and the channels of views, as `table`, all of
+  /// the program's options, and the sets say. `other_data`: they need not be those that a configuration was written of;
+  /// `resumed`: they must be those of the run that goes on. Throws simclr::Error where they are not.
+  void take(const PictureSets& sets, const OptionTable& table, bool other_data, bool resumed);
 
   simclr::nn::ResNetKind kind() const;
   const simclr::data::Augmentation& policy() const { return own_.augmentation; }

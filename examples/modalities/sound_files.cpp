@@ -5,10 +5,22 @@
 
 #include <simclr/data/sound/sound_folder.h>
 
+#include <span>
 #include <utility>
 #include <vector>
 
 namespace data = simclr::data;
+
+data::Sample recording(data::Sound read, std::int32_t label) {
+  const auto sound = std::make_shared<const data::Sound>(std::move(read));
+  return {.bytes = std::as_bytes(std::span(sound->samples)),
+          .shape = {std::ssize(sound->samples)},
+          .dtype = simclr::DType::f32,
+          .label = label,
+          .owner = sound,
+          .warning = sound->warning,
+          .finite = true};
+}
 
 NamedSamples named_sounds(const std::string& place, std::int32_t rate,
                           const std::function<void(const std::string&)>& on_warning) {

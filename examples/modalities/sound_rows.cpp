@@ -11,19 +11,23 @@ namespace data = simclr::data;
 
 namespace {
 
-void add_data_rows(OptionTable& table, TrainingOptions& o, SoundOptions& own) {
-  table.group("Data");
-  table.add("data", o.data_dir, "A folder of recordings, those below it too, or a list of them, LIST.csv").may_change();
-  add_part_rows(table, own.pattern, own.test, {"recordings", "{label}_{speaker}_{take}.wav", "speaker"});
+void add_noise_row(OptionTable& table, SoundOptions& own) {
   table
       .add("noise", own.noise,
            "A folder of recordings to mix in, for --noise-probability of the views; unset: no noise")
       .may_change();
+}
+
+void add_data_rows(OptionTable& table, TrainingOptions& o, SoundOptions& own) {
+  table.group("Data");
+  table.add("data", o.data_dir, "A folder of recordings, those below it too, or a list of them, LIST.csv").may_change();
+  add_part_rows(table, own.pattern, own.test, {"recordings", "{label}_{speaker}_{take}.wav", "speaker"});
+  add_noise_row(table, own);
   add_cache_rows(table, o, "recording");
 }
 
-void add_encoder_rows(OptionTable& table, SoundOptions& own) {
-  table.group("Model");
+void add_encoder_rows(OptionTable& table, const std::string& heading, SoundOptions& own) {
+  table.group(heading);
   table.add("arch", own.arch, sound_encoder_names(),
             "The encoder: a ResNet over time and mels, or a GRU over time, in both directions");
   table.add("width", own.width, "Channels of the ResNet's first stage; units of each of the GRU's directions")
@@ -31,8 +35,8 @@ void add_encoder_rows(OptionTable& table, SoundOptions& own) {
   table.add("layers", own.layers, "Of the GRU").between(1, 8);
 }
 
-void add_view_rows(OptionTable& table, SoundOptions& own) {
-  table.group("Views");
+void add_view_rows(OptionTable& table, const std::string& heading, SoundOptions& own) {
+  table.group(heading);
   table.add("rate", own.sound.rate, "Samples a second; recordings of other rates are resampled")
       .between(data::min_sound_rate, data::max_sound_rate);
   table.add("seconds", own.sound.seconds, "Length of a view, any part of a recording").between(0.05, 600);
@@ -63,6 +67,18 @@ void add_spectrogram_rows(OptionTable& table, data::SpectrogramPolicy& p) {
   table.add("mel-share", p.mel_share, "The most that each hides, as a share of all mels").between(0, 1);
 }
 
+void add_augmentation_rows(OptionTable& table, const std::string& heading, SoundOptions& own) {
+  table.group(heading, "augmentation");
+  add_wave_rows(table, own.sound);
+  add_spectrogram_rows(table, own.spectrogram);
+  table.rule([&own](const OptionTable& rows) {
+    data::SoundPolicy& p = own.sound;
+    for (const auto& [least, most] : {std::pair{&p.speed_min, &p.speed_max}, std::pair{&p.snr_db_min, &p.snr_db_max}}) {
+      SIMCLR_CHECK(*least <= *most, rows.said(*least), ": the smaller number comes first");
+    }
+  });
+}
+
 }  // namespace
 
 std::vector<std::string> sound_encoder_names() {
@@ -73,15 +89,14 @@ std::vector<std::string> sound_encoder_names() {
 
 void add_sound_rows(OptionTable& table, TrainingOptions& o, SoundOptions& own) {
   add_data_rows(table, o, own);
-  add_encoder_rows(table, own);
-  add_view_rows(table, own);
-  table.group("Augmentation", "augmentation");
-  add_wave_rows(table, own.sound);
-  add_spectrogram_rows(table, own.spectrogram);
-  table.rule([&own](const OptionTable& rows) {
-    data::SoundPolicy& p = own.sound;
-    for (const auto& [least, most] : {std::pair{&p.speed_min, &p.speed_max}, std::pair{&p.snr_db_min, &p.snr_db_max}}) {
-      SIMCLR_CHECK(*least <= *most, rows.said(*least), ": the smaller number comes first");
-    }
-  });
+  add_encoder_rows(table, "Model", own);
+  add_view_rows(table, "Views", own);
+  add_augmentation_rows(table, "Augmentation", own);
+}
+
+void add_sound_view_rows(OptionTable& table, SoundOptions& own) {
+  add_encoder_rows(table, "Model of recordings", own);
+  add_view_rows(table, "Views of recordings", own);
+  add_noise_row(table, own);
+  add_augmentation_rows(table, "Augmentation of recordings", own);
 }

@@ -13,5 +13,8 @@ std::vector<std::string> sound_encoder_names();
 /// The widest encoder.
 inline constexpr std::int64_t most_sound_width = 4096;
 
+/// Those of the encoder and the views alone, for a kind of data that has recordings among others.
+void add_sound_view_rows(OptionTable& table, SoundOptions& own);
+
 /// What training on recordings adds to the rows of every kind of data: where they lie, encoder, views, augmentation.
 void add_sound_rows(OptionTable& table, TrainingOptions& options, SoundOptions& own);

@@ -1,6 +1,7 @@
 #include "modalities/sounds.h"
 
 #include "modalities/field_parts.h"
+#include "modalities/pair_sides.h"
 #include "modalities/shown_sound.h"
 #include "modalities/sound_check.h"
 #include "modalities/sound_rows.h"
@@ -62,6 +63,15 @@ Datasets Sounds::open(TrainingOptions& o) {
   return sets;
 }
 
+void Sounds::view_rows(OptionTable& table) {
+  add_sound_view_rows(table, own_);
+}
+
+void Sounds::take(Datasets& sets) {
+  towers(false);  // throws for mels that do not fit the rate, before anything is read
+  take_noise(sets);
+}
+
 void Sounds::take_noise(Datasets& sets) {
   noises_.reset();
   sets.within["the noise"] = "none";
@@ -90,7 +100,8 @@ nlohmann::ordered_json Sounds::data_files(const TrainingOptions& options) const 
   return list_data_files(files.dir, files.files);
 }
 
-void Sounds::configure(const nlohmann::ordered_json& config) {
+void Sounds::configure(const nlohmann::ordered_json& whole) {
+  const nlohmann::ordered_json& config = is_of_pairs(whole) ? whole.at("sound") : whole;
   SoundOptions own;
   own.arch = config.at("arch").get<std::string>();
   const std::vector<std::string> known = sound_encoder_names();
@@ -108,6 +119,10 @@ void Sounds::configure(const nlohmann::ordered_json& config) {
   noise_found_.clear();
   noises_.reset();
   towers(false);  // throws for what is not possible
+}
+
+int Sounds::tower_in(const nlohmann::ordered_json& config) const {
+  return is_of_pairs(config) ? side_of_pairs(config, "sound") : Modality::tower_in(config);
 }
 
 std::string Sounds::encoder_name() const {

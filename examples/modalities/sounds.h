@@ -21,7 +21,10 @@ class Sounds final : public Modality {
   std::string data_folders(const TrainingOptions& options) const override;
   void refuse_out(const TrainingOptions& options) const override;
   nlohmann::ordered_json data_files(const TrainingOptions& options) const override;
+  /// Of pairs, too: what their configuration says of recordings.
   void configure(const nlohmann::ordered_json& config) override;
+  /// Weights of pairs have an encoder of recordings where a side is of them.
+  int tower_in(const nlohmann::ordered_json& config) const override;
   std::string encoder_name() const override;
   std::string view_name() const override;
   std::shared_ptr<simclr::nn::Module> make_encoder(std::uint64_t seed) const override;
@@ -32,6 +35,11 @@ class Sounds final : public Modality {
   Shown shown_view(const simclr::Tensor& view, int tower, int side) const override;
   std::string smaller() const override { return "--seconds, --mels or --width"; }
   std::string measured_by() const override { return "linear_probe"; }
+
+  /// For a kind of data that has recordings among others: the rows of encoder and views alone,
+  void view_rows(OptionTable& table);
+  /// and what open() does besides opening recordings: checks the views, and reads the noise, of which `sets` are told.
+  void take(Datasets& sets);
 
   const SoundOptions& own() const { return own_; }
   /// Random views that change little: another part of a recording, as long as

@@ -145,6 +145,11 @@ ordered_json read_config(const std::string& path, const std::string& where) {
   return parse_config(text.str(), path);
 }
 
+std::string text_at(const ordered_json& config, const std::string& key) {
+  const auto found = config.find(key);
+  return found != config.end() && found->is_string() ? found->get<std::string>() : "";
+}
+
 void read_options(OptionTable& table, const ordered_json& config, const std::string& where) {
   for (const auto& [key, value] : table.constants()) {
     if (!config.contains(key) || config[key] == ordered_json(value)) continue;

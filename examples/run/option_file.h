@@ -20,6 +20,9 @@ nlohmann::ordered_json parse_config(const std::string& text, const std::string& 
 /// The same from a file, of at most 1 MiB. `where` names the option, "--config", or is empty.
 nlohmann::ordered_json read_config(const std::string& path, const std::string& where = "");
 
+/// The value of a configuration's text; empty: it has none.
+std::string text_at(const nlohmann::ordered_json& config, const std::string& key);
+
 /// Sets the options that a configuration has; the others stay. Throws simclr::Error for a key that is not known, with
 /// the nearest that is, and for a value of another type or outside its range.
 void read_options(OptionTable& table, const nlohmann::ordered_json& config, const std::string& where);

@@ -162,10 +162,12 @@ std::string OptionRow::text() const {
 
 void OptionTable::group(const std::string& heading, const std::string& object) {
   heading_ = heading;
-  prefix_ = object.empty() ? "" : object + ".";
+  const std::string whole = kind_ + (kind_.empty() || object.empty() ? "" : "_") + object;
+  prefix_ = whole.empty() ? "" : whole + ".";
 }
 
-OptionRow& OptionTable::insert(const std::string& name, const void* field, OptionKind kind, const std::string& help) {
+OptionRow& OptionTable::insert(const std::string& own, const void* field, OptionKind kind, const std::string& help) {
+  const std::string name = kind_ + (kind_.empty() ? "" : "-") + own;
   for (const OptionRow& each : rows_) SIMCLR_CHECK(each.name_ != name, "options: two rows are called ", name);
   OptionRow& row = rows_.emplace_back();
   row.name_ = name;
@@ -174,7 +176,7 @@ OptionRow& OptionTable::insert(const std::string& name, const void* field, Optio
   row.help_ = help;
   row.group_ = heading_;
   row.prefix_ = prefix_;
-  std::string key = name;
+  std::string key = own;
   std::replace(key.begin(), key.end(), '-', '_');
   return row.key(key);
 }
@@ -197,7 +199,7 @@ OptionRow& OptionTable::add(const std::string& name, std::string& field, std::ve
 OptionRow& OptionTable::flag(const std::string& name, const std::string& opposite, bool& field,
                              const std::string& help) {
   OptionRow& row = insert(name, &field, OptionKind::flag, help);
-  row.opposite_ = opposite;
+  row.opposite_ = opposite.empty() || kind_.empty() ? opposite : kind_ + "-" + opposite;
   row.get_ = [&field] { return Json(field); };
   row.set_ = [&field](const Json& j) -> std::string {
     if (!j.is_boolean()) return "must be true or false";

@@ -116,6 +116,10 @@ class OptionTable {
   OptionTable(OptionTable&&) = default;  // the rows stay where they are
   OptionTable& operator=(OptionTable&&) = default;
 
+  /// What the names of the rows that follow begin with, "sound" of --sound-rate, and the object of config.json that
+  /// holds them, where a program has the rows of several kinds of data; group()'s objects are "sound_views" then.
+  /// Empty: neither. To be followed by group().
+  void of(const std::string& kind) { kind_ = kind; }
   /// Heading in --help of the rows that follow, and the object in config.json that holds them; empty: the outermost.
   void group(const std::string& heading, const std::string& object = "");
 
@@ -179,7 +183,7 @@ class OptionTable {
  private:
   OptionRow& insert(const std::string& name, const void* field, OptionKind kind, const std::string& help);
 
-  std::string heading_, prefix_;
+  std::string kind_, heading_, prefix_;
   std::deque<OptionRow> rows_;  // whose elements stay where they are
   std::vector<std::pair<std::string, std::string>> constants_;
   std::vector<std::function<void(const OptionTable&)>> rules_;
