@@ -1,5 +1,6 @@
 // Turns samples into features: a NumPy matrix, one row a sample, and the list of the files.
 #include "modalities/kinds.h"
+#include "modalities/pair_sides.h"
 #include "modalities/picture_files.h"
 #include "modalities/picture_rows.h"
 #include "run/command_line.h"
@@ -17,7 +18,7 @@ namespace {
 constexpr const char* default_out = "embedding";
 
 struct Options {
-  std::string weights, folder, dataset = "auto", out = default_out;
+  std::string weights, folder, dataset = "auto", side = "none", out = default_out;
   bool overwrite = false;
   ComputeOptions compute;
 };
@@ -36,6 +37,11 @@ bool parse_options(int argc, char** argv, Options& o) {
   add_dataset_row(
       table, o.dataset, named_picture_kinds(),
       "What the folder is. auto knows lists, arrays and shards by their names, and folders as of picture files");
+  table.add(
+      "side", o.side, either_side(),
+      "Of weights of pairs: the side, first or second, that the samples are of, which go through its encoder and head, "
+      "as pairs are compared. none: the encoder of pictures (of recordings, where no side is of these), without a "
+      "head");
   table.add("out", o.out, "Folder for features.npy and files.txt. Unset: embedding, or embedding-2 and so on");
   add_overwrite_row(table, o.overwrite);
   add_compute_rows(table, o.compute);
@@ -60,7 +66,7 @@ std::string free_folder(const Options& o, const Kind& kind) {
 
 void embed(Options o) {
   const bool named = o.out != default_out;
-  const std::unique_ptr<Kind> kind = kind_of_weights(o.weights);
+  const std::unique_ptr<Kind> kind = kind_of_weights(o.weights, o.side);
   const std::string sample = kind->sample();
   if (!named) o.out = free_folder(o, *kind);
   std::vector<std::string> outputs = embedding_files(o.out);
@@ -68,7 +74,7 @@ void embed(Options o) {
   kind->refuse_in("--out", outputs, o.dataset, o.folder);
   for (const std::string& file : embedding_files(o.out)) refuse_to_replace(file, o.overwrite);
   const simclr::Device device = open_device(o.compute);
-  const EncoderFile file = open_encoder(o.weights, kind->modality());
+  const EncoderFile file = open_side(o.weights, *kind, o.side);
   std::printf("%s\n", file.description.c_str());
   file.encoder->to(device);
   Progress progress;

@@ -1,5 +1,6 @@
 // Finds the samples, of a folder and of whatever else embed takes, that an encoder takes for most like a given one.
 #include "modalities/kinds.h"
+#include "modalities/pair_sides.h"
 #include "modalities/picture_files.h"
 #include "modalities/picture_rows.h"
 #include "run/command_line.h"
@@ -9,6 +10,7 @@
 #include "run/shared_rows.h"
 
 #include <simclr/core/text.h>
+#include <simclr/data/pictures/image_io.h>
 #include <simclr/simclr.h>
 
 #include <algorithm>
@@ -24,7 +26,7 @@ using simclr::Tensor;
 namespace {
 
 struct Options {
-  std::string weights, query, folder, dataset = "auto", features, sheet;
+  std::string weights, query, folder, dataset = "auto", from = "none", features, sheet;
   int k = 10;
   bool overwrite = false;
   ComputeOptions compute;
@@ -35,7 +37,8 @@ bool parse_options(int argc, char** argv, Options& o) {
       "Finds the nearest neighbours of a picture or a recording in a folder of them, by the cosine of their features.",
       "nearest");
   app.add_option("weights", o.weights, "A run's folder, a checkpoint or a weights file")->required();
-  app.add_option("query", o.query, "A picture or a recording, of what the weights are of")->required();
+  app.add_option("query", o.query, "A picture or a recording, of what the weights are of; with --from of that side")
+      ->required();
   app.add_option(
          "folder", o.folder,
          "Pictures, in it and in the folders below it; or a list of them, LIST.csv; or an .npz or .npy file; or "
@@ -46,6 +49,9 @@ bool parse_options(int argc, char** argv, Options& o) {
   add_dataset_row(
       table, o.dataset, named_picture_kinds(),
       "What the folder is. auto knows lists, arrays and shards by their names, and folders as of picture files");
+  table.add("from", o.from, either_side(),
+            "Of weights of pairs: the side, first or second, that the query is of; those of the other side that belong "
+            "to it are looked for. none: those that are like it");
   table.add("k", o.k, "How many neighbours").at_least(1);
   table.add("features", o.features, "What embed has made of the folder with the same weights; unset: made now");
   table.add("sheet", o.sheet, "A PNG file to draw: the picture, framed, then its neighbours");
@@ -110,6 +116,19 @@ void check_same_encoder(const Options& o, const EncoderFile& file, const data::D
   }
 }
 
+/// Features of what is asked for: of the samples' own kind, or of the other side of pairs.
+Tensor ask(const Options& o, const simclr::Device& device) {
+  const std::unique_ptr<Kind> kind = kind_of_weights(o.weights, o.from);
+  const EncoderFile file = open_side(o.weights, *kind, o.from);
+  file.encoder->to(device);
+  return embed_sample(file, kind->read(o.query, file), o.query);
+}
+
+/// The side that is looked among.
+std::string other_side(const std::string& from) {
+  return from == "none" ? from : side_names()[from == side_names()[0] ? 1 : 0];
+}
+
 void check_sheet(const Options& o, const Kind& kind) {
   if (!o.sheet.empty()) kind.check_sheet(o.sheet);
   kind.refuse_in("--sheet", {o.sheet}, o.dataset, o.folder);
@@ -117,15 +136,18 @@ void check_sheet(const Options& o, const Kind& kind) {
   check_output(o.sheet, o.overwrite);
   SIMCLR_CHECK(o.sheet.empty() || o.sheet.ends_with(".png") || o.sheet.ends_with(".PNG"), "--sheet ", o.sheet,
                ": a PNG file is written; choose a name that ends in .png");
+  SIMCLR_CHECK(o.sheet.empty() || o.from == "none" || data::is_picture_name(o.query), "--sheet ", o.sheet, ": ",
+               simclr::printable(o.query), " is no picture, and cannot be drawn; leave it out");
 }
 
 void find_nearest(Options o) {
-  const std::unique_ptr<Kind> kind = kind_of_weights(o.weights);
+  const std::string side = other_side(o.from);
+  const std::unique_ptr<Kind> kind = kind_of_weights(o.weights, side);
   check_sheet(o, *kind);
   const simclr::Device device = open_device(o.compute);
-  const EncoderFile file = open_encoder(o.weights, kind->modality());
+  const Tensor query = ask(o, device);
+  const EncoderFile file = open_side(o.weights, *kind, side);
   file.encoder->to(device);
-  const Tensor query = embed_sample(file, kind->read(o.query, file), o.query);
   Progress progress;
   const auto warn = [&progress](const std::string& message) { progress.warn(message); };
   const NamedSamples named = kind->open_named(o.dataset, o.folder, file, warn);

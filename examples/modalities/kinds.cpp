@@ -5,6 +5,8 @@
 #include "modalities/clips.h"
 #include "modalities/field_parts.h"
 #include "modalities/named_texts.h"
+#include "modalities/pair_sides.h"
+#include "modalities/pairs.h"
 #include "modalities/picture_data_files.h"
 #include "modalities/picture_files.h"
 #include "modalities/picture_rows.h"
@@ -18,6 +20,7 @@
 #include "modalities/text_sets.h"
 #include "modalities/texts.h"
 #include "run/data_places.h"
+#include "run/option_file.h"
 #include "run/run_folder.h"
 #include "train/run_data.h"
 #include "train/test_part.h"
@@ -46,6 +49,11 @@ void refuse_part_rows(const LabelledPlace& place, const std::string& sample) {
     SIMCLR_CHECK(text.empty(), option, text, ": is of recordings and clips, and these weights are of ", sample,
                  "s; leave it out");
   }
+}
+
+/// Weights of pairs do not say where labelled samples are.
+void check_named(const LabelledPlace& place, const EncoderFile& file, const char* samples) {
+  SIMCLR_CHECK(!place.data_dir.empty(), file.path, ": was trained on pairs; name labelled ", samples, " by --data");
 }
 
 class PictureKind final : public Kind {
@@ -81,6 +89,7 @@ class PictureKind final : public Kind {
   }
 
   void fill_in(LabelledPlace& place, const EncoderFile& file, const std::string& run) const override {
+    if (is_of_pairs(file.config)) return check_named(place, file, "pictures");
     prefer_data_set_of(file.config, run, place.dataset, place.data_dir, place.classes_at);
   }
   Datasets open_labelled(const LabelledPlace& place, const EncoderFile& file) const override {
@@ -134,6 +143,7 @@ class SoundKind final : public Kind {
   }
 
   void fill_in(LabelledPlace& place, const EncoderFile& file, const std::string& run) const override {
+    if (is_of_pairs(file.config)) return check_named(place, file, "recordings");
     Sounds sounds;
     const TrainingOptions trained = options_from_json(file.config, file.path, sounds);
     fill_in_parts(place, trained, sounds.own().pattern, sounds.own().test, run);
@@ -250,10 +260,26 @@ void fill_in_parts(LabelledPlace& place, const TrainingOptions& trained, const s
   if (place.test.empty()) place.test = test;
 }
 
-std::unique_ptr<Kind> kind_of_weights(const std::string& run_or_file) {
-  const std::string modality = modality_of_weights(run_or_file);
-  if (modality == Texts().name()) return std::make_unique<TextKind>();
-  if (modality == Sounds().name()) return std::make_unique<SoundKind>();
-  if (modality == Clips().name()) return clip_kind();
+std::unique_ptr<Kind> kind_of_weights(const std::string& run_or_file, const std::string& side) {
+  const nlohmann::ordered_json config = config_of_weights(run_or_file);
+  std::string of = text_at(config, "modality");
+  SIMCLR_CHECK(side == "none" || is_of_pairs(config), run_or_file, ": has no ", side,
+               " side: these are no weights of pairs; leave the side out");
+  if (is_of_pairs(config)) {
+    const int tower = side == "none" ? std::max(0, side_of_pairs(config, "picture")) : number_of_side(side);
+    of = kind_of_side(config, tower) == "sound" ? Sounds().name() : Pictures().name();
+  }
+  if (of == Texts().name()) return std::make_unique<TextKind>();
+  if (of == Sounds().name()) return std::make_unique<SoundKind>();
+  if (of == Clips().name()) return clip_kind();
   return std::make_unique<PictureKind>();
+}
+
+EncoderFile open_side(const std::string& run_or_file, Kind& kind, const std::string& side) {
+  if (side == "none") return open_encoder(run_or_file, kind.modality());
+  Pairs pairs;
+  EncoderFile file = open_tower(run_or_file, pairs, number_of_side(side));
+  file.tower.part = 0;  // its samples are no pairs
+  kind.modality().configure(file.config);
+  return file;
 }

@@ -79,5 +79,10 @@ class Kind {
 };
 
 /// The kind of data that weights are of; pictures where they do not say, or of a kind that these programs do not know:
-/// open_encoder() says so then.
-std::unique_ptr<Kind> kind_of_weights(const std::string& run_or_file);
+/// open_encoder() says so then. `side`, one of either_side(), is that of weights of pairs; "none": pictures where a
+/// side is of them, else the first. Throws simclr::Error for a side of other weights.
+std::unique_ptr<Kind> kind_of_weights(const std::string& run_or_file, const std::string& side = "none");
+
+/// The encoder of these weights, of their kind; with a side that tower, and its head: what it gives can be compared
+/// with what the other gives. Throws simclr::Error as open_encoder().
+EncoderFile open_side(const std::string& run_or_file, Kind& kind, const std::string& side);

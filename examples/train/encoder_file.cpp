@@ -3,6 +3,7 @@
 #include "run/option_file.h"
 #include "run/run_folder.h"
 #include "train/run_data.h"
+#include "train/training_config.h"
 
 #include <simclr/core/error.h>
 #include <simclr/core/serialize.h>
@@ -11,6 +12,8 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <functional>
+#include <vector>
 
 namespace fs = std::filesystem;
 namespace nn = simclr::nn;
@@ -18,21 +21,40 @@ using simclr::NamedTensor;
 
 namespace {
 
-/// What the names of the encoder's tensors begin with, of a model of one tower and of several.
-constexpr std::string_view encoder_prefixes[] = {"encoder.", "towers.0.encoder."};
+constexpr std::string_view one_tower = "encoder.", several_towers = "towers.";
 
-/// That of them which a name begins with; empty: none.
-std::string_view prefix_of(const std::string& name) {
-  for (const std::string_view prefix : encoder_prefixes) {
-    if (name.starts_with(prefix)) return prefix;
-  }
-  return "";
+bool named_as_ours(const std::string& name) {
+  return name.starts_with(one_tower) || name.starts_with(several_towers);
 }
 
-/// Throws simclr::Error where a configuration says that it is of another kind of data.
-void check_modality(const nlohmann::ordered_json& config, const Modality& modality) {
+/// What of the tensors of a whole model is a tower's, named without what is before it. `head`: its head, too. A tower
+/// without an encoder of its own has the first one's. Where there is one encoder alone, as finetune leaves, it is that.
+std::vector<NamedTensor> of_tower(const std::vector<NamedTensor>& all, int tower, bool head) {
+  const bool several = std::any_of(all.begin(), all.end(),
+                                   [](const NamedTensor& tensor) { return tensor.name.starts_with(several_towers); });
+  const std::string whole = std::string(several_towers) + std::to_string(tower) + ".";
+  const std::string prefix = head ? whole : (several ? whole : "") + std::string(one_tower);
+  std::vector<NamedTensor> own;
+  for (const NamedTensor& tensor : all) {
+    if (tensor.name.starts_with(prefix)) own.push_back({tensor.name.substr(prefix.size()), tensor.value});
+  }
+  const bool shared = head && tower > 0 && std::none_of(own.begin(), own.end(), [](const NamedTensor& tensor) {
+                        return tensor.name.starts_with(one_tower);
+                      });
+  if (!shared) return own;
+  for (const NamedTensor& tensor : of_tower(all, 0, false)) {
+    own.push_back({std::string(one_tower) + tensor.name, tensor.value});
+  }
+  return own;
+}
+
+/// The tower whose encoder is of this kind. Throws simclr::Error where a configuration says that it is of another kind
+/// of data.
+int tower_of(const nlohmann::ordered_json& config, const Modality& modality) {
+  const int tower = modality.tower_in(config);
   const std::string of = config.value("modality", std::string(modality.name()));
-  SIMCLR_CHECK(of == modality.name(), "it is of ", simclr::printable(of), ", and this program takes ", modality.name());
+  SIMCLR_CHECK(tower >= 0, "it is of ", simclr::printable(of), ", and this program takes ", modality.name());
+  return tower;
 }
 
 fs::path weights_of(const std::string& run_or_file) {
@@ -55,25 +77,20 @@ fs::path weights_of(const std::string& run_or_file) {
   simclr::fail(run_or_file, ": holds no run: there is neither ", weights_file, " nor a checkpoint in it");
 }
 
-/// Whether a tensor of a file is what the kind keeps in its weights.
+/// Whether a tensor of a file is what the kind keeps in its weights, of whichever tower.
 bool is_kept(const std::string& name, const Modality& modality) {
-  const std::string_view prefix = prefix_of(name);
-  return !prefix.empty() && name.substr(prefix.size()) == modality.kept_in_weights();
+  const std::string kept = modality.kept_in_weights();
+  return !kept.empty() && named_as_ours(name) && name.ends_with(std::string(one_tower) + kept);
 }
 
-/// Lets `modality` take it from the encoder's state, where it keeps something there.
-void take_kept(const std::vector<NamedTensor>& state, Modality& modality) {
+/// Lets `modality` take it from the weights, where it keeps something there.
+void take_kept(const std::vector<NamedTensor>& all, Modality& modality) {
   const std::string kept = modality.kept_in_weights();
   if (kept.empty()) return;
-  const auto found = std::find_if(state.begin(), state.end(), [&](const auto& each) { return each.name == kept; });
-  SIMCLR_CHECK(found != state.end(), "the weights hold no ", kept);
+  const auto found =
+      std::find_if(all.begin(), all.end(), [&](const NamedTensor& each) { return is_kept(each.name, modality); });
+  SIMCLR_CHECK(found != all.end(), "the weights hold no ", kept);
   modality.take_kept(found->value);
-}
-
-/// The value of a configuration's text; empty: it has none.
-std::string text_of(const nlohmann::ordered_json& config, const char* key) {
-  const auto found = config.find(key);
-  return found != config.end() && found->is_string() ? found->get<std::string>() : "";
 }
 
 /// Whose configuration it is, where that may be why it cannot be used.
@@ -83,17 +100,16 @@ std::string other_version(const nlohmann::ordered_json& config) {
   return "; it is of version " + version->get<std::string>() + ", this program of " SIMCLR_VERSION;
 }
 
-}  // namespace
-
-EncoderFile open_encoder(const std::string& run_or_file, Modality& modality) {
-  EncoderFile result;
+/// The towers' weights; `result` and `modality` become what their configuration says, and `tower` the one whose encoder
+/// is of this kind.
+std::vector<NamedTensor> read_weights(const std::string& run_or_file, Modality& modality, EncoderFile& result,
+                                      int& tower) {
   result.path = weights_of(run_or_file).string();
   bool torchvision = false;
   const simclr::TensorFile file = simclr::load_tensors(
       result.path, {.skip = [&torchvision](const std::string& name) {
-        const bool named_as_ours = !prefix_of(name).empty();
-        torchvision |= !named_as_ours && (name == "conv1.weight" || name.ends_with(".layer1.0.conv1.weight"));
-        return !named_as_ours;
+        torchvision |= !named_as_ours(name) && (name == "conv1.weight" || name.ends_with(".layer1.0.conv1.weight"));
+        return !named_as_ours(name);
       }});
   const auto format = file.metadata.find("format");
   const bool ours = format != file.metadata.end() && format->second == "simclr";
@@ -102,10 +118,6 @@ EncoderFile open_encoder(const std::string& run_or_file, Modality& modality) {
                " OUT.safetensors");
   SIMCLR_CHECK(ours, result.path, ": not weights of libsimclr: its metadata does not say \"format\": \"simclr\"");
 
-  std::vector<NamedTensor> state;
-  for (const NamedTensor& tensor : file.tensors) {
-    state.push_back({tensor.name.substr(prefix_of(tensor.name).size()), tensor.value});
-  }
   const auto config = file.metadata.find("config");
   SIMCLR_CHECK(config != file.metadata.end(), result.path,
                ": has no configuration (\"config\" in its metadata), so how its samples are prepared is not known");
@@ -116,23 +128,42 @@ EncoderFile open_encoder(const std::string& run_or_file, Modality& modality) {
     const auto begun_in = file.metadata.find(started_in_key);  // of a checkpoint
     if (begun_in != file.metadata.end() && result.config.is_object()) result.config[started_in_key] = begun_in->second;
     add_started_in(result.config, result.path);
-    check_modality(result.config, modality);
+    tower = tower_of(result.config, modality);
     modality.configure(result.config);
   } catch (const std::exception& error) {
     simclr::fail(result.path, ": its configuration cannot be used: ", error.what(), other_version(result.config));
   }
   try {
-    take_kept(state, modality);
-    result.encoder = modality.make_encoder(0);
-    result.encoder->load_state(state);
+    take_kept(file.tensors, modality);
   } catch (const simclr::Error& error) {
     simclr::fail(result.path, ": its encoder cannot be built: ", error.what());
   }
   result.cache_dir =
-      cache_of_run(text_of(result.config, "cache_dir"), text_of(result.config, started_in_key), result.path);
-  result.tower = modality.towers(false).front();
+      cache_of_run(text_at(result.config, "cache_dir"), text_at(result.config, started_in_key), result.path);
+  return file.tensors;
+}
+
+/// Makes the encoder by `make`, and gives it its weights; `tower` is the kind's own, whose views it sees.
+void build(EncoderFile& result, const Modality& modality, int tower, const std::vector<NamedTensor>& state,
+           const std::function<std::shared_ptr<nn::Module>()>& make) {
+  try {
+    result.encoder = make();
+    result.encoder->load_state(state);
+  } catch (const simclr::Error& error) {
+    simclr::fail(result.path, ": its encoder cannot be built: ", error.what());
+  }
+  result.tower = modality.towers(false)[static_cast<std::size_t>(tower)];
   result.description = modality.encoder_name() + ", " + std::to_string(result.encoder->output_features()) +
                        " features, from " + result.path + "; " + modality.view_name();
+}
+
+}  // namespace
+
+EncoderFile open_encoder(const std::string& run_or_file, Modality& modality) {
+  EncoderFile result;
+  int tower = 0;
+  const std::vector<NamedTensor> all = read_weights(run_or_file, modality, result, tower);
+  build(result, modality, 0, of_tower(all, tower, false), [&] { return modality.make_encoder(0); });
   return result;
 }
 
@@ -158,14 +189,28 @@ void take_kept_of_run(const std::string& run, Modality& modality) {
   }
 }
 
-std::string modality_of_weights(const std::string& run_or_file) {
+EncoderFile open_tower(const std::string& run_or_file, Modality& modality, int tower) {
+  EncoderFile result;
+  int own = 0;
+  const std::vector<NamedTensor> all = read_weights(run_or_file, modality, result, own);
+  const int towers = static_cast<int>(modality.towers(false).size());
+  SIMCLR_CHECK(tower >= 0 && tower < towers, result.path, ": there is no tower ", tower, " of ", towers);
+  build(result, modality, tower, of_tower(all, tower, true), [&]() -> std::shared_ptr<nn::Module> {
+    const TrainingOptions options = options_from_json(result.config, result.path, modality);  // the head's, too
+    const std::shared_ptr<nn::Model> model = modality.make_model(options);
+    return {model, &model->tower(tower)};
+  });
+  return result;
+}
+
+nlohmann::ordered_json config_of_weights(const std::string& run_or_file) {
   const simclr::TensorFile file =
       simclr::load_tensors(weights_of(run_or_file), {.skip = [](const std::string&) { return true; }});
   const auto config = file.metadata.find("config");
-  if (config == file.metadata.end()) return "";
+  if (config == file.metadata.end()) return nlohmann::ordered_json::object();
   try {
-    return text_of(nlohmann::ordered_json::parse(config->second), "modality");
+    return nlohmann::ordered_json::parse(config->second);
   } catch (const std::exception&) {  // open_encoder() says what is wrong
-    return "";
+    return nlohmann::ordered_json::object();
   }
 }

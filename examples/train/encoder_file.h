@@ -10,7 +10,7 @@
 /// A trained encoder and what its samples go through.
 struct EncoderFile {
   std::string path;                             // the file that was read
-  std::shared_ptr<simclr::nn::Module> encoder;  // with its weights, on the CPU
+  std::shared_ptr<simclr::nn::Module> encoder;  // with its weights, on the CPU; of open_tower() with its head
   simclr::data::Tower tower;                    // its views, without randomness
   nlohmann::ordered_json config;                // of the run that made it
   std::string cache_dir;                        // of that run, where it is there: cache_of_run()
@@ -27,6 +27,10 @@ EncoderFile open_encoder(const std::string& run_or_file, Modality& modality);
 /// of its files that can be read. Nothing where the run has no such file yet.
 void take_kept_of_run(const std::string& run, Modality& modality);
 
-/// The name of the kind of data that weights are of (Modality::name()), where they say it; else empty: whoever opens
-/// them says what is wrong. Throws simclr::Error for what is missing or holds no tensors.
-std::string modality_of_weights(const std::string& run_or_file);
+/// The same of several towers' model, of one of them and with its projection head, for that is where the towers are
+/// compared: z, what the loss saw. `tower` from 0 on; throws for one that there is not, too.
+EncoderFile open_tower(const std::string& run_or_file, Modality& modality, int tower);
+
+/// The configuration of weights, before it is known what kind of data they are of; where it cannot be read an empty
+/// one: whoever opens them says what is wrong. Throws simclr::Error for what is missing or holds no tensors.
+nlohmann::ordered_json config_of_weights(const std::string& run_or_file);

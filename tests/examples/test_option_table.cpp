@@ -1,5 +1,6 @@
 // Every option is on the command line, in config.json and back, refused outside its range, and compared on --resume:
 // asked of each row of the table, so that none can be forgotten.
+#include "modalities/pairs.h"
 #include "modalities/pictures.h"
 #include "modalities/sounds.h"
 #include "program/command_line.h"
@@ -39,6 +40,14 @@ OptionTable sounds_table(TrainingOptions& o) {
   Sounds& sounds = kept.emplace_back();
   use_recipe(o, sounds, "");
   return training_table(o, sounds);
+}
+
+/// All of train_pairs's: pictures' rows, and recordings' beside them.
+OptionTable pairs_table(TrainingOptions& o) {
+  static std::deque<Pairs> kept;
+  Pairs& pairs = kept.emplace_back();
+  use_recipe(o, pairs, "");
+  return training_table(o, pairs);
 }
 
 TrainingOptions quick() {
@@ -279,6 +288,24 @@ TEST_CASE("Every row is on the command line, in the file and back, in its range,
   CHECK(pictures_table(o).rows().size() > 70);
   CHECK(faults_of(sounds_table) == "");
   CHECK(sounds_table(o).rows().size() > 70);
+  CHECK(faults_of(pairs_table) == "");
+  CHECK(pairs_table(o).rows().size() > 100);
+}
+
+TEST_CASE("Rows of one kind among others have its name before theirs, and their own objects in the file", "[options]") {
+  TrainingOptions o;
+  const OptionTable table = pairs_table(o);
+  CHECK(row_named(table, "width").key() == "width");
+  CHECK(row_named(table, "sound-width").key() == "sound.width");
+  CHECK(row_named(table, "sound-time-masks").key() == "sound_augmentation.time_masks");
+  CHECK(row_named(table, "hue").key() == "augmentation.hue");
+  CHECK(row_named(table, "share-encoder").key() == "share_encoder");  // of no kind again
+  bool on = false;
+  OptionTable own;
+  own.of("sound");
+  own.group("Flags");
+  own.flag("loud", "quiet", on, "A flag");
+  CHECK(own.rows().front().opposite() == "sound-quiet");
 }
 
 TEST_CASE("A row that is forgotten somewhere is found", "[options]") {
@@ -332,6 +359,19 @@ TEST_CASE("Every preset of recordings keeps to the ranges and the rules", "[opti
     sounds.configure(to_json(table));
     CHECK(sounds.own().mels == each.mels);
     CHECK(sounds.own().sound.seconds == each.sound.seconds);
+  }
+}
+
+TEST_CASE("Every preset of pairs keeps to the ranges and the rules", "[options]") {
+  for (const PairRecipe& each : pair_recipes()) {
+    INFO(each.name);
+    TrainingOptions o;
+    o.recipe = each;
+    Pairs pairs;
+    pairs.use_recipe(each.name);
+    const OptionTable table = training_table(o, pairs);
+    for (const OptionRow& row : table.rows()) CHECK(row.set(row.value()) == "");
+    table.check_rules();
   }
 }
 

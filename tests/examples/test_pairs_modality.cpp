@@ -235,6 +235,14 @@ TEST_CASE("pairs train in two towers, stop, resume to the same bits, are evaluat
   CHECK(last["trained"]["knn"]["top1"].get<double>() > last["untrained"]["knn"]["top1"].get<double>() + 0.1);
   const std::string report = text_of(whole + "/report.html");
   CHECK(report.find("chance 3.69") != std::string::npos);  // ln 40, not ln 79
+  CHECK(report.find("the other parts, of 120 of 120, that the towers put nearest") != std::string::npos);
+  CHECK(report.find("src=\"data:image/sample1") != std::string::npos);  // found across the pair
+  std::vector<double> across;
+  for (const auto& line : read_run_log(whole + "/log.jsonl")) {
+    if (event_of(line) == "knn") across.push_back(line["retrieval"]["r10"].get<double>());
+  }
+  REQUIRE(across.size() == 2);
+  CHECK(across.back() > 10.0 / 240);  // chance
   for (const char* shown : {"image/sample0", "image/view0", "image/view1"}) {
     CHECK(report.find(std::string("src=\"data:") + shown) != std::string::npos);
   }

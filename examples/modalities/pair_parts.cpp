@@ -1,0 +1,140 @@
+#include "modalities/pair_parts.h"
+
+#include "modalities/picture_shards.h"
+#include "run/command_line.h"
+
+#include <simclr/core/error.h>
+#include <simclr/core/text.h>
+#include <simclr/data/pairs/pair_shards.h>
+#include <simclr/data/pictures/part_names.h>
+
+#include <algorithm>
+#include <array>
+#include <filesystem>
+#include <limits>
+#include <memory>
+#include <utility>
+
+namespace data = simclr::data;
+namespace fs = std::filesystem;
+
+namespace {
+
+enum class Use : std::size_t { train, test, gallery, none };
+
+/// What each text of the column of parts is for. Of several test parts the likeliest is taken.
+std::vector<Use> uses_of(const std::vector<std::string>& parts) {
+  std::vector<Use> uses;
+  std::size_t best = std::numeric_limits<std::size_t>::max(), test = parts.size();
+  for (const std::string& part : parts) {
+    const data::PartName name = data::part_name(part);
+    const std::string lower = simclr::lower_case(part);
+    const bool gallery = lower == "gallery" || lower == "candidates";
+    uses.push_back(gallery ? Use::gallery : name.role == data::PartRole::train ? Use::train : Use::none);
+    if (name.role != data::PartRole::test || gallery || name.place >= best) continue;
+    best = name.place;
+    test = uses.size() - 1;
+  }
+  if (test < uses.size()) uses[test] = Use::test;
+  return uses;
+}
+
+PairParts by_column(const data::PairList& list) {
+  const std::vector<Use> uses = uses_of(list.parts);
+  std::array<std::vector<std::int64_t>, 4> which;
+  std::vector<std::int64_t> unused(list.parts.size() + 1);  // the last: without a part
+  for (std::int64_t i = 0; i < list.size(); ++i) {
+    const std::int32_t part = list.part_of[static_cast<std::size_t>(i)];
+    const Use use = part < 0 ? Use::none : uses[static_cast<std::size_t>(part)];
+    which[static_cast<std::size_t>(use)].push_back(i);
+    if (use == Use::none) ++unused[part < 0 ? list.parts.size() : static_cast<std::size_t>(part)];
+  }
+  const auto rows = [&](Use use) -> std::vector<std::int64_t>& { return which[static_cast<std::size_t>(use)]; };
+  PairParts parts{
+      data::selected_pairs(list, rows(Use::train)), data::selected_pairs(list, rows(Use::test)), {}, "", {}};
+  std::vector<std::int64_t> candidates = rows(Use::test);
+  candidates.insert(candidates.end(), rows(Use::gallery).begin(), rows(Use::gallery).end());
+  parts.candidates = data::selected_pairs(list, candidates);
+  SIMCLR_CHECK(parts.train.size() > 0, simclr::printable(list.source),
+               ": none of its parts is to be trained on; they are called ", simclr::listed(list.parts, 6),
+               ", and one must be called train");
+  parts.train.left_out = list.left_out;
+  for (std::size_t p = 0; p < unused.size(); ++p) {
+    if (unused[p] == 0) continue;
+    parts.notes.push_back(
+        "not used: " + simclr::counted(unused[p], "pair") +
+        (p < list.parts.size() ? " of the part " + simclr::printable(list.parts[p]) : " without a part"));
+  }
+  if (parts.test.size() == 0) parts.no_test = "no pair of a part that is called test";
+  return parts;
+}
+
+PairParts by_groups(const data::PairList& list) {
+  constexpr std::int64_t fifth = 5;
+  const std::int32_t groups = 1 + *std::max_element(list.groups.begin(), list.groups.end());
+  if (groups < 2 * fifth) {
+    return {list,
+            data::selected_pairs(list, {}),
+            data::selected_pairs(list, {}),
+            "too few pairs that share no half to keep some back",
+            {"all pairs are trained on: they are too few that share no half to keep some back for an evaluation"}};
+  }
+  std::array<data::PairList, 2> two = data::split_pairs(list, fifth);
+  PairParts parts{std::move(two[0]), two[1], std::move(two[1]), "", {}};
+  parts.notes.push_back("every fifth pair is kept for the evaluation, with all that share a half with it: " +
+                        simclr::counted(parts.test.size(), "pair") +
+                        " (to choose them, give the list a column called split with train and test)");
+  return parts;
+}
+
+/// Opens shards, and adds what they hold to sets.within, by their paths from `first`'s folder.
+data::PairList open_part(const std::vector<std::string>& paths, const std::string& first, const PairSource& source,
+                         const data::IsHalf& is_half, Datasets& sets) {
+  const auto warn = [&sets](const std::string& line) { sets.warnings.push_back(line); };
+  const std::shared_ptr<const data::Shards> shards = open_tar_files(paths, source.cache_dir, warn);
+  const fs::path folder = fs::path(first).parent_path();
+  const std::vector<std::uint64_t> digests = shards->digests();
+  for (std::size_t i = 0; i < paths.size(); ++i) {
+    sets.within[utf8(fs::path(paths[i]).lexically_proximate(folder).string())] = simclr::hex(digests[i]);
+  }
+  data::PairList list = data::read_pair_shards(shards, source.columns, is_half);
+  sets.warnings.insert(sets.warnings.end(), list.warnings.begin(), list.warnings.end());
+  return list;
+}
+
+PairParts open_shard_pairs(PairSource source, const data::IsHalf& is_half, Datasets& sets) {
+  const ShardParts found = find_shard_parts(source.data);
+  const std::string& first = found.train.front();
+  data::PairList train = open_part(found.train, first, source, is_half, sets);
+  if (found.test.empty()) return parts_of_pairs(train);
+  source.columns = train.sides[0].column + "," + train.sides[1].column;
+  PairParts parts{.train = std::move(train)};
+  parts.test = open_part(found.test.front().paths, first, source, is_half, sets);
+  parts.candidates = parts.test;
+  parts.notes.push_back("train: " + simclr::printable(source.data) + "; test: " + found.test.front().name);
+  for (std::size_t i = 1; i < found.test.size(); ++i) parts.notes.push_back("not used: " + found.test[i].name);
+  for (const ShardParts::Part& part : found.unlabelled) parts.notes.push_back("not used: " + part.name);
+  if (!found.others.empty()) {
+    parts.notes.push_back("not used: " + simclr::listed(found.others, 3) + " (" +
+                          simclr::counted(std::ssize(found.others), "shard") + " that --data does not name)");
+  }
+  return parts;
+}
+
+}  // namespace
+
+PairParts parts_of_pairs(const data::PairList& list) {
+  return list.part_of.empty() ? by_groups(list) : by_column(list);
+}
+
+PairParts open_pairs(const PairSource& source, const data::IsHalf& is_half, Datasets& sets, data::PathList& files) {
+  files = {};
+  if (names_shards(source.data)) return open_shard_pairs(source, is_half, sets);
+  const data::PairList list = data::read_pair_list(source.data, source.columns, is_half);
+  sets.warnings.insert(sets.warnings.end(), list.warnings.begin(), list.warnings.end());
+  files.push_back(fs::path(source.data).filename().string());
+  for (const data::PairSide& side : list.sides) {
+    for (const std::string& half : side.halves) files.push_back(half);
+  }
+  return parts_of_pairs(list);
+}

@@ -1,0 +1,37 @@
+#pragma once
+
+#include "train/datasets.h"
+
+#include <simclr/data/pairs/pair_list.h>
+#include <simclr/data/path_list.h>
+
+#include <string>
+#include <vector>
+
+/// A list of pairs in its parts.
+struct PairParts {
+  simclr::data::PairList train = {};
+  simclr::data::PairList test = {};        // may be empty: then no_test says why
+  simclr::data::PairList candidates = {};  // those of the test part, then those that are only found among
+  std::string no_test = {};
+  std::vector<std::string> notes = {};  // what was chosen, and what is not used, in lines
+};
+
+/// By the list's column of parts: train and test by the names that part_name() knows, "gallery" or "candidates" for
+/// what is only found among. Without such a column every fifth group of pairs is the test part, so that no half is in
+/// both. Throws simclr::Error where no pair is left to train on.
+PairParts parts_of_pairs(const simclr::data::PairList& list);
+
+/// Where pairs lie: a list, or tar shards.
+struct PairSource {
+  std::string data = {};       // "pairs.tsv", or "DIR/train-{000..127}.tar"
+  std::string columns = {};    // as read_pair_list() and read_pair_shards() take them
+  std::string cache_dir = {};  // of shards' index: open_tar_files()
+};
+
+/// Opens them; `files` becomes a list and what it names, paths from its folder, and stays empty for shards. Of shards
+/// the test part is those beside them that are called test (find_shard_parts()); without these every fifth pair is.
+/// What could not be used comes as `sets`' warnings, and what shards hold as sets.within. Throws simclr::Error as these
+/// do.
+PairParts open_pairs(const PairSource& source, const simclr::data::IsHalf& is_half, Datasets& sets,
+                     simclr::data::PathList& files);

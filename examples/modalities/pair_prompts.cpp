@@ -1,0 +1,165 @@
+#include "modalities/pair_prompts.h"
+
+#include "run/command_line.h"
+
+#include <simclr/core/error.h>
+#include <simclr/core/text.h>
+#include <simclr/data/table.h>
+#include <simclr/nn/functional.h>
+#include <simclr/nn/metrics.h>
+
+#include <algorithm>
+#include <cstdio>
+#include <filesystem>
+#include <set>
+#include <utility>
+
+namespace data = simclr::data;
+namespace fs = std::filesystem;
+namespace nn = simclr::nn;
+using nlohmann::ordered_json;
+using simclr::Tensor;
+
+namespace {
+
+/// Test halves of one side, with their classes among those that have prompts.
+struct Asked {
+  std::vector<std::int32_t> label_of;  // of each half of the gallery; -1: it is not asked for
+  std::vector<std::int32_t> classes;   // those that have prompts, by their numbers
+};
+
+/// The column of prompts and the side that it is of.
+std::pair<int, int> column_of_side(const std::vector<std::string>& header, const data::PairList& list,
+                                   const std::string& path) {
+  std::vector<std::pair<int, int>> found;
+  for (int side = 0; side < 2; ++side) {
+    const std::string& column = list.sides[static_cast<std::size_t>(side)].column;
+    const auto at = std::find_if(header.begin(), header.end(),
+                                 [&](const std::string& name) { return simclr::printable(name) == column; });
+    if (at != header.end()) found.emplace_back(static_cast<int>(at - header.begin()), side);
+  }
+  SIMCLR_CHECK(found.size() == 1, "--prompts ", path, ": ", found.empty() ? "no column is" : "both columns are",
+               " called as a side of the pairs; one must be, ", simclr::printable(list.sides[0].column), " or ",
+               simclr::printable(list.sides[1].column));
+  return found.front();
+}
+
+Asked asked_of(const PairPrompts& prompts, const PairGallery& gallery) {
+  const auto other = static_cast<std::size_t>(1 - prompts.side);
+  Asked asked;
+  asked.label_of.assign(gallery.candidates.sides[other].halves.size(), -1);
+  const std::set<std::int32_t> classes(prompts.labels.begin(), prompts.labels.end());
+  asked.classes.assign(classes.begin(), classes.end());
+  for (std::size_t i = 0; i < gallery.candidates.pairs.size(); ++i) {
+    const std::int32_t half = gallery.candidates.pairs[i][other];
+    if (half < gallery.asked[other] && classes.contains(gallery.candidates.labels[i])) {
+      asked.label_of[static_cast<std::size_t>(half)] = gallery.candidates.labels[i];
+    }
+  }
+  return asked;
+}
+
+/// Of each class the mean of its prompts' directions, [classes,D].
+Tensor class_directions(const nn::Features& prompts, const Asked& asked) {
+  const Tensor u = nn::normalize(prompts.values);
+  const std::int64_t width = u.dim(1);
+  Tensor sums = Tensor::zeros({std::ssize(asked.classes), width});
+  for (std::int64_t i = 0; i < u.dim(0); ++i) {
+    const auto row =
+        std::lower_bound(asked.classes.begin(), asked.classes.end(), prompts.labels[static_cast<std::size_t>(i)]) -
+        asked.classes.begin();
+    const float* x = u.data<const float>() + i * width;
+    float* sum = sums.data<float>() + row * width;
+    for (std::int64_t k = 0; k < width; ++k) sum[k] += x[k];
+  }
+  return sums;
+}
+
+nn::Metrics classify(nn::Model& model, const PairPrompts& prompts, const std::shared_ptr<const PairHalf>& kind,
+                     const PairGallery& gallery, const Asked& asked, const EvaluationOptions& options) {
+  const simclr::NoGrad no_grad;
+  const auto side = static_cast<std::size_t>(prompts.side), other = 1 - side;
+  nn::Features points =
+      features_of(model.tower(prompts.side), *files_of(kind, prompts.files), gallery.towers[side], options);
+  for (std::int32_t& label : points.labels) label = prompts.labels[static_cast<std::size_t>(label)];
+  const nn::Features all =
+      features_of(model.tower(static_cast<int>(other)), *gallery.halves[other], gallery.towers[other], options);
+  std::vector<std::int64_t> rows;
+  std::vector<std::int32_t> labels;  // numbers among asked.classes
+  for (std::size_t i = 0; i < all.labels.size(); ++i) {
+    const std::int32_t label = asked.label_of[static_cast<std::size_t>(all.labels[i])];
+    if (label < 0) continue;
+    rows.push_back(static_cast<std::int64_t>(i));
+    labels.push_back(static_cast<std::int32_t>(std::lower_bound(asked.classes.begin(), asked.classes.end(), label) -
+                                               asked.classes.begin()));
+  }
+  SIMCLR_CHECK(!rows.empty(), "zero-shot classification: no test sample that can be read is of a class with a prompt");
+  return nn::compute_metrics(nn::similarity(rows_of(all, rows).values, class_directions(points, asked)), labels);
+}
+
+std::string row_of_table(const char* name, double trained, double untrained, double chance) {
+  char row[96];
+  std::snprintf(row, sizeof row, "  %-24s %10.2f %10.2f %10.2f\n", name, 100 * trained, 100 * untrained, 100 * chance);
+  return row;
+}
+
+}  // namespace
+
+PairPrompts read_prompts(const std::string& path, const data::PairList& list,
+                         const std::array<std::shared_ptr<const PairHalf>, 2>& kinds, Datasets& notes) {
+  SIMCLR_CHECK(list.classes.size() >= 2, "--prompts ", path, ": ", simclr::printable(list.source), " has ",
+               simclr::counted(std::ssize(list.classes), "class", "es"),
+               "; what is classified needs two or more, in a column called label");
+  data::TableReader rows(path);
+  SIMCLR_CHECK(rows.next(), "--prompts ", path, ": is empty");
+  const int label = data::find_column(rows.fields(), {"label", "class", "category"});
+  SIMCLR_CHECK(label >= 0, "--prompts ", path, ": has no column called label, class or category");
+  const auto [column, side] = column_of_side(rows.fields(), list, path);
+  PairPrompts prompts{.side = side};
+  std::int64_t left_out = 0;
+  while (rows.next()) {
+    std::string why = rows.problem();
+    const std::string value = why.empty() ? rows.fields()[static_cast<std::size_t>(column)] : "";
+    const std::string name = why.empty() ? rows.fields()[static_cast<std::size_t>(label)] : "";
+    const auto known = std::find(list.classes.begin(), list.classes.end(), name);
+    if (why.empty() && known == list.classes.end()) why = "is of " + name + ", which is no class of the pairs";
+    if (why.empty() && !kinds[static_cast<std::size_t>(side)]->reads(value)) why = value + " is no file that is read";
+    if (why.empty()) {
+      prompts.files.names.push_back((fs::path(path).parent_path() / value).string());
+      prompts.labels.push_back(static_cast<std::int32_t>(known - list.classes.begin()));
+    } else if (left_out++ == 0) {
+      notes.warnings.push_back(simclr::printable(path) + ", line " + std::to_string(rows.line()) + ": " +
+                               simclr::printable(why) + " (prompt left out)");
+    }
+  }
+  SIMCLR_CHECK(!prompts.labels.empty(), "--prompts ", path, ": no prompt is left of ",
+               simclr::counted(left_out, "row"));
+  notes.add_note(simclr::counted(std::ssize(prompts.labels), "prompt") + " in " + simclr::printable(path) +
+                 (left_out > 0 ? " (left out: " + std::to_string(left_out) + ")" : ""));
+  return prompts;
+}
+
+OwnEvaluation measure_prompts(const PairPrompts& prompts, const std::shared_ptr<const PairHalf>& kind,
+                              const PairGallery& gallery, nn::Model& trained, nn::Model& untrained,
+                              const EvaluationOptions& options) {
+  if (prompts.labels.empty()) return {};
+  const Asked asked = asked_of(prompts, gallery);
+  const nn::Metrics after = classify(trained, prompts, kind, gallery, asked, options);
+  const nn::Metrics before = classify(untrained, prompts, kind, gallery, asked, options);
+  const auto classes = static_cast<double>(after.classes), count = static_cast<double>(after.count);
+  const double largest = static_cast<double>(*std::max_element(after.support.begin(), after.support.end())) / count;
+  OwnEvaluation result;
+  result.table = "\n  zero-shot, %                trained  untrained     chance\n  " +
+                 simclr::printable(gallery.candidates.sides[static_cast<std::size_t>(1 - prompts.side)].column) + ", " +
+                 std::to_string(after.count) + " of " + std::to_string(after.classes) + " classes by " +
+                 simclr::counted(std::ssize(prompts.labels), "prompt") + "\n" +
+                 row_of_table("accuracy", after.top1, before.top1, largest) +
+                 row_of_table("mean over the classes", after.macro_recall, before.macro_recall, 1 / classes);
+  result.figures["zero_shot"] = {{"classes", after.classes},
+                                 {"prompts", prompts.labels.size()},
+                                 {"samples", after.count},
+                                 {"trained", {{"top1", after.top1}, {"mean_recall", after.macro_recall}}},
+                                 {"untrained", {{"top1", before.top1}, {"mean_recall", before.macro_recall}}},
+                                 {"chance", {{"top1", largest}, {"mean_recall", 1 / classes}}}};
+  return result;
+}

@@ -1,0 +1,30 @@
+#pragma once
+
+#include "modalities/pair_half.h"
+#include "modalities/pair_retrieval.h"
+
+#include <array>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+/// Halves of one side that stand for classes: the name "une grenouille" for frogs, or a drawing of one.
+struct PairPrompts {
+  int side = 0;
+  HalfFiles files = {};                   // empty: there are none
+  std::vector<std::int32_t> labels = {};  // of each the class in the list's
+};
+
+/// Reads a table with a column called label, class or category, and one that is called as a side's in `list`, whose
+/// values are of kinds[side]. Rows of a class that the list does not have, without a value or with one that is no such
+/// file are left out: the first is a warning in `notes`, all are counted there. Throws simclr::Error for what is no
+/// such table, where no prompt is left, and where the list has no classes.
+PairPrompts read_prompts(const std::string& path, const simclr::data::PairList& list,
+                         const std::array<std::shared_ptr<const PairHalf>, 2>& kinds, Datasets& notes);
+
+/// Zero-shot classification: each half of the other side that is asked for, and has a label, is of the class whose
+/// prompts' mean is nearest to it, by cosine. Without prompts nothing.
+OwnEvaluation measure_prompts(const PairPrompts& prompts, const std::shared_ptr<const PairHalf>& kind,
+                              const PairGallery& gallery, simclr::nn::Model& trained, simclr::nn::Model& untrained,
+                              const EvaluationOptions& options);

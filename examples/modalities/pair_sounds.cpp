@@ -1,0 +1,43 @@
+#include "modalities/pair_half.h"
+
+#include "modalities/sound_files.h"
+#include "modalities/sounds.h"
+#include "recipes/pair_recipes.h"
+
+#include <simclr/data/sound/sound_io.h>
+
+namespace data = simclr::data;
+
+namespace {
+
+class SoundHalf final : public PairHalf {
+ public:
+  const char* name() const override { return "sound"; }
+  Modality& modality() override { return sounds_; }
+  bool reads(std::string_view value) const override { return data::is_sound_name(std::string(value)); }
+  void options(OptionTable& table) override {
+    table.of(name());
+    sounds_.view_rows(table);
+    table.of("");
+  }
+  void use_recipe(const PairOptions& options) override { sounds_ = Sounds(options.sound); }
+  void look(const std::vector<HalfFiles>&, const std::string&, const OptionTable&, bool, Datasets& sets) override {
+    sounds_.take(sets);
+  }
+  data::Sample read(const std::string& path, std::int32_t label) const override {
+    return recording(data::read_sound(path, sounds_.own().sound.rate), label);
+  }
+  data::Sample decode(const std::vector<std::uint8_t>& bytes, const std::string& name,
+                      std::int32_t label) const override {
+    return recording(data::decode_sound(bytes, name, sounds_.own().sound.rate), label);
+  }
+
+ private:
+  Sounds sounds_;
+};
+
+}  // namespace
+
+std::unique_ptr<PairHalf> sound_half() {
+  return std::make_unique<SoundHalf>();
+}

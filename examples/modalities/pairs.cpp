@@ -1,0 +1,248 @@
+#include "modalities/pairs.h"
+
+#include "modalities/pair_parts.h"
+#include "modalities/picture_data_files.h"
+#include "modalities/picture_shards.h"
+#include "run/shared_rows.h"
+#include "train/data_files.h"
+#include "train/test_part.h"
+#include "train/training.h"
+
+#include <simclr/core/error.h>
+#include <simclr/core/text.h>
+#include <simclr/data/pairs/pairs.h>
+
+#include <algorithm>
+#include <cstdio>
+#include <filesystem>
+#include <map>
+#include <utility>
+
+namespace data = simclr::data;
+namespace fs = std::filesystem;
+namespace nn = simclr::nn;
+
+namespace {
+
+/// What --first and --second take.
+std::vector<std::string> kind_names(const std::vector<std::shared_ptr<PairHalf>>& halves) {
+  std::vector<std::string> names = {"auto"};
+  for (const auto& half : halves) names.push_back(half->name());
+  return names;
+}
+
+/// How many samples are in the largest group.
+std::int64_t largest_group(const std::vector<std::int32_t>& groups) {
+  std::map<std::int32_t, std::int64_t> sizes;
+  for (const std::int32_t group : groups) ++sizes[group];
+  std::int64_t largest = 0;
+  for (const auto& [group, size] : sizes) largest = std::max(largest, size);
+  return largest;
+}
+
+}  // namespace
+
+Pairs::Pairs() {
+  halves_.push_back(picture_half());
+  halves_.push_back(sound_half());  // text is to be the next
+  use_recipe(pair_recipes().front().name);
+}
+
+std::shared_ptr<const PairHalf> Pairs::half_at(int side) const {
+  const std::string& kind = kinds_[static_cast<std::size_t>(side)];
+  const auto found =
+      std::find_if(halves_.begin(), halves_.end(), [&](const auto& half) { return half->name() == kind; });
+  return found == halves_.end() ? halves_.front() : *found;
+}
+
+/// Null: none takes the value.
+const PairHalf* Pairs::reader_of(std::string_view value) const {
+  const auto found = std::find_if(halves_.begin(), halves_.end(), [&](const auto& half) { return half->reads(value); });
+  return found == halves_.end() ? nullptr : found->get();
+}
+
+void Pairs::options(OptionTable& table, TrainingOptions& o) {
+  table.group("Data");
+  add_data_row(table, o.data_dir);
+  table.add(
+      "columns", columns_,
+      "The list's two columns of halves, by name or by number: image,sound or 1,3; of shards two endings: jpg,wav. "
+      "Unset: the first two of files that are read");
+  table.add("first", kinds_[0], kind_names(halves_), "What the first of them holds; auto: as the files' names say");
+  table.add("second", kinds_[1], kind_names(halves_), "What the second holds");
+  table
+      .add("prompts", prompts_file_,
+           "A list of halves that stand for classes, with the columns label and one of the sides': the other side's "
+           "test halves are classified by them. Unset: they are not")
+      .may_change();
+  add_cache_rows(table, o, "file");
+  for (const auto& half : halves_) half->options(table);
+  table.group("Model");
+  table.flag("share-encoder", "two-encoders", share_encoder_,
+             "One encoder for both sides, each with a head of its own, where they are of one kind: for few pairs");
+  table.flag("learn-temperature", "fixed-temperature", learn_temperature_,
+             "The temperature is learned, from --temperature on, down to 0.01, or stays");
+}
+
+std::vector<Recipe> Pairs::recipes() const {
+  return {pair_recipes().begin(), pair_recipes().end()};
+}
+
+void Pairs::use_recipe(const std::string& name) {
+  const PairRecipe& recipe = pair_recipe(name);
+  for (const auto& half : halves_) half->use_recipe(recipe);
+  kinds_ = {"auto", "auto"};
+  columns_.clear();
+  prompts_file_.clear();
+  learn_temperature_ = recipe.learn_temperature;
+  share_encoder_ = recipe.share_encoder;
+}
+
+void Pairs::tell_kinds(const data::PairList& list, const OptionTable& table) {
+  for (std::size_t s = 0; s < 2; ++s) {
+    const std::string& first = list.sides[s].halves.front();
+    const PairHalf* reader = reader_of(first);
+    const std::string kind = (reader ? reader : halves_.front().get())->name();
+    SIMCLR_CHECK(kinds_[s] == "auto" || kinds_[s] == kind, table.said(kinds_[s]), ": the column ",
+                 simclr::printable(list.sides[s].column), " of ", simclr::printable(list.source), " holds ", kind,
+                 "s: ", simclr::printable(first));
+    kinds_[s] = kind;
+  }
+  SIMCLR_CHECK(!share_encoder_ || half_at(0) == half_at(1), table.said(share_encoder_), ": the sides are a ", kinds_[0],
+               " and a ", kinds_[1], ", which one encoder does not take; leave it out");
+}
+
+void Pairs::look_at_files(const PairParts& parts, const OptionTable& table, Datasets& sets) {
+  for (const auto& half : halves_) {
+    std::vector<HalfFiles> files;
+    for (int s = 0; s < 2; ++s) {
+      if (half_at(s) != half) continue;
+      files.push_back(halves_of(parts.train, s));
+      files.push_back(halves_of(parts.candidates, s));
+    }
+    if (!files.empty()) half->look(files, parts.train.source, table, true, sets);
+  }
+}
+
+data::PairHalves Pairs::files_in(const data::PairList& list) const {
+  return {files_of(half_at(0), halves_of(list, 0)), files_of(half_at(1), halves_of(list, 1))};
+}
+
+Datasets Pairs::open(TrainingOptions& o) {
+  const OptionTable table = training_table(o, *this);
+  SIMCLR_CHECK(!o.data_path().empty(),
+               "--data: give the list of the pairs, a .csv or .tsv file with the paths of both halves in two columns, "
+               "or tar shards");
+  Datasets sets;
+  sets.sample_name = "pair";
+  sets.kind = "pairs";
+  sets.decoded = true;
+  const auto is_half = [this](std::string_view value) { return reader_of(value) != nullptr; };
+  const PairParts parts =
+      open_pairs({.data = o.data_path(), .columns = columns_, .cache_dir = o.cache_path()}, is_half, sets, files_);
+  tell_kinds(parts.train, table);
+  look_at_files(parts, table, sets);
+  for (const std::string& note : parts.notes) sets.add_note(note);
+  sets.train = data::pair_dataset(parts.train, files_in(parts.train));
+  sets.no_test = parts.no_test;
+  open_test(parts, sets);
+  prompts_ = {};
+  if (!prompts_file_.empty()) prompts_ = read_prompts(prompts_file_, parts.train, {half_at(0), half_at(1)}, sets);
+  return sets;
+}
+
+void Pairs::open_test(const PairParts& parts, Datasets& sets) {
+  gallery_ = {};
+  if (parts.test.size() == 0) return;
+  std::shared_ptr<const data::Dataset> test = data::pair_dataset(parts.test, files_in(parts.test));
+  if (sets.train->classes().size() >= 2) {
+    take_test_part(sets, std::move(test), "the train part", "the test part");
+  } else {
+    sets.test = std::move(test);
+  }
+  gallery_.candidates = parts.candidates;
+  gallery_.halves = files_in(parts.candidates);
+  for (std::size_t s = 0; s < 2; ++s) gallery_.asked[s] = std::ssize(parts.test.sides[s].halves);
+}
+
+std::string Pairs::data_folders(const TrainingOptions& o) const {
+  if (names_shards(o.data_path())) return folders_of_pictures("shards", o.data_path());
+  const std::string folder = fs::path(o.data_path()).parent_path().string();
+  return folder.empty() ? "." : folder;
+}
+
+nlohmann::ordered_json Pairs::data_files(const TrainingOptions& o) const {
+  if (names_shards(o.data_path())) return list_picture_files("shards", o.data_path());
+  return list_data_files(data_folders(o), files_);
+}
+
+void Pairs::configure(const nlohmann::ordered_json& config) {
+  for (const auto& half : halves_) half->modality().configure(config);
+  config.at("first").get_to(kinds_[0]);
+  config.at("second").get_to(kinds_[1]);
+  share_encoder_ = config.value("share_encoder", false);
+  for (int side = 0; side < 2; ++side) {
+    const std::string& kind = kinds_[static_cast<std::size_t>(side)];
+    SIMCLR_CHECK(half_at(side)->name() == kind, "a side is of ", simclr::printable(kind));
+  }
+}
+
+std::string Pairs::encoder_name() const {
+  const std::string first = kind(0).encoder_name();
+  return first + (share_encoder_ ? " for both sides" : " beside " + kind(1).encoder_name());
+}
+
+std::string Pairs::view_name() const {
+  return kind(0).view_name() + (half_at(0) == half_at(1) ? "" : ", " + kind(1).view_name());
+}
+
+std::shared_ptr<nn::Module> Pairs::make_encoder(std::uint64_t seed) const {
+  return kind(0).make_encoder(seed);
+}
+
+std::unique_ptr<nn::Model> Pairs::make_model(const TrainingOptions& o) const {
+  const std::shared_ptr<nn::Module> first = make_encoder(o.seed);
+  return make_two_towers(o, {first, share_encoder_ ? first : kind(1).make_encoder(o.seed + 1)}, learn_temperature_);
+}
+
+std::vector<data::Tower> Pairs::towers(bool random) const {
+  return {{.maker = kind(0).towers(random).front().maker, .views = 1, .part = 0},
+          {.maker = kind(1).towers(random).front().maker, .views = 1, .part = 1}};
+}
+
+OwnEvaluation Pairs::evaluate(nn::Model& trained, nn::Model& untrained, const EvaluationOptions& options) const {
+  if (gallery_.candidates.size() == 0) return {};
+  PairGallery gallery = gallery_;
+  const std::vector<data::Tower> views = towers(false);
+  for (std::size_t s = 0; s < 2; ++s) gallery.towers[s] = {.maker = views[s].maker, .views = 1, .part = 0};
+  OwnEvaluation found = measure_retrieval(gallery, trained, untrained, options);
+  const OwnEvaluation classified =
+      measure_prompts(prompts_, half_at(prompts_.side), gallery, trained, untrained, options);
+  found.table += classified.table;
+  found.figures.update(classified.figures);
+  return found;
+}
+
+void Pairs::look(const LookedAt& at, Findings& findings) const {
+  const data::Dataset& train = *at.sets.train;
+  const std::int64_t largest = largest_group(train.groups());
+  std::printf("views: %s\n", view_name().c_str());
+  if (largest > 1) {
+    std::printf("  pairs that share a half are no negatives of each other; the most that hang together are %lld\n",
+                static_cast<long long>(largest));
+  }
+  if (2 * largest <= train.size()) return;
+  findings.push_back({.about = "pairs",
+                      .problem = std::to_string(largest) + " of " + std::to_string(train.size()) +
+                                 " pairs hang together by halves that they share, so a batch has hardly any negatives",
+                      .remedy = "leave out the halves that most pairs have, or name other columns by --columns",
+                      .unusable = true});
+}
+
+Shown Pairs::shown(const data::Sample& sample, int tower, int side) const {
+  return kind(tower).shown(sample, 0, side);
+}
+
+Shown Pairs::shown_view(const simclr::Tensor& view, int tower, int side) const {
+  return kind(tower).shown_view(view, 0, side);
+}

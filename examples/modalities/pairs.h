@@ -1,0 +1,64 @@
+#pragma once
+
+#include "modalities/pair_half.h"
+#include "modalities/pair_parts.h"
+#include "modalities/pair_prompts.h"
+#include "modalities/pair_retrieval.h"
+#include "recipes/pair_recipes.h"
+#include "train/modality.h"
+
+#include <simclr/data/path_list.h>
+
+#include <array>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+/// Pairs of a list: two things that belong together, a picture and another drawing of it or its spoken name, each side
+/// through an encoder of its own.
+class Pairs final : public Modality {
+ public:
+  Pairs();
+
+  const char* name() const override { return "pairs"; }
+  void options(OptionTable& table, TrainingOptions& options) override;
+  std::vector<Recipe> recipes() const override;
+  void use_recipe(const std::string& name) override;
+  Datasets open(TrainingOptions& options) override;
+  std::string data_folders(const TrainingOptions& options) const override;
+  nlohmann::ordered_json data_files(const TrainingOptions& options) const override;
+  void configure(const nlohmann::ordered_json& config) override;
+  std::string encoder_name() const override;
+  std::string view_name() const override;
+  std::shared_ptr<simclr::nn::Module> make_encoder(std::uint64_t seed) const override;
+  std::unique_ptr<simclr::nn::Model> make_model(const TrainingOptions& options) const override;
+  std::vector<simclr::data::Tower> towers(bool random) const override;
+  OwnEvaluation evaluate(simclr::nn::Model& trained, simclr::nn::Model& untrained,
+                         const EvaluationOptions& options) const override;
+  void look(const LookedAt& at, Findings& findings) const override;
+  Shown shown(const simclr::data::Sample& sample, int tower, int side) const override;
+  Shown shown_view(const simclr::Tensor& view, int tower, int side) const override;
+  std::string smaller() const override { return "--size or --width"; }
+
+  /// What a side, 0 or 1, is of, once open() or configure() knows it.
+  std::shared_ptr<const PairHalf> half_at(int side) const;
+
+ private:
+  const Modality& kind(int side) const { return std::as_const(*half_at(side)).modality(); }
+  void tell_kinds(const simclr::data::PairList& list, const OptionTable& table);
+  void look_at_files(const PairParts& parts, const OptionTable& table, Datasets& sets);
+  void open_test(const PairParts& parts, Datasets& sets);
+  simclr::data::PairHalves files_in(const simclr::data::PairList& list) const;
+
+  const PairHalf* reader_of(std::string_view value) const;
+
+  std::vector<std::shared_ptr<PairHalf>> halves_;  // the kinds that a side may be of
+  std::array<std::string, 2> kinds_ = {"auto", "auto"};
+  std::string columns_, prompts_file_;
+  bool learn_temperature_ = true, share_encoder_ = false;
+  simclr::data::PathList files_;  // the list and what it names, from its folder
+  PairGallery gallery_;           // empty without a test part
+  PairPrompts prompts_;           // empty without --prompts
+};
