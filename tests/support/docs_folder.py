@@ -18,6 +18,8 @@ SMALL = {
                      "--knn-every": "1", "--knn-samples": "40", "--threads": "1", "--device": "cpu"},
     "train_text": {"--width": "8", "--batch-size": "16", "--epochs": "2", "--warmup-epochs": "0", "--probe-epochs": "2",
                    "--knn-every": "1", "--head-hidden": "16", "--threads": "1", "--device": "cpu"},
+    "train_pairs": {"--width": "4", "--size": "8", "--batch-size": "8", "--epochs": "2", "--warmup-epochs": "0",
+                    "--knn-every": "1", "--threads": "1", "--device": "cpu"},
     "embed": {"--threads": "1", "--device": "cpu"},
     "finetune": {"--epochs": "2", "--threads": "1", "--device": "cpu"},
     "linear_probe": {"--epochs": "5", "--threads": "1", "--device": "cpu"},
@@ -85,6 +87,8 @@ def make(folder, programs, snippets, benches=None):
     write_texts(folder)
     write_roles(folder / "roles.conllu", 12)
     write_roles(folder / "roles-to-test.conllu", 6)
+    for label, name in enumerate(("pencil", "ink")):
+        write_pictures(folder / "drawings" / name, 20, 5 * label)
     path = [str(release), *([str(PYTHON)] if PYTHON.is_dir() else []), os.environ["PATH"]]
     return os.environ | {"PATH": ":".join(path), "OMP_WAIT_POLICY": "PASSIVE", "PYTHONDONTWRITEBYTECODE": "1",
                          "PYTHONUNBUFFERED": "1", "TORCH_HOME": str(folder / "torch"),
