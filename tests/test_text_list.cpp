@@ -135,6 +135,11 @@ TEST_CASE("Texts: tables with and without a header") {
   CHECK(table.texts.columns == path + ": texts from Review, labels from Sentiment, parts from split");
   CHECK(table.texts.left_out_text() == "1 line that cannot be read, 1 line without a text");
 
+  const TextTable captions = read_text_table(dir.write("captions.csv", std::string("image,caption\na.png,A bird\n")));
+  CHECK(captions.texts.size() == 1);
+  CHECK(captions.texts[0] == "A bird");
+  CHECK(column_of_texts({"path", "Caption", "text"}) == 2);
+  CHECK(column_of_texts({"path", "name"}) == -1);
   const TextTable plain = read_text_table(dir.write("plain.tsv", std::string("1\ta longer text\n0\tb\n")));
   CHECK(texts_of(plain.texts) == Texts{"a longer text", "b"});
   CHECK(plain.texts.classes() == Texts{"0", "1"});

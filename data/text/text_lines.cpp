@@ -70,9 +70,9 @@ TextList read_lines(const std::string& path, const Take& take) {
 }
 
 // Names of columns, as find_column() takes them, the likeliest first.
-const std::vector<std::string_view> text_names = {"text",    "sentence", "review", "content",  "body",
-                                                  "comment", "document", "tweet",  "question", "utterance",
-                                                  "phrase",  "message",  "title",  "abstract", "description"};
+const std::vector<std::string_view> text_names = {
+    "text",  "caption",  "sentence",  "review", "content", "body",  "comment",  "document",
+    "tweet", "question", "utterance", "phrase", "message", "title", "abstract", "description"};
 const std::vector<std::string_view> label_names = {"label", "labels", "class",  "sentiment", "category", "target",
                                                    "topic", "intent", "rating", "stars",     "polarity", "y"};
 const std::vector<std::string_view> part_names = {"split", "part", "subset", "partition"};
@@ -171,7 +171,7 @@ class TableTexts {
 
   void begin(const std::vector<std::string>& first) {
     columns_ = first.size();
-    text_ = find_column(first, text_names);
+    text_ = column_of_texts(first);
     header_ = text_ >= 0;
     if (header_) {
       label_ = find_column(first, label_names);
@@ -224,6 +224,10 @@ class TableTexts {
 };
 
 }  // namespace
+
+int column_of_texts(const std::vector<std::string>& header) {
+  return find_column(header, text_names);
+}
 
 TextList read_text_lines(const std::string& path, const std::string& label) {
   TextList list = read_lines(

@@ -88,7 +88,7 @@ struct TextTable {
   std::vector<std::int32_t> part_of = {};  // of each text, in `parts`; -1: it says nothing
 };
 
-/// Reads a table (data/table.h): CSV, TSV and the like. Its header says which column is what: text, sentence, review
+/// Reads a table (data/table.h): CSV, TSV and the like. Its header says which column is what: text, caption, sentence
 /// and their kin, label, sentiment, category and theirs, and split; TextList::columns says what was taken. Without a
 /// header the longest field of the first row is the text, and another one the label. In a .tsv
 /// in which quotes that a line leaves open are no fields of several lines a quote is text, but around a field whose own
@@ -96,6 +96,10 @@ struct TextTable {
 /// quotes that do not end are errors.
 /// Throws Error as TableReader does, and where no text is left.
 SIMCLR_API TextTable read_text_table(const std::string& path);
+
+/// The column of a table's header that is called as texts are, caption, text, sentence and their kin, the likeliest
+/// first; -1: none is.
+SIMCLR_API int column_of_texts(const std::vector<std::string>& header);
 
 /// Texts as a data set: sample i is u8 [bytes], in UTF-8. Throws Error for a list without texts.
 SIMCLR_API std::shared_ptr<const Dataset> text_dataset(std::shared_ptr<const TextList> texts);
