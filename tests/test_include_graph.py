@@ -30,7 +30,7 @@ FOLDERS = {
     "data/sound": ["core", "kernels", "data"],
     "data/text": ["core", "kernels", "data"],
     "data/video": ["core", "kernels", "data", "data/pictures"],
-    "data/pairs": ["core", "kernels", "data"],
+    "data/pairs": ["core", "kernels", "data", "data/text"],
     "examples/recipes": ALL_OF_THE_LIBRARY,
     "examples/run": ALL_OF_THE_LIBRARY,
     "examples/report": [*ALL_OF_THE_LIBRARY, "examples/run"],

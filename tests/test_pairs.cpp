@@ -118,6 +118,47 @@ TEST_CASE("columns are named, by what they are called or by their numbers") {
   CHECK_THAT(message_of([&] { read(one); }), Contains("only one of the columns path, name has the paths of files"));
 }
 
+TEST_CASE("a column of texts has the halves themselves, and pairs of one picture or one text are a group") {
+  const TempDir dir;
+  const std::string path = write_list(dir,
+                                      "id\timage\tcaption\n"
+                                      "1\t1.png\tA red bird.\n"
+                                      "2\t1.png\tIt sings\n"
+                                      "3\t2.png\tA red bird.\n"
+                                      "4\t3.png\tsee notes.png\n");
+  const PairList list = read(path);  // the second column of files there is not, but one is called as texts are
+  CHECK(list.sides[0].column == "image");
+  CHECK_FALSE(list.sides[0].texts);
+  CHECK(list.sides[1].column == "caption");
+  CHECK(list.sides[1].texts);
+  CHECK(list.sides[1].halves == Texts{"A red bird.", "It sings", "see notes.png"});
+  CHECK(list.groups == Numbers{0, 0, 0, 1});
+  CHECK(list.path(1, 1) == "It sings");
+  CHECK(selected_pairs(list, {3}).sides[1].texts);
+  const std::shared_ptr<const Dataset> pairs =
+      pair_dataset(list, {std::make_shared<Side>(3, 100), std::make_shared<Side>(3, 20)});
+  CHECK(pairs->place(1) == dir.path("1.png") + " and \"It sings\"");
+  // A column that is asked for is of texts where it has no files, and wherever that is said.
+  CHECK(read(path, "caption,id").sides[1].halves == Texts{"1", "2", "3", "4"});
+  CHECK(read_pair_list(path, "image,id", is_half, {PairValues::texts, PairValues::found}).sides[0].texts);
+  CHECK(read_pair_list(path, "", is_half, {PairValues::texts, PairValues::files}).sides[0].column == "caption");
+  const std::string clips = dir.write("clips.tsv", std::string("image\tclip\n1.png\ta/1.mov\n2.png\ta/2.mov\n"));
+  CHECK_THAT(message_of([&] { read(clips, "image,clip"); }),
+             Contains("the column clip has the paths of files that are not read: a/1.mov"));
+  CHECK(read_pair_list(clips, "image,clip", is_half, {PairValues::files, PairValues::texts}).size() == 2);
+}
+
+TEST_CASE("a text that cannot be one costs its pair alone") {
+  const TempDir dir;
+  const PairList list = read(write_list(dir, "image\tcaption\n1.png\tA bird\n2.png\tbr\xffken\n3.png\t\n4.png\t" +
+                                                 std::string(100'001, 'x') + "\n5.png\tA cat\n"));
+  CHECK(list.sides[1].halves == Texts{"A bird", "A cat"});
+  CHECK(list.left_out == Texts{"2 pairs whose caption cannot be read", "1 pair without a caption"});
+  REQUIRE(list.warnings.size() == 3);
+  CHECK_THAT(list.warnings[0], Contains("line 3: has a text that is not in UTF-8 (pair left out)"));
+  CHECK_THAT(list.warnings[2], Contains("line 5: has a text of 100001 bytes (pair left out)"));
+}
+
 TEST_CASE("a pair whose other half is missing is named and counted, and the others stay") {
   const TempDir dir;
   const PairList list = read(write_list(dir,

@@ -5,6 +5,7 @@
 #include <simclr/core/error.h>
 #include <simclr/core/text.h>
 #include <simclr/data/table.h>
+#include <simclr/data/text/text_list.h>
 
 #include <algorithm>
 #include <filesystem>
@@ -24,6 +25,13 @@ constexpr std::int64_t most_looked_for = 10'000;  // files
 constexpr std::int64_t most_named = 3;            // rows that are left out
 constexpr std::size_t most_columns_named = 8;
 constexpr std::size_t most_waiting = 100;  // rows by which the columns are told
+
+/// As the name of a file is: without a blank, and with an ending.
+bool looks_like_a_file(std::string_view value) {
+  const std::size_t dot = value.rfind('.');
+  return dot != std::string_view::npos && dot > 0 && dot + 1 < value.size() && value.size() - dot <= 6 &&
+         value.find(' ') == std::string_view::npos;
+}
 
 /// Each text once, by numbers in the order in which they came.
 class Texts {
@@ -79,8 +87,8 @@ struct Columns {
 
 class Reader {
  public:
-  Reader(const std::string& path, const std::string& columns, const IsHalf& is_half)
-      : path_(path), asked_(columns), is_half_(is_half) {
+  Reader(const std::string& path, const std::string& columns, const IsHalf& is_half, std::array<PairValues, 2> values)
+      : path_(path), asked_(columns), is_half_(is_half), values_(values) {
     list_.dir = fs::path(path).parent_path().string();
     list_.source = path;
   }
@@ -129,7 +137,10 @@ class Reader {
     } else {
       name_halves();
     }
-    for (int s = 0; s < 2; ++s) list_.sides[static_cast<std::size_t>(s)].column = name_of(columns_.halves[s]);
+    for (std::size_t s = 0; s < 2; ++s) {
+      list_.sides[s].column = name_of(columns_.halves[s]);
+      list_.sides[s].texts = values_[s] == PairValues::texts || (values_[s] == PairValues::found && holds_texts(s));
+    }
     if (!columns_.header) waiting_.emplace(waiting_.begin(), first_line_, first_);
     for (const auto& [line, fields] : waiting_) {
       line_ = line;
@@ -143,16 +154,55 @@ class Reader {
     return columns_.header && !first_[at].empty() ? printable(first_[at]) : "column " + std::to_string(column + 1);
   }
 
+  /// What a column has in the first rows.
+  struct Seen {
+    std::int64_t values = 0, halves = 0, named = 0;  // named as files are, with the halves
+    std::string other = {};                          // the first of these that is no half
+    bool files() const { return halves > 0 && 2 * named >= values; }
+  };
+
+  Seen seen_in(int column) const {
+    Seen seen;
+    const auto look = [&](const std::string& value) {
+      const bool half = is_half(value), named = half || looks_like_a_file(value);
+      seen.values += value.empty() ? 0 : 1;
+      seen.halves += half ? 1 : 0;
+      seen.named += named ? 1 : 0;
+      if (named && !half && seen.other.empty()) seen.other = value;
+    };
+    if (!columns_.header) look(first_[static_cast<std::size_t>(column)]);
+    for (const auto& [line, fields] : waiting_) look(fields[static_cast<std::size_t>(column)]);
+    return seen;
+  }
+
+  /// Of a side whose column was named. Throws where most of its values are named as files that are not read.
+  bool holds_texts(std::size_t side) const {
+    const Seen seen = seen_in(columns_.halves[side]);
+    if (seen.files()) return false;
+    SIMCLR_CHECK(2 * seen.named <= seen.values, printable(path_), ": the column ", list_.sides[side].column,
+                 " has the paths of files that are not read: ", printable(seen.other));
+    return seen.values > 0;
+  }
+
   void find_halves() {
-    int found = 0;
-    for (std::size_t c = 0; c < first_.size() && found < 2; ++c) {
-      const bool has = is_half(first_[c]) || std::any_of(waiting_.begin(), waiting_.end(),
-                                                         [&](const auto& row) { return is_half(row.second[c]); });
-      if (has) columns_.halves[static_cast<std::size_t>(found++)] = static_cast<int>(c);
+    std::vector<int> files, texts;
+    for (int c = 0; c < std::ssize(first_); ++c) {
+      if (seen_in(c).files()) {
+        files.push_back(c);
+      } else if (columns_.header && column_of_texts({first_[static_cast<std::size_t>(c)]}) == 0) {
+        texts.push_back(c);
+      }
     }
-    SIMCLR_CHECK(found == 2, printable(path_), ": ", found == 0 ? "none" : "only one", " of the columns ",
+    std::size_t file = 0, text = 0;
+    for (std::size_t s = 0; s < 2; ++s) {
+      const bool next_file = file < files.size() && values_[s] != PairValues::texts;
+      if (next_file) columns_.halves[s] = files[file++];
+      if (!next_file && text < texts.size() && values_[s] != PairValues::files) columns_.halves[s] = texts[text++];
+    }
+    SIMCLR_CHECK(file + text == 2, printable(path_), ": ", file + text == 0 ? "none" : "only one", " of the columns ",
                  listed(first_, most_columns_named),
-                 " has the paths of files that can be read; a pair has two: say by --columns which");
+                 " has the paths of files that can be read, or is called caption, text or sentence; a pair has two: "
+                 "say by --columns which");
   }
 
   /// As the columns are asked for: "image,speech" or "1,9".
@@ -176,14 +226,22 @@ class Reader {
                  ": is one column twice; a pair has two halves");
   }
 
+  /// Empty: nothing.
+  static std::string wrong_with_text(const std::string& text) {
+    if (!is_utf8(text)) return "has a text that is not in UTF-8";
+    return text.size() > most_text_bytes ? "has a text of " + std::to_string(text.size()) + " bytes" : "";
+  }
+
   void take(const std::vector<std::string>& fields) {
     Row row{.halves = {}, .label = -1, .part = -1, .line = line_};
     for (std::size_t s = 0; s < 2; ++s) {
       std::string value = fields[static_cast<std::size_t>(columns_.halves[s])];
-      while (value.starts_with("./")) value.erase(0, 2);
+      const bool text = list_.sides[s].texts;
+      while (!text && value.starts_with("./")) value.erase(0, 2);
       const std::string& column = list_.sides[s].column;
       if (value.empty()) return leave_out("without a " + column, "has no " + column);
-      if (!is_half(value)) return leave_out("whose " + column + " cannot be read", value + " is no file that is read");
+      const std::string why = text ? wrong_with_text(value) : is_half(value) ? "" : value + " is no file that is read";
+      if (!why.empty()) return leave_out("whose " + column + " cannot be read", why);
       row.halves[s] = value;
     }
     const auto number = [&](int column, Texts& texts) {
@@ -207,6 +265,7 @@ class Reader {
       line_ = row.line;
       bool whole = true;
       for (std::size_t s = 0; s < 2 && whole && i % step == 0; ++s) {
+        if (list_.sides[s].texts) continue;
         const auto [found, is_new] = there[s].emplace(row.halves[s], true);
         std::error_code error;
         if (is_new) found->second = fs::exists(fs::path(list_.dir) / row.halves[s], error);
@@ -254,6 +313,7 @@ class Reader {
 
   const std::string path_, asked_, none_;
   const IsHalf& is_half_;
+  const std::array<PairValues, 2> values_;
   PairList list_;
   Columns columns_;
   bool settled_ = false;
@@ -269,18 +329,24 @@ class Reader {
 }  // namespace
 
 std::string PairList::path(int side, std::int32_t i) const {
-  return (fs::path(dir) / sides[static_cast<std::size_t>(side)].halves[static_cast<std::size_t>(i)]).string();
+  const PairSide& of = sides[static_cast<std::size_t>(side)];
+  const std::string& half = of.halves[static_cast<std::size_t>(i)];
+  return of.texts ? half : (fs::path(dir) / half).string();
 }
 
-PairList read_pair_list(const std::string& path, const std::string& columns, const IsHalf& is_half) {
-  return Reader(path, columns, is_half).read();
+PairList read_pair_list(const std::string& path, const std::string& columns, const IsHalf& is_half,
+                        std::array<PairValues, 2> values) {
+  return Reader(path, columns, is_half, values).read();
 }
 
 PairList selected_pairs(const PairList& list, const std::vector<std::int64_t>& which) {
   PairList some{
       .dir = list.dir, .source = list.source, .shards = list.shards, .classes = list.classes, .parts = list.parts};
   std::array<std::unordered_map<std::int32_t, std::int32_t>, 2> numbers;
-  for (std::size_t s = 0; s < 2; ++s) some.sides[s].column = list.sides[s].column;
+  for (std::size_t s = 0; s < 2; ++s) {
+    some.sides[s].column = list.sides[s].column;
+    some.sides[s].texts = list.sides[s].texts;
+  }
   for (const std::int64_t i : which) {
     SIMCLR_CHECK(i >= 0 && i < list.size(), "pairs: pair ", i, " of ", list.size());
     const auto at = static_cast<std::size_t>(i);

@@ -21,9 +21,10 @@ struct PairMember {
   std::int32_t member = 0;
 };
 
-/// One side of the pairs of a list: its different halves, files or texts, each once.
+/// One side of the pairs of a list: its different halves, each once.
 struct PairSide {
   std::string column = {};                // what the list calls it; "column 2" without a header; of shards the ending
+  bool texts = false;                     // whether its halves are texts, and no files
   std::vector<std::string> halves = {};   // as the list has them: paths from its folder, or absolute; of shards names
   std::vector<PairMember> members = {};   // of shards: where each half is
   std::vector<std::int32_t> groups = {};  // of each half; see PairList::groups
@@ -47,24 +48,30 @@ struct PairList {
   std::vector<std::string> warnings = {};  // a line for the first of these
 
   std::int64_t size() const { return static_cast<std::int64_t>(pairs.size()); }
-  /// Where half `i` of a side lies: its path, or its name in the shards.
+  /// Where half `i` of a side lies: its path, or its name in the shards; of texts the text.
   SIMCLR_API std::string path(int side, std::int32_t i) const;
 };
 
 /// Whether a value of a list may be half of a pair: a file that is read, by its name.
 using IsHalf = std::function<bool(std::string_view value)>;
 
-/// Reads one. A first row without a half is a header. `columns` says which two columns have the halves, by their names
-/// or by their numbers from 1: "image,speech_fr"; empty: the first two that have a half in one of the
-/// first hundred rows. A column called split, part, set or subset has parts, one called label, class or category
-/// labels.
+/// What the values of a side's column are: the names of files, or texts that are halves themselves. `found`: files,
+/// where one of the first hundred rows has one, and half of their values or more are named as files are; else texts.
+enum class PairValues { found, files, texts };
+
+/// Reads one. A first row without a file is a header. `columns` says which two columns have the halves, by their names
+/// or by their numbers from 1: "image,speech_fr"; empty: the first two of files in the first hundred rows; behind them,
+/// and for a side that is said to be of texts, those that are called as texts are (column_of_texts()). A column called
+/// split, part, set or subset has parts, one called label, class or category labels.
 ///
 /// Rows that cannot be used are left out: of another number of fields, without one of the halves, whose half is no such
-/// file by its name, whose file is missing, or of a pair that a row before names in the same part. The first three are
-/// named in `warnings`, all are counted in `left_out`. At most 10,000 files are looked for, spread over the table; what
-/// else is missing is noticed when it is read. Throws Error for what is no table, for columns that are not there, and
+/// file by its name, whose file is missing, whose text is not in UTF-8 or longer than most_text_bytes, or of a pair
+/// that a row before names in the same part. The first three are named in `warnings`, all are counted in `left_out`. At
+/// most 10,000 files are looked for, spread over the table; what else is missing is noticed when it is read. Throws
+/// Error for what is no table, for columns that are not there or whose values look like files that are not read, and
 /// where no pair is left.
-SIMCLR_API PairList read_pair_list(const std::string& path, const std::string& columns, const IsHalf& is_half);
+SIMCLR_API PairList read_pair_list(const std::string& path, const std::string& columns, const IsHalf& is_half,
+                                   std::array<PairValues, 2> values = {});
 
 /// Some of a list's pairs, in this order, with the list's groups and classes: of each side those halves that occur.
 SIMCLR_API PairList selected_pairs(const PairList& list, const std::vector<std::int64_t>& which);

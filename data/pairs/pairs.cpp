@@ -40,12 +40,18 @@ class Pairs final : public Dataset {
 
   std::string place(std::int64_t i) const override {
     const auto& [first, second] = list_.pairs[static_cast<std::size_t>(i)];
-    return list_.path(0, first) + " and " + list_.path(1, second);
+    return place_of(0, first) + " and " + place_of(1, second);
   }
 
   std::string describe() const override { return description_; }
 
  private:
+  std::string place_of(int side, std::int32_t half) const {
+    constexpr std::size_t most_shown = 60;
+    const std::string path = list_.path(side, half);
+    return list_.sides[static_cast<std::size_t>(side)].texts ? "\"" + printable(path, most_shown) + "\"" : path;
+  }
+
   PairList list_;
   PairHalves sides_;
   std::string description_;
