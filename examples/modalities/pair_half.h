@@ -38,12 +38,14 @@ class PairHalf {
   virtual bool reads(std::string_view value) const = 0;
   /// Adds the rows of encoder and views. Both sides may be of one kind, which has its rows once.
   virtual void options(OptionTable& table) = 0;
+  /// The paths among them (ModalityOptions::paths()).
+  virtual std::vector<OptionPath> paths() { return {}; }
   /// Takes a recipe's options, in the same fields.
   virtual void use_recipe(const PairOptions& options) = 0;
   /// Becomes what the options and a look at the files say, whose gaps it fills in; what is worth a line comes as a
-  /// note. `place`: what names the files. `other_data`: see Pictures::take().
+  /// note. `place`: what names the files. `resumed`: see Pictures::take().
   virtual void look(const std::vector<HalfFiles>& files, const std::string& place, const OptionTable& table,
-                    bool other_data, Datasets& notes) = 0;
+                    bool resumed, Datasets& notes) = 0;
   /// One file as a sample of this label. Throws simclr::Error, naming it, where it cannot be read.
   virtual simclr::data::Sample read(const std::string& path, std::int32_t label) const = 0;
   /// The same of a file's bytes in memory, which `name` stands for.

@@ -102,6 +102,15 @@ data::PairList open_part(const std::vector<std::string>& paths, const std::strin
   return list;
 }
 
+/// The files that a list names.
+data::PathList named_by(const data::PairList& list) {
+  data::PathList files;
+  for (const data::PairSide& side : list.sides) {
+    for (const std::string& half : side.halves) files.push_back(half);
+  }
+  return files;
+}
+
 PairParts open_shard_pairs(PairSource source, const data::IsHalf& is_half, Datasets& sets) {
   const ShardParts found = find_shard_parts(source.data);
   const std::string& first = found.train.front();
@@ -127,14 +136,17 @@ PairParts parts_of_pairs(const data::PairList& list) {
   return list.part_of.empty() ? by_groups(list) : by_column(list);
 }
 
+data::PathList files_of_pairs(const PairSource& source, const data::IsHalf& is_half) {
+  if (names_shards(source.data)) return {};
+  return named_by(data::read_pair_list(source.data, source.columns, is_half));
+}
+
 PairParts open_pairs(const PairSource& source, const data::IsHalf& is_half, Datasets& sets, data::PathList& files) {
   files = {};
   if (names_shards(source.data)) return open_shard_pairs(source, is_half, sets);
   const data::PairList list = data::read_pair_list(source.data, source.columns, is_half);
   sets.warnings.insert(sets.warnings.end(), list.warnings.begin(), list.warnings.end());
   files.push_back(fs::path(source.data).filename().string());
-  for (const data::PairSide& side : list.sides) {
-    for (const std::string& half : side.halves) files.push_back(half);
-  }
+  for (const std::string& file : named_by(list)) files.push_back(file);
   return parts_of_pairs(list);
 }

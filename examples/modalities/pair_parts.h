@@ -29,6 +29,10 @@ struct PairSource {
   std::string cache_dir = {};  // of shards' index: open_tar_files()
 };
 
+/// The files that a list of pairs names, paths from its folder; of shards none. Throws simclr::Error as
+/// read_pair_list() does.
+simclr::data::PathList files_of_pairs(const PairSource& source, const simclr::data::IsHalf& is_half);
+
 /// Opens them; `files` becomes a list and what it names, paths from its folder, and stays empty for shards. Of shards
 /// the test part is those beside them that are called test (find_shard_parts()); without these every fifth pair is.
 /// What could not be used comes as `sets`' warnings, and what shards hold as sets.within. Throws simclr::Error as these

@@ -21,7 +21,7 @@ class PictureHalf final : public PairHalf {
   void options(OptionTable& table) override { pictures_.view_rows(table); }
   void use_recipe(const PairOptions& options) override { pictures_ = Pictures(options.pictures); }
 
-  void look(const std::vector<HalfFiles>& files, const std::string& place, const OptionTable& table, bool other_data,
+  void look(const std::vector<HalfFiles>& files, const std::string& place, const OptionTable& table, bool resumed,
             Datasets& notes) override {
     PictureSets sets;
     sets.kind = "pairs";
@@ -38,7 +38,7 @@ class PictureHalf final : public PairHalf {
       return of->bytes ? data::decode_raster(of->bytes(number), name(i)) : data::read_raster(name(i));
     };
     sets.take(data::channels_of_pictures(std::ssize(all), name, raster), place);
-    pictures_.take(sets, table, other_data);
+    pictures_.take(sets, table, !resumed, resumed);
     notes.add_note(sets.note);
     notes.warnings.insert(notes.warnings.end(), sets.warnings.begin(), sets.warnings.end());
   }

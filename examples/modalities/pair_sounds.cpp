@@ -21,6 +21,11 @@ class SoundHalf final : public PairHalf {
     table.of("");
   }
   void use_recipe(const PairOptions& options) override { sounds_ = Sounds(options.sound); }
+  std::vector<OptionPath> paths() override {
+    std::vector<OptionPath> all = sounds_.paths();
+    for (OptionPath& each : all) each.option = "sound-noise";  // the one that there is
+    return all;
+  }
   void look(const std::vector<HalfFiles>&, const std::string&, const OptionTable&, bool, Datasets& sets) override {
     sounds_.take(sets);
   }

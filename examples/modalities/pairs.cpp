@@ -3,8 +3,10 @@
 #include "modalities/pair_parts.h"
 #include "modalities/picture_data_files.h"
 #include "modalities/picture_shards.h"
+#include "run/data_places.h"
 #include "run/shared_rows.h"
 #include "train/data_files.h"
+#include "train/named_files.h"
 #include "train/test_part.h"
 #include "train/training.h"
 
@@ -40,6 +42,21 @@ std::int64_t largest_group(const std::vector<std::int32_t>& groups) {
   return largest;
 }
 
+/// Reads both halves of some pairs, spread over all; adds a finding of those that cannot be read.
+void look_at_pairs(const data::Dataset& pairs, Findings& findings) {
+  constexpr std::int64_t most_looked_at = 300;
+  const std::int64_t count = std::min(most_looked_at, pairs.size());
+  Unread unread;
+  for (std::int64_t k = 0; k < count; ++k) {
+    try {
+      for (int part = 0; part < 2; ++part) pairs.sample(k * pairs.size() / count, part);
+    } catch (const simclr::Error& error) {
+      unread.add(error.what());
+    }
+  }
+  find_unread(unread, count - unread.count, "pair", findings);
+}
+
 }  // namespace
 
 Pairs::Pairs() {
@@ -59,6 +76,14 @@ std::shared_ptr<const PairHalf> Pairs::half_at(int side) const {
 const PairHalf* Pairs::reader_of(std::string_view value) const {
   const auto found = std::find_if(halves_.begin(), halves_.end(), [&](const auto& half) { return half->reads(value); });
   return found == halves_.end() ? nullptr : found->get();
+}
+
+data::IsHalf Pairs::is_half() const {
+  return [this](std::string_view value) { return reader_of(value) != nullptr; };
+}
+
+PairSource Pairs::source(const TrainingOptions& o) const {
+  return {.data = o.data_path(), .columns = columns_, .cache_dir = o.cache_path()};
 }
 
 void Pairs::options(OptionTable& table, TrainingOptions& o) {
@@ -84,6 +109,14 @@ void Pairs::options(OptionTable& table, TrainingOptions& o) {
              "The temperature is learned, from --temperature on, down to 0.01, or stays");
 }
 
+std::vector<OptionPath> Pairs::paths() {
+  std::vector<OptionPath> all = {{"prompts", &prompts_file_, &prompts_found_}};
+  for (const auto& half : halves_) {
+    for (const OptionPath& each : half->paths()) all.push_back(each);
+  }
+  return all;
+}
+
 std::vector<Recipe> Pairs::recipes() const {
   return {pair_recipes().begin(), pair_recipes().end()};
 }
@@ -94,6 +127,7 @@ void Pairs::use_recipe(const std::string& name) {
   kinds_ = {"auto", "auto"};
   columns_.clear();
   prompts_file_.clear();
+  prompts_found_.clear();
   learn_temperature_ = recipe.learn_temperature;
   share_encoder_ = recipe.share_encoder;
 }
@@ -112,7 +146,7 @@ void Pairs::tell_kinds(const data::PairList& list, const OptionTable& table) {
                " and a ", kinds_[1], ", which one encoder does not take; leave it out");
 }
 
-void Pairs::look_at_files(const PairParts& parts, const OptionTable& table, Datasets& sets) {
+void Pairs::look_at_files(const PairParts& parts, const OptionTable& table, bool resumed, Datasets& sets) {
   for (const auto& half : halves_) {
     std::vector<HalfFiles> files;
     for (int s = 0; s < 2; ++s) {
@@ -120,7 +154,7 @@ void Pairs::look_at_files(const PairParts& parts, const OptionTable& table, Data
       files.push_back(halves_of(parts.train, s));
       files.push_back(halves_of(parts.candidates, s));
     }
-    if (!files.empty()) half->look(files, parts.train.source, table, true, sets);
+    if (!files.empty()) half->look(files, parts.train.source, table, resumed, sets);
   }
 }
 
@@ -137,17 +171,17 @@ Datasets Pairs::open(TrainingOptions& o) {
   sets.sample_name = "pair";
   sets.kind = "pairs";
   sets.decoded = true;
-  const auto is_half = [this](std::string_view value) { return reader_of(value) != nullptr; };
-  const PairParts parts =
-      open_pairs({.data = o.data_path(), .columns = columns_, .cache_dir = o.cache_path()}, is_half, sets, files_);
+  const PairParts parts = open_pairs(source(o), is_half(), sets, files_);
   tell_kinds(parts.train, table);
-  look_at_files(parts, table, sets);
+  look_at_files(parts, table, o.resume, sets);
   for (const std::string& note : parts.notes) sets.add_note(note);
   sets.train = data::pair_dataset(parts.train, files_in(parts.train));
+  sets.groups = parts.train.groups;
   sets.no_test = parts.no_test;
   open_test(parts, sets);
   prompts_ = {};
-  if (!prompts_file_.empty()) prompts_ = read_prompts(prompts_file_, parts.train, {half_at(0), half_at(1)}, sets);
+  const std::string& prompts = prompts_found_.empty() ? prompts_file_ : prompts_found_;
+  if (!prompts.empty()) prompts_ = read_prompts(prompts, parts.train, {half_at(0), half_at(1)}, sets);
   return sets;
 }
 
@@ -167,13 +201,22 @@ void Pairs::open_test(const PairParts& parts, Datasets& sets) {
 
 std::string Pairs::data_folders(const TrainingOptions& o) const {
   if (names_shards(o.data_path())) return folders_of_pictures("shards", o.data_path());
-  const std::string folder = fs::path(o.data_path()).parent_path().string();
-  return folder.empty() ? "." : folder;
+  return join_places(folders_of_list(o.data_path(), files_));
+}
+
+void Pairs::refuse_out(const TrainingOptions& o) const {
+  if (names_shards(o.data_path())) return refuse_in_pictures("--out", {o.out}, "shards", o.data_path());
+  Modality::refuse_out(o);
+  if (o.out.empty() || o.data_path().empty()) return;
+  NamedFiles named;
+  named.add_list(o.data_path(), files_of_pairs(source(o), is_half()));
+  refuse_in_named("--out", {o.out}, named);
 }
 
 nlohmann::ordered_json Pairs::data_files(const TrainingOptions& o) const {
   if (names_shards(o.data_path())) return list_picture_files("shards", o.data_path());
-  return list_data_files(data_folders(o), files_);
+  const std::string folder = fs::path(o.data_path()).parent_path().string();
+  return list_data_files(folder.empty() ? "." : folder, files_);
 }
 
 void Pairs::configure(const nlohmann::ordered_json& config) {
@@ -227,6 +270,7 @@ void Pairs::look(const LookedAt& at, Findings& findings) const {
   const data::Dataset& train = *at.sets.train;
   const std::int64_t largest = largest_group(train.groups());
   std::printf("views: %s\n", view_name().c_str());
+  look_at_pairs(train, findings);
   if (largest > 1) {
     std::printf("  pairs that share a half are no negatives of each other; the most that hang together are %lld\n",
                 static_cast<long long>(largest));

@@ -26,8 +26,10 @@ class Pairs final : public Modality {
   void options(OptionTable& table, TrainingOptions& options) override;
   std::vector<Recipe> recipes() const override;
   void use_recipe(const std::string& name) override;
+  std::vector<OptionPath> paths() override;
   Datasets open(TrainingOptions& options) override;
   std::string data_folders(const TrainingOptions& options) const override;
+  void refuse_out(const TrainingOptions& options) const override;
   nlohmann::ordered_json data_files(const TrainingOptions& options) const override;
   void configure(const nlohmann::ordered_json& config) override;
   std::string encoder_name() const override;
@@ -48,15 +50,18 @@ class Pairs final : public Modality {
  private:
   const Modality& kind(int side) const { return std::as_const(*half_at(side)).modality(); }
   void tell_kinds(const simclr::data::PairList& list, const OptionTable& table);
-  void look_at_files(const PairParts& parts, const OptionTable& table, Datasets& sets);
+  void look_at_files(const PairParts& parts, const OptionTable& table, bool resumed, Datasets& sets);
   void open_test(const PairParts& parts, Datasets& sets);
   simclr::data::PairHalves files_in(const simclr::data::PairList& list) const;
 
   const PairHalf* reader_of(std::string_view value) const;
+  PairSource source(const TrainingOptions& options) const;
+  simclr::data::IsHalf is_half() const;
 
   std::vector<std::shared_ptr<PairHalf>> halves_;  // the kinds that a side may be of
   std::array<std::string, 2> kinds_ = {"auto", "auto"};
   std::string columns_, prompts_file_;
+  std::string prompts_found_;  // where the prompts lie; empty: there
   bool learn_temperature_ = true, share_encoder_ = false;
   simclr::data::PathList files_;  // the list and what it names, from its folder
   PairGallery gallery_;           // empty without a test part
