@@ -24,14 +24,15 @@ struct Options {
 };
 
 bool parse_options(int argc, char** argv, Options& o) {
-  CLI::App app("Turns pictures or recordings into features: features.npy, [samples, features] float32, and files.txt.",
-               "embed");
+  CLI::App app(
+      "Turns pictures, recordings or texts into features: features.npy, [samples, features] float32, and files.txt.",
+      "embed");
   app.add_option("weights", o.weights, "A run's folder, a checkpoint or a weights file")->required();
   app.add_option(
          "folder", o.folder,
          "Pictures, in it and in the folders below it; or a list of them, LIST.csv; or an .npz or .npy file; or "
          "several folders and lists, A::B; or tar shards, 'DIR/{000..127}.tar'. Recordings: in a folder and below it, "
-         "or a list")
+         "or a list. Texts: a file of lines or a table of them")
       ->required();
   OptionTable table;
   add_dataset_row(
@@ -40,7 +41,7 @@ bool parse_options(int argc, char** argv, Options& o) {
   table.add(
       "side", o.side, either_side(),
       "Of weights of pairs: the side, first or second, that the samples are of, which go through its encoder and head, "
-      "as pairs are compared. none: the encoder of pictures (of recordings, where no side is of these), without a "
+      "as pairs are compared. none: the encoder of pictures, or the first side's where none is of these, without a "
       "head");
   table.add("out", o.out, "Folder for features.npy and files.txt. Unset: embedding, or embedding-2 and so on");
   add_overwrite_row(table, o.overwrite);

@@ -209,24 +209,24 @@ class TextKind final : public Kind {
 
   /// Of the run's own data another set may be asked for.
   void fill_in(LabelledPlace& place, const EncoderFile& file, const std::string& run) const override {
+    if (is_of_pairs(file.config)) return check_named(place, file, "texts");
     if (!place.data_dir.empty()) return;
     Texts texts;
     const TrainingOptions trained = options_from_json(file.config, file.path, texts);
     if (place.dataset == "auto") place.dataset = trained.dataset;
     place.data_dir = data_of_run(trained.data_dir, trained.started_in, run);
   }
-  Datasets open_labelled(const LabelledPlace& place, const EncoderFile& file) const override {
+  Datasets open_labelled(const LabelledPlace& place, const EncoderFile&) const override {
     SIMCLR_CHECK(place.classes_at == 1, "--classes-at ", place.classes_at,
                  ": is for folders of pictures, and these weights are of texts; leave it out");
     refuse_part_rows(place, sample());
     const auto& kinds = text_kinds();
     SIMCLR_CHECK(std::find(kinds.begin(), kinds.end(), place.dataset) != kinds.end(), "--dataset ", place.dataset,
                  ": is of pictures, and these weights are of texts; leave it out");
-    Texts texts = texts_;  // with its tokenizer
-    TrainingOptions trained = options_from_json(file.config, file.path, texts);
-    trained.dataset = place.dataset;
-    trained.data_dir = place.data_dir;
-    return texts.open_labelled(trained);
+    TrainingOptions asked;
+    asked.dataset = place.dataset;
+    asked.data_dir = place.data_dir;
+    return Texts(texts_).open_labelled(asked);  // with its tokenizer
   }
   std::shared_ptr<const data::ViewMaker> light_views(double crop_min) const override {
     SIMCLR_CHECK(crop_min == usual_crop_min, "--crop-min ", crop_min,
@@ -267,7 +267,8 @@ std::unique_ptr<Kind> kind_of_weights(const std::string& run_or_file, const std:
                " side: these are no weights of pairs; leave the side out");
   if (is_of_pairs(config)) {
     const int tower = side == "none" ? std::max(0, side_of_pairs(config, "picture")) : number_of_side(side);
-    of = kind_of_side(config, tower) == "sound" ? Sounds().name() : Pictures().name();
+    const std::string kind = kind_of_side(config, tower);
+    of = kind == "text" ? Texts().name() : kind == "sound" ? Sounds().name() : Pictures().name();
   }
   if (of == Texts().name()) return std::make_unique<TextKind>();
   if (of == Sounds().name()) return std::make_unique<SoundKind>();

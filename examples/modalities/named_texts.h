@@ -2,6 +2,7 @@
 
 #include <simclr/data/dataset.h>
 
+#include <cstdint>
 #include <functional>
 #include <memory>
 #include <string>
@@ -10,6 +11,10 @@
 /// `on_warning` is told what is left out. Throws simclr::Error as read_text_lines() and read_text_table() do.
 std::shared_ptr<const simclr::data::Dataset> named_texts(const std::string& path,
                                                          const std::function<void(const std::string&)>& on_warning);
+
+/// Words as a sample, u8 [bytes]; blanks around them do not count. `name`: what they are of, for messages. Throws
+/// simclr::Error where there are none, or they are not in UTF-8.
+simclr::data::Sample text_sample(std::string words, const std::string& name, std::int32_t label = -1);
 
 /// A text that is asked for: the first one of the file that is called so, or, where there is no such file, these words.
 /// Throws simclr::Error where there are none.

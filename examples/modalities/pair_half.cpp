@@ -45,9 +45,18 @@ HalfFiles halves_of(const data::PairList& list, int side) {
               return shards->read(at.sample, at.member);
             }};
   }
+  if (of.texts) return halves_of_texts(of.halves);
   HalfFiles files;
   for (std::int32_t i = 0; i < std::ssize(of.halves); ++i) files.names.push_back(list.path(side, i));
   return files;
+}
+
+HalfFiles halves_of_texts(std::vector<std::string> texts) {
+  const auto bytes = [texts](std::int64_t i) {
+    const std::string& text = texts[static_cast<std::size_t>(i)];
+    return std::vector<std::uint8_t>(text.begin(), text.end());
+  };
+  return {std::move(texts), bytes};
 }
 
 std::shared_ptr<const data::Dataset> files_of(std::shared_ptr<const PairHalf> half, HalfFiles files) {

@@ -3,6 +3,7 @@
 #include "modalities/picture_shards.h"
 #include "run/command_line.h"
 
+#include <simclr/core/crc64.h>
 #include <simclr/core/error.h>
 #include <simclr/core/text.h>
 #include <simclr/data/pairs/pair_shards.h>
@@ -106,9 +107,20 @@ data::PairList open_part(const std::vector<std::string>& paths, const std::strin
 data::PathList named_by(const data::PairList& list) {
   data::PathList files;
   for (const data::PairSide& side : list.sides) {
-    for (const std::string& half : side.halves) files.push_back(half);
+    for (std::size_t i = 0; !side.texts && i < side.halves.size(); ++i) files.push_back(side.halves[i]);
   }
   return files;
+}
+
+/// A list may change its texts and keep its size.
+std::string digest_of_texts(const data::PairList& list) {
+  simclr::Crc64 digest;
+  for (const data::PairSide& side : list.sides) {
+    for (std::size_t i = 0; side.texts && i < side.halves.size(); ++i) {
+      digest.update(side.halves[i].c_str(), side.halves[i].size() + 1);
+    }
+  }
+  return simclr::hex(digest.value());
 }
 
 PairParts open_shard_pairs(PairSource source, const data::IsHalf& is_half, Datasets& sets) {
@@ -138,15 +150,16 @@ PairParts parts_of_pairs(const data::PairList& list) {
 
 data::PathList files_of_pairs(const PairSource& source, const data::IsHalf& is_half) {
   if (names_shards(source.data)) return {};
-  return named_by(data::read_pair_list(source.data, source.columns, is_half));
+  return named_by(data::read_pair_list(source.data, source.columns, is_half, source.values));
 }
 
 PairParts open_pairs(const PairSource& source, const data::IsHalf& is_half, Datasets& sets, data::PathList& files) {
   files = {};
   if (names_shards(source.data)) return open_shard_pairs(source, is_half, sets);
-  const data::PairList list = data::read_pair_list(source.data, source.columns, is_half);
+  const data::PairList list = data::read_pair_list(source.data, source.columns, is_half, source.values);
   sets.warnings.insert(sets.warnings.end(), list.warnings.begin(), list.warnings.end());
   files.push_back(fs::path(source.data).filename().string());
   for (const std::string& file : named_by(list)) files.push_back(file);
+  if (list.sides[0].texts || list.sides[1].texts) sets.within["the list"] = digest_of_texts(list);
   return parts_of_pairs(list);
 }

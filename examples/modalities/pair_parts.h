@@ -5,6 +5,7 @@
 #include <simclr/data/pairs/pair_list.h>
 #include <simclr/data/path_list.h>
 
+#include <array>
 #include <string>
 #include <vector>
 
@@ -24,9 +25,10 @@ PairParts parts_of_pairs(const simclr::data::PairList& list);
 
 /// Where pairs lie: a list, or tar shards.
 struct PairSource {
-  std::string data = {};       // "pairs.tsv", or "DIR/train-{000..127}.tar"
-  std::string columns = {};    // as read_pair_list() and read_pair_shards() take them
-  std::string cache_dir = {};  // of shards' index: open_tar_files()
+  std::string data = {};                                // "pairs.tsv", or "DIR/train-{000..127}.tar"
+  std::string columns = {};                             // as read_pair_list() and read_pair_shards() take them
+  std::array<simclr::data::PairValues, 2> values = {};  // of a list's columns
+  std::string cache_dir = {};                           // of shards' index: open_tar_files()
 };
 
 /// The files that a list of pairs names, paths from its folder; of shards none. Throws simclr::Error as
@@ -35,7 +37,7 @@ simclr::data::PathList files_of_pairs(const PairSource& source, const simclr::da
 
 /// Opens them; `files` becomes a list and what it names, paths from its folder, and stays empty for shards. Of shards
 /// the test part is those beside them that are called test (find_shard_parts()); without these every fifth pair is.
-/// What could not be used comes as `sets`' warnings, and what shards hold as sets.within. Throws simclr::Error as these
-/// do.
+/// What could not be used comes as `sets`' warnings, and what shards hold, or a digest of a list's texts, as
+/// sets.within. Throws simclr::Error as these do.
 PairParts open_pairs(const PairSource& source, const simclr::data::IsHalf& is_half, Datasets& sets,
                      simclr::data::PathList& files);

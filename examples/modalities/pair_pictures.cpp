@@ -21,13 +21,14 @@ class PictureHalf final : public PairHalf {
   void options(OptionTable& table) override { pictures_.view_rows(table); }
   void use_recipe(const PairOptions& options) override { pictures_ = Pictures(options.pictures); }
 
-  void look(const std::vector<HalfFiles>& files, const std::string& place, const OptionTable& table, bool resumed,
-            Datasets& notes) override {
+  void look(const HalfPlaces& halves, const OptionTable& table, bool resumed, Datasets& notes) override {
     PictureSets sets;
     sets.kind = "pairs";
     std::vector<std::pair<const HalfFiles*, std::int64_t>> all;
-    for (const HalfFiles& each : files) {
-      for (std::int64_t i = 0; i < std::ssize(each.names); ++i) all.emplace_back(&each, i);
+    for (const auto* files : {&halves.trained_on, &halves.found_among}) {
+      for (const HalfFiles& each : *files) {
+        for (std::int64_t i = 0; i < std::ssize(each.names); ++i) all.emplace_back(&each, i);
+      }
     }
     const auto name = [&](std::int64_t i) {
       const auto& [of, number] = all[static_cast<std::size_t>(i)];
@@ -37,7 +38,7 @@ class PictureHalf final : public PairHalf {
       const auto& [of, number] = all[static_cast<std::size_t>(i)];
       return of->bytes ? data::decode_raster(of->bytes(number), name(i)) : data::read_raster(name(i));
     };
-    sets.take(data::channels_of_pictures(std::ssize(all), name, raster), place);
+    sets.take(data::channels_of_pictures(std::ssize(all), name, raster), halves.place);
     pictures_.take(sets, table, !resumed, resumed);
     notes.add_note(sets.note);
     notes.warnings.insert(notes.warnings.end(), sets.warnings.begin(), sets.warnings.end());

@@ -115,7 +115,9 @@ PairPrompts read_prompts(const std::string& path, const data::PairList& list,
   const int label = data::find_column(rows.fields(), {"label", "class", "category"});
   SIMCLR_CHECK(label >= 0, "--prompts ", path, ": has no column called label, class or category");
   const auto [column, side] = column_of_side(rows.fields(), list, path);
+  const PairHalf& kind = *kinds[static_cast<std::size_t>(side)];
   PairPrompts prompts{.side = side};
+  std::vector<std::string> names;
   std::int64_t left_out = 0;
   while (rows.next()) {
     std::string why = rows.problem();
@@ -123,9 +125,10 @@ PairPrompts read_prompts(const std::string& path, const data::PairList& list,
     const std::string name = why.empty() ? rows.fields()[static_cast<std::size_t>(label)] : "";
     const auto known = std::find(list.classes.begin(), list.classes.end(), name);
     if (why.empty() && known == list.classes.end()) why = "is of " + name + ", which is no class of the pairs";
-    if (why.empty() && !kinds[static_cast<std::size_t>(side)]->reads(value)) why = value + " is no file that is read";
+    if (why.empty() && !kind.of_files() && value.empty()) why = "has no text";
+    if (why.empty() && kind.of_files() && !kind.reads(value)) why = value + " is no file that is read";
     if (why.empty()) {
-      prompts.files.names.push_back((fs::path(path).parent_path() / value).string());
+      names.push_back(kind.of_files() ? (fs::path(path).parent_path() / value).string() : value);
       prompts.labels.push_back(static_cast<std::int32_t>(known - list.classes.begin()));
     } else if (left_out++ == 0) {
       notes.warnings.push_back(simclr::printable(path) + ", line " + std::to_string(rows.line()) + ": " +
@@ -134,6 +137,7 @@ PairPrompts read_prompts(const std::string& path, const data::PairList& list,
   }
   SIMCLR_CHECK(!prompts.labels.empty(), "--prompts ", path, ": no prompt is left of ",
                simclr::counted(left_out, "row"));
+  prompts.files = kind.of_files() ? HalfFiles{.names = std::move(names)} : halves_of_texts(std::move(names));
   notes.add_note(simclr::counted(std::ssize(prompts.labels), "prompt") + " in " + simclr::printable(path) +
                  (left_out > 0 ? " (left out: " + std::to_string(left_out) + ")" : ""));
   return prompts;

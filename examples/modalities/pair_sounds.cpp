@@ -26,9 +26,7 @@ class SoundHalf final : public PairHalf {
     for (OptionPath& each : all) each.option = "sound-noise";  // the one that there is
     return all;
   }
-  void look(const std::vector<HalfFiles>&, const std::string&, const OptionTable&, bool, Datasets& sets) override {
-    sounds_.take(sets);
-  }
+  void look(const HalfPlaces&, const OptionTable&, bool, Datasets& sets) override { sounds_.take(sets); }
   data::Sample read(const std::string& path, std::int32_t label) const override {
     return recording(data::read_sound(path, sounds_.own().sound.rate), label);
   }

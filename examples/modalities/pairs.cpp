@@ -61,7 +61,8 @@ void look_at_pairs(const data::Dataset& pairs, Findings& findings) {
 
 Pairs::Pairs() {
   halves_.push_back(picture_half());
-  halves_.push_back(sound_half());  // text is to be the next
+  halves_.push_back(sound_half());
+  halves_.push_back(text_half());
   use_recipe(pair_recipes().front().name);
 }
 
@@ -72,18 +73,37 @@ std::shared_ptr<const PairHalf> Pairs::half_at(int side) const {
   return found == halves_.end() ? halves_.front() : *found;
 }
 
-/// Null: none takes the value.
-const PairHalf* Pairs::reader_of(std::string_view value) const {
-  const auto found = std::find_if(halves_.begin(), halves_.end(), [&](const auto& half) { return half->reads(value); });
+/// Null: none does.
+const PairHalf* Pairs::reader_of(std::string_view file, bool in_shards) const {
+  const auto found = std::find_if(halves_.begin(), halves_.end(), [&](const auto& half) {
+    return (in_shards || half->of_files()) && half->reads(file);
+  });
   return found == halves_.end() ? nullptr : found->get();
 }
 
-data::IsHalf Pairs::is_half() const {
-  return [this](std::string_view value) { return reader_of(value) != nullptr; };
+const PairHalf& Pairs::reader_of(const data::PairList& list, std::size_t side) const {
+  const data::PairSide& of = list.sides[side];
+  const PairHalf* reader = reader_of(of.halves.front(), list.shards != nullptr);
+  for (const auto& half : halves_) {
+    if (of.texts && !half->of_files()) reader = half.get();
+  }
+  return reader ? *reader : *halves_.front();
+}
+
+data::IsHalf Pairs::is_half(const TrainingOptions& o) const {
+  return [this, shards = names_shards(o.data_path())](std::string_view file) {
+    return reader_of(file, shards) != nullptr;
+  };
 }
 
 PairSource Pairs::source(const TrainingOptions& o) const {
-  return {.data = o.data_path(), .columns = columns_, .cache_dir = o.cache_path()};
+  PairSource source{.data = o.data_path(), .columns = columns_, .cache_dir = o.cache_path()};
+  for (std::size_t s = 0; s < 2; ++s) {
+    if (kinds_[s] == "auto") continue;
+    const bool files = half_at(static_cast<int>(s))->of_files();
+    source.values[s] = files ? data::PairValues::files : data::PairValues::texts;
+  }
+  return source;
 }
 
 void Pairs::options(OptionTable& table, TrainingOptions& o) {
@@ -91,9 +111,10 @@ void Pairs::options(OptionTable& table, TrainingOptions& o) {
   add_data_row(table, o.data_dir);
   table.add(
       "columns", columns_,
-      "The list's two columns of halves, by name or by number: image,sound or 1,3; of shards two endings: jpg,wav. "
-      "Unset: the first two of files that are read");
-  table.add("first", kinds_[0], kind_names(halves_), "What the first of them holds; auto: as the files' names say");
+      "The list's two columns of halves, by name or by number: image,caption or 1,3; of shards two endings: jpg,wav. "
+      "Unset: the first two of files that are read; behind these one that is called caption, text or the like");
+  table.add("first", kinds_[0], kind_names(halves_),
+            "What the first of them holds; auto: as the files' names say, and texts where there are no files");
   table.add("second", kinds_[1], kind_names(halves_), "What the second holds");
   table
       .add("prompts", prompts_file_,
@@ -134,27 +155,26 @@ void Pairs::use_recipe(const std::string& name) {
 
 void Pairs::tell_kinds(const data::PairList& list, const OptionTable& table) {
   for (std::size_t s = 0; s < 2; ++s) {
-    const std::string& first = list.sides[s].halves.front();
-    const PairHalf* reader = reader_of(first);
-    const std::string kind = (reader ? reader : halves_.front().get())->name();
+    constexpr std::size_t most_shown = 60;
+    const std::string kind = reader_of(list, s).name();
     SIMCLR_CHECK(kinds_[s] == "auto" || kinds_[s] == kind, table.said(kinds_[s]), ": the column ",
                  simclr::printable(list.sides[s].column), " of ", simclr::printable(list.source), " holds ", kind,
-                 "s: ", simclr::printable(first));
+                 "s: ", simclr::printable(list.sides[s].halves.front(), most_shown));
     kinds_[s] = kind;
   }
   SIMCLR_CHECK(!share_encoder_ || half_at(0) == half_at(1), table.said(share_encoder_), ": the sides are a ", kinds_[0],
                " and a ", kinds_[1], ", which one encoder does not take; leave it out");
 }
 
-void Pairs::look_at_files(const PairParts& parts, const OptionTable& table, bool resumed, Datasets& sets) {
+void Pairs::look_at_halves(const PairParts& parts, const OptionTable& table, bool resumed, Datasets& sets) {
   for (const auto& half : halves_) {
-    std::vector<HalfFiles> files;
+    HalfPlaces halves{.place = parts.train.source};
     for (int s = 0; s < 2; ++s) {
       if (half_at(s) != half) continue;
-      files.push_back(halves_of(parts.train, s));
-      files.push_back(halves_of(parts.candidates, s));
+      halves.trained_on.push_back(halves_of(parts.train, s));
+      halves.found_among.push_back(halves_of(parts.candidates, s));
     }
-    if (!files.empty()) half->look(files, parts.train.source, table, resumed, sets);
+    if (!halves.trained_on.empty()) half->look(halves, table, resumed, sets);
   }
 }
 
@@ -165,15 +185,15 @@ data::PairHalves Pairs::files_in(const data::PairList& list) const {
 Datasets Pairs::open(TrainingOptions& o) {
   const OptionTable table = training_table(o, *this);
   SIMCLR_CHECK(!o.data_path().empty(),
-               "--data: give the list of the pairs, a .csv or .tsv file with the paths of both halves in two columns, "
-               "or tar shards");
+               "--data: give the list of the pairs, a .csv or .tsv file with both halves in two columns, as paths of "
+               "files or as texts, or tar shards");
   Datasets sets;
   sets.sample_name = "pair";
   sets.kind = "pairs";
   sets.decoded = true;
-  const PairParts parts = open_pairs(source(o), is_half(), sets, files_);
+  const PairParts parts = open_pairs(source(o), is_half(o), sets, files_);
   tell_kinds(parts.train, table);
-  look_at_files(parts, table, o.resume, sets);
+  look_at_halves(parts, table, o.resume, sets);
   for (const std::string& note : parts.notes) sets.add_note(note);
   sets.train = data::pair_dataset(parts.train, files_in(parts.train));
   sets.groups = parts.train.groups;
@@ -209,7 +229,7 @@ void Pairs::refuse_out(const TrainingOptions& o) const {
   Modality::refuse_out(o);
   if (o.out.empty() || o.data_path().empty()) return;
   NamedFiles named;
-  named.add_list(o.data_path(), files_of_pairs(source(o), is_half()));
+  named.add_list(o.data_path(), files_of_pairs(source(o), is_half(o)));
   refuse_in_named("--out", {o.out}, named);
 }
 
@@ -228,6 +248,15 @@ void Pairs::configure(const nlohmann::ordered_json& config) {
     const std::string& kind = kinds_[static_cast<std::size_t>(side)];
     SIMCLR_CHECK(half_at(side)->name() == kind, "a side is of ", simclr::printable(kind));
   }
+}
+
+std::string Pairs::kept_in_weights() const {
+  const std::string first = kind(0).kept_in_weights();
+  return first.empty() ? kind(1).kept_in_weights() : first;
+}
+
+void Pairs::take_kept(const simclr::Tensor& kept) {
+  for (const auto& half : halves_) half->modality().take_kept(kept);
 }
 
 std::string Pairs::encoder_name() const {

@@ -16,8 +16,8 @@
 #include <utility>
 #include <vector>
 
-/// Pairs of a list: two things that belong together, a picture and another drawing of it or its spoken name, each side
-/// through an encoder of its own.
+/// Pairs of a list: two things that belong together, a picture and another drawing of it, its spoken name or a caption,
+/// each side through an encoder of its own.
 class Pairs final : public Modality {
  public:
   Pairs();
@@ -32,6 +32,9 @@ class Pairs final : public Modality {
   void refuse_out(const TrainingOptions& options) const override;
   nlohmann::ordered_json data_files(const TrainingOptions& options) const override;
   void configure(const nlohmann::ordered_json& config) override;
+  /// That of a side of texts: both have one tokenizer.
+  std::string kept_in_weights() const override;
+  void take_kept(const simclr::Tensor& kept) override;
   std::string encoder_name() const override;
   std::string view_name() const override;
   std::shared_ptr<simclr::nn::Module> make_encoder(std::uint64_t seed) const override;
@@ -50,13 +53,14 @@ class Pairs final : public Modality {
  private:
   const Modality& kind(int side) const { return std::as_const(*half_at(side)).modality(); }
   void tell_kinds(const simclr::data::PairList& list, const OptionTable& table);
-  void look_at_files(const PairParts& parts, const OptionTable& table, bool resumed, Datasets& sets);
+  void look_at_halves(const PairParts& parts, const OptionTable& table, bool resumed, Datasets& sets);
   void open_test(const PairParts& parts, Datasets& sets);
   simclr::data::PairHalves files_in(const simclr::data::PairList& list) const;
 
-  const PairHalf* reader_of(std::string_view value) const;
+  const PairHalf* reader_of(std::string_view file, bool in_shards) const;
+  const PairHalf& reader_of(const simclr::data::PairList& list, std::size_t side) const;
   PairSource source(const TrainingOptions& options) const;
-  simclr::data::IsHalf is_half() const;
+  simclr::data::IsHalf is_half(const TrainingOptions& options) const;
 
   std::vector<std::shared_ptr<PairHalf>> halves_;  // the kinds that a side may be of
   std::array<std::string, 2> kinds_ = {"auto", "auto"};

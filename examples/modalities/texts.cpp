@@ -1,5 +1,6 @@
 #include "modalities/texts.h"
 
+#include "modalities/pair_sides.h"
 #include "modalities/text_sets.h"
 #include "run/data_places.h"
 #include "run/progress.h"
@@ -25,8 +26,15 @@ namespace {
 const Names<TokenNetwork> arch_names = {
     {"bag", TokenNetwork::bag}, {"gru", TokenNetwork::gru}, {"transformer", TokenNetwork::transformer}};
 
-void add_encoder_rows(OptionTable& table, TextOptions& own) {
-  table.group("Model");
+void add_token_rows(OptionTable& table, TextOptions& own) {
+  table.add("tokens", own.tokens, {"words", "pieces"},
+            "What texts are parted into: words, or pieces of words, which SentencePiece learns");
+  table.add("vocabulary", own.vocabulary, "How many tokens there are at most").between(2, 1'000'000);
+  table.add("longest", own.views.longest, "Tokens of a text that are looked at").between(1, 4096);
+}
+
+void add_encoder_rows(OptionTable& table, const std::string& heading, TextOptions& own) {
+  table.group(heading);
   table.add("arch", own.arch, arch_names,
             "The encoder: bag (mean and maximum of embeddings; fast), gru (of two directions) or transformer");
   table.add("width", own.width, "Of the embeddings and of what is made of them; features are twice as many")
@@ -46,8 +54,8 @@ void add_encoder_rows(OptionTable& table, TextOptions& own) {
   });
 }
 
-void add_view_rows(OptionTable& table, data::TextPolicy& views) {
-  table.group("Views", "views");
+void add_view_rows(OptionTable& table, const std::string& heading, data::TextPolicy& views) {
+  table.group(heading, "views");
   table
       .add("halves", views.halves_probability,
            "Probability that a text's two views are two halves of its words, of each two neighbours one")
@@ -84,12 +92,15 @@ void Texts::options(OptionTable& table, TrainingOptions& o) {
           "Where the texts lie: a file with one a line, a table (.tsv, .csv) with a column text, a folder of train.tsv "
           "and test.tsv, or of a published set; several 'A::B': the first is evaluated on, all are trained on")
       .may_change();
-  table.add("tokens", own_.tokens, {"words", "pieces"},
-            "What texts are parted into: words, or pieces of words, which SentencePiece learns");
-  table.add("vocabulary", own_.vocabulary, "How many tokens there are at most").between(2, 1'000'000);
-  table.add("longest", own_.views.longest, "Tokens of a text that are looked at").between(1, 4096);
-  add_encoder_rows(table, own_);
-  add_view_rows(table, own_.views);
+  add_token_rows(table, own_);
+  add_encoder_rows(table, "Model", own_);
+  add_view_rows(table, "Views", own_.views);
+}
+
+void Texts::view_rows(OptionTable& table) {
+  add_encoder_rows(table, "Model of texts", own_);
+  add_token_rows(table, own_);
+  add_view_rows(table, "Views of texts", own_.views);
 }
 
 std::vector<Recipe> Texts::recipes() const {
@@ -102,12 +113,14 @@ void Texts::use_recipe(const std::string& name) {
 
 Datasets Texts::open(TrainingOptions& o) {
   TextSets sets = open_texts(o.dataset, o.data_path());
-  if (tokenizer_) return sets;
-  const data::TokenizerOptions options{.entries = own_.vocabulary};
-  tokenizer_ =
-      own_.tokens == "pieces" ? data::learn_pieces(*sets.texts, options) : data::learn_words(*sets.texts, options);
-  sets.add_note("tokens: " + grouped(tokenizer_->size()) + " " + tokenizer_->kind() + ", learned from these texts");
+  if (!has_tokenizer()) sets.add_note(learn_tokens(*sets.texts));
   return sets;
+}
+
+std::string Texts::learn_tokens(const data::TextList& texts) {
+  const data::TokenizerOptions options{.entries = own_.vocabulary};
+  tokenizer_ = own_.tokens == "pieces" ? data::learn_pieces(texts, options) : data::learn_words(texts, options);
+  return "tokens: " + grouped(tokenizer_->size()) + " " + tokenizer_->kind() + ", learned from these texts";
 }
 
 Datasets Texts::open_labelled(TrainingOptions& o) {
@@ -155,7 +168,16 @@ nlohmann::ordered_json Texts::data_files(const TrainingOptions& o) const {
 }
 
 void Texts::configure(const nlohmann::ordered_json& config) {
-  options_from_json(config, "configuration", *this);
+  nlohmann::ordered_json own = config;
+  if (is_of_pairs(config)) {
+    own = config.at("text");
+    own["views"] = config.at("text_views");
+  }
+  options_from_json(own, "configuration", *this);
+}
+
+int Texts::tower_in(const nlohmann::ordered_json& config) const {
+  return is_of_pairs(config) ? side_of_pairs(config, "text") : Modality::tower_in(config);
 }
 
 void Texts::take_kept(const simclr::Tensor& kept) {

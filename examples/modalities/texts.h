@@ -18,7 +18,10 @@ class Texts final : public Modality {
   Datasets open(TrainingOptions& options) override;
   std::string data_folders(const TrainingOptions& options) const override;
   nlohmann::ordered_json data_files(const TrainingOptions& options) const override;
+  /// Of pairs, too: what their configuration says of texts.
   void configure(const nlohmann::ordered_json& config) override;
+  /// Weights of pairs have an encoder of texts where a side is of them.
+  int tower_in(const nlohmann::ordered_json& config) const override;
   std::string kept_in_weights() const override { return "tokenizer"; }
   void take_kept(const simclr::Tensor& kept) override;
   std::string encoder_name() const override;
@@ -30,6 +33,13 @@ class Texts final : public Modality {
   Shown shown_view(const simclr::Tensor& view, int tower, int side) const override;
   std::string smaller() const override { return "--width or --longest"; }
   std::string measured_by() const override { return "linear_probe"; }
+
+  /// For a kind of data that has texts among others: the rows of tokens, encoder and views alone, a recipe's options
+  /// for them, and what open() does besides opening texts: learns the tokenizer of these, and says so in a line.
+  void view_rows(OptionTable& table);
+  void use_options(const TextOptions& options) { own_ = options; }
+  bool has_tokenizer() const { return tokenizer_ != nullptr; }
+  std::string learn_tokens(const simclr::data::TextList& texts);
 
   /// What open() opens, for programs that need labels: sets.train are the labelled texts. Throws simclr::Error where
   /// there are none, or none to test on.

@@ -32,6 +32,10 @@ PairRecipe quick() {
   r.sound.mels = 48;
   r.sound.sound.rate = 8000;
   r.sound.sound.seconds = 1.5;
+  r.text.width = 128;  // mean and maximum of embeddings, of whole texts: a few words are left out
+  r.text.vocabulary = 8192;
+  r.text.views.longest = 32;
+  r.text.views.deletion = 0.1f;
   return r;
 }
 
@@ -41,7 +45,7 @@ PairRecipe clip() {
   PairRecipe r = quick();
   r.name = "clip";
   r.description = "after CLIP: ResNet-18, temperature from 0.07, weight decay 0.2, mild crops alone";
-  r.differs = "its batch of 32,768, its networks, its text and its views of 224 pixels";
+  r.differs = "its batch of 32,768, its networks and its views of 224 pixels";
   r.epochs = 100;
   r.batch_size = 512;
   r.lr = 5e-4;
@@ -51,6 +55,10 @@ PairRecipe clip() {
   r.pictures.width = 64;
   r.pictures.size = 64;
   r.sound.width = 64;
+  r.text.arch = simclr::nn::TokenNetwork::transformer;
+  r.text.layers = 2;
+  r.text.views.longest = 76;
+  r.text.views.deletion = 0;
   Augmentation& a = r.pictures.augmentation;
   a.crop_area_min = 0.9f;  // "a random square crop from resized images" is all
   a.crop_aspect_min = a.crop_aspect_max = 1;

@@ -2,6 +2,7 @@
 
 #include "recipes/picture_recipes.h"
 #include "recipes/sound_recipes.h"
+#include "recipes/text_recipes.h"
 
 #include <string>
 #include <vector>
@@ -11,6 +12,7 @@
 struct PairOptions {
   PictureOptions pictures;
   SoundOptions sound;
+  TextOptions text;
   bool learn_temperature = true;  // as CLIP does
   bool share_encoder = false;     // one for both sides, which are of one kind
 };
