@@ -1,0 +1,61 @@
+"""What takes weights takes those of pictures and captions: a text finds pictures, a picture finds texts. PROGRAMS names the
+folder of the built examples.
+"""
+import os
+import pathlib
+import subprocess
+import tempfile
+import unittest
+
+from support.tiny_data import write_pictures
+
+PROGRAMS = pathlib.Path(os.environ["PROGRAMS"])
+THINGS = 20
+
+
+class PairPrograms(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        folder = tempfile.TemporaryDirectory(prefix="simclr-pairs-")
+        cls.addClassCleanup(folder.cleanup)
+        cls.folder = pathlib.Path(folder.name)
+        write_pictures(cls.folder / "drawings", THINGS, 0)
+        cls.names = sorted(path.name for path in (cls.folder / "drawings").iterdir())
+        rows = [f"drawings/{name},{words} of number{i}" for i, name in enumerate(cls.names) for words in ("a drawing", "a view")]
+        (cls.folder / "captions.csv").write_text("\n".join(["image,caption", *rows]) + "\n")
+        said = cls.call("train_pairs", "--data", "captions.csv", "--out", "run", "--epochs", "2", "--warmup-epochs", "0",
+                        "--size", "8", "--width", "4", "--text-width", "8", "--batch-size", "8", "--knn-every", "0")
+        assert "32 pairs of image and caption in captions.csv" in said, said
+        assert "image -> caption, 4 among 8" in said, said
+
+    @classmethod
+    def call(cls, program, *arguments, code=0):
+        done = subprocess.run([PROGRAMS / program, *arguments, "--threads", "1", "--device", "cpu"], cwd=cls.folder,
+                              capture_output=True, text=True)
+        assert done.returncode == code, done.stdout + done.stderr
+        return done.stdout + done.stderr
+
+    def test_a_text_finds_pictures(self):
+        said = self.call("nearest", "run", "a drawing of number3", "drawings", "--from", "second", "--k", "3")
+        found = [line.split()[1] for line in said.splitlines() if line.endswith(".png")]
+        self.assertEqual(len(set(found) & set(self.names)), 3)
+        said = self.call("nearest", "run", "a drawing", "drawings", "--from", "second", "--sheet", "found.png", code=1)
+        self.assertIn("a drawing is no picture, and cannot be drawn", said)
+
+    def test_a_picture_finds_texts(self):
+        said = self.call("nearest", "run", f"drawings/{self.names[3]}", "captions.csv", "--from", "first", "--k", "40")
+        self.assertEqual(said.count(" of number"), 2 * THINGS)
+        said = self.call("nearest", "run", f"drawings/{self.names[3]}", "captions.csv", "--from", "first", "--sheet", "found.png",
+                         code=1)
+        self.assertIn("these weights are of texts", said)
+
+    def test_both_sides_are_embedded(self):
+        said = self.call("embed", "run", "captions.csv", "--side", "second", "--out", "texts")
+        self.assertIn("features of 40 texts, 128 each, in texts", said)
+        said = self.call("embed", "run", "drawings", "--side", "first", "--out", "pictures")
+        self.assertIn("features of 20 pictures, 128 each, in pictures", said)
+        self.assertIn("name labelled pictures by --data", self.call("linear_probe", "run", code=1))
+
+
+if __name__ == "__main__":
+    unittest.main()
