@@ -117,6 +117,13 @@ Choice chosen(const Datasets& sets, const std::vector<std::int32_t>& labels,
   return choice;
 }
 
+/// What is said of samples that are in neither part of a Choice; empty: there are none.
+std::string neither_text(std::int64_t count, const std::string& sample) {
+  if (count == 0) return {};
+  return "; " + counted(count, sample) + " without a label " + (count == 1 ? "is" : "are") +
+         " left out, since others of the same file are held back";
+}
+
 /// The labelled samples become those that are kept.
 void keep_labelled(Datasets& sets, const std::shared_ptr<const data::Dataset>& all, Indices kept) {
   std::vector<std::int32_t> groups;
@@ -253,7 +260,8 @@ void keep_fifth(Datasets& sets, const std::string& dir, const std::string& how) 
                 " (to choose them, " + (how.empty() ? "make the folders train and test in " + dir : how) + ")" +
                 (unmeasured.empty() ? ""
                                     : "; not measured, for want of " + sets.sample_name +
-                                          "s to keep: " + simclr::listed(unmeasured, most_named)));
+                                          "s to keep: " + simclr::listed(unmeasured, most_named)) +
+                neither_text(all->size() - std::ssize(held) - std::ssize(kept), sets.sample_name));
   sets.whole = all;
   keep_labelled(sets, all, std::move(kept));
   if (sets.train == all) sets.train = sets.labelled;
@@ -282,6 +290,8 @@ void hold_out(Datasets& sets, double share, std::uint64_t seed) {
   auto [held, kept] = chosen(sets, labels_of(*all), choose);
   SIMCLR_CHECK(!held.empty(), "--hold-out ", share,
                ": of so few " + sets.sample_name + "s it is none; give a larger share, or leave it out");
+  const std::string neither = neither_text(all->size() - std::ssize(held) - std::ssize(kept), sets.sample_name);
+  if (!neither.empty()) sets.add_note("--hold-out:" + neither.substr(1));
   const bool apart = sets.labelled != sets.train;
   sets.held_out = data::subset(all, std::move(held));
   keep_labelled(sets, all, std::move(kept));

@@ -153,6 +153,32 @@ TEST_CASE("segments of one recording are of one part", "[sounds]") {
   }
 }
 
+TEST_CASE("segments without a label are not trained on where others of their file are held back", "[sounds]") {
+  const TempDir dir;
+  std::string table = test::read_text(write_segments(dir));
+  for (int take = 0; take < 20; ++take) {  // the last segment of each file
+    const std::string before = "long/" + std::to_string(take) + ".wav,";
+    std::size_t at = table.find(before);
+    for (int part = 0; part < 3; ++part) at = table.find(before, at + 1);
+    table.erase(at + before.size(), classes[static_cast<std::size_t>(take % 2)].size());
+  }
+  Datasets sets = open_sounds({.data = dir.write("some.csv", table), .rate = rate});
+  REQUIRE(sets.test);
+  CHECK(sets.test->size() == 12);
+  CHECK(sets.train->size() == 64);
+  CHECK_THAT(sets.note, Contains("4 recordings without a label are left out"));
+  const std::set<std::string> tested = files_of_segments(*sets.test);
+  for (const std::string& file : files_of_segments(*sets.train)) CHECK_FALSE(tested.contains(file));
+
+  sets.labelled = sets.train;
+  learn_from_labelled(sets);
+  CHECK(sets.labelled->size() == 48);
+  hold_out(sets, 0.25, 0);
+  CHECK_FALSE(sets.held_out->size() == 0);
+  const std::set<std::string> held = files_of_segments(*sets.held_out);
+  for (const std::string& file : files_of_segments(*sets.labelled)) CHECK_FALSE(held.contains(file));
+}
+
 TEST_CASE("a list's segments are told apart by name, and others are noticed", "[sounds]") {
   const TempDir dir;
   const std::string list = write_segments(dir);
