@@ -8,7 +8,7 @@
 
 namespace simclr::nn {
 
-/// How often the right one is among the first k of all candidates, by cosine: R@k, shares from 0 to 1. Chance is that
+/// How often the right one is among the first k of all candidates, by cosine: recall at k, from 0 to 1. Chance is that
 /// of candidates in a random order.
 struct Retrieval {
   double r1 = 0, r5 = 0, r10 = 0;

@@ -366,6 +366,7 @@ class Arrays(Base):
                 (place / f"{part}_train_{name}.npy").write_bytes(content)
         (place / "y_train_sat4.npy").unlink()
         self.assertIn("30 pictures", self.train(kind="auto", data=place / "X_train_sat6.npy"))
+        self.out = self.folder / "refused"
         self.refused(data=place, kind="arrays", words=("X_train_sat4 and X_train_sat6 could both be the pictures",))
 
     def test_a_run_whose_data_have_changed(self):

@@ -43,24 +43,26 @@ OptionTable sounds_table(TrainingOptions& o) {
 }
 
 /// All of train_pairs's: pictures' rows, and recordings' beside them.
+const OptionRow& row_named(const OptionTable& table, const std::string& name) {
+  for (const OptionRow& row : table.rows()) {
+    if (row.name() == name) return row;
+  }
+  throw std::runtime_error("no row " + name);
+}
+
 OptionTable pairs_table(TrainingOptions& o) {
   static std::deque<Pairs> kept;
   Pairs& pairs = kept.emplace_back();
   use_recipe(o, pairs, "");
-  return training_table(o, pairs);
+  OptionTable table = training_table(o, pairs);
+  row_named(table, "crop-min").set(0.08);  // the recipe's is above other values that are tried as --crop-max
+  return table;
 }
 
 TrainingOptions quick() {
   TrainingOptions o;
   o.recipe = recipe("quick");
   return o;
-}
-
-const OptionRow& row_named(const OptionTable& table, const std::string& name) {
-  for (const OptionRow& row : table.rows()) {
-    if (row.name() == name) return row;
-  }
-  throw std::runtime_error("no row " + name);
 }
 
 /// What the program says to these words; empty: it takes them.
