@@ -1,9 +1,5 @@
 #include "recipes/clip_recipes.h"
 
-#include <simclr/core/error.h>
-
-#include <algorithm>
-
 using simclr::data::Augmentation;
 using simclr::nn::Stem;
 
@@ -80,10 +76,5 @@ const std::vector<ClipRecipe>& clip_recipes() {
 }
 
 const ClipRecipe& clip_recipe(const std::string& name) {
-  const auto& all = clip_recipes();
-  const auto found = std::find_if(all.begin(), all.end(), [&](const ClipRecipe& each) { return each.name == name; });
-  if (found != all.end()) return *found;
-  std::string names;
-  for (const ClipRecipe& each : all) names += (names.empty() ? "" : ", ") + each.name;
-  simclr::fail("recipe: \"", name, "\" is not known; use one of ", names);
+  return named_recipe(clip_recipes(), name);
 }

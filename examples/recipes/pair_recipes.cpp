@@ -1,7 +1,5 @@
 #include "recipes/pair_recipes.h"
 
-#include <simclr/core/error.h>
-
 using simclr::data::Augmentation;
 
 namespace {
@@ -74,10 +72,5 @@ const std::vector<PairRecipe>& pair_recipes() {
 }
 
 const PairRecipe& pair_recipe(const std::string& name) {
-  std::string known;
-  for (const PairRecipe& each : pair_recipes()) {
-    if (each.name == name) return each;
-    known += (known.empty() ? "" : ", ") + each.name;
-  }
-  simclr::fail("preset: \"", name, "\" is not known; use one of ", known);
+  return named_recipe(pair_recipes(), name);
 }

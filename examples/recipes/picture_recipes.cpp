@@ -1,7 +1,5 @@
 #include "recipes/picture_recipes.h"
 
-#include <simclr/core/error.h>
-
 #include <algorithm>
 #include <initializer_list>
 
@@ -249,10 +247,5 @@ const std::vector<PictureRecipe>& recipes() {
 }
 
 const PictureRecipe& recipe(const std::string& name) {
-  std::string known;
-  for (const PictureRecipe& r : recipes()) {
-    if (r.name == name) return r;
-    known += (known.empty() ? "" : ", ") + r.name;
-  }
-  simclr::fail("preset: \"", name, "\" is not known; use one of ", known);
+  return named_recipe(recipes(), name);
 }

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <simclr/core/error.h>
 #include <simclr/nn/optim.h>
 #include <simclr/nn/simclr.h>
 
@@ -40,6 +41,17 @@ struct Recipe {
   bool schedule_by_epoch = false;  // the learning rate moves once an epoch, not at each step
   double temperature = 0.5;
 };
+
+/// The recipe of that name; throws simclr::Error that lists the names.
+template <class R>
+const R& named_recipe(const std::vector<R>& all, const std::string& name) {
+  std::string known;
+  for (const R& each : all) {
+    if (each.name == name) return each;
+    known += (known.empty() ? "" : ", ") + each.name;
+  }
+  simclr::fail("preset: \"", name, "\" is not known; use one of ", known);
+}
 
 /// A recipe's projection head, behind any encoder.
 simclr::nn::ProjectionHeadOptions head_options(const Recipe& recipe, std::uint64_t seed = 0);

@@ -1,7 +1,5 @@
 #include "recipes/sound_recipes.h"
 
-#include <simclr/core/error.h>
-
 namespace {
 
 /// Short words at 16 kHz: two random views of one recording are a pair, segments of it as in COLA (arXiv 2010.10915)
@@ -62,10 +60,5 @@ const std::vector<SoundRecipe>& sound_recipes() {
 }
 
 const SoundRecipe& sound_recipe(const std::string& name) {
-  std::string known;
-  for (const SoundRecipe& r : sound_recipes()) {
-    if (r.name == name) return r;
-    known += (known.empty() ? "" : ", ") + r.name;
-  }
-  simclr::fail("preset: \"", name, "\" is not known; use one of ", known);
+  return named_recipe(sound_recipes(), name);
 }

@@ -1,7 +1,5 @@
 #include "recipes/text_recipes.h"
 
-#include <simclr/core/error.h>
-
 using simclr::nn::TokenNetwork;
 
 namespace {
@@ -66,10 +64,5 @@ const std::vector<TextRecipe>& text_recipes() {
 }
 
 const TextRecipe& text_recipe(const std::string& name) {
-  std::string known;
-  for (const TextRecipe& each : text_recipes()) {
-    if (each.name == name) return each;
-    known += (known.empty() ? "" : ", ") + each.name;
-  }
-  simclr::fail("preset: \"", name, "\" is not known; use one of ", known);
+  return named_recipe(text_recipes(), name);
 }
