@@ -56,9 +56,11 @@ class Reader {
  public:
   Reader(const std::string& path, const FieldTableKind& kind) : path_(path), kind_(kind) {
     list_.dir = fs::path(path).parent_path().string();
+    list_.source = path;
+    list_.sample = kind.sample;
   }
 
-  FieldTable read() {
+  FieldList read() {
     TableReader rows(path_);
     while (rows.next()) {
       line_ = rows.line();
@@ -192,7 +194,7 @@ class Reader {
 
   const std::string path_;
   const FieldTableKind& kind_;
-  FieldTable list_;
+  FieldList list_;
   std::vector<std::string> first_;  // row that can be read
   Columns columns_;
   std::int64_t line_ = 0;
@@ -206,7 +208,7 @@ class Reader {
 
 }  // namespace
 
-FieldTable read_field_table(const std::string& path, const FieldTableKind& kind) {
+FieldList read_field_table(const std::string& path, const FieldTableKind& kind) {
   return Reader(path, kind).read();
 }
 

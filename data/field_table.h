@@ -2,11 +2,9 @@
 
 // Private: tables of text that name a file and fields of each sample.
 
-#include <simclr/data/fields.h>
-#include <simclr/data/path_list.h>
+#include <simclr/data/field_list.h>
 
 #include <functional>
-#include <limits>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -25,26 +23,9 @@ struct FieldTableKind {
   std::function<std::string(const std::string& ending)> missing_package;
 };
 
-/// A part of a file, in seconds.
-struct TimeRange {
-  double begin = 0.0, end = std::numeric_limits<double>::infinity();
-
-  bool whole() const { return begin == 0.0 && end == std::numeric_limits<double>::infinity(); }
-};
-
-struct FieldTable {
-  std::string dir;                         // the table's
-  PathList files = {};                     // paths from `dir`, or absolute
-  std::vector<TimeRange> times = {};       // of each; empty: all are whole
-  std::vector<Field> fields = {};          // "label", and each other column by its name
-  std::vector<std::string> left_out = {};  // rows, counted by what is wrong with them
-  std::vector<std::string> warnings = {};  // the first three of them
-  std::string columns = {};                // which column was taken for what, in a line
-};
-
 /// Reads a table row by row, as sound_table.h says of recordings. Labels are what classes_of_labels() makes of them
 /// (no_label.h); `columns` has a line more for each thing that it did. Throws Error for what is no table, where no row
 /// names a sample, and where none of the files that are looked for is there.
-FieldTable read_field_table(const std::string& path, const FieldTableKind& kind);
+FieldList read_field_table(const std::string& path, const FieldTableKind& kind);
 
 }  // namespace simclr::data

@@ -34,8 +34,8 @@ void write_text(const std::string& path, const std::string& text) {
   std::ofstream(path, std::ios::binary) << text;
 }
 
-Texts clips_of(const ClipList& list) {
-  return {list.clips.begin(), list.clips.end()};
+Texts clips_of(const FieldList& list) {
+  return {list.files.begin(), list.files.end()};
 }
 
 }  // namespace
@@ -47,7 +47,7 @@ TEST_CASE("a folder's clips are files and folders of frames, labelled by the fol
   write_clip(folder.path("walk/c"), 2);
   write_text(folder.path("walk/notes.txt"), "");
   write_text(folder.path("walk/d.npy"), "");
-  const ClipList list = list_clips(folder.path(""));
+  const FieldList list = list_clips(folder.path(""));
   CHECK(clips_of(list) == Texts{"run/a", "run/b", "walk/c", "walk/d.npy"});
   REQUIRE(list.field("label") != nullptr);
   CHECK(list.field("label")->values == Texts{"run", "walk"});
@@ -77,16 +77,16 @@ TEST_CASE("a pattern says what the names of clips hold, and lists are parted by 
   for (const char* name : {"v_jump_g01_c1", "v_jump_g02_c1", "v_swim_g01_c1", "v_swim_g03_c2", "other"}) {
     write_clip(folder.path(name), 1);
   }
-  const ClipList list = list_clips(folder.path(""), "v_{label}_g{group}_c{}.avi");
+  const FieldList list = list_clips(folder.path(""), "v_{label}_g{group}_c{}.avi");
   CHECK(list.size() == 4);
   CHECK(list.field("Group")->values == Texts{"01", "02", "03"});
   CHECK(list.left_out == Texts{"1 clip whose names do not fit v_{label}_g{group}_c{}.avi"});
-  const ClipParts parts = split_clips(list, "group", {"03"});
+  const FieldListParts parts = split_list(list, "group", {"03"});
   CHECK(parts.train.size() == 3);
   CHECK(clips_of(parts.test) == Texts{"v_swim_g03_c2"});
   CHECK(parts.test.field("label")->values == Texts{"jump", "swim"});  // the whole list's
   CHECK(clip_folder(parts.test)->label(0) == 1);
-  CHECK_THAT(message_of([&] { split_clips(list, "session", {"a"}); }),
+  CHECK_THAT(message_of([&] { split_list(list, "session", {"a"}); }),
              Contains("its clips have no field session; they have label, group"));
 }
 
@@ -97,19 +97,19 @@ TEST_CASE("a table names clips, and its other columns are fields") {
   write_text(folder.path("index.csv"),
              "clip,label,session,frames\nrgb/walk/x_0,walk,s1,2\nrgb/sit/y_0,sit,s2,2\nrgb/sit/z_0,sit,s2,2\n"
              "rgb/sit/y_0/f0.png,sit,s2,1\n");
-  const ClipList list = read_clip_table(folder.path("index.csv"));
+  const FieldList list = read_clip_table(folder.path("index.csv"));
   CHECK(clips_of(list) == Texts{"rgb/walk/x_0", "rgb/sit/y_0"});
   CHECK(list.field("session")->values == Texts{"s1", "s2"});
   CHECK_THAT(list.columns, Contains("paths from clip, labels from label") && Contains("session"));
   CHECK(list.left_out == Texts{"1 row of a file that is not there", "1 row of files that are no clips"});
   CHECK(clip_folder(list)->sample(1).shape == Shape{2, 2, 3, 1});
-  CHECK_THAT(message_of([&] { selected_clips(list, {0, 2}); }), Contains("index.csv: clip 2 of 2"));
+  CHECK_THAT(message_of([&] { selected_samples(list, {0, 2}); }), Contains("index.csv: clip 2 of 2"));
 
   // Clips without a value are in neither part.
   write_clip(folder.path("rgb/sit/w_0"), 2);
   write_text(folder.path("some.csv"),
              "clip,label,session\nrgb/walk/x_0,walk,s1\nrgb/sit/y_0,sit,s2\nrgb/sit/w_0,sit,\n");
-  const ClipParts parts = split_clips(read_clip_table(folder.path("some.csv")), "session", {"s2"});
+  const FieldListParts parts = split_list(read_clip_table(folder.path("some.csv")), "session", {"s2"});
   CHECK((parts.train.size() == 1 && parts.test.size() == 1));
   CHECK(parts.train.left_out == Texts{"1 clip without a session"});
 }
@@ -118,7 +118,7 @@ TEST_CASE("odd labels of a table of clips are taken as those of other lists") {
   const test::TempDir folder;
   for (const char* name : {"a", "b", "c"}) write_clip(folder.path(name), 1);
   write_text(folder.path("index.csv"), "clip,label\na,3.0\nb,NaN\nc,1.0\n");
-  const ClipList list = read_clip_table(folder.path("index.csv"));
+  const FieldList list = read_clip_table(folder.path("index.csv"));
   CHECK(list.field("label")->values == Texts{"1", "3"});
   CHECK(list.field("label")->of == std::vector<std::int32_t>{1, -1, 0});
   CHECK_THAT(list.columns, Contains("taken as unlabelled: 1 clip of label NaN"));

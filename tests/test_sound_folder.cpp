@@ -4,7 +4,7 @@
 #include <simclr/data/decoded_cache.h>
 #include <simclr/data/loader.h>
 #include <simclr/data/sound/sound_folder.h>
-#include <simclr/data/sound/sound_table.h>
+#include <simclr/data/sound/sound_list.h>
 #include <simclr/data/sound/sound_views.h>
 
 #include "support/catch.h"
@@ -39,12 +39,12 @@ void write_digits(const TempDir& dir) {
   }
 }
 
-Texts paths(const SoundList& list) {
+Texts paths(const FieldList& list) {
   return {list.files.begin(), list.files.end()};
 }
 
-std::set<std::string> values(const SoundList& list, const std::string& field) {
-  const SoundField* found = list.field(field);
+std::set<std::string> values(const FieldList& list, const std::string& field) {
+  const Field* found = list.field(field);
   REQUIRE(found != nullptr);
   return {found->values.begin(), found->values.end()};
 }
@@ -68,7 +68,7 @@ TEST_CASE("Recordings: a folder a class, and what is left out") {
   fs::create_directory_symlink(store.path(), dir.path("ant/store again"));
   fs::create_directory_symlink(dir.path(), dir.path("loop"));
   fs::create_directory_symlink(dir.path("gone"), dir.path("dead"));
-  const SoundList list = list_sounds(dir.path());
+  const FieldList list = list_sounds(dir.path());
   CHECK(paths(list) == Texts{"ant/1.wav", "ant/store/2.wav", "zebra/b.WAV", "zebra/deeper/a.wave"});
   REQUIRE(list.field("Label"));
   CHECK(list.field("label")->values == Texts{"ant", "zebra"});
@@ -104,7 +104,7 @@ TEST_CASE("Fields of names") {
   write_digits(dir);
   dir.write("index.txt", std::string("x"));
   for (const char* name : {"other.wav", "1__0.wav", "_a_0.wav", "1_a_.wav"}) dir.write(name, wav_of({1}));
-  const SoundList list = list_sounds(dir.path(), "{label}_{speaker}_{take}.wav");
+  const FieldList list = list_sounds(dir.path(), "{label}_{speaker}_{take}.wav");
   CHECK(list.size() == 18);
   CHECK(list.field("label")->values == Texts{"9", "10"});  // by value
   CHECK(list.field("speaker")->values == Texts{"jackson", "lucas", "theo"});
@@ -125,7 +125,7 @@ TEST_CASE("Patterns with folders, texts before and behind, and fields that are p
   for (const char* name : {"x/bed/012_nohash_0.wav", "x/bed/13d_nohash_1.wav", "x/cat/13d_nohash_0_more_1.wav"}) {
     dir.write(name, wav_of({1}));
   }
-  const SoundList list = list_sounds(dir.path(), "{label}/{speaker}_nohash_{}.wav");
+  const FieldList list = list_sounds(dir.path(), "{label}/{speaker}_nohash_{}.wav");
   CHECK(values(list, "label") == std::set<std::string>{"bed", "cat"});
   CHECK(values(list, "speaker") == std::set<std::string>{"012", "13d"});
   CHECK(list.fields.size() == 2);
@@ -151,7 +151,7 @@ TEST_CASE("Lists: columns, segments, and rows that are left out") {
       std::string("Digit;File Name;Start;speaker;fold;note\n9;./9_theo_0.wav;;theo;1;\n"
                   "10;10_theo_0.wav;0.05;theo;2;a\n;9_lucas_1.wav;;lucas;10;b\n9;none.wav;;theo;1;\n"
                   "9;9_theo_0.wav;;theo;1;twice\n9;;;x;1;\n9;notes.txt;;x;1;\n9;9_lucas_0.wav;soon;x;1;\n9;9\n"));
-  const SoundList list = read_sound_table(path);
+  const FieldList list = read_sound_table(path);
   CHECK(paths(list) == Texts{"9_theo_0.wav", "10_theo_0.wav", "9_lucas_1.wav"});
   CHECK(list.columns ==
         path + ": paths from File Name, labels from Digit, starts from Start; fields: speaker, fold, note");
@@ -159,8 +159,8 @@ TEST_CASE("Lists: columns, segments, and rows that are left out") {
   CHECK(list.field("label")->of == std::vector<std::int32_t>{0, 1, -1});
   CHECK(list.field("fold")->values == Texts{"1", "2", "10"});
   CHECK(list.field("note")->of == std::vector<std::int32_t>{-1, 0, 1});
-  REQUIRE(list.segments.size() == 3);
-  CHECK((list.segments[0].whole() && list.segments[1].begin == 0.05));
+  REQUIRE(list.times.size() == 3);
+  CHECK((list.times[0].whole() && list.times[1].begin == 0.05));
   CHECK(list.left_out == Texts{"1 row of a file that is not there", "1 row of a recording that a row before names",
                                "1 row of files that are no recordings", "1 row that cannot be read",
                                "1 row whose start and end are no times", "1 row without a path"});
@@ -173,10 +173,10 @@ TEST_CASE("Lists: columns, segments, and rows that are left out") {
   CHECK_THAT(set->describe(), Contains("3 segments in " + path + ", 2 classes"));
   CHECK(set->place(0) == dir.path("9_theo_0.wav"));
   CHECK(set->place(1) == dir.path("10_theo_0.wav") + " 0.05-");
-  CHECK_THAT(message_of([&] { selected_sounds(list, {0, 3}); }), Contains(path + ": recording 3 of 3"));
+  CHECK_THAT(message_of([&] { selected_samples(list, {0, 3}); }), Contains(path + ": recording 3 of 3"));
   // Recordings without a value are in neither part.
-  CHECK(split_sounds(list, "speaker", {"lucas"}).train.left_out == list.left_out);
-  const SoundParts parts = split_sounds(list, "note", {"a"});
+  CHECK(split_list(list, "speaker", {"lucas"}).train.left_out == list.left_out);
+  const FieldListParts parts = split_list(list, "note", {"a"});
   CHECK((parts.train.size() == 1 && parts.test.size() == 1));
   CHECK(parts.train.left_out.back() == "1 recording without a note");
 }
@@ -184,10 +184,10 @@ TEST_CASE("Lists: columns, segments, and rows that are left out") {
 TEST_CASE("UrbanSound8K's times are fields: its slices are cut already") {
   const TempDir dir;
   write_digits(dir);
-  const SoundList list = read_sound_table(dir.write(
+  const FieldList list = read_sound_table(dir.write(
       "a.csv", std::string("slice_file_name,fsID,start,end,fold,classID,class\n9_theo_0.wav,1,4.5,8.5,5,3,dog\n"
                            "10_theo_0.wav,2,0.5,4.5,6,1,horn\n")));
-  CHECK(list.segments.empty());
+  CHECK(list.times.empty());
   CHECK(values(list, "start") == std::set<std::string>{"0.5", "4.5"});
   CHECK(values(list, "end") == std::set<std::string>{"4.5", "8.5"});
   CHECK(values(list, "label") == std::set<std::string>{"dog", "horn"});
@@ -198,17 +198,17 @@ TEST_CASE("UrbanSound8K's times are fields: its slices are cut already") {
 TEST_CASE("Lists without a header, of segments of one file, and of nothing") {
   const TempDir dir;
   write_digits(dir);
-  const SoundList plain =
+  const FieldList plain =
       read_sound_table(dir.write("a.tsv", std::string("9_theo_0.wav\tnine\tx\n10_theo_0.wav\tten\ty\n")));
   CHECK(plain.field("label")->values == Texts{"nine", "ten"});
   CHECK(plain.field("column 3")->values == Texts{"x", "y"});
   CHECK_THAT(plain.columns, Contains("no header: paths from column 1, labels from column 2"));
-  const SoundList odd =
+  const FieldList odd =
       read_sound_table(dir.write("odd.csv", std::string("path,label\n9_theo_0.wav,0\n10_theo_0.wav,-1\n")));
   CHECK(odd.field("label")->values == Texts{"0"});
   CHECK_THAT(odd.columns, Contains("odd.csv: taken as unlabelled: 1 recording of label -1"));
-  CHECK(plain.segments.empty());
-  const SoundList parts = read_sound_table(dir.write(
+  CHECK(plain.times.empty());
+  const FieldList parts = read_sound_table(dir.write(
       "b.csv", std::string("path,start,end\n9_theo_0.wav,0,0.05\n9_theo_0.wav,0.05,0.1\n9_theo_0.wav,0.1,0.1\n")));
   CHECK(parts.size() == 2);
   CHECK(parts.field("label") == nullptr);
@@ -232,24 +232,25 @@ TEST_CASE("Lists without a header, of segments of one file, and of nothing") {
 TEST_CASE("Splits keep speakers apart") {
   const TempDir dir;
   write_digits(dir);
-  const SoundList list = list_sounds(dir.path(), "{label}_{speaker}_{take}.wav");
-  const SoundParts by_speaker = split_sounds(list, "speaker", {"theo"});
+  const FieldList list = list_sounds(dir.path(), "{label}_{speaker}_{take}.wav");
+  const FieldListParts by_speaker = split_list(list, "speaker", {"theo"});
   CHECK((by_speaker.train.size() == 12 && by_speaker.test.size() == 6));
   CHECK(values(by_speaker.test, "speaker") == std::set<std::string>{"theo"});
-  CHECK(shared_values(by_speaker.train, by_speaker.test, "speaker").empty());
-  CHECK(shared_values(by_speaker.train, by_speaker.test, "label") == Texts{"10", "9"});
-  const SoundParts by_take = split_sounds(list, "Take", values_of("0-1"));
+  CHECK(shared_values(*by_speaker.train.field("speaker"), *by_speaker.test.field("speaker")).empty());
+  CHECK(shared_values(*by_speaker.train.field("label"), *by_speaker.test.field("label")) == Texts{"10", "9"});
+  const FieldListParts by_take = split_list(list, "Take", values_of("0-1"));
   CHECK((by_take.train.size() == 6 && by_take.test.size() == 12));
-  CHECK(shared_values(by_take.train, by_take.test, "speaker") == Texts{"jackson", "lucas", "theo"});
+  CHECK(shared_values(*by_take.train.field("speaker"), *by_take.test.field("speaker")) ==
+        Texts{"jackson", "lucas", "theo"});
   for (std::size_t i = 0; i < by_take.test.size(); ++i) CHECK(by_take.test.field("take")->value(i) != "2");
   // A class that is in one part alone keeps its number in both.
-  const SoundParts by_label = split_sounds(list, "label", {"9"});
+  const FieldListParts by_label = split_list(list, "label", {"9"});
   CHECK(sound_folder(by_label.train, 8000)->classes() == Texts{"9", "10"});
   CHECK(sound_folder(by_label.train, 8000)->label(0) == 1);
   CHECK(sound_folder(by_label.test, 8000)->classes() == Texts{"9", "10"});
   CHECK(sound_folder(by_label.test, 8000)->label(0) == 0);
   const auto error = [&](const std::string& field, const Texts& test) {
-    return message_of([&] { split_sounds(list, field, test); });
+    return message_of([&] { split_list(list, field, test); });
   };
   CHECK_THAT(error("fold", {"1"}), Contains("have no field fold; they have label, speaker, take"));
   CHECK_THAT(error("speaker", {"theo", "ann"}),
@@ -261,19 +262,21 @@ TEST_CASE("Splits keep speakers apart") {
 TEST_CASE("Values that are drawn depend on the seed and on their names alone") {
   const TempDir dir;
   for (int speaker = 0; speaker < 40; ++speaker) dir.write("a_s" + std::to_string(speaker) + ".wav", wav_of({1}));
-  const SoundList list = list_sounds(dir.path(), "{label}_{speaker}");
-  const Texts drawn = drawn_values(list, "speaker", 0.25, 7);
+  const FieldList list = list_sounds(dir.path(), "{label}_{speaker}");
+  const Texts drawn = drawn_values(list.fields, "speaker", list.owner(), 0.25, 7);
   CHECK(drawn.size() == 10);
-  CHECK(drawn == drawn_values(list, "speaker", 0.25, 7));
-  CHECK(drawn != drawn_values(list, "speaker", 0.25, 8));
+  CHECK(drawn == drawn_values(list.fields, "speaker", list.owner(), 0.25, 7));
+  CHECK(drawn != drawn_values(list.fields, "speaker", list.owner(), 0.25, 8));
   for (const std::string& value : drawn) {
-    const Texts more = drawn_values(list, "speaker", 0.5, 7);
+    const Texts more = drawn_values(list.fields, "speaker", list.owner(), 0.5, 7);
     CHECK(std::find(more.begin(), more.end(), value) != more.end());  // more of the same
   }
-  CHECK(drawn_values(list, "speaker", 0.0001, 7).size() == 1);
-  CHECK(drawn_values(list, "speaker", 0.9999, 7).size() == 39);
-  CHECK_THAT(message_of([&] { drawn_values(list, "label", 0.5, 7); }), Contains("all recordings have one label"));
-  CHECK_THAT(message_of([&] { drawn_values(list, "speaker", 1.0, 7); }), Contains("between 0 and 1"));
+  CHECK(drawn_values(list.fields, "speaker", list.owner(), 0.0001, 7).size() == 1);
+  CHECK(drawn_values(list.fields, "speaker", list.owner(), 0.9999, 7).size() == 39);
+  CHECK_THAT(message_of([&] { drawn_values(list.fields, "label", list.owner(), 0.5, 7); }),
+             Contains("all recordings have one label"));
+  CHECK_THAT(message_of([&] { drawn_values(list.fields, "speaker", list.owner(), 1.0, 7); }),
+             Contains("between 0 and 1"));
 }
 
 TEST_CASE("Ranges of values") {
@@ -292,7 +295,7 @@ TEST_CASE("Folders that hold no recordings end with one clear line") {
   dir.write("a/x.m4a", std::string("x"));
   dir.write("y.txt", std::string("x"));
   CHECK_THAT(message_of([&] { list_sounds(dir.path()); }),
-             Contains("no " + read_sound_kinds() + " recordings in " + dir.path()) &&
+             Contains("no recordings, " + read_sound_kinds() + ", in " + dir.path()) &&
                  Contains("(left out: 1 .m4a file, 1 .txt file)"));
   CHECK_THAT(message_of([&] { list_sounds(dir.path("none")); }), Contains("there is no such folder"));
   CHECK_THAT(message_of([&] { list_sounds(dir.path("y.txt")); }), Contains("is not a folder but a file"));

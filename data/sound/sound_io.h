@@ -1,9 +1,9 @@
 #pragma once
 
 #include <simclr/core/export.h>
+#include <simclr/data/field_list.h>
 
 #include <cstdint>
-#include <limits>
 #include <span>
 #include <string>
 #include <vector>
@@ -28,12 +28,7 @@ struct SoundInfo {
 };
 
 /// A part of a recording, in seconds from its beginning: what begins in [begin, end).
-struct SoundSegment {
-  double begin = 0.0, end = std::numeric_limits<double>::infinity();
-
-  bool whole() const { return begin == 0.0 && end == std::numeric_limits<double>::infinity(); }
-  bool operator==(const SoundSegment&) const = default;
-};
+using SoundSegment = TimeRange;
 
 /// What is read: frames a second; frames of one call, before and behind resampling; channels; and how far beyond full
 /// scale a file of floating-point numbers may go.

@@ -2,35 +2,13 @@
 
 #include <simclr/core/export.h>
 #include <simclr/data/dataset.h>
-#include <simclr/data/fields.h>
-#include <simclr/data/path_list.h>
+#include <simclr/data/field_list.h>
 
 #include <cstdint>
 #include <memory>
 #include <string>
-#include <string_view>
-#include <vector>
 
 namespace simclr::data {
-
-/// Clips, and what is known of them.
-struct ClipList {
-  std::string dir;
-  PathList clips;                          // paths from `dir`, or absolute: files, and folders of frames
-  std::vector<Field> fields = {};          // the classes are the values of the one called "label"
-  std::string source = {};                 // what names the clips, if not `dir`: "clips.csv"
-  std::vector<std::string> left_out = {};  // "3 .txt files": what is there and is not read, counted
-  std::vector<std::string> warnings = {};  // a line for each folder that could not be listed, or for rows of a list
-  std::string columns = {};                // of a list: which column was taken for what, in a line
-
-  std::size_t size() const { return clips.size(); }
-  /// Where clip `i` lies.
-  SIMCLR_API std::string path(std::size_t i) const;
-  /// A field by its name; null: there is none.
-  const Field* field(std::string_view name) const { return find_field(fields, name); }
-  /// For messages.
-  FieldOwner owner() const { return {.place = source.empty() ? dir : source, .sample = "clip"}; }
-};
 
 /// Lists the clips of a folder and of all folders below it: files that is_clip_name() knows, and folders with pictures
 /// right in them, which are one clip each. Links are followed; hidden folders, and links that lead back, are left out.
@@ -43,7 +21,7 @@ struct ClipList {
 ///
 /// Throws Error where there is no such folder or no clip, for clips both in `dir` and in folders below it (without a
 /// pattern), for a pattern that cannot be meant, and where no name fits it.
-SIMCLR_API ClipList list_clips(const std::string& dir, const std::string& pattern = "");
+SIMCLR_API FieldList list_clips(const std::string& dir, const std::string& pattern = "");
 
 /// Reads the clips that a table of text names (table.h), row by row: a first row that names a column of paths (path,
 /// file, video, clip, folder, ...) is a header; labels are in the column label, class, category, ..., and become the
@@ -52,27 +30,12 @@ SIMCLR_API ClipList list_clips(const std::string& dir, const std::string& patter
 ///
 /// Rows that cannot be used are left out, the first three are named in `warnings` and all counted in `left_out`.
 /// Throws Error for what is no table, where no row names a clip, and where none of 10,000 that are looked for is there.
-SIMCLR_API ClipList read_clip_table(const std::string& path);
-
-/// The clips of these numbers. With `keep_labels` their classes are those of the whole list. Throws Error for a number
-/// outside the list.
-SIMCLR_API ClipList selected_clips(const ClipList& list, const std::vector<std::uint32_t>& which,
-                                   bool keep_labels = false);
-
-/// Two parts of a list, neither empty.
-struct ClipParts {
-  ClipList train, test;
-};
-/// By a field, as split_by_field() has it: by "session" or "group" whole sessions, so that none is in both. Clips
-/// without a value are in neither; train's `left_out` counts them. Train and test know the same classes, those of the
-/// whole list.
-SIMCLR_API ClipParts split_clips(const ClipList& list, const std::string& field,
-                                 const std::vector<std::string>& test_values);
+SIMCLR_API FieldList read_clip_table(const std::string& path);
 
 /// Clips as a data set. Sample i is all frames [T,height,width,channels], u8, u16 or f32, decoded when it is asked for
 /// (decoded_cache.h keeps them), or, of a clip whose frames have more than `most_bytes`, its path: u8 [bytes of the
 /// path]. Views of either are the same (clip_views.h). Its label is that of the list's field "label". Throws Error for
 /// a list without clips. A clip that cannot be read throws from sample().
-SIMCLR_API std::unique_ptr<Dataset> clip_folder(ClipList list, std::int64_t most_bytes = std::int64_t{1} << 26);
+SIMCLR_API std::unique_ptr<Dataset> clip_folder(FieldList list, std::int64_t most_bytes = std::int64_t{1} << 26);
 
 }  // namespace simclr::data

@@ -10,6 +10,7 @@
 #include <simclr/core/error.h>
 #include <simclr/data/pictures/image_io.h>
 #include <simclr/data/video/clip_io.h>
+#include <simclr/data/video/clip_list.h>
 
 #include <algorithm>
 #include <array>
@@ -37,24 +38,21 @@ class ClipKind final : public Kind {
 
   void refuse_in(const std::string& option, const std::vector<std::string>& outputs, const std::string&,
                  const std::string& place) const override {
-    refuse_in_clips(option, outputs, place);
+    refuse_in_listed(option, outputs, place, clip_files());
   }
-  std::string folders(const std::string&, const std::string& place) const override { return folders_of_clips(place); }
+  std::string folders(const std::string&, const std::string& place) const override {
+    return folders_of_listed(place, clip_files());
+  }
 
   NamedSamples open_named(const std::string& dataset, const std::string& place, const EncoderFile&,
                           const std::function<void(const std::string&)>& on_warning) const override {
-    check_dataset(dataset);
-    data::ClipList list = list_of_clips(place, is_clip_list(place) ? "" : any_name);
-    for (const std::string& warning : list.warnings) {
-      if (on_warning) on_warning(warning);
-    }
-    const std::vector<std::string> left_out = list.left_out;
-    std::vector<std::string> names(list.clips.begin(), list.clips.end());
-    return with_names(data::clip_folder(std::move(list)), std::move(names), left_out);
+    check_place(dataset, clip_set_kinds());
+    return named_list(place, clip_files(), on_warning);
   }
   data::Sample read(const std::string& path, const EncoderFile&) const override {
-    return data::clip_folder({.dir = "", .clips = std::vector<std::string>{path}})->sample(0);
+    return data::clip_folder({.files = std::vector<std::string>{path}})->sample(0);
   }
+  void check_sheet(const std::string&) const override {}
   void write_sheet(const std::string& sheet, const std::string& path, const NamedSamples& samples,
                    const std::vector<std::int64_t>& found, simclr::Existing existing) const override {
     const auto frame = [&](int n) {
@@ -70,29 +68,15 @@ class ClipKind final : public Kind {
     fill_in_parts(place, trained, clips.own().pattern, clips.own().test, run);
   }
   Datasets open_labelled(const LabelledPlace& place, const EncoderFile&) const override {
-    check_dataset(place.dataset);
-    SIMCLR_CHECK(place.classes_at == 1, "--classes-at ", place.classes_at,
-                 ": is for folders of pictures, and these weights are of clips; leave it out");
-    Datasets sets =
-        open_clips({.kind = place.dataset, .data = place.data_dir, .pattern = place.pattern, .test = place.test});
-    SIMCLR_CHECK(sets.test != nullptr, "--data ", place.data_dir, ": ", sets.no_test,
-                 "; this program needs labels to learn from and to test on",
-                 place.pattern.empty() ? ", which --pattern may read from names" : "");
-    sets.add_note(learn_from_labelled(sets));
-    sets.train = sets.labelled;
-    return sets;
+    check_place(place.dataset, clip_set_kinds(), place.classes_at);
+    return learned_from(
+        open_clips(place.dataset, {.data = place.data_dir, .pattern = place.pattern, .test = place.test}), place);
   }
   std::shared_ptr<const data::ViewMaker> light_views(double crop_min) const override {
     return clips_.light_views(crop_min);
   }
 
  private:
-  static void check_dataset(const std::string& dataset) {
-    const auto& kinds = clip_set_kinds();
-    SIMCLR_CHECK(std::find(kinds.begin(), kinds.end(), dataset) != kinds.end(), "--dataset ", dataset,
-                 ": is of pictures, and these weights are of clips; leave it out");
-  }
-
   Clips clips_;
 };
 

@@ -88,7 +88,7 @@ data::Augmentation Clips::policy() const {
 
 Datasets Clips::open(TrainingOptions& o) {
   const OptionTable table = training_table(o, *this);
-  Datasets sets = open_clips({.kind = o.dataset, .data = o.data_path(), .pattern = own_.pattern, .test = own_.test});
+  Datasets sets = open_clips(o.dataset, {.data = o.data_path(), .pattern = own_.pattern, .test = own_.test});
   data::Augmentation& a = own_.augmentation;
   a.size = own_.size;
   if (!table.given(a.channels)) {
@@ -113,15 +113,15 @@ std::shared_ptr<const data::ViewMaker> Clips::light_views(double crop_min) const
 }
 
 std::string Clips::data_folders(const TrainingOptions& options) const {
-  return folders_of_clips(options.data_path());
+  return folders_of_listed(options.data_path(), clip_files());
 }
 
 void Clips::refuse_out(const TrainingOptions& options) const {
-  refuse_in_clips("--out", {options.out}, options.data_path());
+  refuse_in_listed("--out", {options.out}, options.data_path(), clip_files());
 }
 
 nlohmann::ordered_json Clips::data_files(const TrainingOptions& options) const {
-  const ClipFiles files = files_of_clips(options.dataset, options.data_path(), own_.pattern);
+  const ListedFiles files = files_of_clips(options.dataset, options.data_path(), own_.pattern);
   return list_data_files(files.dir, files.files);
 }
 

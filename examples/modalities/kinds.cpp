@@ -13,7 +13,6 @@
 #include "modalities/picture_sets.h"
 #include "modalities/picture_sheet.h"
 #include "modalities/pictures.h"
-#include "modalities/sound_files.h"
 #include "modalities/sound_sets.h"
 #include "modalities/sounds.h"
 #include "modalities/text_baseline.h"
@@ -21,6 +20,7 @@
 #include "modalities/texts.h"
 #include "run/data_places.h"
 #include "run/option_file.h"
+#include "run/progress.h"
 #include "run/run_folder.h"
 #include "train/run_data.h"
 #include "train/test_part.h"
@@ -79,6 +79,7 @@ class PictureKind final : public Kind {
     SIMCLR_CHECK(!fs::is_directory(path, error), path, ": not a picture file; give a ", data::read_kinds(), " file");
     return data::picture_sample(data::read_raster(path), -1, channels(file), path);
   }
+  void check_sheet(const std::string&) const override {}
   void write_sheet(const std::string& sheet, const std::string& path, const NamedSamples& samples,
                    const std::vector<std::int64_t>& found, simclr::Existing existing) const override {
     const auto& files = dynamic_cast<const PictureFiles&>(*samples.samples);
@@ -119,27 +120,21 @@ class SoundKind final : public Kind {
 
   void refuse_in(const std::string& option, const std::vector<std::string>& outputs, const std::string&,
                  const std::string& place) const override {
-    refuse_in_sounds(option, outputs, place);
+    refuse_in_listed(option, outputs, place, files());
   }
-  std::string folders(const std::string&, const std::string& place) const override { return folders_of_sounds(place); }
+  std::string folders(const std::string&, const std::string& place) const override {
+    return folders_of_listed(place, files());
+  }
 
   NamedSamples open_named(const std::string& dataset, const std::string& place, const EncoderFile&,
                           const std::function<void(const std::string&)>& on_warning) const override {
-    check_dataset(dataset);
-    return named_sounds(place, sounds_.own().sound.rate, on_warning);
+    check_place(dataset, {"auto", "folder", "list"});
+    return named_list(place, files(), on_warning);
   }
   data::Sample read(const std::string& path, const EncoderFile&) const override {
     std::error_code error;
     SIMCLR_CHECK(!fs::is_directory(path, error), path, ": not a recording; give a ", data::read_sound_kinds(), " file");
-    const data::SoundList one{.dir = "", .files = data::PathList({path})};
-    return data::sound_folder(one, sounds_.own().sound.rate)->sample(0);
-  }
-  void check_sheet(const std::string& sheet) const override {
-    simclr::fail("--sheet ", sheet, ": shows pictures, and these weights are of recordings; leave it out");
-  }
-  void write_sheet(const std::string& sheet, const std::string&, const NamedSamples&, const std::vector<std::int64_t>&,
-                   simclr::Existing) const override {
-    check_sheet(sheet);
+    return data::sound_sample(data::read_sound(path, sounds_.own().sound.rate));
   }
 
   void fill_in(LabelledPlace& place, const EncoderFile& file, const std::string& run) const override {
@@ -149,29 +144,17 @@ class SoundKind final : public Kind {
     fill_in_parts(place, trained, sounds.own().pattern, sounds.own().test, run);
   }
   Datasets open_labelled(const LabelledPlace& place, const EncoderFile&) const override {
-    check_dataset(place.dataset);
-    SIMCLR_CHECK(place.classes_at == 1, "--classes-at ", place.classes_at,
-                 ": is for folders of pictures, and these weights are of recordings; leave it out");
-    Datasets sets = open_sounds(
-        {.data = place.data_dir, .pattern = place.pattern, .test = place.test, .rate = sounds_.own().sound.rate});
-    SIMCLR_CHECK(sets.test != nullptr, "--data ", place.data_dir, ": ", sets.no_test,
-                 "; this program needs labels to learn from and to test on",
-                 place.pattern.empty() ? ", which --pattern may read from names" : "");
-    sets.add_note(learn_from_labelled(sets));
-    sets.train = sets.labelled;
-    return sets;
+    check_place(place.dataset, {"auto", "folder", "list"}, place.classes_at);
+    return learned_from(open_listed({.data = place.data_dir, .pattern = place.pattern, .test = place.test}, files()),
+                        place);
   }
   std::shared_ptr<const data::ViewMaker> light_views(double crop_min) const override {
-    SIMCLR_CHECK(crop_min == usual_crop_min, "--crop-min ", crop_min,
-                 ": is of pictures, and these weights are of recordings; leave it out");
+    refuse_unless(crop_min == usual_crop_min, "--crop-min " + rounded(crop_min));
     return sounds_.light_views();
   }
 
  private:
-  static void check_dataset(const std::string& dataset) {
-    SIMCLR_CHECK(dataset == "auto" || dataset == "folder" || dataset == "list", "--dataset ", dataset,
-                 ": is of pictures, and these weights are of recordings; leave it out");
-  }
+  ListedKind files() const { return sound_files_at(sounds_.own().sound.rate); }
 
   Sounds sounds_;
 };
@@ -192,21 +175,12 @@ class TextKind final : public Kind {
 
   NamedSamples open_named(const std::string& dataset, const std::string& place, const EncoderFile&,
                           const std::function<void(const std::string&)>& on_warning) const override {
-    SIMCLR_CHECK(dataset == "auto" || dataset == "list", "--dataset ", dataset,
-                 ": is of pictures, and these weights are of texts; leave it out");
+    check_place(dataset, {"auto", "list"});
     return {named_texts(place, on_warning)};
   }
   data::Sample read(const std::string& words_or_file, const EncoderFile&) const override {
     return query_text(words_or_file);
   }
-  void check_sheet(const std::string& sheet) const override {
-    simclr::fail("--sheet ", sheet, ": shows pictures, and these weights are of texts; leave it out");
-  }
-  void write_sheet(const std::string& sheet, const std::string&, const NamedSamples&, const std::vector<std::int64_t>&,
-                   simclr::Existing) const override {
-    check_sheet(sheet);
-  }
-
   /// Of the run's own data another set may be asked for.
   void fill_in(LabelledPlace& place, const EncoderFile& file, const std::string& run) const override {
     if (is_of_pairs(file.config)) return check_named(place, file, "texts");
@@ -217,20 +191,15 @@ class TextKind final : public Kind {
     place.data_dir = data_of_run(trained.data_dir, trained.started_in, run);
   }
   Datasets open_labelled(const LabelledPlace& place, const EncoderFile&) const override {
-    SIMCLR_CHECK(place.classes_at == 1, "--classes-at ", place.classes_at,
-                 ": is for folders of pictures, and these weights are of texts; leave it out");
+    check_place(place.dataset, text_kinds(), place.classes_at);
     refuse_part_rows(place, sample());
-    const auto& kinds = text_kinds();
-    SIMCLR_CHECK(std::find(kinds.begin(), kinds.end(), place.dataset) != kinds.end(), "--dataset ", place.dataset,
-                 ": is of pictures, and these weights are of texts; leave it out");
     TrainingOptions asked;
     asked.dataset = place.dataset;
     asked.data_dir = place.data_dir;
     return Texts(texts_).open_labelled(asked);  // with its tokenizer
   }
   std::shared_ptr<const data::ViewMaker> light_views(double crop_min) const override {
-    SIMCLR_CHECK(crop_min == usual_crop_min, "--crop-min ", crop_min,
-                 ": is of pictures, and these weights are of texts; leave it out");
+    refuse_unless(crop_min == usual_crop_min, "--crop-min " + rounded(crop_min));
     return texts_.light_views();
   }
   std::optional<Baseline> baseline(const Datasets& sets) const override { return tfidf_features(sets); }
@@ -240,6 +209,44 @@ class TextKind final : public Kind {
 };
 
 }  // namespace
+
+void Kind::refuse_unless(bool fits, const std::string& option, const std::string& of) const {
+  SIMCLR_CHECK(fits, option, ": is ", of, ", and these weights are of ", sample(), "s; leave it out");
+}
+
+void Kind::check_place(const std::string& dataset, const std::vector<std::string>& known, int classes_at) const {
+  refuse_unless(std::find(known.begin(), known.end(), dataset) != known.end(), "--dataset " + dataset);
+  refuse_unless(classes_at == 1, "--classes-at " + std::to_string(classes_at), "for folders of pictures");
+}
+
+void Kind::check_sheet(const std::string& sheet) const {
+  refuse_unless(false, "--sheet " + sheet);
+}
+
+void Kind::write_sheet(const std::string& sheet, const std::string&, const NamedSamples&,
+                       const std::vector<std::int64_t>&, simclr::Existing) const {
+  check_sheet(sheet);
+}
+
+NamedSamples named_list(const std::string& place, const ListedKind& kind,
+                        const std::function<void(const std::string&)>& on_warning) {
+  const data::FieldList list = listed_samples(place, is_listed(place) ? "" : any_name, kind);
+  for (const std::string& warning : list.warnings) {
+    if (on_warning) on_warning(warning);
+  }
+  std::vector<std::string> names;
+  for (std::size_t i = 0; i < list.size(); ++i) names.push_back(list.name(i));
+  return with_names(kind.open(list), std::move(names), list.left_out);
+}
+
+Datasets learned_from(Datasets sets, const LabelledPlace& place) {
+  SIMCLR_CHECK(sets.test != nullptr, "--data ", place.data_dir, ": ", sets.no_test,
+               "; this program needs labels to learn from and to test on",
+               place.pattern.empty() ? ", which --pattern may read from names" : "");
+  sets.add_note(learn_from_labelled(sets));
+  sets.train = sets.labelled;
+  return sets;
+}
 
 void add_place_rows(OptionTable& table, LabelledPlace& place) {
   std::vector<std::string> further = text_kinds();

@@ -1,5 +1,6 @@
 #pragma once
 
+#include "modalities/listed_sets.h"
 #include "run/option_table.h"
 #include "train/embedding.h"
 #include "train/training_options.h"
@@ -58,11 +59,11 @@ class Kind {
   /// The sample that a file holds, for this encoder. Throws simclr::Error where it cannot be read.
   virtual simclr::data::Sample read(const std::string& path, const EncoderFile& file) const = 0;
   /// Throws simclr::Error for a --sheet of a kind that cannot be drawn, before any work is done.
-  virtual void check_sheet(const std::string&) const {}
+  virtual void check_sheet(const std::string& sheet) const;
   /// Draws a file, framed, and some of the named samples into a PNG file. Throws simclr::Error for a kind that cannot
   /// be drawn, and as AtomicFile does.
   virtual void write_sheet(const std::string& sheet, const std::string& path, const NamedSamples& samples,
-                           const std::vector<std::int64_t>& found, simclr::Existing existing) const = 0;
+                           const std::vector<std::int64_t>& found, simclr::Existing existing) const;
 
   /// Where no place is named, puts in what the weights `run` were trained on, and for that place how the run parted it.
   /// Throws as data_of_run().
@@ -76,7 +77,21 @@ class Kind {
   /// What the kind's usual method makes of open_labelled()'s samples, to be measured beside an encoder; none: there is
   /// no such method here.
   virtual std::optional<Baseline> baseline(const Datasets&) const { return {}; }
+
+ protected:
+  /// Throws simclr::Error, unless it `fits`, for an option that is of other kinds of data than these weights:
+  /// "--dataset cifar10", which is "of pictures".
+  void refuse_unless(bool fits, const std::string& option, const std::string& of = "of pictures") const;
+  /// The same for values of --dataset that are none of these, and for --classes-at.
+  void check_place(const std::string& dataset, const std::vector<std::string>& known, int classes_at = 1) const;
 };
+
+/// All samples of a folder or a list, named by their paths; segments with their seconds, "cats/1.wav 0.5-1.25".
+NamedSamples named_list(const std::string& place, const ListedKind& kind,
+                        const std::function<void(const std::string&)>& on_warning);
+
+/// The labelled samples of sets to learn from. Throws simclr::Error where there is no test part.
+Datasets learned_from(Datasets sets, const LabelledPlace& place);
 
 /// The kind of data that weights are of; pictures where they do not say, or of a kind that these programs do not know:
 /// open_encoder() says so then. `side`, one of either_side(), is that of weights of pairs; "none": pictures where a

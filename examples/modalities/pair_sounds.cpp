@@ -1,10 +1,9 @@
 #include "modalities/pair_half.h"
 
-#include "modalities/sound_files.h"
 #include "modalities/sounds.h"
 #include "recipes/pair_recipes.h"
 
-#include <simclr/data/sound/sound_io.h>
+#include <simclr/data/sound/sound_folder.h>
 
 namespace data = simclr::data;
 
@@ -28,11 +27,11 @@ class SoundHalf final : public PairHalf {
   }
   void look(const HalfPlaces&, const OptionTable&, bool, Datasets& sets) override { sounds_.take(sets); }
   data::Sample read(const std::string& path, std::int32_t label) const override {
-    return recording(data::read_sound(path, sounds_.own().sound.rate), label);
+    return data::sound_sample(data::read_sound(path, sounds_.own().sound.rate), label);
   }
   data::Sample decode(const std::vector<std::uint8_t>& bytes, const std::string& name,
                       std::int32_t label) const override {
-    return recording(data::decode_sound(bytes, name, sounds_.own().sound.rate), label);
+    return data::sound_sample(data::decode_sound(bytes, name, sounds_.own().sound.rate), label);
   }
 
  private:

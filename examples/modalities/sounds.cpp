@@ -13,6 +13,7 @@
 #include <simclr/core/error.h>
 #include <simclr/core/text.h>
 #include <simclr/data/sound/sound_folder.h>
+#include <simclr/data/sound/sound_list.h>
 #include <simclr/nn/recurrent.h>
 #include <simclr/nn/resnet.h>
 
@@ -49,15 +50,16 @@ void Sounds::use_recipe(const std::string& name) {
 Datasets Sounds::open(TrainingOptions& o) {
   towers(false);  // throws for mels that do not fit the rate, before anything is read
   const OptionTable table = training_table(o, *this);
-  const bool list = is_sound_list(o.data_path());
+  const bool list = is_listed(o.data_path());
+  const ListedKind kind = sound_files_at(own_.sound.rate);
   std::string note;
   if (list && !own_.pattern.empty() && !table.given(own_.pattern)) own_.pattern.clear();  // a preset's
-  SoundSource source{.data = o.data_path(), .pattern = own_.pattern, .test = own_.test, .rate = own_.sound.rate};
-  if (!own_.test.empty() && !table.given(own_.test) && !can_test(source)) {  // a preset's
+  ListedSource source{.data = o.data_path(), .pattern = own_.pattern, .test = own_.test};
+  if (!own_.test.empty() && !table.given(own_.test) && !can_test(source, kind)) {  // a preset's
     note = "the preset's --test " + own_.test + " does not part these recordings, and is left out";
     source.test = own_.test = "";
   }
-  Datasets sets = open_sounds(source);
+  Datasets sets = open_listed(source, kind);
   sets.add_note(note);
   take_noise(sets);
   return sets;
@@ -88,15 +90,15 @@ void Sounds::take_noise(Datasets& sets) {
 }
 
 std::string Sounds::data_folders(const TrainingOptions& options) const {
-  return folders_of_sounds(options.data_path());
+  return folders_of_listed(options.data_path(), sound_files_at(own_.sound.rate));
 }
 
 void Sounds::refuse_out(const TrainingOptions& options) const {
-  refuse_in_sounds("--out", {options.out}, options.data_path());
+  refuse_in_listed("--out", {options.out}, options.data_path(), sound_files_at(own_.sound.rate));
 }
 
 nlohmann::ordered_json Sounds::data_files(const TrainingOptions& options) const {
-  const SoundFiles files = files_of_sounds(options.data_path(), own_.pattern);
+  const ListedFiles files = listed_files(options.data_path(), own_.pattern, sound_files_at(own_.sound.rate));
   return list_data_files(files.dir, files.files);
 }
 

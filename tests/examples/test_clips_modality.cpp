@@ -155,15 +155,16 @@ TEST_CASE("a GRU over each frame's features trains on long clips by their paths,
 TEST_CASE("clips are parted by a field, and what is said is checked") {
   const test::TempDir folder;
   write_set(folder.path("clips"));
-  const Datasets sets = open_clips(
-      {.kind = "auto", .data = folder.path("clips"), .pattern = "{label}/{session}_{}", .test = "session=s3,s4"});
+  const Datasets sets =
+      open_clips("auto", {.data = folder.path("clips"), .pattern = "{label}/{session}_{}", .test = "session=s3,s4"});
   CHECK(sets.train->size() == 12);
   CHECK(sets.test->size() == 8);
   CHECK(sets.train->classes() == std::vector<std::string>{"left", "right"});
-  const auto message = [&](const ClipSource& source) { return test::message_of([&] { open_clips(source); }); };
-  CHECK_THAT(message({.kind = "folder", .data = folder.path("none"), .pattern = {}, .test = {}}),
-             Contains("no such folder or list"));
-  CHECK_THAT(message({.kind = "folder", .data = folder.path("clips"), .pattern = "{label}/{s}_{}", .test = "take=1"}),
+  const auto message = [&](const std::string& kind, const ListedSource& source) {
+    return test::message_of([&] { open_clips(kind, source); });
+  };
+  CHECK_THAT(message("folder", {.data = folder.path("none")}), Contains("no such folder or list"));
+  CHECK_THAT(message("folder", {.data = folder.path("clips"), .pattern = "{label}/{s}_{}", .test = "take=1"}),
              Contains("its clips have no field take"));
   CHECK(run({"--data", folder.path("clips"), "--test", "session"}) != 0);
   std::vector<std::string> words = training(folder.path("clips"), folder.path("checked"));
@@ -195,39 +196,38 @@ TEST_CASE("the folders train and test part clips whose names a pattern reads") {
   write_parts(folder);
   folder.write("parts/test/notes.txt", std::string("no clip"));
   const std::string data = folder.path("parts"), pattern = "{label}_{person}";
-  const Datasets sets = open_clips({.kind = "auto", .data = data, .pattern = pattern});
+  const Datasets sets = open_clips("auto", {.data = data, .pattern = pattern});
   CHECK(sets.train->size() == 8);
   CHECK(sets.train->classes() == std::vector<std::string>{"left", "right"});
   REQUIRE(sets.test);
   CHECK(sets.test->size() == 4);
   CHECK_THAT(sets.note, Contains("test: " + data + "/test (left out: 1 .txt file)") && Contains("not used: val"));
   CHECK_THAT(sets.note, Contains("2 of the 2 persons of the test part are trained on, too"));
-  CHECK_THAT(
-      test::message_of([&] { open_clips({.kind = "auto", .data = data, .pattern = pattern, .test = "person=1"}); }),
-      Contains("--test person=1: " + data + " has the folders train and test"));
+  CHECK_THAT(test::message_of([&] { open_clips("auto", {.data = data, .pattern = pattern, .test = "person=1"}); }),
+             Contains("--test person=1: " + data + " has the folders train and test"));
   CHECK(files_of_clips("auto", data, pattern).files.size() == 28);  // each frame
 }
 
 TEST_CASE("clips are parted by a list's column, and nothing is written among them") {
   const test::TempDir folder;
   const std::string list = write_parts(folder);
-  const Datasets sets = open_clips({.kind = "auto", .data = list});
+  const Datasets sets = open_clips("auto", {.data = list});
   CHECK(sets.kind == "list");
   CHECK(sets.train->size() == 8);
   REQUIRE(sets.test);
   CHECK(sets.test->size() == 4);
   CHECK_THAT(sets.note, Contains("not used: 2 clips of split val"));
-  const auto share = [&] { return open_clips({.kind = "list", .data = list, .test = "person=25%"}).test->size(); };
+  const auto share = [&] { return open_clips("list", {.data = list, .test = "person=25%"}).test->size(); };
   CHECK(share() == share());
-  CHECK_THAT(test::message_of([&] { open_clips({.kind = "auto", .data = list, .pattern = "{label}_{}"}); }),
+  CHECK_THAT(test::message_of([&] { open_clips("auto", {.data = list, .pattern = "{label}_{}"}); }),
              Contains("a list says in its columns what each clip is"));
 
   CHECK(files_of_clips("auto", list, "").files.size() == 29);  // each frame, and itself
   const std::string parts = folder.path("parts");
-  CHECK(folders_of_clips(list) == parts + "/test::" + parts + "/train::" + parts + "/val");
-  CHECK(folders_of_clips("") == "");
+  CHECK(folders_of_listed(list, clip_files()) == parts + "/test::" + parts + "/train::" + parts + "/val");
+  CHECK(folders_of_listed("", clip_files()) == "");
   const auto refused = [&](const std::string& path) {
-    return test::message_of([&] { refuse_in_clips("--out", {path}, list); });
+    return test::message_of([&] { refuse_in_listed("--out", {path}, list, clip_files()); });
   };
   CHECK_THAT(refused(parts + "/val/left_0/run"), Contains("lies in the data's folder"));
   CHECK_THAT(refused(parts + "/val/left_0/f0.png"), Contains("--out"));

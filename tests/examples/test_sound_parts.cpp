@@ -1,5 +1,5 @@
 // How recordings are found, named and parted.
-#include "modalities/sound_files.h"
+#include "modalities/kinds.h"
 #include "modalities/sound_sets.h"
 #include "support/catch.h"
 #include "support/message_of.h"
@@ -15,8 +15,14 @@ using Catch::Matchers::Contains;
 
 namespace {
 
+const ListedKind sounds = sound_files_at(rate);
+
+Datasets open_sounds(const ListedSource& source) {
+  return open_listed(source, sounds);
+}
+
 Datasets open_takes(const TempDir& dir, const std::string& parts) {
-  return open_sounds({.data = dir.path("takes"), .pattern = pattern, .test = parts, .rate = rate});
+  return open_sounds({.data = dir.path("takes"), .pattern = pattern, .test = parts});
 }
 
 std::set<std::string> files_of(const data::Dataset& samples) {
@@ -62,9 +68,8 @@ TEST_CASE("recordings are parted by what their names say", "[sounds]") {
            {"take=x%", "a share is above 0 and below 100%"}}) {
     CHECK_THAT(message_of([&, parts = wrong] { open_takes(dir, parts); }), Contains(message));
   }
-  CHECK_THAT(message_of([] { open_sounds({.rate = rate}); }), Contains("--data: name a folder of recordings"));
-  CHECK_THAT(message_of([&] { open_sounds({.data = dir.path("none"), .rate = rate}); }),
-             Contains("no such folder or list"));
+  CHECK_THAT(message_of([] { open_sounds({}); }), Contains("--data: name a folder of recordings"));
+  CHECK_THAT(message_of([&] { open_sounds({.data = dir.path("none")}); }), Contains("no such folder or list"));
 }
 
 TEST_CASE("recordings are parted by folders and by columns of a list", "[sounds]") {
@@ -79,7 +84,7 @@ TEST_CASE("recordings are parted by folders and by columns of a list", "[sounds]
     }
   }
   const std::string list = dir.write("list/index.csv", table);
-  const Datasets folders = open_sounds({.data = dir.path("parts"), .rate = rate});
+  const Datasets folders = open_sounds({.data = dir.path("parts")});
   CHECK(folders.train->size() == 3);
   REQUIRE(folders.test);
   CHECK(folders.test->size() == 3);
@@ -87,22 +92,22 @@ TEST_CASE("recordings are parted by folders and by columns of a list", "[sounds]
   CHECK_THAT(folders.note, Contains("train: " + dir.path("parts/train") + "; test: " + dir.path("parts/test")));
   CHECK_THAT(folders.note, Contains("not used: val"));
 
-  const Datasets columns = open_sounds({.data = list, .rate = rate});
+  const Datasets columns = open_sounds({.data = list});
   CHECK(columns.kind == "list");
   CHECK(columns.train->size() == 3);
   REQUIRE(columns.test);
   CHECK(files_of(*columns.test) == std::set<std::string>{"high_ann_0.wav", "low_ann_0.wav", "wide_ann_0.wav"});
   CHECK_THAT(columns.note, Contains("not used: 3 recordings of split val"));
-  CHECK(open_sounds({.data = list, .test = "split=val", .rate = rate}).train->size() == 6);
-  CHECK_THAT(message_of([&] { open_sounds({.data = list, .pattern = pattern, .rate = rate}); }),
+  CHECK(open_sounds({.data = list, .test = "split=val"}).train->size() == 6);
+  CHECK_THAT(message_of([&] { open_sounds({.data = list, .pattern = pattern}); }),
              Contains("a list says in its columns what each recording is"));
 
-  const auto listed = [&](const std::string& place) { return std::ssize(files_of_sounds(place, "").files); };
+  const auto listed = [&](const std::string& place) { return std::ssize(listed_files(place, "", sounds).files); };
   CHECK(listed(list) == 10);  // itself, too
   CHECK(listed(dir.path("parts")) == 9);
-  CHECK(folders_of_sounds(list) == dir.path("list"));
-  CHECK(folders_of_sounds("index.csv") == "index.csv");  // no file of that name: not a list
-  CHECK(folders_of_sounds("") == "");
+  CHECK(folders_of_listed(list, sounds) == dir.path("list"));
+  CHECK(folders_of_listed("index.csv", sounds) == "index.csv");  // no file of that name: not a list
+  CHECK(folders_of_listed("", sounds) == "");
 }
 
 TEST_CASE("the folders train and test part recordings whose names a pattern reads", "[sounds]") {
@@ -110,16 +115,15 @@ TEST_CASE("the folders train and test part recordings whose names a pattern read
   write_takes(dir, 4, "parts/train");
   write_takes(dir, 2, "parts/test");
   dir.write("parts/test/notes.txt", std::string("no recording"));
-  const Datasets sets = open_sounds({.data = dir.path("parts"), .pattern = pattern, .rate = rate});
+  const Datasets sets = open_sounds({.data = dir.path("parts"), .pattern = pattern});
   CHECK(sets.train->size() == 36);
   REQUIRE(sets.test);
   CHECK(sets.test->size() == 18);
   CHECK(sets.train->classes() == classes);
   CHECK_THAT(sets.note, Contains("test: " + dir.path("parts/test") + " (left out: 1 .txt file)"));
   CHECK_THAT(sets.note, Contains("3 of the 3 speakers of the test part are trained on, too"));
-  CHECK_THAT(
-      message_of([&] { open_sounds({.data = dir.path("parts"), .pattern = pattern, .test = "take=0", .rate = rate}); }),
-      Contains("--test take=0: " + dir.path("parts") + " has the folders train and test"));
+  CHECK_THAT(message_of([&] { open_sounds({.data = dir.path("parts"), .pattern = pattern, .test = "take=0"}); }),
+             Contains("--test take=0: " + dir.path("parts") + " has the folders train and test"));
 }
 
 namespace {
@@ -139,7 +143,7 @@ std::set<std::string> files_of_segments(const data::Dataset& samples) {
 TEST_CASE("segments of one recording are of one part", "[sounds]") {
   const TempDir dir;
   for (const bool mixed : {false, true}) {
-    Datasets sets = open_sounds({.data = write_segments(dir, mixed), .rate = rate});
+    Datasets sets = open_sounds({.data = write_segments(dir, mixed)});
     REQUIRE(sets.test);
     CHECK(files_of_segments(*sets.test).size() == 4);
     CHECK(sets.test->size() == 16);
@@ -162,7 +166,7 @@ TEST_CASE("segments without a label are not trained on where others of their fil
     for (int part = 0; part < 3; ++part) at = table.find(before, at + 1);
     table.erase(at + before.size(), classes[static_cast<std::size_t>(take % 2)].size());
   }
-  Datasets sets = open_sounds({.data = dir.write("some.csv", table), .rate = rate});
+  Datasets sets = open_sounds({.data = dir.write("some.csv", table)});
   REQUIRE(sets.test);
   CHECK(sets.test->size() == 12);
   CHECK(sets.train->size() == 64);
@@ -182,17 +186,17 @@ TEST_CASE("segments without a label are not trained on where others of their fil
 TEST_CASE("a list's segments are told apart by name, and others are noticed", "[sounds]") {
   const TempDir dir;
   const std::string list = write_segments(dir);
-  const auto within = open_sounds({.data = list, .rate = rate}).within;
-  CHECK(files_of_sounds(list, "").files.size() == 21);  // each once, and the list
+  const auto within = open_sounds({.data = list}).within;
+  CHECK(listed_files(list, "", sounds).files.size() == 21);  // each once, and the list
   std::string table = test::read_text(list);
   const std::size_t at = table.find("0.05");
   table[at + 3] = '4';
   dir.write("segments.csv", table);
-  CHECK(open_sounds({.data = list, .rate = rate}).within != within);
+  CHECK(open_sounds({.data = list}).within != within);
 
   const std::string close = dir.write("close.csv", std::string("file,label,start,end\nlong/0.wav,high,0.12345678,0.2\n"
                                                                "long/0.wav,low,0.12345679,0.2\nlong/1.wav,low,0.1,\n"));
-  const auto named = named_sounds(close, rate, {});
+  const auto named = named_list(close, sounds, {});
   CHECK(named.samples->classes() ==
         std::vector<std::string>{"long/0.wav 0.12345678-0.2", "long/0.wav 0.12345679-0.2", "long/1.wav 0.1-"});
   CHECK(named.samples->place(1) == dir.path("long/0.wav 0.12345679-0.2"));
@@ -201,5 +205,5 @@ TEST_CASE("a list's segments are told apart by name, and others are noticed", "[
 TEST_CASE("nothing is written where a list's recordings lie", "[sounds]") {
   const TempDir dir;
   write_segments(dir);
-  CHECK(folders_of_sounds(dir.path("segments.csv")) == dir.path("long"));
+  CHECK(folders_of_listed(dir.path("segments.csv"), sounds) == dir.path("long"));
 }

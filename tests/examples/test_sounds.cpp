@@ -31,8 +31,12 @@ using namespace simclr::test;
 
 namespace {
 
+Datasets open_sounds(const ListedSource& source, int at = rate) {
+  return open_listed(source, sound_files_at(at));
+}
+
 Datasets open_takes(const TempDir& dir, const std::string& parts) {
-  return open_sounds({.data = dir.path("takes"), .pattern = pattern, .test = parts, .rate = rate});
+  return open_sounds({.data = dir.path("takes"), .pattern = pattern, .test = parts});
 }
 
 /// Calls `use` with train_speech's command line for these takes.
@@ -213,7 +217,7 @@ TEST_CASE("configurations that cannot be are refused in one line", "[sounds]") {
 namespace {
 
 SoundFigures look(const TempDir& dir, const std::string& folder) {
-  const Datasets sets = open_sounds({.data = dir.path(folder), .rate = rate});
+  const Datasets sets = open_sounds({.data = dir.path(folder)});
   return look_at_sounds(*sets.train, rate, 300);
 }
 
@@ -291,7 +295,7 @@ TEST_CASE("--check names clipping, silence, offsets, copies, rates and lengths o
     dir.write("deep/" + std::to_string(hertz) + ".wav",
               test::wav_of_samples(test::tone(48000, hertz, 48000, 0.97), 48000));
   }
-  const Datasets deep = open_sounds({.data = dir.path("deep"), .rate = 48000});
+  const Datasets deep = open_sounds({.data = dir.path("deep")}, 48000);
   CHECK(look_at_sounds(*deep.train, 48000, 300).clipped == 0);
 }
 

@@ -5,7 +5,7 @@
 
 #include <simclr/core/error.h>
 #include <simclr/data/sound/sound_folder.h>
-#include <simclr/data/sound/sound_table.h>
+#include <simclr/data/sound/sound_list.h>
 
 #include <iostream>
 #include <string>
@@ -29,12 +29,12 @@ void read_all(std::int32_t rate) {
   }
 }
 
-void split(const SoundList& list, std::int32_t rate, const std::string& field, const std::string& values) {
-  const SoundParts parts = split_sounds(list, field, values_of(values));
+void split(const FieldList& list, std::int32_t rate, const std::string& field, const std::string& values) {
+  const FieldListParts parts = split_list(list, field, values_of(values));
   const char* group = list.field("speaker") ? "speaker" : "fold";
   std::cout << parts.train.size() << ' ' << parts.test.size() << ' '
-            << shared_values(parts.train, parts.test, group).size() << ' ' << parts.test.field(group)->values.size()
-            << '\n'
+            << shared_values(*parts.train.field(group), *parts.test.field(group)).size() << ' '
+            << parts.test.field(group)->values.size() << '\n'
             << sound_folder(parts.test, rate)->describe() << '\n';
 }
 

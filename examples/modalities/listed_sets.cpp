@@ -1,0 +1,210 @@
+#include "modalities/listed_sets.h"
+
+#include "modalities/field_parts.h"
+#include "run/data_places.h"
+#include "run/run_folder.h"
+#include "train/named_files.h"
+#include "train/test_part.h"
+
+#include <simclr/core/crc64.h>
+#include <simclr/core/error.h>
+#include <simclr/core/text.h>
+
+#include <algorithm>
+#include <filesystem>
+#include <map>
+#include <set>
+#include <utility>
+
+namespace data = simclr::data;
+namespace fs = std::filesystem;
+using data::FieldList;
+
+namespace {
+
+void check_place(const std::string& data, const ListedKind& kind) {
+  std::error_code error;
+  SIMCLR_CHECK(!data.empty(), "--data: name a folder of ", kind.sample, "s, or a list of them, LIST.csv");
+  SIMCLR_CHECK(fs::exists(data, error), simclr::printable(data), ": no such folder or list of ", kind.sample, "s");
+}
+
+/// A number for each sample, equal for parts of one file; empty: all are of different files.
+std::vector<std::int32_t> files_in(const FieldList& list) {
+  std::map<std::string, std::int32_t> numbers;
+  std::vector<std::int32_t> files;
+  if (list.times.empty()) return files;
+  for (const std::string& file : list.files) {
+    files.push_back(numbers.emplace(file, static_cast<std::int32_t>(numbers.size())).first->second);
+  }
+  if (numbers.size() == files.size()) files.clear();
+  return files;
+}
+
+/// A digest of which part of which file each sample is.
+std::string digest_of_times(const FieldList& list) {
+  simclr::Crc64 digest;
+  for (std::size_t i = 0; i < list.size(); ++i) {
+    const std::string file = list.files[i];
+    digest.update(file.c_str(), file.size() + 1);
+    digest.update(&list.times[i].begin, sizeof(double));
+    digest.update(&list.times[i].end, sizeof(double));
+  }
+  return simclr::hex(digest.value());
+}
+
+data::PathList own_files(const FieldList& list, const ListedKind& kind) {
+  return kind.files ? kind.files(list) : list.files;
+}
+
+/// Opens samples and says in the note what is used for what.
+class Reader {
+ public:
+  Reader(const ListedSource& source, const ListedKind& kind) : source_(source), kind_(kind) {
+    sets_.sample_name = kind.sample;
+    sets_.decoded = true;
+    sets_.kind = is_listed(source.data) ? "list" : "folder";
+  }
+
+  Datasets read() {
+    check_place(source_.data, kind_);
+    if (sets_.kind == "folder") {
+      const PartFolders parts = part_folders(source_.data);
+      if (!parts.test.empty()) return folders(parts);
+    }
+    FieldList list = listed_samples(source_.data, source_.pattern, kind_);
+    sets_.add_note(list.columns);
+    if (!list.times.empty()) sets_.within["the list"] = digest_of_times(list);
+    if (!source_.test.empty()) {
+      const auto [field, values] = test_values(source_.test, list.fields, list.owner());
+      return parted(data::split_list(list, field, values), field + "=" + simclr::listed(values, 5));
+    }
+    if (const auto parts = parts_by_column(list.fields)) return by_column(list, *parts);
+    const data::Field* group = first_field(list.fields, kind_.group_names);
+    if (group != nullptr && has_labels(list.fields)) {
+      sets_.add_note(group->name + "s are trained on and tested with (to test with others: --test " + group->name +
+                     "=20%)");
+    }
+    take_train(list);
+    keep_fifth(sets_, source_.data,
+               "--test FIELD=VALUES, or " +
+                   std::string(sets_.kind == "list" ? "a column split, train or test, in "
+                                                    : "make the folders train and test in ") +
+                   source_.data);
+    return std::move(sets_);
+  }
+
+ private:
+  void take_train(const FieldList& list) {
+    sets_.warnings = list.warnings;
+    sets_.groups = files_in(list);
+    sets_.labelled = sets_.train = kind_.open(list);
+  }
+
+  Datasets folders(const PartFolders& parts) {
+    const std::string train_name = (fs::path(source_.data) / parts.train).string();
+    const std::string test_name = (fs::path(source_.data) / parts.test).string();
+    refuse_test(source_.test, source_.data, parts);
+    const FieldList train = kind_.folder(train_name, source_.pattern);
+    take_train(train);
+    FieldList test;
+    const auto open = [&] {
+      test = kind_.folder(test_name, source_.pattern);
+      sets_.warnings.insert(sets_.warnings.end(), test.warnings.begin(), test.warnings.end());
+      return kind_.open(test);
+    };
+    open_test_part(sets_, open, train_name, test_name);
+    sets_.add_note("train: " + train_name + (sets_.test ? "; test: " + test_name + test.left_out_text() : ""));
+    if (sets_.test) say_shared(train, test);
+    if (!parts.others.empty()) sets_.add_note("not used: " + simclr::listed(parts.others, 8));
+    return std::move(sets_);
+  }
+
+  /// Whose samples, and parts of which files, are in both parts.
+  void say_shared(const FieldList& train, const FieldList& test) {
+    const data::Field* group = first_field(test.fields, kind_.group_names);
+    if (group != nullptr) sets_.add_note(shared_text(train.fields, test.fields, kind_.group_names, group->name));
+    if (test.times.empty()) return;
+    const std::set<std::string> known(train.files.begin(), train.files.end()),
+        asked(test.files.begin(), test.files.end());
+    sets_.add_note(shared_text(static_cast<std::size_t>(std::count_if(
+                                   asked.begin(), asked.end(), [&](const auto& file) { return known.contains(file); })),
+                               asked.size(), "file"));
+  }
+
+  Datasets parted(const data::FieldListParts& parts, const std::string& test_name) {
+    say_shared(parts.train, parts.test);
+    take_train(parts.train);
+    sets_.add_note("test: " + test_name);
+    take_test_part(sets_, kind_.open(parts.test), "the training part", test_name);
+    return std::move(sets_);
+  }
+
+  /// By a list's column of parts: what is of neither is left out.
+  Datasets by_column(const FieldList& list, const ColumnParts& column) {
+    const auto& [field, test, used, others] = column;
+    if (used.size() < list.size()) sets_.add_note(unused_text(column, list.size(), kind_.sample));
+    FieldList some = data::selected_samples(list, used);
+    some.left_out = list.left_out;
+    some.warnings = list.warnings;
+    return parted(data::split_list(some, field, {test}), field + "=" + test);
+  }
+
+  const ListedSource& source_;
+  const ListedKind& kind_;
+  Datasets sets_;
+};
+
+}  // namespace
+
+bool is_listed(const std::string& data) {
+  std::error_code error;
+  return fs::is_regular_file(data, error);
+}
+
+FieldList listed_samples(const std::string& data, const std::string& pattern, const ListedKind& kind) {
+  check_place(data, kind);
+  if (!is_listed(data)) return kind.folder(data, pattern);
+  SIMCLR_CHECK(pattern.empty(), "--pattern ", pattern, ": a list says in its columns what each ", kind.sample,
+               " is; leave it out");
+  SIMCLR_CHECK(!kind.is_sample(data), simclr::printable(data), ": is a ", kind.sample,
+               "; give the folder that holds it, or a list of ", kind.sample, "s");
+  return kind.table(data);
+}
+
+Datasets open_listed(const ListedSource& source, const ListedKind& kind) {
+  return Reader(source, kind).read();
+}
+
+bool can_test(const ListedSource& source, const ListedKind& kind) {
+  check_place(source.data, kind);
+  if (!is_listed(source.data) && !part_folders(source.data).test.empty()) return false;
+  return names_field(source.test, listed_samples(source.data, source.pattern, kind).fields);
+}
+
+ListedFiles listed_files(const std::string& data, const std::string& pattern, const ListedKind& kind) {
+  check_place(data, kind);
+  if (!is_listed(data)) {
+    const bool parts = !part_folders(data).test.empty();
+    return {data, own_files(kind.folder(data, parts ? any_name : pattern), kind)};
+  }
+  const FieldList list = listed_samples(data, pattern, kind);
+  const data::PathList own = own_files(list, kind);
+  std::set<std::string> files(own.begin(), own.end());  // of parts each once
+  files.insert(fs::path(data).filename().string());
+  return {list.dir, data::PathList({files.begin(), files.end()})};
+}
+
+std::string folders_of_listed(const std::string& data, const ListedKind& kind) {
+  if (data.empty() || !is_listed(data)) return data;
+  return join_places(folders_of_list(data, listed_samples(data, "", kind).files));
+}
+
+void refuse_in_listed(const std::string& option, const std::vector<std::string>& paths, const std::string& data,
+                      const ListedKind& kind) {
+  for (const std::string& path : paths) refuse_in_data(option, path, data);
+  const bool none = std::all_of(paths.begin(), paths.end(), [](const std::string& path) { return path.empty(); });
+  if (data.empty() || none || !is_listed(data)) return;
+  NamedFiles named;
+  named.add_list(data, own_files(listed_samples(data, "", kind), kind));
+  refuse_in_named(option, paths, named);
+}
