@@ -46,7 +46,9 @@ class Video final : public ClipReader {
     SIMCLR_CHECK(decoder_.next(*next_), name_, ": a video without a frame");
     has_next_ = fresh_ = true;
     start_ = next_->best_effort_timestamp;
-    if (end != AV_NOPTS_VALUE && end > start_) seconds = static_cast<double>(end - start_) * decoder_.tick();
+    SIMCLR_CHECK(seconds > 0 || end > start_, name_,
+                 ": does not say how long it is; write it anew, ffmpeg -i IN OUT.mp4 say");
+    if (end > start_) seconds = static_cast<double>(end - start_) * decoder_.tick();
     orientation_ = decoder_.orientation();
     const bool sideways = orientation_ > 4;
     info_ = {.frames = std::max<std::int64_t>(1, std::llround(std::min(seconds * decoder_.rate(), 1e15))),

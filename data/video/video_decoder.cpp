@@ -18,6 +18,7 @@ extern "C" {
 #include <cmath>
 #include <cstdio>
 #include <cstring>
+#include <initializer_list>
 #include <mutex>
 #include <span>
 #include <string_view>
@@ -34,6 +35,12 @@ constexpr std::int64_t most_pixels = std::int64_t{1} << 26;
 /// Containers whose frames have time stamps, none of which leads to another file: no playlists, no lists of pictures.
 constexpr const char* containers =
     "mov,mp4,matroska,webm,avi,mpeg,mpegts,ogg,flv,asf,gif,nut,mxf,dv,h261,apng,ivf,rm,wtv";
+
+/// Whether a demuxer, which has several names, has one of these.
+bool is_one_of(const AVInputFormat& format, std::initializer_list<std::string_view> names) {
+  const std::string_view all = format.name;
+  return std::any_of(names.begin(), names.end(), [&](std::string_view name) { return all.starts_with(name); });
+}
 
 /// What FFmpeg says of an error, in one line.
 std::string reason(int error) {
@@ -127,18 +134,24 @@ int VideoDecoder::orientation() const {
 
 double VideoDecoder::seconds() const {
   const AVStream& video = *format_->streams[index_];
-  if (video.duration > 0) return static_cast<double>(video.duration) * av_q2d(video.time_base);
-  if (format_->duration <= 0) return 0;
-  // Matroska's length is the last frame's end, wherever the first begins.
-  const bool from_zero = std::string_view(format_->iformat->name).starts_with("matroska");
-  const std::int64_t before = from_zero && format_->start_time > 0 ? format_->start_time : 0;
-  return static_cast<double>(format_->duration - before) / AV_TIME_BASE;
+  // ASF's and Matroska's length is that of all streams.
+  const bool of_all = is_one_of(*format_->iformat, {"asf", "matroska"});
+  if (counts_ || (of_all && format_->nb_streams > 1)) return 0;
+  if (video.duration > 0) {
+    // Where the index is missing, FFmpeg's guess is shorter than what AVI's header counts.
+    const bool counted = is_one_of(*format_->iformat, {"avi"});
+    return static_cast<double>(counted ? std::max(video.duration, video.nb_frames) : video.duration) * tick();
+  }
+  if (!of_all || format_->duration <= 0) return 0;
+  // Of Matroska, counted from 0, wherever the first frame is.
+  return static_cast<double>(format_->duration - std::max<std::int64_t>(format_->start_time, 0)) / AV_TIME_BASE;
 }
 
 bool VideoDecoder::next(AVFrame& frame, bool anything) {
   for (;;) {
     const int got = avcodec_receive_frame(codec_.get(), &frame);
     if (got == 0) {
+      if (counts_) frame.best_effort_timestamp = time_of(count_++);
       if (!anything) check_frame(frame);
       return true;
     }
@@ -151,8 +164,12 @@ bool VideoDecoder::next(AVFrame& frame, bool anything) {
   }
 }
 
+std::int64_t VideoDecoder::time_of(std::int64_t frame) const {
+  return std::llround(static_cast<double>(frame) / rate_ / tick());
+}
+
 bool VideoDecoder::seek(std::int64_t time) {
-  if (av_seek_frame(format_.get(), index_, time, AVSEEK_FLAG_BACKWARD) < 0) return false;
+  if (!seeks_ || av_seek_frame(format_.get(), index_, time, AVSEEK_FLAG_BACKWARD) < 0) return false;
   avcodec_flush_buffers(codec_.get());
   drained_ = false;
   return true;
@@ -164,14 +181,27 @@ void VideoDecoder::restart() {
 }
 
 std::int64_t VideoDecoder::find_end() {
-  std::int64_t end = AV_NOPTS_VALUE;
-  while (av_read_frame(format_.get(), packet_.get()) >= 0) {
-    if (packet_->stream_index == index_ && packet_->pts != AV_NOPTS_VALUE) {
-      end = std::max(end, packet_->pts + std::clamp<std::int64_t>(packet_->duration, 0, 1 << 30));
-    }
-    av_packet_unref(packet_.get());
+  for (unsigned i = 0; i < format_->nb_streams; ++i) format_->streams[i]->discard = AVDISCARD_DEFAULT;
+  const AVStream& video = *format_->streams[index_];
+  const double header = std::max(static_cast<double>(format_->duration) / AV_TIME_BASE,  // less than 0: says nothing
+                                 static_cast<double>(video.nb_frames) / rate_);
+  constexpr double tail = 10;  // seconds, of which some frame has a time
+  if (header > tail) seek(static_cast<std::int64_t>((header - tail) / tick()));
+  std::int64_t end = AV_NOPTS_VALUE, count = 0;
+  double all_end = 0;  // of sound as well
+  for (; av_read_frame(format_.get(), packet_.get()) >= 0; av_packet_unref(packet_.get())) {
+    const bool ours = packet_->stream_index == index_;
+    if (ours && packet_->size > 0) ++count;
+    const std::int64_t time = std::max(packet_->pts, packet_->dts);  // AV_NOPTS_VALUE is below all
+    if (time == AV_NOPTS_VALUE) continue;
+    const std::int64_t behind = time + std::clamp<std::int64_t>(packet_->duration, 0, 1 << 30);
+    const double unit = av_q2d(format_->streams[packet_->stream_index]->time_base);
+    all_end = std::max(all_end, static_cast<double>(behind) * unit);
+    if (ours) end = std::max(end, behind);
   }
-  return end;
+  if (counts_) end = time_of(count);
+  constexpr double most = 0.5;  // seconds that a header may be wrong by
+  return header > all_end + most ? std::max<std::int64_t>(end, std::llround(header / tick())) : end;
 }
 
 void VideoDecoder::damaged(const std::string& what) const {
@@ -231,6 +261,14 @@ void VideoDecoder::open_codec() {
     if (static_cast<int>(i) != index_) format_->streams[i]->discard = AVDISCARD_ALL;
   }
   drained_ = false;
+  // AVI and MPEG's program streams store no time, or not each frame's: FFmpeg guesses it from the order, and otherwise
+  // behind a jump. Where frames are decoded in another order than they are shown, only counting them is sure.
+  const AVInputFormat& container = *format_->iformat;
+  const AVCodecDescriptor* const codec = avcodec_descriptor_get(video.codecpar->codec_id);
+  const bool reorders = !codec || (codec->props & AV_CODEC_PROP_REORDER) != 0;
+  counts_ = is_one_of(container, {"mpeg", "avi", "mxf"}) && !is_one_of(container, {"mpegts"}) && reorders;
+  seeks_ = !counts_ && is_one_of(container, {"mov", "matroska", "mpegts", "flv", "ogg", "asf", "nut", "avi"});
+  count_ = 0;
 }
 
 void VideoDecoder::feed(bool anything) {

@@ -47,16 +47,17 @@ class VideoDecoder {
   double tick() const;      // seconds
   int orientation() const;  // EXIF's
 
-  /// What the headers say of the length, in seconds; 0: nothing.
+  /// What the headers say of how long there are pictures, in seconds; 0: nothing that can be relied on.
   double seconds() const;
   /// The next frame in the order of time; false behind the last. With `anything` damage is passed over.
   bool next(AVFrame& frame, bool anything = false);
-  /// Goes to the last place at or before `time` (in ticks) that can be decoded from; false: there is none.
+  /// Goes to the last place at or before `time` (in ticks) that can be decoded from; false: there is none, or times
+  /// behind it would not be those of decoding from the start.
   bool seek(std::int64_t time);
   /// As if it had just been opened.
   void restart();
-  /// The time behind the last packet, in ticks, AV_NOPTS_VALUE where none has one: reads the whole file, and then has
-  /// to be restarted.
+  /// The time behind the last packet, in ticks, AV_NOPTS_VALUE where none has one; the header's where the file ends
+  /// before it. Reads the file's end, or all of it, and then has to be restarted.
   std::int64_t find_end();
 
   [[noreturn]] void damaged(const std::string& what) const;
@@ -66,6 +67,7 @@ class VideoDecoder {
   void open_codec();
   void feed(bool anything);
   void check_frame(const AVFrame& frame) const;
+  std::int64_t time_of(std::int64_t frame) const;  // in ticks, of frames that are counted
 
   VideoStream stream_;
   Owned<AVIOContext> io_;  // outlives the demuxer
@@ -75,6 +77,9 @@ class VideoDecoder {
   int index_ = -1;
   double rate_ = 0;
   bool drained_ = false;
+  bool counts_ = false;     // frames are told by their number, for want of times
+  bool seeks_ = false;      // times behind a jump are those of decoding from the start
+  std::int64_t count_ = 0;  // of the frames that came
 };
 
 }  // namespace simclr::data
