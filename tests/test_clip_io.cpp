@@ -236,6 +236,35 @@ TEST_CASE("frames of a video are the same whether it is decoded from the start o
   check("far.avi", {.codec = "libx264", .between_keys = 25});
 }
 
+TEST_CASE("a read that failed leaves no trace in those that follow") {
+  const test::TempDir folder;
+  const std::string path = folder.path("d.avi");
+  test::write_video(path);
+  const Bytes whole = test::read_bytes(path);
+  Bytes damaged = whole;
+  for (std::size_t k = 0; k < 400; ++k) damaged[whole.size() / 2 + k] = static_cast<std::uint8_t>(k * 73 + 11);
+  {
+    const auto clip = open_clip(damaged, "d.avi");
+    CHECK_THAT(message_of([&] { read(*clip, up_to(clip->info().frames)); }), Contains("d.avi: damaged or cut off"));
+    const bool same = read(*clip, {0}) == read(*open_clip(damaged, "d.avi"), {0});
+    CHECK(same);
+  }
+  const auto write = [&](const Bytes& bytes) {
+    std::ofstream(path, std::ios::binary).write(reinterpret_cast<const char*>(bytes.data()), std::ssize(bytes));
+  };
+  const auto clip = open_clip(path);
+  const Bytes expected = read(*clip, {7});
+  write({});
+  for (int k = 0; k < 2; ++k) {
+    CHECK_THAT(message_of([&] { read(*clip, {7}); }), Contains("cannot read") && Contains("d.avi: it became shorter"));
+  }
+  write(whole);
+  const bool same = read(*clip, {7}) == expected;
+  CHECK(same);
+  write(damaged);
+  CHECK_THAT(message_of([&] { read(*clip, up_to(60)); }), Contains("d.avi: damaged or cut off"));
+}
+
 TEST_CASE("a video that is cut off, or has nothing to see, is told in one line") {
   const test::TempDir folder;
   test::write_video(folder.path("whole.mkv"));

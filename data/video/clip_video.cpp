@@ -89,24 +89,25 @@ class Video final : public ClipReader {
       }
       same = true;
     }
-    fresh_ = false;
   }
 
   /// So that the next frame is at or before `time`: a key frame, or the first of all.
   void go_before(std::int64_t time) {
+    bool fresh = std::exchange(fresh_, false);  // at once: what throws below leaves the decoder anywhere
     has_current_ = false;
     // A container's index may name a key frame that is shown later than it is decoded: then an earlier one is needed.
     for (const double back : {0.0, 1.0, 5.0, 25.0}) {
       const std::int64_t place = time - std::llround(back / decoder_.tick());
-      if (place <= start_ || !decoder_.seek(place)) break;
-      fresh_ = false;
+      if (place <= start_ || !decoder_.seeks()) break;
+      fresh = false;
+      if (!decoder_.seek(place)) break;
       // What comes before the key frame may lean on frames that were not decoded.
       do has_next_ = decoder_.next(*next_, true);
       while (has_next_ && !is_key(*next_));
       const bool timed = has_next_ && next_->best_effort_timestamp != AV_NOPTS_VALUE;
       if (timed && next_->best_effort_timestamp <= time && next_->decode_error_flags == 0) return;
     }
-    if (fresh_) return;
+    if (fresh) return;
     decoder_.restart();
     has_next_ = decoder_.next(*next_);
     SIMCLR_CHECK(has_next_, name_, ": a video without a frame");

@@ -124,10 +124,6 @@ void FreeVideo::operator()(SwsContext* scaler) const {
   sws_freeContext(scaler);
 }
 
-double VideoDecoder::tick() const {
-  return av_q2d(format_->streams[index_]->time_base);
-}
-
 int VideoDecoder::orientation() const {
   return orientation_of_stream(*format_->streams[index_]);
 }
@@ -140,7 +136,7 @@ double VideoDecoder::seconds() const {
   if (video.duration > 0) {
     // Where the index is missing, FFmpeg's guess is shorter than what AVI's header counts.
     const bool counted = is_one_of(*format_->iformat, {"avi"});
-    return static_cast<double>(counted ? std::max(video.duration, video.nb_frames) : video.duration) * tick();
+    return static_cast<double>(counted ? std::max(video.duration, video.nb_frames) : video.duration) * tick_;
   }
   if (!of_all || format_->duration <= 0) return 0;
   // Of Matroska, counted from 0, wherever the first frame is.
@@ -165,11 +161,12 @@ bool VideoDecoder::next(AVFrame& frame, bool anything) {
 }
 
 std::int64_t VideoDecoder::time_of(std::int64_t frame) const {
-  return std::llround(static_cast<double>(frame) / rate_ / tick());
+  return std::llround(static_cast<double>(frame) / rate_ / tick_);
 }
 
 bool VideoDecoder::seek(std::int64_t time) {
-  if (!seeks_ || av_seek_frame(format_.get(), index_, time, AVSEEK_FLAG_BACKWARD) < 0) return false;
+  stream_.problem.clear();
+  if (!codec_ || av_seek_frame(format_.get(), index_, time, AVSEEK_FLAG_BACKWARD) < 0) return false;
   avcodec_flush_buffers(codec_.get());
   drained_ = false;
   return true;
@@ -177,6 +174,7 @@ bool VideoDecoder::seek(std::int64_t time) {
 
 void VideoDecoder::restart() {
   stream_.at = 0;
+  stream_.problem.clear();
   open();
 }
 
@@ -186,7 +184,7 @@ std::int64_t VideoDecoder::find_end() {
   const double header = std::max(static_cast<double>(format_->duration) / AV_TIME_BASE,  // less than 0: says nothing
                                  static_cast<double>(video.nb_frames) / rate_);
   constexpr double tail = 10;  // seconds, of which some frame has a time
-  if (header > tail) seek(static_cast<std::int64_t>((header - tail) / tick()));
+  if (seeks_ && header > tail) seek(static_cast<std::int64_t>((header - tail) / tick_));
   std::int64_t end = AV_NOPTS_VALUE, count = 0;
   double all_end = 0;  // of sound as well
   for (; av_read_frame(format_.get(), packet_.get()) >= 0; av_packet_unref(packet_.get())) {
@@ -201,7 +199,7 @@ std::int64_t VideoDecoder::find_end() {
   }
   if (counts_) end = time_of(count);
   constexpr double most = 0.5;  // seconds that a header may be wrong by
-  return header > all_end + most ? std::max<std::int64_t>(end, std::llround(header / tick())) : end;
+  return header > all_end + most ? std::max<std::int64_t>(end, std::llround(header / tick_)) : end;
 }
 
 void VideoDecoder::damaged(const std::string& what) const {
@@ -249,14 +247,16 @@ void VideoDecoder::open_codec() {
   constexpr double least = 1e-3, most = 1e4;
   SIMCLR_CHECK(rate_ >= least && rate_ <= most && video.time_base.num > 0 && video.time_base.den > 0, name(),
                ": does not say how many frames a second it has; write it anew, ffmpeg -i IN OUT.mp4 say");
-  codec_.reset(avcodec_alloc_context3(decoder));
-  SIMCLR_CHECK(codec_, name(), ": no memory is left to decode it");
-  codec_->thread_count = 1;  // the loader has threads
-  codec_->max_pixels = most_pixels;
-  int done = avcodec_parameters_to_context(codec_.get(), video.codecpar);
-  codec_->pkt_timebase = video.time_base;
-  if (done >= 0) done = avcodec_open2(codec_.get(), decoder, nullptr);
+  tick_ = av_q2d(video.time_base);
+  Owned<AVCodecContext> codec(avcodec_alloc_context3(decoder));
+  SIMCLR_CHECK(codec, name(), ": no memory is left to decode it");
+  codec->thread_count = 1;  // the loader has threads
+  codec->max_pixels = most_pixels;
+  int done = avcodec_parameters_to_context(codec.get(), video.codecpar);
+  codec->pkt_timebase = video.time_base;
+  if (done >= 0) done = avcodec_open2(codec.get(), decoder, nullptr);
   if (done < 0) damaged(reason(done));
+  codec_ = std::move(codec);
   for (unsigned i = 0; i < format_->nb_streams; ++i) {
     if (static_cast<int>(i) != index_) format_->streams[i]->discard = AVDISCARD_ALL;
   }
@@ -264,8 +264,8 @@ void VideoDecoder::open_codec() {
   // AVI and MPEG's program streams store no time, or not each frame's: FFmpeg guesses it from the order, and otherwise
   // behind a jump. Where frames are decoded in another order than they are shown, only counting them is sure.
   const AVInputFormat& container = *format_->iformat;
-  const AVCodecDescriptor* const codec = avcodec_descriptor_get(video.codecpar->codec_id);
-  const bool reorders = !codec || (codec->props & AV_CODEC_PROP_REORDER) != 0;
+  const AVCodecDescriptor* const kind = avcodec_descriptor_get(video.codecpar->codec_id);
+  const bool reorders = !kind || (kind->props & AV_CODEC_PROP_REORDER) != 0;
   counts_ = is_one_of(container, {"mpeg", "avi", "mxf"}) && !is_one_of(container, {"mpegts"}) && reorders;
   seeks_ = !counts_ && is_one_of(container, {"mov", "matroska", "mpegts", "flv", "ogg", "asf", "nut", "avi"});
   count_ = 0;

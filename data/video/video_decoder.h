@@ -44,17 +44,19 @@ class VideoDecoder {
 
   const std::string& name() const { return stream_.bytes.name; }
   double rate() const { return rate_; }
-  double tick() const;      // seconds
-  int orientation() const;  // EXIF's
+  double tick() const { return tick_; }  // seconds
+  int orientation() const;               // EXIF's
 
   /// What the headers say of how long there are pictures, in seconds; 0: nothing that can be relied on.
   double seconds() const;
   /// The next frame in the order of time; false behind the last. With `anything` damage is passed over.
   bool next(AVFrame& frame, bool anything = false);
-  /// Goes to the last place at or before `time` (in ticks) that can be decoded from; false: there is none, or times
-  /// behind it would not be those of decoding from the start.
+  /// Whether the times of frames behind a jump are those of decoding from the start.
+  bool seeks() const { return seeks_; }
+  /// Goes to the last place at or before `time` (in ticks) that can be decoded from; false: there is none, and the
+  /// decoder may be anywhere.
   bool seek(std::int64_t time);
-  /// As if it had just been opened.
+  /// As if it had just been opened. Where it throws, it has to be called again before anything else but seek().
   void restart();
   /// The time behind the last packet, in ticks, AV_NOPTS_VALUE where none has one; the header's where the file ends
   /// before it. Reads the file's end, or all of it, and then has to be restarted.
@@ -75,10 +77,10 @@ class VideoDecoder {
   Owned<AVCodecContext> codec_;
   Owned<AVPacket> packet_;
   int index_ = -1;
-  double rate_ = 0;
+  double rate_ = 0, tick_ = 0;
   bool drained_ = false;
-  bool counts_ = false;     // frames are told by their number, for want of times
-  bool seeks_ = false;      // times behind a jump are those of decoding from the start
+  bool counts_ = false;  // frames are told by their number, for want of times
+  bool seeks_ = false;
   std::int64_t count_ = 0;  // of the frames that came
 };
 
