@@ -236,6 +236,32 @@ TEST_CASE("frames of a video are the same whether it is decoded from the start o
   check("far.avi", {.codec = "libx264", .between_keys = 25});
 }
 
+TEST_CASE("a last frame that stays, and sound that goes on, are no damage") {
+  const test::TempDir folder;
+  test::write_video(folder.path("stays.mp4"), {.frames = 20, .b_frames = 0, .last_frames = 50});
+  const auto stays = open_clip(folder.path("stays.mp4"));
+  REQUIRE(stays->info().frames == 69);
+  const bool last = read(*stays, {19}) == read(*stays, {68});
+  CHECK(last);
+  CHECK(read(*stays, up_to(69)).size() == static_cast<std::size_t>(69 * stays->info().frame_bytes()));
+
+  for (const char* file : {"sound.mkv", "sound.mov", "sound.avi", "sound.wmv"}) {
+    CAPTURE(file);
+    const bool plain = std::string(file).ends_with(".wmv");
+    test::write_video(folder.path(file),
+                      {.codec = plain ? "wmv2" : "mpeg4", .b_frames = plain ? 0 : 2, .sound_frames = 100});
+    const auto sound = open_clip(folder.path(file));
+    CHECK(sound->info().frames == 60);
+    const Bytes all = read(*sound, up_to(60));
+    const bool whole =
+        read(*open_clip(folder.path(file)), {59}) == Bytes(all.end() - sound->info().frame_bytes(), all.end());
+    CHECK(whole);
+  }
+  Bytes cut = test::read_bytes(folder.path("sound.mkv"));
+  cut.resize(cut.size() / 2);
+  CHECK_THAT(message_of([&] { read(*open_clip(cut, "cut.mkv"), {59}); }), Contains("cut.mkv: damaged or cut off"));
+}
+
 TEST_CASE("a read that failed leaves no trace in those that follow") {
   const test::TempDir folder;
   const std::string path = folder.path("d.avi");

@@ -33,6 +33,15 @@ bool is_key(const AVFrame& frame) {
 #endif
 }
 
+/// How long a frame is seen by what its packet says, in ticks.
+std::int64_t duration_of(const AVFrame& frame) {
+#if LIBAVUTIL_VERSION_INT >= AV_VERSION_INT(57, 30, 100)
+  return frame.duration;
+#else
+  return frame.pkt_duration;
+#endif
+}
+
 class Video final : public ClipReader {
  public:
   explicit Video(ClipBytes bytes) : ClipReader(bytes.name), decoder_(std::move(bytes)) {
@@ -113,11 +122,12 @@ class Video final : public ClipReader {
     SIMCLR_CHECK(has_next_, name_, ": a video without a frame");
   }
 
-  /// The last frame stays for a while: lengths in headers are rounded, and those of sound may be longer.
+  /// The last frame stays as long as its packet says, or for a while: lengths in headers are rounded.
   void check_end(std::int64_t frame, std::int64_t time) const {
     constexpr double most = 0.5;  // seconds
     const std::int64_t last = current_->best_effort_timestamp;
-    if (static_cast<double>(time - last) * decoder_.tick() <= most + 1.0 / info_.rate) return;
+    const double stays = std::max(most, static_cast<double>(duration_of(*current_)) * decoder_.tick());
+    if (static_cast<double>(time - last) * decoder_.tick() <= stays + 1.0 / info_.rate) return;
     decoder_.damaged("frame " + std::to_string(frame) + " of " + std::to_string(info_.frames) +
                      " is not there, the last is " +
                      std::to_string(std::llround(static_cast<double>(last - start_) * decoder_.tick() * info_.rate)));

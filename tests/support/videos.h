@@ -8,6 +8,7 @@ extern "C" {
 #include <libavutil/opt.h>
 }
 
+#include <algorithm>
 #include <cstdint>
 #include <string>
 #include <vector>
@@ -22,6 +23,8 @@ struct VideoOptions {
   int rate = 25;
   int between_keys = 12, b_frames = 2;
   double first_second = 0;       // when the first frame is seen
+  int last_frames = 1;           // how long the last packet says to last, in frames
+  int sound_frames = 0;          // length of a second stream, silence, in frames
   std::string x264_params = {};  // of the encoder libx264
 };
 
@@ -54,6 +57,40 @@ inline void draw(AVFrame& frame, int number) {
   }
 }
 
+inline constexpr int sound_rate = 8000;
+
+/// Adds a stream of silence. Call before the header is written.
+inline AVStream* add_sound(AVFormatContext* out) {
+  AVStream* const sound = avformat_new_stream(out, nullptr);
+  AVCodecParameters& codec = *sound->codecpar;
+  codec.codec_type = AVMEDIA_TYPE_AUDIO;
+  codec.codec_id = AV_CODEC_ID_PCM_S16LE;
+  codec.sample_rate = sound_rate;
+  codec.bits_per_coded_sample = 16;
+  codec.block_align = 2;
+#if LIBAVCODEC_VERSION_INT >= AV_VERSION_INT(59, 24, 100)
+  codec.ch_layout = AV_CHANNEL_LAYOUT_MONO;
+#else
+  codec.channels = 1;
+  codec.channel_layout = AV_CH_LAYOUT_MONO;
+#endif
+  sound->time_base = {1, sound_rate};
+  return sound;
+}
+
+inline void write_sound(AVFormatContext* out, const AVStream& sound, AVPacket* packet, const VideoOptions& o) {
+  for (int k = 0; k < o.sound_frames; ++k) {
+    const int values = sound_rate / o.rate;
+    check(av_new_packet(packet, 2 * values));
+    std::fill_n(packet->data, packet->size, std::uint8_t{0});
+    packet->stream_index = sound.index;
+    packet->pts = packet->dts = std::int64_t{k} * values;
+    packet->duration = values;
+    av_packet_rescale_ts(packet, {1, sound_rate}, sound.time_base);
+    check(av_interleaved_write_frame(out, packet));
+  }
+}
+
 }  // namespace video_detail
 
 /// Writes a file of the kind that its name's ending says.
@@ -81,6 +118,7 @@ inline void write_video(const std::string& path, const VideoOptions& o = {}) {
   stream->time_base = codec->time_base;
   stream->avg_frame_rate = codec->framerate;
   check(avcodec_parameters_from_context(stream->codecpar, codec));
+  AVStream* const sound = o.sound_frames > 0 ? video_detail::add_sound(out) : nullptr;
   check(avio_open(&out->pb, path.c_str(), AVIO_FLAG_WRITE));
   check(avformat_write_header(out, nullptr));
 
@@ -90,8 +128,10 @@ inline void write_video(const std::string& path, const VideoOptions& o = {}) {
   frame->height = o.height;
   check(av_frame_get_buffer(frame, 0));
   AVPacket* packet = av_packet_alloc();
+  int packets = 0;
   const auto write = [&] {
     while (avcodec_receive_packet(codec, packet) == 0) {
+      if (++packets == o.frames) packet->duration = o.last_frames;
       av_packet_rescale_ts(packet, codec->time_base, stream->time_base);
       packet->stream_index = stream->index;
       check(av_interleaved_write_frame(out, packet));
@@ -105,6 +145,7 @@ inline void write_video(const std::string& path, const VideoOptions& o = {}) {
   }
   check(avcodec_send_frame(codec, nullptr));
   write();
+  if (sound) video_detail::write_sound(out, *sound, packet, o);
   check(av_write_trailer(out));
   avio_closep(&out->pb);
   av_packet_free(&packet);
