@@ -262,6 +262,24 @@ TEST_CASE("a last frame that stays, and sound that goes on, are no damage") {
   CHECK_THAT(message_of([&] { read(*open_clip(cut, "cut.mkv"), {59}); }), Contains("cut.mkv: damaged or cut off"));
 }
 
+TEST_CASE("a hole in a file is told, not shown as a frame that stays") {
+  const test::TempDir folder;
+  test::write_video(folder.path("hole.mkv"));
+  const Bytes whole = test::read_bytes(folder.path("hole.mkv"));
+  Bytes hole = whole;
+  for (std::size_t k = 0; k < 400; ++k) hole[whole.size() / 2 + k] = static_cast<std::uint8_t>(k * 73 + 11);
+  const auto clip = open_clip(hole, "hole.mkv");
+  CHECK_THAT(message_of([&] { read(*clip, up_to(60)); }),
+             Contains("hole.mkv: damaged or cut off: no frame from 1.08 s to 1.72 s"));
+  // Behind a hole a frame may lean on those that are lost.
+  for (const std::int64_t k : {30, 43}) CHECK_THAT(message_of([&] { read(*clip, {k}); }), Contains("no frame from"));
+  for (const std::int64_t k : {20, 27, 59}) {
+    CAPTURE(k);
+    const bool same = read(*clip, {k}) == read(*open_clip(whole, "whole.mkv"), {k});
+    CHECK(same);
+  }
+}
+
 TEST_CASE("a read that failed leaves no trace in those that follow") {
   const test::TempDir folder;
   const std::string path = folder.path("d.avi");

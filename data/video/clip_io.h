@@ -35,7 +35,7 @@ class SIMCLR_API ClipReader {
 
   /// Fills `out` with the frames of these numbers, ascending, one behind another. What is read depends on the file and
   /// the numbers alone, not on what was read before. Throws Error, one line that names the file, for numbers that are
-  /// not there, for damaged frames and more than max_clip_bytes.
+  /// not there, for damaged frames, holes of more than half a second, and more than max_clip_bytes.
   void read(std::span<const std::int64_t> frames, std::span<std::uint8_t> out);
 
  protected:

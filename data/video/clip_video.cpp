@@ -17,6 +17,8 @@ extern "C" {
 #include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <iomanip>
+#include <sstream>
 #include <utility>
 
 namespace simclr::data {
@@ -84,12 +86,17 @@ class Video final : public ClipReader {
     for (std::size_t k = 0; k < frames.size(); ++k) {
       const std::int64_t time = time_of(frames[k]) + half;
       while (has_next_ && (!has_current_ || next_->best_effort_timestamp <= time)) {
+        if (has_current_) check_gap();
         std::swap(current_, next_);
         has_current_ = true;
         has_next_ = decoder_.next(*next_);
         same = false;
       }
-      if (!has_next_) check_end(frames[k], time - half);
+      if (!has_next_) {
+        check_end(frames[k], time - half);
+      } else if (time - current_->best_effort_timestamp > 2 * half) {  // not its own time
+        check_gap();
+      }
       std::uint8_t* const to = out.data() + k * bytes;
       if (same) {
         std::memcpy(to, to - bytes, bytes);
@@ -122,11 +129,24 @@ class Video final : public ClipReader {
     SIMCLR_CHECK(has_next_, name_, ": a video without a frame");
   }
 
+  /// Some demuxers go on behind what they cannot read without a word. What comes next may then lean on lost frames.
+  void check_gap() const {
+    const std::int64_t from = current_->best_effort_timestamp, to = next_->best_effort_timestamp;
+    const double stays = std::max(stays_, static_cast<double>(duration_of(*current_)) * decoder_.tick());
+    if (!decoder_.skips() || static_cast<double>(to - from) * decoder_.tick() <= stays + 1.0 / info_.rate) return;
+    const auto seconds = [&](std::int64_t time) {
+      std::ostringstream text;
+      text << std::fixed << std::setprecision(2) << static_cast<double>(time - start_) * decoder_.tick();
+      return text.str();
+    };
+    decoder_.damaged("no frame from " + seconds(from) + " s to " + seconds(to) +
+                     " s; where its rate varies, write it anew, ffmpeg -i IN -r 25 OUT.mp4 say");
+  }
+
   /// The last frame stays as long as its packet says, or for a while: lengths in headers are rounded.
   void check_end(std::int64_t frame, std::int64_t time) const {
-    constexpr double most = 0.5;  // seconds
     const std::int64_t last = current_->best_effort_timestamp;
-    const double stays = std::max(most, static_cast<double>(duration_of(*current_)) * decoder_.tick());
+    const double stays = std::max(stays_, static_cast<double>(duration_of(*current_)) * decoder_.tick());
     if (static_cast<double>(time - last) * decoder_.tick() <= stays + 1.0 / info_.rate) return;
     decoder_.damaged("frame " + std::to_string(frame) + " of " + std::to_string(info_.frames) +
                      " is not there, the last is " +
@@ -163,6 +183,8 @@ class Video final : public ClipReader {
     turn_upright(picture, orientation_);
     std::copy(picture.pixels.begin(), picture.pixels.end(), out);
   }
+
+  static constexpr double stays_ = 0.5;  // seconds that a frame may be seen, whatever its packet says
 
   VideoDecoder decoder_;
   Owned<AVFrame> current_{av_frame_alloc()}, next_{av_frame_alloc()};

@@ -268,6 +268,7 @@ void VideoDecoder::open_codec() {
   const bool reorders = !kind || (kind->props & AV_CODEC_PROP_REORDER) != 0;
   counts_ = is_one_of(container, {"mpeg", "avi", "mxf"}) && !is_one_of(container, {"mpegts"}) && reorders;
   seeks_ = !counts_ && is_one_of(container, {"mov", "matroska", "mpegts", "flv", "ogg", "asf", "nut", "avi"});
+  skips_ = !counts_ && !is_one_of(container, {"mov", "avi"});
   count_ = 0;
 }
 

@@ -53,6 +53,8 @@ class VideoDecoder {
   bool next(AVFrame& frame, bool anything = false);
   /// Whether the times of frames behind a jump are those of decoding from the start.
   bool seeks() const { return seeks_; }
+  /// Whether frames may be missing without a word: not where a table names them all.
+  bool skips() const { return skips_; }
   /// Goes to the last place at or before `time` (in ticks) that can be decoded from; false: there is none, and the
   /// decoder may be anywhere.
   bool seek(std::int64_t time);
@@ -80,7 +82,7 @@ class VideoDecoder {
   double rate_ = 0, tick_ = 0;
   bool drained_ = false;
   bool counts_ = false;  // frames are told by their number, for want of times
-  bool seeks_ = false;
+  bool seeks_ = false, skips_ = false;
   std::int64_t count_ = 0;  // of the frames that came
 };
 
