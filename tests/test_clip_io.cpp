@@ -262,6 +262,34 @@ TEST_CASE("a last frame that stays, and sound that goes on, are no damage") {
   CHECK_THAT(message_of([&] { read(*open_clip(cut, "cut.mkv"), {59}); }), Contains("cut.mkv: damaged or cut off"));
 }
 
+TEST_CASE("a stream that begins within a group is read from its first key frame on") {
+  const test::TempDir folder;
+  const auto check = [&](const std::string& file, const std::string& codec) {
+    CAPTURE(file);
+    test::write_video(folder.path(file), {.codec = codec});
+    const Bytes bytes = test::read_bytes(folder.path(file));
+    const auto whole = open_clip(bytes, "whole");
+    const Bytes all = read(*whole, up_to(60));
+    for (std::ptrdiff_t cut = 188; cut < std::ssize(bytes) * 3 / 5; cut += 188 * 5) {  // at a packet's end
+      CAPTURE(cut);
+      const Bytes rest(bytes.begin() + cut, bytes.end());
+      const auto later = open_clip(rest, "later");
+      const std::int64_t frames = later->info().frames;
+      CHECK(frames > 10);
+      CHECK(frames <= 60);
+      const Bytes last = read(*later, up_to(frames));
+      const bool end = Bytes(all.end() - std::ssize(last), all.end()) == last;
+      CHECK(end);
+      for (const std::int64_t k : {std::int64_t{0}, frames / 2, frames - 1}) {
+        const bool same = read(*open_clip(rest, "later"), {k}) == read(*whole, {60 - frames + k});
+        CHECK(same);
+      }
+    }
+  };
+  check("m.ts", "mpeg2video");
+  if (avcodec_find_encoder_by_name("libx264") != nullptr) check("h.ts", "libx264");
+}
+
 TEST_CASE("a hole in a file is told, not shown as a frame that stays") {
   const test::TempDir folder;
   test::write_video(folder.path("hole.mkv"));

@@ -52,8 +52,9 @@ class SIMCLR_API ClipReader {
 ///   best one. Frame k is what is seen at the time k / rate behind the first frame; to read it, the reader goes to the
 ///   key frame before it and decodes from there by the frames' time stamps, which gives the same bytes as decoding
 ///   from the start. AVI, MPEG program streams and MXF do not store when each frame is seen: where their codec orders
-///   frames anew (MPEG-4, H.264), frame k is the k-th that is decoded, always from the start. Other files, streams and
-///   addresses that a file names are not followed.
+///   frames anew (MPEG-4, H.264), frame k is the k-th that is decoded, always from the start. A stream that
+///   begins within a group, as of a camera or of parts that were cut without encoding, begins with its first key frame.
+///   Other files, streams and addresses that a file names are not followed.
 /// - a .npy file, frames as picture_arrays.h has pictures: [T,H,W], [T,H,W,C] or [T,C,H,W];
 /// - a folder of pictures, a frame each, in the order of their names, "f2.jpg" before "f10.jpg".
 /// Throws Error, one line that names the file, for what is missing, empty, of another kind, without frames, above the

@@ -27,14 +27,6 @@ namespace simclr::data {
 
 namespace {
 
-bool is_key(const AVFrame& frame) {
-#if LIBAVUTIL_VERSION_INT >= AV_VERSION_INT(58, 7, 100)
-  return (frame.flags & AV_FRAME_FLAG_KEY) != 0;
-#else
-  return frame.key_frame != 0;
-#endif
-}
-
 /// How long a frame is seen by what its packet says, in ticks.
 std::int64_t duration_of(const AVFrame& frame) {
 #if LIBAVUTIL_VERSION_INT >= AV_VERSION_INT(57, 30, 100)
@@ -54,11 +46,12 @@ class Video final : public ClipReader {
       end = decoder_.find_end();
       decoder_.restart();
     }
-    SIMCLR_CHECK(decoder_.next(*next_), name_, ": a video without a frame");
+    SIMCLR_CHECK(decoder_.next(*next_), name_, ": a video without a frame that can be decoded by itself");
     has_next_ = fresh_ = true;
     start_ = next_->best_effort_timestamp;
     SIMCLR_CHECK(seconds > 0 || end > start_, name_,
                  ": does not say how long it is; write it anew, ffmpeg -i IN OUT.mp4 say");
+    seconds -= decoder_.left_out(start_);
     if (end > start_) seconds = static_cast<double>(end - start_) * decoder_.tick();
     orientation_ = decoder_.orientation();
     const bool sideways = orientation_ > 4;
@@ -117,11 +110,8 @@ class Video final : public ClipReader {
       if (place <= start_ || !decoder_.seeks()) break;
       fresh = false;
       if (!decoder_.seek(place)) break;
-      // What comes before the key frame may lean on frames that were not decoded.
-      do has_next_ = decoder_.next(*next_, true);
-      while (has_next_ && !is_key(*next_));
-      const bool timed = has_next_ && next_->best_effort_timestamp != AV_NOPTS_VALUE;
-      if (timed && next_->best_effort_timestamp <= time && next_->decode_error_flags == 0) return;
+      has_next_ = decoder_.next(*next_);
+      if (has_next_ && next_->best_effort_timestamp <= time) return;
     }
     if (fresh) return;
     decoder_.restart();

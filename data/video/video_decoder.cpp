@@ -10,6 +10,7 @@ extern "C" {
 #include <libavcodec/avcodec.h>
 #include <libavformat/avformat.h>
 #include <libavutil/display.h>
+#include <libavutil/version.h>
 #include <libswscale/swscale.h>
 }
 
@@ -22,6 +23,7 @@ extern "C" {
 #include <mutex>
 #include <span>
 #include <string_view>
+#include <utility>
 
 namespace simclr::data {
 namespace {
@@ -77,6 +79,18 @@ void be_quiet() {
   std::call_once(once, [] {
     if (av_log_get_level() == AV_LOG_INFO) av_log_set_level(AV_LOG_QUIET);
   });
+}
+
+bool is_key(const AVFrame& frame) {
+#if LIBAVUTIL_VERSION_INT >= AV_VERSION_INT(58, 7, 100)
+  return (frame.flags & AV_FRAME_FLAG_KEY) != 0;
+#else
+  return frame.key_frame != 0;
+#endif
+}
+
+bool is_whole(const AVFrame& frame) {
+  return frame.decode_error_flags == 0 && (frame.flags & AV_FRAME_FLAG_CORRUPT) == 0;
 }
 
 /// EXIF's orientation of a stream that is to be turned; 1: it is not.
@@ -143,21 +157,53 @@ double VideoDecoder::seconds() const {
   return static_cast<double>(format_->duration - std::max<std::int64_t>(format_->start_time, 0)) / AV_TIME_BASE;
 }
 
-bool VideoDecoder::next(AVFrame& frame, bool anything) {
+double VideoDecoder::left_out(std::int64_t first) const {
+  const std::int64_t start = format_->streams[index_]->start_time;
+  if (!cut_ || start == AV_NOPTS_VALUE) return 0;
+  return std::max(0.0, static_cast<double>(first) * tick_ - static_cast<double>(start) * tick_);
+}
+
+bool VideoDecoder::next(AVFrame& frame) {
   for (;;) {
     const int got = avcodec_receive_frame(codec_.get(), &frame);
     if (got == 0) {
+      if (is_before_key(frame)) continue;
       if (counts_) frame.best_effort_timestamp = time_of(count_++);
-      if (!anything) check_frame(frame);
+      check_frame(frame);
       return true;
     }
     if (got == AVERROR_EOF) return false;
     if (got != AVERROR(EAGAIN)) {
-      if (!anything) damaged(reason(got));
+      pass_over(reason(got));
       if (drained_) return false;
     }
-    feed(anything);
+    feed();
   }
+}
+
+bool VideoDecoder::is_before_key(const AVFrame& frame) {
+  const std::int64_t time = frame.best_effort_timestamp;
+  // Frames that were decoded together with the key frame, and are seen behind it, may have been passed over.
+  const bool leans = within_ ? !is_key(frame) || !is_whole(frame) || passed_ > time
+                             : !is_whole(frame) && time != AV_NOPTS_VALUE && time < key_time_;
+  if (leans) {
+    passed_ = std::max(passed_, time);
+  } else {
+    within_ = false;
+  }
+  return leans;
+}
+
+void VideoDecoder::pass_over(const std::string& what) {
+  if (!within_ && (sent_ == AV_NOPTS_VALUE || sent_ >= key_time_)) damaged(what);
+  passed_ = std::max(passed_, sent_);
+}
+
+void VideoDecoder::begin(bool within) {
+  drained_ = false;
+  first_ = !within;
+  within_ = within;
+  key_time_ = passed_ = sent_ = AV_NOPTS_VALUE;
 }
 
 std::int64_t VideoDecoder::time_of(std::int64_t frame) const {
@@ -168,7 +214,7 @@ bool VideoDecoder::seek(std::int64_t time) {
   stream_.problem.clear();
   if (!codec_ || av_seek_frame(format_.get(), index_, time, AVSEEK_FLAG_BACKWARD) < 0) return false;
   avcodec_flush_buffers(codec_.get());
-  drained_ = false;
+  begin(true);
   return true;
 }
 
@@ -186,10 +232,14 @@ std::int64_t VideoDecoder::find_end() {
   constexpr double tail = 10;  // seconds, of which some frame has a time
   if (seeks_ && header > tail) seek(static_cast<std::int64_t>((header - tail) / tick_));
   std::int64_t end = AV_NOPTS_VALUE, count = 0;
+  bool keyed = false;  // frames before the first key frame cannot be decoded
   double all_end = 0;  // of sound as well
   for (; av_read_frame(format_.get(), packet_.get()) >= 0; av_packet_unref(packet_.get())) {
     const bool ours = packet_->stream_index == index_;
-    if (ours && packet_->size > 0) ++count;
+    if (ours && packet_->size > 0) {
+      if ((packet_->flags & AV_PKT_FLAG_KEY) != 0 && !std::exchange(keyed, true)) count = 0;
+      ++count;
+    }
     const std::int64_t time = std::max(packet_->pts, packet_->dts);  // AV_NOPTS_VALUE is below all
     if (time == AV_NOPTS_VALUE) continue;
     const std::int64_t behind = time + std::clamp<std::int64_t>(packet_->duration, 0, 1 << 30);
@@ -260,7 +310,7 @@ void VideoDecoder::open_codec() {
   for (unsigned i = 0; i < format_->nb_streams; ++i) {
     if (static_cast<int>(i) != index_) format_->streams[i]->discard = AVDISCARD_ALL;
   }
-  drained_ = false;
+  begin(false);
   // AVI and MPEG's program streams store no time, or not each frame's: FFmpeg guesses it from the order, and otherwise
   // behind a jump. Where frames are decoded in another order than they are shown, only counting them is sure.
   const AVInputFormat& container = *format_->iformat;
@@ -272,10 +322,10 @@ void VideoDecoder::open_codec() {
   count_ = 0;
 }
 
-void VideoDecoder::feed(bool anything) {
+void VideoDecoder::feed() {
   while (!drained_) {
     const int got = av_read_frame(format_.get(), packet_.get());
-    if (got == AVERROR_EOF || (got < 0 && anything)) {
+    if (got == AVERROR_EOF || (got < 0 && within_)) {
       drained_ = true;
       avcodec_send_packet(codec_.get(), nullptr);
       return;
@@ -283,20 +333,24 @@ void VideoDecoder::feed(bool anything) {
     if (got < 0) damaged(reason(got));
     const bool ours = packet_->stream_index == index_;
     const bool whole = (packet_->flags & AV_PKT_FLAG_CORRUPT) == 0;
+    const bool key = (packet_->flags & AV_PKT_FLAG_KEY) != 0;
+    if (ours) sent_ = packet_->pts;
     const int sent = ours ? avcodec_send_packet(codec_.get(), packet_.get()) : 0;
     av_packet_unref(packet_.get());
     if (!ours) continue;
-    if (!anything && !whole) damaged("a part of it is missing");
-    if (!anything && sent < 0 && sent != AVERROR(EAGAIN)) damaged(reason(sent));
+    if (std::exchange(first_, false)) {
+      within_ = cut_ = !key;
+      key_time_ = key ? sent_ : AV_NOPTS_VALUE;
+    }
+    if (!whole) pass_over("a part of it is missing");
+    if (sent < 0 && sent != AVERROR(EAGAIN)) pass_over(reason(sent));
     return;
   }
 }
 
 void VideoDecoder::check_frame(const AVFrame& frame) const {
   if (frame.best_effort_timestamp == AV_NOPTS_VALUE) damaged("a frame without a time");
-  if (frame.decode_error_flags != 0 || (frame.flags & AV_FRAME_FLAG_CORRUPT) != 0) {
-    damaged("a frame cannot be decoded whole");
-  }
+  if (!is_whole(frame)) damaged("a frame cannot be decoded whole");
 }
 
 }  // namespace simclr::data

@@ -49,8 +49,11 @@ class VideoDecoder {
 
   /// What the headers say of how long there are pictures, in seconds; 0: nothing that can be relied on.
   double seconds() const;
-  /// The next frame in the order of time; false behind the last. With `anything` damage is passed over.
-  bool next(AVFrame& frame, bool anything = false);
+  /// The next frame in the order of time; false behind the last. Behind a jump, and where the stream begins within a
+  /// group, that is the first key frame: what comes before may lean on frames that were not decoded.
+  bool next(AVFrame& frame);
+  /// How much of seconds() there is before the `first` frame, of that time in ticks, because it could not be decoded.
+  double left_out(std::int64_t first) const;
   /// Whether the times of frames behind a jump are those of decoding from the start.
   bool seeks() const { return seeks_; }
   /// Whether frames may be missing without a word: not where a table names them all.
@@ -69,7 +72,10 @@ class VideoDecoder {
  private:
   void open();
   void open_codec();
-  void feed(bool anything);
+  void begin(bool within);
+  void feed();
+  bool is_before_key(const AVFrame& frame);
+  void pass_over(const std::string& what);  // where a packet is damaged; throws, where it is none before the key frame
   void check_frame(const AVFrame& frame) const;
   std::int64_t time_of(std::int64_t frame) const;  // in ticks, of frames that are counted
 
@@ -84,6 +90,12 @@ class VideoDecoder {
   bool counts_ = false;  // frames are told by their number, for want of times
   bool seeks_ = false, skips_ = false;
   std::int64_t count_ = 0;  // of the frames that came
+  bool first_ = true;       // no packet has come
+  bool cut_ = false;        // the first packet of the file is no key frame
+  bool within_ = false;     // no key frame has come, and the first packet is none
+  // Times in ticks, AV_NOPTS_VALUE where there are none: of the first packet, if it is a key frame; the last that was
+  // passed over; of the packet that was decoded last.
+  std::int64_t key_time_ = 0, passed_ = 0, sent_ = 0;
 };
 
 }  // namespace simclr::data
