@@ -290,6 +290,16 @@ TEST_CASE("a stream that begins within a group is read from its first key frame 
   if (avcodec_find_encoder_by_name("libx264") != nullptr) check("h.ts", "libx264");
 }
 
+TEST_CASE("times that no clip has are refused") {
+  const test::TempDir folder;
+  for (const double seconds : {9e15, 2e15}) {  // more than 2^60 ms
+    CAPTURE(seconds);
+    test::write_video(folder.path("far.mkv"), {.codec = "mjpeg", .b_frames = 0, .first_second = seconds});
+    CHECK_THAT(message_of([&] { open_clip(folder.path("far.mkv")); }),
+               Contains("far.mkv: damaged or cut off: a frame with an impossible time"));
+  }
+}
+
 TEST_CASE("a hole in a file is told, not shown as a frame that stays") {
   const test::TempDir folder;
   test::write_video(folder.path("hole.mkv"));

@@ -55,7 +55,7 @@ class Video final : public ClipReader {
     if (end > start_) seconds = static_cast<double>(end - start_) * decoder_.tick();
     orientation_ = decoder_.orientation();
     const bool sideways = orientation_ > 4;
-    info_ = {.frames = std::max<std::int64_t>(1, std::llround(std::min(seconds * decoder_.rate(), 1e15))),
+    info_ = {.frames = std::llround(std::clamp(seconds * decoder_.rate(), 1.0, 1e15)),
              .height = sideways ? next_->width : next_->height,
              .width = sideways ? next_->height : next_->width,
              .channels = 3,
@@ -66,7 +66,7 @@ class Video final : public ClipReader {
  private:
   /// Of a frame's number, in ticks.
   std::int64_t time_of(std::int64_t frame) const {
-    return start_ + std::llround(static_cast<double>(frame) / info_.rate / decoder_.tick());
+    return start_ + decoder_.ticks(static_cast<double>(frame) / info_.rate);
   }
 
   void read_frames(std::span<const std::int64_t> frames, std::span<std::uint8_t> out) override {
@@ -106,7 +106,7 @@ class Video final : public ClipReader {
     has_current_ = false;
     // A container's index may name a key frame that is shown later than it is decoded: then an earlier one is needed.
     for (const double back : {0.0, 1.0, 5.0, 25.0}) {
-      const std::int64_t place = time - std::llround(back / decoder_.tick());
+      const std::int64_t place = time - decoder_.ticks(back);
       if (place <= start_ || !decoder_.seeks()) break;
       fresh = false;
       if (!decoder_.seek(place)) break;
@@ -138,9 +138,9 @@ class Video final : public ClipReader {
     const std::int64_t last = current_->best_effort_timestamp;
     const double stays = std::max(stays_, static_cast<double>(duration_of(*current_)) * decoder_.tick());
     if (static_cast<double>(time - last) * decoder_.tick() <= stays + 1.0 / info_.rate) return;
+    const double number = static_cast<double>(last - start_) * decoder_.tick() * info_.rate;
     decoder_.damaged("frame " + std::to_string(frame) + " of " + std::to_string(info_.frames) +
-                     " is not there, the last is " +
-                     std::to_string(std::llround(static_cast<double>(last - start_) * decoder_.tick() * info_.rate)));
+                     " is not there, the last is " + std::to_string(std::llround(std::min(number, 1e15))));
   }
 
   void convert(const AVFrame& frame, std::uint8_t* out) {

@@ -93,6 +93,13 @@ bool is_whole(const AVFrame& frame) {
   return frame.decode_error_flags == 0 && (frame.flags & AV_FRAME_FLAG_CORRUPT) == 0;
 }
 
+/// Ticks of which sums and differences are no overflow.
+constexpr std::int64_t most_ticks = std::int64_t{1} << 60;
+
+bool is_possible(std::int64_t time) {
+  return time > -most_ticks && time < most_ticks;
+}
+
 /// EXIF's orientation of a stream that is to be turned; 1: it is not.
 int orientation_of_stream(const AVStream& stream) {
   const std::uint8_t* matrix = nullptr;
@@ -207,7 +214,11 @@ void VideoDecoder::begin(bool within) {
 }
 
 std::int64_t VideoDecoder::time_of(std::int64_t frame) const {
-  return std::llround(static_cast<double>(frame) / rate_ / tick_);
+  return ticks(static_cast<double>(frame) / rate_);
+}
+
+std::int64_t VideoDecoder::ticks(double seconds) const {
+  return std::llround(std::min(seconds / tick_, static_cast<double>(most_ticks)));
 }
 
 bool VideoDecoder::seek(std::int64_t time) {
@@ -230,7 +241,7 @@ std::int64_t VideoDecoder::find_end() {
   const double header = std::max(static_cast<double>(format_->duration) / AV_TIME_BASE,  // less than 0: says nothing
                                  static_cast<double>(video.nb_frames) / rate_);
   constexpr double tail = 10;  // seconds, of which some frame has a time
-  if (seeks_ && header > tail) seek(static_cast<std::int64_t>((header - tail) / tick_));
+  if (seeks_ && header > tail) seek(ticks(header - tail));
   std::int64_t end = AV_NOPTS_VALUE, count = 0;
   bool keyed = false;  // frames before the first key frame cannot be decoded
   double all_end = 0;  // of sound as well
@@ -241,7 +252,7 @@ std::int64_t VideoDecoder::find_end() {
       ++count;
     }
     const std::int64_t time = std::max(packet_->pts, packet_->dts);  // AV_NOPTS_VALUE is below all
-    if (time == AV_NOPTS_VALUE) continue;
+    if (!is_possible(time)) continue;
     const std::int64_t behind = time + std::clamp<std::int64_t>(packet_->duration, 0, 1 << 30);
     const double unit = av_q2d(format_->streams[packet_->stream_index]->time_base);
     all_end = std::max(all_end, static_cast<double>(behind) * unit);
@@ -249,7 +260,7 @@ std::int64_t VideoDecoder::find_end() {
   }
   if (counts_) end = time_of(count);
   constexpr double most = 0.5;  // seconds that a header may be wrong by
-  return header > all_end + most ? std::max<std::int64_t>(end, std::llround(header / tick_)) : end;
+  return header > all_end + most ? std::max(end, ticks(header)) : end;
 }
 
 void VideoDecoder::damaged(const std::string& what) const {
@@ -350,6 +361,7 @@ void VideoDecoder::feed() {
 
 void VideoDecoder::check_frame(const AVFrame& frame) const {
   if (frame.best_effort_timestamp == AV_NOPTS_VALUE) damaged("a frame without a time");
+  if (!is_possible(frame.best_effort_timestamp)) damaged("a frame with an impossible time");
   if (!is_whole(frame)) damaged("a frame cannot be decoded whole");
 }
 

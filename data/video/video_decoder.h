@@ -45,7 +45,8 @@ class VideoDecoder {
   const std::string& name() const { return stream_.bytes.name; }
   double rate() const { return rate_; }
   double tick() const { return tick_; }  // seconds
-  int orientation() const;               // EXIF's
+  std::int64_t ticks(double seconds) const;
+  int orientation() const;  // EXIF's
 
   /// What the headers say of how long there are pictures, in seconds; 0: nothing that can be relied on.
   double seconds() const;
