@@ -221,6 +221,8 @@ TEST_CASE("frames of a video are the same whether it is decoded from the start o
   check("m.mpg", {.codec = "mpeg2video"});
   check("m1.mpg", {.codec = "mpeg2video", .b_frames = 0});
   check("m.ts", {.codec = "mpeg2video"});
+  check("f.flv", {.codec = "flv", .b_frames = 0});
+  check("short.flv", {.codec = "flv", .frames = 6, .b_frames = 0});
   check("w.wmv", {.codec = "wmv2", .b_frames = 0});
   const auto check_if_there = [&](const std::string& file, const test::VideoOptions& options) {
     if (avcodec_find_encoder_by_name(options.codec.c_str()) != nullptr) check(file, options);

@@ -253,7 +253,8 @@ std::int64_t VideoDecoder::find_end() {
     }
     const std::int64_t time = std::max(packet_->pts, packet_->dts);  // AV_NOPTS_VALUE is below all
     if (!is_possible(time)) continue;
-    const std::int64_t behind = time + std::clamp<std::int64_t>(packet_->duration, 0, 1 << 30);
+    const std::int64_t lasts = ours && packet_->duration == 0 ? ticks(1 / rate_) : packet_->duration;
+    const std::int64_t behind = time + std::clamp<std::int64_t>(lasts, 0, 1 << 30);
     const double unit = av_q2d(format_->streams[packet_->stream_index]->time_base);
     all_end = std::max(all_end, static_cast<double>(behind) * unit);
     if (ours) end = std::max(end, behind);
