@@ -8,6 +8,7 @@
 
 #include "support/catch.h"
 #include "support/message_of.h"
+#include "support/source_folder.h"
 #include "support/temp_dir.h"
 
 #ifdef SIMCLR_HAVE_FFMPEG
@@ -300,6 +301,64 @@ TEST_CASE("times that no clip has are refused") {
     CHECK_THAT(message_of([&] { open_clip(folder.path("far.mkv")); }),
                Contains("far.mkv: damaged or cut off: a frame with an impossible time"));
   }
+}
+
+TEST_CASE("of a damaged video every answer is one line, or frames that do not depend on what was read before") {
+  using Answer = std::pair<std::string, Bytes>;  // the message, the frames
+  const auto answer = [](ClipReader& clip, const Numbers& numbers) {
+    Answer got;
+    got.first = message_of([&] { got.second = read(clip, numbers); });
+    return got;
+  };
+  const auto look = [&](const Bytes& bytes) {
+    Answer got;
+    got.first = message_of([&] {
+      const auto clip = open_clip(bytes, "damaged");
+      const std::int64_t frames = std::min<std::int64_t>(clip->info().frames, 1000);
+      const Answer all = answer(*clip, up_to(frames));
+      for (const std::int64_t k : {frames / 2, std::int64_t{0}}) {
+        const bool same = answer(*clip, {k}) == answer(*open_clip(bytes, "damaged"), {k});
+        CAPTURE(k);
+        CHECK(same);
+      }
+      got.second = all.second;
+      if (all.first != "no error") fail(all.first);
+    });
+    return got;
+  };
+  const auto is_line = [](const std::string& message) {
+    return message.find('\n') == std::string::npos && message.starts_with("damaged: ");
+  };
+  int refused = 0, files = 0;
+  for (const auto& file : std::filesystem::directory_iterator(test::source_folder() + "/fuzz/corpus/clips")) {
+    if (!is_clip_name(file.path()) || file.path().extension() == ".npy") continue;
+    ++files;
+    const Bytes bytes = test::read_bytes(file.path());
+    CAPTURE(file.path());
+    const auto [none, whole] = look(bytes);
+    REQUIRE(none == "no error");
+    const std::int64_t frame_bytes = open_clip(bytes, "damaged")->info().frame_bytes();
+    CHECK(std::ssize(whole) == 6 * frame_bytes);
+    for (std::size_t k = 0; k < 40; ++k) {
+      const std::size_t place = k * bytes.size() / 40;
+      CAPTURE(place);
+      const auto [problem, frames] = look({bytes.begin(), bytes.begin() + static_cast<std::ptrdiff_t>(place) + 1});
+      CHECK((problem == "no error" || is_line(problem)));
+      CHECK(frames.size() <= whole.size());
+      for (std::ptrdiff_t at = 0; at < std::ssize(frames); at += frame_bytes) {  // the last one may stay
+        const auto frame = frames.begin() + at;
+        CHECK((std::equal(frame, frame + frame_bytes, whole.begin() + at) ||
+               (at > 0 && std::equal(frame, frame + frame_bytes, frame - frame_bytes))));
+      }
+      Bytes flipped = bytes;
+      flipped[place] ^= static_cast<std::uint8_t>(1 << k % 8);
+      const std::string other = look(flipped).first;
+      CHECK((other == "no error" || is_line(other)));
+      refused += (problem == "no error" ? 0 : 1) + (other == "no error" ? 0 : 1);
+    }
+  }
+  CHECK(files == 7);
+  CHECK(refused > 200);
 }
 
 TEST_CASE("a hole in a file is told, not shown as a frame that stays") {

@@ -73,6 +73,7 @@ class VideoDecoder {
  private:
   void open();
   void open_codec();
+  void start_codec();
   void begin(bool within);
   void feed();
   bool is_before_key(const AVFrame& frame);

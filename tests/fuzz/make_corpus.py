@@ -397,7 +397,7 @@ def text():
 
 
 def clips():
-    """Videos are not in the corpus: the tests encode theirs."""
+    """Videos, 6 frames of 16 x 16, lie in the corpus already: tests/support/videos.h wrote them."""
     yield "grey.npy", npy("|u1", (4, 3, 5), bytes(range(60)))
     yield "deep.npy", npy("<u2", (3, 4, 6), bytes(range(144)))
     yield "floats.npy", npy("<f4", (2, 4, 6), struct.pack("<48f", *(k / 48 for k in range(48))))
