@@ -1,4 +1,5 @@
 # Finds the headers and libraries of FFmpeg's that video files are read through and defines FFMPEG::FFMPEG.
+# Sets FFMPEG_FOUND and FFMPEG_VERSION, FFmpeg's first number, by the release of libavformat: 59 is FFmpeg 5.
 find_path(FFMPEG_INCLUDE_DIR libavformat/avformat.h)
 set(FFMPEG_LIBRARIES "")
 set(ffmpeg_needed FFMPEG_INCLUDE_DIR)
@@ -7,8 +8,17 @@ foreach(part avformat avcodec swscale avutil)
   list(APPEND FFMPEG_LIBRARIES ${FFMPEG_${part}_LIBRARY})
   list(APPEND ffmpeg_needed FFMPEG_${part}_LIBRARY)
 endforeach()
+set(FFMPEG_VERSION "")
+foreach(header version_major version)  # the first since FFmpeg 5.1
+  if(NOT FFMPEG_VERSION AND EXISTS ${FFMPEG_INCLUDE_DIR}/libavformat/${header}.h)
+    file(STRINGS ${FFMPEG_INCLUDE_DIR}/libavformat/${header}.h line REGEX "#define LIBAVFORMAT_VERSION_MAJOR +[0-9]+")
+    if(line MATCHES "([0-9]+)")
+      math(EXPR FFMPEG_VERSION "${CMAKE_MATCH_1} - 54")
+    endif()
+  endif()
+endforeach()
 include(FindPackageHandleStandardArgs)
-find_package_handle_standard_args(FFMPEG REQUIRED_VARS ${ffmpeg_needed})
+find_package_handle_standard_args(FFMPEG REQUIRED_VARS ${ffmpeg_needed} VERSION_VAR FFMPEG_VERSION)
 if(FFMPEG_FOUND AND NOT TARGET FFMPEG::FFMPEG)
   add_library(FFMPEG::FFMPEG INTERFACE IMPORTED)
   set_target_properties(FFMPEG::FFMPEG PROPERTIES INTERFACE_LINK_LIBRARIES "${FFMPEG_LIBRARIES}"

@@ -86,7 +86,7 @@ simclr_file_library(SNDFILE libsndfile1-dev "of recordings plain WAV alone is re
 simclr_file_library(SAMPLERATE libsamplerate0-dev "recordings of another rate than is asked for are refused")
 simclr_file_library(SENTENCEPIECE libsentencepiece-dev "texts are parted into words alone")
 simclr_file_library(FFMPEG "libavformat-dev libavcodec-dev libswscale-dev"
-                    "of clips folders of pictures and .npy files alone are read")
+                    "of clips folders of pictures and .npy files alone are read" 5)
 if(STB_INCLUDE_DIR)
   simclr_summary("stb" "${STB_INCLUDE_DIR}")
 else()

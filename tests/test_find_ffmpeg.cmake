@@ -1,0 +1,11 @@
+# FFmpeg 4, whose headers do not compile, counts as not found. usage: cmake -P test_find_ffmpeg.cmake
+list(APPEND CMAKE_MODULE_PATH ${CMAKE_CURRENT_LIST_DIR}/../cmake)
+set(FFMPEG_INCLUDE_DIR ${CMAKE_CURRENT_BINARY_DIR}/ffmpeg_4)
+file(WRITE ${FFMPEG_INCLUDE_DIR}/libavformat/version.h "#define LIBAVFORMAT_VERSION_MAJOR  58\n")
+foreach(part avformat avcodec swscale avutil)
+  set(FFMPEG_${part}_LIBRARY lib${part}.so)
+endforeach()
+find_package(FFMPEG 5)
+if(FFMPEG_FOUND OR NOT FFMPEG_VERSION EQUAL 4)
+  message(FATAL_ERROR "found: ${FFMPEG_FOUND}, version: ${FFMPEG_VERSION}")
+endif()
