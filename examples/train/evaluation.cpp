@@ -21,10 +21,13 @@ std::shared_ptr<const data::Dataset> borrowed(const data::Dataset& samples) {
 simclr::NextBatch batches(std::shared_ptr<const data::Dataset> samples, const data::Tower& tower,
                           const EvaluationOptions& options, std::uint64_t seed = 0) {
   const std::int64_t total = samples->size();
-  auto next = data::one_pass(
-      std::move(samples), tower.maker,
-      {.batch_size = options.batch_size, .seed = seed, .workers = options.workers, .on_warning = options.on_warning},
-      tower.part);
+  const std::int64_t fit = std::max<std::int64_t>(1, options.batch_values / tower.maker->view_shape().numel());
+  auto next = data::one_pass(std::move(samples), tower.maker,
+                             {.batch_size = std::min(options.batch_size, fit),
+                              .seed = seed,
+                              .workers = options.workers,
+                              .on_warning = options.on_warning},
+                             tower.part);
   return [next = std::move(next), total, done = std::int64_t{0}, report = options.on_progress, poll = options.poll](
              simclr::Input& input, std::vector<std::int32_t>& labels) mutable {
     if (poll) poll();

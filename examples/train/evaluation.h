@@ -22,7 +22,8 @@ struct Evaluation {
 struct EvaluationOptions {
   simclr::nn::KnnOptions knn;
   simclr::nn::ProbeOptions probe;
-  std::int64_t batch_size = 500;
+  std::int64_t batch_size = 500;                      // at most: fewer samples where their views are large
+  std::int64_t batch_values = std::int64_t{1} << 25;  // of a batch's views at most, but for a single sample's
   /// As data::LoaderOptions::workers.
   int workers = 0;
   std::function<void()> poll = {};  // called between batches: what it throws ends the evaluation

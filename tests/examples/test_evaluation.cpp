@@ -51,7 +51,31 @@ struct Normalised : nn::Module {
   std::shared_ptr<nn::BatchNorm> norm;
 };
 
+/// Notes how many samples come at once.
+struct Counting : nn::Module {
+  Counting() { initialize(0); }
+  Tensor forward(const Input& input) override {
+    rows.push_back(input.rows());
+    return input.x;
+  }
+
+  std::vector<std::int64_t> rows;
+};
+
 }  // namespace
+
+TEST_CASE("large views are evaluated few at a time") {
+  const data::Tower tower{.maker = std::make_shared<Numbers>()};
+  EvaluationOptions options;
+  options.batch_values = 24;
+  Counting encoder;
+  CHECK(features_of(encoder, Sorted(), tower, options).values.shape() == Shape{64, 1});
+  CHECK(encoder.rows == std::vector<std::int64_t>{24, 24, 16});
+  options.batch_values = 0;  // one sample is always possible
+  encoder.rows.clear();
+  features_of(encoder, Sorted(), tower, options);
+  CHECK(encoder.rows == std::vector<std::int64_t>(64, 1));
+}
 
 TEST_CASE("an untrained encoder's statistics are of all classes, though the samples come sorted by them") {
   Normalised encoder;
