@@ -19,6 +19,7 @@ using namespace simclr::data;
 using Catch::Matchers::Contains;
 using test::message_of;
 using Texts = std::vector<std::string>;
+using namespace std::string_literals;
 
 namespace {
 
@@ -70,6 +71,35 @@ TEST_CASE("a folder's clips are files and folders of frames, labelled by the fol
 
   CHECK_THAT(message_of([&] { list_clips(folder.path("walk/c")); }),
              Contains("no clips") && Contains("2 pictures in ") && Contains(" itself"));
+}
+
+TEST_CASE("a GIF is a clip and no frame") {
+  // Two frames of one pixel, black and white: its colours, and a picture after each time of 0.1 s.
+  const std::string frame = "\x21\xf9\4\0\xa\0\0\0\x2c\0\0\0\0\1\0\1\0\0\2\2"s;
+  const std::string animation =
+      "GIF89a\1\0\1\0\x80\0\0\0\0\0\xff\xff\xff"s + frame + "\x44\1\0"s + frame + "\x4c\1\0;"s;
+  const test::TempDir folder;
+  for (const char* name : {"run", "jump"}) {
+    std::filesystem::create_directories(folder.path(name));
+    for (const char* file : {"0.gif", "1.gif"}) write_text(folder.path(name) + "/" + file, animation);
+  }
+  write_text(folder.path("index.csv"), "clip,label\nrun/0.gif,run\njump/1.gif,jump\n");
+  write_clip(folder.path("walk/a"), 2);
+  write_text(folder.path("walk/a/0.gif"), animation);
+  CHECK(clip_folder({.dir = folder.path(""), .files = Texts{"walk/a"}})->sample(0).shape == Shape{2, 2, 3, 1});
+  std::filesystem::remove_all(folder.path("walk"));
+#ifdef SIMCLR_HAVE_FFMPEG
+  const FieldList list = list_clips(folder.path(""));
+  CHECK(clips_of(list) == Texts{"jump/0.gif", "jump/1.gif", "run/0.gif", "run/1.gif"});
+  REQUIRE(list.field("label") != nullptr);
+  CHECK(list.field("label")->values == Texts{"jump", "run"});
+  CHECK(clip_folder(list)->sample(0).shape[0] >= 2);
+  CHECK(clips_of(read_clip_table(folder.path("index.csv"))) == Texts{"run/0.gif", "jump/1.gif"});
+  CHECK(list_clips(folder.path(""), "{label}/{take}.gif").field("take")->values == Texts{"0", "1"});
+#else
+  CHECK_THAT(message_of([&] { list_clips(folder.path("")); }), Contains("4 .gif files that need a build with"));
+  CHECK_THAT(message_of([&] { read_clip_table(folder.path("index.csv")); }), Contains("libavformat-dev"));
+#endif
 }
 
 TEST_CASE("a pattern says what the names of clips hold, and lists are parted by it") {

@@ -1,4 +1,5 @@
 // Clips whose frames lie apart: folders of pictures, and .npy files.
+#include "../file.h"
 #include "../pictures/array_pixels.h"
 #include "clip_kinds.h"
 
@@ -136,7 +137,8 @@ std::vector<std::string> frame_files(const std::string& folder) {
   std::error_code error;
   for (fs::directory_iterator entry(folder, error), end; !error && entry != end; entry.increment(error)) {
     const std::string name = entry->path().filename().string();
-    if (!name.starts_with('.') && is_picture_name(name)) names.push_back(name);
+    if (name.starts_with('.') || !is_picture_name(name)) continue;
+    if (ending_of(name) != ".gif") names.push_back(name);  // which is a clip itself
   }
   SIMCLR_CHECK(!error, printable(folder), ": cannot be listed: ", error.message());
   std::sort(names.begin(), names.end(), numbers_before);

@@ -30,7 +30,7 @@ std::unique_ptr<ClipReader> open_npy_clip(std::shared_ptr<const NpyArray> array)
 /// `files`: names in `folder`, in the frames' order.
 std::unique_ptr<ClipReader> open_frames(const std::string& folder, std::vector<std::string> files);
 
-/// The pictures right in a folder, in the frames' order.
+/// The pictures right in a folder, but GIFs, in the frames' order.
 std::vector<std::string> frame_files(const std::string& folder);
 
 /// Orders names such that numbers in them count: "f2.jpg" before "f10.jpg".

@@ -12,8 +12,24 @@
 namespace simclr::data {
 namespace {
 
+constexpr const char* gif = ".gif";
+
+/// Debian's packages that a build needs for files with this ending: GIFs are read as videos are.
+std::string package_for(const std::string& ending) {
+  return missing_clip_package(ending == gif ? ".mp4" : ending);
+}
+
+/// Whether a file is a clip by its name. A GIF is one, and no frame: its pictures move.
+bool is_clip(const std::string& path) {
+  return is_clip_name(path) || (ending_of(path) == gif && is_clip_name("a.mp4"));
+}
+
+bool is_frame(const std::string& path) {
+  return is_picture_name(path) && ending_of(path) != gif;
+}
+
 bool needs_package(const std::string& name) {
-  return !missing_clip_package(ending_of(name)).empty();
+  return !package_for(ending_of(name)).empty();
 }
 
 FieldTableKind kind_of_clips() {
@@ -24,9 +40,9 @@ FieldTableKind kind_of_clips() {
                      "clip", "clipname", "folder", "fname", "name", "id"},
       // A folder of frames has any name but a picture's.
       .is_sample =
-          [](const std::string& name) { return is_clip_name(name) || !(needs_package(name) || is_picture_name(name)); },
-      .has_ending = [](const std::string& text) { return is_clip_name(text) || needs_package(text); },
-      .missing_package = missing_clip_package};
+          [](const std::string& name) { return is_clip(name) || !(needs_package(name) || is_picture_name(name)); },
+      .has_ending = [](const std::string& text) { return is_clip(text) || needs_package(text); },
+      .missing_package = package_for};
 }
 
 /// The clips among the files of a folder: those of a folder of pictures stand where the first of them does.
@@ -35,9 +51,9 @@ std::vector<std::string> take_clips(const PathList& files, FieldList& list) {
   std::int64_t loose = 0;         // pictures beside folders and clips
   std::set<std::string> folders;  // of frames
   for (const std::string& file : files) {
-    if (is_clip_name(file)) {
+    if (is_clip(file)) {
       list.files.push_back(file);
-    } else if (is_picture_name(file)) {
+    } else if (is_frame(file)) {
       const std::size_t slash = file.rfind('/');
       if (slash == std::string::npos) {
         ++loose;
