@@ -73,6 +73,18 @@ TEST_CASE("a folder's clips are files and folders of frames, labelled by the fol
              Contains("no clips") && Contains("2 pictures in ") && Contains(" itself"));
 }
 
+TEST_CASE("pictures beside clips are no frames") {
+  const test::TempDir folder;
+  for (const char* name : {"run", "jump"}) {
+    write_clip(folder.path(name), name[0] == 'r' ? 2 : 0);  // thumbnails
+    write_text(folder.path(name) + "/a.npy", "");
+  }
+  const FieldList list = list_clips(folder.path(""));
+  CHECK(clips_of(list) == Texts{"jump/a.npy", "run/a.npy"});
+  CHECK(list.left_out == Texts{"2 pictures beside clips"});
+  CHECK(list_clips(folder.path(""), "{label}/{}").size() == 2);
+}
+
 TEST_CASE("a GIF is a clip and no frame") {
   // Two frames of one pixel, black and white: its colours, and a picture after each time of 0.1 s.
   const std::string frame = "\x21\xf9\4\0\xa\0\0\0\x2c\0\0\0\0\1\0\1\0\0\2\2"s;

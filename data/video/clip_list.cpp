@@ -45,26 +45,39 @@ FieldTableKind kind_of_clips() {
       .missing_package = package_for};
 }
 
+std::string folder_of(const std::string& file) {
+  const std::size_t slash = file.rfind('/');
+  return slash == std::string::npos ? "" : file.substr(0, slash);
+}
+
 /// The clips among the files of a folder: those of a folder of pictures stand where the first of them does.
 std::vector<std::string> take_clips(const PathList& files, FieldList& list) {
   std::vector<std::string> others;
-  std::int64_t loose = 0;         // pictures beside folders and clips
+  std::int64_t loose = 0;         // pictures in the folder itself
+  std::int64_t beside = 0;        // thumbnails, say: a folder that holds clips is none itself
   std::set<std::string> folders;  // of frames
+  std::set<std::string> holders;  // of clips' files
+  for (const std::string& file : files) {
+    if (is_clip(file)) holders.insert(folder_of(file));
+  }
   for (const std::string& file : files) {
     if (is_clip(file)) {
       list.files.push_back(file);
     } else if (is_frame(file)) {
-      const std::size_t slash = file.rfind('/');
-      if (slash == std::string::npos) {
+      const std::string folder = folder_of(file);
+      if (folder.empty()) {
         ++loose;
-      } else if (folders.insert(file.substr(0, slash)).second) {
-        list.files.push_back(file.substr(0, slash));
+      } else if (holders.contains(folder)) {
+        ++beside;
+      } else if (folders.insert(folder).second) {
+        list.files.push_back(folder);
       }
     } else {
       others.push_back(file);
     }
   }
   if (loose > 0) list.left_out.push_back(counted(loose, "picture") + " in " + printable(list.dir) + " itself");
+  if (beside > 0) list.left_out.push_back(counted(beside, "picture") + " beside clips");
   return others;
 }
 
