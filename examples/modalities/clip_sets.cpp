@@ -65,7 +65,7 @@ Datasets open_moving(const ListedSource& source) {
 
 ListedKind clip_files() {
   return {.sample = "clip",
-          .group_names = {"group", "session", "subject", "person", "actor", "speaker"},
+          .group_names = {"group", "session", "subject", "person", "actor", "speaker", "video", "scene"},
           .folder = data::list_clips,
           .table = data::read_clip_table,
           .is_sample = data::is_clip_name,

@@ -80,7 +80,8 @@ class Reader {
     }
     if (const auto parts = parts_by_column(list.fields)) return by_column(list, *parts);
     const data::Field* group = first_field(list.fields, kind_.group_names);
-    if (group != nullptr && has_labels(list.fields)) {
+    const bool shared = group != nullptr && group->values.size() < list.size();  // one names several samples
+    if (shared && has_labels(list.fields)) {
       sets_.add_note(group->name + "s are trained on and tested with (to test with others: --test " + group->name +
                      "=20%)");
     }

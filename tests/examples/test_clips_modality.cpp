@@ -173,6 +173,17 @@ TEST_CASE("clips are parted by a field, and what is said is checked") {
   CHECK_FALSE(std::filesystem::exists(folder.path("checked/config.json")));
 }
 
+TEST_CASE("that parts of one video are trained on and tested with is said") {
+  const test::TempDir folder;
+  for (int i = 0; i < 10; ++i) {
+    write_clip(folder.path("clips/run/beach_part" + std::to_string(i)), i, true, 1);
+    write_clip(folder.path("clips/jump/park_part" + std::to_string(i)), i, true, 1);
+  }
+  const ClipSource source{.kind = "auto", .data = folder.path("clips"), .pattern = "{label}/{video}_part{}"};
+  CHECK_THAT(open_clips(source).note,
+             Contains("videos are trained on and tested with") && Contains("--test video=20%"));
+}
+
 namespace {
 
 /// Clips of two labels in the folders train, val and test, and a list of them; returns its path.
