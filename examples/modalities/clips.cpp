@@ -15,19 +15,17 @@
 
 #include <algorithm>
 #include <cstdio>
-#include <optional>
+#include <map>
 
 namespace data = simclr::data;
 namespace nn = simclr::nn;
 
 namespace {
 
-/// Of a clip's frames, as clip_folder() serves it.
-data::ClipInfo info_of(const data::Sample& sample) {
-  if (sample.shape.rank() == 1) {
-    const auto path = sample.values<std::uint8_t>();
-    return data::open_clip(std::string(path.begin(), path.end()))->info();
-  }
+/// Of a clip whose file says it, without its frames.
+data::ClipInfo info_of(const data::Dataset& clips, std::int64_t i) {
+  if (const std::string file = clips.file(i); !file.empty()) return data::open_clip(file)->info();
+  const data::Sample sample = clips.sample(i);
   return {.frames = sample.shape[0],
           .height = static_cast<std::int32_t>(sample.shape[1]),
           .width = static_cast<std::int32_t>(sample.shape[2]),
@@ -46,7 +44,7 @@ LookedAtClips look_at_clips(const data::Dataset& clips, std::int64_t most) {
   const std::int64_t count = std::min(clips.size(), most);
   for (std::int64_t k = 0; k < count; ++k) {
     try {
-      found.read.push_back(info_of(clips.sample(k * clips.size() / count)));
+      found.read.push_back(info_of(clips, k * clips.size() / count));
     } catch (const simclr::Error& error) {
       found.unread.add(error.what());
     }
@@ -54,16 +52,35 @@ LookedAtClips look_at_clips(const data::Dataset& clips, std::int64_t most) {
   return found;
 }
 
-/// Those of the first clip that can be read.
-std::optional<int> channels_of(const data::Dataset& clips) {
-  for (std::int64_t i = 0; i < clips.size(); ++i) {
-    try {
-      const int channels = info_of(clips.sample(i)).channels;
-      return channels == 4 ? 3 : channels;
-    } catch (const simclr::Error&) {
-    }
+/// How many of some clips ask for views of how many channels. Throws simclr::Error where none can be read.
+std::map<int, int> channels_of(const data::Dataset& clips) {
+  constexpr std::int64_t some = 32;
+  LookedAtClips found = look_at_clips(clips, some);
+  if (found.read.empty()) found = look_at_clips(clips, clips.size());
+  SIMCLR_CHECK(!found.read.empty(), clips.describe(), ": none of the clips can be read");
+  std::map<int, int> counts;
+  for (const data::ClipInfo& clip : found.read) ++counts[clip.channels == 4 ? 3 : clip.channels];
+  return counts;
+}
+
+/// Those of most clips that are not grey, of which views in colour can be made, too.
+int channels_of_views(const std::map<int, int>& counts) {
+  int channels = 1;
+  for (const auto& [each, count] : counts) {
+    if (each != 1 && (channels == 1 || count > counts.at(channels))) channels = each;
   }
-  return std::nullopt;
+  return channels;
+}
+
+/// Empty where all clips are alike.
+std::string mixed_channels(const std::map<int, int>& counts, int channels) {
+  std::string text;
+  for (const auto& [each, count] : counts) {
+    text += (text.empty() ? "" : ", ") + simclr::counted(count, "clip") + " of " + std::to_string(each);
+  }
+  if (counts.size() < 2) return {};
+  return "views have " + simclr::counted(channels, "channel") + ": looked at were " + text +
+         (channels == 3 ? "" : "; those of others are skipped") + " (to choose: --view-channels)";
 }
 
 }  // namespace
@@ -92,9 +109,9 @@ Datasets Clips::open(TrainingOptions& o) {
   data::Augmentation& a = own_.augmentation;
   a.size = own_.size;
   if (!table.given(a.channels)) {
-    const auto channels = channels_of(*sets.train);
-    SIMCLR_CHECK(channels, sets.train->describe(), ": none of the clips can be read");
-    a.channels = *channels;
+    const std::map<int, int> counts = channels_of(*sets.train);
+    a.channels = channels_of_views(counts);
+    sets.add_note(mixed_channels(counts, a.channels));
   }
   const int said = said_of(a.channels);
   if (own_.means < said && !table.given(a.mean)) own_.means = said;

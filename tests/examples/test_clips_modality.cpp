@@ -173,6 +173,27 @@ TEST_CASE("clips are parted by a field, and what is said is checked") {
   CHECK_FALSE(std::filesystem::exists(folder.path("checked/config.json")));
 }
 
+TEST_CASE("views are in colour where some clips are") {
+  const test::TempDir folder;
+  const auto channels = [&](std::string& note) {
+    TrainingOptions o;
+    o.data_dir = folder.path("clips");
+    Clips kind;
+    note = kind.open(o).note;
+    return kind.own().augmentation.channels;
+  };
+  std::string note;
+  for (const char* name : {"a/0", "a/1", "b/0"}) write_clip(folder.path("clips/") + name, 0, true, 1);
+  folder.write("clips/b/cut.npy", std::string("\x93NUMPY"));
+  CHECK(channels(note) == 1);
+  CHECK_THAT(note, !Contains("views have"));
+  std::filesystem::create_directory(folder.path("clips/b/colour"));
+  data::write_png(folder.path("clips/b/colour/0.png"),
+                  {.height = 2, .width = 1, .channels = 3, .pixels = {1, 2, 3, 4, 5, 6}});
+  CHECK(channels(note) == 3);
+  CHECK_THAT(note, Contains("views have 3 channels: looked at were 3 clips of 1, 1 clip of 3 (to choose"));
+}
+
 TEST_CASE("that parts of one video are trained on and tested with is said") {
   const test::TempDir folder;
   for (int i = 0; i < 10; ++i) {
