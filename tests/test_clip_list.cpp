@@ -68,6 +68,8 @@ TEST_CASE("a folder's clips are files and folders of frames, labelled by the fol
   REQUIRE(path.shape.rank() == 1);
   const auto text = path.values<std::uint8_t>();
   CHECK(std::string(text.begin(), text.end()) == list.path(0));
+  std::filesystem::remove_all(folder.path("run/a"));
+  CHECK(paths->sample(0).shape == path.shape);  // known by now, and not opened
 
   CHECK_THAT(message_of([&] { list_clips(folder.path("walk/c")); }),
              Contains("no clips") && Contains("2 pictures in ") && Contains(" itself"));

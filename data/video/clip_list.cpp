@@ -5,6 +5,8 @@
 #include <simclr/data/video/clip_io.h>
 #include <simclr/data/video/clip_list.h>
 
+#include <algorithm>
+#include <atomic>
 #include <set>
 #include <span>
 #include <utility>
@@ -83,18 +85,21 @@ std::vector<std::string> take_clips(const PathList& files, FieldList& list) {
 
 class ClipFolder final : public ListedSamples {
  public:
-  ClipFolder(FieldList clips, std::int64_t most_bytes) : ListedSamples(std::move(clips)), most_bytes_(most_bytes) {}
+  ClipFolder(FieldList clips, std::int64_t most_bytes)
+      : ListedSamples(std::move(clips)), most_bytes_(most_bytes), paths_(list().size()) {}
 
   Sample sample(std::int64_t i, int) const override {
     const std::int32_t sample_label = label(i);
     const std::string path = list().path(static_cast<std::size_t>(i));
-    const auto reader = open_clip(path);
-    const ClipInfo& info = reader->info();
-    if (info.frames > most_bytes_ / info.frame_bytes()) {
+    std::atomic<bool>& as_path = paths_[static_cast<std::size_t>(i)];
+    const auto reader = as_path ? nullptr : open_clip(path);
+    if (reader == nullptr || reader->info().frames > most_bytes_ / reader->info().frame_bytes()) {
+      as_path = true;
       const auto text = std::make_shared<const std::string>(path);
       return {
           .bytes = std::as_bytes(std::span(*text)), .shape = {std::ssize(*text)}, .label = sample_label, .owner = text};
     }
+    const ClipInfo& info = reader->info();
     std::vector<std::int64_t> all;
     for (std::int64_t k = 0; k < info.frames; ++k) all.push_back(k);
     const auto values =
@@ -110,6 +115,7 @@ class ClipFolder final : public ListedSamples {
 
  private:
   std::int64_t most_bytes_;
+  mutable std::vector<std::atomic<bool>> paths_;  // which clips are known to be served as paths: not opened again
 };
 
 }  // namespace

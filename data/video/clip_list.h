@@ -35,8 +35,8 @@ SIMCLR_API FieldList read_clip_table(const std::string& path);
 
 /// Clips as a data set. Sample i is all frames [T,height,width,channels], u8, u16 or f32, decoded when it is asked for
 /// (decoded_cache.h keeps them), or, of a clip whose frames have more than `most_bytes`, its path: u8 [bytes of the
-/// path]. Views of either are the same (clip_views.h). Its label is that of the list's field "label". Throws Error for
-/// a list without clips. A clip that cannot be read throws from sample().
+/// path]; such a clip is opened by the first call only. Views of either are the same (clip_views.h). Its label is that
+/// of the list's field "label". Throws Error for a list without clips. A clip that cannot be read throws from sample().
 SIMCLR_API std::unique_ptr<Dataset> clip_folder(FieldList list, std::int64_t most_bytes = std::int64_t{1} << 26);
 
 }  // namespace simclr::data

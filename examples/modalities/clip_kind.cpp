@@ -67,10 +67,12 @@ class ClipKind final : public Kind {
     if (place.data_dir.empty() && place.dataset == "auto") place.dataset = trained.dataset;
     fill_in_parts(place, trained, clips.own().pattern, clips.own().test, run);
   }
-  Datasets open_labelled(const LabelledPlace& place, const EncoderFile&) const override {
+  Datasets open_labelled(const LabelledPlace& place, const EncoderFile& file) const override {
     check_place(place.dataset, clip_set_kinds(), place.classes_at);
     return learned_from(
-        open_clips(place.dataset, {.data = place.data_dir, .pattern = place.pattern, .test = place.test}), place);
+        open_clips(place.dataset, {.data = place.data_dir, .pattern = place.pattern, .test = place.test},
+                   cache_bytes(-1, file.cache_dir)),
+        place);
   }
   std::shared_ptr<const data::ViewMaker> light_views(double crop_min) const override {
     return clips_.light_views(crop_min);

@@ -8,6 +8,7 @@
 #include <simclr/data/video/clip_list.h>
 #include <simclr/data/video/moving.h>
 
+#include <algorithm>
 #include <filesystem>
 
 namespace data = simclr::data;
@@ -63,13 +64,18 @@ Datasets open_moving(const ListedSource& source) {
 
 }  // namespace
 
-ListedKind clip_files() {
+ListedKind clip_files(double cache_bytes) {
+  const auto open = [cache_bytes](const data::FieldList& list, std::size_t all) {
+    constexpr double most = std::int64_t{1} << 26;  // as data::clip_folder() has it
+    const double share = cache_bytes / static_cast<double>(all);
+    return data::clip_folder(list, static_cast<std::int64_t>(std::min(most, share)));
+  };
   return {.sample = "clip",
           .group_names = {"group", "session", "subject", "person", "actor", "speaker", "video", "scene"},
           .folder = data::list_clips,
           .table = data::read_clip_table,
           .is_sample = data::is_clip_name,
-          .open = [](const data::FieldList& list) { return data::clip_folder(list); },
+          .open = open,
           .files = files_of};
 }
 
@@ -78,12 +84,12 @@ const std::vector<std::string>& clip_set_kinds() {
   return kinds;
 }
 
-Datasets open_clips(const std::string& kind, const ListedSource& source) {
+Datasets open_clips(const std::string& kind, const ListedSource& source, double cache_bytes) {
   if (is_moving(kind, source.data)) return open_moving(source);
   const char* const is = is_listed(source.data) ? "list" : "folder";
   SIMCLR_CHECK(kind == "auto" || kind == is || source.data.empty(), "--dataset ", kind, ": ",
                simclr::printable(source.data), " is a ", is, "; leave --dataset out");
-  return open_listed(source, clip_files());
+  return open_listed(source, clip_files(cache_bytes));
 }
 
 ListedFiles files_of_clips(const std::string& kind, const std::string& place, const std::string& pattern) {

@@ -105,7 +105,8 @@ data::Augmentation Clips::policy() const {
 
 Datasets Clips::open(TrainingOptions& o) {
   const OptionTable table = training_table(o, *this);
-  Datasets sets = open_clips(o.dataset, {.data = o.data_path(), .pattern = own_.pattern, .test = own_.test});
+  Datasets sets = open_clips(o.dataset, {.data = o.data_path(), .pattern = own_.pattern, .test = own_.test},
+                             cache_bytes(o.cache_gb, o.cache_path()));
   data::Augmentation& a = own_.augmentation;
   a.size = own_.size;
   if (!table.given(a.channels)) {

@@ -236,7 +236,7 @@ NamedSamples named_list(const std::string& place, const ListedKind& kind,
   }
   std::vector<std::string> names;
   for (std::size_t i = 0; i < list.size(); ++i) names.push_back(list.name(i));
-  return with_names(kind.open(list), std::move(names), list.left_out);
+  return with_names(kind.open(list, list.size()), std::move(names), list.left_out);
 }
 
 Datasets learned_from(Datasets sets, const LabelledPlace& place) {

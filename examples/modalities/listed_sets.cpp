@@ -85,7 +85,7 @@ class Reader {
       sets_.add_note(group->name + "s are trained on and tested with (to test with others: --test " + group->name +
                      "=20%)");
     }
-    take_train(list);
+    take_train(list, list.size());
     keep_fifth(sets_, source_.data,
                "--test FIELD=VALUES, or " +
                    std::string(sets_.kind == "list" ? "a column split, train or test, in "
@@ -95,10 +95,10 @@ class Reader {
   }
 
  private:
-  void take_train(const FieldList& list) {
+  void take_train(const FieldList& list, std::size_t all) {
     sets_.warnings = list.warnings;
     sets_.groups = files_in(list);
-    sets_.labelled = sets_.train = kind_.open(list);
+    sets_.labelled = sets_.train = kind_.open(list, all);
   }
 
   Datasets folders(const PartFolders& parts) {
@@ -106,12 +106,12 @@ class Reader {
     const std::string test_name = (fs::path(source_.data) / parts.test).string();
     refuse_test(source_.test, source_.data, parts);
     const FieldList train = kind_.folder(train_name, source_.pattern);
-    take_train(train);
+    take_train(train, train.size());
     FieldList test;
     const auto open = [&] {
       test = kind_.folder(test_name, source_.pattern);
       sets_.warnings.insert(sets_.warnings.end(), test.warnings.begin(), test.warnings.end());
-      return kind_.open(test);
+      return kind_.open(test, test.size());
     };
     open_test_part(sets_, open, train_name, test_name);
     sets_.add_note("train: " + train_name + (sets_.test ? "; test: " + test_name + test.left_out_text() : ""));
@@ -134,9 +134,10 @@ class Reader {
 
   Datasets parted(const data::FieldListParts& parts, const std::string& test_name) {
     say_shared(parts.train, parts.test);
-    take_train(parts.train);
+    const std::size_t all = parts.train.size() + parts.test.size();
+    take_train(parts.train, all);
     sets_.add_note("test: " + test_name);
-    take_test_part(sets_, kind_.open(parts.test), "the training part", test_name);
+    take_test_part(sets_, kind_.open(parts.test, all), "the training part", test_name);
     return std::move(sets_);
   }
 

@@ -17,7 +17,9 @@ struct ListedKind {
   std::function<simclr::data::FieldList(const std::string& dir, const std::string& pattern)> folder;
   std::function<simclr::data::FieldList(const std::string& path)> table;
   std::function<bool(const std::string& path)> is_sample;  // by its name
-  std::function<std::shared_ptr<const simclr::data::Dataset>(const simclr::data::FieldList& list)> open;
+  /// Opens some of `all` samples, which share a cache.
+  std::function<std::shared_ptr<const simclr::data::Dataset>(const simclr::data::FieldList& list, std::size_t all)>
+      open;
   /// The files that samples are, from the list's folder; none: its own.
   std::function<simclr::data::PathList(const simclr::data::FieldList& list)> files = {};
 };

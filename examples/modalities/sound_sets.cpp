@@ -12,5 +12,5 @@ ListedKind sound_files_at(std::int32_t rate) {
           .folder = data::list_sounds,
           .table = data::read_sound_table,
           .is_sample = data::is_sound_name,
-          .open = [rate](const data::FieldList& list) { return data::sound_folder(list, rate); }};
+          .open = [rate](const data::FieldList& list, std::size_t) { return data::sound_folder(list, rate); }};
 }

@@ -4,6 +4,7 @@
 #include <simclr/data/free_memory.h>
 
 #include <cstdio>
+#include <limits>
 
 namespace data = simclr::data;
 
@@ -11,9 +12,14 @@ void Datasets::add_note(const std::string& line) {
   if (!line.empty()) note += (note.empty() ? "" : "\n") + line;
 }
 
+double cache_bytes(double cache_gb, const std::string& cache_dir) {
+  if (!cache_dir.empty()) return std::numeric_limits<double>::infinity();
+  return cache_gb < 0 ? static_cast<double>(data::free_memory()) / 2 : cache_gb * 1e9;
+}
+
 void cache_decoded(Datasets& sets, double cache_gb, const std::string& cache_dir) {
   if (!sets.decoded || (cache_gb == 0 && cache_dir.empty())) return;
-  const double memory = cache_gb < 0 ? static_cast<double>(simclr::data::free_memory()) / 2 : cache_gb * 1e9;
+  const double memory = cache_bytes(cache_gb, "");
   const bool apart = sets.labelled != sets.train;
   std::vector<std::shared_ptr<const data::Dataset>*> parts;
   double samples = 0;

@@ -33,6 +33,9 @@ struct Datasets {
   void add_note(const std::string& line);
 };
 
+/// How many bytes of decoded samples --cache-gb and --cache-dir keep; with a folder infinitely many.
+double cache_bytes(double cache_gb, const std::string& cache_dir);
+
 /// Lets samples that are decoded be so once: as --cache-gb and --cache-dir say. Throws simclr::Error, and changes
 /// nothing, where the folder takes no file.
 void cache_decoded(Datasets& sets, double cache_gb, const std::string& cache_dir);

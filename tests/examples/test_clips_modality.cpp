@@ -194,6 +194,32 @@ TEST_CASE("views are in colour where some clips are") {
   CHECK_THAT(note, Contains("views have 3 channels: looked at were 3 clips of 1, 1 clip of 3 (to choose"));
 }
 
+TEST_CASE("clips that no cache holds are served as paths, and give the same model") {
+  const test::TempDir folder;
+  write_set(folder.path("clips"));
+  const auto rank = [&](double cache_gb, const std::string& cache_dir) {
+    TrainingOptions o;
+    o.data_dir = folder.path("clips");
+    o.cache_gb = cache_gb;
+    o.cache_dir = cache_dir;
+    return Clips().open(o).train->sample(0).shape.rank();
+  };
+  constexpr double all = 20 * 12 * side * side / 1e9;
+  CHECK(rank(1.01 * all, "") == 4);
+  CHECK(rank(0.99 * all, "") == 1);
+  CHECK(rank(0, "") == 1);
+  CHECK(rank(0, folder.path("cache")) == 4);
+  for (const char* gb : {"0", "1"}) {
+    std::vector<std::string> words = training(folder.path("clips"), folder.path(gb));
+    words.insert(words.end(), {"--no-evaluation", "--cache-gb", gb});
+    REQUIRE(run(words) == 0);
+  }
+  const auto weights = [&](const char* of) {
+    return load_tensors(folder.path(of) + "/model.safetensors").tensors.front().value.to_vector<float>();
+  };
+  CHECK(weights("0") == weights("1"));
+}
+
 TEST_CASE("that parts of one video are trained on and tested with is said") {
   const test::TempDir folder;
   for (int i = 0; i < 10; ++i) {
