@@ -152,6 +152,14 @@ class Clips(Base):
         self.assertEqual(done.returncode, 1, done.stderr)
         self.assertIn("clips: 8 to 8 frames, half have 8 or more; a view spans 15", done.stdout)
         self.assertIn("16 of 16 clips end before a view of 15 frames does", done.stdout)
+        self.assertNotIn("clips of a batch stand still", done.stdout)
+        still = write_clips(self.folder / "still")
+        for clip in still.glob("left/*"):
+            for k in range(1, 8):
+                (clip / f"f{k}.png").write_bytes((clip / "f0.png").read_bytes())
+        done = self.train("--check", data=still, batch_size=16)
+        self.assertEqual(done.returncode, 1, done.stderr)
+        self.assertIn("8 of the 16 clips of a batch stand still", done.stdout)
         broken = write_clips(self.folder / "broken")
         (broken / "left" / "s1_empty.npy").write_bytes(b"")
         done = self.train("--check", data=broken)

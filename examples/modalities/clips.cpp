@@ -83,6 +83,25 @@ std::string mixed_channels(const std::map<int, int>& counts, int channels) {
          (channels == 3 ? "" : "; those of others are skipped") + " (to choose: --view-channels)";
 }
 
+/// Clips of which no frame differs from another; of the two views of each in rows i and B + i of [2B,T,...].
+void find_still(const simclr::Tensor& views, Findings& findings) {
+  constexpr std::int64_t some = 10;  // a title that stands still is no harm
+  const std::int64_t samples = views.dim(0) / 2;
+  const std::vector<float> values = views.to_vector<float>();
+  const std::int64_t view = std::ssize(values) / views.dim(0), frame = view / views.dim(1);
+  const auto is_still = [&](std::int64_t row) {
+    const auto begin = values.begin() + row * view;
+    return std::equal(begin + frame, begin + view, begin);  // each frame the one before it
+  };
+  std::int64_t still = 0;
+  for (std::int64_t i = 0; i < samples; ++i) still += is_still(i) && is_still(samples + i) ? 1 : 0;
+  if (still * some <= samples) return;
+  findings.push_back({.about = "clips",
+                      .problem = std::to_string(still) + " of the " + simclr::counted(samples, "clip") +
+                                 " of a batch stand still: all frames of their views are the same",
+                      .remedy = "look at these files; single pictures are for train_cifar"});
+}
+
 }  // namespace
 
 void Clips::options(OptionTable& table, TrainingOptions& options) {
@@ -225,6 +244,7 @@ void Clips::look(const LookedAt& at, Findings& findings) const {
                                    " frames does, so that its last frames stand still",
                         .remedy = "a smaller --stride, or fewer --frames"});
   }
+  if (own_.times.frames > 1) find_still(views, findings);
   if (own_.stem == nn::Stem::imagenet && own_.size < 32) {
     findings.push_back({.about = "views",
                         .problem = "the stem for large frames halves views of " + std::to_string(own_.size) + " pixels",
