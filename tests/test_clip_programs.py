@@ -99,6 +99,9 @@ class Clips(Base):
         self.refused("nearest", self.weights, "clips/left", "clips", words=("clips/left: a folder without a",))
         self.refused("embed", self.weights, "none", words=("embed: none: no such folder or list of clips",))
         self.refused("embed", self.weights, "clips", "--dataset", "arrays", words=("--dataset arrays",))
+        self.refused("embed", self.weights, "clips", "--dataset", "list", words=("--dataset list: clips is a folder",))
+        self.refused("nearest", self.weights, "clips/left/s1_1", "clips", "--dataset", "list",
+                     words=("--dataset list: clips is a folder; leave --dataset out",))
         self.refused("embed", self.weights, "clips", "--out", "clips/features", words=("--out clips/features",))
 
     def test_a_list(self):

@@ -35,16 +35,15 @@ bool needs_package(const std::string& name) {
 }
 
 FieldTableKind kind_of_clips() {
-  return {
-      .sample = "clip",
-      .kinds = read_clip_kinds(),
-      .path_names = {"path", "filepath", "videopath", "clippath", "filename", "videofile", "videoname", "file", "video",
-                     "clip", "clipname", "folder", "fname", "name", "id"},
-      // A folder of frames has any name but a picture's.
-      .is_sample =
-          [](const std::string& name) { return is_clip(name) || !(needs_package(name) || is_picture_name(name)); },
-      .has_ending = [](const std::string& text) { return is_clip(text) || needs_package(text); },
-      .missing_package = package_for};
+  return {.sample = "clip",
+          .kinds = read_clip_kinds(),
+          .path_names = {"path", "filepath", "videopath", "clippath", "filename", "videofile", "videoname", "file",
+                         "video", "clip", "clipname", "folder", "fname", "name", "id"},
+          // A folder of frames has any name but a picture's.
+          .is_sample =
+              [](const std::string& name) { return is_clip(name) || !(needs_package(name) || is_picture_name(name)); },
+          .has_ending = [](const std::string& text) { return is_clip(text) || needs_package(text); },
+          .missing_package = package_for};
 }
 
 std::string folder_of(const std::string& file) {

@@ -20,6 +20,8 @@ namespace data = simclr::data;
 
 namespace {
 
+constexpr const char* moving = "moving-fashion-mnist";
+
 /// The frame in the middle of a clip.
 data::Raster middle_of(const std::string& path) {
   const auto clip = data::open_clip(path);
@@ -47,6 +49,7 @@ class ClipKind final : public Kind {
   NamedSamples open_named(const std::string& dataset, const std::string& place, const EncoderFile&,
                           const std::function<void(const std::string&)>& on_warning) const override {
     check_place(dataset, clip_set_kinds());
+    check_listed(dataset, place);
     return named_list(place, clip_files(), on_warning);
   }
   data::Sample read(const std::string& path, const EncoderFile&) const override {
@@ -64,7 +67,12 @@ class ClipKind final : public Kind {
   void fill_in(LabelledPlace& place, const EncoderFile& file, const std::string& run) const override {
     Clips clips;
     const TrainingOptions trained = options_from_json(file.config, file.path, clips);
-    if (place.data_dir.empty() && place.dataset == "auto") place.dataset = trained.dataset;
+    const bool of_moving = trained.dataset == moving || (trained.dataset == "auto" && trained.data_dir.empty());
+    if (place.data_dir.empty() && place.dataset == "auto") {
+      place.dataset = trained.dataset;
+    } else if (place.data_dir.empty() && (place.dataset == moving) != of_moving) {
+      return;  // other data, of which the run says nothing
+    }
     fill_in_parts(place, trained, clips.own().pattern, clips.own().test, run);
   }
   Datasets open_labelled(const LabelledPlace& place, const EncoderFile& file) const override {

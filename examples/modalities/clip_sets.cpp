@@ -86,9 +86,7 @@ const std::vector<std::string>& clip_set_kinds() {
 
 Datasets open_clips(const std::string& kind, const ListedSource& source, double cache_bytes) {
   if (is_moving(kind, source.data)) return open_moving(source);
-  const char* const is = is_listed(source.data) ? "list" : "folder";
-  SIMCLR_CHECK(kind == "auto" || kind == is || source.data.empty(), "--dataset ", kind, ": ",
-               simclr::printable(source.data), " is a ", is, "; leave --dataset out");
+  check_listed(kind, source.data);
   return open_listed(source, clip_files(cache_bytes));
 }
 

@@ -129,6 +129,7 @@ class SoundKind final : public Kind {
   NamedSamples open_named(const std::string& dataset, const std::string& place, const EncoderFile&,
                           const std::function<void(const std::string&)>& on_warning) const override {
     check_place(dataset, {"auto", "folder", "list"});
+    check_listed(dataset, place);
     return named_list(place, files(), on_warning);
   }
   data::Sample read(const std::string& path, const EncoderFile&) const override {
@@ -145,6 +146,7 @@ class SoundKind final : public Kind {
   }
   Datasets open_labelled(const LabelledPlace& place, const EncoderFile&) const override {
     check_place(place.dataset, {"auto", "folder", "list"}, place.classes_at);
+    check_listed(place.dataset, place.data_dir);
     return learned_from(open_listed({.data = place.data_dir, .pattern = place.pattern, .test = place.test}, files()),
                         place);
   }

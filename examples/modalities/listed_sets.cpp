@@ -163,6 +163,13 @@ bool is_listed(const std::string& data) {
   return fs::is_regular_file(data, error);
 }
 
+void check_listed(const std::string& dataset, const std::string& data) {
+  const char* const is = is_listed(data) ? "list" : "folder";
+  std::error_code error;
+  SIMCLR_CHECK(dataset == "auto" || dataset == is || !fs::exists(data, error), "--dataset ", dataset, ": ",
+               simclr::printable(data), " is a ", is, "; leave --dataset out");
+}
+
 FieldList listed_samples(const std::string& data, const std::string& pattern, const ListedKind& kind) {
   check_place(data, kind);
   if (!is_listed(data)) return kind.folder(data, pattern);

@@ -34,6 +34,9 @@ struct ListedSource {
 /// Whether --data names a list: a file.
 bool is_listed(const std::string& data);
 
+/// Throws simclr::Error for a --dataset that is not what --data names; any fits where nothing is named or there.
+void check_listed(const std::string& dataset, const std::string& data);
+
 /// All samples there: of a folder, by its folders or the pattern, or of a list. Throws simclr::Error where nothing is
 /// named or there, and for a pattern beside a list.
 simclr::data::FieldList listed_samples(const std::string& data, const std::string& pattern, const ListedKind& kind);

@@ -1,4 +1,5 @@
 // Clips as a kind of data: folders of frames train, are evaluated, reported, checked and read back.
+#include "modalities/clip_kind.h"
 #include "modalities/clip_rows.h"
 #include "modalities/clip_sets.h"
 #include "modalities/clips.h"
@@ -135,6 +136,14 @@ TEST_CASE("clips train, are evaluated over several clips each, reported, and rea
   };
   CHECK(features_of(*file.encoder, *set, file.tower, options).values.shape() == Shape{20, 16});
   CHECK(unread == 1);
+
+  LabelledPlace place;
+  clip_kind()->fill_in(place, file, out);
+  CHECK(place.data_dir == clips);
+  place = {};
+  place.dataset = "moving-fashion-mnist";  // which is not among this run's data
+  clip_kind()->fill_in(place, file, out);
+  CHECK(place.data_dir == "");
 }
 
 TEST_CASE("a GRU over each frame's features trains on long clips by their paths, too") {
