@@ -215,10 +215,20 @@ TEST_CASE("pairs that share a half are one group, through others too") {
   const PairList some = selected_pairs(list, {4, 3});
   CHECK(some.sides[0].halves == Texts{"4.png", "3.png"});
   CHECK(some.sides[1].halves == Texts{"d.wav", "c.wav"});
-  CHECK(some.groups == Numbers{2, 0});
-  CHECK(some.sides[1].groups == Numbers{2, 0});
+  CHECK(some.groups == Numbers{0, 1});
+  CHECK(some.sides[1].groups == Numbers{0, 1});
   CHECK(some.pairs[1] == std::array<std::int32_t, 2>{1, 1});
   CHECK_THROWS_AS(selected_pairs(list, {5}), Error);
+}
+
+TEST_CASE("pairs that others alone join are no group without these") {
+  const TempDir dir;
+  const PairList list = read(write_list(dir, "a.png,a.wav\nb.png,b.wav\na.png,b.wav\n", "list.csv"));
+  CHECK(list.groups == Numbers{0, 0, 0});
+  const PairList without = selected_pairs(list, {0, 1});
+  CHECK(without.groups == Numbers{0, 1});
+  CHECK(without.sides[0].groups == Numbers{0, 1});
+  CHECK(without.sides[1].groups == Numbers{0, 1});
 }
 
 TEST_CASE("no half is in both parts of a split") {

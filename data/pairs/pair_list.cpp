@@ -358,15 +358,14 @@ PairList selected_pairs(const PairList& list, const std::vector<std::int64_t>& w
       if (is_new) {
         some.sides[s].halves.push_back(from.halves[static_cast<std::size_t>(half)]);
         if (!from.members.empty()) some.sides[s].members.push_back(from.members[static_cast<std::size_t>(half)]);
-        some.sides[s].groups.push_back(from.groups[static_cast<std::size_t>(half)]);
       }
       pair[s] = found->second;
     }
     some.pairs.push_back(pair);
-    some.groups.push_back(list.groups[at]);
     some.labels.push_back(list.labels[at]);
     if (!list.part_of.empty()) some.part_of.push_back(list.part_of[at]);
   }
+  join_groups(some);
   return some;
 }
 

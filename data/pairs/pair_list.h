@@ -73,7 +73,8 @@ enum class PairValues { found, files, texts };
 SIMCLR_API PairList read_pair_list(const std::string& path, const std::string& columns, const IsHalf& is_half,
                                    std::array<PairValues, 2> values = {});
 
-/// Some of a list's pairs, in this order, with the list's groups and classes: of each side those halves that occur.
+/// Some of a list's pairs, in this order, with the list's classes: of each side those halves that occur. They are joined
+/// to groups anew: what only a pair that is not selected joins are two.
 SIMCLR_API PairList selected_pairs(const PairList& list, const std::vector<std::int64_t>& which);
 
 /// Parts a list: what is left, then every `nth` of its groups, so that no half is in both. Throws Error where one of

@@ -294,6 +294,24 @@ TEST_CASE("a list's parts are trained on, asked for, and found among") {
   CHECK_THAT(parts_of_pairs(whole).no_test, Catch::Contains("too few pairs"));
 }
 
+TEST_CASE("no row of another part makes a held-out half the positive of one that is trained on") {
+  const TempDir dir;
+  for (const char* file : {"a.png", "b.png", "a.wav", "b.wav", "c.png", "c.wav"}) dir.write(file, std::string());
+  const data::PairList list = data::read_pair_list(dir.write("list.tsv", std::string("x\ty\tsplit\n"
+                                                                                     "a.png\ta.wav\ttrain\n"
+                                                                                     "b.png\tb.wav\ttrain\n"
+                                                                                     "a.png\tb.wav\ttest\n"
+                                                                                     "c.png\tc.wav\ttest\n"
+                                                                                     "c.png\tb.wav\tval\n")),
+                                                   "", [](std::string_view value) {
+                                                     return value.ends_with(".png") || value.ends_with(".wav");
+                                                   });
+  const PairParts parts = parts_of_pairs(list);
+  CHECK(parts.train.groups == std::vector<std::int32_t>{0, 1});
+  CHECK(parts.test.groups == std::vector<std::int32_t>{0, 1});
+  CHECK(parts.candidates.sides[1].groups == std::vector<std::int32_t>{0, 1});
+}
+
 TEST_CASE("prompts of one side classify the other, without a label to train on") {
   const TempDir dir;
   write_pairs(dir);
