@@ -1,5 +1,5 @@
-"""What takes weights takes those of pictures and captions: a text finds pictures, a picture finds texts. PROGRAMS names the
-folder of the built examples.
+"""What takes weights takes those of pictures and captions: a text finds pictures, a picture finds texts; a changed list is
+noticed. PROGRAMS names the folder of the built examples.
 """
 import os
 import pathlib
@@ -48,6 +48,19 @@ class PairPrograms(unittest.TestCase):
         said = self.call("nearest", "run", f"drawings/{self.names[3]}", "captions.csv", "--from", "first", "--sheet", "found.png",
                          code=1)
         self.assertIn("these weights are of texts", said)
+
+    def test_other_pairs_in_a_list_of_the_same_size_are_noticed(self):
+        rows = [f"drawings/{name},drawings/{other}" for name, other in zip(self.names, self.names[1:] + self.names[:1])]
+        half = THINGS // 2
+        parts = [f"{row},{part}" for row, part in zip(rows, ["train"] * half + ["test"] * half)]
+        (self.folder / "list.csv").write_text("\n".join(["a,b,split", *parts]) + "\n")
+        self.call("train_pairs", "--data", "list.csv", "--out", "going-on", "--epochs", "1", "--warmup-epochs", "0", "--size",
+                  "8", "--width", "4", "--batch-size", "4", "--knn-every", "0", "--no-evaluation")
+        (self.folder / "going-on" / "model.safetensors").unlink()  # with it, the run is finished
+        parts = [f"{row},{part}" for row, part in zip(rows, ["test"] * half + ["train"] * half)]
+        (self.folder / "list.csv").write_text("\n".join(["a,b,split", *parts]) + "\n")
+        said = self.call("train_pairs", "--resume", "--out", "going-on")
+        self.assertIn("the data differ from those that the run began with: other pairs in the list\n", said)
 
     def test_both_sides_are_embedded(self):
         said = self.call("embed", "run", "captions.csv", "--side", "second", "--out", "texts")

@@ -112,13 +112,19 @@ data::PathList named_by(const data::PairList& list) {
   return files;
 }
 
-/// A list may change its texts and keep its size.
-std::string digest_of_texts(const data::PairList& list) {
+/// Of the pairs of all parts, with their labels, in order: a list may change and keep its size.
+std::string digest_of(const PairParts& parts) {
   simclr::Crc64 digest;
-  for (const data::PairSide& side : list.sides) {
-    for (std::size_t i = 0; side.texts && i < side.halves.size(); ++i) {
-      digest.update(side.halves[i].c_str(), side.halves[i].size() + 1);
-    }
+  const auto add_texts = [&digest](const std::vector<std::string>& texts) {
+    for (const std::string& text : texts) digest.update(text.c_str(), text.size() + 1);
+  };
+  for (const data::PairList* part : {&parts.train, &parts.test, &parts.candidates}) {
+    const std::int64_t size = part->size();
+    digest.update(&size, sizeof size);
+    for (const data::PairSide& side : part->sides) add_texts(side.halves);
+    digest.update(part->pairs.data(), part->pairs.size() * sizeof part->pairs[0]);
+    digest.update(part->labels.data(), part->labels.size() * sizeof part->labels[0]);
+    add_texts(part->classes);
   }
   return simclr::hex(digest.value());
 }
@@ -160,6 +166,7 @@ PairParts open_pairs(const PairSource& source, const data::IsHalf& is_half, Data
   sets.warnings.insert(sets.warnings.end(), list.warnings.begin(), list.warnings.end());
   files.push_back(fs::path(source.data).filename().string());
   for (const std::string& file : named_by(list)) files.push_back(file);
-  if (list.sides[0].texts || list.sides[1].texts) sets.within["the list"] = digest_of_texts(list);
-  return parts_of_pairs(list);
+  PairParts parts = parts_of_pairs(list);
+  sets.within["the list"] = digest_of(parts);
+  return parts;
 }

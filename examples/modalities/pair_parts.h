@@ -37,7 +37,7 @@ simclr::data::PathList files_of_pairs(const PairSource& source, const simclr::da
 
 /// Opens them; `files` becomes a list and what it names, paths from its folder, and stays empty for shards. Of shards
 /// the test part is those beside them that are called test (find_shard_parts()); without these every fifth pair is.
-/// What could not be used comes as `sets`' warnings, and what shards hold, or a digest of a list's texts, as
-/// sets.within. Throws simclr::Error as these do.
+/// What could not be used comes as `sets`' warnings, and a digest of what shards hold, or of a list's pairs in their
+/// parts, as sets.within. Throws simclr::Error as these do.
 PairParts open_pairs(const PairSource& source, const simclr::data::IsHalf& is_half, Datasets& sets,
                      simclr::data::PathList& files);

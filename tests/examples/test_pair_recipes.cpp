@@ -1,7 +1,6 @@
 // Pairs of pictures, and of pictures and recordings, through the whole program: trained, resumed, evaluated, looked at.
 #include "check/check.h"
 #include "modalities/kinds.h"
-#include "modalities/pair_parts.h"
 #include "modalities/pair_sides.h"
 #include "modalities/pairs.h"
 #include "modalities/pictures.h"
@@ -265,51 +264,6 @@ TEST_CASE("weights of recordings alone have no encoder of pictures") {
   CHECK(Sounds().tower_in({{"modality", "pairs"}, {"first", "picture"}, {"second", "picture"}}) == -1);
   CHECK(Pairs().tower_in({{"modality", "pairs"}}) == 0);
   CHECK(Pairs().tower_in({{"modality", "pictures"}}) == -1);
-}
-
-TEST_CASE("a list's parts are trained on, asked for, and found among") {
-  const TempDir dir;
-  std::string text = "a\tb\tsplit\n";
-  const std::vector<std::string> parts = {"train", "train", "train", "test", "gallery", "val", ""};
-  for (std::size_t i = 0; i < parts.size(); ++i) {
-    const std::string n = std::to_string(i);
-    dir.write("a" + n + ".png", std::string());
-    dir.write("b" + n + ".png", std::string());
-    text += "a" + n + ".png\tb" + n + ".png\t" + parts[i] + "\n";
-  }
-  const data::PairList list = data::read_pair_list(dir.write("list.tsv", text), "",
-                                                   [](std::string_view value) { return value.ends_with(".png"); });
-  const PairParts found = parts_of_pairs(list);
-  CHECK(found.train.size() == 3);
-  CHECK(found.test.size() == 1);
-  CHECK(found.candidates.size() == 2);
-  CHECK(found.candidates.sides[0].halves == std::vector<std::string>{"a3.png", "a4.png"});
-  REQUIRE(found.notes.size() == 2);
-  CHECK(found.notes[0] == "not used: 1 pair of the part val");
-  CHECK(found.notes[1] == "not used: 1 pair without a part");
-
-  data::PairList whole = list;
-  whole.part_of.clear();
-  CHECK(parts_of_pairs(whole).test.size() == 0);
-  CHECK_THAT(parts_of_pairs(whole).no_test, Catch::Contains("too few pairs"));
-}
-
-TEST_CASE("no row of another part makes a held-out half the positive of one that is trained on") {
-  const TempDir dir;
-  for (const char* file : {"a.png", "b.png", "a.wav", "b.wav", "c.png", "c.wav"}) dir.write(file, std::string());
-  const data::PairList list = data::read_pair_list(dir.write("list.tsv", std::string("x\ty\tsplit\n"
-                                                                                     "a.png\ta.wav\ttrain\n"
-                                                                                     "b.png\tb.wav\ttrain\n"
-                                                                                     "a.png\tb.wav\ttest\n"
-                                                                                     "c.png\tc.wav\ttest\n"
-                                                                                     "c.png\tb.wav\tval\n")),
-                                                   "", [](std::string_view value) {
-                                                     return value.ends_with(".png") || value.ends_with(".wav");
-                                                   });
-  const PairParts parts = parts_of_pairs(list);
-  CHECK(parts.train.groups == std::vector<std::int32_t>{0, 1});
-  CHECK(parts.test.groups == std::vector<std::int32_t>{0, 1});
-  CHECK(parts.candidates.sides[1].groups == std::vector<std::int32_t>{0, 1});
 }
 
 TEST_CASE("prompts of one side classify the other, without a label to train on") {

@@ -1,0 +1,107 @@
+// The parts of pairs: who is trained on, asked for and found among, in lists and in shards.
+#include "modalities/pair_parts.h"
+
+#include <simclr/data/shards.h>
+
+#include "support/catch.h"
+#include "support/tar.h"
+#include "support/temp_dir.h"
+
+#include <set>
+#include <string>
+#include <vector>
+
+using namespace simclr;
+using Catch::Contains;
+using test::TempDir;
+using Numbers = std::vector<std::int32_t>;
+using Texts = std::vector<std::string>;
+
+namespace {
+
+bool is_half(std::string_view value) {
+  return value.ends_with(".png") || value.ends_with(".wav");
+}
+
+/// Of a list without its files.
+PairParts open_list(const std::string& path, Datasets& sets) {
+  data::PathList files;
+  return open_pairs({.data = path}, is_half, sets, files);
+}
+
+/// Writes the files, empty, and a list of these rows.
+std::string write_list(const TempDir& dir, const std::string& rows) {
+  std::string field;
+  for (const char c : rows) {
+    if (c != '\t' && c != '\n') {
+      field += c;
+    } else {
+      if (is_half(field)) dir.write(field, std::string());
+      field.clear();
+    }
+  }
+  return dir.write("list.tsv", rows);
+}
+
+}  // namespace
+
+TEST_CASE("a list's parts are trained on, asked for, and found among") {
+  const TempDir dir;
+  std::string text = "a\tb\tsplit\n";
+  const std::vector<std::string> parts = {"train", "train", "train", "test", "gallery", "val", ""};
+  for (std::size_t i = 0; i < parts.size(); ++i) {
+    const std::string n = std::to_string(i);
+    dir.write("a" + n + ".png", std::string());
+    dir.write("b" + n + ".png", std::string());
+    text += "a" + n + ".png\tb" + n + ".png\t" + parts[i] + "\n";
+  }
+  const data::PairList list = data::read_pair_list(dir.write("list.tsv", text), "",
+                                                   [](std::string_view value) { return value.ends_with(".png"); });
+  const PairParts found = parts_of_pairs(list);
+  CHECK(found.train.size() == 3);
+  CHECK(found.test.size() == 1);
+  CHECK(found.candidates.size() == 2);
+  CHECK(found.candidates.sides[0].halves == std::vector<std::string>{"a3.png", "a4.png"});
+  REQUIRE(found.notes.size() == 2);
+  CHECK(found.notes[0] == "not used: 1 pair of the part val");
+  CHECK(found.notes[1] == "not used: 1 pair without a part");
+
+  data::PairList whole = list;
+  whole.part_of.clear();
+  CHECK(parts_of_pairs(whole).test.size() == 0);
+  CHECK_THAT(parts_of_pairs(whole).no_test, Catch::Contains("too few pairs"));
+}
+
+TEST_CASE("no row of another part makes a held-out half the positive of one that is trained on") {
+  const TempDir dir;
+  Datasets sets;
+  const PairParts parts = open_list(write_list(dir,
+                                               "x\ty\tsplit\n"
+                                               "a.png\ta.wav\ttrain\n"
+                                               "b.png\tb.wav\ttrain\n"
+                                               "a.png\tb.wav\ttest\n"
+                                               "c.png\tc.wav\ttest\n"
+                                               "c.png\tb.wav\tval\n"),
+                                    sets);
+  CHECK(parts.train.groups == Numbers{0, 1});
+  CHECK(parts.test.groups == Numbers{0, 1});
+  CHECK(parts.candidates.sides[1].groups == Numbers{0, 1});
+}
+
+TEST_CASE("a list of the same length with other pairs, labels or parts is another") {
+  const TempDir dir;
+  const std::string head = "x\ty\tlabel\tsplit\n";
+  const auto digest = [&](const std::string& rows) {
+    Datasets sets;
+    open_list(write_list(dir, head + rows), sets);
+    return sets.within["the list"];
+  };
+  const std::string first = "a.png\ta.wav\tcat\ttrain\n", second = "b.png\tb.wav\tdog\t";
+  const std::string as_it_is = digest(first + second + "train\nc.png\tc.wav\tcat\ttest\n");
+  CHECK_FALSE(as_it_is.empty());
+  CHECK(as_it_is == digest(first + second + "train\nc.png\tc.wav\tcat\ttest\n"));
+  CHECK(as_it_is != digest(first + second + "test\nc.png\tc.wav\tcat\ttrain\n"));  // other parts
+  CHECK(as_it_is != digest(first + second + "train\nc.png\tc.wav\tdog\ttest\n"));  // another label
+  CHECK(as_it_is != digest("a.png\tb.wav\tcat\ttrain\nb.png\ta.wav\tdog\ttrain\n"  // other pairs
+                           "c.png\tc.wav\tcat\ttest\n"));
+}
