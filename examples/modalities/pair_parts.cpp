@@ -13,6 +13,7 @@
 #include <array>
 #include <filesystem>
 #include <limits>
+#include <map>
 #include <memory>
 #include <utility>
 
@@ -129,6 +130,19 @@ std::string digest_of(const PairParts& parts) {
   return simclr::hex(digest.value());
 }
 
+/// Gives both the classes of `train`, then those of `test` alone: shards have numbers of their own.
+void share_classes(data::PairList& train, data::PairList& test) {
+  std::map<std::string, std::int32_t> numbers;
+  for (const std::string& name : train.classes) numbers.emplace(name, static_cast<std::int32_t>(numbers.size()));
+  for (const std::string& name : test.classes) {
+    if (numbers.emplace(name, static_cast<std::int32_t>(numbers.size())).second) train.classes.push_back(name);
+  }
+  for (std::int32_t& label : test.labels) {
+    if (label >= 0) label = numbers.at(test.classes[static_cast<std::size_t>(label)]);
+  }
+  test.classes = train.classes;
+}
+
 PairParts open_shard_pairs(PairSource source, const data::IsHalf& is_half, Datasets& sets) {
   const ShardParts found = find_shard_parts(source.data);
   const std::string& first = found.train.front();
@@ -137,6 +151,7 @@ PairParts open_shard_pairs(PairSource source, const data::IsHalf& is_half, Datas
   source.columns = train.sides[0].column + "," + train.sides[1].column;
   PairParts parts{.train = std::move(train)};
   parts.test = open_part(found.test.front().paths, first, source, is_half, sets);
+  share_classes(parts.train, parts.test);
   parts.candidates = parts.test;
   parts.notes.push_back("train: " + simclr::printable(source.data) + "; test: " + found.test.front().name);
   for (std::size_t i = 1; i < found.test.size(); ++i) parts.notes.push_back("not used: " + found.test[i].name);

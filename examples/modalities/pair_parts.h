@@ -9,7 +9,7 @@
 #include <string>
 #include <vector>
 
-/// A list of pairs in its parts.
+/// A list of pairs in its parts. Labels are numbers of the same classes in all of them.
 struct PairParts {
   simclr::data::PairList train = {};
   simclr::data::PairList test = {};        // may be empty: then no_test says why

@@ -105,3 +105,27 @@ TEST_CASE("a list of the same length with other pairs, labels or parts is anothe
   CHECK(as_it_is != digest("a.png\tb.wav\tcat\ttrain\nb.png\ta.wav\tdog\ttrain\n"  // other pairs
                            "c.png\tc.wav\tcat\ttest\n"));
 }
+
+TEST_CASE("labels of test shards are numbers of the train shards' classes") {
+  if (!data::reads_shards()) return;
+  const TempDir dir;
+  const auto write_tar = [&](const std::string& name, const Texts& classes) {
+    std::string tar;
+    for (std::size_t i = 0; i < classes.size(); ++i) {
+      const std::string n = std::to_string(i);
+      tar += test::tar_member(n + ".png", n) + test::tar_member(n + ".wav", n);
+      if (!classes[i].empty()) tar += test::tar_member(n + ".cls", classes[i]);
+    }
+    return dir.write(name, tar + std::string(1024, '\0'));
+  };
+  const std::string train = write_tar("train-0.tar", {"ant", "bee", "cat", ""});
+  write_tar("test-0.tar", {"bee", "cat", "dog", ""});
+  Datasets sets;
+  data::PathList files;
+  const PairParts parts = open_pairs({.data = train, .cache_dir = dir.path("cache")}, is_half, sets, files);
+  CHECK(parts.train.classes == Texts{"ant", "bee", "cat", "dog"});
+  CHECK(parts.train.labels == Numbers{0, 1, 2, -1});
+  CHECK(parts.test.classes == parts.train.classes);
+  CHECK(parts.candidates.classes == parts.train.classes);
+  CHECK(parts.candidates.labels == Numbers{1, 2, 3, -1});
+}
