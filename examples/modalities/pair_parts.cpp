@@ -15,6 +15,7 @@
 #include <limits>
 #include <map>
 #include <memory>
+#include <set>
 #include <utility>
 
 namespace data = simclr::data;
@@ -39,6 +40,42 @@ std::vector<Use> uses_of(const std::vector<std::string>& parts) {
   }
   if (test < uses.size()) uses[test] = Use::test;
   return uses;
+}
+
+/// `all`: "12 pairs".
+std::string trained_on_too(std::int64_t both, const std::string& all) {
+  return std::to_string(both) + " of the " + all + " of the test part " + (both == 1 ? "is" : "are") +
+         " trained on, too";
+}
+
+/// Says what a list has in its test part and trains on, too. Halves and pairs are numbers of the whole list.
+void tell_shared(const data::PairList& list, const std::vector<std::int64_t>& train,
+                 const std::vector<std::int64_t>& test, PairParts& parts) {
+  std::set<std::array<std::int32_t, 2>> pairs;
+  std::array<std::set<std::int32_t>, 2> trained, shared;
+  for (const std::int64_t i : train) {
+    const auto& pair = *pairs.insert(list.pairs[static_cast<std::size_t>(i)]).first;
+    for (std::size_t s = 0; s < 2; ++s) trained[s].insert(pair[s]);
+  }
+  std::int64_t whole = 0;
+  for (const std::int64_t i : test) {
+    const auto& pair = list.pairs[static_cast<std::size_t>(i)];
+    whole += pairs.contains(pair) ? 1 : 0;
+    for (std::size_t s = 0; s < 2; ++s) {
+      if (trained[s].contains(pair[s])) shared[s].insert(pair[s]);
+    }
+  }
+  for (std::size_t s = 0; s < 2; ++s) {
+    if (shared[s].empty()) continue;
+    const std::int64_t all = std::ssize(parts.test.sides[s].halves);
+    parts.notes.push_back(
+        list.sides[s].column + ": " +
+        trained_on_too(std::ssize(shared[s]), std::to_string(all) + (all == 1 ? " half" : " halves")));
+  }
+  if (whole == 0) return;
+  parts.warnings.push_back(simclr::printable(list.source) + ": " +
+                           trained_on_too(whole, simclr::counted(parts.test.size(), "pair")) +
+                           ": to find it shows nothing");
 }
 
 PairParts by_column(const data::PairList& list) {
@@ -68,6 +105,7 @@ PairParts by_column(const data::PairList& list) {
         (p < list.parts.size() ? " of the part " + simclr::printable(list.parts[p]) : " without a part"));
   }
   if (parts.test.size() == 0) parts.no_test = "no pair of a part that is called test";
+  tell_shared(list, rows(Use::train), rows(Use::test), parts);
   return parts;
 }
 
@@ -182,6 +220,7 @@ PairParts open_pairs(const PairSource& source, const data::IsHalf& is_half, Data
   files.push_back(fs::path(source.data).filename().string());
   for (const std::string& file : named_by(list)) files.push_back(file);
   PairParts parts = parts_of_pairs(list);
+  sets.warnings.insert(sets.warnings.end(), parts.warnings.begin(), parts.warnings.end());
   sets.within["the list"] = digest_of(parts);
   return parts;
 }

@@ -15,7 +15,8 @@ struct PairParts {
   simclr::data::PairList test = {};        // may be empty: then no_test says why
   simclr::data::PairList candidates = {};  // those of the test part, then those that are only found among
   std::string no_test = {};
-  std::vector<std::string> notes = {};  // what was chosen, and what is not used, in lines
+  std::vector<std::string> notes = {};  // what was chosen, is not used, or is in both parts, in lines
+  std::vector<std::string> warnings = {};
 };
 
 /// By the list's column of parts: train and test by the names that part_name() knows, "gallery" or "candidates" for

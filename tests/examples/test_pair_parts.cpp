@@ -129,3 +129,22 @@ TEST_CASE("labels of test shards are numbers of the train shards' classes") {
   CHECK(parts.candidates.classes == parts.train.classes);
   CHECK(parts.candidates.labels == Numbers{1, 2, 3, -1});
 }
+
+TEST_CASE("pairs and halves that the test part shares with what is trained on are named") {
+  const TempDir dir;
+  Datasets sets;
+  const PairParts parts = open_list(write_list(dir,
+                                               "x\ty\tsplit\n"
+                                               "a.png\ta.wav\ttrain\n"
+                                               "b.png\tb.wav\ttrain\n"
+                                               "a.png\ta.wav\ttest\n"
+                                               "a.png\tc.wav\ttest\n"
+                                               "c.png\td.wav\ttest\n"),
+                                    sets);
+  const std::set<std::string> notes(parts.notes.begin(), parts.notes.end());
+  CHECK(notes.contains("x: 1 of the 2 halves of the test part is trained on, too"));
+  CHECK(notes.contains("y: 1 of the 3 halves of the test part is trained on, too"));
+  REQUIRE(sets.warnings.size() == 1);
+  CHECK_THAT(sets.warnings[0], Contains("list.tsv: 1 of the 3 pairs of the test part is trained on, too: to find it "
+                                        "shows nothing"));
+}
