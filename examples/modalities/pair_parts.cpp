@@ -201,6 +201,66 @@ PairParts open_shard_pairs(PairSource source, const data::IsHalf& is_half, Datas
   return parts;
 }
 
+PairParts open_listed_pairs(const PairSource& source, const data::IsHalf& is_half, Datasets& sets,
+                            data::PathList& files) {
+  const data::PairList list = data::read_pair_list(source.data, source.columns, is_half, source.values);
+  sets.warnings.insert(sets.warnings.end(), list.warnings.begin(), list.warnings.end());
+  files.push_back(fs::path(source.data).filename().string());
+  for (const std::string& file : named_by(list)) files.push_back(file);
+  PairParts parts = parts_of_pairs(list);
+  sets.warnings.insert(sets.warnings.end(), parts.warnings.begin(), parts.warnings.end());
+  sets.within["the list"] = digest_of(parts);
+  return parts;
+}
+
+/// Which classes have a pair in a list.
+std::vector<bool> classes_in(const data::PairList& list) {
+  std::vector<bool> there(list.classes.size());
+  for (const std::int32_t label : list.labels) {
+    if (label >= 0) there[static_cast<std::size_t>(label)] = true;
+  }
+  return there;
+}
+
+/// A note of the classes that only one of the parts has, whose number `lacks` does not.
+void tell_lacking(const std::vector<bool>& has, const std::vector<bool>& lacks, const char* part, PairParts& parts) {
+  constexpr std::size_t most_named = 5;
+  std::vector<std::string> names;
+  for (std::size_t c = 0; c < has.size(); ++c) {
+    if (has[c] && !lacks[c]) names.push_back(parts.train.classes[c]);
+  }
+  if (names.empty()) return;
+  parts.notes.push_back(std::string("classes that the ") + part + " part lacks: " + simclr::listed(names, most_named));
+}
+
+/// Takes the labels of test pairs away whose class is not trained on, and all where kNN and probe have nothing to learn
+/// or to tell then: the pairs are asked for without. The candidates keep theirs, for which there may be prompts.
+void settle_classes(PairParts& parts) {
+  if (parts.train.classes.size() < 2 || parts.test.size() == 0) return;
+  const std::vector<bool> trained = classes_in(parts.train), tested = classes_in(parts.test);
+  std::int64_t known = 0;
+  for (std::int32_t& label : parts.test.labels) {
+    if (label >= 0 && !trained[static_cast<std::size_t>(label)]) label = -1;
+    known += label >= 0 ? 1 : 0;
+  }
+  const std::int64_t count = std::count(trained.begin(), trained.end(), true);
+  if (count < 2 || known == 0) {
+    parts.notes.push_back("no kNN and no linear probe: " +
+                          (count < 2 ? "the train part has " + simclr::counted(count, "class", "es")
+                                     : "no test pair has a class of the train part"));
+    for (data::PairList* part : {&parts.train, &parts.test}) {
+      part->classes.clear();
+      std::fill(part->labels.begin(), part->labels.end(), -1);
+    }
+    return;
+  }
+  tell_lacking(tested, trained, "train", parts);
+  tell_lacking(trained, tested, "test", parts);
+  if (known == parts.test.size()) return;
+  parts.notes.push_back("kNN and the linear probe leave out " + std::to_string(parts.test.size() - known) + " of the " +
+                        simclr::counted(parts.test.size(), "test pair") + ", which have no class of the train part");
+}
+
 }  // namespace
 
 PairParts parts_of_pairs(const data::PairList& list) {
@@ -214,13 +274,8 @@ data::PathList files_of_pairs(const PairSource& source, const data::IsHalf& is_h
 
 PairParts open_pairs(const PairSource& source, const data::IsHalf& is_half, Datasets& sets, data::PathList& files) {
   files = {};
-  if (names_shards(source.data)) return open_shard_pairs(source, is_half, sets);
-  const data::PairList list = data::read_pair_list(source.data, source.columns, is_half, source.values);
-  sets.warnings.insert(sets.warnings.end(), list.warnings.begin(), list.warnings.end());
-  files.push_back(fs::path(source.data).filename().string());
-  for (const std::string& file : named_by(list)) files.push_back(file);
-  PairParts parts = parts_of_pairs(list);
-  sets.warnings.insert(sets.warnings.end(), parts.warnings.begin(), parts.warnings.end());
-  sets.within["the list"] = digest_of(parts);
+  PairParts parts = names_shards(source.data) ? open_shard_pairs(source, is_half, sets)
+                                              : open_listed_pairs(source, is_half, sets, files);
+  settle_classes(parts);
   return parts;
 }

@@ -39,6 +39,7 @@ simclr::data::PathList files_of_pairs(const PairSource& source, const simclr::da
 /// Opens them; `files` becomes a list and what it names, paths from its folder, and stays empty for shards. Of shards
 /// the test part is those beside them that are called test (find_shard_parts()); without these every fifth pair is.
 /// What could not be used comes as `sets`' warnings, and a digest of what shards hold, or of a list's pairs in their
-/// parts, as sets.within. Throws simclr::Error as these do.
+/// parts, as sets.within. Test pairs of a class that is not trained on lose its number, and train and test part lose all
+/// classes where kNN and probe could not learn or tell any; the candidates keep them. Throws simclr::Error as these do.
 PairParts open_pairs(const PairSource& source, const simclr::data::IsHalf& is_half, Datasets& sets,
                      simclr::data::PathList& files);

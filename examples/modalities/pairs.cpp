@@ -7,7 +7,6 @@
 #include "run/shared_rows.h"
 #include "train/data_files.h"
 #include "train/named_files.h"
-#include "train/test_part.h"
 #include "train/training.h"
 
 #include <simclr/core/error.h>
@@ -201,19 +200,14 @@ Datasets Pairs::open(TrainingOptions& o) {
   open_test(parts, sets);
   prompts_ = {};
   const std::string& prompts = prompts_found_.empty() ? prompts_file_ : prompts_found_;
-  if (!prompts.empty()) prompts_ = read_prompts(prompts, parts.train, {half_at(0), half_at(1)}, sets);
+  if (!prompts.empty()) prompts_ = read_prompts(prompts, parts.candidates, {half_at(0), half_at(1)}, sets);
   return sets;
 }
 
 void Pairs::open_test(const PairParts& parts, Datasets& sets) {
   gallery_ = {};
   if (parts.test.size() == 0) return;
-  std::shared_ptr<const data::Dataset> test = data::pair_dataset(parts.test, files_in(parts.test));
-  if (sets.train->classes().size() >= 2) {
-    take_test_part(sets, std::move(test), "the train part", "the test part");
-  } else {
-    sets.test = std::move(test);
-  }
+  sets.test = data::pair_dataset(parts.test, files_in(parts.test));
   gallery_.candidates = parts.candidates;
   gallery_.halves = files_in(parts.candidates);
   for (std::size_t s = 0; s < 2; ++s) gallery_.asked[s] = std::ssize(parts.test.sides[s].halves);

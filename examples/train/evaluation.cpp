@@ -1,11 +1,13 @@
 #include "train/evaluation.h"
 
+#include <simclr/core/error.h>
 #include <simclr/data/loader.h>
 #include <simclr/data/subset.h>
 
 #include <algorithm>
 #include <cstdio>
 #include <memory>
+#include <utility>
 
 namespace data = simclr::data;
 namespace nn = simclr::nn;
@@ -113,6 +115,15 @@ nlohmann::ordered_json of_classes(const std::vector<double>& values, const nn::M
   return json;
 }
 
+nn::Features labelled_rows(nn::Features all) {
+  std::vector<std::int64_t> rows;
+  for (std::int64_t i = 0; i < std::ssize(all.labels); ++i) {
+    if (all.labels[static_cast<std::size_t>(i)] >= 0) rows.push_back(i);
+  }
+  SIMCLR_CHECK(!rows.empty(), "no test sample that can be read has a label");
+  return rows.size() == all.labels.size() ? std::move(all) : rows_of(all, rows);
+}
+
 }  // namespace
 
 nn::Features features_of(nn::Module& encoder, const data::Dataset& samples, const data::Tower& tower,
@@ -144,7 +155,7 @@ ViewsOnSphere views_on_sphere(nn::Module& encoder, const data::Dataset& samples,
 Evaluation evaluate(nn::Module& encoder, const Datasets& sets, const data::Tower& tower,
                     const EvaluationOptions& options) {
   const nn::Features train = features_of(encoder, *sets.labelled, tower, options);
-  const nn::Features test = features_of(encoder, *sets.test, tower, options);
+  const nn::Features test = labelled_rows(features_of(encoder, *sets.test, tower, options));
   const auto classes = static_cast<std::int64_t>(sets.labelled->classes().size());
   return {nn::compute_metrics(nn::knn_scores(train, test.values, classes, options.knn), test.labels),
           nn::compute_metrics(nn::linear_probe_scores(train, test.values, classes, options.probe), test.labels),

@@ -49,7 +49,8 @@ struct ViewsOnSphere {
 ViewsOnSphere views_on_sphere(simclr::nn::Module& encoder, const simclr::data::Dataset& samples,
                               const simclr::data::Tower& random, const EvaluationOptions& options, std::int64_t limit);
 
-/// kNN and linear probe of a frozen encoder, trained on sets.labelled and tested on sets.test.
+/// kNN and linear probe of a frozen encoder, trained on sets.labelled and tested on those of sets.test that have a
+/// label.
 Evaluation evaluate(simclr::nn::Module& encoder, const Datasets& sets, const simclr::data::Tower& tower,
                     const EvaluationOptions& options);
 

@@ -126,8 +126,9 @@ TEST_CASE("labels of test shards are numbers of the train shards' classes") {
   CHECK(parts.train.classes == Texts{"ant", "bee", "cat", "dog"});
   CHECK(parts.train.labels == Numbers{0, 1, 2, -1});
   CHECK(parts.test.classes == parts.train.classes);
+  CHECK(parts.test.labels == Numbers{1, 2, -1, -1});  // who was trained on cats cannot know a dog
   CHECK(parts.candidates.classes == parts.train.classes);
-  CHECK(parts.candidates.labels == Numbers{1, 2, 3, -1});
+  CHECK(parts.candidates.labels == Numbers{1, 2, 3, -1});  // but there may be a prompt for it
 }
 
 TEST_CASE("pairs and halves that the test part shares with what is trained on are named") {
@@ -147,4 +148,35 @@ TEST_CASE("pairs and halves that the test part shares with what is trained on ar
   REQUIRE(sets.warnings.size() == 1);
   CHECK_THAT(sets.warnings[0], Contains("list.tsv: 1 of the 3 pairs of the test part is trained on, too: to find it "
                                         "shows nothing"));
+}
+
+TEST_CASE("test pairs without a class of the train part stay, and where all do labels are not used") {
+  const TempDir dir;
+  Datasets sets;
+  const std::string train = "x\ty\tlabel\tsplit\na.png\ta.wav\tcat\ttrain\nb.png\tb.wav\tdog\ttrain\n";
+  const PairParts some = open_list(write_list(dir, train + "c.png\tc.wav\t\ttest\n"
+                                                           "d.png\td.wav\tcat\ttest\n"
+                                                           "e.png\te.wav\towl\ttest\n"),
+                                   sets);
+  CHECK(some.test.size() == 3);
+  CHECK(some.test.classes == Texts{"cat", "dog", "owl"});
+  CHECK(some.test.labels == Numbers{-1, 0, -1});
+  CHECK(some.candidates.labels == Numbers{-1, 0, 2});
+  CHECK(some.train.labels == Numbers{0, 1});
+  CHECK(some.notes ==
+        Texts{"classes that the train part lacks: owl", "classes that the test part lacks: dog",
+              "kNN and the linear probe leave out 2 of the 3 test pairs, which have no class of the train "
+              "part"});
+
+  const PairParts none = open_list(write_list(dir, train + "c.png\tc.wav\t\ttest\n"), sets);
+  CHECK(none.test.size() == 1);
+  CHECK(none.train.classes.empty());
+  CHECK(none.train.labels == Numbers{-1, -1});
+  CHECK(none.notes == Texts{"no kNN and no linear probe: no test pair has a class of the train part"});
+  const PairParts one = open_list(write_list(dir, std::string("x\ty\tlabel\tsplit\na.png\ta.wav\tcat\ttrain\n"
+                                                              "c.png\tc.wav\tdog\ttest\n")),
+                                  sets);
+  CHECK(one.train.classes.empty());
+  CHECK(one.candidates.classes == Texts{"cat", "dog"});
+  CHECK(one.notes == Texts{"no kNN and no linear probe: the train part has 1 class"});
 }

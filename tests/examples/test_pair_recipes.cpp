@@ -266,6 +266,26 @@ TEST_CASE("weights of recordings alone have no encoder of pictures") {
   CHECK(Pairs().tower_in({{"modality", "pictures"}}) == -1);
 }
 
+TEST_CASE("test pairs without a label are asked for, and kNN leaves them out") {
+  const TempDir dir;
+  write_pairs(dir);
+  const auto evaluation = [&](int labelled) {
+    std::string text = "bright\tdark\tlabel\tsplit\n";
+    for (int i = 0; i < things; ++i) {
+      const std::string n = std::to_string(i), label = i >= labelled ? "" : i % 2 ? "odd" : "even";
+      text += "bright/" + n + ".png\tdark/" + n + ".png\t" + label + (i < 40 ? "\ttrain\n" : "\ttest\n");
+    }
+    const std::string out = dir.path("run" + std::to_string(labelled));
+    REQUIRE(begin(dir.write("labelled.tsv", text), out) == 0);
+    return evaluation_of(out);
+  };
+  const auto some = evaluation(50), none = evaluation(40);
+  CHECK(some["retrieval"]["bright -> dark"]["queries"] == 20);
+  CHECK(some["trained"]["knn"]["count"] == 10);
+  CHECK(none["retrieval"]["bright -> dark"]["queries"] == 20);
+  CHECK_FALSE(none.contains("trained"));
+}
+
 TEST_CASE("prompts of one side classify the other, without a label to train on") {
   const TempDir dir;
   write_pairs(dir);
