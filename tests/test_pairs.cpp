@@ -148,15 +148,35 @@ TEST_CASE("a column of texts has the halves themselves, and pairs of one picture
   CHECK(read_pair_list(clips, "image,clip", is_half, {PairValues::files, PairValues::texts}).size() == 2);
 }
 
+TEST_CASE("quotes in the captions of a TSV are text, as the reader of texts has it") {
+  const TempDir dir;
+  const PairList list = read(write_list(dir,
+                                        "image\tcaption\tid\n"
+                                        "1.png\t\"Stop\" says a sign\t1\n"
+                                        "2.png\t\"It is open\t2\n"
+                                        "3.png\t\"A \"\"red\"\" bird\"\t3\t\t\n"
+                                        "4.png\tA cat\t4\textra\n"));
+  CHECK(list.sides[1].halves == Texts{"\"Stop\" says a sign", "\"It is open", "A \"red\" bird"});
+  CHECK(list.left_out == Texts{"1 pair that cannot be read"});
+  // A field of several lines is one where the lines are no rows.
+  const PairList quoted = read(write_list(dir, "image\tcaption\n1.png\t\"Two\nlines\"\n2.png\tOne\n", "two.tsv"));
+  CHECK(quoted.sides[1].halves == Texts{"Two\nlines", "One"});
+}
+
 TEST_CASE("a text that cannot be one costs its pair alone") {
   const TempDir dir;
   const PairList list = read(write_list(dir, "image\tcaption\n1.png\tA bird\n2.png\tbr\xffken\n3.png\t\n4.png\t" +
                                                  std::string(100'001, 'x') + "\n5.png\tA cat\n"));
   CHECK(list.sides[1].halves == Texts{"A bird", "A cat"});
-  CHECK(list.left_out == Texts{"2 pairs whose caption cannot be read", "1 pair without a caption"});
+  CHECK(list.left_out ==
+        Texts{"1 pair that cannot be read", "1 pair whose caption cannot be read", "1 pair without a caption"});
   REQUIRE(list.warnings.size() == 3);
-  CHECK_THAT(list.warnings[0], Contains("line 3: has a text that is not in UTF-8 (pair left out)"));
-  CHECK_THAT(list.warnings[2], Contains("line 5: has a text of 100001 bytes (pair left out)"));
+  CHECK_THAT(list.warnings[0], Contains("line 5: has 100007 bytes, and a text at most 100000"));
+  CHECK_THAT(list.warnings[1], Contains("line 3: has a text that is not in UTF-8 (pair left out)"));
+  const PairList longer = read(write_list(
+      dir, std::string("image,caption\n1.png,\"A\n\"\n2.png,") + std::string(100'001, 'x') + "\n", "long.csv"));
+  CHECK(longer.left_out == Texts{"1 pair whose caption cannot be read"});
+  CHECK_THAT(longer.warnings[0], Contains("line 4: has a text of 100001 bytes (pair left out)"));
 }
 
 TEST_CASE("a pair whose other half is missing is named and counted, and the others stay") {

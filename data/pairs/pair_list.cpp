@@ -1,6 +1,7 @@
 #include <simclr/data/pairs/pair_list.h>
 
 #include "../class_names.h"
+#include "../text/text_rows.h"
 
 #include <simclr/core/error.h>
 #include <simclr/core/text.h>
@@ -94,7 +95,7 @@ class Reader {
   }
 
   PairList read() {
-    TableReader rows(path_);
+    TextRows rows(path_);
     while (rows.next()) {
       line_ = rows.line();
       if (!rows.problem().empty()) {
@@ -229,6 +230,7 @@ class Reader {
   /// Empty: nothing.
   static std::string wrong_with_text(const std::string& text) {
     if (!is_utf8(text)) return "has a text that is not in UTF-8";
+    if (text.find('\0') != std::string::npos) return "has a text with a byte 0";
     return text.size() > most_text_bytes ? "has a text of " + std::to_string(text.size()) + " bytes" : "";
   }
 

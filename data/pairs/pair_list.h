@@ -59,10 +59,11 @@ using IsHalf = std::function<bool(std::string_view value)>;
 /// where one of the first hundred rows has one, and half of their values or more are named as files are; else texts.
 enum class PairValues { found, files, texts };
 
-/// Reads one. A first row without a file is a header. `columns` says which two columns have the halves, by their names
-/// or by their numbers from 1: "image,speech_fr"; empty: the first two of files in the first hundred rows; behind them,
-/// and for a side that is said to be of texts, those that are called as texts are (column_of_texts()). A column called
-/// split, part, set or subset has parts, one called label, class or category labels.
+/// Reads one; quotes of a .tsv are as read_text_table() has them. A first row without a file is a header. `columns`
+/// says which two columns have the halves, by their names or by their numbers from 1: "image,speech_fr"; empty: the
+/// first two of files in the first hundred rows; behind them, and for a side that is said to be of texts, those that
+/// are called as texts are (column_of_texts()). A column called split, part, set or subset has parts, one called label,
+/// class or category labels.
 ///
 /// Rows that cannot be used are left out: of another number of fields, without one of the halves, whose half is no such
 /// file by its name, whose file is missing, whose text is not in UTF-8 or longer than most_text_bytes, or of a pair
@@ -73,8 +74,8 @@ enum class PairValues { found, files, texts };
 SIMCLR_API PairList read_pair_list(const std::string& path, const std::string& columns, const IsHalf& is_half,
                                    std::array<PairValues, 2> values = {});
 
-/// Some of a list's pairs, in this order, with the list's classes: of each side those halves that occur. They are joined
-/// to groups anew: what only a pair that is not selected joins are two.
+/// Some of a list's pairs, in this order, with the list's classes: of each side those halves that occur. They are
+/// joined to groups anew: what only a pair that is not selected joins are two.
 SIMCLR_API PairList selected_pairs(const PairList& list, const std::vector<std::int64_t>& which);
 
 /// Parts a list: what is left, then every `nth` of its groups, so that no half is in both. Throws Error where one of

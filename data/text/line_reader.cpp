@@ -18,6 +18,14 @@ std::string_view trimmed(std::string_view text) {
   return text;
 }
 
+std::optional<UnusableLine> too_long(std::int64_t length) {
+  if (length <= static_cast<std::int64_t>(most_text_bytes)) return std::nullopt;
+  const std::string most = std::to_string(most_text_bytes);
+  return UnusableLine{"of more than " + most + " bytes", "has " + std::to_string(length) +
+                                                             " bytes, and a text at most " + most +
+                                                             "; put each sentence on a line of its own"};
+}
+
 LineReader::LineReader(const std::string& path) : file_(open_text(path, "give a file of lines, or a table")) {}
 
 bool LineReader::next() {

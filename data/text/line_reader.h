@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <fstream>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -11,6 +12,15 @@ namespace simclr::data {
 
 /// Without the blanks at both ends.
 std::string_view trimmed(std::string_view text);
+
+/// Why a line is left out.
+struct UnusableLine {
+  std::string kind = {};  // what such lines are: "of more than 100000 bytes"
+  std::string why = {};
+};
+
+/// Of a line of so many bytes; empty: it is not.
+std::optional<UnusableLine> too_long(std::int64_t length);
 
 /// Reads lines of any length, of each no more than most_text_bytes and one. They end with LF, CRLF or CR; a byte order
 /// mark of UTF-8 does not count.

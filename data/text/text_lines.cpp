@@ -1,4 +1,5 @@
 #include "line_reader.h"
+#include "text_rows.h"
 
 #include <simclr/core/error.h>
 #include <simclr/core/text.h>
@@ -6,8 +7,8 @@
 #include <simclr/data/text/text_list.h>
 
 #include <algorithm>
-#include <filesystem>
 #include <map>
+#include <optional>
 #include <utility>
 
 namespace simclr::data {
@@ -19,10 +20,8 @@ constexpr const char* with_zeros = "with a byte 0";
 
 /// Whether the text can be taken; else it is left out with a word. `length`: of all of it, in bytes.
 bool usable(TextList& list, std::int64_t line, std::string_view text, std::int64_t length) {
-  if (length > static_cast<std::int64_t>(most_text_bytes)) {
-    list.leave_out(line, "of more than " + std::to_string(most_text_bytes) + " bytes",
-                   "has " + std::to_string(length) + " bytes, and a text at most " + std::to_string(most_text_bytes) +
-                       "; put each sentence on a line of its own");
+  if (const std::optional<UnusableLine> problem = too_long(length)) {
+    list.leave_out(line, problem->kind, problem->why);
     return false;
   }
   if (text.find('\0') != std::string_view::npos) {
@@ -77,73 +76,18 @@ const std::vector<std::string_view> label_names = {"label", "labels", "class",  
                                                    "topic", "intent", "rating", "stars",     "polarity", "y"};
 const std::vector<std::string_view> part_names = {"split", "part", "subset", "partition"};
 
-std::vector<std::string> parted_at_tabs(std::string_view line) {
-  std::vector<std::string> fields;
-  for (std::size_t at = 0; at <= line.size();) {
-    const std::size_t end = std::min(line.find('\t', at), line.size());
-    fields.emplace_back(trimmed(line.substr(at, end - at)));
-    at = end + 1;
-  }
-  return fields;
-}
-
-/// Without the quotes around a field whose own are doubled, as spreadsheets write it. Other quotes are text.
-std::string unquoted(std::string field) {
-  if (field.size() < 2 || field.front() != '"' || field.back() != '"') return field;
-  std::string text;
-  for (std::size_t i = 1; i + 1 < field.size(); ++i) {
-    if (field[i] == '"' && (++i + 1 >= field.size() || field[i] != '"')) return field;
-    text += field[i];
-  }
-  return text;
-}
-
-/// Whether the last field of a line begins with a quote that is not closed in it.
-bool leaves_a_quote_open(std::string_view line) {
-  const std::string_view last = trimmed(line.substr(line.rfind('\t') + 1));
-  return last.starts_with('"') && std::count(last.begin(), last.end(), '"') % 2 == 1;
-}
-
-/// Whether a table is of lines with tabs in which a quote is a character like others, as most sets of texts are
-/// published, and RFC 4180 would make one field of many lines: lines that leave a quote open are mostly followed by one
-/// with as many tabs as the first line, and not by the rest of a field.
-bool is_plain_tsv(const std::string& path) {
-  const std::string ending = lower_case(std::filesystem::path(path).extension().string());
-  if (ending != ".tsv" && ending != ".tab") return false;
-  LineReader lines(path);
-  std::int64_t tabs = -1, followed_by_rows = 0, followed_by_others = 0;
-  bool open = false;
-  while (lines.next()) {
-    if (trimmed(lines.text()).empty()) continue;
-    const std::int64_t found = std::count(lines.text().begin(), lines.text().end(), '\t');
-    if (tabs < 0) tabs = found;
-    if (open) ++(found == tabs ? followed_by_rows : followed_by_others);
-    open = found == tabs && leaves_a_quote_open(lines.text());
-  }
-  return tabs > 0 && followed_by_rows >= followed_by_others;
-}
-
 class TableTexts {
  public:
   explicit TableTexts(const std::string& path) : path_(path) { table_.texts = TextList(path); }
 
   TextTable read() {
-    if (is_plain_tsv(path_)) {
-      LineReader lines(path_);
-      while (lines.next()) {
-        if (trimmed(lines.text()).empty() || !usable(table_.texts, lines.line(), "", lines.length())) continue;
-        std::vector<std::string> fields = parted_at_tabs(lines.text());
-        for (std::string& field : fields) field = unquoted(std::move(field));
-        if (columns_ > 0 && fields.size() != columns_) {
-          table_.texts.leave_out(
-              lines.line(), "of another number of fields",
-              "has " + counted(std::ssize(fields), "field") + ", and the first line " + std::to_string(columns_));
-        } else {
-          row(fields, lines.line());
-        }
+    TextRows rows(path_);
+    while (rows.next()) {
+      if (rows.problem().empty()) {
+        row(rows.fields(), rows.line());
+      } else {
+        table_.texts.leave_out(rows.line(), rows.kind(), rows.problem());
       }
-    } else {
-      read_quoted();
     }
     check_any(table_.texts);
     table_.texts.columns = said();
@@ -152,37 +96,25 @@ class TableTexts {
   }
 
  private:
-  void read_quoted() {
-    TableReader rows(path_);
-    while (rows.next()) {
-      if (rows.problem().empty()) {
-        row(rows.fields(), rows.line());
-      } else {
-        table_.texts.leave_out(rows.line(), "that cannot be read", rows.problem());
-      }
-    }
-  }
-
   void row(const std::vector<std::string>& fields, std::int64_t line) {
-    const bool first = columns_ == 0;
+    const bool first = first_.empty();
     if (first) begin(fields);
     if (!first || !header_) take(fields, line);
   }
 
   void begin(const std::vector<std::string>& first) {
-    columns_ = first.size();
+    first_ = first;
     text_ = column_of_texts(first);
     header_ = text_ >= 0;
     if (header_) {
       label_ = find_column(first, label_names);
       part_ = find_column(first, part_names);
-      first_ = first;
       return;
     }
     const auto longest =
         std::max_element(first.begin(), first.end(), [](const auto& a, const auto& b) { return a.size() < b.size(); });
     text_ = static_cast<int>(longest - first.begin());
-    if (columns_ > 1) label_ = text_ == 0 ? 1 : 0;
+    if (first.size() > 1) label_ = text_ == 0 ? 1 : 0;
   }
 
   void take(const std::vector<std::string>& fields, std::int64_t line) {
@@ -216,7 +148,6 @@ class TableTexts {
 
   const std::string path_;
   TextTable table_;
-  std::size_t columns_ = 0;
   bool header_ = false;
   std::vector<std::string> first_;
   int text_ = -1, label_ = -1, part_ = -1;
