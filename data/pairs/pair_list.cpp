@@ -373,10 +373,25 @@ PairList selected_pairs(const PairList& list, const std::vector<std::int64_t>& w
 
 std::array<PairList, 2> split_pairs(const PairList& list, std::int64_t nth) {
   SIMCLR_CHECK(nth >= 2, "split_pairs: every ", nth, "th; at least every second is needed");
+  std::vector<std::int64_t> sizes;  // of each group
+  for (const std::int32_t group : list.groups) {
+    if (group >= std::ssize(sizes)) sizes.resize(static_cast<std::size_t>(group) + 1);
+    ++sizes[static_cast<std::size_t>(group)];
+  }
+  const std::int64_t most = (list.size() + nth - 1) / nth;
+  std::int64_t count = 0;  // of pairs that are kept
+  std::vector<bool> kept(sizes.size());
+  bool due = false;
+  for (std::size_t g = 0; g < sizes.size(); ++g) {
+    due = due || static_cast<std::int64_t>(g) % nth == nth / 2;
+    if (!due || count + sizes[g] > most) continue;
+    kept[g] = true;
+    count += sizes[g];
+    due = false;
+  }
   std::array<std::vector<std::int64_t>, 2> which;  // left, kept
   for (std::int64_t i = 0; i < list.size(); ++i) {
-    const bool kept = list.groups[static_cast<std::size_t>(i)] % nth == nth / 2;
-    which[kept ? 1 : 0].push_back(i);
+    which[kept[static_cast<std::size_t>(list.groups[static_cast<std::size_t>(i)])] ? 1 : 0].push_back(i);
   }
   SIMCLR_CHECK(!which[0].empty() && !which[1].empty(), printable(list.source), ": ", counted(list.size(), "pair"),
                " in groups that share no half are too few to keep every ", nth, "th");

@@ -78,8 +78,9 @@ SIMCLR_API PairList read_pair_list(const std::string& path, const std::string& c
 /// joined to groups anew: what only a pair that is not selected joins are two.
 SIMCLR_API PairList selected_pairs(const PairList& list, const std::vector<std::int64_t>& which);
 
-/// Parts a list: what is left, then every `nth` of its groups, so that no half is in both. Throws Error where one of
-/// them would be empty.
+/// Parts a list: what is left, then every `nth` of its groups, so that no half is in both; instead of one with which
+/// these would have more than one in `nth` of the pairs, the next that is small enough. Throws Error where one of them
+/// would be empty.
 SIMCLR_API std::array<PairList, 2> split_pairs(const PairList& list, std::int64_t nth);
 
 }  // namespace simclr::data

@@ -121,9 +121,14 @@ PairParts by_groups(const data::PairList& list) {
   }
   std::array<data::PairList, 2> two = data::split_pairs(list, fifth);
   PairParts parts{std::move(two[0]), two[1], std::move(two[1]), "", {}};
-  parts.notes.push_back("every fifth pair is kept for the evaluation, with all that share a half with it: " +
-                        simclr::counted(parts.test.size(), "pair") +
-                        " (to choose them, give the list a column called split with train and test)");
+  const bool far = 2 * fifth * parts.test.size() < list.size();
+  const std::string kept =
+      far ? std::to_string(parts.test.size()) + " of " + simclr::counted(list.size(), "pair") +
+                " are kept for the evaluation, and not every fifth: " + std::to_string(largest_group(list.groups)) +
+                " hang together by halves that they share"
+          : "every fifth pair is kept for the evaluation, with all that share a half with it: " +
+                simclr::counted(parts.test.size(), "pair");
+  parts.notes.push_back(kept + " (to choose them, give the list a column called split with train and test)");
   return parts;
 }
 
@@ -262,6 +267,14 @@ void settle_classes(PairParts& parts) {
 }
 
 }  // namespace
+
+std::int64_t largest_group(const std::vector<std::int32_t>& groups) {
+  std::map<std::int32_t, std::int64_t> sizes;
+  for (const std::int32_t group : groups) ++sizes[group];
+  std::int64_t largest = 0;
+  for (const auto& [group, size] : sizes) largest = std::max(largest, size);
+  return largest;
+}
 
 PairParts parts_of_pairs(const data::PairList& list) {
   return list.part_of.empty() ? by_groups(list) : by_column(list);

@@ -6,6 +6,7 @@
 #include <simclr/data/path_list.h>
 
 #include <array>
+#include <cstdint>
 #include <string>
 #include <vector>
 
@@ -19,9 +20,12 @@ struct PairParts {
   std::vector<std::string> warnings = {};
 };
 
+/// How many are in the largest group, of each one's.
+std::int64_t largest_group(const std::vector<std::int32_t>& groups);
+
 /// By the list's column of parts: train and test by the names that part_name() knows, "gallery" or "candidates" for
-/// what is only found among. Without such a column every fifth group of pairs is the test part, so that no half is in
-/// both. Throws simclr::Error where no pair is left to train on.
+/// what is only found among. Without such a column every fifth group of pairs is the test part (split_pairs()), so that
+/// no half is in both. Throws simclr::Error where no pair is left to train on.
 PairParts parts_of_pairs(const simclr::data::PairList& list);
 
 /// Where pairs lie: a list, or tar shards.
@@ -39,7 +43,8 @@ simclr::data::PathList files_of_pairs(const PairSource& source, const simclr::da
 /// Opens them; `files` becomes a list and what it names, paths from its folder, and stays empty for shards. Of shards
 /// the test part is those beside them that are called test (find_shard_parts()); without these every fifth pair is.
 /// What could not be used comes as `sets`' warnings, and a digest of what shards hold, or of a list's pairs in their
-/// parts, as sets.within. Test pairs of a class that is not trained on lose its number, and train and test part lose all
-/// classes where kNN and probe could not learn or tell any; the candidates keep them. Throws simclr::Error as these do.
+/// parts, as sets.within. Test pairs of a class that is not trained on lose its number, and train and test part lose
+/// all classes where kNN and probe could not learn or tell any; the candidates keep them. Throws simclr::Error as these
+/// do.
 PairParts open_pairs(const PairSource& source, const simclr::data::IsHalf& is_half, Datasets& sets,
                      simclr::data::PathList& files);

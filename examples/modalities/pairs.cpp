@@ -16,7 +16,6 @@
 #include <algorithm>
 #include <cstdio>
 #include <filesystem>
-#include <map>
 #include <utility>
 
 namespace data = simclr::data;
@@ -30,15 +29,6 @@ std::vector<std::string> kind_names(const std::vector<std::shared_ptr<PairHalf>>
   std::vector<std::string> names = {"auto"};
   for (const auto& half : halves) names.push_back(half->name());
   return names;
-}
-
-/// How many samples are in the largest group.
-std::int64_t largest_group(const std::vector<std::int32_t>& groups) {
-  std::map<std::int32_t, std::int64_t> sizes;
-  for (const std::int32_t group : groups) ++sizes[group];
-  std::int64_t largest = 0;
-  for (const auto& [group, size] : sizes) largest = std::max(largest, size);
-  return largest;
 }
 
 /// Reads both halves of some pairs, spread over all; adds a finding of those that cannot be read.

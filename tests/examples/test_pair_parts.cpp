@@ -180,3 +180,21 @@ TEST_CASE("test pairs without a class of the train part stay, and where all do l
   CHECK(one.candidates.classes == Texts{"cat", "dog"});
   CHECK(one.notes == Texts{"no kNN and no linear probe: the train part has 1 class"});
 }
+
+TEST_CASE("the largest group is trained on, and what is kept then is said") {
+  const TempDir dir;
+  std::string rows = "x\ty\n";
+  const auto add = [&](const std::string& first, const std::string& second) {
+    rows += first + ".png\t" + second + ".wav\n";
+  };
+  for (int i = 0; i < 2; ++i) add(std::to_string(i), std::to_string(i));
+  for (int i = 0; i < 60; ++i) add("shared", "s" + std::to_string(i));
+  for (int i = 2; i < 20; ++i) add(std::to_string(i), std::to_string(i));
+  Datasets sets;
+  const PairParts parts = open_list(write_list(dir, rows), sets);
+  CHECK(parts.train.size() == 76);
+  CHECK(parts.test.size() == 4);
+  REQUIRE(parts.notes.size() == 1);
+  CHECK_THAT(parts.notes[0],
+             Contains("4 of 80 pairs are kept for the evaluation, and not every fifth: 60 hang together"));
+}

@@ -164,7 +164,11 @@ TEST_CASE("a run of pairs that stopped goes on to the same bits") {
   REQUIRE(expected.size() == resumed.size());
   for (std::size_t i = 0; i < expected.size(); ++i) CHECK(test::same_bits(expected[i].value, resumed[i].value));
   // The list is part of the data.
-  dir.write("pairs.tsv", text_of(list) + "bright/2.png\tdark/3.png\tnotes/2.wav\n");
+  std::string longer = text_of(list);
+  for (int i = 2; i < 7; ++i) {
+    longer += "bright/" + std::to_string(i) + ".png\tdark/" + std::to_string(i + 1) + ".png\tnotes/2.wav\n";
+  }
+  dir.write("pairs.tsv", longer);
   CHECK(train({"--resume", "--out", part}) != 0);
 }
 
