@@ -173,6 +173,9 @@ TEST_CASE("a text that cannot be one costs its pair alone") {
   REQUIRE(list.warnings.size() == 3);
   CHECK_THAT(list.warnings[0], Contains("line 5: has 100007 bytes, and a text at most 100000"));
   CHECK_THAT(list.warnings[1], Contains("line 3: has a text that is not in UTF-8 (pair left out)"));
+  const PairList blank = read(write_list(dir, "image,caption\n1.png,\" \n\t\"\n2.png,A cat\n", "blank.csv"));
+  CHECK(blank.left_out == Texts{"1 pair without a caption"});
+  CHECK_THAT(blank.warnings[0], Contains("line 2: has no caption (pair left out)"));
   const PairList longer = read(write_list(
       dir, std::string("image,caption\n1.png,\"A\n\"\n2.png,") + std::string(100'001, 'x') + "\n", "long.csv"));
   CHECK(longer.left_out == Texts{"1 pair whose caption cannot be read"});

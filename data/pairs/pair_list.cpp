@@ -241,7 +241,8 @@ class Reader {
       const bool text = list_.sides[s].texts;
       while (!text && value.starts_with("./")) value.erase(0, 2);
       const std::string& column = list_.sides[s].column;
-      if (value.empty()) return leave_out("without a " + column, "has no " + column);
+      const bool blank = value.find_first_not_of(" \t\v\f\r\n") == std::string::npos;
+      if (blank) return leave_out("without a " + column, "has no " + column);
       const std::string why = text ? wrong_with_text(value) : is_half(value) ? "" : value + " is no file that is read";
       if (!why.empty()) return leave_out("whose " + column + " cannot be read", why);
       row.halves[s] = value;

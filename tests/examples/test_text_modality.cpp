@@ -205,7 +205,8 @@ TEST_CASE("a table is parted by its texts, a file of lines has nothing to evalua
   CHECK(sets.test->size() > 50);
   CHECK(sets.test->size() < 110);
   CHECK(sets.train->classes() == std::vector<std::string>{"even", "odd"});
-  CHECK_THAT(sets.note, Contains("texts from text, labels from label") && Contains("a fifth of the labelled texts is kept"));
+  CHECK_THAT(sets.note,
+             Contains("texts from text, labels from label") && Contains("a fifth of the labelled texts is kept"));
 
   // Other texts in a file of the same size are noticed.
   std::string table = test::table_of_sentences(400, 1);
@@ -306,6 +307,8 @@ TEST_CASE("programs that take weights see each text by its words, and labelled o
   CHECK(data::text_of(query_text(folder.write("query.txt", std::string("\n from a file \nnot this\n")))) ==
         "from a file");
   CHECK_THAT(message_of([] { query_text(" "); }), Contains("give a text, or a file that holds one"));
+  CHECK(message_of([] { text_sample(" \n", "7.txt"); }) == "7.txt: holds no text");
+  CHECK(message_of([] { text_sample("\xff", "8.txt"); }) == "8.txt: holds a text that is not in UTF-8");
 
   const std::string out = folder.path("run");
   REQUIRE(train(folder, out, {{"--epochs", "1"}, {"--knn-every", "0"}}, {"--no-evaluation"}) == 0);
