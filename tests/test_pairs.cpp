@@ -13,6 +13,7 @@
 #include "support/temp_dir.h"
 
 #include <algorithm>
+#include <array>
 #include <set>
 #include <string>
 #include <vector>
@@ -161,6 +162,16 @@ TEST_CASE("quotes in the captions of a TSV are text, as the reader of texts has 
   // A field of several lines is one where the lines are no rows.
   const PairList quoted = read(write_list(dir, "image\tcaption\n1.png\t\"Two\nlines\"\n2.png\tOne\n", "two.tsv"));
   CHECK(quoted.sides[1].halves == Texts{"Two\nlines", "One"});
+}
+
+TEST_CASE("of several columns of texts the likeliest is a side") {
+  const TempDir dir;
+  const std::string rows = "1.png\tNo. 1\tA bird\n2.png\tNo. 2\tA cat\n";
+  CHECK(read(write_list(dir, "image\ttitle\tcaption\n" + rows)).sides[1].column == "caption");
+  const std::array<PairValues, 2> texts = {PairValues::texts, PairValues::texts};
+  const PairList both = read_pair_list(write_list(dir, "image\ttitle\tcaption\n" + rows), "", is_half, texts);
+  CHECK(both.sides[0].column == "caption");
+  CHECK(both.sides[1].column == "title");
 }
 
 TEST_CASE("a text that cannot be one costs its pair alone") {

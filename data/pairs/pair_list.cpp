@@ -187,12 +187,15 @@ class Reader {
 
   void find_halves() {
     std::vector<int> files, texts;
+    std::vector<std::string> others = columns_.header ? first_ : std::vector<std::string>(first_.size());
     for (int c = 0; c < std::ssize(first_); ++c) {
-      if (seen_in(c).files()) {
-        files.push_back(c);
-      } else if (columns_.header && column_of_texts({first_[static_cast<std::size_t>(c)]}) == 0) {
-        texts.push_back(c);
-      }
+      if (!seen_in(c).files()) continue;
+      files.push_back(c);
+      others[static_cast<std::size_t>(c)].clear();
+    }
+    for (int c = column_of_texts(others); c >= 0; c = column_of_texts(others)) {
+      texts.push_back(c);
+      others[static_cast<std::size_t>(c)].clear();
     }
     std::size_t file = 0, text = 0;
     for (std::size_t s = 0; s < 2; ++s) {

@@ -62,8 +62,8 @@ enum class PairValues { found, files, texts };
 /// Reads one; quotes of a .tsv are as read_text_table() has them. A first row without a file is a header. `columns`
 /// says which two columns have the halves, by their names or by their numbers from 1: "image,speech_fr"; empty: the
 /// first two of files in the first hundred rows; behind them, and for a side that is said to be of texts, those that
-/// are called as texts are (column_of_texts()). A column called split, part, set or subset has parts, one called label,
-/// class or category labels.
+/// are called as texts are, the likeliest first (column_of_texts()). A column called split, part, set or subset has
+/// parts, one called label, class or category labels.
 ///
 /// Rows that cannot be used are left out: of another number of fields, without one of the halves, whose half is no such
 /// file by its name, whose file is missing, whose text is not in UTF-8 or longer than most_text_bytes, or of a pair
