@@ -332,6 +332,13 @@ TEST_CASE("prompts of one side classify the other, without a label to train on")
   }
   CHECK(found["trained"]["top1"].get<double>() == Approx(right / 20.0));
 
+  // What is trained on needs no label.
+  for (std::size_t at = 0; (at = text.find("\todd\ttrain", at)) != std::string::npos;) text.erase(at + 1, 3);
+  for (std::size_t at = 0; (at = text.find("\teven\ttrain", at)) != std::string::npos;) text.erase(at + 1, 4);
+  const std::string unlabelled = dir.path("unlabelled");
+  REQUIRE(begin(dir.write("unlabelled.tsv", text), unlabelled, {"--prompts", asked}) == 0);
+  CHECK(evaluation_of(unlabelled)["zero_shot"]["samples"] == 20);
+
   CHECK(begin(write_pairs(dir), dir.path("no-classes"), {"--columns", "bright,dark", "--prompts", asked}) == 1);
   CHECK(begin(list, dir.path("no-side"),
               {"--prompts", dir.write("other.tsv", std::string("label\tink\nodd\ta.png\n"))}) == 1);
