@@ -127,8 +127,11 @@ PairPrompts read_prompts(const std::string& path, const data::PairList& list,
     if (why.empty() && known == list.classes.end()) why = "is of " + name + ", which is no class of the pairs";
     if (why.empty() && !kind.of_files() && value.empty()) why = "has no text";
     if (why.empty() && kind.of_files() && !kind.reads(value)) why = value + " is no file that is read";
+    const std::string half = kind.of_files() ? (fs::path(path).parent_path() / value).string() : value;
+    std::error_code error;
+    if (why.empty() && kind.of_files() && !fs::exists(half, error)) why = value + " is not there";
     if (why.empty()) {
-      names.push_back(kind.of_files() ? (fs::path(path).parent_path() / value).string() : value);
+      names.push_back(half);
       prompts.labels.push_back(static_cast<std::int32_t>(known - list.classes.begin()));
     } else if (left_out++ == 0) {
       notes.warnings.push_back(simclr::printable(path) + ", line " + std::to_string(rows.line()) + ": " +
@@ -141,6 +144,14 @@ PairPrompts read_prompts(const std::string& path, const data::PairList& list,
   notes.add_note(simclr::counted(std::ssize(prompts.labels), "prompt") + " in " + simclr::printable(path) +
                  (left_out > 0 ? " (left out: " + std::to_string(left_out) + ")" : ""));
   return prompts;
+}
+
+void check_asked(const PairPrompts& prompts, const PairGallery& gallery) {
+  const Asked asked = asked_of(prompts, gallery);
+  const auto found = std::find_if(asked.label_of.begin(), asked.label_of.end(), [](auto label) { return label >= 0; });
+  SIMCLR_CHECK(found != asked.label_of.end(),
+               "--prompts: no half of the test part is of a class with a prompt; give "
+               "prompts for its classes, or leave them out");
 }
 
 OwnEvaluation measure_prompts(const PairPrompts& prompts, const std::shared_ptr<const PairHalf>& kind,

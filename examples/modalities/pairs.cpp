@@ -191,6 +191,7 @@ Datasets Pairs::open(TrainingOptions& o) {
   prompts_ = {};
   const std::string& prompts = prompts_found_.empty() ? prompts_file_ : prompts_found_;
   if (!prompts.empty()) prompts_ = read_prompts(prompts, parts.candidates, {half_at(0), half_at(1)}, sets);
+  if (!prompts.empty() && gallery_.candidates.size() > 0) check_asked(prompts_, gallery_);
   return sets;
 }
 
@@ -271,11 +272,19 @@ OwnEvaluation Pairs::evaluate(nn::Model& trained, nn::Model& untrained, const Ev
   PairGallery gallery = gallery_;
   const std::vector<data::Tower> views = towers(false);
   for (std::size_t s = 0; s < 2; ++s) gallery.towers[s] = {.maker = views[s].maker, .views = 1, .part = 0};
-  OwnEvaluation found = measure_retrieval(gallery, trained, untrained, options);
-  const OwnEvaluation classified =
-      measure_prompts(prompts_, half_at(prompts_.side), gallery, trained, untrained, options);
-  found.table += classified.table;
-  found.figures.update(classified.figures);
+  OwnEvaluation found;
+  const auto attempt = [&](const char* what, const auto& measure) {  // each is there without the other
+    try {
+      const OwnEvaluation more = measure();
+      found.table += more.table;
+      found.figures.update(more.figures);
+    } catch (const simclr::Error& error) {
+      if (options.on_warning) options.on_warning(std::string("no ") + what + ": " + error.what());
+    }
+  };
+  attempt("retrieval", [&] { return measure_retrieval(gallery, trained, untrained, options); });
+  attempt("zero-shot classification",
+          [&] { return measure_prompts(prompts_, half_at(prompts_.side), gallery, trained, untrained, options); });
   return found;
 }
 

@@ -8,10 +8,21 @@
 #include <simclr/data/loader.h>
 
 #include <cstdio>
+#include <functional>
+#include <string>
 
 namespace data = simclr::data;
 
 namespace {
+
+/// Measures, or warns that there is no `what`: other figures are none the worse.
+void attempt(const std::string& what, Progress& progress, const std::function<void()>& measure) {
+  try {
+    measure();
+  } catch (const simclr::Error& error) {
+    progress.warn("no " + what + ": " + error.what());
+  }
+}
 
 /// What the encoder has learned, beside an untrained one. `test` are the test samples that can be read. Whatever goes
 /// wrong here is a warning: the weights are there.
@@ -19,23 +30,24 @@ void evaluate_run(const Training& t, const std::shared_ptr<const simclr::data::D
                   const EvaluationOptions& evaluation, RunFolder& run, Progress& progress) {
   Datasets sets = t.sets;
   sets.test = test;
-  const TrainingOptions& o = t.options;
   std::printf("evaluating the trained and the untrained encoder on %s\n",
               counted(test->size(), "test " + sets.sample_name).c_str());
   std::fflush(stdout);
-  nlohmann::ordered_json entry = {{"event", "evaluation"}, {"training_seconds", state.seconds}};
+  nlohmann::ordered_json figures = nlohmann::ordered_json::object();
   std::string tables, collapsed;
-  try {
+  attempt("evaluation", progress, [&] {
     const std::vector<data::Tower> towers = t.modality->towers(false);
-    const auto fresh = t.modality->make_model(o);
+    const auto fresh = t.modality->make_model(t.options);
     fresh->to(t.compute.device);
     if (sets.labelled->classes().size() >= 2) {
-      const Evaluation trained = evaluate(t.model->encoder(), sets, towers.front(), evaluation);
-      const Evaluation untrained = evaluate_untrained(fresh->encoder(), sets, towers.front(), evaluation);
-      entry["trained"] = to_json(trained);
-      entry["untrained"] = to_json(untrained);
-      tables = evaluation_table(trained, untrained, sets.labelled->classes());
-      if (trained.collapse.collapsed) collapsed = trained.collapse.message;
+      attempt("accuracy", progress, [&] {
+        const Evaluation trained = evaluate(t.model->encoder(), sets, towers.front(), evaluation);
+        const Evaluation untrained = evaluate_untrained(fresh->encoder(), sets, towers.front(), evaluation);
+        figures["trained"] = to_json(trained);
+        figures["untrained"] = to_json(untrained);
+        tables = evaluation_table(trained, untrained, sets.labelled->classes());
+        if (trained.collapse.collapsed) collapsed = trained.collapse.message;
+      });
     }
     if (t.model->towers() > 1) {
       for (std::size_t i = 0; i < towers.size(); ++i) {
@@ -43,12 +55,12 @@ void evaluate_run(const Training& t, const std::shared_ptr<const simclr::data::D
       }
     }
     const OwnEvaluation own = t.modality->evaluate(*t.model, *fresh, evaluation);
-    entry.update(own.figures);
+    figures.update(own.figures);
     tables += (tables.empty() || own.table.empty() ? "" : "\n") + own.table;
-  } catch (const simclr::Error& error) {
-    progress.warn("no evaluation: " + std::string(error.what()));
-    return;
-  }
+  });
+  if (figures.empty()) return;
+  nlohmann::ordered_json entry = {{"event", "evaluation"}, {"training_seconds", state.seconds}};
+  entry.update(figures);
   run.log(entry);
   std::printf("\n%s", tables.c_str());
   const std::string unread = unread_text("measured on", test->size(), t.sets.test->size(), "test " + sets.sample_name);

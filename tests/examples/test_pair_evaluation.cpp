@@ -1,0 +1,103 @@
+// What the end of a run of pairs measures where a part of it cannot be: the figures of the others stay.
+#include "modalities/pairs.h"
+#include "program/run_training.h"
+#include "run/run_log.h"
+
+#include <simclr/data/pictures/image_io.h>
+#include <simclr/simclr.h>
+
+#include "support/catch.h"
+#include "support/temp_dir.h"
+
+#include <filesystem>
+
+using namespace simclr;
+using test::TempDir;
+
+namespace {
+
+constexpr int things = 24;
+
+std::string file_of(const std::string& side, int thing) {
+  return side + std::to_string(thing) + ".png";
+}
+
+/// Two drawings of a thing, whose colour is its own: bright on black, and dark on white.
+void write_drawings(const TempDir& dir, int thing) {
+  for (const bool dark : {false, true}) {
+    data::Picture picture{.height = 12, .width = 12, .channels = 3};
+    const Random random(1, RandomPurpose::user, static_cast<std::uint32_t>(thing));
+    for (std::uint32_t i = 0; i < 144 * 3; ++i) {
+      const bool inside = i / 36 >= 3 && i / 36 < 9;
+      const int level = static_cast<int>(dark ? 120 * random.uniform(i % 3) : 110 + 140 * random.uniform(i % 3));
+      picture.pixels.push_back(static_cast<std::uint8_t>(inside ? level : dark ? 255 : 0));
+    }
+    const std::string name = file_of(dark ? "dark" : "bright", thing);
+    dir.write(name, data::png_bytes(picture, name));
+  }
+}
+
+/// The first two thirds are trained on, the others tested; classes in turn. `more`: further rows.
+std::string write_pairs(const TempDir& dir, const std::vector<std::string>& classes, const std::string& more = "") {
+  std::string text = "bright,dark,label,split\n";
+  for (int i = 0; i < things; ++i) {
+    write_drawings(dir, i);
+    text += file_of("bright", i) + "," + file_of("dark", i) + "," +
+            classes[static_cast<std::size_t>(i) % classes.size()] + (i < 16 ? ",train\n" : ",test\n");
+  }
+  return dir.write("pairs.csv", text + more);
+}
+
+/// Returns the exit code.
+int train(const std::string& list, const std::string& out, const std::vector<std::string>& more = {}) {
+  std::vector<std::string> words = {"train_pairs", "--threads",   "1", "--device",        "cpu", "--data",
+                                    list,          "--out",       out, "--epochs",        "1",   "--size",
+                                    "8",           "--width",     "4", "--batch-size",    "8",   "--head-out",
+                                    "8",           "--knn-every", "0", "--warmup-epochs", "0"};
+  words.insert(words.end(), more.begin(), more.end());
+  std::vector<char*> arguments;
+  for (std::string& word : words) arguments.push_back(word.data());
+  Pairs pairs;
+  return run_training("train_pairs", static_cast<int>(arguments.size()), arguments.data(), pairs);
+}
+
+/// What a run's evaluation gave; empty: there was none.
+nlohmann::ordered_json evaluation_of(const std::string& run) {
+  const auto last = read_run_log(run + "/log.jsonl").back();
+  return event_of(last) == "evaluation" ? nlohmann::ordered_json(last) : nlohmann::ordered_json::object();
+}
+
+}  // namespace
+
+TEST_CASE("prompts that cannot be used are told of before training, and cost no other figure") {
+  const TempDir dir;
+  write_drawings(dir, 99);
+  const std::string list = write_pairs(dir, {"even", "odd"}, "bright99.png,dark99.png,rare,train\n");
+  const auto prompts = [&](const std::string& rows) { return dir.write("prompts.csv", "label,dark\n" + rows); };
+  // Before a step is made: no file is there, or no test half is of the class.
+  CHECK(train(list, dir.path("gone"), {"--prompts", prompts("even,gone.png\nodd,lost.png\n")}) == 1);
+  CHECK(train(list, dir.path("untested"), {"--prompts", prompts("rare,dark0.png\n")}) == 1);
+  for (const char* run : {"gone", "untested"}) CHECK_FALSE(std::filesystem::exists(dir.path(run)));
+  // One that is there and is no picture is only known when it is read.
+  dir.write("broken.png", std::string("no picture"));
+  const std::string out = dir.path("broken");
+  REQUIRE(train(list, out, {"--prompts", prompts("even,broken.png\n")}) == 0);
+  const auto found = evaluation_of(out);
+  CHECK(found.contains("retrieval"));
+  CHECK(found.contains("trained"));
+  CHECK_FALSE(found.contains("zero_shot"));
+}
+
+TEST_CASE("kNN and probe are kept where the retrieval cannot be measured") {
+  const TempDir dir;
+  std::string gallery;
+  for (int i = 100; i < 130; ++i) {
+    gallery += file_of("bright", i) + "," + file_of("dark", i) + ",even,gallery\n";
+    for (const char* side : {"bright", "dark"}) dir.write(file_of(side, i), std::string("no picture"));
+  }
+  const std::string list = write_pairs(dir, {"even", "odd"}, gallery), out = dir.path("run");
+  REQUIRE(train(list, out) == 0);
+  const auto found = evaluation_of(out);
+  CHECK(found.contains("trained"));
+  CHECK_FALSE(found.contains("retrieval"));
+}
