@@ -1,6 +1,7 @@
 #include "modalities/pair_prompts.h"
 
 #include "run/command_line.h"
+#include "train/test_part.h"
 
 #include <simclr/core/error.h>
 #include <simclr/core/text.h>
@@ -44,11 +45,12 @@ std::pair<int, int> column_of_side(const std::vector<std::string>& header, const
   return found.front();
 }
 
-Asked asked_of(const PairPrompts& prompts, const PairGallery& gallery) {
-  const auto other = static_cast<std::size_t>(1 - prompts.side);
+/// `labels`: of the prompts.
+Asked asked_of(const std::vector<std::int32_t>& labels, int side, const PairGallery& gallery) {
+  const auto other = static_cast<std::size_t>(1 - side);
   Asked asked;
   asked.label_of.assign(gallery.candidates.sides[other].halves.size(), -1);
-  const std::set<std::int32_t> classes(prompts.labels.begin(), prompts.labels.end());
+  const std::set<std::int32_t> classes(labels.begin(), labels.end());
   asked.classes.assign(classes.begin(), classes.end());
   for (std::size_t i = 0; i < gallery.candidates.pairs.size(); ++i) {
     const std::int32_t half = gallery.candidates.pairs[i][other];
@@ -59,29 +61,24 @@ Asked asked_of(const PairPrompts& prompts, const PairGallery& gallery) {
   return asked;
 }
 
-/// Of each class the mean of its prompts' directions, [classes,D].
-Tensor class_directions(const nn::Features& prompts, const Asked& asked) {
-  const Tensor u = nn::normalize(prompts.values);
-  const std::int64_t width = u.dim(1);
-  Tensor sums = Tensor::zeros({std::ssize(asked.classes), width});
-  for (std::int64_t i = 0; i < u.dim(0); ++i) {
-    const auto row =
-        std::lower_bound(asked.classes.begin(), asked.classes.end(), prompts.labels[static_cast<std::size_t>(i)]) -
-        asked.classes.begin();
-    const float* x = u.data<const float>() + i * width;
-    float* sum = sums.data<float>() + row * width;
-    for (std::int64_t k = 0; k < width; ++k) sum[k] += x[k];
-  }
-  return sums;
+std::int64_t place_of(const std::vector<std::int32_t>& classes, std::int32_t label) {
+  return std::lower_bound(classes.begin(), classes.end(), label) - classes.begin();
 }
 
-nn::Metrics classify(nn::Model& model, const PairPrompts& prompts, const std::shared_ptr<const PairHalf>& kind,
-                     const PairGallery& gallery, const Asked& asked, const EvaluationOptions& options) {
+/// What a model gave.
+struct Classified {
+  nn::Metrics metrics;
+  std::int64_t prompts = 0;  // that could be read
+};
+
+/// `halves`: the prompts that can be read.
+Classified classify(nn::Model& model, const PairPrompts& prompts, const data::Dataset& halves,
+                    const PairGallery& gallery, const EvaluationOptions& options) {
   const simclr::NoGrad no_grad;
   const auto side = static_cast<std::size_t>(prompts.side), other = 1 - side;
-  nn::Features points =
-      features_of(model.tower(prompts.side), *files_of(kind, prompts.files), gallery.towers[side], options);
+  nn::Features points = features_of(model.tower(prompts.side), halves, gallery.towers[side], options);
   for (std::int32_t& label : points.labels) label = prompts.labels[static_cast<std::size_t>(label)];
+  const Asked asked = asked_of(points.labels, prompts.side, gallery);
   const nn::Features all =
       features_of(model.tower(static_cast<int>(other)), *gallery.halves[other], gallery.towers[other], options);
   std::vector<std::int64_t> rows;
@@ -90,11 +87,11 @@ nn::Metrics classify(nn::Model& model, const PairPrompts& prompts, const std::sh
     const std::int32_t label = asked.label_of[static_cast<std::size_t>(all.labels[i])];
     if (label < 0) continue;
     rows.push_back(static_cast<std::int64_t>(i));
-    labels.push_back(static_cast<std::int32_t>(std::lower_bound(asked.classes.begin(), asked.classes.end(), label) -
-                                               asked.classes.begin()));
+    labels.push_back(static_cast<std::int32_t>(place_of(asked.classes, label)));
   }
-  SIMCLR_CHECK(!rows.empty(), "zero-shot classification: no test sample that can be read is of a class with a prompt");
-  return nn::compute_metrics(nn::similarity(rows_of(all, rows).values, class_directions(points, asked)), labels);
+  SIMCLR_CHECK(!rows.empty(), "no test sample that can be read is of a class with a prompt that can be read");
+  return {nn::compute_metrics(prompt_scores(points, asked.classes, rows_of(all, rows).values), labels),
+          std::ssize(points.labels)};
 }
 
 std::string row_of_table(const char* name, double trained, double untrained, double chance) {
@@ -146,8 +143,28 @@ PairPrompts read_prompts(const std::string& path, const data::PairList& list,
   return prompts;
 }
 
+Tensor prompt_scores(const nn::Features& prompts, const std::vector<std::int32_t>& classes, const Tensor& samples) {
+  const Tensor u = nn::normalize(prompts.values);
+  const std::int64_t width = u.dim(1), count = std::ssize(classes);
+  Tensor sums = Tensor::zeros({count, width});
+  for (std::int64_t i = 0; i < u.dim(0); ++i) {
+    const float* x = u.data<const float>() + i * width;
+    float* sum = sums.data<float>() + place_of(classes, prompts.labels[static_cast<std::size_t>(i)]) * width;
+    for (std::int64_t k = 0; k < width; ++k) sum[k] += x[k];
+  }
+  Tensor scores = nn::similarity(samples, sums);
+  for (std::int64_t c = 0; c < count; ++c) {
+    const float* sum = sums.data<const float>() + c * width;
+    double squares = 0;
+    for (std::int64_t k = 0; k < width; ++k) squares += double{sum[k]} * double{sum[k]};
+    if (squares > 1e-10) continue;  // else what is left is rounding
+    for (std::int64_t i = 0; i < scores.dim(0); ++i) scores.data<float>()[i * count + c] = -2;
+  }
+  return scores;
+}
+
 void check_asked(const PairPrompts& prompts, const PairGallery& gallery) {
-  const Asked asked = asked_of(prompts, gallery);
+  const Asked asked = asked_of(prompts.labels, prompts.side, gallery);
   const auto found = std::find_if(asked.label_of.begin(), asked.label_of.end(), [](auto label) { return label >= 0; });
   SIMCLR_CHECK(found != asked.label_of.end(),
                "--prompts: no half of the test part is of a class with a prompt; give "
@@ -158,20 +175,23 @@ OwnEvaluation measure_prompts(const PairPrompts& prompts, const std::shared_ptr<
                               const PairGallery& gallery, nn::Model& trained, nn::Model& untrained,
                               const EvaluationOptions& options) {
   if (prompts.labels.empty()) return {};
-  const Asked asked = asked_of(prompts, gallery);
-  const nn::Metrics after = classify(trained, prompts, kind, gallery, asked, options);
-  const nn::Metrics before = classify(untrained, prompts, kind, gallery, asked, options);
+  const auto halves = readable_part(files_of(kind, prompts.files), options.on_warning, options.poll);
+  SIMCLR_CHECK(halves->size() > 0, "none of ", simclr::counted(std::ssize(prompts.labels), "prompt"), " can be read");
+  const auto [after, used] = classify(trained, prompts, *halves, gallery, options);
+  const nn::Metrics before = classify(untrained, prompts, *halves, gallery, options).metrics;
+  const std::int64_t unread = std::ssize(prompts.labels) - used;
   const auto classes = static_cast<double>(after.classes), count = static_cast<double>(after.count);
   const double largest = static_cast<double>(*std::max_element(after.support.begin(), after.support.end())) / count;
   OwnEvaluation result;
   result.table = "\n  zero-shot, %                trained  untrained     chance\n  " +
                  simclr::printable(gallery.candidates.sides[static_cast<std::size_t>(1 - prompts.side)].column) + ", " +
                  std::to_string(after.count) + " of " + std::to_string(after.classes) + " classes by " +
-                 simclr::counted(std::ssize(prompts.labels), "prompt") + "\n" +
+                 simclr::counted(used, "prompt") +
+                 (unread > 0 ? " (" + std::to_string(unread) + " cannot be read)" : "") + "\n" +
                  row_of_table("accuracy", after.top1, before.top1, largest) +
                  row_of_table("mean over the classes", after.macro_recall, before.macro_recall, 1 / classes);
   result.figures["zero_shot"] = {{"classes", after.classes},
-                                 {"prompts", prompts.labels.size()},
+                                 {"prompts", used},
                                  {"samples", after.count},
                                  {"trained", {{"top1", after.top1}, {"mean_recall", after.macro_recall}}},
                                  {"untrained", {{"top1", before.top1}, {"mean_recall", before.macro_recall}}},

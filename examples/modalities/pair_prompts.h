@@ -26,8 +26,15 @@ PairPrompts read_prompts(const std::string& path, const simclr::data::PairList& 
 /// Throws simclr::Error where nothing that is asked for is of a class with a prompt.
 void check_asked(const PairPrompts& prompts, const PairGallery& gallery);
 
+/// The cosines of samples [N,D] with the mean of the directions of each class's prompts, [N,classes]; `classes` holds
+/// their labels, in ascending order. -2 where the prompts of a class cancel out: they tell no direction, so that no
+/// sample is of it.
+simclr::Tensor prompt_scores(const simclr::nn::Features& prompts, const std::vector<std::int32_t>& classes,
+                             const simclr::Tensor& samples);
+
 /// Zero-shot classification: each half of the other side that is asked for, and has a label, is of the class whose
-/// prompts' mean is nearest to it, by cosine. Without prompts nothing.
+/// prompts' mean is nearest to it, by cosine. Prompts that cannot be read are left out and counted; a class without
+/// others takes no part, nor do its samples. Without prompts nothing.
 OwnEvaluation measure_prompts(const PairPrompts& prompts, const std::shared_ptr<const PairHalf>& kind,
                               const PairGallery& gallery, simclr::nn::Model& trained, simclr::nn::Model& untrained,
                               const EvaluationOptions& options);

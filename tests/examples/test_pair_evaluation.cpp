@@ -1,4 +1,5 @@
 // What the end of a run of pairs measures where a part of it cannot be: the figures of the others stay.
+#include "modalities/pair_prompts.h"
 #include "modalities/pairs.h"
 #include "program/run_training.h"
 #include "run/run_log.h"
@@ -9,6 +10,7 @@
 #include "support/catch.h"
 #include "support/temp_dir.h"
 
+#include <cmath>
 #include <filesystem>
 
 using namespace simclr;
@@ -86,6 +88,29 @@ TEST_CASE("prompts that cannot be used are told of before training, and cost no 
   CHECK(found.contains("retrieval"));
   CHECK(found.contains("trained"));
   CHECK_FALSE(found.contains("zero_shot"));
+}
+
+TEST_CASE("a class without a prompt that can be read takes no part") {
+  const TempDir dir;
+  const std::string list = write_pairs(dir, {"a", "b", "z"}), out = dir.path("run");
+  dir.write("broken.png", std::string("no picture"));
+  const std::string prompts = dir.write("prompts.csv", std::string("label,dark\na,dark0.png\na,broken.png\n"
+                                                                   "b,dark1.png\nz,broken.png\n"));
+  REQUIRE(train(list, out, {"--prompts", prompts}) == 0);
+  const auto found = evaluation_of(out)["zero_shot"];
+  CHECK(found["classes"] == 2);
+  CHECK(found["prompts"] == 2);
+  CHECK(found["samples"] == 5);  // of 16 .. 23 those of a and b
+}
+
+TEST_CASE("no sample is of a class whose prompts cancel out") {
+  const nn::Features prompts{Tensor::from(std::vector<float>{1, 0, 0, 2, 0, -3}, {3, 2}), {4, 7, 7}};
+  const Tensor samples = Tensor::from(std::vector<float>{-1, 0, 1, 1}, {2, 2});
+  const auto scores = prompt_scores(prompts, {4, 7}, samples).to_vector<float>();
+  CHECK(scores[0] == Approx(-1));
+  CHECK(scores[1] == -2);
+  CHECK(scores[2] == Approx(std::sqrt(0.5)));
+  CHECK(scores[3] == -2);
 }
 
 TEST_CASE("kNN and probe are kept where the retrieval cannot be measured") {
