@@ -103,6 +103,8 @@ RunHistory read_history(const std::vector<LogEntry>& log, std::int64_t batch_siz
       h.collapsed = entry.value("collapsed", Json()) == true;
       add_point(h.alignment, *epoch_now, entry, "alignment");
       add_point(h.uniformity, *epoch_now, entry, "uniformity");
+      add_point(h.r1, *epoch_now, object_of(entry, "retrieval"), "r1");
+      add_point(h.r10, *epoch_now, object_of(entry, "retrieval"), "r10");
     } else if (event == "resume") {
       const double share =
           h.steps_per_epoch > 0 ? static_cast<double>(h.steps) / static_cast<double>(h.steps_per_epoch) : 0;
@@ -164,6 +166,10 @@ Json charts_json(const RunHistory& h, const ReportMaterial& material) {
     charts["throughput"]["min"] = 0;
   }
   if (Json knn = knn_chart(h); !knn["series"].empty()) charts["knn"] = std::move(knn);
+  if (!h.r1.empty()) {
+    charts["retrieval"] = chart("epoch", "retrieval", "percent",
+                                Json::array({series("R@1", "line", h.r1), series("R@10", "thin", h.r10)}), epochs);
+  }
   const auto add = [&](const char* id, const char* y, const Curve& curve) {
     if (curve.empty()) return;
     charts[id] = chart("epoch", y, "number", Json::array({series(y, "line", decimated(curve, most_buckets))}), epochs);

@@ -18,6 +18,7 @@ struct RunHistory {
   Curve loss, learning_rate;                   // over steps
   Curve throughput, mean_throughput;           // samples a second, of each epoch and since the start
   Curve knn, rank, alignment, uniformity;      // over epochs
+  Curve r1, r10;                               // how often two towers find each other, over epochs
   std::string knn_samples = "training";        // what kNN was measured on while training, or "held-out"
   std::string rank_samples = "training";       // what the last rank was measured on, or "test"
   std::vector<std::array<double, 2>> resumed;  // step and epoch that were the last before an interruption

@@ -289,6 +289,14 @@ std::string curves_html(const ReportInput& in, const Json& charts) {
             unlabelled(in) ? "The " + sample + "s have no labels, so neighbours cannot vote for a class."
                            : "kNN was not measured in this run; <code>--knn-every</code> says after how many epochs it "
                              "is.");
+  if (charts.contains("retrieval")) {
+    html += chart(charts, "retrieval", "R@1 and R@10",
+                  "How often one part of a " + sample +
+                      " finds the other, the nearest or among the ten nearest. They should rise, and then flatten; the "
+                      "table above is of test " +
+                      sample + "s.",
+                  "");
+  }
   html += chart(charts, "rank", "Effective rank",
                 "How many directions the features really use. It should grow or stay; one that falls towards 1 is a "
                 "collapse: all " +

@@ -136,9 +136,13 @@ std::vector<Scalar> scalars_of(const LogEntry& entry) {
   } else if (event == "knn") {
     add(scalars, entry, "top1", "knn/top1");
     for (const char* key : {"effective_rank", "mean_std", "alignment", "uniformity"}) add(scalars, entry, key, key);
+    add_all(scalars, object_of(entry, "retrieval"), "retrieval/");
   } else if (event == "evaluation") {
     for (const auto& [key, prefix] : {std::pair("trained", "evaluation/"), std::pair("untrained", "untrained/")}) {
       add_all(scalars, object_of(entry, key), prefix);
+    }
+    for (const std::string key : {"retrieval", "zero_shot"}) {
+      add_all(scalars, object_of(entry, key.c_str()), "evaluation/" + key + "/");
     }
   }
   return scalars;

@@ -43,8 +43,9 @@ struct Scalar {
 };
 
 /// What TensorBoard is shown of an entry: loss and learning rate of a step; samples a second and the mean loss of an
-/// epoch; kNN accuracy, effective rank, alignment and uniformity while training; accuracies, and averages over the
-/// classes, of the evaluation, the untrained encoder's under untrained/.
+/// epoch; kNN accuracy, effective rank, alignment, uniformity and two towers' retrieval while training; accuracies, and
+/// averages over the classes, of the evaluation, the untrained encoder's under untrained/, and all numbers of its
+/// retrieval and zero-shot classification.
 std::vector<Scalar> scalars_of(const LogEntry& entry);
 
 /// CRC-32C (Castagnoli; RFC 3720, section 12.1).

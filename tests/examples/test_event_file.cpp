@@ -64,6 +64,14 @@ TEST_CASE("a log's entry becomes scalars by name") {
   CHECK(tags({{"event", "evaluation"}, {"training_seconds", 5}, {"trained", figures}, {"untrained", figures}}) ==
         "evaluation/knn/top1=0.50 evaluation/effective_rank=9.00 untrained/knn/top1=0.50 "
         "untrained/effective_rank=9.00 ");
+  // Of two towers.
+  CHECK(tags({{"event", "knn"}, {"epoch", 3}, {"retrieval", {{"r1", 0.5}, {"candidates", 9}}}}) ==
+        "retrieval/r1=0.50 retrieval/candidates=9.00 ");
+  CHECK(tags({{"event", "evaluation"},
+              {"retrieval", {{"a -> b", {{"queries", 9}, {"trained", {{"r1", 0.5}}}, {"chance", {{"r1", 0.25}}}}}}},
+              {"zero_shot", {{"trained", {{"top1", 0.75}}}}}}) ==
+        "evaluation/retrieval/a -> b/queries=9.00 evaluation/retrieval/a -> b/trained/r1=0.50 "
+        "evaluation/retrieval/a -> b/chance/r1=0.25 evaluation/zero_shot/trained/top1=0.75 ");
   CHECK(tags({{"event", "something new"}, {"loss", 1}}).empty());
   CHECK(tags({{"event", "evaluation"}, {"trained", "not an object"}}).empty());
 }

@@ -84,6 +84,19 @@ TEST_CASE("charts have the loss's chance and bound, and the untrained encoder's 
   CHECK_FALSE(charts.contains("alignment"));
 }
 
+TEST_CASE("how well two towers find each other is a curve, without a label too") {
+  const std::vector<LogEntry> log = {{{"event", "knn"}, {"epoch", 1}, {"retrieval", {{"r1", 0.25}, {"r10", 0.5}}}},
+                                     {{"event", "knn"}, {"epoch", 2}, {"retrieval", {{"r1", 0.375}, {"r10", 0.75}}}}};
+  const Json chart = charts_json(read_history(log, 16), {}).value("retrieval", Json());
+  CHECK(chart["format"] == "percent");
+  CHECK(chart["series"][0]["name"] == "R@1");
+  CHECK(chart["series"][0]["points"] == Json::parse("[[1.0,0.25],[2.0,0.375]]"));
+  CHECK(chart["series"][1]["name"] == "R@10");
+  CHECK(chart["series"][1]["points"] == Json::parse("[[1.0,0.5],[2.0,0.75]]"));
+  CHECK_FALSE(
+      charts_json(read_history({{{"event", "knn"}, {"epoch", 1}, {"top1", 0.5}}}, 16), {}).contains("retrieval"));
+}
+
 TEST_CASE("an empty or strange log has no charts, and is no error") {
   const std::vector<LogEntry> log = {{{"event", "step"}, {"loss", nullptr}},
                                      {{"event", "epoch"}},
