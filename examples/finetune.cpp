@@ -1,6 +1,7 @@
 // Trains a pre-trained encoder and a linear classifier on 1, 10 and 100 % of a data set's labels; with --from-scratch
 // also the same network from random weights, which shows what the pre-training is worth.
 #include "modalities/kinds.h"
+#include "modalities/pair_sides.h"
 #include "modalities/picture_rows.h"
 #include "run/command_line.h"
 #include "run/option_file.h"
@@ -35,7 +36,7 @@ using simclr::Tensor;
 namespace {
 
 struct Options {
-  std::string weights, out;
+  std::string weights, side = "none", out;
   LabelledPlace place;
   std::vector<double> percents = {1, 10, 100};
   bool from_scratch = false, overwrite = false;
@@ -51,6 +52,10 @@ OptionTable option_table(Options& o) {
   OptionTable table;
   add_place_rows(table, o.place);
   table.group("");
+  table.add(
+      "side", o.side, either_side(),
+      "Of weights of pairs: the side, first or second, whose encoder is trained, without its head. none: the first "
+      "that is of pictures, or the first side's where none is");
   add_labels_row(table, o.percents);
   table.flag("from-scratch", "", o.from_scratch, "Train the same network from random weights, too, to compare");
   table.add("epochs", o.epochs, "0: 100 / sqrt(percent): 100 with 1 % of the labels, 10 with all").at_least(0);
@@ -260,6 +265,9 @@ void save(const nn::Module& model, const Session& session, const Task& task) {
   const nlohmann::ordered_json finetuned = {
       {"dataset", session.sets.kind}, {"percent", task.percent}, {"classes", classes}};
   nlohmann::ordered_json config = session.file.config;  // of the run that pre-trained it
+  if (is_of_pairs(config)) {
+    config[only_side_key] = side_names()[static_cast<std::size_t>(side_asked(config, session.options.side))];
+  }
   if (const auto begun = config.find(started_in_key); begun != config.end() && begun->is_string()) {
     *begun = started_in_from(begun->get<std::string>(), session.file.path, session.run.path());
   }
@@ -338,9 +346,9 @@ std::string stopped_text(const Session& session) {
 /// Returns the exit code.
 int run(Options o) {
   const simclr::Device device = open_device(o.compute);
-  const std::unique_ptr<Kind> kind = kind_of_weights(o.weights);
+  const std::unique_ptr<Kind> kind = kind_of_weights(o.weights, o.side);
   const std::string sample = kind->sample();
-  const EncoderFile file = open_encoder(o.weights, kind->modality());
+  const EncoderFile file = open_side_encoder(o.weights, *kind, o.side);
   kind->light_views(o.crop_min);  // throws for what is not possible
   kind->fill_in(o.place, file, o.weights);
   kind->refuse_in("--out", {o.out}, o.place.dataset, o.place.data_dir);

@@ -1,6 +1,7 @@
 // What the features of a trained encoder are worth with few labels: kNN and a linear probe on 1, 10 and 100 % of them,
 // for one choice of the few or the mean of several, and of an encoder that has not been trained beside it.
 #include "modalities/kinds.h"
+#include "modalities/pair_sides.h"
 #include "run/command_line.h"
 #include "run/option_line.h"
 #include "run/progress.h"
@@ -23,7 +24,7 @@ namespace nn = simclr::nn;
 namespace {
 
 struct Options {
-  std::string weights, json;
+  std::string weights, side = "none", json;
   LabelledPlace place;
   std::vector<double> percents = {1, 10, 100};
   int epochs = 100;
@@ -43,6 +44,10 @@ bool parse_options(int argc, char** argv, Options& o) {
   OptionTable table;
   add_place_rows(table, o.place);
   table.group("");
+  table.add(
+      "side", o.side, either_side(),
+      "Of weights of pairs: the side, first or second, whose encoder is measured, without its head. none: the first "
+      "that is of pictures, or the first side's where none is");
   add_labels_row(table, o.percents);
   table.add("epochs", o.epochs, "Of the linear probe").at_least(1);
   table.add("knn-k", o.k, "Neighbours that vote, at most as many as a class has labels").at_least(1);
@@ -168,8 +173,8 @@ class Measurement {
 void run(Options o) {
   check_output(o.json, o.overwrite);
   const simclr::Device device = open_device(o.compute);
-  const std::unique_ptr<Kind> kind = kind_of_weights(o.weights);
-  const EncoderFile file = open_encoder(o.weights, kind->modality());
+  const std::unique_ptr<Kind> kind = kind_of_weights(o.weights, o.side);
+  const EncoderFile file = open_side_encoder(o.weights, *kind, o.side);
   kind->fill_in(o.place, file, o.weights);
   kind->refuse_in("--json", {o.json}, o.place.dataset, o.place.data_dir);
   refuse_in_data("--json", o.json, file.path);

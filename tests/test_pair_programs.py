@@ -67,7 +67,26 @@ class PairPrograms(unittest.TestCase):
         self.assertIn("features of 40 texts, 128 each, in texts", said)
         said = self.call("embed", "run", "drawings", "--side", "first", "--out", "pictures")
         self.assertIn("features of 20 pictures, 128 each, in pictures", said)
+
+    def test_either_side_is_measured_and_finetuned(self):
+        for label in (1, 8):
+            write_pictures(self.folder / "labelled" / f"class{label}", 10, label)
+        (self.folder / "sentences.csv").write_text("text,label\n" + "".join(
+            f"a {kind} of number{i},{kind}\n" for i in range(10) for kind in ("drawing", "view")))
         self.assertIn("name labelled pictures by --data", self.call("linear_probe", "run", code=1))
+        self.assertIn("name labelled texts by --data", self.call("linear_probe", "run", "--side", "second", code=1))
+        pictures, texts = ("--data", "labelled", "--dataset", "folder"), ("--data", "sentences.csv")
+        for side, data, sample in (("none", pictures, "picture"), ("first", pictures, "picture"), ("second", texts, "text")):
+            with self.subTest(side=side):
+                asked = ("run", "--side", side, *data, "--labels", "100", "--epochs", "1")
+                self.assertRegex(self.call("linear_probe", *asked), rf"labels +{sample}s +kNN %")
+                said = self.call("finetune", *asked, "--out", f"finetuned-{side}", "--batch-size", "8")
+                self.assertRegex(said, rf"labels +{sample}s +pre-trained %\n  100 % +1[67] ")
+                # What it leaves is that side's encoder, and says so.
+                said = self.call("linear_probe", f"finetuned-{side}/labels-100.safetensors", *asked[3:])
+                self.assertRegex(said, rf"labels +{sample}s +kNN %")
+        self.assertIn("holds the encoder of the second side alone",
+                      self.call("linear_probe", "finetuned-second/labels-100.safetensors", "--side", "first", *asked[3:], code=1))
 
 
 if __name__ == "__main__":

@@ -275,8 +275,7 @@ std::unique_ptr<Kind> kind_of_weights(const std::string& run_or_file, const std:
   SIMCLR_CHECK(side == "none" || is_of_pairs(config), run_or_file, ": has no ", side,
                " side: these are no weights of pairs; leave the side out");
   if (is_of_pairs(config)) {
-    const int tower = side == "none" ? std::max(0, side_of_pairs(config, "picture")) : number_of_side(side);
-    const std::string kind = kind_of_side(config, tower);
+    const std::string kind = kind_of_side(config, side_asked(config, side));
     of = kind == "text" ? Texts().name() : kind == "sound" ? Sounds().name() : Pictures().name();
   }
   if (of == Texts().name()) return std::make_unique<TextKind>();
@@ -285,8 +284,13 @@ std::unique_ptr<Kind> kind_of_weights(const std::string& run_or_file, const std:
   return std::make_unique<PictureKind>();
 }
 
+EncoderFile open_side_encoder(const std::string& run_or_file, Kind& kind, const std::string& side) {
+  const nlohmann::ordered_json config = config_of_weights(run_or_file);
+  return open_encoder(run_or_file, kind.modality(), is_of_pairs(config) ? side_asked(config, side) : -1);
+}
+
 EncoderFile open_side(const std::string& run_or_file, Kind& kind, const std::string& side) {
-  if (side == "none") return open_encoder(run_or_file, kind.modality());
+  if (side == "none") return open_side_encoder(run_or_file, kind, side);
   Pairs pairs;
   EncoderFile file = open_tower(run_or_file, pairs, number_of_side(side));
   file.tower.part = 0;  // its samples are no pairs

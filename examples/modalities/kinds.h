@@ -94,10 +94,12 @@ NamedSamples named_list(const std::string& place, const ListedKind& kind,
 Datasets learned_from(Datasets sets, const LabelledPlace& place);
 
 /// The kind of data that weights are of; pictures where they do not say, or of a kind that these programs do not know:
-/// open_encoder() says so then. `side`, one of either_side(), is that of weights of pairs; "none": pictures where a
-/// side is of them, else the first. Throws simclr::Error for a side of other weights.
+/// open_encoder() says so then. `side`, one of either_side(), is that of weights of pairs: see side_asked(). Throws
+/// simclr::Error for a side of other weights.
 std::unique_ptr<Kind> kind_of_weights(const std::string& run_or_file, const std::string& side = "none");
 
-/// The encoder of these weights, of their kind; with a side that tower, and its head: what it gives can be compared
-/// with what the other gives. Throws simclr::Error as open_encoder().
+/// The encoder of these weights, of their kind and, of pairs, of this side. Throws simclr::Error as open_encoder().
+EncoderFile open_side_encoder(const std::string& run_or_file, Kind& kind, const std::string& side);
+
+/// The same; with a side with its head: what it gives can be compared with what the other gives.
 EncoderFile open_side(const std::string& run_or_file, Kind& kind, const std::string& side);

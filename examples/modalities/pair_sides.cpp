@@ -2,6 +2,9 @@
 
 #include "run/option_file.h"
 
+#include <simclr/core/error.h>
+#include <simclr/core/text.h>
+
 #include <algorithm>
 
 const std::vector<std::string>& side_names() {
@@ -21,6 +24,14 @@ int number_of_side(const std::string& name) {
 
 bool is_of_pairs(const nlohmann::ordered_json& config) {
   return text_at(config, "modality") == "pairs";
+}
+
+int side_asked(const nlohmann::ordered_json& config, const std::string& side) {
+  const std::string only = text_at(config, only_side_key);
+  SIMCLR_CHECK(side == "none" || only.empty() || side == only, "--side ", side, ": the file holds the encoder of the ",
+               simclr::printable(only), " side alone; leave it out");
+  const int asked = number_of_side(side == "none" ? only : side);
+  return asked >= 0 ? asked : std::max(0, side_of_pairs(config, "picture"));
 }
 
 std::string kind_of_side(const nlohmann::ordered_json& config, int side) {

@@ -38,7 +38,8 @@ std::vector<NamedTensor> of_tower(const std::vector<NamedTensor>& all, int tower
   for (const NamedTensor& tensor : all) {
     if (tensor.name.starts_with(prefix)) own.push_back({tensor.name.substr(prefix.size()), tensor.value});
   }
-  const bool shared = head && tower > 0 && std::none_of(own.begin(), own.end(), [](const NamedTensor& tensor) {
+  if (!head) return own.empty() && tower > 0 ? of_tower(all, 0, false) : own;
+  const bool shared = tower > 0 && std::none_of(own.begin(), own.end(), [](const NamedTensor& tensor) {
                         return tensor.name.starts_with(one_tower);
                       });
   if (!shared) return own;
@@ -159,11 +160,11 @@ void build(EncoderFile& result, const Modality& modality, int tower, const std::
 
 }  // namespace
 
-EncoderFile open_encoder(const std::string& run_or_file, Modality& modality) {
+EncoderFile open_encoder(const std::string& run_or_file, Modality& modality, int tower) {
   EncoderFile result;
-  int tower = 0;
-  const std::vector<NamedTensor> all = read_weights(run_or_file, modality, result, tower);
-  build(result, modality, 0, of_tower(all, tower, false), [&] { return modality.make_encoder(0); });
+  int first = 0;
+  const std::vector<NamedTensor> all = read_weights(run_or_file, modality, result, first);
+  build(result, modality, 0, of_tower(all, tower < 0 ? first : tower, false), [&] { return modality.make_encoder(0); });
   return result;
 }
 

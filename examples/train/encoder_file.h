@@ -18,10 +18,11 @@ struct EncoderFile {
 };
 
 /// Reads a run's folder (its final weights, else its newest checkpoint), a checkpoint or a weights file; of several
-/// towers the first one's encoder. The configuration in it says what the encoder is: `modality` becomes what that says,
-/// and the weights only have to fit. Throws simclr::Error where there is none, where a run has no weights yet, for a
-/// file that is not one of these, for one of another modality, and for one whose encoder holds NaN or Inf.
-EncoderFile open_encoder(const std::string& run_or_file, Modality& modality);
+/// towers the encoder of `tower`, or unless that is given of the first that is of this kind. The configuration in it
+/// says what the encoder is: `modality` becomes what that says, and the weights only have to fit. Throws simclr::Error
+/// where there is none, where a run has no weights yet, for a file that is not one of these, for one of another
+/// modality, and for one whose encoder holds NaN or Inf.
+EncoderFile open_encoder(const std::string& run_or_file, Modality& modality, int tower = -1);
 
 /// Lets `modality` take what it keeps in weights (Modality::kept_in_weights()) from a run that goes on: from the newest
 /// of its files that can be read. Nothing where the run has no such file yet.

@@ -1,15 +1,20 @@
 // What the end of a run of pairs measures where a part of it cannot be: the figures of the others stay.
+#include "modalities/kinds.h"
 #include "modalities/pair_prompts.h"
+#include "modalities/pair_sides.h"
 #include "modalities/pairs.h"
 #include "program/run_training.h"
 #include "run/run_log.h"
+#include "train/encoder_file.h"
 
 #include <simclr/data/pictures/image_io.h>
 #include <simclr/simclr.h>
 
 #include "support/catch.h"
 #include "support/temp_dir.h"
+#include "support/tensors.h"
 
+#include <algorithm>
 #include <cmath>
 #include <filesystem>
 
@@ -88,6 +93,29 @@ TEST_CASE("prompts that cannot be used are told of before training, and cost no 
   CHECK(found.contains("retrieval"));
   CHECK(found.contains("trained"));
   CHECK_FALSE(found.contains("zero_shot"));
+}
+
+TEST_CASE("either side's encoder is opened by itself, where both are of one kind") {
+  const TempDir dir;
+  const std::string list = write_pairs(dir, {""});
+  for (const bool shared : {false, true}) {
+    const std::string out = dir.path(shared ? "shared" : "apart");
+    REQUIRE(train(list, out, {shared ? "--share-encoder" : "--two-encoders", "--no-evaluation"}) == 0);
+    const auto all = load_tensors(out + "/model.safetensors").tensors;
+    for (const int side : {0, 1}) {
+      INFO(out << ", side " << side);
+      const std::string prefix = "towers." + std::to_string(shared ? 0 : side) + ".encoder.";
+      const auto state = open_side_encoder(out, *kind_of_weights(out, side_names()[static_cast<std::size_t>(side)]),
+                                           side_names()[static_cast<std::size_t>(side)])
+                             .encoder->state();
+      for (const NamedTensor& own : state) {
+        const auto same = std::find_if(all.begin(), all.end(),
+                                       [&](const NamedTensor& each) { return each.name == prefix + own.name; });
+        REQUIRE(same != all.end());
+        CHECK(test::same_bits(own.value, same->value));
+      }
+    }
+  }
 }
 
 TEST_CASE("a class without a prompt that can be read takes no part") {
