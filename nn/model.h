@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <span>
+#include <vector>
 
 namespace simclr::nn {
 
@@ -37,6 +38,10 @@ class SIMCLR_API Model : public Module {
   /// once. Groups are the first input's. Throws Error for another number of inputs, and as in_micro_batches() and
   /// loss() do.
   Tensor loss_of(std::span<const Input> inputs, std::int64_t samples = 0);
+
+ protected:
+  /// z of each tower, of its own input, at most `samples` samples at a time.
+  virtual std::vector<Tensor> project(std::span<const Input> inputs, std::int64_t samples);
 };
 
 }  // namespace simclr::nn

@@ -1,4 +1,5 @@
 #include <simclr/nn/losses.h>
+#include <simclr/nn/micro_batches.h>
 #include <simclr/nn/simclr.h>
 
 #include <cmath>
@@ -6,6 +7,34 @@
 #include <utility>
 
 namespace simclr::nn {
+namespace {
+
+/// The rows of both, [2N,...] of two [N,...], outside the graph.
+Tensor stacked(const Tensor& first, const Tensor& second) {
+  SIMCLR_CHECK(first.shape() == second.shape() && first.dtype() == second.dtype(), "both parts: ", describe(first),
+               " and ", describe(second), " are no rows of one kind");
+  const std::int64_t half = first.dim(0);
+  Tensor all = Tensor::empty(first.shape().with_first(2 * half), first.dtype(), first.device());
+  all.narrow(0, half).copy_from(first.detach());
+  all.narrow(half, half).copy_from(second.detach());
+  return all;
+}
+
+/// The same in the graph.
+Tensor record_stacked(const Tensor& first, const Tensor& second) {
+  return record("stacked", {first, second}, stacked(first, second), [half = first.dim(0)](Backward& bw) {
+    for (int i = 0; i < 2; ++i) {
+      if (bw.needs(i)) bw.set(i, bw.dy().narrow(i * half, half));
+    }
+  });
+}
+
+Tensor lengths_of(const Input& input) {
+  if (input.lengths.defined()) return input.lengths;
+  return Tensor::full({input.rows()}, static_cast<double>(input.x.dim(1)), DType::i32, input.x.device());
+}
+
+}  // namespace
 
 ProjectionHead::ProjectionHead(const ProjectionHeadOptions& options) {
   SIMCLR_CHECK(options.layers == 2 || options.layers == 3, "projection head: ", options.layers,
@@ -73,6 +102,26 @@ class HeadAlone : public Module {
 
  private:
   std::shared_ptr<ProjectionHead> head_;
+};
+
+/// Both parts' views [2N,...] through one encoder in one pass, and each part's features through a head of its own.
+class SharedEncoder : public Module {
+ public:
+  SharedEncoder(std::shared_ptr<Module> encoder, const std::array<std::shared_ptr<ProjectionHead>, 2>& heads)
+      : encoder_(add_module("encoder", std::move(encoder))), heads_(heads) {
+    for (std::size_t i = 0; i < 2; ++i) add_module("head" + std::to_string(i), heads_[i]);
+  }
+  Tensor forward(const Input& views) override {
+    SIMCLR_CHECK(views.x.rank() > 0 && views.rows() % 2 == 0, "TwoTowers: wants views of both parts, [2N,...], got ",
+                 describe(views.x));
+    const Tensor h = (*encoder_)(views);
+    const std::int64_t half = views.rows() / 2;
+    return record_stacked((*heads_[0])(h.narrow(0, half)), (*heads_[1])(h.narrow(half, half)));
+  }
+
+ private:
+  std::shared_ptr<Module> encoder_;
+  std::array<std::shared_ptr<ProjectionHead>, 2> heads_;
 };
 
 /// e^{s/tau} of a negative over that of a positive where positives coincide and the samples are spread as a simplex.
@@ -163,27 +212,30 @@ Tensor SimCLR::forward(const Input& views) {
   const std::int64_t half = views.rows() / 2;
   const Tensor first = (*head_)((*encoder_)(views.narrow(0, half)));
   const Tensor second = (*head_)((*encoder_)(views.narrow(half, half)));
-  Tensor z = Tensor::empty(first.shape().with_first(2 * half), first.dtype(), first.device());
-  z.narrow(0, half).copy_from(first.detach());
-  z.narrow(half, half).copy_from(second.detach());
-  return record("views apart", {first, second}, z, [half](Backward& bw) {
-    for (int i = 0; i < 2; ++i) {
-      if (bw.needs(i)) bw.set(i, bw.dy().narrow(i * half, half));
-    }
-  });
+  return record_stacked(first, second);
+}
+
+Input both_parts(const Input& first, const Input& second) {
+  Input both = stacked(first.x, second.x);
+  if (first.lengths.defined() || second.lengths.defined())
+    both.lengths = stacked(lengths_of(first), lengths_of(second));
+  if (first.keys.defined() && second.keys.defined()) both.keys = stacked(first.keys, second.keys);
+  return both;
 }
 
 TwoTowers::TwoTowers(const TwoTowersOptions& options) : encoders_(options.encoders), loss_(options.loss) {
   SIMCLR_CHECK(encoders_[0] != nullptr && encoders_[1] != nullptr, "TwoTowers: two encoders are needed");
   SIMCLR_CHECK(options.heads[0].out == options.heads[1].out, "TwoTowers: the heads give ", options.heads[0].out,
                " and ", options.heads[1].out, " columns; both must give as many, to be compared");
+  std::array<std::shared_ptr<ProjectionHead>, 2> heads;
   for (std::size_t t = 0; t < 2; ++t) {
-    const std::shared_ptr<ProjectionHead> head = make_head(*encoders_[t], options.heads[t], "TwoTowers");
+    const std::shared_ptr<ProjectionHead>& head = heads[t] = make_head(*encoders_[t], options.heads[t], "TwoTowers");
     towers_[t] = std::make_shared<EncoderAndHead>(encoders_[t], head);
     const bool known = t == 1 && encoders_[0] == encoders_[1];  // its parameters are the model's once
     add_module("towers." + std::to_string(t),
                known ? std::static_pointer_cast<Module>(std::make_shared<HeadAlone>(head)) : towers_[t]);
   }
+  if (encoders_[0] == encoders_[1]) both_ = std::make_shared<SharedEncoder>(encoders_[0], heads);
   check_logit_scale("TwoTowers", loss_, "learn_temperature makes one that is");
   if (!options.learn_temperature) return;
   const double scale = 1 / loss_.temperature;
@@ -194,8 +246,17 @@ TwoTowers::TwoTowers(const TwoTowersOptions& options) : encoders_(options.encode
   loss_.logit_scale.fill(start.value);
 }
 
-Tensor TwoTowers::forward(const Input&) {
-  fail("TwoTowers: there is an input for each tower; call loss_of(), or tower(0) and tower(1)");
+Tensor TwoTowers::forward(const Input& input) {
+  SIMCLR_CHECK(both_ != nullptr,
+               "TwoTowers: there is an input for each tower; call loss_of(), or tower(0) and tower(1)");
+  return (*both_)(input);
+}
+
+std::vector<Tensor> TwoTowers::project(std::span<const Input> inputs, std::int64_t samples) {
+  if (!both_) return Model::project(inputs, samples);
+  const Tensor z = in_micro_batches(*both_, both_parts(inputs[0], inputs[1]), samples, 2);
+  const std::int64_t half = z.dim(0) / 2;
+  return {z.narrow(0, half), z.narrow(half, half)};
 }
 
 int TwoTowers::views(int tower) const {

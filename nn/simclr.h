@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <vector>
 
 namespace simclr::nn {
 
@@ -82,19 +83,25 @@ struct TwoTowersOptions {
   bool learn_temperature = false;
 };
 
+/// The views of a first and a second part, N of each, in one input [2N,...], the first part's before the second's: what
+/// TwoTowers::forward() takes. A copy outside the graph, without groups. Throws Error for views of two shapes or
+/// dtypes.
+SIMCLR_API Input both_parts(const Input& first, const Input& second);
+
 /// Two encoders that learn to match the two parts of a sample, a picture and its caption say: each sample's own pair
 /// against all others of the batch (ConVIRT, arXiv 2010.00747; CLIP, arXiv 2103.00020). The loss is the mean of the
 /// rectangular NT-Xent from the first tower to the second and the other way round: with a_i and b_i the towers' z over
 /// their norms,
 ///   loss = -(1/2N) sum_i [ log(e^{s_ii} / sum_k e^{s_ik}) + log(e^{s_ii} / sum_k e^{s_ki}) ],  s_ik = a_i.b_k / tau
 /// Parameters are called towers.0.encoder.*, towers.0.head.*, towers.1.*, and logit_scale where it is learned; those of
-/// an encoder that both share are towers.0.encoder.* alone.
+/// an encoder that both share are towers.0.encoder.* alone. Such a one sees both parts in one pass, as SimCLR's sees
+/// its views: batch norm takes its statistics from both together, which are those that evaluation uses for either.
 class SIMCLR_API TwoTowers : public Model {
  public:
   /// Throws Error without two encoders, for heads that do not fit them or each other, for a loss.logit_scale, and with
   /// learn_temperature for a temperature below 0.01 or not finite.
   explicit TwoTowers(const TwoTowersOptions& options);
-  /// Throws Error: there is an input for each tower.
+  /// z [2N,D] of both_parts() [2N,...] through an encoder that both share. Throws Error where each tower has its own.
   Tensor forward(const Input& input) override;
 
   int towers() const override { return 2; }
@@ -113,7 +120,10 @@ class SIMCLR_API TwoTowers : public Model {
   double bound(std::int64_t samples) const override;
 
  private:
+  std::vector<Tensor> project(std::span<const Input> inputs, std::int64_t samples) override;
+
   std::array<std::shared_ptr<Module>, 2> encoders_, towers_;
+  std::shared_ptr<Module> both_;  // of both parts through one encoder; null: there are two
   NtXentOptions loss_;
   std::map<std::int64_t, Tensor> groups_;  // of the pairs, by their number N: 0 .. N-1
 };

@@ -224,6 +224,37 @@ TEST_CASE("two towers may share an encoder, which is trained by both and is the 
   for (std::size_t i = 0; i < whole.size(); ++i) CHECK(parts[i] == Approx(whole[i]).margin(1e-12));
 }
 
+TEST_CASE("batch norm of an encoder that both towers share sees both parts at once, as evaluation does") {
+  struct Normalised : nn::Module {
+    std::shared_ptr<nn::BatchNorm> norm = add_module("norm", std::make_shared<nn::BatchNorm>(2));
+    Normalised() { initialize(0); }
+    Tensor forward(const Input& input) override { return (*norm)(input); }
+    std::int64_t output_features() const override { return 2; }
+  };
+  const auto encoder = std::make_shared<Normalised>();
+  const nn::ProjectionHeadOptions first{.out = 3, .batchnorm = false}, second{.out = 3, .batchnorm = false, .seed = 1};
+  nn::TwoTowers model({.encoders = {encoder, encoder}, .heads = {first, second}});
+  // The first part is bright, the second dark: normalised by themselves they would look alike.
+  const std::vector<Input> batch = {Tensor::from(std::vector<float>{9, 11, 10, 10, 11, 9}, {3, 2}),
+                                    Tensor::from(std::vector<float>{-9, -11, -10, -10, -11, -9}, {3, 2})};
+  const double loss = model.loss_of(batch).item();
+  std::vector<double> mean, variance;
+  for (const NamedTensor& each : encoder->state()) {
+    if (each.name.ends_with("running_mean")) mean = each.value.to_vector<double>();
+    if (each.name.ends_with("running_var")) variance = each.value.to_vector<double>();
+  }
+  REQUIRE(mean.size() == 2);
+  const double momentum = nn::BatchNormOptions{}.momentum;
+  CHECK(mean[0] == Approx(0).margin(1e-6));
+  CHECK(variance[0] == Approx(1 - momentum + momentum * (6 * 100 + 4) / 5.0));
+  // Where the statistics are the batch's, evaluation gives what the loss was of.
+  encoder->norm->set_momentum(1);
+  CHECK(model.loss_of(batch).item() == Approx(loss));
+  model.eval();
+  CHECK(model.loss(std::vector<Tensor>{model.tower(0)(batch[0]), model.tower(1)(batch[1])}).item() ==
+        Approx(loss).epsilon(0.05));  // the running variance is that of a sample, 6/5 as large
+}
+
 TEST_CASE("a model whose loss takes no groups says so") {
   nn::SimCLR model({.encoder = std::make_shared<Mlp>(), .head = {.out = 6, .batchnorm = false}});
   Input views = random_tensor({4, 6}, 1, DType::f32);
