@@ -39,20 +39,16 @@ void evaluate_run(const Training& t, const std::shared_ptr<const simclr::data::D
     const std::vector<data::Tower> towers = t.modality->towers(false);
     const auto fresh = t.modality->make_model(t.options);
     fresh->to(t.compute.device);
+    calibrate(*fresh, *sets.train, towers, evaluation);
     if (sets.labelled->classes().size() >= 2) {
       attempt("accuracy", progress, [&] {
         const Evaluation trained = evaluate(t.model->encoder(), sets, towers.front(), evaluation);
-        const Evaluation untrained = evaluate_untrained(fresh->encoder(), sets, towers.front(), evaluation);
+        const Evaluation untrained = evaluate(fresh->encoder(), sets, towers.front(), evaluation);
         figures["trained"] = to_json(trained);
         figures["untrained"] = to_json(untrained);
         tables = evaluation_table(trained, untrained, sets.labelled->classes());
         if (trained.collapse.collapsed) collapsed = trained.collapse.message;
       });
-    }
-    if (t.model->towers() > 1) {
-      for (std::size_t i = 0; i < towers.size(); ++i) {
-        calibrate(fresh->tower(static_cast<int>(i)), *sets.train, towers[i], evaluation);
-      }
     }
     const OwnEvaluation own = t.modality->evaluate(*t.model, *fresh, evaluation);
     figures.update(own.figures);

@@ -3,6 +3,7 @@
 #include <simclr/core/error.h>
 #include <simclr/data/loader.h>
 #include <simclr/data/subset.h>
+#include <simclr/nn/simclr.h>
 
 #include <algorithm>
 #include <cstdio>
@@ -38,6 +39,10 @@ simclr::NextBatch batches(std::shared_ptr<const data::Dataset> samples, const da
     if (more) done += input.rows();
     return more;
   };
+}
+
+std::shared_ptr<const data::Dataset> in_random_order(const data::Dataset& samples) {
+  return data::subset(borrowed(samples), data::shuffled_order(samples.size(), 0, 0));
 }
 
 std::string row(const char* label, double trained, double untrained) {
@@ -164,14 +169,27 @@ Evaluation evaluate(nn::Module& encoder, const Datasets& sets, const data::Tower
 
 void calibrate(nn::Module& encoder, const data::Dataset& samples, const data::Tower& tower,
                const EvaluationOptions& options) {
-  const auto shuffled = data::subset(borrowed(samples), data::shuffled_order(samples.size(), 0, 0));
-  nn::calibrate_batchnorm(encoder, batches(shuffled, tower, options));
+  nn::calibrate_batchnorm(encoder, batches(in_random_order(samples), tower, options));
 }
 
-Evaluation evaluate_untrained(nn::Module& encoder, const Datasets& sets, const data::Tower& tower,
-                              const EvaluationOptions& options) {
-  calibrate(encoder, *sets.train, tower, options);
-  return evaluate(encoder, sets, tower, options);
+void calibrate(nn::Model& model, const data::Dataset& samples, const std::vector<data::Tower>& towers,
+               const EvaluationOptions& options) {
+  if (model.towers() == 1) return calibrate(model.encoder(), samples, towers.front(), options);
+  if (&model.encoder(0) != &model.encoder(1)) {
+    for (int t = 0; t < 2; ++t) {
+      calibrate(model.tower(t), samples, towers[static_cast<std::size_t>(t)], options);
+    }
+    return;
+  }
+  nn::calibrate_batchnorm(model, [first = batches(in_random_order(samples), towers[0], options),
+                                  second = batches(in_random_order(samples), towers[1], options)](
+                                     simclr::Input& input, auto& labels) mutable {
+    simclr::Input a, b;
+    if (!first(a, labels) || !second(b, labels)) return false;
+    const std::int64_t rows = std::min(a.rows(), b.rows());  // what cannot be read of a part is left out of it
+    input = nn::both_parts(a.narrow(0, rows), b.narrow(0, rows));
+    return true;
+  });
 }
 
 std::string evaluation_table(const Evaluation& trained, const Evaluation& untrained,

@@ -4,6 +4,7 @@
 
 #include <simclr/data/loader.h>
 #include <simclr/nn/evaluate.h>
+#include <simclr/nn/model.h>
 
 #include <nlohmann/json.hpp>
 
@@ -59,9 +60,10 @@ Evaluation evaluate(simclr::nn::Module& encoder, const Datasets& sets, const sim
 void calibrate(simclr::nn::Module& encoder, const simclr::data::Dataset& samples, const simclr::data::Tower& tower,
                const EvaluationOptions& options);
 
-/// evaluate() of an encoder that has not been trained: calibrate() comes first.
-Evaluation evaluate_untrained(simclr::nn::Module& encoder, const Datasets& sets, const simclr::data::Tower& tower,
-                              const EvaluationOptions& options);
+/// The same of an untrained model: of one tower's encoder, or of two towers with their heads. An encoder that both
+/// share sees both parts at once, as in training.
+void calibrate(simclr::nn::Model& model, const simclr::data::Dataset& samples,
+               const std::vector<simclr::data::Tower>& towers, const EvaluationOptions& options);
 
 /// The table that a run ends with: the trained encoder beside the untrained one.
 std::string evaluation_table(const Evaluation& trained, const Evaluation& untrained,

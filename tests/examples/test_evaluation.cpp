@@ -2,6 +2,7 @@
 
 #include <simclr/data/subset.h>
 #include <simclr/nn/layers.h>
+#include <simclr/nn/simclr.h>
 
 #include "support/catch.h"
 
@@ -84,5 +85,26 @@ TEST_CASE("an untrained encoder's statistics are of all classes, though the samp
   calibrate(encoder, Sorted(), {.maker = std::make_shared<Numbers>()}, options);
   for (const nn::NamedTensor& each : encoder.state()) {
     if (each.name == "bn.running_var") CHECK(each.value.to_vector<double>()[0] > 0.9);  // of one class it is 0
+  }
+}
+
+TEST_CASE("an encoder that two towers share is calibrated over both parts at once") {
+  struct Moved final : data::ViewMaker {  // the other part: four higher
+    Shape view_shape() const override { return {1}; }
+    std::int32_t make_view(const data::Sample& sample, const data::ViewKey&, std::byte* out) const override {
+      *reinterpret_cast<float*>(out) = 4 + *reinterpret_cast<const float*>(sample.bytes.data());
+      return 1;
+    }
+  };
+  struct Encoder final : Normalised {
+    std::int64_t output_features() const override { return 1; }
+  };
+  const auto encoder = std::make_shared<Encoder>();
+  nn::TwoTowers model(
+      {.encoders = {encoder, encoder}, .heads = {{{.out = 2, .batchnorm = false}, {.out = 2, .batchnorm = false}}}});
+  calibrate(model, Sorted(), {{.maker = std::make_shared<Numbers>()}, {.maker = std::make_shared<Moved>()}}, {});
+  for (const NamedTensor& each : encoder->state()) {
+    if (each.name.ends_with("running_mean")) CHECK(each.value.item() == Approx(2));
+    if (each.name.ends_with("running_var")) CHECK(each.value.item() == Approx(128 * 5 / 127.0));
   }
 }
