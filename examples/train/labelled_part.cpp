@@ -59,6 +59,21 @@ Indices every_fifth(const std::vector<std::int32_t>& labels) {
   return part;
 }
 
+Indices fifth_of_groups(const std::vector<std::int32_t>& labels, const std::vector<std::int32_t>& groups) {
+  std::map<std::int32_t, std::int64_t> place;  // of each group with a label
+  std::vector<std::int32_t> of_group;
+  for (std::size_t i = 0; i < labels.size(); ++i) {
+    if (labels[i] >= 0 && place.emplace(groups[i], std::ssize(of_group)).second) of_group.push_back(labels[i]);
+  }
+  const Indices taken = every_fifth(of_group);
+  Indices part;
+  for (std::size_t i = 0; i < labels.size(); ++i) {
+    if (labels[i] < 0 || !std::binary_search(taken.begin(), taken.end(), place.at(groups[i]))) continue;
+    part.push_back(static_cast<std::int64_t>(i));
+  }
+  return part;
+}
+
 Indices held_out_part(const std::vector<std::int32_t>& labels, double share, std::uint64_t seed) {
   return chosen(labels, seed, [share](std::int64_t all) {
     const std::int64_t count = std::max(std::int64_t{1}, rounded(share * static_cast<double>(all)));

@@ -14,6 +14,11 @@ std::vector<std::int64_t> labelled_part(const std::vector<std::int32_t>& labels,
 /// A fifth of each class's samples, rounded, evenly spread over them, in ascending order: of one or two samples none.
 std::vector<std::int64_t> every_fifth(const std::vector<std::int32_t>& labels);
 
+/// The same of samples in groups: the labelled ones of a fifth of each class's groups, each of which counts as of its
+/// first label, so that no sample has one of its own group among the others.
+std::vector<std::int64_t> fifth_of_groups(const std::vector<std::int32_t>& labels,
+                                          const std::vector<std::int32_t>& groups);
+
 /// Which samples --hold-out keeps back: `share` of each class's, rounded, at least one and never all, so that a class
 /// of one sample gives none. In ascending order; the choice follows from the seed alone. Unlabelled samples are left
 /// out.

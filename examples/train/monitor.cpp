@@ -1,13 +1,18 @@
 #include "train/monitor.h"
 
+#include "train/drawn_views.h"
 #include "train/labelled_part.h"
 #include "train/pair_points.h"
 
+#include <simclr/core/error.h>
+#include <simclr/data/subset.h>
 #include <simclr/nn/retrieval.h>
 
 #include <algorithm>
 #include <cstdio>
+#include <set>
 
+namespace data = simclr::data;
 namespace nn = simclr::nn;
 
 namespace {
@@ -20,17 +25,35 @@ struct Questions {
   const char* of = "";  // what the asked ones are
 };
 
+/// The group of each of `rows` rows of features_of(samples, limit), which leaves out what cannot be read.
+std::vector<std::int32_t> groups_of_rows(const std::shared_ptr<const data::Dataset>& samples, const data::Tower& tower,
+                                         std::int64_t limit, std::int64_t rows) {
+  const auto seen = data::spread(samples, limit);
+  if (rows == seen->size()) return seen->groups();
+  std::vector<std::int32_t> groups;
+  for (std::int64_t i = 0; i < seen->size(); ++i) {
+    if (has_view(*seen, i, tower)) groups.push_back(seen->groups()[static_cast<std::size_t>(i)]);
+  }
+  SIMCLR_CHECK(std::ssize(groups) == rows, "samples changed while they were read");
+  return groups;
+}
+
 /// On what --hold-out keeps; without it the labelled training samples are split, class by class.
 std::optional<Questions> questions(const Training& t, const nn::Features& train, const EvaluationOptions& evaluation) {
   const Datasets& sets = t.sets;
-  const auto features = [&](const simclr::data::Dataset& samples) {
-    return features_of(t.model->encoder(), samples, t.modality->towers(false).front(), evaluation,
-                       t.options.knn_samples);
+  const data::Tower tower = t.modality->towers(false).front();
+  const auto features = [&](const data::Dataset& samples) {
+    return features_of(t.model->encoder(), samples, tower, evaluation, t.options.knn_samples);
   };
   if (sets.labelled->classes().size() < 2) return std::nullopt;
   const nn::Features all = sets.labelled == sets.train ? train : features(*sets.labelled);
   std::vector<std::int64_t> asked, known;
-  if (!sets.held_out) asked = every_fifth(all.labels);
+  if (!sets.held_out && sets.labelled->groups().empty()) {
+    asked = every_fifth(all.labels);
+  } else if (!sets.held_out) {
+    asked = fifth_of_groups(all.labels,
+                            groups_of_rows(sets.labelled, tower, t.options.knn_samples, std::ssize(all.labels)));
+  }
   for (std::int64_t i = 0; i < std::ssize(all.labels); ++i) {
     const bool labelled = all.labels[static_cast<std::size_t>(i)] >= 0;
     if (labelled && !std::binary_search(asked.begin(), asked.end(), i)) known.push_back(i);
@@ -40,17 +63,24 @@ std::optional<Questions> questions(const Training& t, const nn::Features& train,
   return Questions{rows_of(all, asked), rows_of(all, known), "training"};
 }
 
+struct Across {
+  nn::Retrieval found;
+  std::int64_t groups = 0;  // of pairs that share halves
+};
+
 /// How often the first part of a pair finds the second, of those that --hold-out keeps, else of training pairs.
-nn::Retrieval found_across(const Training& t, const EvaluationOptions& evaluation) {
+Across found_across(const Training& t, const EvaluationOptions& evaluation) {
   const PairPoints pairs = pair_points(*t.modality, *t.model, t.sets.held_out ? t.sets.held_out : t.sets.train,
                                        std::min(t.options.knn_samples, most_viewed), evaluation);
-  return nn::retrieval(pairs.z[0], pairs.z[1], pairs.groups(), pairs.groups(), {.poll = evaluation.poll});
+  const std::vector<std::int32_t> groups = pairs.groups();
+  return {nn::retrieval(pairs.z[0], pairs.z[1], groups, groups, {.poll = evaluation.poll}),
+          std::ssize(std::set<std::int32_t>(groups.begin(), groups.end()))};
 }
 
 struct Measured {
   nlohmann::ordered_json entry;  // of the log
   std::string line, warning;
-  std::optional<double> top1;
+  std::optional<double> score;  // by which the best checkpoint is chosen
 };
 
 Measured measure(const Training& t, const EvaluationOptions& evaluation, int epoch) {
@@ -73,18 +103,22 @@ Measured measure(const Training& t, const EvaluationOptions& evaluation, int epo
   if (const auto q = questions(t, train, evaluation)) {
     const auto classes = static_cast<std::int64_t>(t.sets.labelled->classes().size());
     const auto scores = nn::knn_scores(q->known, q->asked.values, classes, evaluation.knn);
-    m.top1 = nn::compute_metrics(scores, q->asked.labels).top1;
-    m.entry["top1"] = *m.top1;
+    m.score = nn::compute_metrics(scores, q->asked.labels).top1;
+    m.entry["top1"] = *m.score;
     m.entry["samples"] = q->of;
-    std::snprintf(text, sizeof text, "kNN %.2f %% on %zu %s samples by %zu others, ", 100 * *m.top1,
+    std::snprintf(text, sizeof text, "kNN %.2f %% on %zu %s samples by %zu others, ", 100 * *m.score,
                   q->asked.labels.size(), q->of, q->known.labels.size());
     m.line = text;
   }
   if (t.model->towers() == 2) {
-    const nn::Retrieval found = found_across(t, evaluation);
-    m.entry["retrieval"] = {{"r1", found.r1}, {"r10", found.r10}, {"candidates", found.candidates}};
-    std::snprintf(text, sizeof text, "R@1 %.2f %% of %lld %s pairs, ", 100 * found.r1,
-                  static_cast<long long>(found.candidates), t.sets.held_out ? "held-out" : "training");
+    const auto [found, groups] = found_across(t, evaluation);
+    m.entry["retrieval"] = {{"r1", found.r1}, {"r10", found.r10}, {"candidates", found.candidates}, {"groups", groups}};
+    if (!m.score) m.score = found.r1;
+    const std::string of_groups =
+        groups < found.candidates ? " in " + std::to_string(groups) + " groups that share halves" : "";
+    std::snprintf(text, sizeof text, "R@1 %.2f %% of %lld %s pairs%s, ", 100 * found.r1,
+                  static_cast<long long>(found.candidates), t.sets.held_out ? "held-out" : "training",
+                  of_groups.c_str());
     m.line += text;
   }
   std::snprintf(text, sizeof text, "effective rank %.1f of %lld, spread %.2f, alignment %.2f, uniformity %.2f",
@@ -109,5 +143,5 @@ std::optional<double> monitor(const Training& t, const EvaluationOptions& evalua
   progress.message(opening + m.line);
   if (!m.warning.empty()) progress.message("warning: " + m.warning);
   run.log(m.entry);
-  return m.top1;
+  return m.score;
 }

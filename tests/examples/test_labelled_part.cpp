@@ -86,3 +86,14 @@ TEST_CASE("what is held out leaves each class something, and follows from the se
   CHECK(count(labels, held_out_part(labels, 0.5, 1)).at(0) == std::lround(0.5 * static_cast<double>(all.at(0))));
   CHECK(held_out_part({0, 1, 1}, 0.5, 0).size() == 1);  // a class of one sample gives none
 }
+
+TEST_CASE("a fifth of the groups is taken whole, class by class, without what has no label") {
+  std::vector<std::int32_t> labels, groups;
+  for (std::int32_t g = 0; g < 10; ++g) {
+    for (int i = 0; i < 3; ++i) {
+      labels.push_back(i == 2 && g == 0 ? -1 : g % 2);
+      groups.push_back(100 - g);
+    }
+  }
+  CHECK(fifth_of_groups(labels, groups) == std::vector<std::int64_t>{0, 1, 3, 4, 5});  // of the groups 100 and 99
+}

@@ -61,6 +61,10 @@ int train(const std::string& list, const std::string& out, const std::vector<std
                                     list,          "--out",       out, "--epochs",        "1",   "--size",
                                     "8",           "--width",     "4", "--batch-size",    "8",   "--head-out",
                                     "8",           "--knn-every", "0", "--warmup-epochs", "0"};
+  for (const std::string& word : more) {  // said anew
+    const auto said = word.starts_with("--") ? std::find(words.begin(), words.end(), word) : words.end();
+    if (said != words.end()) words.erase(said, said + 2);
+  }
   words.insert(words.end(), more.begin(), more.end());
   std::vector<char*> arguments;
   for (std::string& word : words) arguments.push_back(word.data());
@@ -93,6 +97,33 @@ TEST_CASE("prompts that cannot be used are told of before training, and cost no 
   CHECK(found.contains("retrieval"));
   CHECK(found.contains("trained"));
   CHECK_FALSE(found.contains("zero_shot"));
+}
+
+/// The last of a run's looks while training.
+nlohmann::ordered_json look_of(const std::string& run) {
+  nlohmann::ordered_json last;
+  for (const LogEntry& entry : read_run_log(run + "/log.jsonl")) {
+    if (event_of(entry) == "knn") last = entry;
+  }
+  REQUIRE(last.is_object());
+  return last;
+}
+
+TEST_CASE("kNN while training asks for no picture that it knows by another pair") {
+  const TempDir dir;
+  // Ten rows of each bright drawing, whose class is its own or random: only the same drawing tells it.
+  std::string text = "bright,dark,label,split\n";
+  for (int i = 0; i < 100; ++i) {
+    if (i < 10) write_drawings(dir, i);
+    write_drawings(dir, 200 + i);
+    text += file_of("bright", i % 10) + "," + file_of("dark", 200 + i) + ",c" + std::to_string(i % 10) + ",train\n";
+  }
+  const std::string list = dir.write("shared.csv", text), out = dir.path("run");
+  REQUIRE(train(list, out, {"--knn-k", "5", "--no-evaluation", "--knn-every", "1"}) == 0);
+  const auto look = look_of(out);
+  CHECK_FALSE(look.contains("top1"));  // each class is one drawing, so none can be asked for
+  CHECK(look["retrieval"]["candidates"] == 100);
+  CHECK(look["retrieval"]["groups"] == 10);
 }
 
 TEST_CASE("either side's encoder is opened by itself, where both are of one kind") {
