@@ -82,7 +82,7 @@ void add_evaluation_rows(OptionTable& table, TrainingOptions& o) {
   table
       .add("hold-out", o.hold_out,
            "Share of each class's training samples that is not trained on: checkpoints/best.safetensors is chosen by "
-           "the kNN on it. 0: none, and no best checkpoint")
+           "the kNN on it, of pairs without labels by R@1. 0: none, and no best checkpoint")
       .at_least(0, "a share such as 0.1, or 0, which holds nothing out")
       .below(1);
   table

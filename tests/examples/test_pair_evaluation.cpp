@@ -126,6 +126,21 @@ TEST_CASE("kNN while training asks for no picture that it knows by another pair"
   CHECK(look["retrieval"]["groups"] == 10);
 }
 
+TEST_CASE("pairs without labels choose the best checkpoint by R@1 on whole groups that are held out") {
+  const TempDir dir;
+  write_pairs(dir, {""});
+  std::string text = "bright,dark\n";
+  for (int i = 0; i < things; ++i) {  // each bright drawing stands in two rows
+    text += file_of("bright", i / 2 * 2) + "," + file_of("dark", i) + "\n";
+  }
+  const std::string list = dir.write("shared.csv", text), out = dir.path("run");
+  REQUIRE(train(list, out, {"--hold-out", "0.2", "--knn-every", "1"}) == 0);
+  CHECK(std::filesystem::exists(out + "/checkpoints/best.safetensors"));
+  const auto look = look_of(out);
+  CHECK(look["retrieval"]["candidates"] == 4);  // a fifth of the 10 groups that are not tested
+  CHECK(look["retrieval"]["groups"] == 2);
+}
+
 TEST_CASE("either side's encoder is opened by itself, where both are of one kind") {
   const TempDir dir;
   const std::string list = write_pairs(dir, {""});
