@@ -1,8 +1,11 @@
-"""train_video, and the programs that take weights on what it has trained. PROGRAMS names their folder."""
+"""train_video, and the programs that take weights on what it has trained. PROGRAMS names their folder, VIDEO_TOOL what
+writes video files."""
 import json
 import math
+import os
 import pathlib
 import struct
+import subprocess
 import tempfile
 import unittest
 
@@ -44,13 +47,14 @@ def weights(path):
     return content[8 + struct.unpack("<Q", content[:8])[0]:]
 
 
-class Clips(Base):
+class ClipPrograms(Base):
+    """On what write(folder) makes."""
     @classmethod
     def setUpClass(cls):
         folder = tempfile.TemporaryDirectory()
         cls.addClassCleanup(folder.cleanup)
         cls.folder = pathlib.Path(folder.name)
-        cls.data = write_clips(cls.folder / "clips")
+        cls.data = cls.write(cls.folder / "clips")
         cls.weights = cls.folder / "run"
         done = cls.train(out=cls.weights, epochs=4)
         assert done.returncode == 0, done.stderr
@@ -64,14 +68,7 @@ class Clips(Base):
         return cls.launch("train_video", *flags, *(str(word) for name, value in options.items()
                                                    for word in ("--" + name, value)))
 
-    def test_training_says_what_it_does(self):
-        for words in ("test: session=s0", "16 clips in clips, 2 classes", "r2plus1d_18, width 2"):
-            self.assertIn(words, self.printed)
-        report = (self.weights / "report.html").read_text()
-        self.assertIn("src=\"data:image/png;base64,", report)
-        self.assertNotIn(" picture", report.split("<script")[0])
-
-    def test_a_run_goes_on_to_the_same_bits(self):
+    def goes_on_to_the_same_bits(self):
         whole, begun = self.out / "whole", self.out / "begun"
         for out in (whole, begun):
             done = self.train(out=out, checkpoint_minutes=0, keep_checkpoints=100)
@@ -83,6 +80,21 @@ class Clips(Base):
         done = self.launch("train_video", "--out", begun, "--resume")
         self.assertEqual(done.returncode, 0, done.stderr)
         self.assertEqual(*(weights(out / "model.safetensors") for out in (whole, begun)))
+        return whole
+
+
+class Clips(ClipPrograms):
+    write = staticmethod(write_clips)
+
+    def test_training_says_what_it_does(self):
+        for words in ("test: session=s0", "16 clips in clips, 2 classes", "r2plus1d_18, width 2"):
+            self.assertIn(words, self.printed)
+        report = (self.weights / "report.html").read_text()
+        self.assertIn("src=\"data:image/png;base64,", report)
+        self.assertNotIn(" picture", report.split("<script")[0])
+
+    def test_a_run_goes_on_to_the_same_bits(self):
+        whole = self.goes_on_to_the_same_bits()
         self.refused("train_video", "--out", whole, "--resume", "--frames", "2", words=("--frames 2: the run in",))
 
     def test_features(self):
@@ -177,6 +189,50 @@ class Clips(Base):
             self.assertEqual(done.returncode, 1, done.stdout)
             self.assertRegex(done.stderr, r"\Atrain_video: [^\n]{10,400}\n\Z")
             self.assertIn(words, done.stderr)
+
+
+def write_videos(folder):
+    """MP4 files, eight a label, of four sessions, all different."""
+    subprocess.run([os.environ["VIDEO_TOOL"]], check=True, capture_output=True, env=os.environ | {"VIDEOS": str(folder)})
+    return folder
+
+
+@unittest.skipUnless("VIDEO_TOOL" in os.environ, "this build reads no video files")
+class Videos(ClipPrograms):
+    write = staticmethod(write_videos)
+
+    def test_how_clips_are_read_does_not_count(self):
+        models = []
+        for workers, more in ((0, ()), (3, ()), (3, ("--cache-gb", "0")), (0, ("--cache-gb", "0"))):
+            out = self.out / str(len(models))
+            done = self.train("--no-evaluation", *more, out=out, workers=workers, knn_every=0)
+            self.assertEqual(done.returncode, 0, done.stderr)
+            models.append(weights(out / "model.safetensors"))
+        self.assertEqual(len(set(models)), 1)
+        self.assertIn("12 clips in clips, 2 classes", done.stdout)
+
+    def test_a_run_goes_on_to_the_same_bits(self):
+        self.goes_on_to_the_same_bits()
+
+    def test_weights_are_used(self):
+        self.run_program("embed", self.weights, "clips", "--out", self.out)
+        self.assertEqual(len(read_npy(self.out / "features.npy")), 16)
+        sheet = self.out / "sheet.png"
+        printed = self.run_program("nearest", self.weights, "clips/run/s1_5.mp4", "clips", "--k", "3", "--sheet", sheet)
+        self.assertRegex(printed, r"cosine  file\n1\.0000  run/s1_5\.mp4\n0\.\d+ ")
+        self.assertTrue(sheet.read_bytes().startswith(b"\x89PNG"))
+        printed = self.run_program("linear_probe", self.weights, "--labels", "100", "--epochs", "5")
+        self.assertIn("test: session=s0", printed)
+
+    def test_a_cut_file_is_named_and_left_out(self):
+        some = write_videos(self.folder / "some")
+        whole = (some / "run" / "s0_0.mp4").read_bytes()
+        (some / "run" / "cut.mp4").write_bytes(whole[:len(whole) // 2])
+        done = self.launch("embed", self.weights, some, "--out", self.out, "--device", "cpu")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertIn("cut.mp4", done.stdout + done.stderr)
+        self.assertIn("1 clip could not be read: left out", done.stdout)
+        self.assertEqual(len((self.out / "files.txt").read_text().splitlines()), 16)
 
 
 if __name__ == "__main__":

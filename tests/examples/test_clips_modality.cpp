@@ -178,7 +178,7 @@ TEST_CASE("clips are parted by a field, and what is said is checked") {
   CHECK(run({"--data", folder.path("clips"), "--test", "session"}) != 0);
   std::vector<std::string> words = training(folder.path("clips"), folder.path("checked"));
   words.push_back("--check");
-  run(words);
+  CHECK(run(words) == 1);  // a small batch, and the stem
   CHECK_FALSE(std::filesystem::exists(folder.path("checked/config.json")));
 }
 
@@ -311,7 +311,6 @@ TEST_CASE("a clip is shown as an animated PNG, whose first frame is its own") {
   CHECK(shown.width == side);
   CHECK(count_of(shown.bytes, "acTL") == 1);
   CHECK(count_of(shown.bytes, "fcTL") == 16);
-  CHECK(count_of(shown.bytes, "fdAT") >= 15);
   CHECK(sequence_of(shown.bytes) == std::vector<int>{0,  1,  2,  3,  4,  5,  6,  7,  8,  9,  10, 11, 12, 13, 14, 15,
                                                      16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30});
   const data::Picture first = data::decode_picture(shown.bytes, "shown"),
