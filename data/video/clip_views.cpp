@@ -12,7 +12,7 @@
 namespace simclr::data {
 namespace {
 
-constexpr std::uint32_t start_slot = 60;  // of the view's random numbers, behind those of kernels/augment.h
+constexpr std::uint32_t start_slot = 60;  // of the view's random numbers, kept in kernels/shared/augment_parameters.h
 
 /// A clip's frames, wherever they lie.
 class Frames {

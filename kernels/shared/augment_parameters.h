@@ -9,6 +9,7 @@
 //   40 flip?     41 rotate?    42 angle        43 jitter?
 //   44 order     45 brightness 46 contrast     47 saturation
 //   48 hue       49 grey?      50 blur?        51 sigma
+//   60 where a view of a clip begins: data/video/clip_views.cpp
 
 #include <simclr/kernels/augment.h>
 
