@@ -23,9 +23,7 @@ std::string FieldList::name(std::size_t i) const {
 }
 
 std::string FieldList::left_out_text() const {
-  std::string text;
-  for (const std::string& part : left_out) text += (text.empty() ? "" : ", ") + part;
-  return text.empty() ? "" : " (left out: " + text + ")";
+  return left_out.empty() ? "" : " (left out: " + listed(left_out, left_out.size()) + ")";
 }
 
 FieldList selected_samples(const FieldList& list, const std::vector<std::uint32_t>& which, bool keep_labels) {

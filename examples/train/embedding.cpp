@@ -73,9 +73,8 @@ simclr::Input view_of(const data::Sample& sample, const data::ViewMaker& maker) 
 
 NamedSamples with_names(std::shared_ptr<const data::Dataset> samples, std::vector<std::string> names,
                         const std::vector<std::string>& left_out) {
-  NamedSamples named{.samples = std::make_shared<Named>(std::move(samples), std::move(names)), .left_out = {}};
-  for (const std::string& part : left_out) named.left_out += (named.left_out.empty() ? "" : ", ") + part;
-  return named;
+  return {.samples = std::make_shared<Named>(std::move(samples), std::move(names)),
+          .left_out = simclr::listed(left_out, left_out.size())};
 }
 
 Embedding embed_samples(const EncoderFile& file, const data::Dataset& samples, const EvaluationOptions& options) {

@@ -336,6 +336,7 @@ TEST_CASE("recipes for clips are named once") {
     CHECK(kind.own().clips == each.clips);
   }
   CHECK(clip_recipe("moving").augmentation.flip_probability == 0);  // which would turn a direction round
-  CHECK_THAT(test::message_of([] { clip_recipe("none"); }), Contains("use one of moving, small, cvrl"));
+  CHECK_THAT(test::message_of([] { clip_recipe("none"); }),
+             Contains("preset: \"none\" is not known; use one of moving, small, cvrl"));
   CHECK(clip_encoder_names().front() == "r2plus1d_18");
 }
