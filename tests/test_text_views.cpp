@@ -103,7 +103,8 @@ TEST_CASE("Tokens: pieces are learned once, whatever the order of the texts, and
 TEST_CASE("Tokens: texts of which nothing is left teach no pieces") {
   if (!has_pieces()) return;
   const std::vector<std::string> nothing = {"\x01", "\xe2\x80\x8b", "\xe3\x80\x80", "\xe2\x96\x85 a"};
-  CHECK_THAT(message_of([&] { learn_pieces(list_of(nothing)); }), Contains("nothing but blanks and control characters"));
+  CHECK_THAT(message_of([&] { learn_pieces(list_of(nothing)); }),
+             Contains("nothing but blanks and control characters"));
   std::vector<std::string> texts;
   for (int i = 0; i < 100; ++i) texts.push_back("some words, number " + std::to_string(i));
   const auto pieces = learn_pieces(list_of(texts), {.entries = 40});

@@ -51,7 +51,8 @@ OptionRow& add_labels_row(OptionTable& table, std::vector<double>& percents) {
 void add_compute_rows(OptionTable& table, ComputeOptions& options) {
   table.group("Computing");
   add_device_row(table, options.device);
-  table.add("batch-size", options.batch_size, "Samples that are computed together, at most: fewer where they are large").between(1, 65536);
+  table.add("batch-size", options.batch_size, "Samples that are computed together, at most: fewer where they are large")
+      .between(1, 65536);
   add_threads_row(table, options.threads);
   add_workers_row(table, options.workers);
 }
