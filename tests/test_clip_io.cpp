@@ -22,6 +22,8 @@
 #include <fstream>
 #include <numeric>
 #include <string>
+#include <string_view>
+#include <utility>
 #include <vector>
 
 using namespace simclr;
@@ -301,6 +303,50 @@ TEST_CASE("times that no clip has are refused") {
     CHECK_THAT(message_of([&] { open_clip(folder.path("far.mkv")); }),
                Contains("far.mkv: damaged or cut off: a frame with an impossible time"));
   }
+}
+
+TEST_CASE("frames are turned upright as the file's matrix says") {
+  const test::TempDir folder;
+  test::write_video(folder.path("v.mp4"));
+  const Bytes bytes = test::read_bytes(folder.path("v.mp4"));
+  const std::string_view text(reinterpret_cast<const char*>(bytes.data()), bytes.size());
+  const std::size_t matrix = text.find("tkhd") + 44;  // nine numbers, big-endian: a b u c d v x y w
+  const auto plain = open_clip(bytes, "plain");
+  const int height = plain->info().height, width = plain->info().width;
+  const Bytes from = read(*plain, {5});
+  // Where x and y of the picture go: to ax + cy and bx + dy, of which one is of the other side.
+  const auto check = [&](std::int8_t a, std::int8_t b, std::int8_t c, std::int8_t d) {
+    CAPTURE(int{a}, int{b}, int{c}, int{d});
+    Bytes turned = bytes;
+    for (const auto& [at, value] : {std::pair{0, a}, {4, b}, {12, c}, {16, d}}) {  // 1 is 0x00010000
+      const auto place = turned.begin() + static_cast<std::ptrdiff_t>(matrix) + at;
+      std::fill_n(place, 4, std::uint8_t{0});
+      place[1] = static_cast<std::uint8_t>(value);
+      if (value < 0) place[0] = 0xff;
+    }
+    const auto clip = open_clip(turned, "turned");
+    const int new_width = a != 0 ? width : height;
+    REQUIRE(clip->info().width == new_width);
+    REQUIRE(clip->info().height == (a != 0 ? height : width));
+    const Bytes to = read(*clip, {5});
+    int wrong = 0;
+    for (int y = 0; y < height; ++y) {
+      for (int x = 0; x < width; ++x) {
+        const int across = a * x + c * y, down = b * x + d * y;
+        const int new_x = across + (a + c < 0 ? new_width - 1 : 0);
+        const int new_y = down + (b + d < 0 ? clip->info().height - 1 : 0);
+        wrong += std::memcmp(&from[static_cast<std::size_t>(3 * (y * width + x))],
+                             &to[static_cast<std::size_t>(3 * (new_y * new_width + new_x))], 3) == 0
+                     ? 0
+                     : 1;
+      }
+    }
+    CHECK(wrong == 0);
+  };
+  check(1, 0, 0, 1);
+  check(0, 1, -1, 0);  // a telephone held upright: a quarter clockwise
+  check(-1, 0, 0, -1);
+  check(0, -1, 1, 0);
 }
 
 TEST_CASE("of a damaged video every answer is one line, or frames that do not depend on what was read before") {
