@@ -54,7 +54,10 @@ class SIMCLR_API ClipReader {
 ///   from the start. AVI, MPEG program streams and MXF do not store when each frame is seen: where their codec orders
 ///   frames anew (MPEG-4, H.264), frame k is the k-th that is decoded, always from the start. A stream that
 ///   begins within a group, as of a camera or of parts that were cut without encoding, begins with its first key frame.
-///   Other files, streams and addresses that a file names are not followed.
+///   Of the file's matrix quarter turns alone count: a mirrored picture stays mirrored, and pixels count as square.
+///   Other files, streams and addresses that a file names are not followed. The first one that is opened sets FFmpeg's
+///   log level, which the whole process has, to AV_LOG_QUIET where it is AV_LOG_INFO, as FFmpeg begins with: what is
+///   damaged is thrown. A program that wants FFmpeg's messages sets another level before or this one afterwards.
 /// - a .npy file, frames as picture_arrays.h has pictures: [T,H,W], [T,H,W,C] or [T,C,H,W];
 /// - a folder of pictures, a frame each, in the order of their names, "f2.jpg" before "f10.jpg".
 /// Throws Error, one line that names the file, for what is missing, empty, of another kind, without frames, above the
