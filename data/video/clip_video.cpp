@@ -122,25 +122,28 @@ class Video final : public ClipReader {
   /// Some demuxers go on behind what they cannot read without a word. What comes next may then lean on lost frames.
   void check_gap() const {
     const std::int64_t from = current_->best_effort_timestamp, to = next_->best_effort_timestamp;
-    const double stays = std::max(stays_, static_cast<double>(duration_of(*current_)) * decoder_.tick());
-    if (!decoder_.skips() || static_cast<double>(to - from) * decoder_.tick() <= stays + 1.0 / info_.rate) return;
+    if (!decoder_.skips() || static_cast<double>(to - from) * decoder_.tick() <= stays()) return;
     const auto seconds = [&](std::int64_t time) {
       std::ostringstream text;
       text << std::fixed << std::setprecision(2) << static_cast<double>(time - start_) * decoder_.tick();
       return text.str();
     };
-    decoder_.damaged("no frame from " + seconds(from) + " s to " + seconds(to) +
-                     " s; where its rate varies, write it anew, ffmpeg -i IN -r 25 OUT.mp4 say");
+    decoder_.damaged("no frame from " + seconds(from) + " s to " + seconds(to) + " s" + anew_);
   }
 
-  /// The last frame stays as long as its packet says, or for a while: lengths in headers are rounded.
+  /// Where the current frame is the last one.
   void check_end(std::int64_t frame, std::int64_t time) const {
     const std::int64_t last = current_->best_effort_timestamp;
-    const double stays = std::max(stays_, static_cast<double>(duration_of(*current_)) * decoder_.tick());
-    if (static_cast<double>(time - last) * decoder_.tick() <= stays + 1.0 / info_.rate) return;
+    if (static_cast<double>(time - last) * decoder_.tick() <= stays()) return;
     const double number = static_cast<double>(last - start_) * decoder_.tick() * info_.rate;
     decoder_.damaged("frame " + std::to_string(frame) + " of " + std::to_string(info_.frames) +
-                     " is not there, the last is " + std::to_string(std::llround(std::min(number, 1e15))));
+                     " is not there, the last is " + std::to_string(std::llround(std::min(number, 1e15))) + anew_);
+  }
+
+  /// How long the current frame may be seen, in seconds: as its packet says, or for a while, as lengths are rounded.
+  double stays() const {
+    constexpr double least = 0.5;
+    return std::max(least, static_cast<double>(duration_of(*current_)) * decoder_.tick()) + 1.0 / info_.rate;
   }
 
   void convert(const AVFrame& frame, std::uint8_t* out) {
@@ -174,7 +177,7 @@ class Video final : public ClipReader {
     std::copy(picture.pixels.begin(), picture.pixels.end(), out);
   }
 
-  static constexpr double stays_ = 0.5;  // seconds that a frame may be seen, whatever its packet says
+  static constexpr const char* anew_ = "; where its rate varies, write it anew, ffmpeg -i IN -r 25 OUT.mp4 say";
 
   VideoDecoder decoder_;
   Owned<AVFrame> current_{av_frame_alloc()}, next_{av_frame_alloc()};

@@ -240,7 +240,7 @@ std::int64_t VideoDecoder::find_end() {
   const AVStream& video = *format_->streams[index_];
   const double header = std::max(static_cast<double>(format_->duration) / AV_TIME_BASE,  // less than 0: says nothing
                                  static_cast<double>(video.nb_frames) / rate_);
-  constexpr double tail = 10;  // seconds, of which some frame has a time
+  constexpr double tail = 2;  // seconds; a jump goes to the key frame before it, however early the pictures end
   if (seeks_ && header > tail) seek(ticks(header - tail));
   std::int64_t end = AV_NOPTS_VALUE, count = 0;
   bool keyed = false;  // frames before the first key frame cannot be decoded
