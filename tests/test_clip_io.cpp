@@ -257,6 +257,28 @@ TEST_CASE("a last frame that stays, and sound that goes on, are no damage") {
   CHECK_THAT(message_of([&] { read(*open_clip(cut, "cut.mkv"), {59}); }), Contains("cut.mkv: damaged or cut off"));
 }
 
+TEST_CASE("a frame stays where an AVI file leaves out those behind it") {
+  const test::TempDir folder;
+  for (const auto& [codec, b_frames] : {std::pair{"mpeg4", 2}, {"mpeg4", 0}, {"mjpeg", 0}, {"libx264", 2}}) {
+    if (avcodec_find_encoder_by_name(codec) == nullptr) continue;
+    CAPTURE(codec, b_frames);
+    test::write_video(folder.path("p.avi"), {.codec = codec, .b_frames = b_frames, .pause = 20});
+    const auto clip = open_clip(folder.path("p.avi"));
+    CHECK(clip->info().frames == 80);
+    const Bytes all = read(*clip, up_to(80));
+    const auto frame = [&](std::size_t k) {
+      const std::size_t bytes = static_cast<std::size_t>(clip->info().frame_bytes());
+      return Bytes(all.begin() + static_cast<std::ptrdiff_t>(k * bytes),
+                   all.begin() + static_cast<std::ptrdiff_t>((k + 1) * bytes));
+    };
+    const bool stays = frame(29) == frame(30) && frame(29) == frame(49), goes_on = frame(49) != frame(50);
+    CHECK(stays);
+    CHECK(goes_on);
+    const bool same = read(*open_clip(folder.path("p.avi")), {60}) == frame(60);
+    CHECK(same);
+  }
+}
+
 TEST_CASE("a stream that begins within a group is read from its first key frame on") {
   const test::TempDir folder;
   const auto check = [&](const std::string& file, const std::string& codec) {

@@ -52,7 +52,7 @@ class SIMCLR_API ClipReader {
 ///   best one. Frame k is what is seen at the time k / rate behind the first frame; to read it, the reader goes to the
 ///   key frame before it and decodes from there by the frames' time stamps, which gives the same bytes as decoding
 ///   from the start. AVI, MPEG program streams and MXF do not store when each frame is seen: where their codec orders
-///   frames anew (MPEG-4, H.264), frame k is the k-th that is decoded, always from the start. A stream that
+///   frames anew (MPEG-4, H.264), frame k is told by the order of decoding, always from the start. A stream that
 ///   begins within a group, as of a camera or of parts that were cut without encoding, begins with its first key frame.
 ///   Of the file's matrix quarter turns alone count: a mirrored picture stays mirrored, and pixels count as square.
 ///   Other files, streams and addresses that a file names are not followed. The first one that is opened sets FFmpeg's

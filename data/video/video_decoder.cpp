@@ -175,7 +175,7 @@ bool VideoDecoder::next(AVFrame& frame) {
     const int got = avcodec_receive_frame(codec_.get(), &frame);
     if (got == 0) {
       if (is_before_key(frame)) continue;
-      if (counts_) frame.best_effort_timestamp = time_of(count_++);
+      if (counts_) frame.best_effort_timestamp = next_time();
       check_frame(frame);
       return true;
     }
@@ -186,6 +186,14 @@ bool VideoDecoder::next(AVFrame& frame) {
     }
     feed();
   }
+}
+
+std::int64_t VideoDecoder::next_time() {
+  if (first_slot_ == AV_NOPTS_VALUE) first_slot_ = slot_;
+  const std::int64_t after = seen_ == AV_NOPTS_VALUE ? 0 : seen_ + ticks(1 / rate_);
+  // A decoder gives a frame for each packet, so late as its first one was; at the end it gives those that it still has.
+  seen_ = drained_ ? after : std::max(slot_ - first_slot_, seen_ + 1);
+  return seen_;
 }
 
 bool VideoDecoder::is_before_key(const AVFrame& frame) {
@@ -213,8 +221,10 @@ void VideoDecoder::begin(bool within) {
   key_time_ = passed_ = sent_ = AV_NOPTS_VALUE;
 }
 
-std::int64_t VideoDecoder::time_of(std::int64_t frame) const {
-  return ticks(static_cast<double>(frame) / rate_);
+std::int64_t VideoDecoder::slot_of(const AVPacket& packet, std::int64_t number) const {
+  // AVI counts the frames that it leaves out, which no packet comes for.
+  if (is_one_of(*format_->iformat, {"avi"}) && is_possible(packet.dts)) return packet.dts;
+  return ticks(static_cast<double>(number) / rate_);
 }
 
 std::int64_t VideoDecoder::ticks(double seconds) const {
@@ -242,14 +252,15 @@ std::int64_t VideoDecoder::find_end() {
                                  static_cast<double>(video.nb_frames) / rate_);
   constexpr double tail = 2;  // seconds; a jump goes to the key frame before it, however early the pictures end
   if (seeks_ && header > tail) seek(ticks(header - tail));
-  std::int64_t end = AV_NOPTS_VALUE, count = 0;
+  std::int64_t end = AV_NOPTS_VALUE, count = 0, first = 0, last = 0;
   bool keyed = false;  // frames before the first key frame cannot be decoded
   double all_end = 0;  // of sound as well
   for (; av_read_frame(format_.get(), packet_.get()) >= 0; av_packet_unref(packet_.get())) {
     const bool ours = packet_->stream_index == index_;
-    if (ours && packet_->size > 0) {
-      if ((packet_->flags & AV_PKT_FLAG_KEY) != 0 && !std::exchange(keyed, true)) count = 0;
-      ++count;
+    if (ours) {
+      last = slot_of(*packet_, count++);
+      if (count == 1 || ((packet_->flags & AV_PKT_FLAG_KEY) != 0 && !keyed)) first = last;
+      keyed = keyed || (packet_->flags & AV_PKT_FLAG_KEY) != 0;
     }
     const std::int64_t time = std::max(packet_->pts, packet_->dts);  // AV_NOPTS_VALUE is below all
     if (!is_possible(time)) continue;
@@ -259,7 +270,7 @@ std::int64_t VideoDecoder::find_end() {
     all_end = std::max(all_end, static_cast<double>(behind) * unit);
     if (ours) end = std::max(end, behind);
   }
-  if (counts_) end = time_of(count);
+  if (counts_ && count > 0) end = last - first + ticks(1 / rate_);
   constexpr double most = 0.5;  // seconds that a header may be wrong by
   return header > all_end + most ? std::max(end, ticks(header)) : end;
 }
@@ -323,7 +334,8 @@ void VideoDecoder::open_codec() {
   counts_ = is_one_of(container, {"mpeg", "avi", "mxf"}) && !is_one_of(container, {"mpegts"}) && reorders;
   seeks_ = !counts_ && is_one_of(container, {"mov", "matroska", "mpegts", "flv", "ogg", "asf", "nut", "avi"});
   skips_ = !counts_ && !is_one_of(container, {"mov", "avi"});
-  count_ = 0;
+  packets_ = 0;
+  first_slot_ = seen_ = AV_NOPTS_VALUE;
 }
 
 void VideoDecoder::start_codec() {
@@ -353,6 +365,7 @@ void VideoDecoder::feed() {
     const bool whole = (packet_->flags & AV_PKT_FLAG_CORRUPT) == 0;
     const bool key = (packet_->flags & AV_PKT_FLAG_KEY) != 0;
     if (ours) sent_ = packet_->pts;
+    if (ours) slot_ = slot_of(*packet_, packets_++);
     const int sent = ours ? avcodec_send_packet(codec_.get(), packet_.get()) : 0;
     av_packet_unref(packet_.get());
     if (!ours) continue;

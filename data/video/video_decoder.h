@@ -79,7 +79,8 @@ class VideoDecoder {
   bool is_before_key(const AVFrame& frame);
   void pass_over(const std::string& what);  // where a packet is damaged; throws, where it is none before the key frame
   void check_frame(const AVFrame& frame) const;
-  std::int64_t time_of(std::int64_t frame) const;  // in ticks, of frames that are counted
+  std::int64_t slot_of(const AVPacket& packet, std::int64_t number) const;
+  std::int64_t next_time();
 
   VideoStream stream_;
   Owned<AVIOContext> io_;  // outlives the demuxer
@@ -89,15 +90,18 @@ class VideoDecoder {
   int index_ = -1;
   double rate_ = 0, tick_ = 0;
   bool drained_ = false;
-  bool counts_ = false;  // frames are told by their number, for want of times
+  bool counts_ = false;  // frames are told by the order of packets, for want of times
   bool seeks_ = false, skips_ = false;
-  std::int64_t count_ = 0;  // of the frames that came
-  bool first_ = true;       // no packet has come
-  bool cut_ = false;        // the first packet of the file is no key frame
-  bool within_ = false;     // no key frame has come, and the first packet is none
+  bool first_ = true;    // no packet has come
+  bool cut_ = false;     // the first packet of the file is no key frame
+  bool within_ = false;  // no key frame has come, and the first packet is none
   // Times in ticks, AV_NOPTS_VALUE where there are none: of the first packet, if it is a key frame; the last that was
   // passed over; of the packet that was decoded last.
   std::int64_t key_time_ = 0, passed_ = 0, sent_ = 0;
+  // Where frames are counted, in ticks: the place of the packet that was decoded last, of that which gave the first
+  // frame, and the last frame's time.
+  std::int64_t slot_ = 0, first_slot_ = 0, seen_ = 0;
+  std::int64_t packets_ = 0;
 };
 
 }  // namespace simclr::data

@@ -23,6 +23,7 @@ struct VideoOptions {
   int rate = 25;
   int between_keys = 12, b_frames = 2;
   double first_second = 0;       // when the first frame is seen
+  int pause = 0;                 // frames that are not there before the middle one, which comes so much later
   int last_frames = 1;           // how long the last packet says to last, in frames
   int sound_frames = 0;          // length of a second stream, silence, in frames
   std::string x264_params = {};  // of the encoder libx264
@@ -139,7 +140,7 @@ inline void write_video(const std::string& path, const VideoOptions& o = {}) {
   };
   for (int k = 0; k < o.frames; ++k) {
     video_detail::draw(*frame, k);
-    frame->pts = k + static_cast<std::int64_t>(o.first_second * o.rate);
+    frame->pts = k + static_cast<std::int64_t>(o.first_second * o.rate) + (2 * k < o.frames ? 0 : o.pause);
     check(avcodec_send_frame(codec, frame));
     write();
   }
