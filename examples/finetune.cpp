@@ -41,9 +41,7 @@ struct Options {
   std::vector<double> percents = {1, 10, 100};
   bool from_scratch = false, overwrite = false;
   int epochs = 0;  // 0: as epochs_for() says
-  double lr = 0.05;
-  double weight_decay = 5e-4;
-  double crop_min = usual_crop_min;
+  double lr = 0.05, weight_decay = 5e-4, crop_min = usual_crop_min;
   std::uint64_t seed = 0;
   ComputeOptions compute;
 };
