@@ -50,10 +50,7 @@ OptionTable option_table(Options& o) {
   OptionTable table;
   add_place_rows(table, o.place);
   table.group("");
-  table.add(
-      "side", o.side, either_side(),
-      "Of weights of pairs: the side, first or second, whose encoder is trained, without its head. none: the first "
-      "that is of pictures, or the first side's where none is");
+  add_side_row(table, o.side);
   add_labels_row(table, o.percents);
   table.flag("from-scratch", "", o.from_scratch, "Train the same network from random weights, too, to compare");
   table.add("epochs", o.epochs, "0: 100 / sqrt(percent): 100 with 1 % of the labels, 10 with all").at_least(0);

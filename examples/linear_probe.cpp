@@ -1,7 +1,6 @@
 // What the features of a trained encoder are worth with few labels: kNN and a linear probe on 1, 10 and 100 % of them,
 // for one choice of the few or the mean of several, and of an encoder that has not been trained beside it.
 #include "modalities/kinds.h"
-#include "modalities/pair_sides.h"
 #include "run/command_line.h"
 #include "run/option_line.h"
 #include "run/progress.h"
@@ -44,10 +43,7 @@ bool parse_options(int argc, char** argv, Options& o) {
   OptionTable table;
   add_place_rows(table, o.place);
   table.group("");
-  table.add(
-      "side", o.side, either_side(),
-      "Of weights of pairs: the side, first or second, whose encoder is measured, without its head. none: the first "
-      "that is of pictures, or the first side's where none is");
+  add_side_row(table, o.side);
   add_labels_row(table, o.percents);
   table.add("epochs", o.epochs, "Of the linear probe").at_least(1);
   table.add("knn-k", o.k, "Neighbours that vote, at most as many as a class has labels").at_least(1);

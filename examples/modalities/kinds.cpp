@@ -258,6 +258,12 @@ void add_place_rows(OptionTable& table, LabelledPlace& place) {
                 "Unset: of the data of the run as it had them");
 }
 
+void add_side_row(OptionTable& table, std::string& side) {
+  table.add("side", side, either_side(),
+            "Of weights of pairs: the side, first or second, whose encoder is taken, without its head. none: the first "
+            "that is of pictures, or the first side's where none is");
+}
+
 void fill_in_parts(LabelledPlace& place, const TrainingOptions& trained, const std::string& pattern,
                    const std::string& test, const std::string& run) {
   if (place.data_dir.empty()) {

@@ -25,6 +25,9 @@ struct LabelledPlace {
 /// --dataset, --data, --classes-at, --pattern and --test, of every kind of data.
 void add_place_rows(OptionTable& table, LabelledPlace& place);
 
+/// --side, of weights of pairs: see side_asked().
+void add_side_row(OptionTable& table, std::string& side);
+
 /// Kind::fill_in() for a kind whose samples --pattern and --test part: by what a run's options `trained` and its
 /// `pattern` and `test` say. Throws as data_of_run().
 void fill_in_parts(LabelledPlace& place, const TrainingOptions& trained, const std::string& pattern,
