@@ -235,8 +235,8 @@ TEST_CASE("that parts of one video are trained on and tested with is said") {
     write_clip(folder.path("clips/run/beach_part" + std::to_string(i)), i, true, 1);
     write_clip(folder.path("clips/jump/park_part" + std::to_string(i)), i, true, 1);
   }
-  const ClipSource source{.kind = "auto", .data = folder.path("clips"), .pattern = "{label}/{video}_part{}"};
-  CHECK_THAT(open_clips(source).note,
+  const ListedSource source{.data = folder.path("clips"), .pattern = "{label}/{video}_part{}"};
+  CHECK_THAT(open_clips("auto", source).note,
              Contains("videos are trained on and tested with") && Contains("--test video=20%"));
 }
 
