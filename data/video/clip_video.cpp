@@ -102,21 +102,28 @@ class Video final : public ClipReader {
 
   /// So that the next frame is at or before `time`: a key frame, or the first of all.
   void go_before(std::int64_t time) {
-    bool fresh = std::exchange(fresh_, false);  // at once: what throws below leaves the decoder anywhere
+    // A demuxer learns of key frames while it reads, and a codec keeps traces of damage: each read begins anew. The
+    // mark goes at once, as what throws below leaves the decoder anywhere.
+    if (!std::exchange(fresh_, false)) begin();
     has_current_ = false;
+    bool moved = false;
     // A container's index may name a key frame that is shown later than it is decoded: then an earlier one is needed.
     for (const double back : {0.0, 1.0, 5.0, 25.0}) {
       const std::int64_t place = time - decoder_.ticks(back);
       if (place <= start_ || !decoder_.seeks()) break;
-      fresh = false;
+      moved = true;
       if (!decoder_.seek(place)) break;
       has_next_ = decoder_.next(*next_);
       if (has_next_ && next_->best_effort_timestamp <= time) return;
     }
-    if (fresh) return;
+    if (moved) begin();
+  }
+
+  /// So that the next frame is the first of all.
+  void begin() {
     decoder_.restart();
     has_next_ = decoder_.next(*next_);
-    SIMCLR_CHECK(has_next_, name_, ": a video without a frame");
+    SIMCLR_CHECK(has_next_, name_, ": a video without a frame that can be decoded by itself");
   }
 
   /// Some demuxers go on behind what they cannot read without a word. What comes next may then lean on lost frames.

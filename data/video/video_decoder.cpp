@@ -232,9 +232,8 @@ std::int64_t VideoDecoder::ticks(double seconds) const {
 }
 
 bool VideoDecoder::seek(std::int64_t time) {
-  stream_.problem.clear();
-  if (!codec_ || av_seek_frame(format_.get(), index_, time, AVSEEK_FLAG_BACKWARD) < 0) return false;
-  start_codec();  // a codec that is only flushed keeps traces of damage
+  if (av_seek_frame(format_.get(), index_, time, AVSEEK_FLAG_BACKWARD) < 0) return false;
+  avcodec_flush_buffers(codec_.get());
   begin(true);
   return true;
 }
@@ -312,8 +311,8 @@ void VideoDecoder::open_codec() {
   AVStream& video = *format_->streams[index_];
   SIMCLR_CHECK((video.disposition & AV_DISPOSITION_ATTACHED_PIC) == 0, name(),
                ": a file without a stream of pictures but for its cover");
-  SIMCLR_CHECK(avcodec_find_decoder(video.codecpar->codec_id), name(), ": its video is ",
-               printable(avcodec_get_name(video.codecpar->codec_id)),
+  const AVCodec* const decoder = avcodec_find_decoder(video.codecpar->codec_id);
+  SIMCLR_CHECK(decoder, name(), ": its video is ", printable(avcodec_get_name(video.codecpar->codec_id)),
                ", which this machine's FFmpeg does not decode; convert it");
   const AVRational rate = av_guess_frame_rate(format_.get(), &video, nullptr);
   rate_ = rate.num > 0 && rate.den > 0 ? av_q2d(rate) : 0;
@@ -324,7 +323,14 @@ void VideoDecoder::open_codec() {
   for (unsigned i = 0; i < format_->nb_streams; ++i) {
     if (static_cast<int>(i) != index_) format_->streams[i]->discard = AVDISCARD_ALL;
   }
-  start_codec();
+  codec_.reset(avcodec_alloc_context3(decoder));
+  SIMCLR_CHECK(codec_, name(), ": no memory is left to decode it");
+  codec_->thread_count = 1;  // the loader has threads
+  codec_->max_pixels = most_pixels;
+  int done = avcodec_parameters_to_context(codec_.get(), video.codecpar);
+  codec_->pkt_timebase = video.time_base;
+  if (done >= 0) done = avcodec_open2(codec_.get(), decoder, nullptr);
+  if (done < 0) damaged(reason(done));
   begin(false);
   // AVI and MPEG's program streams store no time, or not each frame's: FFmpeg guesses it from the order, and otherwise
   // behind a jump. Where frames are decoded in another order than they are shown, only counting them is sure.
@@ -336,20 +342,6 @@ void VideoDecoder::open_codec() {
   skips_ = !counts_ && !is_one_of(container, {"mov", "avi"});
   packets_ = 0;
   first_slot_ = seen_ = AV_NOPTS_VALUE;
-}
-
-void VideoDecoder::start_codec() {
-  const AVStream& video = *format_->streams[index_];
-  const AVCodec* const decoder = avcodec_find_decoder(video.codecpar->codec_id);
-  Owned<AVCodecContext> codec(avcodec_alloc_context3(decoder));
-  SIMCLR_CHECK(codec, name(), ": no memory is left to decode it");
-  codec->thread_count = 1;  // the loader has threads
-  codec->max_pixels = most_pixels;
-  int done = avcodec_parameters_to_context(codec.get(), video.codecpar);
-  codec->pkt_timebase = video.time_base;
-  if (done >= 0) done = avcodec_open2(codec.get(), decoder, nullptr);
-  if (done < 0) damaged(reason(done));
-  codec_ = std::move(codec);
 }
 
 void VideoDecoder::feed() {

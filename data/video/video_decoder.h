@@ -62,7 +62,7 @@ class VideoDecoder {
   /// Goes to the last place at or before `time` (in ticks) that can be decoded from; false: there is none, and the
   /// decoder may be anywhere.
   bool seek(std::int64_t time);
-  /// As if it had just been opened. Where it throws, it has to be called again before anything else but seek().
+  /// As if it had just been opened. Where it throws, it has to be called again before anything else.
   void restart();
   /// The time behind the last packet, in ticks, AV_NOPTS_VALUE where none has one; the header's where the file ends
   /// before it. Reads the file's end, or all of it, and then has to be restarted.
@@ -73,7 +73,6 @@ class VideoDecoder {
  private:
   void open();
   void open_codec();
-  void start_codec();
   void begin(bool within);
   void feed();
   bool is_before_key(const AVFrame& frame);
