@@ -77,10 +77,10 @@ class ClipKind final : public Kind {
   }
   Datasets open_labelled(const LabelledPlace& place, const EncoderFile& file) const override {
     check_place(place.dataset, clip_set_kinds(), place.classes_at);
-    return learned_from(
-        open_clips(place.dataset, {.data = place.data_dir, .pattern = place.pattern, .test = place.test},
-                   cache_bytes(-1, file.cache_dir)),
-        place);
+    Datasets sets = open_clips(place.dataset, {.data = place.data_dir, .pattern = place.pattern, .test = place.test},
+                               cache_bytes(-1, file.cache_dir));
+    compare_with_run(sets, place, files_of_clips(place.dataset, place.data_dir, place.pattern));
+    return learned_from(std::move(sets), place);
   }
   std::shared_ptr<const data::ViewMaker> light_views(double crop_min) const override {
     return clips_.light_views(crop_min);

@@ -22,6 +22,7 @@
 #include "run/option_file.h"
 #include "run/progress.h"
 #include "run/run_folder.h"
+#include "train/data_files.h"
 #include "train/run_data.h"
 #include "train/test_part.h"
 #include "train/training_config.h"
@@ -36,6 +37,7 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <tuple>
 #include <utility>
 
 namespace data = simclr::data;
@@ -147,8 +149,9 @@ class SoundKind final : public Kind {
   Datasets open_labelled(const LabelledPlace& place, const EncoderFile&) const override {
     check_place(place.dataset, {"auto", "folder", "list"}, place.classes_at);
     check_listed(place.dataset, place.data_dir);
-    return learned_from(open_listed({.data = place.data_dir, .pattern = place.pattern, .test = place.test}, files()),
-                        place);
+    Datasets sets = open_listed({.data = place.data_dir, .pattern = place.pattern, .test = place.test}, files());
+    compare_with_run(sets, place, listed_files(place.data_dir, place.pattern, files()));
+    return learned_from(std::move(sets), place);
   }
   std::shared_ptr<const data::ViewMaker> light_views(double crop_min) const override {
     refuse_unless(crop_min == usual_crop_min, "--crop-min " + rounded(crop_min));
@@ -271,8 +274,33 @@ void fill_in_parts(LabelledPlace& place, const TrainingOptions& trained, const s
   } else if (whole_path(place.data_dir) != whole_path(path_of_run(trained.data_dir, trained.started_in, run))) {
     return;  // other data, of which the run says nothing
   }
-  if (place.pattern.empty()) place.pattern = pattern;
-  if (place.test.empty()) place.test = test;
+  std::string had;  // where it is not what is asked for
+  for (const auto& [option, asked, of_run] :
+       {std::tuple("--pattern", &place.pattern, &pattern), std::tuple("--test", &place.test, &test)}) {
+    if (asked->empty()) *asked = *of_run;
+    if (*asked == *of_run) continue;
+    had += (had.empty() ? "" : " and ") + (of_run->empty() ? "no " + std::string(option) : option + (" " + *of_run));
+  }
+  if (had.empty()) {
+    place.run_data = data_files_of_run(run);
+  } else {
+    place.parted_otherwise = "the run was trained with " + had + ", so it may have been trained on ";
+  }
+}
+
+void compare_with_run(Datasets& sets, const LabelledPlace& place, const ListedFiles& files) {
+  const std::string tested = "samples that are tested on here";
+  if (!place.parted_otherwise.empty()) sets.warnings.push_back(place.parted_otherwise + tested);
+  if (!place.run_data.is_object()) return;
+  nlohmann::ordered_json before = place.run_data, now = list_data_files(files.dir, files.files);
+  if (before.contains("within")) before["within"].erase("the noise");  // which is for training alone
+  now["labels"] = digest_labels(sets);
+  now["within"] = sets.within;
+  const std::string differs = data_differ(before, now, sets.sample_name,
+                                          is_listed(place.data_dir) ? "what --data names" : "the folder itself");
+  if (differs.empty()) return;
+  sets.warnings.push_back("the data differ from those that the run was trained on, which may have been " + tested +
+                          ": " + differs);
 }
 
 std::unique_ptr<Kind> kind_of_weights(const std::string& run_or_file, const std::string& side) {

@@ -8,6 +8,8 @@
 #include <simclr/core/file.h>
 #include <simclr/nn/evaluate.h>
 
+#include <nlohmann/json.hpp>
+
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -20,6 +22,9 @@ struct LabelledPlace {
   std::string dataset = "auto", data_dir;  // auto and empty: what the weights were trained on
   int classes_at = 1;
   std::string pattern, test;  // of recordings and clips: sound_sets.h, clip_sets.h
+  // What fill_in_parts() finds:
+  std::string parted_otherwise = {};     // a warning that the run had other parts; empty: it had these, or other data
+  nlohmann::ordered_json run_data = {};  // data_files_of_run() of the run that had these parts; null: not known
 };
 
 /// --dataset, --data, --classes-at, --pattern and --test, of every kind of data.
@@ -29,7 +34,7 @@ void add_place_rows(OptionTable& table, LabelledPlace& place);
 void add_side_row(OptionTable& table, std::string& side);
 
 /// Kind::fill_in() for a kind whose samples --pattern and --test part: by what a run's options `trained` and its
-/// `pattern` and `test` say. Throws as data_of_run().
+/// `pattern` and `test` say. Where others were asked for, place.parted_otherwise says so. Throws as data_of_run().
 void fill_in_parts(LabelledPlace& place, const TrainingOptions& trained, const std::string& pattern,
                    const std::string& test, const std::string& run);
 
@@ -92,6 +97,10 @@ class Kind {
 /// All samples of a folder or a list, named by their paths; segments with their seconds, "cats/1.wav 0.5-1.25".
 NamedSamples named_list(const std::string& place, const ListedKind& kind,
                         const std::function<void(const std::string&)>& on_warning);
+
+/// Adds a warning where sets of a place that fill_in_parts() filled in are not those that the run had, so that it may
+/// have been trained on test samples. `files` are those of the place now.
+void compare_with_run(Datasets& sets, const LabelledPlace& place, const ListedFiles& files);
 
 /// The labelled samples of sets to learn from. Throws simclr::Error where there is no test part.
 Datasets learned_from(Datasets sets, const LabelledPlace& place);

@@ -8,6 +8,7 @@
 #include <simclr/core/error.h>
 #include <simclr/core/text.h>
 #include <simclr/data/shards.h>
+#include <simclr/nn/checkpoint.h>
 
 #include <algorithm>
 #include <filesystem>
@@ -75,6 +76,16 @@ void add_started_in(nlohmann::ordered_json& config, const std::string& run) {
   if (!beside.contains(started_in_key)) return;
   const auto data_in = [](const nlohmann::ordered_json& json) { return json.value("data", nlohmann::ordered_json()); };
   if (data_in(beside) == data_in(config)) config[started_in_key] = beside[started_in_key];
+}
+
+nlohmann::ordered_json data_files_of_run(const std::string& run) {
+  for (const auto& checkpoint : simclr::nn::CheckpointFolder(folder_of(run) / checkpoint_folder).list()) {
+    try {
+      return nlohmann::ordered_json::parse(simclr::nn::read_checkpoint_metadata(checkpoint.path).at("data"));
+    } catch (const std::exception&) {  // an older one may do
+    }
+  }
+  return nullptr;
 }
 
 std::string path_of_run(const std::string& path, const std::string& started_in, const std::string& run) {

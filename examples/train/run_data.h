@@ -20,6 +20,10 @@ std::string started_in_from(const std::string& started_in, const std::string& ru
 /// `run` is a file in the run's folder or in its checkpoints.
 void add_started_in(nlohmann::ordered_json& config, const std::string& run);
 
+/// What the newest checkpoint of a run says of the data (RunCheckpoints); null: it has none, or none that can be read.
+/// `run` is its folder, or a file in it or in its checkpoints.
+nlohmann::ordered_json data_files_of_run(const std::string& run);
+
 /// What a run's configuration calls `path`, from the current folder or absolute, whichever is shorter; as it is where
 /// it needs no other. `run` is the run's folder or a file in it or in its checkpoints, `started_in` as its
 /// configuration has it.
