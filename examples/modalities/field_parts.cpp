@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <cstdlib>
+#include <iterator>
 
 namespace data = simclr::data;
 using data::part_role;
@@ -30,9 +31,8 @@ bool has_parts(const data::Field& field) {
 
 }  // namespace
 
-std::pair<std::string, std::vector<std::string>> test_values(const std::string& test,
-                                                             const std::vector<data::Field>& fields,
-                                                             const data::FieldOwner& owner) {
+TestValues test_values(const std::string& test, const std::vector<data::Field>& fields,
+                       const data::FieldOwner& owner) {
   const std::size_t equals = test.find('=');
   SIMCLR_CHECK(equals != std::string::npos, "--test ", test, ": must be FIELD=VALUES, such as speaker=ann,bob");
   const std::string field = test.substr(0, equals), values = test.substr(equals + 1);
@@ -73,26 +73,30 @@ std::string shared_text(const std::vector<data::Field>& train, const std::vector
   return shared_text(data::shared_values(*trained, *tested).size(), tested->values.size(), what);
 }
 
-std::optional<ColumnParts> parts_by_column(const std::vector<data::Field>& fields) {
+std::optional<ColumnParts> parts_by_column(const std::vector<data::Field>& fields, const TestValues* asked) {
+  const auto among = [](const std::vector<std::string>& values, std::string_view value) {
+    return std::find(values.begin(), values.end(), value) != values.end();
+  };
   for (const char* name : {"split", "part", "set", "subset"}) {
     const data::Field* const field = data::find_field(fields, name);
     if (field == nullptr || !has_parts(*field)) continue;
-    ColumnParts parts{.field = field->name, .test = {}, .used = {}, .others = {}};
-    std::vector<std::string> tests;
+    if (asked != nullptr && data::find_field(fields, asked->first) != field) continue;
+    ColumnParts parts{.field = field->name, .tests = {}, .used = {}, .others = {}};
+    if (asked != nullptr) {
+      parts.tests = asked->second;
+    } else {
+      std::copy_if(field->values.begin(), field->values.end(), std::back_inserter(parts.tests),
+                   [](const auto& value) { return part_role(value) == PartRole::test; });
+      sort_parts(parts.tests);
+      parts.tests.resize(1);
+    }
     for (const std::string& value : field->values) {
       const PartRole role = part_role(value);
-      if (role == PartRole::test) tests.push_back(value);
-      if (role != PartRole::test && role != PartRole::train && role != PartRole::unlabelled) {
-        parts.others.push_back(value);
-      }
+      const bool trained = role == PartRole::train || role == PartRole::unlabelled;
+      if (!trained && !among(parts.tests, value)) parts.others.push_back(value);
     }
-    sort_parts(tests);
-    parts.test = tests.front();
-    parts.others.insert(parts.others.end(), tests.begin() + 1, tests.end());
     for (std::uint32_t i = 0; i < field->of.size(); ++i) {
-      const std::string value(field->value(i));
-      const bool other = std::find(parts.others.begin(), parts.others.end(), value) != parts.others.end();
-      if (!value.empty() && !other) parts.used.push_back(i);
+      if (!field->value(i).empty() && !among(parts.others, field->value(i))) parts.used.push_back(i);
     }
     return parts;
   }

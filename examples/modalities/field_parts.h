@@ -17,11 +17,13 @@
 /// The pattern that all names fit: for who wants a folder's files, whatever its folders mean.
 inline constexpr const char* any_name = "{name}";
 
+/// A field, and its values that are tested on.
+using TestValues = std::pair<std::string, std::vector<std::string>>;
+
 /// What --test names: "take=0-4" as ("take", {"0", .., "4"}); "session=20%" as a fifth of the sessions, the same ones
 /// whatever --seed: runs can be compared. Throws simclr::Error for what is neither, and for a field that is not there.
-std::pair<std::string, std::vector<std::string>> test_values(const std::string& test,
-                                                             const std::vector<simclr::data::Field>& fields,
-                                                             const simclr::data::FieldOwner& owner);
+TestValues test_values(const std::string& test, const std::vector<simclr::data::Field>& fields,
+                       const simclr::data::FieldOwner& owner);
 
 /// Whether the field is there that --test names.
 bool names_field(const std::string& test, const std::vector<simclr::data::Field>& fields);
@@ -43,12 +45,14 @@ std::string shared_text(const std::vector<simclr::data::Field>& train, const std
 
 /// What a column called split, part, set or subset says.
 struct ColumnParts {
-  std::string field, test;          // its name, and the value of what is tested on
+  std::string field;                // its name
+  std::vector<std::string> tests;   // the values of what is tested on
   std::vector<std::uint32_t> used;  // the samples of that part and of training parts
   std::vector<std::string> others;  // values of parts that are not used
 };
-/// None where no such column has training and test parts.
-std::optional<ColumnParts> parts_by_column(const std::vector<simclr::data::Field>& fields);
+/// None where no such column has training and test parts. Tested on is the likeliest of the test parts; with `asked`, as
+/// test_values() gives it, what that names, and none where it is of another column.
+std::optional<ColumnParts> parts_by_column(const std::vector<simclr::data::Field>& fields, const TestValues* asked);
 /// "not used: 2 recordings of split val", of `all` samples.
 std::string unused_text(const ColumnParts& parts, std::size_t all, const std::string& sample);
 

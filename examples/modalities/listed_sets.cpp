@@ -75,10 +75,11 @@ class Reader {
     sets_.add_note(list.columns);
     if (!list.times.empty()) sets_.within["the list"] = digest_of_times(list);
     if (!source_.test.empty()) {
-      const auto [field, values] = test_values(source_.test, list.fields, list.owner());
-      return parted(data::split_list(list, field, values), field + "=" + simclr::listed(values, 5));
+      const TestValues asked = test_values(source_.test, list.fields, list.owner());
+      if (const auto parts = parts_by_column(list.fields, &asked)) return by_column(list, *parts);
+      return parted(list, asked);
     }
-    if (const auto parts = parts_by_column(list.fields)) return by_column(list, *parts);
+    if (const auto parts = parts_by_column(list.fields, nullptr)) return by_column(list, *parts);
     const data::Field* group = first_field(list.fields, kind_.group_names);
     const bool shared = group != nullptr && group->values.size() < list.size();  // one names several samples
     if (shared && has_labels(list.fields)) {
@@ -132,7 +133,10 @@ class Reader {
                                asked.size(), "file"));
   }
 
-  Datasets parted(const data::FieldListParts& parts, const std::string& test_name) {
+  Datasets parted(const FieldList& list, const TestValues& tested) {
+    const auto& [field, values] = tested;
+    const data::FieldListParts parts = data::split_list(list, field, values);
+    const std::string test_name = field + "=" + simclr::listed(values, 5);
     say_shared(parts.train, parts.test);
     const std::size_t all = parts.train.size() + parts.test.size();
     take_train(parts.train, all);
@@ -143,12 +147,11 @@ class Reader {
 
   /// By a list's column of parts: what is of neither is left out.
   Datasets by_column(const FieldList& list, const ColumnParts& column) {
-    const auto& [field, test, used, others] = column;
-    if (used.size() < list.size()) sets_.add_note(unused_text(column, list.size(), kind_.sample));
-    FieldList some = data::selected_samples(list, used);
+    if (column.used.size() < list.size()) sets_.add_note(unused_text(column, list.size(), kind_.sample));
+    FieldList some = data::selected_samples(list, column.used);
     some.left_out = list.left_out;
     some.warnings = list.warnings;
-    return parted(data::split_list(some, field, {test}), field + "=" + test);
+    return parted(some, {column.field, column.tests});
   }
 
   const ListedSource& source_;

@@ -98,7 +98,12 @@ TEST_CASE("recordings are parted by folders and by columns of a list", "[sounds]
   REQUIRE(columns.test);
   CHECK(files_of(*columns.test) == std::set<std::string>{"high_ann_0.wav", "low_ann_0.wav", "wide_ann_0.wav"});
   CHECK_THAT(columns.note, Contains("not used: 3 recordings of split val"));
-  CHECK(open_sounds({.data = list, .test = "split=val"}).train->size() == 6);
+  const Datasets asked = open_sounds({.data = list, .test = "split=val"});
+  CHECK(files_of(*asked.test) == std::set<std::string>{"high_ann_1.wav", "low_ann_1.wav", "wide_ann_1.wav"});
+  CHECK(asked.train->size() == 3);
+  CHECK_THAT(asked.note, Contains("not used: 3 recordings of split test"));
+  const Datasets both = open_sounds({.data = list, .test = "split=val,test"});
+  CHECK((both.train->size() == 3 && both.test->size() == 6));
   CHECK_THAT(message_of([&] { open_sounds({.data = list, .pattern = pattern}); }),
              Contains("a list says in its columns what each recording is"));
 
