@@ -118,7 +118,10 @@ PartFolders part_folders(const std::string& dir) {
       (part_role(name) == PartRole::test ? tests : found.others).push_back(name);
     }
   }
-  if (found.train.empty() || tests.empty()) return {};
+  const bool parts_alone = std::none_of(found.others.begin(), found.others.end(),
+                                        [](const auto& name) { return part_role(name) == PartRole::none; });
+  if ((found.train.empty() || tests.empty()) && !parts_alone) return {};
+  if (tests.empty()) return found;
   sort_parts(tests);
   found.test = tests.front();
   found.others.insert(found.others.end(), tests.begin() + 1, tests.end());

@@ -56,10 +56,13 @@ std::optional<ColumnParts> parts_by_column(const std::vector<simclr::data::Field
 /// "not used: 2 recordings of split val", of `all` samples.
 std::string unused_text(const ColumnParts& parts, std::size_t all, const std::string& sample);
 
-/// The two folders of `dir` that hold parts, by their names: of test parts the likeliest. Empty where there are none.
+/// The two folders of `dir` that hold parts, by their names: of test parts the likeliest. One alone where all folders
+/// there are called as parts are; else, as a class may be called train, both are empty.
 struct PartFolders {
   std::string train, test;
   std::vector<std::string> others;
+
+  bool both() const { return !train.empty() && !test.empty(); }
 };
 PartFolders part_folders(const std::string& dir);
 /// Throws simclr::Error for a --test beside such folders of `dir`, which say what is tested on.

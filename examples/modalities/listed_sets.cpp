@@ -59,7 +59,7 @@ data::PathList own_files(const FieldList& list, const ListedKind& kind) {
 /// Opens samples and says in the note what is used for what.
 class Reader {
  public:
-  Reader(const ListedSource& source, const ListedKind& kind) : source_(source), kind_(kind) {
+  Reader(const ListedSource& source, const ListedKind& kind) : place_(source.data), source_(source), kind_(kind) {
     sets_.sample_name = kind.sample;
     sets_.decoded = true;
     sets_.kind = is_listed(source.data) ? "list" : "folder";
@@ -69,7 +69,10 @@ class Reader {
     check_place(source_.data, kind_);
     if (sets_.kind == "folder") {
       const PartFolders parts = part_folders(source_.data);
-      if (!parts.test.empty()) return folders(parts);
+      if (parts.both()) return folders(parts);
+      SIMCLR_CHECK(parts.test.empty(), simclr::printable(source_.data), ": holds ", simclr::printable(parts.test),
+                   " and no folder train; to train on it, name it by --data");
+      if (!parts.train.empty()) take_train_folder(parts);
     }
     FieldList list = listed_samples(source_.data, source_.pattern, kind_);
     sets_.add_note(list.columns);
@@ -91,11 +94,18 @@ class Reader {
                "--test FIELD=VALUES, or " +
                    std::string(sets_.kind == "list" ? "a column split, train or test, in "
                                                     : "make the folders train and test in ") +
-                   source_.data);
+                   place_);
     return std::move(sets_);
   }
 
  private:
+  /// Where it is alone.
+  void take_train_folder(const PartFolders& parts) {
+    source_.data = (fs::path(place_) / parts.train).string();
+    sets_.add_note("no folder test beside " + source_.data);
+    say_unused(parts);
+  }
+
   void take_train(const FieldList& list, std::size_t all) {
     sets_.warnings = list.warnings;
     sets_.groups = files_in(list);
@@ -117,8 +127,12 @@ class Reader {
     open_test_part(sets_, open, train_name, test_name);
     sets_.add_note("train: " + train_name + (sets_.test ? "; test: " + test_name + test.left_out_text() : ""));
     if (sets_.test) say_shared(train, test);
-    if (!parts.others.empty()) sets_.add_note("not used: " + simclr::listed(parts.others, 8));
+    say_unused(parts);
     return std::move(sets_);
+  }
+
+  void say_unused(const PartFolders& parts) {
+    if (!parts.others.empty()) sets_.add_note("not used: " + simclr::listed(parts.others, 8));
   }
 
   /// Whose samples, and parts of which files, are in both parts.
@@ -154,7 +168,8 @@ class Reader {
     return parted(some, {column.field, column.tests});
   }
 
-  const ListedSource& source_;
+  const std::string place_;  // as --data has it
+  ListedSource source_;
   const ListedKind& kind_;
   Datasets sets_;
 };
@@ -189,15 +204,18 @@ Datasets open_listed(const ListedSource& source, const ListedKind& kind) {
 
 bool can_test(const ListedSource& source, const ListedKind& kind) {
   check_place(source.data, kind);
-  if (!is_listed(source.data) && !part_folders(source.data).test.empty()) return false;
-  return names_field(source.test, listed_samples(source.data, source.pattern, kind).fields);
+  const PartFolders parts = is_listed(source.data) ? PartFolders() : part_folders(source.data);
+  if (!parts.test.empty()) return false;
+  const std::string place = parts.train.empty() ? source.data : (fs::path(source.data) / parts.train).string();
+  return names_field(source.test, listed_samples(place, source.pattern, kind).fields);
 }
 
 ListedFiles listed_files(const std::string& data, const std::string& pattern, const ListedKind& kind) {
   check_place(data, kind);
   if (!is_listed(data)) {
-    const bool parts = !part_folders(data).test.empty();
-    return {data, own_files(kind.folder(data, parts ? any_name : pattern), kind)};
+    const PartFolders parts = part_folders(data);
+    const bool whole = parts.train.empty() && parts.test.empty();
+    return {data, own_files(kind.folder(data, whole ? pattern : any_name), kind)};
   }
   const FieldList list = listed_samples(data, pattern, kind);
   const data::PathList own = own_files(list, kind);

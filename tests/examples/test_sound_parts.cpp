@@ -131,6 +131,34 @@ TEST_CASE("the folders train and test part recordings whose names a pattern read
              Contains("--test take=0: " + dir.path("parts") + " has the folders train and test"));
 }
 
+TEST_CASE("a folder that holds train alone is parted, and one that holds test alone is not trained on", "[sounds]") {
+  const TempDir dir;
+  write_takes(dir, 4, "some/train");
+  for (const char* label : {"high", "low"}) {
+    for (int take = 0; take < 5; ++take) {
+      const std::string name = std::string(label) + "/" + std::to_string(take) + ".wav";
+      dir.write("one/train/" + name, said(0, 0, take));
+      dir.write("left/test/" + name, said(0, 0, take));
+      dir.write("names/train/" + name, said(0, 0, take));
+      dir.write("names/bus/" + name, said(0, 0, take));
+    }
+  }
+  const Datasets sets = open_sounds({.data = dir.path("one")});
+  CHECK(sets.train->classes() == std::vector<std::string>{"high", "low"});
+  CHECK((sets.train->size() == 8 && sets.test->size() == 2));
+  CHECK_THAT(sets.note, Contains("no folder test beside " + dir.path("one/train")));
+  CHECK(listed_files(dir.path("one"), "", sounds).files.size() == 10);
+  const ListedSource parted{.data = dir.path("some"), .pattern = pattern, .test = "speaker=eve"};
+  CHECK(can_test(parted, sounds));
+  CHECK(open_sounds(parted).test->size() == 12);
+  CHECK(listed_files(dir.path("some"), pattern, sounds).files.size() == 36);
+
+  CHECK_THAT(message_of([&] { open_sounds({.data = dir.path("left")}); }),
+             Contains(dir.path("left") + ": holds test and no folder train; to train on it, name it by --data"));
+  CHECK(named_list(dir.path("left"), sounds, {}).samples->size() == 10);
+  CHECK(open_sounds({.data = dir.path("names")}).train->classes() == std::vector<std::string>{"bus", "train"});
+}
+
 namespace {
 
 /// The files that segments are of.
