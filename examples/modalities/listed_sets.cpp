@@ -131,8 +131,21 @@ class Reader {
     return std::move(sets_);
   }
 
+  /// How many samples are in no part.
   void say_unused(const PartFolders& parts) {
-    if (!parts.others.empty()) sets_.add_note("not used: " + simclr::listed(parts.others, 8));
+    std::map<std::string, std::int64_t> counts = {{parts.train, 0}, {parts.test, 0}};
+    for (const std::string& folder : parts.others) counts[folder] = 0;
+    std::int64_t itself = 0;
+    for (const std::string& file : kind_.folder(place_, any_name).files) {
+      const auto folder = counts.find(file.substr(0, file.find('/')));
+      ++(folder == counts.end() ? itself : folder->second);
+    }
+    std::vector<std::string> unused;
+    for (const std::string& folder : parts.others) {
+      unused.push_back(folder + " (" + simclr::counted(counts[folder], kind_.sample) + ")");
+    }
+    if (itself > 0) unused.push_back(simclr::counted(itself, kind_.sample) + " in " + place_ + " itself");
+    if (!unused.empty()) sets_.add_note("not used: " + simclr::listed(unused, 8));
   }
 
   /// Whose samples, and parts of which files, are in both parts.

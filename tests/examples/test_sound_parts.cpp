@@ -159,6 +159,17 @@ TEST_CASE("a folder that holds train alone is parted, and one that holds test al
   CHECK(open_sounds({.data = dir.path("names")}).train->classes() == std::vector<std::string>{"bus", "train"});
 }
 
+TEST_CASE("recordings beside the parts are counted", "[sounds]") {
+  const TempDir dir;
+  for (const char* part : {"train", "test", "val"}) write_takes(dir, 1, std::string("parts/") + part);
+  dir.write("parts/more/a/b.wav", said(0, 0, 0));
+  dir.write("parts/empty/notes.txt", std::string("none"));
+  dir.write("parts/a.wav", said(0, 0, 0));
+  const Datasets sets = open_sounds({.data = dir.path("parts"), .pattern = pattern});
+  CHECK_THAT(sets.note, Contains("not used: empty (0 recordings), more (1 recording), val (9 recordings), 1 recording in " +
+                                 dir.path("parts") + " itself"));
+}
+
 namespace {
 
 /// The files that segments are of.
