@@ -110,6 +110,10 @@ class Reader {
     sets_.warnings = list.warnings;
     sets_.groups = files_in(list);
     sets_.labelled = sets_.train = kind_.open(list, all);
+    if (!source_.pattern.empty() && list.field("label") == nullptr) {
+      sets_.add_note("the pattern names no {label}, so there are no labels; where folders are the labels, begin it with "
+                     "{label}/");
+    }
   }
 
   Datasets folders(const PartFolders& parts) {

@@ -170,6 +170,16 @@ TEST_CASE("recordings beside the parts are counted", "[sounds]") {
                                  dir.path("parts") + " itself"));
 }
 
+TEST_CASE("a pattern without a label says what to do", "[sounds]") {
+  const TempDir dir;
+  write_takes(dir, 2);
+  const Datasets sets = open_sounds({.data = dir.path("takes"), .pattern = "{}_{speaker}_{take}.wav", .test = "take=0"});
+  CHECK_FALSE(sets.test);
+  CHECK_THAT(sets.note, Contains("the pattern names no {label}, so there are no labels; where folders are the labels, "
+                                 "begin it with {label}/"));
+  CHECK_FALSE(Contains("names no {label}").match(open_takes(dir, "").note));
+}
+
 namespace {
 
 /// The files that segments are of.
