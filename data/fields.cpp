@@ -123,8 +123,10 @@ std::vector<std::string> values_of(const std::string& text) {
       const std::uint64_t further = static_cast<std::uint64_t>(*last) - static_cast<std::uint64_t>(*first);
       SIMCLR_CHECK(*first <= *last && further < most, "the values ", printable(one), ": a range goes up, by at most ",
                    most);
+      const std::size_t digits = one.starts_with('0') ? dash : 0;  // 08-10: all have two
       for (std::int64_t k = 0; k <= static_cast<std::int64_t>(further); ++k) {
-        values.push_back(std::to_string(*first + k));
+        const std::string value = std::to_string(*first + k);
+        values.push_back(std::string(digits - std::min(digits, value.size()), '0') + value);
       }
     } else if (!one.empty()) {
       values.push_back(one);

@@ -58,7 +58,7 @@ SIMCLR_API std::vector<std::string> drawn_values(const std::vector<Field>& field
 /// Values that both fields have, in byte order: of "speaker" the speakers that are trained on and tested with.
 SIMCLR_API std::vector<std::string> shared_values(const Field& a, const Field& b);
 
-/// "0-4,7" as 0, 1, 2, 3, 4, 7; what is no range of whole numbers stays: "theo,lucas".
+/// "0-4,7" as 0, 1, 2, 3, 4, 7, and "08-10" as 08, 09, 10; what is no range of whole numbers stays: "theo,lucas".
 SIMCLR_API std::vector<std::string> values_of(const std::string& text);
 
 }  // namespace simclr::data

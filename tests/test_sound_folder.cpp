@@ -283,6 +283,9 @@ TEST_CASE("Ranges of values") {
   CHECK(values_of("0-4,7") == Texts{"0", "1", "2", "3", "4", "7"});
   CHECK(values_of("theo,jean-luc") == Texts{"theo", "jean-luc"});
   CHECK(values_of("-2-0") == Texts{"-2", "-1", "0"});
+  CHECK(values_of("08-11,3-4") == Texts{"08", "09", "10", "11", "3", "4"});
+  CHECK(values_of("00-01") == Texts{"00", "01"});
+  CHECK(values_of("098-101") == Texts{"098", "099", "100", "101"});
   CHECK(values_of("").empty());
   CHECK_THAT(message_of([] { values_of("4-0"); }), Contains("a range goes up"));
   CHECK_THAT(message_of([] { values_of("0-99999999"); }), Contains("at most 100000"));
