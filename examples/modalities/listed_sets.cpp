@@ -83,18 +83,13 @@ class Reader {
       return parted(list, asked);
     }
     if (const auto parts = parts_by_column(list.fields, nullptr)) return by_column(list, *parts);
-    const data::Field* group = first_field(list.fields, kind_.group_names);
-    const bool shared = group != nullptr && group->values.size() < list.size();  // one names several samples
-    if (shared && has_labels(list.fields)) {
-      sets_.add_note(group->name + "s are trained on and tested with (to test with others: --test " + group->name +
-                     "=20%)");
-    }
     take_train(list, list.size());
     keep_fifth(sets_, source_.data,
                "--test FIELD=VALUES, or " +
                    std::string(sets_.kind == "list" ? "a column split, train or test, in "
                                                     : "make the folders train and test in ") +
                    place_);
+    if (sets_.test) say_shared(list);
     return std::move(sets_);
   }
 
@@ -162,6 +157,30 @@ class Reader {
     sets_.add_note(shared_text(static_cast<std::size_t>(std::count_if(
                                    asked.begin(), asked.end(), [&](const auto& file) { return known.contains(file); })),
                                asked.size(), "file"));
+  }
+
+  /// Whose samples are in both parts that keep_fifth() made; segments of a file are of one part.
+  void say_shared(const FieldList& list) {
+    const data::Field* const group = first_field(list.fields, kind_.group_names);
+    if (group == nullptr) return;
+    std::map<std::string, std::set<std::string>> by_file;
+    for (std::size_t i = 0; i < list.size(); ++i) {
+      if (!group->value(i).empty()) by_file[list.path(i)].emplace(group->value(i));
+    }
+    const auto groups_in = [&by_file](const data::Dataset& part) {
+      std::set<std::string> groups;
+      for (std::int64_t i = 0; i < part.size(); ++i) {
+        const auto found = by_file.find(part.file(i));
+        if (found != by_file.end()) groups.insert(found->second.begin(), found->second.end());
+      }
+      return groups;
+    };
+    const std::set<std::string> trained = groups_in(*sets_.train), tested = groups_in(*sets_.test);
+    const auto both = static_cast<std::size_t>(
+        std::count_if(tested.begin(), tested.end(), [&](const auto& each) { return trained.contains(each); }));
+    if (both == 0) return;
+    sets_.add_note(shared_text(both, tested.size(), group->name) + " (to test with others: --test " + group->name +
+                   "=20%)");
   }
 
   Datasets parted(const FieldList& list, const TestValues& tested) {
