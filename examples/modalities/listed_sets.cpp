@@ -190,7 +190,8 @@ class Reader {
     say_shared(parts.train, parts.test);
     const std::size_t all = parts.train.size() + parts.test.size();
     take_train(parts.train, all);
-    sets_.add_note("test: " + test_name);
+    sets_.add_note("test: " + test_name + " (" + std::to_string(parts.test.size()) + " of " +
+                   simclr::counted(static_cast<std::int64_t>(all), kind_.sample) + ")");
     take_test_part(sets_, kind_.open(parts.test, all), "the training part", test_name);
     return std::move(sets_);
   }

@@ -44,6 +44,7 @@ TEST_CASE("recordings are parted by what their names say", "[sounds]") {
   CHECK(by_take.train->size() == 18);
   CHECK(files_of(*by_take.test).contains("low_ann_1.wav"));
   CHECK_FALSE(files_of(*by_take.train).contains("low_ann_1.wav"));
+  CHECK_THAT(by_take.note, Contains("test: take=0, 1 (18 of 36 recordings)"));
   CHECK_THAT(by_take.note, Contains("3 of the 3 speakers of the test part are trained on, too"));
 
   const Datasets by_speaker = open_takes(dir, "speaker=eve");
