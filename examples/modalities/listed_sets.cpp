@@ -10,6 +10,8 @@
 #include <simclr/core/error.h>
 #include <simclr/core/text.h>
 
+#include <sys/stat.h>
+
 #include <algorithm>
 #include <filesystem>
 #include <map>
@@ -151,7 +153,7 @@ class Reader {
   void say_shared(const FieldList& train, const FieldList& test) {
     const data::Field* group = first_field(test.fields, kind_.group_names);
     if (group != nullptr) sets_.add_note(shared_text(train.fields, test.fields, kind_.group_names, group->name));
-    if (test.times.empty()) return;
+    if (test.times.empty()) return say_linked(train, test);
     const std::set<std::string> known(train.files.begin(), train.files.end()),
         asked(test.files.begin(), test.files.end());
     sets_.add_note(shared_text(static_cast<std::size_t>(std::count_if(
@@ -181,6 +183,26 @@ class Reader {
     if (both == 0) return;
     sets_.add_note(shared_text(both, tested.size(), group->name) + " (to test with others: --test " + group->name +
                    "=20%)");
+  }
+
+  /// Samples of both parts that links lead to one file.
+  void say_linked(const FieldList& train, const FieldList& test) {
+    std::map<std::pair<dev_t, ino_t>, std::string> trained;
+    std::vector<std::string> both;
+    struct stat status {};
+    for (std::size_t i = 0; i < train.size(); ++i) {
+      const std::string path = train.path(i);
+      if (::stat(path.c_str(), &status) == 0) trained.emplace(std::pair(status.st_dev, status.st_ino), path);
+    }
+    for (std::size_t i = 0; i < test.size(); ++i) {
+      const std::string path = test.path(i);
+      if (::stat(path.c_str(), &status) != 0) continue;
+      const auto found = trained.find({status.st_dev, status.st_ino});
+      if (found != trained.end()) both.push_back(path + " is " + found->second);
+    }
+    if (both.empty()) return;
+    sets_.add_note("both trained on and tested on: " + simclr::counted(std::ssize(both), kind_.sample) +
+                   ", since links lead to one file: " + simclr::listed(both, 1));
   }
 
   Datasets parted(const FieldList& list, const TestValues& tested) {

@@ -182,6 +182,23 @@ TEST_CASE("a pattern without a label says what to do", "[sounds]") {
   CHECK_FALSE(Contains("names no {label}").match(open_takes(dir, "").note));
 }
 
+TEST_CASE("a file that links put into both parts is named", "[sounds]") {
+  namespace fs = std::filesystem;
+  const TempDir dir;
+  write_takes(dir, 2, "parts/train");
+  write_takes(dir, 1, "parts/test");
+  CHECK_FALSE(Contains("link").match(open_sounds({.data = dir.path("parts"), .pattern = pattern}).note));
+  const std::string soft = dir.path("parts/test/" + file_name(0, 0, 8)), hard = dir.path("parts/test/" + file_name(0, 0, 9));
+  fs::create_symlink("../train/" + file_name(0, 0, 0), soft);
+  fs::create_hard_link(dir.path("parts/train/" + file_name(0, 0, 1)), hard);
+  CHECK_THAT(open_sounds({.data = dir.path("parts"), .pattern = pattern}).note,
+             Contains("both trained on and tested on: 2 recordings, since links lead to one file: " + soft + " is " +
+                      dir.path("parts/train/" + file_name(0, 0, 0)) + " and 1 more"));
+  fs::create_symlink(file_name(0, 0, 0), dir.path("parts/train/" + file_name(0, 0, 7)));
+  CHECK_THAT(open_sounds({.data = dir.path("parts/train"), .pattern = pattern, .test = "take=7"}).note,
+             Contains("both trained on and tested on: 1 recording,"));
+}
+
 namespace {
 
 /// The files that segments are of.
