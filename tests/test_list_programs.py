@@ -341,7 +341,8 @@ class Lists(Base):
         # Of the same size; those of the fifth that is kept, and of the others, follow each other as before.
         other = [(path, {7: "bee", 8: "ant"}.get(k, label)) for k, (path, label) in enumerate(rows)]
         differ = ("the data differ from those that the run began with: "
-                  "the training and test pictures have other labels or another order\n")
+                  "the training and test pictures have other labels or another order; "
+                  "it may have been trained on pictures that are tested on now\n")
         sizes = "what --data names has other names or sizes"
         for change, words in ((lambda: self.write(rows[1:], "path,label"), sizes),
                               (lambda: self.write(rows, "path,labels"), sizes),

@@ -101,6 +101,15 @@ class Parts(Base):
         said = self.probe(run, "--pattern", PATTERNS["train_video"], "--test", "session=s0")
         self.assertIn("the run was trained with no --pattern and no --test, so", said)
 
+    def test_going_on_with_files_of_other_names(self):
+        """The order of the files says which are tested on."""
+        data, run = self.begin("train_video")
+        (run / "model.safetensors").unlink()  # with it, the run is finished
+        (data / "left/s4_9").rename(data / "left/a")
+        done = self.launch("train_video", "--resume", "--out", run)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertIn("; it may have been trained on clips that are tested on now\n", done.stderr)
+
 
 if __name__ == "__main__":
     unittest.main()

@@ -57,6 +57,14 @@ std::string dataset_in(const ordered_json& config) {
   return config.is_object() ? config.value("dataset", ordered_json()).dump() : "null";
 }
 
+/// What a checkpoint says of the data; empty: nothing.
+ordered_json data_in(const nn::Metadata& metadata) {
+  const auto data = metadata.find("data");
+  if (data == metadata.end()) return ordered_json::object();
+  const ordered_json json = ordered_json::parse(data->second, nullptr, false);
+  return json.is_object() ? json : ordered_json::object();
+}
+
 }  // namespace
 
 void check_same_data_set(const TrainingOptions& o) {
@@ -137,10 +145,8 @@ void RunCheckpoints::check_same_run(const nn::Metadata& metadata) const {
 }
 
 std::string RunCheckpoints::what_differs(const nn::Metadata& metadata) const {
-  const auto data = metadata.find("data");
-  if (data == metadata.end()) return "";
-  const ordered_json before = ordered_json::parse(data->second, nullptr, false);
-  if (!before.is_object()) return "";
+  const ordered_json before = data_in(metadata);
+  if (before.empty()) return "";
   std::error_code error;
   const std::string first = split_places(training_.options.data_path()).front();
   const bool folder = first.empty() || std::filesystem::is_directory(first, error);
@@ -201,7 +207,12 @@ std::optional<RunState> RunCheckpoints::resume(const std::function<void(const st
     simclr::fail("--resume: the checkpoints in ", run_.path(), " are not of ", training_.options.program);
   }
   const std::string differs = what_differs(*metadata);
-  if (!differs.empty()) on_warning("the data differ from those that the run began with: " + differs);
+  if (!differs.empty()) {
+    const ordered_json labels = data_in(*metadata).value("labels", ordered_json());
+    const bool others = training_.sets.test && !labels.is_null() && labels != data_["labels"];
+    on_warning("the data differ from those that the run began with: " + differs +
+               (others ? "; it may have been trained on " + training_.sets.sample_name + "s that are tested on now" : ""));
+  }
   const ordered_json now = compute_json(training_);
   for (const auto& [key, value] : now.items()) {
     if (compute.value(key, ordered_json()) != value) {
