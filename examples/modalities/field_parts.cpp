@@ -31,8 +31,7 @@ bool has_parts(const data::Field& field) {
 
 }  // namespace
 
-TestValues test_values(const std::string& test, const std::vector<data::Field>& fields,
-                       const data::FieldOwner& owner) {
+TestValues test_values(const std::string& test, const std::vector<data::Field>& fields, const data::FieldOwner& owner) {
   const std::size_t equals = test.find('=');
   SIMCLR_CHECK(equals != std::string::npos, "--test ", test, ": must be FIELD=VALUES, such as speaker=ann,bob");
   const std::string field = test.substr(0, equals), values = test.substr(equals + 1);

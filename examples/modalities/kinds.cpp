@@ -296,8 +296,8 @@ void compare_with_run(Datasets& sets, const LabelledPlace& place, const ListedFi
   if (before.contains("within")) before["within"].erase("the noise");  // which is for training alone
   now["labels"] = digest_labels(sets);
   now["within"] = sets.within;
-  const std::string differs = data_differ(before, now, sets.sample_name,
-                                          is_listed(place.data_dir) ? "what --data names" : "the folder itself");
+  const std::string differs =
+      data_differ(before, now, sets.sample_name, is_listed(place.data_dir) ? "what --data names" : "the folder itself");
   if (differs.empty()) return;
   sets.warnings.push_back("the data differ from those that the run was trained on, which may have been " + tested +
                           ": " + differs);

@@ -108,8 +108,9 @@ class Reader {
     sets_.groups = files_in(list);
     sets_.labelled = sets_.train = kind_.open(list, all);
     if (!source_.pattern.empty() && list.field("label") == nullptr) {
-      sets_.add_note("the pattern names no {label}, so there are no labels; where folders are the labels, begin it with "
-                     "{label}/");
+      sets_.add_note(
+          "the pattern names no {label}, so there are no labels; where folders are the labels, begin it with "
+          "{label}/");
     }
   }
 

@@ -42,12 +42,12 @@ void check_listed(const std::string& dataset, const std::string& data);
 simclr::data::FieldList listed_samples(const std::string& data, const std::string& pattern, const ListedKind& kind);
 
 /// What is trained and evaluated on. Of a folder that has one called train and one called test (part_names.h) these are
-/// the parts, and the pattern is of the names within each; of one that has train alone this stands for it; else what is tested on is what `test` names; else of a list
-/// with a column "split" (part, set, subset) its test part; else a fifth of each label is kept, of parts of files whole
-/// files. Values of a column that are of neither part are left out, and named: of test
-/// parts also those beside the one that `test` names. Where samples have groups, or are parts
-/// of files, a line says how many of these are in both parts. Throws simclr::Error as listed_samples() and
-/// data::split_list() do, for `test` beside such folders, and for a folder that has test alone.
+/// the parts, and the pattern is of the names within each; of one that has train alone this stands for it; else what is
+/// tested on is what `test` names; else of a list with a column "split" (part, set, subset) its test part; else a fifth
+/// of each label is kept, of parts of files whole files. Values of a column that are of neither part are left out, and
+/// named: of test parts also those beside the one that `test` names. Where samples have groups, or are parts of files,
+/// a line says how many of these are in both parts. Throws simclr::Error as listed_samples() and data::split_list() do,
+/// for `test` beside such folders, and for a folder that has test alone.
 Datasets open_listed(const ListedSource& source, const ListedKind& kind);
 
 /// Whether samples have the field that `test` names, and no folders part them. Throws as listed_samples() does.

@@ -210,8 +210,9 @@ std::optional<RunState> RunCheckpoints::resume(const std::function<void(const st
   if (!differs.empty()) {
     const ordered_json labels = data_in(*metadata).value("labels", ordered_json());
     const bool others = training_.sets.test && !labels.is_null() && labels != data_["labels"];
-    on_warning("the data differ from those that the run began with: " + differs +
-               (others ? "; it may have been trained on " + training_.sets.sample_name + "s that are tested on now" : ""));
+    on_warning(
+        "the data differ from those that the run began with: " + differs +
+        (others ? "; it may have been trained on " + training_.sets.sample_name + "s that are tested on now" : ""));
   }
   const ordered_json now = compute_json(training_);
   for (const auto& [key, value] : now.items()) {

@@ -236,8 +236,9 @@ TEST_CASE("that parts of one video are trained on and tested with is said") {
     write_clip(folder.path("clips/jump/park_part" + std::to_string(i)), i, true, 1);
   }
   const Datasets sets = open_clips("auto", {.data = folder.path("clips"), .pattern = "{label}/{video}_part{}"});
-  CHECK_THAT(sets.note,
-             Contains("2 of the 2 videos of the test part are trained on, too (to test with others: --test video=20%)"));
+  CHECK_THAT(
+      sets.note,
+      Contains("2 of the 2 videos of the test part are trained on, too (to test with others: --test video=20%)"));
 }
 
 namespace {

@@ -168,14 +168,16 @@ TEST_CASE("recordings beside the parts are counted", "[sounds]") {
   dir.write("parts/empty/notes.txt", std::string("none"));
   dir.write("parts/a.wav", said(0, 0, 0));
   const Datasets sets = open_sounds({.data = dir.path("parts"), .pattern = pattern});
-  CHECK_THAT(sets.note, Contains("not used: empty (0 recordings), more (1 recording), val (9 recordings), 1 recording in " +
-                                 dir.path("parts") + " itself"));
+  CHECK_THAT(sets.note,
+             Contains("not used: empty (0 recordings), more (1 recording), val (9 recordings), 1 recording in " +
+                      dir.path("parts") + " itself"));
 }
 
 TEST_CASE("a pattern without a label says what to do", "[sounds]") {
   const TempDir dir;
   write_takes(dir, 2);
-  const Datasets sets = open_sounds({.data = dir.path("takes"), .pattern = "{}_{speaker}_{take}.wav", .test = "take=0"});
+  const Datasets sets =
+      open_sounds({.data = dir.path("takes"), .pattern = "{}_{speaker}_{take}.wav", .test = "take=0"});
   CHECK_FALSE(sets.test);
   CHECK_THAT(sets.note, Contains("the pattern names no {label}, so there are no labels; where folders are the labels, "
                                  "begin it with {label}/"));
@@ -188,7 +190,8 @@ TEST_CASE("a file that links put into both parts is named", "[sounds]") {
   write_takes(dir, 2, "parts/train");
   write_takes(dir, 1, "parts/test");
   CHECK_FALSE(Contains("link").match(open_sounds({.data = dir.path("parts"), .pattern = pattern}).note));
-  const std::string soft = dir.path("parts/test/" + file_name(0, 0, 8)), hard = dir.path("parts/test/" + file_name(0, 0, 9));
+  const std::string soft = dir.path("parts/test/" + file_name(0, 0, 8)),
+                    hard = dir.path("parts/test/" + file_name(0, 0, 9));
   fs::create_symlink("../train/" + file_name(0, 0, 0), soft);
   fs::create_hard_link(dir.path("parts/train/" + file_name(0, 0, 1)), hard);
   CHECK_THAT(open_sounds({.data = dir.path("parts"), .pattern = pattern}).note,
