@@ -1,5 +1,5 @@
-"""linear_probe, finetune and --resume on recordings and clips that were changed since a run was trained on them, or that
-are parted otherwise: that test samples may have been trained on is said. PROGRAMS names the folder of the programs."""
+"""linear_probe, finetune and --resume on data that were changed since a run was trained on them, or that are parted
+otherwise: that test samples may have been trained on is said. PROGRAMS names the folder of the programs."""
 import itertools
 import pathlib
 import shutil
@@ -7,7 +7,7 @@ import tempfile
 import unittest
 
 from support.encoder_programs import Base
-from support.tiny_data import write_recordings
+from support.tiny_data import write_pictures, write_recordings
 from test_clip_programs import write_clips
 
 SMALL = ("--width", "2", "--batch-size", "8", "--epochs", "1", "--knn-every", "0", "--device", "cpu", "--threads", "1",
@@ -15,7 +15,8 @@ SMALL = ("--width", "2", "--batch-size", "8", "--epochs", "1", "--knn-every", "0
 OPTIONS = {"train_video": ("--size", "16", "--frames", "4", "--clips", "1"),
            "train_speech": ("--rate", "8000", "--warmup-epochs", "0", "--mels", "16")}
 PATTERNS = {"train_video": "{label}/{session}_{}", "train_speech": "{label}_{speaker}_{take}.wav"}
-CHANGED = "the data differ from those that the run was trained on, which may have been samples that are tested on here: "
+CHANGED = ("the data differ from those that the run was trained on, which may have been samples that are tested on "
+           "here: ")
 
 
 class Parts(Base):
@@ -69,7 +70,7 @@ class Parts(Base):
 
     def test_a_list_that_was_changed(self):
         data = write_clips(self.out / "clips")
-        rows = [f"{clip.relative_to(data.parent)},{clip.parent.name},{'test' if clip.name.startswith('s0') else 'train'}\n"
+        rows = [f"{clip.relative_to(data.parent)},{clip.parent.name},{'test' if clip.name < 's1' else 'train'}\n"
                 for clip in sorted(data.glob("*/*"))]
         table = self.out / "clips.csv"
         table.write_text("clip,label,split\n" + "".join(rows))
@@ -80,6 +81,17 @@ class Parts(Base):
         rows[one], rows[other] = rows[one].replace(",test", ",train"), rows[other].replace(",train", ",test")
         table.write_text("clip,label,split\n" + "".join(rows))
         self.assertIn(CHANGED + "the test and training clips have other labels", self.probe(run))
+
+    def test_pictures_that_were_changed(self):
+        data, run = self.out / "photos", self.out / "run"
+        for label, name in enumerate(("ant", "bee")):
+            write_pictures(data / name, 10, 4 * label)
+        done = self.launch("train_cifar", "--dataset", "folder", "--data", data, "--size", "8", "--out", run, *SMALL)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertEqual(self.probe(run), "")
+        write_pictures(data / "cat", 4, 8)
+        for tool in ("linear_probe", "finetune"):
+            self.assertIn(CHANGED + "cat is new (4 files); 20 -> 24 files in all\n", self.probe(run, program=tool))
 
     def test_noise_does_not_count(self):
         noise = write_recordings(self.out / "noise", labels=("hum",), speakers=("none",))
@@ -92,8 +104,8 @@ class Parts(Base):
                              (("--pattern", "{label}/{session}_{take}"), "--pattern {label}/{session}_{}"),
                              (("--data", data, "--test", "session=s1"), "--test session=s1,s2")):
             with self.subTest(options=options):
-                self.assertEqual(self.probe(run, *options), f"warning: the run was trained with {had}, so it may have been "
-                                 "trained on samples that are tested on here\n")
+                self.assertEqual(self.probe(run, *options), f"warning: the run was trained with {had}, so it may have "
+                                 "been trained on samples that are tested on here\n")
         self.assertEqual(self.probe(run, "--test", "session=s1,s2"), "")
         other = shutil.copytree(data, self.out / "other")
         self.assertEqual(self.probe(run, "--data", other), "")

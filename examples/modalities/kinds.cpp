@@ -93,12 +93,15 @@ class PictureKind final : public Kind {
 
   void fill_in(LabelledPlace& place, const EncoderFile& file, const std::string& run) const override {
     if (is_of_pairs(file.config)) return check_named(place, file, "pictures");
+    const bool other = place.dataset != "auto" || !place.data_dir.empty();
     prefer_data_set_of(file.config, run, place.dataset, place.data_dir, place.classes_at);
+    if (!other) place.run_data = data_files_of_run(run);
   }
   Datasets open_labelled(const LabelledPlace& place, const EncoderFile& file) const override {
     refuse_part_rows(place, sample());
     PictureSets sets = ::open_labelled(place.dataset, place.data_dir, place.classes_at, file.cache_dir);
     check_channels(sets, place.data_dir, channels(file));
+    if (place.run_data.is_object()) compare_with_run(sets, place, list_picture_files(sets.kind, place.data_dir));
     return sets;
   }
   std::shared_ptr<const data::ViewMaker> light_views(double crop_min) const override {
@@ -288,19 +291,27 @@ void fill_in_parts(LabelledPlace& place, const TrainingOptions& trained, const s
   }
 }
 
-void compare_with_run(Datasets& sets, const LabelledPlace& place, const ListedFiles& files) {
+void compare_with_run(Datasets& sets, const LabelledPlace& place, const nlohmann::ordered_json& now) {
   const std::string tested = "samples that are tested on here";
   if (!place.parted_otherwise.empty()) sets.warnings.push_back(place.parted_otherwise + tested);
   if (!place.run_data.is_object()) return;
-  nlohmann::ordered_json before = place.run_data, now = list_data_files(files.dir, files.files);
+  nlohmann::ordered_json before = place.run_data;
+  for (const char* key : {"labels", "within"}) {
+    if (!now.contains(key)) before.erase(key);
+  }
   if (before.contains("within")) before["within"].erase("the noise");  // which is for training alone
-  now["labels"] = digest_labels(sets);
-  now["within"] = sets.within;
   const std::string differs =
       data_differ(before, now, sets.sample_name, is_listed(place.data_dir) ? "what --data names" : "the folder itself");
   if (differs.empty()) return;
   sets.warnings.push_back("the data differ from those that the run was trained on, which may have been " + tested +
                           ": " + differs);
+}
+
+void compare_with_run(Datasets& sets, const LabelledPlace& place, const ListedFiles& files) {
+  nlohmann::ordered_json now = list_data_files(files.dir, files.files);
+  now["labels"] = digest_labels(sets);
+  now["within"] = sets.within;
+  compare_with_run(sets, place, now);
 }
 
 std::unique_ptr<Kind> kind_of_weights(const std::string& run_or_file, const std::string& side) {

@@ -22,7 +22,7 @@ struct LabelledPlace {
   std::string dataset = "auto", data_dir;  // auto and empty: what the weights were trained on
   int classes_at = 1;
   std::string pattern, test;  // of recordings and clips: sound_sets.h, clip_sets.h
-  // What fill_in_parts() finds:
+  // What Kind::fill_in() finds:
   std::string parted_otherwise = {};     // a warning that the run had other parts; empty: it had these, or other data
   nlohmann::ordered_json run_data = {};  // data_files_of_run() of the run that had these parts; null: not known
 };
@@ -98,8 +98,11 @@ class Kind {
 NamedSamples named_list(const std::string& place, const ListedKind& kind,
                         const std::function<void(const std::string&)>& on_warning);
 
-/// Adds a warning where sets of a place that fill_in_parts() filled in are not those that the run had, so that it may
-/// have been trained on test samples. `files` are those of the place now.
+/// Adds a warning where sets of a place that Kind::fill_in() filled in are not those that the run had, so that it may
+/// have been trained on test samples. `now` is what the files are (train/data_files.h), with "labels" and "within"
+/// where these are to be compared.
+void compare_with_run(Datasets& sets, const LabelledPlace& place, const nlohmann::ordered_json& now);
+/// The same of these files, and of the sets' labels and what they hold within files.
 void compare_with_run(Datasets& sets, const LabelledPlace& place, const ListedFiles& files);
 
 /// The labelled samples of sets to learn from. Throws simclr::Error where there is no test part.
