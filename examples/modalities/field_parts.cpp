@@ -79,7 +79,11 @@ std::optional<ColumnParts> parts_by_column(const std::vector<data::Field>& field
   for (const char* name : {"split", "part", "set", "subset"}) {
     const data::Field* const field = data::find_field(fields, name);
     if (field == nullptr || !has_parts(*field)) continue;
-    if (asked != nullptr && data::find_field(fields, asked->first) != field) continue;
+    const auto there = [&](const std::string& value) { return among(field->values, value); };
+    if (asked != nullptr && (data::find_field(fields, asked->first) != field ||
+                             !std::all_of(asked->second.begin(), asked->second.end(), there))) {
+      continue;
+    }
     ColumnParts parts{.field = field->name, .tests = {}, .used = {}, .others = {}};
     if (asked != nullptr) {
       parts.tests = asked->second;

@@ -51,7 +51,7 @@ struct ColumnParts {
   std::vector<std::string> others;  // values of parts that are not used
 };
 /// None where no such column has training and test parts. Tested on is the likeliest of the test parts; with `asked`,
-/// as test_values() gives it, what that names, and none where it is of another column.
+/// as test_values() gives it, what that names, and none where it is of another column or of values that are not there.
 std::optional<ColumnParts> parts_by_column(const std::vector<simclr::data::Field>& fields, const TestValues* asked);
 /// "not used: 2 recordings of split val", of `all` samples.
 std::string unused_text(const ColumnParts& parts, std::size_t all, const std::string& sample);

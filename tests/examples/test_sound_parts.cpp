@@ -104,6 +104,8 @@ TEST_CASE("recordings are parted by folders and by columns of a list", "[sounds]
   CHECK(files_of(*asked.test) == std::set<std::string>{"high_ann_1.wav", "low_ann_1.wav", "wide_ann_1.wav"});
   CHECK(asked.train->size() == 3);
   CHECK_THAT(asked.note, Contains("not used: 3 recordings of split test"));
+  CHECK_THAT(message_of([&] { open_sounds({.data = list, .test = "split=dev"}); }),
+             Contains("no recording has dev as its split; they have test, train, val"));
   const Datasets both = open_sounds({.data = list, .test = "split=val,test"});
   CHECK((both.train->size() == 3 && both.test->size() == 6));
   CHECK_THAT(message_of([&] { open_sounds({.data = list, .pattern = pattern}); }),
