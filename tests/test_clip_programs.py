@@ -34,11 +34,22 @@ def write_clips(folder, each=10, frames=8):
     return folder
 
 
-def npy(frames):
-    """A clip of so many frames, u8 [T,SIDE,SIDE]."""
-    header = f"{{'descr': '|u1', 'fortran_order': False, 'shape': ({frames}, {SIDE}, {SIDE}), }}"
+def npy(frames, descr="|u1", values=bytes(range(256))):
+    """A clip of so many frames [T,SIDE,SIDE], which have these bytes each."""
+    header = f"{{'descr': '{descr}', 'fortran_order': False, 'shape': ({frames}, {SIDE}, {SIDE}), }}"
     header += " " * ((-len(header) - 11) % 64) + "\n"
-    return b"\x93NUMPY\1\0" + struct.pack("<H", len(header)) + header.encode() + bytes(range(256)) * frames
+    return b"\x93NUMPY\1\0" + struct.pack("<H", len(header)) + header.encode() + values * frames
+
+
+def write_arrays(folder, descr, value):
+    """Five clips of each of two labels, whose values are value(number)."""
+    for label in "ab":
+        (folder / label).mkdir(parents=True)
+        for i in range(5):
+            values = (value(7 * i + k) for k in range(SIDE * SIDE))
+            packed = struct.pack({"<f4": "<256f", "<u2": "<256H"}[descr], *values)
+            (folder / label / f"s{i}_x.npy").write_bytes(npy(8, descr, packed))
+    return folder
 
 
 def weights(path):
@@ -180,6 +191,43 @@ class Clips(ClipPrograms):
         done = self.train("--check", data=broken)
         self.assertEqual(done.returncode, 1, done.stderr)
         self.assertIn("1 of 17 clips looked at cannot be read", done.stdout)
+
+    def test_values_to_255(self):
+        """Of floating-point values white is 1: others are named by each program, with what to do."""
+        data = write_arrays(self.folder / "beyond", "<f4", lambda i: i % 251)
+        said = (r"warning: beyond: the clips' floating-point values go from 0 to 250 in the \d+ clips looked at, and "
+                r"what lies outside of 0 to 1 becomes 0 or 1; save x / 255\n")
+        trained = self.folder / "beyond-run"
+        done = self.train(data="beyond", out=trained)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertRegex(done.stderr, said)
+        for program, options in (("embed", (data.name, "--out", self.out)),
+                                 ("nearest", ("beyond/a/s0_x.npy", data.name)),
+                                 ("linear_probe", ("--labels", "100", "--epochs", "1")),
+                                 ("finetune", ("--labels", "100", "--epochs", "1", "--out", self.folder / "tuned"))):
+            done = self.launch(program, trained, *options, "--device", "cpu")
+            self.assertEqual(done.returncode, 0, done.stderr)
+            self.assertRegex(done.stderr, said)
+        done = self.train("--check", data="beyond")
+        self.assertEqual(done.returncode, 1, done.stderr)
+        self.assertRegex(done.stdout, r"clips' floating-point values go from 0 to 250: [\d.]+ % lie outside of 0 to 1")
+        self.assertRegex(done.stderr, said)
+
+    def test_values_that_fill_little(self):
+        """Of 16 bits: --check says what they fill, and what to do."""
+        write_arrays(self.folder / "dark", "<u2", lambda i: 2000 + i)
+        done = self.train("--check", data="dark")
+        self.assertEqual(done.returncode, 1, done.stderr)
+        self.assertRegex(done.stdout, r"the 16-bit clips fill 0.4 % of their range, 20\d\d to 22\d\d of 65535: ")
+        self.assertRegex(done.stdout, r"stretch them over the whole range first: \(value - 20\d\d\) \* 65535 / \d+\n")
+
+    def test_a_stride_beyond_the_clips(self):
+        """Said at the start, as --check does."""
+        said = "clips end before a view of 301 frames does, so that its last frames stand still"
+        done = self.train("--no-evaluation", out=self.out, stride=100, epochs=1)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertIn(f"16 of 16 {said} (a smaller --stride, or fewer --frames)", done.stdout)
+        self.assertNotIn("stand still", self.printed)
 
     def test_what_cannot_be_is_refused(self):
         for changed, words in (({"test": "fold=1"}, "have no field fold"), ({"test": "session=s9"}, "has s9 as its session"),

@@ -7,7 +7,7 @@
 namespace simclr::data {
 
 void FloatRange::add(std::span<const float> values) {
-  ++pictures_;
+  ++samples_;
   for (const float value : values) {
     low_ = values_ == 0 ? value : std::min(low_, value);
     high_ = values_ == 0 ? value : std::max(high_, value);
@@ -22,7 +22,7 @@ double FloatRange::outside() const {
 
 std::string FloatRange::text() const {
   std::ostringstream line;
-  line << "the pictures' floating-point values go from " << low_ << " to " << high_;
+  line << "the " << sample_ << "s' floating-point values go from " << low_ << " to " << high_;
   return line.str();
 }
 
@@ -34,7 +34,7 @@ std::string FloatRange::remedy() const {
 
 std::string FloatRange::warning() const {
   if (outside() <= much) return {};
-  return text() + " in the " + counted(pictures_, "picture") +
+  return text() + " in the " + counted(samples_, sample_) +
          " looked at, and what lies outside of 0 to 1 becomes 0 or 1; " + remedy();
 }
 

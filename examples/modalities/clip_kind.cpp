@@ -1,5 +1,6 @@
 #include "modalities/clip_kind.h"
 
+#include "modalities/clip_look.h"
 #include "modalities/clip_sets.h"
 #include "modalities/clips.h"
 #include "modalities/field_parts.h"
@@ -50,7 +51,10 @@ class ClipKind final : public Kind {
                           const std::function<void(const std::string&)>& on_warning) const override {
     check_place(dataset, clip_set_kinds());
     check_listed(dataset, place);
-    return named_list(place, clip_files(), on_warning);
+    NamedSamples found = named_list(place, clip_files(), on_warning);
+    const std::string line = beyond_white(look_at_clips(*found.samples), place);
+    if (!line.empty()) on_warning(line);
+    return found;
   }
   data::Sample read(const std::string& path, const EncoderFile&) const override {
     return data::clip_folder({.files = std::vector<std::string>{path}})->sample(0);
@@ -80,6 +84,8 @@ class ClipKind final : public Kind {
     Datasets sets = open_clips(place.dataset, {.data = place.data_dir, .pattern = place.pattern, .test = place.test},
                                cache_bytes(-1, file.cache_dir));
     compare_with_run(sets, place, files_of_clips(place.dataset, place.data_dir, place.pattern));
+    const std::string line = beyond_white(look_at_clips(*sets.train), place.data_dir);
+    if (!line.empty()) sets.warnings.push_back(line);
     return learned_from(std::move(sets), place);
   }
   std::shared_ptr<const data::ViewMaker> light_views(double crop_min) const override {

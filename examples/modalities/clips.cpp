@@ -1,5 +1,6 @@
 #include "modalities/clips.h"
 
+#include "modalities/clip_look.h"
 #include "modalities/clip_rows.h"
 #include "modalities/clip_sets.h"
 #include "modalities/picture_check.h"
@@ -22,40 +23,8 @@ namespace nn = simclr::nn;
 
 namespace {
 
-/// Of a clip whose file says it, without its frames.
-data::ClipInfo info_of(const data::Dataset& clips, std::int64_t i) {
-  if (const std::string file = clips.file(i); !file.empty()) return data::open_clip(file)->info();
-  const data::Sample sample = clips.sample(i);
-  return {.frames = sample.shape[0],
-          .height = static_cast<std::int32_t>(sample.shape[1]),
-          .width = static_cast<std::int32_t>(sample.shape[2]),
-          .channels = static_cast<std::int32_t>(sample.shape[3]),
-          .dtype = sample.dtype};
-}
-
-/// Some clips of a set, evenly spread.
-struct LookedAtClips {
-  std::vector<data::ClipInfo> read;
-  Unread unread;
-};
-
-LookedAtClips look_at_clips(const data::Dataset& clips, std::int64_t most) {
-  LookedAtClips found;
-  const std::int64_t count = std::min(clips.size(), most);
-  for (std::int64_t k = 0; k < count; ++k) {
-    try {
-      found.read.push_back(info_of(clips, k * clips.size() / count));
-    } catch (const simclr::Error& error) {
-      found.unread.add(error.what());
-    }
-  }
-  return found;
-}
-
 /// How many of some clips ask for views of how many channels. Throws simclr::Error where none can be read.
-std::map<int, int> channels_of(const data::Dataset& clips) {
-  constexpr std::int64_t some = 32;
-  LookedAtClips found = look_at_clips(clips, some);
+std::map<int, int> channels_of(const data::Dataset& clips, LookedAtClips found) {
   if (found.read.empty()) found = look_at_clips(clips, clips.size());
   SIMCLR_CHECK(!found.read.empty(), clips.describe(), ": none of the clips can be read");
   std::map<int, int> counts;
@@ -128,10 +97,15 @@ Datasets Clips::open(TrainingOptions& o) {
                              cache_bytes(o.cache_gb, o.cache_path()));
   data::Augmentation& a = own_.augmentation;
   a.size = own_.size;
+  const LookedAtClips found = look_at_clips(*sets.train);
   if (!table.given(a.channels)) {
-    const std::map<int, int> counts = channels_of(*sets.train);
+    const std::map<int, int> counts = channels_of(*sets.train, found);
     a.channels = channels_of_views(counts);
     sets.add_note(mixed_channels(counts, a.channels));
+  }
+  if (const std::string line = beyond_white(found, o.data_path()); !line.empty()) sets.warnings.push_back(line);
+  if (const std::string line = too_short(found, own_.times.span()); !line.empty()) {
+    sets.add_note(line + " (a smaller --stride, or fewer --frames)");
   }
   const int said = said_of(a.channels);
   if (own_.means < said && !table.given(a.mean)) own_.means = said;
@@ -217,15 +191,14 @@ std::vector<data::Tower> Clips::towers(bool random) const {
 
 void Clips::look(const LookedAt& at, Findings& findings) const {
   constexpr std::int64_t most = 200;
-  const auto [clips, unread] = look_at_clips(*at.sets.train, most);
+  const LookedAtClips looked_at = look_at_clips(*at.sets.train, most);
   const simclr::Tensor& views = at.towers.front().x;
   const ChannelFigures channels =
       look_at_channels(views.reshape({views.dim(0) * views.dim(1), views.dim(2), views.dim(3), views.dim(4)}));
   std::vector<std::int64_t> lengths;
-  for (const data::ClipInfo& clip : clips) lengths.push_back(clip.frames);
+  for (const data::ClipInfo& clip : looked_at.read) lengths.push_back(clip.frames);
   std::sort(lengths.begin(), lengths.end());
   const std::int64_t span = own_.times.span();
-  const auto shorter = std::lower_bound(lengths.begin(), lengths.end(), span) - lengths.begin();
   if (!lengths.empty()) {
     std::printf("clips: %lld to %lld frames, half have %lld or more; a view spans %lld\n",
                 static_cast<long long>(lengths.front()), static_cast<long long>(lengths.back()),
@@ -236,14 +209,11 @@ void Clips::look(const LookedAt& at, Findings& findings) const {
     std::printf("%s %.2f +- %.2f", c == 0 ? "" : ",", channels.mean[c], channels.stddev[c]);
   }
   std::printf("\n");
-  find_unread(unread, std::ssize(clips), "clip", findings);
-  if (2 * shorter > std::ssize(lengths)) {
-    findings.push_back({.about = "clips",
-                        .problem = std::to_string(shorter) + " of " + std::to_string(lengths.size()) +
-                                   " clips end before a view of " + std::to_string(span) +
-                                   " frames does, so that its last frames stand still",
-                        .remedy = "a smaller --stride, or fewer --frames"});
+  find_unread(looked_at.unread, std::ssize(looked_at.read), "clip", findings);
+  if (const std::string line = too_short(looked_at, span); !line.empty()) {
+    findings.push_back({.about = "clips", .problem = line, .remedy = "a smaller --stride, or fewer --frames"});
   }
+  find_range("clip", looked_at.values, policy(), channels, findings);
   if (own_.times.frames > 1) find_still(views, findings);
   if (own_.stem == nn::Stem::imagenet && own_.size < 32) {
     findings.push_back({.about = "views",

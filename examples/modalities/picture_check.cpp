@@ -36,37 +36,6 @@ bool is_grey(const data::Sample& sample) {
       sample.dtype, [&](auto zero) { return is_grey(sample.values<decltype(zero)>(), channels); });
 }
 
-/// What the values of pictures of more than 8 bits fill of their range.
-class Range {
- public:
-  void add(const data::Sample& sample) {
-    if (sample.dtype == simclr::DType::u16) {
-      for (const std::uint16_t value : sample.values<std::uint16_t>()) ++counts_[value];
-      all_ += sample.shape.numel();
-    } else if (sample.dtype == simclr::DType::f32) {
-      floats_.add(sample.values<float>());
-      any_float_ = true;
-    }
-  }
-
-  void tell(PictureFigures& figures) const {
-    figures.deep = all_ > 0 || any_float_;
-    figures.floats = floats_;
-    if (all_ == 0) return;
-    const std::int64_t outside = all_ / 1000;
-    std::int64_t below = counts_.front(), above = counts_.back();
-    for (figures.low = 0; below <= outside; below += counts_[static_cast<std::size_t>(figures.low)]) ++figures.low;
-    for (figures.high = 65535; above <= outside; above += counts_[static_cast<std::size_t>(figures.high)])
-      --figures.high;
-  }
-
- private:
-  std::vector<std::int64_t> counts_ = std::vector<std::int64_t>(65536);
-  std::int64_t all_ = 0;
-  data::FloatRange floats_;
-  bool any_float_ = false;
-};
-
 std::vector<std::uint8_t> bytes_of(const std::string& path) {
   std::ifstream file(path, std::ios::binary);
   return {std::istreambuf_iterator<char>(file), {}};
@@ -124,32 +93,6 @@ struct Judge {
     }
   }
 
-  /// Whether what the pictures show survives their reading.
-  bool range() {
-    const int low = p.low, high = p.high;
-    const double share = (high - low) / 65535.0;
-    const double outside = p.floats.outside();
-    if (outside > data::FloatRange::much) {
-      say("range", p.floats.text() + ": " + rounded(100 * outside) + " % lie outside of 0 to 1, and become 0 or 1",
-          p.floats.remedy());
-      found.back().unusable = outside > 0.3;
-    }
-    if (share >= 0.3) return true;  // more than two of 16 bits would be empty
-    // Dark pictures with differences of their own size: brightness and contrast work, and the options do the rest.
-    const bool dark = low <= high - low;
-    if (dark && *std::min_element(channels.stddev.begin(), channels.stddev.end()) >= 0.3) return true;
-    say("range",
-        "the 16-bit pictures fill " + rounded(100 * share, 1) + " % of their range, " + std::to_string(low) + " to " +
-            std::to_string(high) +
-            " of 65535: the views are nearly of one grey, which brightness and contrast then move further than they "
-            "differ",
-        (dark ? normalising(a, channels) + ", or stretch" : std::string("stretch")) +
-            " them over the whole range first: (value - " + std::to_string(low) + ") * 65535 / " +
-            std::to_string(std::max(1, high - low)));
-    found.back().unusable = true;
-    return false;
-  }
-
   void normalisation() {
     for (std::size_t c = 0; c < channels.mean.size(); ++c) {
       const double mean = channels.mean[c], stddev = channels.stddev[c];
@@ -158,7 +101,7 @@ struct Judge {
       say("normalisation",
           "channel " + std::to_string(c) + " of the views has mean " + rounded(mean) + " and deviation " +
               rounded(stddev) + ", far from 0 and 1 and from what pixels in [0,1] have",
-          p.deep || !simclr::kernels::is_colour(a.channels) ? normalising(a, channels)
+          p.values.deep || !simclr::kernels::is_colour(a.channels) ? normalising(a, channels)
                                                             : "\"mean\" and \"stddev\" under \"augmentation\" in "
                                                               "--config; they are for pixels in [0,1], not 0 to 255");
       found.back().unusable = true;
@@ -178,12 +121,34 @@ struct Judge {
 
 }  // namespace
 
+ValueLook::ValueLook(const std::string& sample) : floats_(sample) {}
+
+void ValueLook::add(const data::Sample& sample) {
+  if (sample.dtype == simclr::DType::u16) {
+    for (const std::uint16_t value : sample.values<std::uint16_t>()) ++counts_[value];
+    all_ += sample.shape.numel();
+  } else if (sample.dtype == simclr::DType::f32) {
+    floats_.add(sample.values<float>());
+    any_float_ = true;
+  }
+}
+
+ValueRange ValueLook::values() const {
+  ValueRange values{.deep = all_ > 0 || any_float_, .floats = floats_};
+  if (all_ == 0) return values;
+  const std::int64_t outside = all_ / 1000;
+  std::int64_t below = counts_.front(), above = counts_.back();
+  for (; below <= outside; below += counts_[static_cast<std::size_t>(values.low)]) ++values.low;
+  for (; above <= outside; above += counts_[static_cast<std::size_t>(values.high)]) --values.high;
+  return values;
+}
+
 PictureFigures look_at_pictures(const data::Dataset& pictures, std::int64_t most) {
   const std::int64_t count = std::min(pictures.size(), most);
   PictureFigures figures;
   std::vector<double> sides;
   std::map<std::size_t, std::int64_t> seen;  // which picture has bytes of this digest
-  Range range;
+  ValueLook range("picture");
   for (std::int64_t k = 0; k < count; ++k) {
     try {
       const std::int64_t i = k * pictures.size() / count;
@@ -204,7 +169,7 @@ PictureFigures look_at_pictures(const data::Dataset& pictures, std::int64_t most
       figures.unread.add(error.what());
     }
   }
-  range.tell(figures);
+  figures.values = range.values();
   std::sort(sides.begin(), sides.end());
   if (!sides.empty()) figures.short_side = sides[sides.size() / 2];
   return figures;
@@ -240,13 +205,43 @@ std::string normalising(const data::Augmentation& policy, const ChannelFigures& 
   return "--mean " + means + " --stddev " + stddevs;
 }
 
+bool find_range(const std::string& sample, const ValueRange& values, const data::Augmentation& policy,
+                const ChannelFigures& channels, Findings& findings) {
+  const int low = values.low, high = values.high;
+  const double share = (high - low) / 65535.0;
+  const double outside = values.floats.outside();
+  if (outside > data::FloatRange::much) {
+    findings.push_back(
+        {.about = "range",
+         .problem =
+             values.floats.text() + ": " + rounded(100 * outside) + " % lie outside of 0 to 1, and become 0 or 1",
+         .remedy = values.floats.remedy(),
+         .unusable = outside > 0.3});
+  }
+  if (share >= 0.3) return true;  // more than two of 16 bits would be empty
+  // Dark pictures with differences of their own size: brightness and contrast work, and the options do the rest.
+  const bool dark = low <= high - low;
+  if (dark && *std::min_element(channels.stddev.begin(), channels.stddev.end()) >= 0.3) return true;
+  findings.push_back(
+      {.about = "range",
+       .problem = "the 16-bit " + sample + "s fill " + rounded(100 * share, 1) + " % of their range, " +
+                  std::to_string(low) + " to " + std::to_string(high) +
+                  " of 65535: the views are nearly of one grey, which brightness and contrast then move further than "
+                  "they differ",
+       .remedy = (dark ? normalising(policy, channels) + ", or stretch" : std::string("stretch")) +
+                 " them over the whole range first: (value - " + std::to_string(low) + ") * 65535 / " +
+                 std::to_string(std::max(1, high - low)),
+       .unusable = true});
+  return false;
+}
+
 Findings picture_findings(nn::Stem stem, const data::Augmentation& policy, const PictureFigures& pictures,
                           const ChannelFigures& channels, double difference) {
   Judge judge{stem, policy, pictures, channels};
   find_unread(pictures.unread, pictures.looked_at, "picture", judge.found);
   judge.stem();
   judge.look();
-  if (judge.range()) {
+  if (find_range("picture", pictures.values, policy, channels, judge.found)) {
     judge.normalisation();
     judge.augmentation(difference);
   }

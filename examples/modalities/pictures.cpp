@@ -206,7 +206,7 @@ void Pictures::look(const LookedAt& at, Findings& findings) const {
     statistics += text;
   }
   std::printf("views: %d x %d, channels %s; %s\n", policy().size, policy().size, statistics.c_str(), sheet.c_str());
-  if (pictures.deep || !simclr::kernels::is_colour(policy().channels)) {
+  if (pictures.values.deep || !simclr::kernels::is_colour(policy().channels)) {
     std::printf("  to make each channel's mean 0 and deviation 1: %s\n", normalising(policy(), channels).c_str());
   }
   if (pictures.grey && policy().channels == 3) {

@@ -14,7 +14,7 @@ namespace {
 struct Run {
   Training training;
   CheckFigures figures;
-  PictureFigures pictures{.looked_at = 1000, .repeated = 3, .short_side = 32, .grey = false, .floats = {}};
+  PictureFigures pictures{.looked_at = 1000, .repeated = 3, .short_side = 32, .grey = false};
   ChannelFigures channels{.mean = {0.5, 0.45, 0.4}, .stddev = {0.2, 0.25, 0.3}};
   PictureOptions own;
   Pictures modality;

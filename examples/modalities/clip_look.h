@@ -1,0 +1,29 @@
+#pragma once
+
+#include "modalities/picture_check.h"
+
+#include <simclr/data/dataset.h>
+#include <simclr/data/video/clip_io.h>
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+/// What is seen of clips before a run.
+
+/// Some clips of a set, evenly spread.
+struct LookedAtClips {
+  std::vector<simclr::data::ClipInfo> read = {};
+  Unread unread = {};
+  ValueRange values = {};  // of the middle frames of those of more than 8 bits
+};
+LookedAtClips look_at_clips(const simclr::data::Dataset& clips, std::int64_t most);
+
+/// The same of 32 of them.
+LookedAtClips look_at_clips(const simclr::data::Dataset& clips);
+
+/// That most of them end before a view of so many frames does; empty where they do not.
+std::string too_short(const LookedAtClips& clips, std::int64_t span);
+
+/// Of floating-point values beyond white, with where the clips lie; empty where there are none.
+std::string beyond_white(const LookedAtClips& clips, const std::string& place);
