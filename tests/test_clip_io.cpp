@@ -98,6 +98,22 @@ TEST_CASE("an array is a clip: frames as picture_arrays.h has pictures, of any t
   CHECK_THAT(message_of([&] { read(*other, {0, 1}); }), Contains("b.npy: a frame has the value nan"));
 }
 
+TEST_CASE("messages about arrays speak of frames") {
+  const test::TempDir folder;
+  const auto said = [&](const char* descr, const std::vector<std::int64_t>& shape) {
+    std::int64_t bytes = descr[2] - '0';
+    for (const std::int64_t size : shape) bytes *= size;
+    write_bytes(folder.path("a.npy"), npy_header(descr, shape) + std::string(static_cast<std::size_t>(bytes), '\0'));
+    return message_of([&] { open_clip(folder.path("a.npy")); });
+  };
+  CHECK_THAT(said("|u1", {24, 32}), Contains("a clip is [T,H,W], [T,H,W,C] or [T,C,H,W]: save x[None] of a single"));
+  CHECK_THAT(said("|u1", {5, 24, 32, 2, 1}), Contains("or [T,C,H,W]: reshape it"));
+  CHECK_THAT(said("|u1", {24, 32, 3}), Contains("may be one frame or many; save x[None] of one frame"));
+  CHECK_THAT(said("|u1", {4, 2, 5, 2}), Contains("enlarge the frames"));
+  CHECK_THAT(said("<i8", {4, 24, 32}), Contains("; frames are of uint8, bool"));
+  CHECK_THAT(said("|u1", {0, 24, 32}), Contains("holds no frame"));
+}
+
 TEST_CASE("frames in Fortran's order are the same") {
   const test::TempDir folder;
   std::string header = npy_header("|u1", {3, 4, 6});

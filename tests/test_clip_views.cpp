@@ -176,5 +176,7 @@ TEST_CASE("what is no clip is refused") {
   CHECK_THAT(message(), Contains("sample 5 has shape [20,24,3], a clip is [frames,height,width,channels]"));
   sample.shape = {2, height, width, 3};
   CHECK_THAT(message(), Contains("sample 5 has 1440 bytes, its shape"));
+  sample.shape = {3, height, width / 2, 2};
+  CHECK_THAT(message(), Contains("sample 5 has shape [20,12,2], a frame is [height,width,channels] with"));
   CHECK_THAT(message_of([] { ClipViews(strong(), {.frames = 0}); }), Contains("clip views: 0 frames"));
 }

@@ -23,13 +23,17 @@ bool is_swapped(const NpyHeader& header) {
   return header.value_bytes > 1 && header.big_endian != (std::endian::native == std::endian::big);
 }
 
-DType dtype_of_pictures(const NpyHeader& header, const std::string& name) {
+std::string word_for(ArrayOf what) {
+  return what == ArrayOf::frames ? "frame" : "picture";
+}
+
+DType dtype_of(const NpyHeader& header, ArrayOf what, const std::string& name) {
   const std::string type = type_of(header);
   if (type == "u1" || type == "b1") return DType::u8;
   if (type == "u2" || type == "i2") return DType::u16;
   if (type == "f4" || type == "f8") return DType::f32;
   fail(name, ": an array of ", header.descr,
-       "; pictures are of uint8, bool, uint16, int16, float32 or float64: convert it, ",
+       "; ", word_for(what), "s are of uint8, bool, uint16, int16, float32 or float64: convert it, ",
        header.kind == 'f' ? "by x.astype('float32')" : "values from 0 to 255 by x.astype('uint8')");
 }
 
@@ -47,12 +51,17 @@ T value_at(const std::uint8_t* at, bool swapped) {
 /// The shape of an array, in words, and which of its axes are a picture's.
 class Axes {
  public:
-  Axes(const NpyHeader& header, bool many, const std::string& name) : shape_(header.shape), many_(many) {
+  Axes(const NpyHeader& header, ArrayOf what, const std::string& name)
+      : shape_(header.shape), many_(what != ArrayOf::picture), word_(word_for(what)) {
     what_ = name + ": an array " + header.shape_text();
-    const std::size_t first = many ? 1 : 0;
+    const std::size_t first = many_ ? 1 : 0;
     SIMCLR_CHECK(shape_.size() == first + 2 || shape_.size() == first + 3, what_, "; ",
-                 many ? "pictures are [N,H,W], [N,H,W,C] or [N,C,H,W]" : "a picture is [H,W], [H,W,C] or [C,H,W]",
-                 many && shape_.size() == 2 ? ": unroll its rows by x.reshape(-1, H, W)" : ": reshape it");
+                 what == ArrayOf::picture    ? "a picture is [H,W], [H,W,C] or [C,H,W]"
+                 : what == ArrayOf::pictures ? "pictures are [N,H,W], [N,H,W,C] or [N,C,H,W]"
+                                             : "a clip is [T,H,W], [T,H,W,C] or [T,C,H,W]",
+                 !many_ || shape_.size() != 2  ? ": reshape it"
+                 : what == ArrayOf::pictures ? ": unroll its rows by x.reshape(-1, H, W)"
+                                             : ": save x[None] of a single frame");
     row = first;
     column = first + 1;
     if (shape_.size() == first + 3) {
@@ -60,7 +69,7 @@ class Axes {
       row = channels_first_ ? first + 1 : first;
       column = row + 1;
       channel = channels_first_ ? first : first + 2;
-    } else if (many) {
+    } else if (many_) {
       check_strip(shape_[1], shape_[2]);
     }
   }
@@ -82,7 +91,7 @@ class Axes {
       channels_first_ = usual(a);
     } else {
       SIMCLR_CHECK((a == b) != (b == c), what_, " may have its channels ", many_ ? "second" : "first",
-                   " or last; enlarge the pictures to more than ", most_bands, " pixels a side");
+                   " or last; enlarge the ", word_, "s to more than ", most_bands, " pixels a side");
       channels_first_ = b == c;
     }
   }
@@ -90,11 +99,12 @@ class Axes {
   /// [N,H,W] is also what one picture [H,W,C] looks like.
   void check_strip(std::int64_t height, std::int64_t width) const {
     SIMCLR_CHECK(!usual(width) && (width > most_bands || height <= most_bands), what_,
-                 " may be one picture or many; save x[None] of one picture, x[..., None] of grey ones");
+                 " may be one ", word_, " or many; save x[None] of one ", word_, ", x[..., None] of grey ones");
   }
 
   const Sizes shape_;
   const bool many_;
+  const std::string word_;
   std::string what_;
   bool channels_first_ = false;
 };
@@ -116,10 +126,10 @@ void convert(const ArrayPixels& a, std::span<const std::uint8_t> from, std::uint
 
 }  // namespace
 
-ArrayPixels array_pixels(const NpyHeader& header, bool many, const std::string& name) {
+ArrayPixels array_pixels(const NpyHeader& header, ArrayOf what, const std::string& name) {
   ArrayPixels a;
-  a.dtype = dtype_of_pictures(header, name);
-  const Axes axes(header, many, name);
+  a.dtype = dtype_of(header, what, name);
+  const Axes axes(header, what, name);
   const Sizes& shape = header.shape;
   Sizes steps(shape.size());
   std::int64_t step = 1;
@@ -128,10 +138,10 @@ ArrayPixels array_pixels(const NpyHeader& header, bool many, const std::string& 
     steps[at] = step;
     step *= shape[at];
   }
-  if (many) {
+  if (what != ArrayOf::picture) {
     a.count = shape[0];
     a.picture_step = steps[0];
-    SIMCLR_CHECK(step > 0, name, ": an array ", header.shape_text(), " holds no picture");
+    SIMCLR_CHECK(step > 0, name, ": an array ", header.shape_text(), " holds no ", word_for(what));
   }
   a.height = shape[axes.row];
   a.width = shape[axes.column];
@@ -142,8 +152,8 @@ ArrayPixels array_pixels(const NpyHeader& header, bool many, const std::string& 
     a.channel_step = steps[axes.channel];
   }
   check_size(a.height, a.width, name);
-  SIMCLR_CHECK(a.bytes() <= 8 * max_picture_pixels, name, ": pictures of ", a.width, " x ", a.height, " pixels with ",
-               a.channels, " channels; cut them into tiles");
+  SIMCLR_CHECK(a.bytes() <= 8 * max_picture_pixels, name, ": ", word_for(what), "s of ", a.width, " x ", a.height,
+               " pixels with ", a.channels, " channels; cut them into tiles");
   const std::string type = type_of(header);
   const bool kept = type == "u1" || type == "u2" || type == "f4";
   a.as_they_are =

@@ -27,11 +27,14 @@ struct ArrayPixels {
   bool bands() const { return channels == 2 || channels > 3; }
 };
 
-/// Of an array that is one picture, [H,W], [H,W,C] or [C,H,W], or `many`: [N,H,W], [N,H,W,C] or [N,C,H,W]. C is 1 to
-/// 16. Where either axis could be the channels', it is the one of 1, 3 or 4, else the one that leaves pictures square.
+/// What an array is, which messages speak of; of `frames` one clip.
+enum class ArrayOf { picture, pictures, frames };
+
+/// Of an array that is one picture, [H,W], [H,W,C] or [C,H,W], or many: [N,H,W], [N,H,W,C] or [N,C,H,W]. C is 1 to 16.
+/// Where either axis could be the channels', it is the one of 1, 3 or 4, else the one that leaves pictures square.
 /// Throws Error, opened by `name`, for other types, for shapes that are none of these or could be several, and for
 /// pictures above the limits of image_io.h.
-ArrayPixels array_pixels(const NpyHeader& header, bool many, const std::string& name);
+ArrayPixels array_pixels(const NpyHeader& header, ArrayOf what, const std::string& name);
 
 /// Fills `out` with a picture's values [height,width,channels]; `from` are the array's bytes from the picture's first
 /// value on. Throws Error, opened by `name`, where they end too early, and for an integer below 0.

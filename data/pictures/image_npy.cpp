@@ -8,7 +8,7 @@ namespace simclr::data {
 
 Raster decode_npy_raster(std::span<const std::uint8_t> bytes, const std::string& name) {
   const NpyHeader header = parse_npy(bytes, name);
-  const ArrayPixels pixels = array_pixels(header, false, name);
+  const ArrayPixels pixels = array_pixels(header, ArrayOf::picture, name);
   Raster raster{.height = static_cast<std::int32_t>(pixels.height),
                 .width = static_cast<std::int32_t>(pixels.width),
                 .channels = static_cast<std::int32_t>(pixels.channels),

@@ -78,7 +78,7 @@ std::vector<std::int64_t> labels_from(const NpyArray& array, std::int64_t count)
 class PictureArray final : public Dataset {
  public:
   PictureArray(std::shared_ptr<const NpyArray> array, const NpyArray* labels)
-      : array_(std::move(array)), pixels_(array_pixels(array_->header(), true, array_->name())) {
+      : array_(std::move(array)), pixels_(array_pixels(array_->header(), ArrayOf::pictures, array_->name())) {
     if (array_->header().fortran_order && array_->in_memory().empty()) read_whole();
     if (labels == nullptr) {
       labels_.assign(static_cast<std::size_t>(pixels_.count), -1);

@@ -8,10 +8,11 @@
 
 namespace simclr::data {
 
-kernels::ImageRef picture_ref(const Sample& sample, int channels, std::int64_t index, const char* who) {
+kernels::ImageRef picture_ref(const Sample& sample, int channels, std::int64_t index, const char* who,
+                              const std::string& what) {
   const Shape& shape = sample.shape;
   const bool known = sample.dtype == DType::u8 || sample.dtype == DType::u16 || sample.dtype == DType::f32;
-  SIMCLR_CHECK(known, who, ": sample ", index, " holds ", sample.dtype, " values, a picture u8, u16 or f32");
+  SIMCLR_CHECK(known, who, ": sample ", index, " holds ", sample.dtype, " values, a ", what, " u8, u16 or f32");
   kernels::ImageRef picture{.sample = static_cast<std::uint32_t>(index)};
   if (shape.rank() == 3) {
     picture.height = static_cast<std::int32_t>(shape[0]);
@@ -19,7 +20,7 @@ kernels::ImageRef picture_ref(const Sample& sample, int channels, std::int64_t i
     picture.channels = static_cast<std::int32_t>(shape[2]);
   }
   SIMCLR_CHECK(kernels::is_picture(picture, channels), who, ": sample ", index, " has shape ", shape,
-               ", a picture is [height,width,channels] with ", kernels::picture_channels(channels),
+               ", a ", what, " is [height,width,channels] with ", kernels::picture_channels(channels),
                " channels for views of ", channels);
   SIMCLR_CHECK(static_cast<std::int64_t>(sample.bytes.size()) == shape.numel() * size_of(sample.dtype), who,
                ": sample ", index, " has ", sample.bytes.size(), " bytes, its shape ", shape, " needs ",

@@ -24,7 +24,8 @@ class FrameFolder final : public ClipReader {
  public:
   FrameFolder(const std::string& folder, std::vector<std::string> files)
       : ClipReader(printable(folder)), folder_(folder), files_(std::move(files)) {
-    SIMCLR_CHECK(!files_.empty(), name_, ": a folder without a ", read_kinds(), " picture, so no clip");
+    SIMCLR_CHECK(!files_.empty(), name_, ": a folder without a ", read_kinds(),
+                 " picture, so no clip; where it holds clips, give one of them");
     first_ = read_raster(path(0));
     info_ = {.frames = std::ssize(files_),
              .height = first_.height,
@@ -64,7 +65,9 @@ class FrameFolder final : public ClipReader {
 class NpyClip final : public ClipReader {
  public:
   explicit NpyClip(std::shared_ptr<const NpyArray> array)
-      : ClipReader(array->name()), array_(std::move(array)), pixels_(array_pixels(array_->header(), true, name_)) {
+      : ClipReader(array->name()),
+        array_(std::move(array)),
+        pixels_(array_pixels(array_->header(), ArrayOf::frames, name_)) {
     info_ = {.frames = pixels_.count,
              .height = static_cast<std::int32_t>(pixels_.height),
              .width = static_cast<std::int32_t>(pixels_.width),

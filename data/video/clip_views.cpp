@@ -113,13 +113,13 @@ std::int32_t ClipViews::make_view(const Sample& sample, const ViewKey& key, std:
                                : times_.spread == 1 ? last / 2
                                                     : last * part / (times_.spread - 1);
     clip.take(numbers_from(start, times_, clip.count()));
-    const kernels::ImageRef first = picture_ref(clip.at(0), policy_.channels, key.sample, "clip views");
+    const kernels::ImageRef first = picture_ref(clip.at(0), policy_.channels, key.sample, "clip views", "frame");
     const kernels::AugmentParameters parameters =
         kernels::draw_augment_parameters(policy_, first.height, first.width, key.seed, key.sample, key.epoch, key.view);
     float* const begin = times_.differences ? with_next.data() : to;
     for (std::size_t k = 0; k < clip.taken(); ++k) {
       const Sample frame = clip.at(k);
-      const kernels::ImageRef picture = picture_ref(frame, policy_.channels, key.sample, "clip views");
+      const kernels::ImageRef picture = picture_ref(frame, policy_.channels, key.sample, "clip views", "frame");
       kernels::dispatch_values(frame.dtype, [&](auto zero) {
         kernels::augment_picture(frame.values<decltype(zero)>().data(), picture, policy_, parameters,
                                  begin + static_cast<std::int64_t>(k) * frame_values);
