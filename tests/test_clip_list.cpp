@@ -87,6 +87,19 @@ TEST_CASE("pictures beside clips are no frames") {
   CHECK(list_clips(folder.path(""), "{label}/{}").size() == 2);
 }
 
+TEST_CASE("a folder of pictures inside a clip's is a clip, of which a line tells") {
+  const test::TempDir folder;
+  for (const char* name : {"run/a", "run/a/flow/x", "run/b", "run/b/masks", "walk/c"}) write_clip(folder.path(name), 2);
+  const FieldList list = list_clips(folder.path(""));
+  CHECK(list.size() == 5);
+  REQUIRE(list.warnings.size() == 1);
+  CHECK_THAT(list.warnings[0], Contains(": 2 folders of pictures inside a clip's folder, each taken for a clip of its "
+                                        "own: run/a/flow/x; move what is no clip elsewhere"));
+  std::filesystem::remove_all(folder.path("run/a/flow"));
+  std::filesystem::remove_all(folder.path("run/b/masks"));
+  CHECK(list_clips(folder.path("")).warnings.empty());
+}
+
 TEST_CASE("a GIF is a clip and no frame") {
   // Two frames of one pixel, black and white: its colours, and a picture after each time of 0.1 s.
   const std::string frame = "\x21\xf9\4\0\xa\0\0\0\x2c\0\0\0\0\1\0\1\0\0\2\2"s;

@@ -77,6 +77,18 @@ std::vector<std::string> take_clips(const PathList& files, FieldList& list) {
       others.push_back(file);
     }
   }
+  const auto is_inside = [&folders](std::string folder) {
+    while (!(folder = folder_of(folder)).empty() && !folders.contains(folder)) {
+    }
+    return !folder.empty();
+  };
+  const auto inside = std::count_if(folders.begin(), folders.end(), is_inside);
+  if (inside > 0) {
+    const std::string first = *std::find_if(folders.begin(), folders.end(), is_inside);
+    list.warnings.push_back(printable(list.dir) + ": " + counted(inside, "folder") +
+                            " of pictures inside a clip's folder, each taken for a clip of its own: " +
+                            printable(first) + "; move what is no clip elsewhere");
+  }
   if (loose > 0) list.left_out.push_back(counted(loose, "picture") + " in " + printable(list.dir) + " itself");
   if (beside > 0) list.left_out.push_back(counted(beside, "picture") + " beside clips");
   return others;

@@ -11,8 +11,10 @@
 namespace simclr::data {
 
 /// Lists the clips of a folder and of all folders below it: files that is_clip_name() knows, in a build that reads
-/// videos GIFs, and folders with other pictures right in them, but no such files, which are one clip each. Links are
-/// followed; hidden folders, and links that lead back, are left out.
+/// videos GIFs, and folders with other pictures right in them, but no such files, which are one clip each; those
+/// inside another such folder, too, and a warning counts them. Links are followed; hidden folders, and links that lead
+/// back, are left out.
+///
 /// Without `pattern` the folders right below `dir` are the labels; clips in `dir` itself have none.
 ///
 /// A pattern says where a clip's name holds what: "v_{label}_g{group}_c{}.avi" makes the fields label and group; a
