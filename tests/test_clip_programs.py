@@ -119,7 +119,9 @@ class Clips(ClipPrograms):
             printed = self.run_program("nearest", self.weights, "clips/left/s1_1", "clips", "--k", "3", *more)
             self.assertRegex(printed, r"cosine  file\n1\.0000  left/s1_1\n0\.\d+ ")
         self.assertTrue(sheet.read_bytes().startswith(b"\x89PNG"))
-        self.refused("nearest", self.weights, "clips/left", "clips", words=("clips/left: a folder without a",))
+        self.refused("nearest", self.weights, "clips/left", "clips", words=("clips/left: a folder without a", "give one"))
+        for place in ("clips::clips", "{0..3}.tar"):
+            self.refused("embed", self.weights, place, words=(f"{place}: several places A::B and tar shards are not for",))
         self.refused("embed", self.weights, "none", words=("embed: none: no such folder or list of clips",))
         self.refused("embed", self.weights, "clips", "--dataset", "arrays", words=("--dataset arrays",))
         self.refused("embed", self.weights, "clips", "--dataset", "list", words=("--dataset list: clips is a folder",))
@@ -229,9 +231,17 @@ class Clips(ClipPrograms):
         self.assertIn(f"16 of 16 {said} (a smaller --stride, or fewer --frames)", done.stdout)
         self.assertNotIn("stand still", self.printed)
 
+    def test_what_help_says_of_data(self):
+        said = self.launch("train_video", "--help").stdout
+        self.assertIn("LIST.csv", said)
+        for other in ("A::B", "tar"):
+            self.assertNotIn(other, said)
+
     def test_what_cannot_be_is_refused(self):
         for changed, words in (({"test": "fold=1"}, "have no field fold"), ({"test": "session=s9"}, "has s9 as its session"),
                                ({"pattern": "{label}"}, "have no field session"), ({"frames": 0}, "--frames 0"),
+                               ({"pattern": "a{}.mp4"}, "names no field; write {label}_{take}.mp4 or the like"),
+                               ({"data": "a::b"}, "a::b: several places A::B and tar shards are not for clips"),
                                ({"data": "none"}, "none: no such folder or list"), ({"arch": "vgg"}, "--arch vgg")):
             done = self.train(out=self.out, **changed)
             self.assertEqual(done.returncode, 1, done.stdout)

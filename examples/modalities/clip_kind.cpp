@@ -50,7 +50,7 @@ class ClipKind final : public Kind {
   NamedSamples open_named(const std::string& dataset, const std::string& place, const EncoderFile&,
                           const std::function<void(const std::string&)>& on_warning) const override {
     check_place(dataset, clip_set_kinds());
-    check_listed(dataset, place);
+    check_clips(dataset, place);
     NamedSamples found = named_list(place, clip_files(), on_warning);
     const std::string line = beyond_white(look_at_clips(*found.samples), place);
     if (!line.empty()) on_warning(line);

@@ -18,7 +18,7 @@ void add_clip_rows(OptionTable& table, TrainingOptions& o, ClipOptions& own) {
   table.group("Data");
   add_dataset_row(table, o.dataset, clip_set_kinds(),
                   "auto takes what is found in --data, a folder or a list; without it moving Fashion-MNIST");
-  add_data_row(table, o.data_dir);
+  add_data_row(table, o.data_dir, "a folder of clips, or LIST.csv");
   add_part_rows(table, own.pattern, own.test, {"clips", "{label}_{person}_{take}.mp4", "person"});
   add_cache_rows(table, o, "clip");
   table.group("Model");

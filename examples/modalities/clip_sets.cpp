@@ -84,9 +84,17 @@ const std::vector<std::string>& clip_set_kinds() {
   return kinds;
 }
 
+void check_clips(const std::string& kind, const std::string& place) {
+  std::error_code error;
+  const bool others = place.ends_with(".tar") || (place.find("::") != std::string::npos && !fs::exists(place, error));
+  SIMCLR_CHECK(!others, simclr::printable(place),
+               ": several places A::B and tar shards are not for clips; name all clips in one list, clips.csv");
+  check_listed(kind, place);
+}
+
 Datasets open_clips(const std::string& kind, const ListedSource& source, double cache_bytes) {
   if (is_moving(kind, source.data)) return open_moving(source);
-  check_listed(kind, source.data);
+  check_clips(kind, source.data);
   return open_listed(source, clip_files(cache_bytes));
 }
 

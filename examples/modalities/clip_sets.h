@@ -13,6 +13,9 @@ ListedKind clip_files(double cache_bytes = std::numeric_limits<double>::infinity
 /// What --dataset takes.
 const std::vector<std::string>& clip_set_kinds();
 
+/// Throws simclr::Error as check_listed(), and for places that only other kinds of data may have.
+void check_clips(const std::string& kind, const std::string& place);
+
 /// `kind`: one of clip_set_kinds(). Moving Fashion-MNIST (data/video/moving.h), of which source.data is the folder, or
 /// as open_listed(). Throws simclr::Error as that does, and for a kind that the place is not of.
 Datasets open_clips(const std::string& kind, const ListedSource& source,

@@ -18,11 +18,10 @@ OptionRow& add_workers_row(OptionTable& table, int& workers) {
       .may_change();
 }
 
-OptionRow& add_data_row(OptionTable& table, std::string& dir) {
+OptionRow& add_data_row(OptionTable& table, std::string& dir, const std::string& what) {
   return table
       .add("data", dir,
-           "Where the data set lies, or what it is: LIST.csv, tar shards 'DIR/{000..127}.tar', several 'A::B'. Unset: "
-           "data-cache, where scripts/download puts it")
+           "Where the data set lies, or what it is: " + what + ". Unset: data-cache, where scripts/download puts it")
       .may_change();
 }
 

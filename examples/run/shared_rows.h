@@ -8,7 +8,8 @@
 OptionRow& add_device_row(OptionTable& table, std::string& device);
 OptionRow& add_threads_row(OptionTable& table, int& threads);
 OptionRow& add_workers_row(OptionTable& table, int& workers);
-OptionRow& add_data_row(OptionTable& table, std::string& dir);
+OptionRow& add_data_row(OptionTable& table, std::string& dir,
+                        const std::string& what = "LIST.csv, tar shards 'DIR/{000..127}.tar', several 'A::B'");
 /// --classes-at, for folders of files; `sample` is what one of them is called.
 OptionRow& add_classes_at_row(OptionTable& table, int& classes_at, const std::string& sample);
 OptionRow& add_seed_row(OptionTable& table, std::uint64_t& seed, const std::string& help);
