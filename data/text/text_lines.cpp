@@ -90,6 +90,7 @@ class TableTexts {
       }
     }
     check_any(table_.texts);
+    check_no_files();
     table_.texts.columns = said();
     if (part_ < 0) table_.part_of.clear();
     return std::move(table_);
@@ -133,6 +134,15 @@ class TableTexts {
     const auto [found, added] = parts_.emplace(part, static_cast<std::int32_t>(parts_.size()));
     if (added) table_.parts.push_back(part);
     table_.part_of.push_back(found->second);
+  }
+
+  /// Throws where most of a column that has no name of a column of texts are named as files are.
+  void check_no_files() const {
+    if (header_) return;
+    std::int64_t files = 0;
+    for (std::int64_t i = 0; i < table_.texts.size(); ++i) files += looks_like_a_file(table_.texts[i]) ? 1 : 0;
+    SIMCLR_CHECK(2 * files <= table_.texts.size(), printable(path_), ": the column ", text_ + 1,
+                 " has the names of files, and no texts; call the column of texts text or caption in the first row");
   }
 
   std::string name_of(int column) const {

@@ -60,6 +60,12 @@ bool is_plain_tsv(const std::string& path) {
 
 }  // namespace
 
+bool looks_like_a_file(std::string_view value) {
+  const std::size_t dot = value.rfind('.');
+  return dot != std::string_view::npos && dot > 0 && dot + 1 < value.size() && value.size() - dot <= 6 &&
+         value.find(' ') == std::string_view::npos;
+}
+
 TextRows::TextRows(const std::string& path) {
   if (is_plain_tsv(path)) {
     lines_.emplace(path);

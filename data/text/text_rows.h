@@ -10,9 +10,13 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace simclr::data {
+
+/// As the name of a file is: without a blank, and with an ending.
+bool looks_like_a_file(std::string_view value);
 
 /// As TableReader reads them; but in a .tsv in which quotes that a line leaves open are no fields of several lines, a
 /// quote is text, but around a field whose own are doubled, and each line is a row, of at most most_text_bytes.
