@@ -44,8 +44,12 @@ void join_groups(PairList& list) {
 }
 
 PairList selected_pairs(const PairList& list, const std::vector<std::int64_t>& which) {
-  PairList some{
-      .dir = list.dir, .source = list.source, .shards = list.shards, .classes = list.classes, .parts = list.parts};
+  PairList some{.dir = list.dir,
+                .source = list.source,
+                .columns = list.columns,
+                .shards = list.shards,
+                .classes = list.classes,
+                .parts = list.parts};
   std::array<std::unordered_map<std::int32_t, std::int32_t>, 2> numbers;
   for (std::size_t s = 0; s < 2; ++s) {
     some.sides[s].column = list.sides[s].column;

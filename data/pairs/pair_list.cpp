@@ -28,13 +28,6 @@ constexpr std::int64_t most_named = 3;            // rows that are left out
 constexpr std::size_t most_columns_named = 8;
 constexpr std::size_t most_waiting = 100;  // rows by which the columns are told
 
-/// As the name of a file is: without a blank, and with an ending.
-bool looks_like_a_file(std::string_view value) {
-  const std::size_t dot = value.rfind('.');
-  return dot != std::string_view::npos && dot > 0 && dot + 1 < value.size() && value.size() - dot <= 6 &&
-         value.find(' ') == std::string_view::npos;
-}
-
 /// Each text once, by numbers in the order in which they came.
 class Texts {
  public:
@@ -111,6 +104,7 @@ class Reader {
     }
     for (std::size_t s = 0; s < 2; ++s) {
       list_.sides[s].column = name_of(columns_.halves[s]);
+      list_.columns += (s == 0 ? "" : ",") + asked_as(columns_.halves[s]);
       list_.sides[s].texts = values_[s] == PairValues::texts || (values_[s] == PairValues::found && holds_texts(s));
     }
     if (!columns_.header) waiting_.emplace(waiting_.begin(), first_line_, first_);
@@ -122,8 +116,19 @@ class Reader {
   }
 
   std::string name_of(int column) const {
-    const auto at = static_cast<std::size_t>(column);
-    return columns_.header && !first_[at].empty() ? printable(first_[at]) : "column " + std::to_string(column + 1);
+    const std::string& name = first_[static_cast<std::size_t>(column)];
+    const std::string number = "column " + std::to_string(column + 1);
+    if (!columns_.header || name.empty()) return number;
+    return printable(name) + (is_the_only(name) ? "" : " (" + number + ")");
+  }
+
+  bool is_the_only(const std::string& name) const { return std::count(first_.begin(), first_.end(), name) == 1; }
+
+  /// As name_halves() takes it.
+  std::string asked_as(int column) const {
+    const std::string& name = first_[static_cast<std::size_t>(column)];
+    const bool by_name = columns_.header && !name.empty() && is_the_only(name) && name.find(',') == std::string::npos;
+    return by_name ? name : std::to_string(column + 1);
   }
 
   /// What a column has in the first rows.

@@ -34,6 +34,7 @@ struct PairSide {
 struct PairList {
   std::string dir = {};                       // the table's folder
   std::string source = {};                    // the table, or the shards in words
+  std::string columns = {};                   // which they are, as read_pair_list() and read_pair_shards() take them
   std::shared_ptr<const Shards> shards = {};  // that hold the halves; null: they are files
   std::array<PairSide, 2> sides = {};
   std::vector<std::array<std::int32_t, 2>> pairs = {};  // of each pair its two halves

@@ -54,7 +54,10 @@ int member_with(const Shards& shards, std::int64_t i, const std::string& ending)
 
 PairList read_pair_shards(std::shared_ptr<const Shards> shards, const std::string& columns, const IsHalf& is_half) {
   const Endings endings = columns.empty() ? found_endings(*shards, is_half) : asked_endings(columns);
-  PairList list{.source = shards->describe(), .shards = shards, .classes = shards->classes()};
+  PairList list{.source = shards->describe(),
+                .columns = endings[0] + "," + endings[1],
+                .shards = shards,
+                .classes = shards->classes()};
   std::map<std::string, std::int64_t> without;
   std::int64_t left_out = 0;
   for (std::int64_t i = 0; i < shards->size(); ++i) {
