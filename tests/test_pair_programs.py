@@ -1,9 +1,11 @@
 """What takes weights takes those of pictures and captions: a text finds pictures, a picture finds texts; a changed list is
 noticed. PROGRAMS names the folder of the built examples.
 """
+import io
 import os
 import pathlib
 import subprocess
+import tarfile
 import tempfile
 import unittest
 
@@ -23,8 +25,7 @@ class PairPrograms(unittest.TestCase):
         cls.names = sorted(path.name for path in (cls.folder / "drawings").iterdir())
         rows = [f"drawings/{name},{words} of number{i}" for i, name in enumerate(cls.names) for words in ("a drawing", "a view")]
         (cls.folder / "captions.csv").write_text("\n".join(["image,caption", *rows]) + "\n")
-        said = cls.call("train_pairs", "--data", "captions.csv", "--out", "run", "--epochs", "2", "--warmup-epochs", "0",
-                        "--size", "8", "--width", "4", "--text-width", "8", "--batch-size", "8", "--knn-every", "0")
+        said = cls.train("captions.csv", "run")
         assert "32 pairs of image and caption in captions.csv" in said, said
         assert "image -> caption, 4 among 8" in said, said
 
@@ -34,6 +35,11 @@ class PairPrograms(unittest.TestCase):
                               capture_output=True, text=True)
         assert done.returncode == code, done.stdout + done.stderr
         return done.stdout + done.stderr
+
+    @classmethod
+    def train(cls, data, out, *more):
+        return cls.call("train_pairs", "--data", data, "--out", out, "--epochs", "1", "--warmup-epochs", "0", "--size", "8",
+                        "--width", "4", "--text-width", "8", "--batch-size", "4", "--knn-every", "0", *more)
 
     def test_a_text_finds_pictures(self):
         said = self.call("nearest", "run", "a drawing of number3", "drawings", "--from", "second", "--k", "3")
@@ -67,6 +73,75 @@ class PairPrograms(unittest.TestCase):
         self.assertIn("features of 40 texts, 128 each, in texts", said)
         said = self.call("embed", "run", "drawings", "--side", "first", "--out", "pictures")
         self.assertIn("features of 20 pictures, 128 each, in pictures", said)
+
+    def test_a_list_of_the_runs_columns_gives_the_sides_own(self):
+        (self.folder / "two.csv").write_text("title,dark,bright\n" + "".join(
+            f"no {i},drawings/{a},drawings/{b}\n" for i, (a, b) in enumerate(zip(self.names[:10], self.names[10:]))))
+        self.train("two.csv", "two-run")
+        for side, names in (("first", self.names[:10]), ("second", self.names[10:])):
+            with self.subTest(side=side):
+                self.call("embed", "two-run", "two.csv", "--side", side, "--out", f"embedded-{side}")
+                self.assertEqual((self.folder / f"embedded-{side}" / "files.txt").read_text().split(),
+                                 [f"drawings/{name}" for name in names])
+        said = self.call("nearest", "two-run", f"drawings/{self.names[0]}", "two.csv", "--from", "first", "--k", "20")
+        self.assertEqual({line.split()[1] for line in said.splitlines() if line.endswith(".png")},
+                         {f"drawings/{name}" for name in self.names[10:]})
+        # A column of texts under any name, and its header is none.
+        (self.folder / "legends.csv").write_text("title,legende,dark\n" + "".join(
+            f"a long title of number {i},un dessin {i},drawings/{name}\n" for i, name in enumerate(self.names)))
+        self.train("legends.csv", "legends-run", "--columns", "dark,legende")
+        self.call("embed", "legends-run", "legends.csv", "--side", "second", "--out", "legends")
+        self.assertEqual((self.folder / "legends" / "files.txt").read_text().splitlines(),
+                         [f"un dessin {i}" for i in range(THINGS)])
+        # File names are no texts.
+        (self.folder / "files.csv").write_text("a,b\n" + "".join(f"drawings/{name},x\n" for name in self.names))
+        said = self.call("embed", "legends-run", "files.csv", "--side", "second", "--out", "no-texts", code=1)
+        self.assertIn("the column 1 has the names of files, and no texts", said)
+
+    def test_texts_in_shards_are_found(self):
+        with tarfile.open(self.folder / "captions.tar", "w") as shard:
+            for i, name in enumerate(self.names):
+                shard.add(self.folder / "drawings" / name, f"{i}.png")
+                text = f"a drawing of number{i // 2}\n".encode()
+                member = tarfile.TarInfo(f"{i}.txt")
+                member.size = len(text)
+                shard.addfile(member, io.BytesIO(text))
+        self.call("embed", "run", "captions.tar", "--side", "second", "--out", "shard-texts")
+        self.assertEqual((self.folder / "shard-texts" / "files.txt").read_text().splitlines(),
+                         [f"a drawing of number{i}" for i in range(THINGS // 2)])
+        with tarfile.open(self.folder / "pictures.tar", "w") as shard:
+            shard.add(self.folder / "drawings" / self.names[0], "0.png")
+        said = self.call("embed", "run", "pictures.tar", "--side", "second", "--out", "none", code=1)
+        self.assertIn("has no member that ends in .txt", said)
+        # The run's own ending of this side.
+        with tarfile.open(self.folder / "two.tar", "w") as shard:
+            for i, name in enumerate(self.names[:10]):
+                shard.add(self.folder / "drawings" / name, f"{i}.left.png")
+                shard.add(self.folder / "drawings" / self.names[10 + i], f"{i}.right.png")
+        self.train("two.tar", "shards-run")
+        self.call("embed", "shards-run", "two.tar", "--side", "second", "--out", "right")
+        names = (self.folder / "right" / "files.txt").read_text().splitlines()
+        self.assertEqual([name.split()[-1] for name in names], [f"{i}.right.png" for i in range(10)])
+
+    def test_a_picture_is_no_text_to_ask_with(self):
+        said = self.call("nearest", "run", f"drawings/{self.names[0]}", "drawings", "--from", "second", code=1)
+        self.assertIn("is a picture, and the second side of these pairs is of texts; give a text, or name the first side", said)
+
+    def test_the_runs_own_parts_are_measured(self):
+        write_pictures(self.folder / "own", THINGS, 0)
+        names = sorted(path.name for path in (self.folder / "own").iterdir())
+        rows = [f"own/{name},words{i},{'odd' if i % 3 else 'even'}" for i, name in enumerate(names)]
+        (self.folder / "classes.csv").write_text("\n".join(["image,caption,label", *rows]) + "\n")
+        said = self.train("classes.csv", "classes-run")
+        self.assertIn("on 4 test pairs", said)
+        (self.folder / "own" / names[2]).write_bytes(b"broken")  # one that the run tests with: 2, 7, 12 and 17
+        for program, more in (("linear_probe", ()), ("finetune", ("--out", "classes-finetuned", "--epochs", "1", "--batch-size", "8"))):
+            with self.subTest(program=program):
+                said = self.call(program, "classes-run", "--data", "classes.csv", "--labels", "100", *more)
+                self.assertRegex(said, "every fifth pair is kept for the evaluation.*: 4 pairs")
+                self.assertIn(" 3 of 4 test pictures", said)
+        said = self.call("linear_probe", "classes-run", "--side", "second", "--data", "classes.csv", "--labels", "100")
+        self.assertRegex(said, "labels +texts +kNN %")
 
     def test_either_side_is_measured_and_finetuned(self):
         for label in (1, 8):

@@ -5,6 +5,7 @@
 #include "modalities/clips.h"
 #include "modalities/field_parts.h"
 #include "modalities/named_texts.h"
+#include "modalities/pair_kind.h"
 #include "modalities/pair_sides.h"
 #include "modalities/pairs.h"
 #include "modalities/picture_data_files.h"
@@ -45,19 +46,6 @@ namespace fs = std::filesystem;
 
 namespace {
 
-/// Throws where the rows were given that say how recordings or clips are parted.
-void refuse_part_rows(const LabelledPlace& place, const std::string& sample) {
-  for (const auto& [option, text] : {std::pair("--pattern ", place.pattern), std::pair("--test ", place.test)}) {
-    SIMCLR_CHECK(text.empty(), option, text, ": is of recordings and clips, and these weights are of ", sample,
-                 "s; leave it out");
-  }
-}
-
-/// Weights of pairs do not say where labelled samples are.
-void check_named(const LabelledPlace& place, const EncoderFile& file, const char* samples) {
-  SIMCLR_CHECK(!place.data_dir.empty(), file.path, ": was trained on pairs; name labelled ", samples, " by --data");
-}
-
 class PictureKind final : public Kind {
  public:
   Modality& modality() override { return pictures_; }
@@ -92,7 +80,6 @@ class PictureKind final : public Kind {
   }
 
   void fill_in(LabelledPlace& place, const EncoderFile& file, const std::string& run) const override {
-    if (is_of_pairs(file.config)) return check_named(place, file, "pictures");
     const bool other = place.dataset != "auto" || !place.data_dir.empty();
     prefer_data_set_of(file.config, run, place.dataset, place.data_dir, place.classes_at);
     if (!other) place.run_data = data_files_of_run(run);
@@ -144,7 +131,6 @@ class SoundKind final : public Kind {
   }
 
   void fill_in(LabelledPlace& place, const EncoderFile& file, const std::string& run) const override {
-    if (is_of_pairs(file.config)) return check_named(place, file, "recordings");
     Sounds sounds;
     const TrainingOptions trained = options_from_json(file.config, file.path, sounds);
     fill_in_parts(place, trained, sounds.own().pattern, sounds.own().test, run);
@@ -191,7 +177,6 @@ class TextKind final : public Kind {
   }
   /// Of the run's own data another set may be asked for.
   void fill_in(LabelledPlace& place, const EncoderFile& file, const std::string& run) const override {
-    if (is_of_pairs(file.config)) return check_named(place, file, "texts");
     if (!place.data_dir.empty()) return;
     Texts texts;
     const TrainingOptions trained = options_from_json(file.config, file.path, texts);
@@ -225,6 +210,13 @@ void Kind::refuse_unless(bool fits, const std::string& option, const std::string
 void Kind::check_place(const std::string& dataset, const std::vector<std::string>& known, int classes_at) const {
   refuse_unless(std::find(known.begin(), known.end(), dataset) != known.end(), "--dataset " + dataset);
   refuse_unless(classes_at == 1, "--classes-at " + std::to_string(classes_at), "for folders of pictures");
+}
+
+void refuse_part_rows(const LabelledPlace& place, const std::string& sample) {
+  for (const auto& [option, text] : {std::pair("--pattern ", place.pattern), std::pair("--test ", place.test)}) {
+    SIMCLR_CHECK(text.empty(), option, text, ": is of recordings and clips, and these weights are of ", sample,
+                 "s; leave it out");
+  }
 }
 
 void Kind::check_sheet(const std::string& sheet) const {
@@ -314,19 +306,26 @@ void compare_with_run(Datasets& sets, const LabelledPlace& place, const ListedFi
   compare_with_run(sets, place, now);
 }
 
+namespace {
+
+std::unique_ptr<Kind> kind_called(const std::string& modality) {
+  if (modality == Texts().name()) return std::make_unique<TextKind>();
+  if (modality == Sounds().name()) return std::make_unique<SoundKind>();
+  if (modality == Clips().name()) return clip_kind();
+  return std::make_unique<PictureKind>();
+}
+
+}  // namespace
+
 std::unique_ptr<Kind> kind_of_weights(const std::string& run_or_file, const std::string& side) {
   const nlohmann::ordered_json config = config_of_weights(run_or_file);
-  std::string of = text_at(config, "modality");
   SIMCLR_CHECK(side == "none" || is_of_pairs(config), run_or_file, ": has no ", side,
                " side: these are no weights of pairs; leave the side out");
-  if (is_of_pairs(config)) {
-    const std::string kind = kind_of_side(config, side_asked(config, side));
-    of = kind == "text" ? Texts().name() : kind == "sound" ? Sounds().name() : Pictures().name();
-  }
-  if (of == Texts().name()) return std::make_unique<TextKind>();
-  if (of == Sounds().name()) return std::make_unique<SoundKind>();
-  if (of == Clips().name()) return clip_kind();
-  return std::make_unique<PictureKind>();
+  if (!is_of_pairs(config)) return kind_called(text_at(config, "modality"));
+  const int asked = side_asked(config, side);
+  const std::string kind = kind_of_side(config, asked);
+  const std::string of = kind == "text" ? Texts().name() : kind == "sound" ? Sounds().name() : Pictures().name();
+  return pair_kind(kind_called(of), config, asked, run_or_file);
 }
 
 EncoderFile open_side_encoder(const std::string& run_or_file, Kind& kind, const std::string& side) {

@@ -94,6 +94,9 @@ class Kind {
   void check_place(const std::string& dataset, const std::vector<std::string>& known, int classes_at = 1) const;
 };
 
+/// Throws simclr::Error where --pattern or --test is given, which say how recordings or clips are parted.
+void refuse_part_rows(const LabelledPlace& place, const std::string& sample);
+
 /// All samples of a folder or a list, named by their paths; segments with their seconds, "cats/1.wav 0.5-1.25".
 NamedSamples named_list(const std::string& place, const ListedKind& kind,
                         const std::function<void(const std::string&)>& on_warning);

@@ -19,13 +19,15 @@ std::shared_ptr<const data::Dataset> named_texts(const std::string& path,
   auto texts = std::make_shared<data::TextList>(read_text_file(path));
   for (const std::string& warning : texts->warnings) on_warning(warning);
   std::vector<std::string> names;
-  for (std::int64_t i = 0; i < texts->size(); ++i) {
-    std::string& name = names.emplace_back((*texts)[i]);
-    for (char& c : name) {
-      if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f) c = ' ';
-    }
-  }
+  for (std::int64_t i = 0; i < texts->size(); ++i) names.push_back(on_one_line(std::string((*texts)[i])));
   return with_names(data::text_dataset(std::move(texts)), std::move(names), {}).samples;
+}
+
+std::string on_one_line(std::string text) {
+  for (char& c : text) {
+    if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f) c = ' ';
+  }
+  return text;
 }
 
 namespace {

@@ -12,6 +12,9 @@
 std::shared_ptr<const simclr::data::Dataset> named_texts(const std::string& path,
                                                          const std::function<void(const std::string&)>& on_warning);
 
+/// Without line breaks and other control characters, for which blanks stand.
+std::string on_one_line(std::string text);
+
 /// Words as a sample, u8 [bytes]; blanks around them do not count. `name`: what they are of, for messages. Throws
 /// simclr::Error where there are none, or they are not in UTF-8.
 simclr::data::Sample text_sample(std::string words, const std::string& name, std::int32_t label = -1);

@@ -4,6 +4,7 @@
 #include "modalities/picture_data_files.h"
 #include "modalities/picture_shards.h"
 #include "run/data_places.h"
+#include "run/option_file.h"
 #include "run/shared_rows.h"
 #include "train/data_files.h"
 #include "train/named_files.h"
@@ -79,14 +80,14 @@ const PairHalf& Pairs::reader_of(const data::PairList& list, std::size_t side) c
   return reader ? *reader : *halves_.front();
 }
 
-data::IsHalf Pairs::is_half(const TrainingOptions& o) const {
-  return [this, shards = names_shards(o.data_path())](std::string_view file) {
+data::IsHalf Pairs::is_half(const std::string& data) const {
+  return [this, shards = names_shards(data)](std::string_view file) {
     return reader_of(file, shards) != nullptr;
   };
 }
 
-PairSource Pairs::source(const TrainingOptions& o) const {
-  PairSource source{.data = o.data_path(), .columns = columns_, .cache_dir = o.cache_path()};
+PairSource Pairs::source(const std::string& data, const std::string& cache_dir) const {
+  PairSource source{.data = data, .columns = columns_, .cache_dir = cache_dir};
   for (std::size_t s = 0; s < 2; ++s) {
     if (kinds_[s] == "auto") continue;
     const bool files = half_at(static_cast<int>(s))->of_files();
@@ -102,6 +103,7 @@ void Pairs::options(OptionTable& table, TrainingOptions& o) {
       "columns", columns_,
       "The list's two columns of halves, by name or by number: image,caption or 1,3; of shards two endings: jpg,wav. "
       "Unset: the first two of files that are read; behind these one that is called caption, text or the like");
+  table.add("halves", halves_at_, "The columns or endings that were taken").file_only();
   table.add("first", kinds_[0], kind_names(halves_),
             "What the first of them holds; auto: as the files' names say, and texts where there are no files");
   table.add("second", kinds_[1], kind_names(halves_), "What the second holds");
@@ -136,6 +138,7 @@ void Pairs::use_recipe(const std::string& name) {
   for (const auto& half : halves_) half->use_recipe(recipe);
   kinds_ = {"auto", "auto"};
   columns_.clear();
+  halves_at_.clear();
   prompts_file_.clear();
   prompts_found_.clear();
   learn_temperature_ = recipe.learn_temperature;
@@ -180,7 +183,9 @@ Datasets Pairs::open(TrainingOptions& o) {
   sets.sample_name = "pair";
   sets.kind = "pairs";
   sets.decoded = true;
-  const PairParts parts = open_pairs(source(o), is_half(o), sets, files_);
+  const PairParts parts =
+      open_pairs(source(o.data_path(), o.cache_path()), is_half(o.data_path()), sets, files_);
+  halves_at_ = parts.train.columns;
   tell_kinds(parts.train, table);
   look_at_halves(parts, table, o.resume, sets);
   for (const std::string& note : parts.notes) sets.add_note(note);
@@ -214,7 +219,7 @@ void Pairs::refuse_out(const TrainingOptions& o) const {
   Modality::refuse_out(o);
   if (o.out.empty() || o.data_path().empty()) return;
   NamedFiles named;
-  named.add_list(o.data_path(), files_of_pairs(source(o), is_half(o)));
+  named.add_list(o.data_path(), files_of_pairs(source(o.data_path(), o.cache_path()), is_half(o.data_path())));
   refuse_in_named("--out", {o.out}, named);
 }
 
@@ -229,6 +234,8 @@ void Pairs::configure(const nlohmann::ordered_json& config) {
   config.at("first").get_to(kinds_[0]);
   config.at("second").get_to(kinds_[1]);
   share_encoder_ = config.value("share_encoder", false);
+  halves_at_ = text_at(config, "halves");
+  columns_ = halves_at_.empty() ? text_at(config, "columns") : halves_at_;  // runs before there was the first
   for (int side = 0; side < 2; ++side) {
     const std::string& kind = kinds_[static_cast<std::size_t>(side)];
     SIMCLR_CHECK(half_at(side)->name() == kind, "a side is of ", simclr::printable(kind));

@@ -49,6 +49,10 @@ class Pairs final : public Modality {
 
   /// What a side, 0 or 1, is of, once open() or configure() knows it.
   std::shared_ptr<const PairHalf> half_at(int side) const;
+  /// As whoever reads pairs at `data` needs it: with what the options, or configure(), say of columns and kinds.
+  PairSource source(const std::string& data, const std::string& cache_dir) const;
+  /// The same; it lives as long as this.
+  simclr::data::IsHalf is_half(const std::string& data) const;
 
  private:
   const Modality& kind(int side) const { return std::as_const(*half_at(side)).modality(); }
@@ -59,12 +63,11 @@ class Pairs final : public Modality {
 
   const PairHalf* reader_of(std::string_view file, bool in_shards) const;
   const PairHalf& reader_of(const simclr::data::PairList& list, std::size_t side) const;
-  PairSource source(const TrainingOptions& options) const;
-  simclr::data::IsHalf is_half(const TrainingOptions& options) const;
 
   std::vector<std::shared_ptr<PairHalf>> halves_;  // the kinds that a side may be of
   std::array<std::string, 2> kinds_ = {"auto", "auto"};
   std::string columns_, prompts_file_;
+  std::string halves_at_;      // the columns that were taken, as --columns has them
   std::string prompts_found_;  // where the prompts lie; empty: there
   bool learn_temperature_ = true, share_encoder_ = false;
   simclr::data::PathList files_;  // the list and what it names, from its folder
