@@ -110,13 +110,20 @@ TEST_CASE("columns are named, by what they are called or by their numbers") {
   CHECK_THAT(message_of([&] { read(path, "a,d"); }), Contains("has no column d; it has a, b, c"));
   CHECK_THAT(message_of([&] { read(path, "a"); }), Contains("two columns of the list with a comma between"));
   CHECK_THAT(message_of([&] { read(path, "b,2"); }), Contains("is one column twice"));
+  CHECK(read(path, "c,a").columns == "c,a");
+  CHECK(selected_pairs(read(path), {0}).columns == "a,b");
+  const PairList alike = read(write_list(dir, "a\ta\n1.png\t2.png\n", "alike.tsv"));
+  CHECK(alike.columns == "1,2");
+  CHECK(alike.sides[0].column == "a (column 1)");
+  CHECK(alike.sides[1].column == "a (column 2)");
   // The first row need not be whole.
   const PairList late = read(write_list(dir, "x\ty\tz\n1.png\t\tA word.\n2.png\t3.wav\tA word.\n", "late.tsv"));
   CHECK(late.size() == 1);
   CHECK(late.sides[1].column == "y");
   CHECK(late.left_out == Texts{"1 pair without a y"});
   const std::string one = write_list(dir, "path\tname\n1.png\tx\n2.png\ty\n", "one.tsv");
-  CHECK_THAT(message_of([&] { read(one); }), Contains("only one of the columns path, name has the paths of files"));
+  CHECK_THAT(message_of([&] { read(one); }), Contains("only one of the columns path, name has the paths of files") &&
+                                                 Contains("the first row is taken for their names"));
 }
 
 TEST_CASE("a column of texts has the halves themselves, and pairs of one picture or one text are a group") {
@@ -228,8 +235,9 @@ TEST_CASE("a pair whose other half is missing is named and counted, and the othe
 TEST_CASE("a list of no pair is refused in one line") {
   const TempDir dir;
   CHECK_THAT(message_of([&] { read(write_list(dir, "a\tb\ngone1.png\tgone1.wav\ngone2.png\tgone2.wav\n")); }),
-             Contains("no pair is left of 2 rows (left out: 2 pairs whose a is missing)"));
-  CHECK_THAT(message_of([&] { read(write_list(dir, "")); }), Contains("no pair is left of 0 rows"));
+             Contains("no pair is left of 2 rows (left out: 2 pairs whose a is missing)") && Contains("The first: ") &&
+                 Contains("line 2: gone1.png is missing"));
+  CHECK_THAT(message_of([&] { read(write_list(dir, "")); }), Contains("list.tsv: is empty"));
   CHECK_THAT(message_of([&] { read(dir.path("nowhere.tsv")); }), Contains("there is no such file"));
 }
 
@@ -359,4 +367,24 @@ TEST_CASE("Pairs lie in tar shards, two members of each sample") {
              Contains("no sample has both a png and a flac"));
   CHECK_THAT(message_of([&] { read_pair_shards(opened.shards, "", [](auto v) { return v.ends_with(".png"); }); }),
              Contains("only one is of a kind that is read"));
+}
+
+TEST_CASE("Equal texts in shards are one half, as in lists, and empty ones cost their pairs alone") {
+  if (!reads_shards()) return;
+  const TempDir dir;
+  std::string tar;
+  for (const auto& [name, text] : {std::pair{"1", "a circle\n"}, {"2", "a square"}, {"3", "a circle"}, {"4", " \n"}}) {
+    tar += test::tar_member(name + std::string(".png"), name) + test::tar_member(name + std::string(".txt"), text);
+  }
+  const test::Opened opened({dir.write("1.tar", tar + std::string(1024, '\0'))});
+  const PairList list = read_pair_shards(opened.shards, "png,txt", is_half);
+  REQUIRE(list.size() == 3);
+  CHECK(list.sides[0].halves.size() == 3);
+  CHECK(list.sides[1].halves.size() == 2);
+  CHECK(list.groups == Numbers{0, 1, 0});
+  CHECK(list.sides[0].groups == Numbers{0, 1, 0});
+  CHECK(list.sides[1].groups == Numbers{0, 1});
+  CHECK(list.left_out == Texts{"1 pair whose txt is empty"});
+  REQUIRE(list.warnings.size() == 1);
+  CHECK_THAT(list.warnings[0], Contains("1.tar: 4.txt: holds no text (pair left out)"));
 }

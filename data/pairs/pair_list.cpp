@@ -182,7 +182,8 @@ class Reader {
     SIMCLR_CHECK(file + text == 2, printable(path_), ": ", file + text == 0 ? "none" : "only one", " of the columns ",
                  listed(first_, most_columns_named),
                  " has the paths of files that can be read, or is called caption, text or sentence; a pair has two: "
-                 "say by --columns which");
+                 "say by --columns which",
+                 columns_.header ? " (the first row is taken for their names)" : "");
   }
 
   /// As the columns are asked for: "image,speech" or "1,9".
@@ -270,9 +271,11 @@ class Reader {
     if (all > most_named) {
       list_.warnings.push_back(printable(path_) + ": " + counted(all - most_named, "more pair") + " left out");
     }
+    SIMCLR_CHECK(!first_.empty() || all > 0, printable(path_), ": is empty");
     SIMCLR_CHECK(!list_.pairs.empty(), printable(path_), ": no pair is left of ", counted(all, "row"),
                  all > 0 ? " (left out: " + listed(list_.left_out, most_columns_named) + ")" : "",
-                 "; paths begin in the folder of the list");
+                 "; paths begin in the folder of the list",
+                 list_.warnings.empty() ? "" : ". The first: ", list_.warnings.empty() ? "" : list_.warnings.front());
     join_groups(list_);
     const std::vector<std::string> texts = labels_.take();
     list_.classes = sorted_classes({texts.begin(), texts.end()});

@@ -1,3 +1,5 @@
+#include "pair_groups.h"
+
 #include <simclr/core/error.h>
 #include <simclr/core/text.h>
 #include <simclr/data/pairs/pair_shards.h>
@@ -5,6 +7,7 @@
 #include <algorithm>
 #include <array>
 #include <map>
+#include <unordered_map>
 #include <utility>
 #include <vector>
 
@@ -13,6 +16,7 @@ namespace {
 
 constexpr std::int64_t most_looked_at = 100;  // samples, by which the endings are told
 constexpr std::int64_t most_named = 3;        // samples that are left out
+constexpr const char* blanks = " \t\r\n";
 
 using Endings = std::array<std::string, 2>;
 
@@ -50,50 +54,95 @@ int member_with(const Shards& shards, std::int64_t i, const std::string& ending)
   return -1;
 }
 
+/// "txt" and "fr.txt".
+bool is_of_texts(const std::string& ending) {
+  return ("." + ending).ends_with(".txt");
+}
+
+/// The words of a member; its name where it cannot be read, which is said when it is asked for.
+std::string words_of(const Shards& shards, const PairMember& at) {
+  try {
+    const std::vector<std::uint8_t> bytes = shards.read(at.sample, at.member);
+    const std::string words(bytes.begin(), bytes.end());
+    const std::size_t begin = words.find_first_not_of(blanks);
+    return begin == std::string::npos ? "" : words.substr(begin, words.find_last_not_of(blanks) + 1 - begin);
+  } catch (const Error&) {
+    return shards.name(at.sample, at.member);
+  }
+}
+
+class Reader {
+ public:
+  Reader(std::shared_ptr<const Shards> shards, const Endings& endings) : shards_(*shards), endings_(endings) {
+    list_.source = shards->describe();
+    list_.columns = endings[0] + "," + endings[1];
+    list_.classes = shards->classes();
+    list_.shards = std::move(shards);
+    for (std::size_t s = 0; s < 2; ++s) list_.sides[s].column = endings[s];
+  }
+
+  PairList read() {
+    for (std::int64_t i = 0; i < shards_.size(); ++i) take(i);
+    for (const auto& [what, count] : left_out_) list_.left_out.push_back(counted(count, "pair") + " " + what);
+    if (all_left_out_ > most_named) {
+      list_.warnings.push_back(list_.source + ": " + counted(all_left_out_ - most_named, "more pair") + " left out");
+    }
+    SIMCLR_CHECK(list_.size() > 0, list_.source, ": no sample has both a ", printable(endings_[0]), " and a ",
+                 printable(endings_[1]));
+    join_groups(list_);
+    return std::move(list_);
+  }
+
+ private:
+  void take(std::int64_t i) {
+    std::array<PairMember, 2> halves;
+    std::array<std::string, 2> words;
+    for (std::size_t s = 0; s < 2; ++s) {
+      const std::string ending = printable(endings_[s]);
+      halves[s] = {i, member_with(shards_, i, endings_[s])};
+      if (halves[s].member < 0) {
+        return leave_out("without a " + ending,
+                         shards_.name(i, 0) + ": there is no " + ending + " of this name beside it");
+      }
+      if (!is_of_texts(endings_[s])) continue;
+      words[s] = words_of(shards_, halves[s]);
+      if (words[s].empty()) {
+        return leave_out("whose " + ending + " is empty", shards_.name(i, halves[s].member) + ": holds no text");
+      }
+    }
+    auto& pair = list_.pairs.emplace_back();
+    for (std::size_t s = 0; s < 2; ++s) {
+      PairSide& side = list_.sides[s];
+      pair[s] = static_cast<std::int32_t>(side.halves.size());
+      if (is_of_texts(endings_[s])) {
+        const auto [known, is_new] = texts_[s].emplace(words[s], pair[s]);
+        pair[s] = known->second;
+        if (!is_new) continue;
+      }
+      side.halves.push_back(shards_.name(i, halves[s].member));
+      side.members.push_back(halves[s]);
+    }
+    list_.labels.push_back(shards_.label(i));
+  }
+
+  void leave_out(const std::string& what, const std::string& why) {
+    ++left_out_[what];
+    if (all_left_out_++ < most_named) list_.warnings.push_back(why + " (pair left out)");
+  }
+
+  const Shards& shards_;
+  const Endings endings_;
+  PairList list_;
+  std::array<std::unordered_map<std::string, std::int32_t>, 2> texts_;  // of sides of texts, their numbers
+  std::map<std::string, std::int64_t> left_out_;
+  std::int64_t all_left_out_ = 0;
+};
+
 }  // namespace
 
 PairList read_pair_shards(std::shared_ptr<const Shards> shards, const std::string& columns, const IsHalf& is_half) {
   const Endings endings = columns.empty() ? found_endings(*shards, is_half) : asked_endings(columns);
-  PairList list{.source = shards->describe(),
-                .columns = endings[0] + "," + endings[1],
-                .shards = shards,
-                .classes = shards->classes()};
-  std::map<std::string, std::int64_t> without;
-  std::int64_t left_out = 0;
-  for (std::int64_t i = 0; i < shards->size(); ++i) {
-    std::array<PairMember, 2> halves;
-    std::string missing;
-    for (std::size_t s = 0; s < 2 && missing.empty(); ++s) {
-      halves[s] = {i, member_with(*shards, i, endings[s])};
-      if (halves[s].member < 0) missing = endings[s];
-    }
-    if (!missing.empty()) {
-      ++without[missing];
-      if (left_out++ >= most_named) continue;
-      list.warnings.push_back(shards->name(i, 0) + ": there is no " + printable(missing) +
-                              " of this name beside it (pair left out)");
-      continue;
-    }
-    const auto number = static_cast<std::int32_t>(list.size());
-    for (std::size_t s = 0; s < 2; ++s) {
-      list.sides[s].halves.push_back(shards->name(i, halves[s].member));
-      list.sides[s].members.push_back(halves[s]);
-      list.sides[s].groups.push_back(number);
-    }
-    list.pairs.push_back({number, number});
-    list.groups.push_back(number);
-    list.labels.push_back(shards->label(i));
-  }
-  for (std::size_t s = 0; s < 2; ++s) list.sides[s].column = endings[s];
-  for (const auto& [ending, count] : without) {
-    list.left_out.push_back(counted(count, "pair") + " without a " + printable(ending));
-  }
-  if (left_out > most_named) {
-    list.warnings.push_back(list.source + ": " + counted(left_out - most_named, "more pair") + " left out");
-  }
-  SIMCLR_CHECK(list.size() > 0, list.source, ": no sample has both a ", printable(endings[0]), " and a ",
-               printable(endings[1]));
-  return list;
+  return Reader(std::move(shards), endings).read();
 }
 
 }  // namespace simclr::data
