@@ -203,6 +203,9 @@ std::string no_evaluation_html(const ReportInput& in) {
 
 std::string run_title(const ReportInput& in) {
   std::string title = "SimCLR run";
+  if (in.config.contains("first") && in.config.contains("second")) {  // an encoder of its own for either
+    return title + " \u00b7 " + setting_text(in.config["first"]) + " and " + setting_text(in.config["second"]);
+  }
   for (const char* key : {"dataset", "arch"}) {
     if (in.config.contains(key)) title += " \u00b7 " + setting_text(in.config[key]);
   }
