@@ -127,6 +127,45 @@ class PairPrograms(unittest.TestCase):
         said = self.call("nearest", "run", f"drawings/{self.names[0]}", "drawings", "--from", "second", code=1)
         self.assertIn("is a picture, and the second side of these pairs is of texts; give a text, or name the first side", said)
 
+    def test_the_report_is_of_both_sides(self):
+        html = (self.folder / "run" / "report.html").read_text()
+        self.assertIn("<h1>SimCLR run \u00b7 picture and text</h1>", html)
+        self.assertIn("have no labels, so neighbours cannot vote", html)
+
+    def test_words_that_are_not_known_are_told_of(self):
+        unknown = "no word of it is known to the encoder"
+        self.assertIn("zzz qqq: " + unknown, self.call("nearest", "run", "zzz qqq", "drawings", "--from", "second"))
+        self.assertNotIn(unknown, self.call("nearest", "run", "zzz drawing", "drawings", "--from", "second"))
+
+    def test_prompts_are_told_of(self):
+        rows = [f"drawings/{name},a drawing of number{i},{'abc'[i % 3]}" for i, name in enumerate(self.names)]
+        (self.folder / "three.csv").write_text("\n".join(["image,caption,label", *rows]) + "\n")
+
+        def train(prompts, code=0):
+            (self.folder / "prompts.csv").write_text("label,caption\n" + prompts)
+            return self.call("train_pairs", "--data", "three.csv", "--prompts", "prompts.csv", "--out", "prompted", "--overwrite",
+                             "--epochs", "1", "--warmup-epochs", "0", "--size", "8", "--width", "4", "--text-width", "8",
+                             "--batch-size", "4", "--knn-every", "0", code=code)
+
+        self.assertIn("--prompts: all are of the class a; what is classified needs prompts of two or more",
+                      train("a,a drawing\na,drawing of\n", code=1))
+        self.assertIn("no prompt is left of 1 row; line 2: is of A, which is no class of the pairs; they are a, b, c",
+                      train("A,a drawing\n", code=1))
+        said = train("a,a drawing\nb,zzz qqq\n")
+        self.assertIn("no word of 1 prompt is known to the encoder", said)
+        self.assertIn("zzz qqq", said)
+        self.assertRegex(said, r"left out of their figure: [12] test hal(f|ves) of classes without one")  # of 2, 7, 12, 17
+        self.assertRegex(said, r"image, [23] of 2 classes by 2 prompts, without [12] of classes without a prompt")
+
+    def test_what_is_no_place_of_pairs_is_refused_with_advice(self):
+        (self.folder / "tars").mkdir()
+        (self.folder / "tars" / "train-0.tar").write_bytes(b"")
+        for words, advice in ((("--data", "tars"), "name it, as in --data tars/train-0.tar"),
+                              (("--data", "captions.csv::two.csv"), "put the rows of all into one"),
+                              (("--data", "captions.csv", "--temperature", "0.005"), "add --fixed-temperature")):
+            with self.subTest(words=words):
+                self.assertIn(advice, self.call("train_pairs", *words, "--out", "none", code=1))
+
     def test_the_runs_own_parts_are_measured(self):
         write_pictures(self.folder / "own", THINGS, 0)
         names = sorted(path.name for path in (self.folder / "own").iterdir())

@@ -172,8 +172,13 @@ class TextKind final : public Kind {
     check_place(dataset, {"auto", "list"});
     return {named_texts(place, on_warning)};
   }
-  data::Sample read(const std::string& words_or_file, const EncoderFile&) const override {
-    return query_text(words_or_file);
+  data::Sample read(const std::string& words_or_file, const EncoderFile& file) const override {
+    const data::Sample text = query_text(words_or_file);
+    if (!has_known_token(text, *file.tower.maker)) {
+      Progress().warn(simclr::printable(words_or_file) +
+                      ": no word of it is known to the encoder, to which all such texts are one");
+    }
+    return text;
   }
   /// Of the run's own data another set may be asked for.
   void fill_in(LabelledPlace& place, const EncoderFile& file, const std::string& run) const override {

@@ -7,6 +7,8 @@
 #include <simclr/core/text.h>
 #include <simclr/data/text/text_list.h>
 
+#include <algorithm>
+#include <cstddef>
 #include <filesystem>
 #include <span>
 #include <utility>
@@ -42,6 +44,12 @@ data::Sample text_sample(std::string words, const std::string& name, std::int32_
   SIMCLR_CHECK(simclr::is_utf8(words), simclr::printable(name), ": holds a text that is not in UTF-8");
   const auto text = std::make_shared<std::string>(words, begin, words.find_last_not_of(blanks) + 1 - begin);
   return {.bytes = std::as_bytes(std::span(*text)), .shape = {std::ssize(*text)}, .label = label, .owner = text};
+}
+
+bool has_known_token(const data::Sample& text, const data::ViewMaker& views) {
+  std::vector<std::int32_t> ids(static_cast<std::size_t>(views.view_shape()[0]));
+  ids.resize(static_cast<std::size_t>(views.make_whole_view(text, {}, reinterpret_cast<std::byte*>(ids.data()))));
+  return std::any_of(ids.begin(), ids.end(), [](std::int32_t id) { return id != 0; });
 }
 
 data::Sample query_text(const std::string& words_or_file) {

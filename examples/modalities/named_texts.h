@@ -1,6 +1,7 @@
 #pragma once
 
 #include <simclr/data/dataset.h>
+#include <simclr/data/views.h>
 
 #include <cstdint>
 #include <functional>
@@ -18,6 +19,9 @@ std::string on_one_line(std::string text);
 /// Words as a sample, u8 [bytes]; blanks around them do not count. `name`: what they are of, for messages. Throws
 /// simclr::Error where there are none, or they are not in UTF-8.
 simclr::data::Sample text_sample(std::string words, const std::string& name, std::int32_t label = -1);
+
+/// Whether anything of a text is known to the tokenizer of these views: all other texts are one to an encoder.
+bool has_known_token(const simclr::data::Sample& text, const simclr::data::ViewMaker& views);
 
 /// A text that is asked for: the first one of the file that is called so, or, where there is no such file, these words.
 /// Throws simclr::Error where there are none.

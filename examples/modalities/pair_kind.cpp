@@ -36,8 +36,7 @@ class OneSide final : public data::Dataset {
   OneSide(data::PairList list, int side, const std::shared_ptr<const PairHalf>& half)
       : list_(std::move(list)), side_(static_cast<std::size_t>(side)), halves_(files_of(half, halves_of(list_, side))) {
     description_ = simclr::counted(size(), "pair") + " of " + simclr::printable(list_.source) + ", of each its " +
-                   list_.sides[side_].column + ", " +
-                   simclr::counted(std::ssize(classes()), "class", "es");
+                   list_.sides[side_].column + ", " + simclr::counted(std::ssize(classes()), "class", "es");
   }
 
   std::int64_t size() const override { return list_.size(); }
@@ -266,8 +265,8 @@ class PairKind final : public Kind {
                                 .names = std::move(names),
                                 .read = read,
                                 .left_out = simclr::listed(left_out, left_out.size())};
-    const auto files = std::make_shared<PictureFiles>(
-        std::move(source), static_cast<int>(file.tower.maker->view_shape()[2]));
+    const auto files =
+        std::make_shared<PictureFiles>(std::move(source), static_cast<int>(file.tower.maker->view_shape()[2]));
     return {files, files->left_out()};
   }
 

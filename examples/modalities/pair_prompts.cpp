@@ -1,5 +1,6 @@
 #include "modalities/pair_prompts.h"
 
+#include "modalities/named_texts.h"
 #include "run/command_line.h"
 #include "train/test_part.h"
 
@@ -27,6 +28,7 @@ namespace {
 struct Asked {
   std::vector<std::int32_t> label_of;  // of each half of the gallery; -1: it is not asked for
   std::vector<std::int32_t> classes;   // those that have prompts, by their numbers
+  std::int64_t left_out = 0;           // halves that would be asked for, but have no prompt of their class
 };
 
 /// The column of prompts and the side that it is of.
@@ -51,13 +53,21 @@ Asked asked_of(const std::vector<std::int32_t>& labels, int side, const PairGall
   Asked asked;
   asked.label_of.assign(gallery.candidates.sides[other].halves.size(), -1);
   const std::set<std::int32_t> classes(labels.begin(), labels.end());
+  std::set<std::int32_t> without;  // halves
   asked.classes.assign(classes.begin(), classes.end());
   for (std::size_t i = 0; i < gallery.candidates.pairs.size(); ++i) {
     const std::int32_t half = gallery.candidates.pairs[i][other];
-    if (half < gallery.asked[other] && classes.contains(gallery.candidates.labels[i])) {
-      asked.label_of[static_cast<std::size_t>(half)] = gallery.candidates.labels[i];
+    const std::int32_t label = gallery.candidates.labels[i];
+    if (half >= gallery.asked[other] || label < 0) continue;
+    if (classes.contains(label)) {
+      asked.label_of[static_cast<std::size_t>(half)] = label;
+    } else {
+      without.insert(half);
     }
   }
+  asked.left_out = std::count_if(without.begin(), without.end(), [&asked](std::int32_t half) {
+    return asked.label_of[static_cast<std::size_t>(half)] < 0;
+  });
   return asked;
 }
 
@@ -68,7 +78,8 @@ std::int64_t place_of(const std::vector<std::int32_t>& classes, std::int32_t lab
 /// What a model gave.
 struct Classified {
   nn::Metrics metrics;
-  std::int64_t prompts = 0;  // that could be read
+  std::int64_t prompts = 0;   // that could be read
+  std::int64_t left_out = 0;  // test halves of classes without these
 };
 
 /// `halves`: the prompts that can be read.
@@ -79,6 +90,7 @@ Classified classify(nn::Model& model, const PairPrompts& prompts, const data::Da
   nn::Features points = features_of(model.tower(prompts.side), halves, gallery.towers[side], options);
   for (std::int32_t& label : points.labels) label = prompts.labels[static_cast<std::size_t>(label)];
   const Asked asked = asked_of(points.labels, prompts.side, gallery);
+  SIMCLR_CHECK(asked.classes.size() >= 2, "the prompts that can be read are of one class");
   const nn::Features all =
       features_of(model.tower(static_cast<int>(other)), *gallery.halves[other], gallery.towers[other], options);
   std::vector<std::int64_t> rows;
@@ -91,7 +103,34 @@ Classified classify(nn::Model& model, const PairPrompts& prompts, const data::Da
   }
   SIMCLR_CHECK(!rows.empty(), "no test sample that can be read is of a class with a prompt that can be read");
   return {nn::compute_metrics(prompt_scores(points, asked.classes, rows_of(all, rows).values), labels),
-          std::ssize(points.labels)};
+          std::ssize(points.labels), asked.left_out};
+}
+
+/// Warns of classes without a prompt that can be read. `halves`: those that can.
+void tell_lost(const PairPrompts& prompts, const data::Dataset& halves, const PairGallery& gallery,
+               const EvaluationOptions& options) {
+  std::set<std::int32_t> lost(prompts.labels.begin(), prompts.labels.end());
+  for (std::int64_t i = 0; i < halves.size(); ++i)
+    lost.erase(prompts.labels[static_cast<std::size_t>(halves.label(i))]);
+  for (const std::int32_t label : lost) {
+    if (!options.on_warning) return;
+    options.on_warning("no prompt of the class " +
+                       simclr::printable(gallery.candidates.classes[static_cast<std::size_t>(label)]) +
+                       " can be read: its test halves take no part");
+  }
+}
+
+/// Warns of texts of which the encoder knows nothing.
+void tell_unknown(const PairPrompts& prompts, const PairHalf& kind, Datasets& notes) {
+  const auto views = kind.modality().towers(false).front().maker;
+  std::vector<std::string> unknown;
+  for (std::int64_t i = 0; i < std::ssize(prompts.files.names); ++i) {
+    const std::string& name = prompts.files.names[static_cast<std::size_t>(i)];
+    if (!has_known_token(kind.decode(prompts.files.bytes(i), name, -1), *views)) unknown.push_back(name);
+  }
+  if (unknown.empty()) return;
+  notes.warnings.push_back("no word of " + simclr::counted(std::ssize(unknown), "prompt") +
+                           " is known to the encoder, to which such texts are one: " + simclr::listed(unknown, 3));
 }
 
 std::string row_of_table(const char* name, double trained, double untrained, double chance) {
@@ -115,13 +154,15 @@ PairPrompts read_prompts(const std::string& path, const data::PairList& list,
   const PairHalf& kind = *kinds[static_cast<std::size_t>(side)];
   PairPrompts prompts{.side = side};
   std::vector<std::string> names;
+  std::string first;  // why
   std::int64_t left_out = 0;
   while (rows.next()) {
     std::string why = rows.problem();
     const std::string value = why.empty() ? rows.fields()[static_cast<std::size_t>(column)] : "";
     const std::string name = why.empty() ? rows.fields()[static_cast<std::size_t>(label)] : "";
     const auto known = std::find(list.classes.begin(), list.classes.end(), name);
-    if (why.empty() && known == list.classes.end()) why = "is of " + name + ", which is no class of the pairs";
+    if (why.empty() && known == list.classes.end())
+      why = "is of " + name + ", which is no class of the pairs; they are " + simclr::listed(list.classes, 6);
     if (why.empty() && !kind.of_files() && value.empty()) why = "has no text";
     if (why.empty() && kind.of_files() && !kind.reads(value)) why = value + " is no file that is read";
     const std::string half = kind.of_files() ? (fs::path(path).parent_path() / value).string() : value;
@@ -131,13 +172,14 @@ PairPrompts read_prompts(const std::string& path, const data::PairList& list,
       names.push_back(half);
       prompts.labels.push_back(static_cast<std::int32_t>(known - list.classes.begin()));
     } else if (left_out++ == 0) {
-      notes.warnings.push_back(simclr::printable(path) + ", line " + std::to_string(rows.line()) + ": " +
-                               simclr::printable(why) + " (prompt left out)");
+      first = "line " + std::to_string(rows.line()) + ": " + simclr::printable(why);
+      notes.warnings.push_back(simclr::printable(path) + ", " + first + " (prompt left out)");
     }
   }
-  SIMCLR_CHECK(!prompts.labels.empty(), "--prompts ", path, ": no prompt is left of ",
-               simclr::counted(left_out, "row"));
+  SIMCLR_CHECK(!prompts.labels.empty(), "--prompts ", path, ": no prompt is left of ", simclr::counted(left_out, "row"),
+               first.empty() ? "" : "; ", first);
   prompts.files = kind.of_files() ? HalfFiles{.names = std::move(names)} : halves_of_texts(std::move(names));
+  if (!kind.of_files()) tell_unknown(prompts, kind, notes);
   notes.add_note(simclr::counted(std::ssize(prompts.labels), "prompt") + " in " + simclr::printable(path) +
                  (left_out > 0 ? " (left out: " + std::to_string(left_out) + ")" : ""));
   return prompts;
@@ -163,12 +205,18 @@ Tensor prompt_scores(const nn::Features& prompts, const std::vector<std::int32_t
   return scores;
 }
 
-void check_asked(const PairPrompts& prompts, const PairGallery& gallery) {
+std::string check_asked(const PairPrompts& prompts, const PairGallery& gallery) {
   const Asked asked = asked_of(prompts.labels, prompts.side, gallery);
+  SIMCLR_CHECK(asked.classes.size() >= 2, "--prompts: all are of the class ",
+               simclr::printable(gallery.candidates.classes[static_cast<std::size_t>(asked.classes.front())]),
+               "; what is classified needs prompts of two or more");
   const auto found = std::find_if(asked.label_of.begin(), asked.label_of.end(), [](auto label) { return label >= 0; });
   SIMCLR_CHECK(found != asked.label_of.end(),
                "--prompts: no half of the test part is of a class with a prompt; give "
                "prompts for its classes, or leave them out");
+  return asked.left_out == 0 ? ""
+                             : "prompts: left out of their figure: " + std::to_string(asked.left_out) +
+                                   (asked.left_out == 1 ? " test half" : " test halves") + " of classes without one";
 }
 
 OwnEvaluation measure_prompts(const PairPrompts& prompts, const std::shared_ptr<const PairHalf>& kind,
@@ -177,7 +225,8 @@ OwnEvaluation measure_prompts(const PairPrompts& prompts, const std::shared_ptr<
   if (prompts.labels.empty()) return {};
   const auto halves = readable_part(files_of(kind, prompts.files), options.on_warning, options.poll);
   SIMCLR_CHECK(halves->size() > 0, "none of ", simclr::counted(std::ssize(prompts.labels), "prompt"), " can be read");
-  const auto [after, used] = classify(trained, prompts, *halves, gallery, options);
+  tell_lost(prompts, *halves, gallery, options);
+  const auto [after, used, left_out] = classify(trained, prompts, *halves, gallery, options);
   const nn::Metrics before = classify(untrained, prompts, *halves, gallery, options).metrics;
   const std::int64_t unread = std::ssize(prompts.labels) - used;
   const auto classes = static_cast<double>(after.classes), count = static_cast<double>(after.count);
@@ -187,7 +236,8 @@ OwnEvaluation measure_prompts(const PairPrompts& prompts, const std::shared_ptr<
                  simclr::printable(gallery.candidates.sides[static_cast<std::size_t>(1 - prompts.side)].column) + ", " +
                  std::to_string(after.count) + " of " + std::to_string(after.classes) + " classes by " +
                  simclr::counted(used, "prompt") +
-                 (unread > 0 ? " (" + std::to_string(unread) + " cannot be read)" : "") + "\n" +
+                 (unread > 0 ? " (" + std::to_string(unread) + " cannot be read)" : "") +
+                 (left_out > 0 ? ", without " + std::to_string(left_out) + " of classes without a prompt" : "") + "\n" +
                  row_of_table("accuracy", after.top1, before.top1, largest) +
                  row_of_table("mean over the classes", after.macro_recall, before.macro_recall, 1 / classes);
   result.figures["zero_shot"] = {{"classes", after.classes},

@@ -23,8 +23,9 @@ struct PairPrompts {
 PairPrompts read_prompts(const std::string& path, const simclr::data::PairList& list,
                          const std::array<std::shared_ptr<const PairHalf>, 2>& kinds, Datasets& notes);
 
-/// Throws simclr::Error where nothing that is asked for is of a class with a prompt.
-void check_asked(const PairPrompts& prompts, const PairGallery& gallery);
+/// A note of how many test halves are of a class without a prompt; empty: none. Throws simclr::Error where the prompts
+/// are of one class, and where nothing that is asked for is of a class with a prompt.
+std::string check_asked(const PairPrompts& prompts, const PairGallery& gallery);
 
 /// The cosines of samples [N,D] with the mean of the directions of each class's prompts, [N,classes]; `classes` holds
 /// their labels, in ascending order. -2 where the prompts of a class cancel out: they tell no direction, so that no
@@ -34,7 +35,8 @@ simclr::Tensor prompt_scores(const simclr::nn::Features& prompts, const std::vec
 
 /// Zero-shot classification: each half of the other side that is asked for, and has a label, is of the class whose
 /// prompts' mean is nearest to it, by cosine. Prompts that cannot be read are left out and counted; a class without
-/// others takes no part, nor do its samples. Without prompts nothing.
+/// others takes no part, nor do its samples, and is named. Throws simclr::Error where fewer than two classes are left.
+/// Without prompts nothing.
 OwnEvaluation measure_prompts(const PairPrompts& prompts, const std::shared_ptr<const PairHalf>& kind,
                               const PairGallery& gallery, simclr::nn::Model& trained, simclr::nn::Model& untrained,
                               const EvaluationOptions& options);

@@ -3,6 +3,7 @@
 #include "modalities/pair_parts.h"
 #include "modalities/picture_data_files.h"
 #include "modalities/picture_shards.h"
+#include "modalities/unknown_folder.h"
 #include "run/data_places.h"
 #include "run/option_file.h"
 #include "run/shared_rows.h"
@@ -47,6 +48,15 @@ void look_at_pairs(const data::Dataset& pairs, Findings& findings) {
   find_unread(unread, count - unread.count, "pair", findings);
 }
 
+/// Throws simclr::Error for a folder, and for several lists.
+void check_place(const std::string& place) {
+  std::error_code error;
+  const std::string shards = fs::is_directory(place, error) ? how_to_read_shards(place, "--data ") : "";
+  SIMCLR_CHECK(shards.empty(), "--data ", simclr::printable(place), ": ", shards);
+  SIMCLR_CHECK(names_shards(place) || split_places(place).size() == 1, "--data ", simclr::printable(place),
+               ": pairs are read from one list; put the rows of all into one");
+}
+
 }  // namespace
 
 Pairs::Pairs() {
@@ -81,9 +91,7 @@ const PairHalf& Pairs::reader_of(const data::PairList& list, std::size_t side) c
 }
 
 data::IsHalf Pairs::is_half(const std::string& data) const {
-  return [this, shards = names_shards(data)](std::string_view file) {
-    return reader_of(file, shards) != nullptr;
-  };
+  return [this, shards = names_shards(data)](std::string_view file) { return reader_of(file, shards) != nullptr; };
 }
 
 PairSource Pairs::source(const std::string& data, const std::string& cache_dir) const {
@@ -98,7 +106,10 @@ PairSource Pairs::source(const std::string& data, const std::string& cache_dir) 
 
 void Pairs::options(OptionTable& table, TrainingOptions& o) {
   table.group("Data");
-  add_data_row(table, o.data_dir);
+  table
+      .add("data", o.data_dir,
+           "The list of the pairs, LIST.csv, or tar shards 'DIR/{000..127}.tar', of which there may be several, 'A::B'")
+      .may_change();
   table.add(
       "columns", columns_,
       "The list's two columns of halves, by name or by number: image,caption or 1,3; of shards two endings: jpg,wav. "
@@ -119,6 +130,11 @@ void Pairs::options(OptionTable& table, TrainingOptions& o) {
              "One encoder for both sides, each with a head of its own, where they are of one kind: for few pairs");
   table.flag("learn-temperature", "fixed-temperature", learn_temperature_,
              "The temperature is learned, from --temperature on, down to 0.01, or stays");
+  table.rule([this, &o](const OptionTable& rows) {
+    constexpr double least = 0.01;
+    SIMCLR_CHECK(!learn_temperature_ || o.recipe.temperature >= least, rows.said(o.recipe.temperature),
+                 ": one that is learned begins at ", least, " or more; to keep a lower one add --fixed-temperature");
+  });
 }
 
 std::vector<OptionPath> Pairs::paths() {
@@ -179,12 +195,12 @@ Datasets Pairs::open(TrainingOptions& o) {
   SIMCLR_CHECK(!o.data_path().empty(),
                "--data: give the list of the pairs, a .csv or .tsv file with both halves in two columns, as paths of "
                "files or as texts, or tar shards");
+  check_place(o.data_path());
   Datasets sets;
   sets.sample_name = "pair";
   sets.kind = "pairs";
   sets.decoded = true;
-  const PairParts parts =
-      open_pairs(source(o.data_path(), o.cache_path()), is_half(o.data_path()), sets, files_);
+  const PairParts parts = open_pairs(source(o.data_path(), o.cache_path()), is_half(o.data_path()), sets, files_);
   halves_at_ = parts.train.columns;
   tell_kinds(parts.train, table);
   look_at_halves(parts, table, o.resume, sets);
@@ -196,7 +212,7 @@ Datasets Pairs::open(TrainingOptions& o) {
   prompts_ = {};
   const std::string& prompts = prompts_found_.empty() ? prompts_file_ : prompts_found_;
   if (!prompts.empty()) prompts_ = read_prompts(prompts, parts.candidates, {half_at(0), half_at(1)}, sets);
-  if (!prompts.empty() && gallery_.candidates.size() > 0) check_asked(prompts_, gallery_);
+  if (!prompts.empty() && gallery_.candidates.size() > 0) sets.add_note(check_asked(prompts_, gallery_));
   return sets;
 }
 
@@ -218,6 +234,7 @@ void Pairs::refuse_out(const TrainingOptions& o) const {
   if (names_shards(o.data_path())) return refuse_in_pictures("--out", {o.out}, "shards", o.data_path());
   Modality::refuse_out(o);
   if (o.out.empty() || o.data_path().empty()) return;
+  check_place(o.data_path());
   NamedFiles named;
   named.add_list(o.data_path(), files_of_pairs(source(o.data_path(), o.cache_path()), is_half(o.data_path())));
   refuse_in_named("--out", {o.out}, named);

@@ -87,12 +87,13 @@ TEST_CASE("prompts that cannot be used are told of before training, and cost no 
   const auto prompts = [&](const std::string& rows) { return dir.write("prompts.csv", "label,dark\n" + rows); };
   // Before a step is made: no file is there, or no test half is of the class.
   CHECK(train(list, dir.path("gone"), {"--prompts", prompts("even,gone.png\nodd,lost.png\n")}) == 1);
-  CHECK(train(list, dir.path("untested"), {"--prompts", prompts("rare,dark0.png\n")}) == 1);
-  for (const char* run : {"gone", "untested"}) CHECK_FALSE(std::filesystem::exists(dir.path(run)));
+  CHECK(train(list, dir.path("untested"), {"--prompts", prompts("rare,dark0.png\neven,gone.png\n")}) == 1);
+  CHECK(train(list, dir.path("one-class"), {"--prompts", prompts("even,dark0.png\neven,dark2.png\n")}) == 1);
+  for (const char* run : {"gone", "untested", "one-class"}) CHECK_FALSE(std::filesystem::exists(dir.path(run)));
   // One that is there and is no picture is only known when it is read.
   dir.write("broken.png", std::string("no picture"));
   const std::string out = dir.path("broken");
-  REQUIRE(train(list, out, {"--prompts", prompts("even,broken.png\n")}) == 0);
+  REQUIRE(train(list, out, {"--prompts", prompts("even,broken.png\nodd,broken.png\n")}) == 0);
   const auto found = evaluation_of(out);
   CHECK(found.contains("retrieval"));
   CHECK(found.contains("trained"));
