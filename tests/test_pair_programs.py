@@ -130,6 +130,7 @@ class PairPrograms(unittest.TestCase):
     def test_the_report_is_of_both_sides(self):
         html = (self.folder / "run" / "report.html").read_text()
         self.assertIn("<h1>SimCLR run \u00b7 picture and text</h1>", html)
+        self.assertRegex(html, '<div class="name">R@1</div><div class="value">[0-9.]+ ?%</div><div class="note">image -(>|&gt;) caption; untrained')
         self.assertIn("have no labels, so neighbours cannot vote", html)
 
     def test_words_that_are_not_known_are_told_of(self):

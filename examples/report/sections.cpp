@@ -39,6 +39,19 @@ std::string accuracy_tile(const ReportInput& in, const char* kind, const char* n
   return tile(name, percent(*trained), note);
 }
 
+/// How often the first part of a sample finds the second.
+std::string retrieval_tile(const ReportInput& in) {
+  const Json all = object_of(in.history.evaluation.value_or(Json::object()), "retrieval");
+  for (const auto& [direction, figures] : all.items()) {
+    const auto trained = number_of(object_of(figures, "trained"), "r1");
+    const auto untrained = number_of(object_of(figures, "untrained"), "r1");
+    if (!trained) continue;
+    const std::string note = untrained ? "; untrained " + percent(*untrained) : "";
+    return tile("R@1", percent(*trained), escape_html(direction) + note);
+  }
+  return "";
+}
+
 /// Says on what it was measured: that of few samples is lower.
 std::string rank_tile(const ReportInput& in) {
   const RunHistory& h = in.history;
@@ -237,8 +250,8 @@ std::string header_html(const ReportInput& in, const std::string& title) {
     html += "<p class=\"note\">" + grouped(h.skipped) + " " + in.material.sample + (h.skipped == 1 ? "" : "s") +
             " could not be read, and others were taken instead.</p>\n";
   }
-  html += "<div class=\"tiles\">\n" + accuracy_tile(in, "linear", "Linear probe") + accuracy_tile(in, "knn", "kNN") +
-          loss_tile(in);
+  html += "<div class=\"tiles\">\n" + retrieval_tile(in) + accuracy_tile(in, "linear", "Linear probe") +
+          accuracy_tile(in, "knn", "kNN") + loss_tile(in);
   if (!h.rank.empty()) html += rank_tile(in);
   if (!h.mean_throughput.empty()) {
     html += tile("Speed", grouped(std::llround(h.mean_throughput.back()[1])), "samples a second");
