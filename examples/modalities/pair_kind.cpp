@@ -164,8 +164,8 @@ class PairKind final : public Kind {
     for (const std::string& note : parts.notes) sets.add_note(note);
     sets.no_test = parts.no_test;
     SIMCLR_CHECK(parts.train.classes.size() >= 2 || parts.test.size() == 0, "--data ", at, ": ",
-                 parts.notes.empty() ? "" : parts.notes.back() + "; ",
-                 "this program needs two classes or more, in a column called label");
+                 parts.notes.empty() || !parts.notes.back().starts_with("no kNN") ? "" : parts.notes.back() + "; ",
+                 "this program needs two classes or more, in a column called label, class or category");
     const std::shared_ptr<const PairHalf> half = pairs_.half_at(side_);
     sets.train = sets.labelled = std::make_shared<OneSide>(parts.train, side_, half);
     sets.groups = parts.train.groups;
