@@ -12,8 +12,8 @@ namespace simclr::data {
 NamePattern::NamePattern(const std::string& text, IsSample is_sample) : is_sample_(std::move(is_sample)) {
   const std::string begin = without_ending(text);
   parse(begin);
-  SIMCLR_CHECK(!names_.empty(), "the pattern ", printable(text),
-               " names no field; write {label}_{take}", printable(text.substr(begin.size())), " or the like");
+  SIMCLR_CHECK(!names_.empty(), "the pattern ", printable(text), " names no field; write {label}_{take}",
+               printable(text.substr(begin.size())), " or the like");
   for (std::size_t i = 0; i + 1 < steps_.size(); ++i) {
     SIMCLR_CHECK(!steps_[i].behind.empty(), "the pattern ", printable(text), " does not say where {", steps_[i].name,
                  "} ends; put a text between two fields");

@@ -32,8 +32,8 @@ DType dtype_of(const NpyHeader& header, ArrayOf what, const std::string& name) {
   if (type == "u1" || type == "b1") return DType::u8;
   if (type == "u2" || type == "i2") return DType::u16;
   if (type == "f4" || type == "f8") return DType::f32;
-  fail(name, ": an array of ", header.descr,
-       "; ", word_for(what), "s are of uint8, bool, uint16, int16, float32 or float64: convert it, ",
+  fail(name, ": an array of ", header.descr, "; ", word_for(what),
+       "s are of uint8, bool, uint16, int16, float32 or float64: convert it, ",
        header.kind == 'f' ? "by x.astype('float32')" : "values from 0 to 255 by x.astype('uint8')");
 }
 
@@ -59,9 +59,9 @@ class Axes {
                  what == ArrayOf::picture    ? "a picture is [H,W], [H,W,C] or [C,H,W]"
                  : what == ArrayOf::pictures ? "pictures are [N,H,W], [N,H,W,C] or [N,C,H,W]"
                                              : "a clip is [T,H,W], [T,H,W,C] or [T,C,H,W]",
-                 !many_ || shape_.size() != 2  ? ": reshape it"
-                 : what == ArrayOf::pictures ? ": unroll its rows by x.reshape(-1, H, W)"
-                                             : ": save x[None] of a single frame");
+                 !many_ || shape_.size() != 2 ? ": reshape it"
+                 : what == ArrayOf::pictures  ? ": unroll its rows by x.reshape(-1, H, W)"
+                                              : ": save x[None] of a single frame");
     row = first;
     column = first + 1;
     if (shape_.size() == first + 3) {
@@ -98,8 +98,8 @@ class Axes {
 
   /// [N,H,W] is also what one picture [H,W,C] looks like.
   void check_strip(std::int64_t height, std::int64_t width) const {
-    SIMCLR_CHECK(!usual(width) && (width > most_bands || height <= most_bands), what_,
-                 " may be one ", word_, " or many; save x[None] of one ", word_, ", x[..., None] of grey ones");
+    SIMCLR_CHECK(!usual(width) && (width > most_bands || height <= most_bands), what_, " may be one ", word_,
+                 " or many; save x[None] of one ", word_, ", x[..., None] of grey ones");
   }
 
   const Sizes shape_;

@@ -19,9 +19,9 @@ kernels::ImageRef picture_ref(const Sample& sample, int channels, std::int64_t i
     picture.width = static_cast<std::int32_t>(shape[1]);
     picture.channels = static_cast<std::int32_t>(shape[2]);
   }
-  SIMCLR_CHECK(kernels::is_picture(picture, channels), who, ": sample ", index, " has shape ", shape,
-               ", a ", what, " is [height,width,channels] with ", kernels::picture_channels(channels),
-               " channels for views of ", channels);
+  SIMCLR_CHECK(kernels::is_picture(picture, channels), who, ": sample ", index, " has shape ", shape, ", a ", what,
+               " is [height,width,channels] with ", kernels::picture_channels(channels), " channels for views of ",
+               channels);
   SIMCLR_CHECK(static_cast<std::int64_t>(sample.bytes.size()) == shape.numel() * size_of(sample.dtype), who,
                ": sample ", index, " has ", sample.bytes.size(), " bytes, its shape ", shape, " needs ",
                shape.numel() * size_of(sample.dtype));

@@ -60,8 +60,8 @@ std::string too_short(const LookedAtClips& clips, std::int64_t span) {
   const auto shorter = std::count_if(clips.read.begin(), clips.read.end(),
                                      [&](const data::ClipInfo& clip) { return clip.frames < span; });
   if (2 * shorter <= std::ssize(clips.read)) return {};
-  return std::to_string(shorter) + " of " + simclr::counted(std::ssize(clips.read), "clip") +
-         " end before a view of " + std::to_string(span) + " frames does, so that its last frames stand still";
+  return std::to_string(shorter) + " of " + simclr::counted(std::ssize(clips.read), "clip") + " end before a view of " +
+         std::to_string(span) + " frames does, so that its last frames stand still";
 }
 
 std::string beyond_white(const LookedAtClips& clips, const std::string& place) {

@@ -101,9 +101,10 @@ struct Judge {
       say("normalisation",
           "channel " + std::to_string(c) + " of the views has mean " + rounded(mean) + " and deviation " +
               rounded(stddev) + ", far from 0 and 1 and from what pixels in [0,1] have",
-          p.values.deep || !simclr::kernels::is_colour(a.channels) ? normalising(a, channels)
-                                                            : "\"mean\" and \"stddev\" under \"augmentation\" in "
-                                                              "--config; they are for pixels in [0,1], not 0 to 255");
+          p.values.deep || !simclr::kernels::is_colour(a.channels)
+              ? normalising(a, channels)
+              : "\"mean\" and \"stddev\" under \"augmentation\" in "
+                "--config; they are for pixels in [0,1], not 0 to 255");
       found.back().unusable = true;
       break;
     }
@@ -211,12 +212,11 @@ bool find_range(const std::string& sample, const ValueRange& values, const data:
   const double share = (high - low) / 65535.0;
   const double outside = values.floats.outside();
   if (outside > data::FloatRange::much) {
-    findings.push_back(
-        {.about = "range",
-         .problem =
-             values.floats.text() + ": " + rounded(100 * outside) + " % lie outside of 0 to 1, and become 0 or 1",
-         .remedy = values.floats.remedy(),
-         .unusable = outside > 0.3});
+    findings.push_back({.about = "range",
+                        .problem = values.floats.text() + ": " + rounded(100 * outside) +
+                                   " % lie outside of 0 to 1, and become 0 or 1",
+                        .remedy = values.floats.remedy(),
+                        .unusable = outside > 0.3});
   }
   if (share >= 0.3) return true;  // more than two of 16 bits would be empty
   // Dark pictures with differences of their own size: brightness and contrast work, and the options do the rest.
