@@ -124,6 +124,9 @@ TEST_CASE("columns are named, by what they are called or by their numbers") {
   const std::string one = write_list(dir, "path\tname\n1.png\tx\n2.png\ty\n", "one.tsv");
   CHECK_THAT(message_of([&] { read(one); }), Contains("only one of the columns path, name has the paths of files") &&
                                                  Contains("the first row is taken for their names"));
+  const std::string nameless = write_list(dir, "1.png\tA word.\n2.png\tAnother.\n", "nameless.tsv");
+  CHECK_THAT(message_of([&] { read(nameless); }),
+             Contains("the first row names a file, so that the columns have no names"));
 }
 
 TEST_CASE("a column of texts has the halves themselves, and pairs of one picture or one text are a group") {

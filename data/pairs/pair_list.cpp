@@ -183,7 +183,8 @@ class Reader {
                  listed(first_, most_columns_named),
                  " has the paths of files that can be read, or is called caption, text or sentence; a pair has two: "
                  "say by --columns which",
-                 columns_.header ? " (the first row is taken for their names)" : "");
+                 columns_.header ? " (the first row is taken for their names)"
+                                 : " (the first row names a file, so that the columns have no names)");
   }
 
   /// As the columns are asked for: "image,speech" or "1,9".
