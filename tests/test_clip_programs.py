@@ -234,7 +234,7 @@ class Clips(ClipPrograms):
     def test_what_help_says_of_data(self):
         said = self.launch("train_video", "--help").stdout
         self.assertIn("LIST.csv", said)
-        for other in ("A::B", "tar"):
+        for other in ("A::B", "tar shards"):
             self.assertNotIn(other, said)
 
     def test_what_cannot_be_is_refused(self):
