@@ -123,7 +123,7 @@ void Pairs::options(OptionTable& table, TrainingOptions& o) {
            "A list of halves that stand for classes, with the columns label and one of the sides': the other side's "
            "test halves are classified by them. Unset: they are not")
       .may_change();
-  add_cache_rows(table, o, "file");
+  add_cache_rows(table, o, "file", "the index of tar shards");
   for (const auto& half : halves_) half->options(table);
   table.group("Model");
   table.flag("share-encoder", "two-encoders", share_encoder_,

@@ -131,6 +131,6 @@ void add_augmentation_rows(OptionTable& table, simclr::data::Augmentation& a, in
 
 void add_picture_rows(OptionTable& table, TrainingOptions& o, PictureOptions& own) {
   add_dataset_rows(table, o.dataset, o.data_dir, o.classes_at);
-  add_cache_rows(table, o, "picture");
+  add_cache_rows(table, o, "picture", "the index of tar shards");
   add_picture_view_rows(table, own);
 }

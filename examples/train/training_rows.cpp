@@ -182,7 +182,7 @@ void add_training_rows(OptionTable& table, TrainingOptions& o) {
   add_rules(table, o);
 }
 
-void add_cache_rows(OptionTable& table, TrainingOptions& o, const std::string& sample) {
+void add_cache_rows(OptionTable& table, TrainingOptions& o, const std::string& sample, const std::string& also_there) {
   table
       .add("cache-gb", o.cache_gb,
            "Memory for a folder's decoded " + sample + "s; -1: half of what is free, 0: decode in every epoch")
@@ -191,8 +191,8 @@ void add_cache_rows(OptionTable& table, TrainingOptions& o, const std::string& s
       .may_change();
   table
       .add("cache-dir", o.cache_dir,
-           "Where decoded " + sample +
-               "s that do not fit there go, in a temporary file, and where the index of tar shards is kept")
+           "Where decoded " + sample + "s that do not fit there go, in a temporary file" +
+               (also_there.empty() ? "" : ", and where " + also_there + " is kept"))
       .may_change();
 }
 

@@ -37,8 +37,10 @@ class ModalityOptions {
 /// The rows of training's options that every kind of data has: head, steps, evaluation, run folder and computing.
 void add_training_rows(OptionTable& table, TrainingOptions& options);
 
-/// --cache-gb and --cache-dir, for a kind whose files are decoded; `sample` is what one of them is called.
-void add_cache_rows(OptionTable& table, TrainingOptions& options, const std::string& sample);
+/// --cache-gb and --cache-dir, for a kind whose files are decoded; `sample` is what one of them is called, `also_there`
+/// what else the folder keeps.
+void add_cache_rows(OptionTable& table, TrainingOptions& options, const std::string& sample,
+                    const std::string& also_there = {});
 
 /// All of a training program's.
 OptionTable training_table(TrainingOptions& options, ModalityOptions& modality);
