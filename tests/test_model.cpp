@@ -1,6 +1,5 @@
 // What training asks of a model: SimCLR's one tower, and two towers that learn to match pairs.
 
-#include <simclr/core/random.h>
 #include <simclr/nn/functional.h>
 #include <simclr/nn/losses.h>
 #include <simclr/nn/micro_batches.h>
@@ -11,80 +10,26 @@
 #include "support/catch.h"
 #include "support/gradient_check.h"
 #include "support/tensors.h"
+#include "support/two_towers.h"
 
 #include <algorithm>
 #include <cmath>
-#include <functional>
 #include <limits>
 #include <memory>
 #include <vector>
 
 using namespace simclr;
 using Catch::Contains;
+using test::Bag;
+using test::classes;
+using test::features;
+using test::Mlp;
+using test::pairs_model;
 using test::random_tensor;
 using test::same_bits;
+using test::some_pairs;
 
 namespace {
-
-constexpr std::int64_t classes = 12, features = 8;
-
-/// f32 or f64 [N,6] -> [N,8].
-struct Mlp : nn::Module {
-  std::shared_ptr<nn::Linear> in = add_module("in", std::make_shared<nn::Linear>(nn::LinearOptions{6, 16}));
-  std::shared_ptr<nn::Linear> out = add_module("out", std::make_shared<nn::Linear>(nn::LinearOptions{16, features}));
-  Mlp() { initialize(3); }
-  Tensor forward(const Input& input) override { return (*out)(nn::relu((*in)(input))); }
-  std::int64_t output_features() const override { return features; }
-};
-
-/// The mean embedding of the i32 ids [N,T] within each row's length: [N,8].
-struct Bag : nn::Module {
-  Tensor table =
-      add_parameter("table", {3 * classes, features}, nn::Role::weight, {nn::Initializer::Kind::normal, 1.0});
-  Bag() { initialize(4); }
-  Tensor forward(const Input& input) override {
-    const std::int64_t rows = input.rows(), longest = input.x.dim(1);
-    const auto ids = input.x.to_vector<std::int32_t>(), lengths = input.lengths.to_vector<std::int32_t>();
-    std::vector<double> share(static_cast<std::size_t>(rows * table.dim(0)));
-    for (std::int64_t i = 0; i < rows; ++i) {
-      const std::int32_t length = lengths[static_cast<std::size_t>(i)];
-      for (std::int32_t k = 0; k < length; ++k) {
-        const std::int64_t id = ids[static_cast<std::size_t>(i * longest + k)];
-        share[static_cast<std::size_t>(i * table.dim(0) + id)] += 1.0 / length;
-      }
-    }
-    return nn::matmul(Tensor::from(share, {rows, table.dim(0)}).to(table.dtype()), table);
-  }
-  std::int64_t output_features() const override { return features; }
-};
-
-std::unique_ptr<nn::TwoTowers> pairs_model(DType dtype = DType::f32, double temperature = 0.2, bool learned = false) {
-  const nn::ProjectionHeadOptions head{.hidden = 16, .out = 6, .batchnorm = false};
-  auto model = std::make_unique<nn::TwoTowers>(
-      nn::TwoTowersOptions{.encoders = {std::make_shared<Mlp>(), std::make_shared<Bag>()},
-                           .heads = {head, head},
-                           .loss = {.temperature = temperature},
-                           .learn_temperature = learned});
-  model->to(dtype);
-  return model;
-}
-
-/// Pair i of class i % 12: a noisy direction of the class, and two of its three words, or one.
-std::vector<Input> some_pairs(std::int64_t samples, std::uint64_t seed, DType dtype = DType::f32) {
-  std::vector<float> x;
-  std::vector<std::int32_t> ids, lengths;
-  for (std::int64_t i = 0; i < samples; ++i) {
-    const auto c = static_cast<std::uint32_t>(i % classes);
-    const Random direction(1, RandomPurpose::user, c), noise(seed, RandomPurpose::user, static_cast<std::uint32_t>(i));
-    for (std::uint32_t k = 0; k < 6; ++k) x.push_back(direction.uniform(k) - 0.5f + 0.1f * (noise.uniform(k) - 0.5f));
-    const auto first = static_cast<std::int32_t>(3 * c);
-    const bool two = noise.uniform(6) < 0.5f;
-    ids.insert(ids.end(), {first + static_cast<std::int32_t>(noise.below(3, 7)), two ? first : 0});
-    lengths.push_back(two ? 2 : 1);
-  }
-  return {Tensor::from(x, {samples, 6}).to(dtype),
-          Input(Tensor::from(ids, {samples, 2}), Tensor::from(lengths, {samples}))};
-}
 
 /// The mean of both directions by plain functions: rows of similarities, softmax cross-entropy with the diagonal.
 Tensor composed(const Tensor& a, const Tensor& b, double temperature) {
@@ -260,86 +205,6 @@ TEST_CASE("a model whose loss takes no groups says so") {
   Input views = random_tensor({4, 6}, 1, DType::f32);
   views.groups = Tensor::from(std::vector<std::int32_t>{0, 0, 0, 0}, {4});
   CHECK_THROWS_WITH(model.loss_of(std::vector<Input>{views}), Contains("takes no groups"));
-}
-
-TEST_CASE("two towers learn their temperature, which lowers the loss") {
-  std::vector<double> last;
-  for (const bool learned : {false, true}) {
-    const auto model = pairs_model(DType::f32, 0.5, learned);
-    nn::AdamW optimizer(model->parameters(), {}, nn::constant(0.01));
-    double first = 0;
-    for (std::uint64_t step = 0; step < 300; ++step) {
-      const Tensor loss = model->loss_of(some_pairs(classes, step));
-      loss.backward();
-      optimizer.step(loss);
-      if (step == 0) first = loss.item();
-      if (step == 299) last.push_back(loss.item());
-    }
-    CHECK(last.back() < first);
-    if (!learned) continue;
-    const nn::Parameter scale = model->parameters().front();
-    CHECK(scale.name == "logit_scale");
-    CHECK(scale.role == nn::Role::temperature);
-    CHECK(std::exp(-scale.value.item()) < 0.25);  // from 0.5
-    // The state carries it, and so do drawn weights.
-    const auto other = pairs_model(DType::f32, 0.5, true);
-    CHECK(other->parameters().front().value.item() == Approx(std::log(2.0)));
-    other->load_state(model->state());
-    CHECK(other->parameters().front().value.item() == scale.value.item());
-    other->initialize(1);
-    CHECK(other->parameters().front().value.item() == Approx(std::log(2.0)));
-  }
-  CHECK(last[1] < 0.5 * last[0]);
-}
-
-TEST_CASE("a temperature that two towers learn holds at 1/100, and comes back") {
-  const auto model = pairs_model(DType::f32, 0.0101, true);
-  const Tensor scale = model->parameters().front().value;
-  nn::Sgd optimizer({model->parameters().front()}, {.momentum = 0}, nn::constant(100.0));
-  const Tensor z = Tensor::from(std::vector<float>{1, 0.1f, 1, -0.1f}, {2, 2});
-  const Tensor swapped = Tensor::from(std::vector<float>{1, -0.1f, 1, 0.1f}, {2, 2});
-  const auto step = [&](const Tensor& other) {
-    const Tensor loss = model->loss(std::vector<Tensor>{z, other});
-    loss.backward();
-    optimizer.step(loss);
-    return loss.item();
-  };
-  step(z);  // a right pair asks for an ever smaller temperature: this step is a long one
-  const double beyond = scale.item();
-  CHECK(beyond > 10);
-  const double held = step(z);
-  CHECK(held == Approx(std::log1p(std::exp(-100 * (1 - 0.99 / 1.01)))).epsilon(1e-4));  // at 0.01
-  CHECK(step(z) == held);
-  CHECK(scale.item() == beyond);
-  step(swapped);
-  CHECK(scale.item() < beyond);
-}
-
-TEST_CASE("no optimizer decays a learned temperature, and LARS takes its gradient as it is") {
-  const nn::Schedule rate = nn::constant(0.1);
-  using Make = std::function<std::unique_ptr<nn::Optimizer>(const std::vector<nn::Parameter>&)>;
-  const std::vector<Make> decaying = {
-      [&](const auto& p) { return std::make_unique<nn::Sgd>(p, nn::SgdOptions{.weight_decay = 0.5}, rate); },
-      [&](const auto& p) { return std::make_unique<nn::Lars>(p, nn::LarsOptions{.weight_decay = 0.5}, rate); },
-      [&](const auto& p) { return std::make_unique<nn::AdamW>(p, nn::AdamWOptions{.weight_decay = 0.5}, rate); }};
-  for (std::size_t i = 0; i < decaying.size(); ++i) {
-    CAPTURE(i);
-    const auto model = pairs_model(DType::f32, 0.2, true);
-    const std::vector<nn::Parameter> parameters = model->parameters();
-    const auto optimizer = decaying[i](parameters);
-    const double scale = parameters[0].value.item(), weight = parameters[1].value.detach().to_vector<double>()[0];
-    optimizer->step();  // no gradient has reached them
-    CHECK(parameters[0].value.item() == scale);
-    CHECK(parameters[1].value.detach().to_vector<double>()[0] != weight);
-  }
-  const auto model = pairs_model(DType::f32, 0.2, true);
-  const Tensor scale = model->parameters().front().value;
-  nn::Lars lars(model->parameters(), {.momentum = 0}, rate);
-  model->loss_of(some_pairs(classes, 1)).backward();
-  const double before = scale.item(), gradient = scale.grad().item();
-  CHECK(gradient != 0);
-  lars.step();
-  CHECK(scale.item() == Approx(before - 0.1 * gradient).epsilon(1e-6));
 }
 
 TEST_CASE("two small encoders of different kinds learn to match pairs") {
