@@ -166,24 +166,24 @@ class Reader {
   void say_shared(const FieldList& list) {
     const data::Field* const group = first_field(list.fields, kind_.group_names);
     if (group == nullptr) return;
-    std::map<std::string, std::set<std::string>> by_file;
+    std::map<std::string, std::set<std::string>> by_place;  // that of a segment, too
     for (std::size_t i = 0; i < list.size(); ++i) {
-      if (!group->value(i).empty()) by_file[list.path(i)].emplace(group->value(i));
+      if (!group->value(i).empty()) by_place[(fs::path(list.dir) / list.name(i)).string()].emplace(group->value(i));
     }
-    const auto groups_in = [&by_file](const data::Dataset& part) {
+    const auto groups_in = [&by_place](const data::Dataset& part) {
       std::set<std::string> groups;
       for (std::int64_t i = 0; i < part.size(); ++i) {
-        const auto found = by_file.find(part.file(i));
-        if (found != by_file.end()) groups.insert(found->second.begin(), found->second.end());
+        const auto found = by_place.find(part.place(i));
+        if (found != by_place.end()) groups.insert(found->second.begin(), found->second.end());
       }
       return groups;
     };
     const std::set<std::string> trained = groups_in(*sets_.train), tested = groups_in(*sets_.test);
     const auto both = static_cast<std::size_t>(
         std::count_if(tested.begin(), tested.end(), [&](const auto& each) { return trained.contains(each); }));
-    if (both == 0) return;
-    sets_.add_note(shared_text(both, tested.size(), group->name) + " (to test with others: --test " + group->name +
-                   "=20%)");
+    if (tested.empty()) return;
+    sets_.add_note(shared_text(both, tested.size(), group->name) +
+                   (both == 0 ? "" : " (to test with others: --test " + group->name + "=20%)"));
   }
 
   /// Samples of both parts that links lead to one file.

@@ -8,6 +8,7 @@
 
 #include <filesystem>
 #include <set>
+#include <sstream>
 
 using namespace simclr;
 using namespace simclr::test;
@@ -233,6 +234,23 @@ TEST_CASE("segments of one recording are of one part", "[sounds]") {
     CHECK(files_of_segments(*sets.train).size() == 12);
     CHECK(sets.train->size() == 48);
   }
+}
+
+TEST_CASE("whose segments are in both parts is said where a fifth is kept", "[sounds]") {
+  const TempDir dir;
+  std::istringstream rows(test::read_text(write_segments(dir)));
+  const std::string segments = test::read_text(write_segments(dir));
+  const auto note = [&](int count) {  // of speakers, each of whom says every so many of the 20 recordings
+    std::istringstream lines(segments);
+    std::string table;
+    for (std::string line; std::getline(lines, line);) {
+      table += line + (table.empty() ? ",speaker" : ",s" + std::to_string(std::stoi(line.substr(5)) % count)) + "\n";
+    }
+    return open_sounds({.data = dir.write("speakers.csv", table)}).note;
+  };
+  CHECK_THAT(note(2), Contains("2 of the 2 speakers of the test part are trained on, too (to test with others: --test "
+                               "speaker=20%)"));
+  CHECK_THAT(note(20), Contains("no speaker of the test part is trained on"));
 }
 
 TEST_CASE("segments without a label are not trained on where others of their file are held back", "[sounds]") {
