@@ -184,6 +184,24 @@ class PairPrograms(unittest.TestCase):
         said = self.call("linear_probe", "classes-run", "--side", "second", "--data", "classes.csv", "--labels", "100")
         self.assertRegex(said, "labels +texts +kNN %")
 
+    def test_a_run_may_have_been_trained_on_what_is_tested_on(self):
+        """Where its own list was changed since."""
+        def write(first, second):
+            rows = [f"drawings/{name},words{i},{'odd' if i % 3 else 'even'},{first if i < THINGS // 2 else second}"
+                    for i, name in enumerate(self.names)]
+            (self.folder / "parts.csv").write_text("\n".join(["image,caption,label,split", *rows]) + "\n")
+
+        write("train", "test")
+        self.train("parts.csv", "parts-run", "--no-evaluation")
+        for n, (program, *more) in enumerate((["linear_probe"], ["linear_probe", "--side", "second"], ["finetune", "--batch-size", "8"])):
+            for parts in (("train", "test"), ("test", "train")):
+                with self.subTest(program=program, parts=parts):
+                    write(*parts)
+                    out = ("--out", f"parts-{n}-{parts[0]}") if program == "finetune" else ()
+                    said = self.call(program, "parts-run", "--data", "parts.csv", "--labels", "100", "--epochs", "1", *more, *out)
+                    (self.assertNotIn if parts[0] == "train" else self.assertIn)(
+                        "which may have been samples that are tested on here: other pairs in the list", said)
+
     def test_either_side_is_measured_and_finetuned(self):
         for label in (1, 8):
             write_pictures(self.folder / "labelled" / f"class{label}", 10, label)

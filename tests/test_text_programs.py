@@ -62,6 +62,20 @@ class TextPrograms(unittest.TestCase):
         self.assertIn("100 %", self.call("linear_probe", "tuned/labels-100.safetensors", "--data", "films.tsv", "--labels",
                                          "100", "--epochs", "2"))
 
+    def test_a_run_may_have_been_trained_on_what_is_tested_on(self):
+        """Where its own table was changed since."""
+        head, *rows = (self.folder / "films.tsv").read_text().splitlines()
+        table = self.folder / "changed.tsv"
+        table.write_text("\n".join([head, *rows]) + "\n")
+        self.call("train_text", "--data", "changed.tsv", "--out", "changed-run", "--epochs", "1", "--warmup-epochs", "0",
+                  "--width", "8", "--batch-size", "16", "--knn-every", "0", "--no-evaluation", "--device", "cpu")
+        for data in ([], ["--data", "changed.tsv"]):
+            asked = ("linear_probe", "changed-run", *data, "--labels", "100", "--epochs", "2")
+            table.write_text("\n".join([head, *rows]) + "\n")
+            self.assertNotIn("may have been", self.call(*asked))
+            table.write_text("\n".join([head, *rows[1:], rows[0]]) + "\n")
+            self.assertIn("which may have been samples that are tested on here: other texts in the data", self.call(*asked))
+
     def test_files_that_are_read_are_not_replaced(self):
         """Not those of a published set in a further place, either."""
         sets = self.folder / "sets"

@@ -182,11 +182,15 @@ class TextKind final : public Kind {
   }
   /// Of the run's own data another set may be asked for.
   void fill_in(LabelledPlace& place, const EncoderFile& file, const std::string& run) const override {
-    if (!place.data_dir.empty()) return;
     Texts texts;
     const TrainingOptions trained = options_from_json(file.config, file.path, texts);
+    if (place.data_dir.empty()) {
+      place.data_dir = data_of_run(trained.data_dir, trained.started_in, run);
+    } else if (whole_path(place.data_dir) != whole_path(path_of_run(trained.data_dir, trained.started_in, run))) {
+      return;
+    }
     if (place.dataset == "auto") place.dataset = trained.dataset;
-    place.data_dir = data_of_run(trained.data_dir, trained.started_in, run);
+    if (place.dataset == trained.dataset) place.run_data = data_files_of_run(run);
   }
   Datasets open_labelled(const LabelledPlace& place, const EncoderFile&) const override {
     check_place(place.dataset, text_kinds(), place.classes_at);
@@ -194,7 +198,13 @@ class TextKind final : public Kind {
     TrainingOptions asked;
     asked.dataset = place.dataset;
     asked.data_dir = place.data_dir;
-    return Texts(texts_).open_labelled(asked);  // with its tokenizer
+    Texts texts(texts_);  // with its tokenizer
+    Datasets sets = texts.open_labelled(asked);
+    if (!place.run_data.is_object()) return sets;
+    nlohmann::ordered_json now = texts.data_files(asked);
+    now["within"] = sets.within;
+    compare_with_run(sets, place, now);
+    return sets;
   }
   std::shared_ptr<const data::ViewMaker> light_views(double crop_min) const override {
     refuse_unless(crop_min == usual_crop_min, "--crop-min " + rounded(crop_min));

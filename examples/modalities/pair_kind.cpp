@@ -147,8 +147,11 @@ class PairKind final : public Kind {
     inner_->write_sheet(sheet, path, samples, found, existing);
   }
 
-  void fill_in(LabelledPlace& place, const EncoderFile& file, const std::string&) const override {
+  void fill_in(LabelledPlace& place, const EncoderFile& file, const std::string& run) const override {
     SIMCLR_CHECK(!place.data_dir.empty(), file.path, ": was trained on pairs; name labelled ", sample(), "s by --data");
+    if (!run_data_.empty() && whole_path(place.data_dir) == whole_path(run_data_)) {
+      place.run_data = data_files_of_run(run);
+    }
   }
   Datasets open_labelled(const LabelledPlace& place, const EncoderFile& file) const override {
     const std::string& at = place.data_dir;
@@ -156,11 +159,15 @@ class PairKind final : public Kind {
     check_place(place.dataset, {"auto", "list", "shards"}, place.classes_at);
     refuse_part_rows(place, sample());
     Datasets sets;
-    sets.sample_name = sample();
+    sets.sample_name = "pair";  // while these are compared with the run's
     sets.kind = "pairs";
     sets.decoded = true;
     data::PathList files;
     const PairParts parts = open_pairs(pairs_.source(at, file.cache_dir), pairs_.is_half(at), sets, files);
+    nlohmann::ordered_json now = pair_data_files(at, files);
+    now["within"] = sets.within;  // the labels, too
+    compare_with_run(sets, place, now);
+    sets.sample_name = sample();
     for (const std::string& note : parts.notes) sets.add_note(note);
     sets.no_test = parts.no_test;
     SIMCLR_CHECK(parts.train.classes.size() >= 2 || parts.test.size() == 0, "--data ", at, ": ",

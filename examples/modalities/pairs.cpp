@@ -241,9 +241,13 @@ void Pairs::refuse_out(const TrainingOptions& o) const {
 }
 
 nlohmann::ordered_json Pairs::data_files(const TrainingOptions& o) const {
-  if (names_shards(o.data_path())) return list_picture_files("shards", o.data_path());
-  const std::string folder = fs::path(o.data_path()).parent_path().string();
-  return list_data_files(folder.empty() ? "." : folder, files_);
+  return pair_data_files(o.data_path(), files_);
+}
+
+nlohmann::ordered_json pair_data_files(const std::string& data, const data::PathList& files) {
+  if (names_shards(data)) return list_picture_files("shards", data);
+  const std::string folder = fs::path(data).parent_path().string();
+  return list_data_files(folder.empty() ? "." : folder, files);
 }
 
 void Pairs::configure(const nlohmann::ordered_json& config) {

@@ -74,3 +74,6 @@ class Pairs final : public Modality {
   PairGallery gallery_;           // empty without a test part
   PairPrompts prompts_;           // empty without --prompts
 };
+
+/// What the files of pairs at `data` are (train/data_files.h); of a list these, as open_pairs() gives them.
+nlohmann::ordered_json pair_data_files(const std::string& data, const simclr::data::PathList& files);
