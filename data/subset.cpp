@@ -1,6 +1,7 @@
 #include <simclr/core/error.h>
 #include <simclr/data/subset.h>
 
+#include <algorithm>
 #include <string>
 #include <utility>
 
@@ -47,11 +48,16 @@ std::shared_ptr<const Dataset> subset(std::shared_ptr<const Dataset> whole, std:
   return std::make_shared<Subset>(std::move(whole), std::move(indices));
 }
 
+std::vector<std::int64_t> spread_indices(std::int64_t size, std::int64_t count) {
+  std::vector<std::int64_t> indices(static_cast<std::size_t>(std::min(size, count)));
+  const std::int64_t taken = std::ssize(indices);
+  for (std::int64_t i = 0; i < taken; ++i) indices[static_cast<std::size_t>(i)] = i * size / taken;
+  return indices;
+}
+
 std::shared_ptr<const Dataset> spread(std::shared_ptr<const Dataset> whole, std::int64_t count) {
-  const std::int64_t size = whole->size();
-  if (count >= size) return whole;
-  std::vector<std::int64_t> indices(static_cast<std::size_t>(count));
-  for (std::int64_t i = 0; i < count; ++i) indices[static_cast<std::size_t>(i)] = i * size / count;
+  if (count >= whole->size()) return whole;
+  std::vector<std::int64_t> indices = spread_indices(whole->size(), count);
   return subset(std::move(whole), std::move(indices));
 }
 

@@ -25,14 +25,15 @@ struct Questions {
   const char* of = "";  // what the asked ones are
 };
 
-/// The group of each of `rows` rows of features_of(samples, limit), which leaves out what cannot be read.
-std::vector<std::int32_t> groups_of_rows(const std::shared_ptr<const data::Dataset>& samples, const data::Tower& tower,
-                                         std::int64_t limit, std::int64_t rows) {
-  const auto seen = data::spread(samples, limit);
-  if (rows == seen->size()) return seen->groups();
+/// The group of each of `rows` rows of features_of(*sets.labelled, limit), which leaves out what cannot be read.
+std::vector<std::int32_t> groups_of_rows(const Datasets& sets, const data::Tower& tower, std::int64_t limit,
+                                         std::int64_t rows) {
+  const std::int64_t size = sets.labelled->size();
+  const std::vector<std::int64_t> seen = data::spread_indices(size, limit > 0 ? limit : size);
   std::vector<std::int32_t> groups;
-  for (std::int64_t i = 0; i < seen->size(); ++i) {
-    if (has_view(*seen, i, tower)) groups.push_back(seen->groups()[static_cast<std::size_t>(i)]);
+  for (const std::int64_t i : seen) {
+    const bool read = rows == std::ssize(seen) || has_view(*sets.labelled, i, tower);
+    if (read) groups.push_back(sets.groups[static_cast<std::size_t>(i)]);
   }
   SIMCLR_CHECK(std::ssize(groups) == rows, "samples changed while they were read");
   return groups;
@@ -48,11 +49,10 @@ std::optional<Questions> questions(const Training& t, const nn::Features& train,
   if (sets.labelled->classes().size() < 2) return std::nullopt;
   const nn::Features all = sets.labelled == sets.train ? train : features(*sets.labelled);
   std::vector<std::int64_t> asked, known;
-  if (!sets.held_out && sets.labelled->groups().empty()) {
+  if (!sets.held_out && sets.groups.empty()) {
     asked = every_fifth(all.labels);
   } else if (!sets.held_out) {
-    asked = fifth_of_groups(all.labels,
-                            groups_of_rows(sets.labelled, tower, t.options.knn_samples, std::ssize(all.labels)));
+    asked = fifth_of_groups(all.labels, groups_of_rows(sets, tower, t.options.knn_samples, std::ssize(all.labels)));
   }
   for (std::int64_t i = 0; i < std::ssize(all.labels); ++i) {
     const bool labelled = all.labels[static_cast<std::size_t>(i)] >= 0;

@@ -110,6 +110,19 @@ void hold_out_groups(Datasets& sets, double share, std::uint64_t seed) {
   sets.groups = sets.train->groups();
 }
 
+/// --limit: of what is trained on, and of what the evaluation learns from where that is the same.
+void limit_samples(Datasets& sets, std::int64_t limit) {
+  const bool apart = sets.labelled != sets.train;
+  const std::vector<std::int64_t> kept = data::spread_indices(sets.train->size(), limit);
+  sets.train = data::spread(sets.train, limit);
+  if (apart) return;
+  sets.labelled = sets.train;
+  if (sets.groups.empty()) return;
+  std::vector<std::int32_t> groups;
+  for (const std::int64_t i : kept) groups.push_back(sets.groups[static_cast<std::size_t>(i)]);
+  sets.groups = std::move(groups);
+}
+
 /// --hold-out, --limit and the cache, in this order, then what the evaluation learns from.
 void shape_sets(Datasets& sets, const TrainingOptions& o, const std::function<void(const std::string&)>& on_warning) {
   if (o.hold_out > 0) {
@@ -121,11 +134,7 @@ void shape_sets(Datasets& sets, const TrainingOptions& o, const std::function<vo
     std::printf("%s held out, to choose the best checkpoint on\n",
                 counted(sets.held_out->size(), sets.sample_name).c_str());
   }
-  if (o.limit > 0) {
-    const bool apart = sets.labelled != sets.train;
-    sets.train = data::spread(sets.train, o.limit);
-    if (!apart) sets.labelled = sets.train;
-  }
+  if (o.limit > 0) limit_samples(sets, o.limit);
   cache_decoded(sets, o.cache_gb, o.cache_path());
   const std::string unlabelled = learn_from_labelled(sets);
   if (!unlabelled.empty()) std::printf("%s\n", unlabelled.c_str());

@@ -312,3 +312,53 @@ TEST_CASE("--check looks at recordings before a run, and leaves none", "[sounds]
   CHECK(code == 1);  // a batch of 16 is small
   CHECK_FALSE(std::filesystem::exists(out + "/config.json"));
 }
+
+namespace {
+
+/// Ten recordings, each a class of its own and cut into four: only others of the file tell what a segment is.
+std::string write_own_classes(const TempDir& dir) {
+  std::string table = "file,label,start,end\n";
+  for (int take = 0; take < 10; ++take) {
+    const std::string name = "long/" + std::to_string(take) + ".wav";
+    dir.write(name, said(0, 0, take));
+    for (int part = 0; part < 4; ++part) {
+      table += name + ",c" + std::to_string(take) + "," + std::to_string(0.05 * part) + "," +
+               std::to_string(0.05 * part + 0.05) + "\n";
+    }
+  }
+  return dir.write("own.csv", table);
+}
+
+}  // namespace
+
+TEST_CASE("kNN while training asks for no segment that it knows by others of its file", "[sounds]") {
+  const TempDir dir;
+  const std::string list = write_own_classes(dir), out = dir.path("run");
+  std::vector<std::string> words = with(small(dir, out), {"--data", list, "--knn-every", "1", "--epochs", "1"});
+  words.erase(words.begin(), words.begin() + 4);  // --pattern and --test
+  REQUIRE(words[0] == "--out");
+  REQUIRE(run(words) == 0);
+  int looks = 0;
+  for (const LogEntry& entry : read_run_log(out + "/log.jsonl")) {
+    if (event_of(entry) != "knn") continue;
+    ++looks;
+    CHECK_FALSE(entry.contains("top1"));  // a class of one file has none to ask for
+  }
+  CHECK(looks == 1);
+}
+
+TEST_CASE("--limit keeps the files of the segments that stay", "[sounds]") {
+  const TempDir dir;
+  Sounds sounds;
+  TrainingOptions options;
+  use_recipe(options, sounds, "");
+  options.data_dir = write_own_classes(dir);
+  options.device = "cpu";
+  options.threads = 1;
+  options.recipe.batch_size = 8;
+  options.limit = 20;
+  const Training t = make_training(options, sounds, [](const std::string&) {});
+  REQUIRE(t.sets.labelled->size() == 20);
+  REQUIRE(t.sets.groups.size() == 20);
+  for (std::int64_t i = 0; i < 20; ++i) CHECK(t.sets.groups[static_cast<std::size_t>(i)] == i / 2);
+}
