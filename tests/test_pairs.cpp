@@ -184,6 +184,17 @@ TEST_CASE("of several columns of texts the likeliest is a side") {
   CHECK(both.sides[1].column == "title");
 }
 
+TEST_CASE("texts that differ by the blanks around them are one half") {
+  const TempDir dir;
+  const PairList list = read(write_list(dir,
+                                        "image,caption\n1.png,\"a dog \"\n2.png,\"a dog\"\n3.png,\"a dog\n\"\n"
+                                        "4.png,a cat\n3.png,\" a dog\"\n",
+                                        "blanks.csv"));
+  CHECK(list.sides[1].halves == Texts{"a dog", "a cat"});
+  CHECK(list.groups == Numbers{0, 0, 0, 1});
+  CHECK(list.left_out == Texts{"1 pair that a row before names"});
+}
+
 TEST_CASE("a text that cannot be one costs its pair alone") {
   const TempDir dir;
   const PairList list = read(write_list(dir, "image\tcaption\n1.png\tA bird\n2.png\tbr\xffken\n3.png\t\n4.png\t" +

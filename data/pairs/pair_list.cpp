@@ -208,22 +208,15 @@ class Reader {
                  ": is one column twice; a pair has two halves");
   }
 
-  /// Empty: nothing.
-  static std::string wrong_with_text(const std::string& text) {
-    if (!is_utf8(text)) return "has a text that is not in UTF-8";
-    if (text.find('\0') != std::string::npos) return "has a text with a byte 0";
-    return text.size() > most_text_bytes ? "has a text of " + std::to_string(text.size()) + " bytes" : "";
-  }
-
   void take(const std::vector<std::string>& fields) {
     Row row{.halves = {}, .label = -1, .part = -1, .line = line_};
     for (std::size_t s = 0; s < 2; ++s) {
       std::string value = fields[static_cast<std::size_t>(columns_.halves[s])];
       const bool text = list_.sides[s].texts;
+      if (text) value = std::string(trimmed(value));  // as it is trained on: equal texts are one half
       while (!text && value.starts_with("./")) value.erase(0, 2);
       const std::string& column = list_.sides[s].column;
-      const bool blank = value.find_first_not_of(" \t\v\f\r\n") == std::string::npos;
-      if (blank) return leave_out("without a " + column, "has no " + column);
+      if (trimmed(value).empty()) return leave_out("without a " + column, "has no " + column);
       const std::string why = text ? wrong_with_text(value) : is_half(value) ? "" : value + " is no file that is read";
       if (!why.empty()) return leave_out("whose " + column + " cannot be read", why);
       row.halves[s] = value;

@@ -66,7 +66,7 @@ enum class PairValues { found, files, texts };
 /// are called as texts are, the likeliest first (column_of_texts()). A column called split, part, set or subset has
 /// parts, one called label, class or category labels.
 ///
-/// Rows that cannot be used are left out: of another number of fields, without one of the halves, whose half is no such
+/// Blanks around a text are no part of it. Rows that cannot be used are left out: of another number of fields, without one of the halves, whose half is no such
 /// file by its name, whose file is missing, whose text is not in UTF-8 or longer than most_text_bytes, or of a pair
 /// that a row before names in the same part. The first three are named in `warnings`, all are counted in `left_out`. At
 /// most 10,000 files are looked for, spread over the table; what else is missing is noticed when it is read. Throws

@@ -3,6 +3,7 @@
 #include <simclr/core/error.h>
 #include <simclr/core/text.h>
 #include <simclr/data/pairs/pair_shards.h>
+#include <simclr/data/text/text_list.h>
 
 #include <algorithm>
 #include <array>
@@ -16,7 +17,6 @@ namespace {
 
 constexpr std::int64_t most_looked_at = 100;  // samples, by which the endings are told
 constexpr std::int64_t most_named = 3;        // samples that are left out
-constexpr const char* blanks = " \t\r\n";
 
 using Endings = std::array<std::string, 2>;
 
@@ -64,8 +64,7 @@ std::string words_of(const Shards& shards, const PairMember& at) {
   try {
     const std::vector<std::uint8_t> bytes = shards.read(at.sample, at.member);
     const std::string words(bytes.begin(), bytes.end());
-    const std::size_t begin = words.find_first_not_of(blanks);
-    return begin == std::string::npos ? "" : words.substr(begin, words.find_last_not_of(blanks) + 1 - begin);
+    return std::string(trimmed(words));
   } catch (const Error&) {
     return shards.name(at.sample, at.member);
   }

@@ -7,7 +7,7 @@ namespace simclr::data {
 namespace {
 
 bool is_blank(char c) {
-  return c == ' ' || c == '\t' || c == '\v' || c == '\f';
+  return c == ' ' || c == '\t' || c == '\v' || c == '\f' || c == '\r' || c == '\n';
 }
 
 }  // namespace

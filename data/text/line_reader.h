@@ -6,12 +6,8 @@
 #include <fstream>
 #include <optional>
 #include <string>
-#include <string_view>
 
 namespace simclr::data {
-
-/// Without the blanks at both ends.
-std::string_view trimmed(std::string_view text);
 
 /// Why a line is left out.
 struct UnusableLine {

@@ -13,6 +13,13 @@
 
 namespace simclr::data {
 
+std::string wrong_with_text(std::string_view words) {
+  if (trimmed(words).empty()) return "has no text";
+  if (!is_utf8(words)) return "has a text that is not in UTF-8";
+  if (words.find('\0') != std::string_view::npos) return "has a text with a byte 0";
+  return words.size() > most_text_bytes ? "has a text of " + std::to_string(words.size()) + " bytes" : "";
+}
+
 std::string_view TextList::operator[](std::int64_t i) const {
   const auto at = static_cast<std::size_t>(i);
   const std::uint64_t begin = at == 0 ? 0 : ends_[at - 1];

@@ -17,6 +17,12 @@ namespace simclr::data {
 /// The longest text that is taken, in bytes: what is longer is a file without line breaks, and not a sentence.
 inline constexpr std::size_t most_text_bytes = 100'000;
 
+/// Without the blanks and line breaks at both ends.
+SIMCLR_API std::string_view trimmed(std::string_view text);
+
+/// Why words cannot be a text: "has a text that is not in UTF-8"; empty: they can.
+SIMCLR_API std::string wrong_with_text(std::string_view words);
+
 /// Texts in UTF-8, each on one line of a file, and what is known of them.
 class SIMCLR_API TextList {
  public:
@@ -96,6 +102,17 @@ struct TextTable {
 /// quotes that do not end are errors.
 /// Throws Error as TableReader does, and where no text is left.
 SIMCLR_API TextTable read_text_table(const std::string& path);
+
+/// A row of a table.
+struct TextRow {
+  std::int64_t line = 0;  // where it begins, from 1
+  std::vector<std::string> fields = {};
+  std::string problem = {};  // why it cannot be used: "has 3 fields, the first row 2"; empty: it can
+};
+
+/// All rows of a table of a few texts; quotes of a .tsv are as read_text_table() has them. Throws Error as that does,
+/// but not where no text is left.
+SIMCLR_API std::vector<TextRow> read_text_rows(const std::string& path);
 
 /// The column of a table's header that is called as texts are, caption, text, sentence and their kin, the likeliest
 /// first; -1: none is.

@@ -1,6 +1,7 @@
 #include "text_rows.h"
 
 #include <simclr/core/text.h>
+#include <simclr/data/text/text_list.h>
 
 #include <algorithm>
 #include <filesystem>
@@ -59,6 +60,12 @@ bool is_plain_tsv(const std::string& path) {
 }
 
 }  // namespace
+
+std::vector<TextRow> read_text_rows(const std::string& path) {
+  std::vector<TextRow> all;
+  for (TextRows rows(path); rows.next();) all.push_back({rows.line(), rows.fields(), rows.problem()});
+  return all;
+}
 
 bool looks_like_a_file(std::string_view value) {
   const std::size_t dot = value.rfind('.');

@@ -32,17 +32,10 @@ std::string on_one_line(std::string text) {
   return text;
 }
 
-namespace {
-
-constexpr const char* blanks = " \t\r\n";
-
-}  // namespace
-
 data::Sample text_sample(std::string words, const std::string& name, std::int32_t label) {
-  const std::size_t begin = words.find_first_not_of(blanks);
-  SIMCLR_CHECK(begin != std::string::npos, simclr::printable(name), ": holds no text");
-  SIMCLR_CHECK(simclr::is_utf8(words), simclr::printable(name), ": holds a text that is not in UTF-8");
-  const auto text = std::make_shared<std::string>(words, begin, words.find_last_not_of(blanks) + 1 - begin);
+  const auto text = std::make_shared<std::string>(data::trimmed(words));
+  SIMCLR_CHECK(!text->empty(), simclr::printable(name), ": holds no text");
+  SIMCLR_CHECK(simclr::is_utf8(*text), simclr::printable(name), ": holds a text that is not in UTF-8");
   return {.bytes = std::as_bytes(std::span(*text)), .shape = {std::ssize(*text)}, .label = label, .owner = text};
 }
 
@@ -56,7 +49,7 @@ data::Sample query_text(const std::string& words_or_file) {
   std::error_code error;
   const bool file = std::filesystem::is_regular_file(words_or_file, error);
   const std::string words = file ? std::string(read_text_file(words_or_file)[0]) : words_or_file;
-  SIMCLR_CHECK(words.find_first_not_of(blanks) != std::string::npos && simclr::is_utf8(words),
+  SIMCLR_CHECK(!data::trimmed(words).empty() && simclr::is_utf8(words),
                simclr::printable(words_or_file), ": give a text, or a file that holds one");
   return text_sample(words, words_or_file);
 }
