@@ -1,12 +1,12 @@
 #include "modalities/pair_prompts.h"
 
 #include "modalities/named_texts.h"
-#include "run/command_line.h"
 #include "train/test_part.h"
 
 #include <simclr/core/error.h>
 #include <simclr/core/text.h>
 #include <simclr/data/table.h>
+#include <simclr/data/text/text_list.h>
 #include <simclr/nn/functional.h>
 #include <simclr/nn/metrics.h>
 
@@ -133,6 +133,14 @@ void tell_unknown(const PairPrompts& prompts, const PairHalf& kind, Datasets& no
                            " is known to the encoder, to which such texts are one: " + simclr::listed(unknown, 3));
 }
 
+/// Why a value of a prompts' column is no prompt; empty: it is one. `path`: where it lies, of files.
+std::string wrong_with(const std::string& value, const std::string& path, const PairHalf& kind) {
+  if (!kind.of_files()) return data::wrong_with_text(value);
+  if (!kind.reads(value)) return value + " is no file that is read";
+  std::error_code error;
+  return fs::exists(path, error) ? "" : value + " is not there";
+}
+
 std::string row_of_table(const char* name, double trained, double untrained, double chance) {
   char row[96];
   std::snprintf(row, sizeof row, "  %-24s %10.2f %10.2f %10.2f\n", name, 100 * trained, 100 * untrained, 100 * chance);
@@ -146,33 +154,32 @@ PairPrompts read_prompts(const std::string& path, const data::PairList& list,
   SIMCLR_CHECK(list.classes.size() >= 2, "--prompts ", path, ": ", simclr::printable(list.source), " has ",
                simclr::counted(std::ssize(list.classes), "class", "es"),
                "; what is classified needs two or more, in a column called label");
-  data::TableReader rows(path);
-  SIMCLR_CHECK(rows.next(), "--prompts ", path, ": is empty");
-  const int label = data::find_column(rows.fields(), {"label", "class", "category"});
+  const std::vector<data::TextRow> rows = data::read_text_rows(path);
+  SIMCLR_CHECK(!rows.empty(), "--prompts ", path, ": is empty");
+  const std::vector<std::string>& header = rows.front().fields;
+  const int label = data::find_column(header, {"label", "class", "category"});
   SIMCLR_CHECK(label >= 0, "--prompts ", path, ": has no column called label, class or category");
-  const auto [column, side] = column_of_side(rows.fields(), list, path);
+  const auto [column, side] = column_of_side(header, list, path);
   const PairHalf& kind = *kinds[static_cast<std::size_t>(side)];
   PairPrompts prompts{.side = side};
   std::vector<std::string> names;
   std::string first;  // why
   std::int64_t left_out = 0;
-  while (rows.next()) {
-    std::string why = rows.problem();
-    const std::string value = why.empty() ? rows.fields()[static_cast<std::size_t>(column)] : "";
-    const std::string name = why.empty() ? rows.fields()[static_cast<std::size_t>(label)] : "";
+  for (std::size_t r = 1; r < rows.size(); ++r) {
+    std::string why = rows[r].problem;
+    const std::string value = why.empty() ? rows[r].fields[static_cast<std::size_t>(column)] : "";
+    const std::string name = why.empty() ? rows[r].fields[static_cast<std::size_t>(label)] : "";
     const auto known = std::find(list.classes.begin(), list.classes.end(), name);
     if (why.empty() && known == list.classes.end())
       why = "is of " + name + ", which is no class of the pairs; they are " + simclr::listed(list.classes, 6);
-    if (why.empty() && !kind.of_files() && value.empty()) why = "has no text";
-    if (why.empty() && kind.of_files() && !kind.reads(value)) why = value + " is no file that is read";
-    const std::string half = kind.of_files() ? (fs::path(path).parent_path() / value).string() : value;
-    std::error_code error;
-    if (why.empty() && kind.of_files() && !fs::exists(half, error)) why = value + " is not there";
+    const std::string half =
+        kind.of_files() ? (fs::path(path).parent_path() / value).string() : std::string(data::trimmed(value));
+    if (why.empty()) why = wrong_with(value, half, kind);
     if (why.empty()) {
       names.push_back(half);
       prompts.labels.push_back(static_cast<std::int32_t>(known - list.classes.begin()));
     } else if (left_out++ == 0) {
-      first = "line " + std::to_string(rows.line()) + ": " + simclr::printable(why);
+      first = "line " + std::to_string(rows[r].line) + ": " + simclr::printable(why);
       notes.warnings.push_back(simclr::printable(path) + ", " + first + " (prompt left out)");
     }
   }

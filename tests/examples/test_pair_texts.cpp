@@ -1,6 +1,7 @@
 // Pairs with texts on a side, through the whole program: pictures, recordings and texts beside captions.
 #include "modalities/kinds.h"
 #include "modalities/pair_parts.h"
+#include "modalities/pair_prompts.h"
 #include "modalities/pair_sides.h"
 #include "modalities/pairs.h"
 #include "modalities/texts.h"
@@ -275,6 +276,37 @@ TEST_CASE("prompts in words classify pictures") {
   CHECK(found["prompts"] == 2);  // one row has no text, one no class
   CHECK(found["classes"] == 2);
   CHECK(found["samples"] == 20);
+}
+
+TEST_CASE("a prompt that is no text, or in quotes, costs no more than itself") {
+  const TempDir dir;
+  std::string text = "image\tcaption\tlabel\n";
+  for (int i = 0; i < 4; ++i) {
+    dir.write("images/" + std::to_string(i) + ".png", drawing(i));
+    text += "images/" + std::to_string(i) + ".png\t" + caption(i) + (i % 2 ? "\todd\n" : "\teven\n");
+  }
+  dir.write("labelled.tsv", text);
+  const data::PairList list = data::read_pair_list(dir.path("labelled.tsv"), "image,caption",
+                                                   [](std::string_view value) { return value.ends_with(".png"); });
+  Pairs pairs;
+  TrainingOptions options;
+  use_recipe(options, pairs, "");
+  options.data_dir = dir.path("labelled.tsv");
+  pairs.open(options);  // which learns the tokens
+  const auto prompts = [&](const std::string& name, const std::string& rows) {
+    Datasets notes;
+    const PairPrompts found = read_prompts(dir.write(name, rows), list, {pairs.half_at(0), pairs.half_at(1)}, notes);
+    REQUIRE(notes.warnings.size() == 1);
+    return std::pair(found.files.names, notes.warnings[0]);
+  };
+  const auto broken =
+      prompts("prompts.csv", "label,caption\neven,a drawing\nodd,\"  \"\nodd,a \xff drawing\nodd,drawing of \n");
+  CHECK(broken.first == std::vector<std::string>{"a drawing", "drawing of"});
+  CHECK_THAT(broken.second, Contains("prompts.csv, line 3: has no text (prompt left out)"));
+  const auto quoted =
+      prompts("prompts.tsv", "label\tcaption\neven\t\"drawing\" says a sign\nodd\t\"a drawing\nodd\t\n");
+  CHECK(quoted.first == std::vector<std::string>{"\"drawing\" says a sign", "\"a drawing"});
+  CHECK_THAT(quoted.second, Contains("prompts.tsv, line 4: has no text (prompt left out)"));
 }
 
 TEST_CASE("captions lie in tar shards as .txt") {
