@@ -184,6 +184,23 @@ TEST_CASE("of several columns of texts the likeliest is a side") {
   CHECK(both.sides[1].column == "title");
 }
 
+TEST_CASE("a side's files are of one kind, that of most of its column") {
+  const TempDir dir;
+  const IsHalf kind = [](std::string_view value) {
+    return value.ends_with(".png") ? 1 : value.ends_with(".wav") ? 2 : 0;
+  };
+  const std::string path = write_list(dir,
+                                      "image\tsound\n1.wav\t1.wav\n1.png\t1.wav\n2.png\t2.wav\n3.png\t3.wav\n"
+                                      "4.png\t4.png\n");
+  const PairList list = read_pair_list(path, "", kind);
+  CHECK(list.sides[0].halves == Texts{"1.png", "2.png", "3.png"});
+  CHECK(list.sides[1].halves == Texts{"1.wav", "2.wav", "3.wav"});
+  CHECK(list.left_out == Texts{"1 pair whose image cannot be read", "1 pair whose sound cannot be read"});
+  CHECK_THAT(list.warnings[0], Contains("line 2: 1.wav is of another kind than the files of this column"));
+  CHECK(read_pair_list(path, "", kind, {}, {2, 0}).sides[0].column == "sound");  // as is asked for
+  CHECK(read_pair_list(path, "", kind, {}, {2, 0}).sides[1].column == "image");
+}
+
 TEST_CASE("texts that differ by the blanks around them are one half") {
   const TempDir dir;
   const PairList list = read(write_list(dir,

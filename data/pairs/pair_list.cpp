@@ -52,8 +52,9 @@ struct Columns {
 
 class Reader {
  public:
-  Reader(const std::string& path, const std::string& columns, const IsHalf& is_half, std::array<PairValues, 2> values)
-      : path_(path), asked_(columns), is_half_(is_half), values_(values) {
+  Reader(const std::string& path, const std::string& columns, const IsHalf& is_half, std::array<PairValues, 2> values,
+         std::array<int, 2> kinds)
+      : path_(path), asked_(columns), is_half_(is_half), values_(values), kinds_(kinds) {
     list_.dir = fs::path(path).parent_path().string();
     list_.source = path;
   }
@@ -87,7 +88,8 @@ class Reader {
     std::int64_t line;
   };
 
-  bool is_half(const std::string& value) const { return !value.empty() && is_half_(value); }
+  int kind_of(const std::string& value) const { return value.empty() ? 0 : is_half_(value); }
+  bool is_half(const std::string& value) const { return kind_of(value) != 0; }
 
   /// Knows the columns by the first rows, of which one may lack a half.
   void settle() {
@@ -105,6 +107,7 @@ class Reader {
     for (std::size_t s = 0; s < 2; ++s) {
       list_.sides[s].column = name_of(columns_.halves[s]);
       list_.columns += (s == 0 ? "" : ",") + asked_as(columns_.halves[s]);
+      kinds_[s] = seen_in(columns_.halves[s]).kind();
       list_.sides[s].texts = values_[s] == PairValues::texts || (values_[s] == PairValues::found && holds_texts(s));
     }
     if (!columns_.header) waiting_.emplace(waiting_.begin(), first_line_, first_);
@@ -135,7 +138,13 @@ class Reader {
   struct Seen {
     std::int64_t values = 0, halves = 0, named = 0;  // named as files are, with the halves
     std::string other = {};                          // the first of these that is no half
+    std::map<int, std::int64_t> kinds = {};          // of the halves
     bool files() const { return halves > 0 && 2 * named >= values; }
+    int kind() const {  // of most of the halves; 0: there are none
+      const auto most = std::max_element(kinds.begin(), kinds.end(),
+                                         [](const auto& a, const auto& b) { return a.second < b.second; });
+      return most == kinds.end() ? 0 : most->first;
+    }
   };
 
   Seen seen_in(int column) const {
@@ -144,6 +153,7 @@ class Reader {
       const bool half = is_half(value), named = half || looks_like_a_file(value);
       seen.values += value.empty() ? 0 : 1;
       seen.halves += half ? 1 : 0;
+      if (half) ++seen.kinds[kind_of(value)];
       seen.named += named ? 1 : 0;
       if (named && !half && seen.other.empty()) seen.other = value;
     };
@@ -173,13 +183,19 @@ class Reader {
       texts.push_back(c);
       others[static_cast<std::size_t>(c)].clear();
     }
-    std::size_t file = 0, text = 0;
+    std::size_t text = 0, found = 0;
     for (std::size_t s = 0; s < 2; ++s) {
-      const bool next_file = file < files.size() && values_[s] != PairValues::texts;
-      if (next_file) columns_.halves[s] = files[file++];
-      if (!next_file && text < texts.size() && values_[s] != PairValues::files) columns_.halves[s] = texts[text++];
+      auto file = std::find_if(files.begin(), files.end(), [&](int c) { return seen_in(c).kind() == kinds_[s]; });
+      if (file == files.end()) file = files.begin();  // of another kind, which whoever asked for this one says
+      if (file != files.end() && values_[s] != PairValues::texts) {
+        columns_.halves[s] = *file;
+        files.erase(file);
+      } else if (text < texts.size() && values_[s] != PairValues::files) {
+        columns_.halves[s] = texts[text++];
+      }
+      found += columns_.halves[s] >= 0 ? 1 : 0;
     }
-    SIMCLR_CHECK(file + text == 2, printable(path_), ": ", file + text == 0 ? "none" : "only one", " of the columns ",
+    SIMCLR_CHECK(found == 2, printable(path_), ": ", found == 0 ? "none" : "only one", " of the columns ",
                  listed(first_, most_columns_named),
                  " has the paths of files that can be read, or is called caption, text or sentence; a pair has two: "
                  "say by --columns which",
@@ -208,6 +224,14 @@ class Reader {
                  ": is one column twice; a pair has two halves");
   }
 
+  /// Empty: nothing.
+  std::string wrong_with_file(const std::string& value, std::size_t side) {
+    const int kind = kind_of(value);
+    if (kind == 0) return value + " is no file that is read";
+    if (kinds_[side] == 0) kinds_[side] = kind;  // no file was among the first rows
+    return kind == kinds_[side] ? "" : value + " is of another kind than the files of this column";
+  }
+
   void take(const std::vector<std::string>& fields) {
     Row row{.halves = {}, .label = -1, .part = -1, .line = line_};
     for (std::size_t s = 0; s < 2; ++s) {
@@ -217,7 +241,7 @@ class Reader {
       while (!text && value.starts_with("./")) value.erase(0, 2);
       const std::string& column = list_.sides[s].column;
       if (trimmed(value).empty()) return leave_out("without a " + column, "has no " + column);
-      const std::string why = text ? wrong_with_text(value) : is_half(value) ? "" : value + " is no file that is read";
+      const std::string why = text ? wrong_with_text(value) : wrong_with_file(value, s);
       if (!why.empty()) return leave_out("whose " + column + " cannot be read", why);
       row.halves[s] = value;
     }
@@ -293,6 +317,7 @@ class Reader {
   const std::string path_, asked_, none_;
   const IsHalf& is_half_;
   const std::array<PairValues, 2> values_;
+  std::array<int, 2> kinds_;  // of the sides' files; at first those that are asked for
   PairList list_;
   Columns columns_;
   bool settled_ = false;
@@ -314,8 +339,8 @@ std::string PairList::path(int side, std::int32_t i) const {
 }
 
 PairList read_pair_list(const std::string& path, const std::string& columns, const IsHalf& is_half,
-                        std::array<PairValues, 2> values) {
-  return Reader(path, columns, is_half, values).read();
+                        std::array<PairValues, 2> values, std::array<int, 2> kinds) {
+  return Reader(path, columns, is_half, values, kinds).read();
 }
 
 }  // namespace simclr::data

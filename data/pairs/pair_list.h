@@ -53,27 +53,30 @@ struct PairList {
   SIMCLR_API std::string path(int side, std::int32_t i) const;
 };
 
-/// Whether a value of a list may be half of a pair: a file that is read, by its name.
-using IsHalf = std::function<bool(std::string_view value)>;
+/// Whether a value of a list may be half of a pair: a file that is read, by its name. 0: it may not; else the number of
+/// its kind, of which a side's halves are one.
+using IsHalf = std::function<int(std::string_view value)>;
 
 /// What the values of a side's column are: the names of files, or texts that are halves themselves. `found`: files,
 /// where one of the first hundred rows has one, and half of their values or more are named as files are; else texts.
 enum class PairValues { found, files, texts };
 
-/// Reads one; quotes of a .tsv are as read_text_table() has them. A first row without a file is a header. `columns`
-/// says which two columns have the halves, by their names or by their numbers from 1: "image,speech_fr"; empty: the
-/// first two of files in the first hundred rows; behind them, and for a side that is said to be of texts, those that
-/// are called as texts are, the likeliest first (column_of_texts()). A column called split, part, set or subset has
-/// parts, one called label, class or category labels.
+/// Reads one; `kinds`: of a side's files, as IsHalf numbers them; 0: any. Quotes of a .tsv are as read_text_table() has
+/// them. A first row without a file is a header. `columns` says which two columns have the halves, by their names or by
+/// their numbers from 1: "image,speech_fr"; empty: the first two of files in the first hundred rows, of a side whose
+/// kind is asked for the first of it; behind them, and for a side that is said to be of texts, those that are called as
+/// texts are, the likeliest first (column_of_texts()). A column called split, part, set or subset has parts, one called
+/// label, class or category labels.
 ///
-/// Blanks around a text are no part of it. Rows that cannot be used are left out: of another number of fields, without one of the halves, whose half is no such
-/// file by its name, whose file is missing, whose text is not in UTF-8 or longer than most_text_bytes, or of a pair
-/// that a row before names in the same part. The first three are named in `warnings`, all are counted in `left_out`. At
-/// most 10,000 files are looked for, spread over the table; what else is missing is noticed when it is read. Throws
-/// Error for what is no table, for columns that are not there or whose values look like files that are not read, and
-/// where no pair is left.
+/// Blanks around a text are no part of it. Rows that cannot be used are left out: of another number of fields, without
+/// one of the halves, whose half is no such file by its name or of another kind than most of the column in the first
+/// hundred rows, whose file is missing, whose text is not in UTF-8 or longer than most_text_bytes, or of a pair that a
+/// row before names in the same part. The first three are named in `warnings`, all are counted in `left_out`. At most
+/// 10,000 files are looked for, spread over the table; what else is missing is noticed when it is read. Throws Error
+/// for what is no table, for columns that are not there or whose values look like files that are not read, and where no
+/// pair is left.
 SIMCLR_API PairList read_pair_list(const std::string& path, const std::string& columns, const IsHalf& is_half,
-                                   std::array<PairValues, 2> values = {});
+                                   std::array<PairValues, 2> values = {}, std::array<int, 2> kinds = {});
 
 /// Some of a list's pairs, in this order, with the list's classes: of each side those halves that occur. They are
 /// joined to groups anew: what only a pair that is not selected joins are two.

@@ -126,7 +126,8 @@ class PairKind final : public Kind {
     if (!lists_pairs(place)) return inner_->open_named(dataset, place, file, on_warning);
     check_place(dataset, {"auto", "list"});
     const PairSource source = pairs_.source(place, "");
-    const data::PairList list = data::read_pair_list(place, source.columns, pairs_.is_half(place), source.values);
+    const data::PairList list =
+        data::read_pair_list(place, source.columns, pairs_.is_half(place), source.values, source.kinds);
     for (const std::string& warning : list.warnings) on_warning(warning);
     const data::PairSide& side = list.sides[static_cast<std::size_t>(side_)];
     return named(halves_of(list, side_), list.dir.empty() ? "" : list.dir + "/", side.halves, list.left_out, file);

@@ -208,7 +208,7 @@ PairParts open_shard_pairs(PairSource source, const data::IsHalf& is_half, Datas
 
 PairParts open_listed_pairs(const PairSource& source, const data::IsHalf& is_half, Datasets& sets,
                             data::PathList& files) {
-  const data::PairList list = data::read_pair_list(source.data, source.columns, is_half, source.values);
+  const data::PairList list = data::read_pair_list(source.data, source.columns, is_half, source.values, source.kinds);
   sets.warnings.insert(sets.warnings.end(), list.warnings.begin(), list.warnings.end());
   files.push_back(fs::path(source.data).filename().string());
   for (const std::string& file : named_by(list)) files.push_back(file);
@@ -282,7 +282,7 @@ PairParts parts_of_pairs(const data::PairList& list) {
 
 data::PathList files_of_pairs(const PairSource& source, const data::IsHalf& is_half) {
   if (names_shards(source.data)) return {};
-  return named_by(data::read_pair_list(source.data, source.columns, is_half, source.values));
+  return named_by(data::read_pair_list(source.data, source.columns, is_half, source.values, source.kinds));
 }
 
 PairParts open_pairs(const PairSource& source, const data::IsHalf& is_half, Datasets& sets, data::PathList& files) {

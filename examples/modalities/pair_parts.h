@@ -33,6 +33,7 @@ struct PairSource {
   std::string data = {};                                // "pairs.tsv", or "DIR/train-{000..127}.tar"
   std::string columns = {};                             // as read_pair_list() and read_pair_shards() take them
   std::array<simclr::data::PairValues, 2> values = {};  // of a list's columns
+  std::array<int, 2> kinds = {};                        // of a list's files, as IsHalf numbers them; 0: any
   std::string cache_dir = {};                           // of shards' index: open_tar_files()
 };
 

@@ -17,9 +17,10 @@ struct PairPrompts {
 };
 
 /// Reads a table with a column called label, class or category, and one that is called as a side's in `list`, whose
-/// values are of kinds[side]; quotes of a .tsv are as data::read_text_table() has them. Rows of a class that the list does not have, without a value, with one that is no such
-/// half, or with a file that is not there are left out: the first is a warning in `notes`, all are counted there.
-/// Throws simclr::Error for what is no such table, where no prompt is left, and where the list has no classes.
+/// values are of kinds[side]; quotes of a .tsv are as data::read_text_table() has them. Rows of a class that the list
+/// does not have, without a value, with one that is no such half, or with a file that is not there are left out: the
+/// first is a warning in `notes`, all are counted there. Throws simclr::Error for what is no such table, where no
+/// prompt is left, and where the list has no classes.
 PairPrompts read_prompts(const std::string& path, const simclr::data::PairList& list,
                          const std::array<std::shared_ptr<const PairHalf>, 2>& kinds, Datasets& notes);
 

@@ -90,8 +90,14 @@ const PairHalf& Pairs::reader_of(const data::PairList& list, std::size_t side) c
   return reader ? *reader : *halves_.front();
 }
 
+/// As data::IsHalf has it.
+int Pairs::number_of(const PairHalf* kind) const {
+  const auto found = std::find_if(halves_.begin(), halves_.end(), [&](const auto& half) { return half.get() == kind; });
+  return found == halves_.end() ? 0 : 1 + static_cast<int>(found - halves_.begin());
+}
+
 data::IsHalf Pairs::is_half(const std::string& data) const {
-  return [this, shards = names_shards(data)](std::string_view file) { return reader_of(file, shards) != nullptr; };
+  return [this, shards = names_shards(data)](std::string_view file) { return number_of(reader_of(file, shards)); };
 }
 
 PairSource Pairs::source(const std::string& data, const std::string& cache_dir) const {
@@ -100,6 +106,7 @@ PairSource Pairs::source(const std::string& data, const std::string& cache_dir) 
     if (kinds_[s] == "auto") continue;
     const bool files = half_at(static_cast<int>(s))->of_files();
     source.values[s] = files ? data::PairValues::files : data::PairValues::texts;
+    if (files) source.kinds[s] = number_of(half_at(static_cast<int>(s)).get());
   }
   return source;
 }

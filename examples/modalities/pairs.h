@@ -62,6 +62,7 @@ class Pairs final : public Modality {
   simclr::data::PairHalves files_in(const simclr::data::PairList& list) const;
 
   const PairHalf* reader_of(std::string_view file, bool in_shards) const;
+  int number_of(const PairHalf* kind) const;
   const PairHalf& reader_of(const simclr::data::PairList& list, std::size_t side) const;
 
   std::vector<std::shared_ptr<PairHalf>> halves_;  // the kinds that a side may be of
