@@ -257,7 +257,7 @@ NamedSamples named_list(const std::string& place, const ListedKind& kind,
 Datasets learned_from(Datasets sets, const LabelledPlace& place) {
   SIMCLR_CHECK(sets.test != nullptr, "--data ", place.data_dir, ": ", sets.no_test,
                "; this program needs labels to learn from and to test on",
-               place.pattern.empty() ? ", which --pattern may read from names" : "");
+               sets.kind == "folder" && place.pattern.empty() ? ", which --pattern may read from names" : "");
   sets.add_note(learn_from_labelled(sets));
   sets.train = sets.labelled;
   return sets;

@@ -187,6 +187,18 @@ TEST_CASE("a pattern without a label says what to do", "[sounds]") {
   CHECK_FALSE(Contains("names no {label}").match(open_takes(dir, "").note));
 }
 
+TEST_CASE("a pattern is recommended for a folder without labels alone", "[sounds]") {
+  const TempDir dir;
+  write_takes(dir, 1);
+  const auto refused = [](const std::string& place) {
+    return message_of([&] { learned_from(open_sounds({.data = place}), {.data_dir = place}); });
+  };
+  CHECK_THAT(refused(dir.path("takes")), Contains("needs labels to learn from and to test on, which --pattern may read"));
+  const std::string list = dir.write("list.csv", "file\ntakes/" + file_name(0, 0, 0) + "\ntakes/" + file_name(1, 0, 0) +
+                                                     "\n");
+  CHECK_THAT(refused(list), Contains("needs labels to learn from and to test on") && !Contains("--pattern"));
+}
+
 TEST_CASE("a file that links put into both parts is named", "[sounds]") {
   namespace fs = std::filesystem;
   const TempDir dir;
