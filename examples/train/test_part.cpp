@@ -11,6 +11,7 @@
 
 #include <algorithm>
 #include <iterator>
+#include <map>
 #include <numeric>
 #include <string>
 #include <unordered_map>
@@ -118,10 +119,11 @@ Choice chosen(const Datasets& sets, const std::vector<std::int32_t>& labels,
 }
 
 /// What is said of samples that are in neither part of a Choice; empty: there are none.
-std::string neither_text(std::int64_t count, const std::string& sample) {
+std::string neither_text(const Datasets& sets, std::int64_t count) {
   if (count == 0) return {};
-  return "; " + counted(count, sample) + " without a label " + (count == 1 ? "is" : "are") +
-         " left out, since others of the same file are held back";
+  return "; " + counted(count, sets.sample_name) + " without a label " + (count == 1 ? "is" : "are") +
+         " left out, since others " +
+         (sets.train->groups().empty() ? "of the same file" : "that share a half with them") + " are held back";
 }
 
 /// The labelled samples become those that are kept.
@@ -132,6 +134,24 @@ void keep_labelled(Datasets& sets, const std::shared_ptr<const data::Dataset>& a
   }
   sets.groups = std::move(groups);
   sets.labelled = data::subset(all, std::move(kept));
+}
+
+/// --hold-out of pairs without labels: of all groups.
+void hold_out_groups(Datasets& sets, double share, std::uint64_t seed) {
+  const std::shared_ptr<const data::Dataset> all = sets.train;
+  std::map<std::int32_t, std::int64_t> place;
+  for (const std::int32_t group : all->groups()) place.emplace(group, std::ssize(place));
+  const Indices taken = held_out_part(std::vector<std::int32_t>(place.size()), share, seed);
+  Indices held, kept;
+  for (std::int64_t i = 0; i < all->size(); ++i) {
+    const std::int64_t at = place.at(all->groups()[static_cast<std::size_t>(i)]);
+    (std::binary_search(taken.begin(), taken.end(), at) ? held : kept).push_back(i);
+  }
+  SIMCLR_CHECK(!held.empty(), "--hold-out ", share, ": all ", sets.sample_name,
+               "s hang together by halves that they share, so none can be held out; leave it out");
+  sets.held_out = data::subset(all, std::move(held));
+  sets.train = sets.labelled = data::subset(all, std::move(kept));
+  sets.groups = sets.train->groups();
 }
 
 void cannot_test(Datasets& sets, const std::string& test_name, const std::string& why) {
@@ -261,7 +281,7 @@ void keep_fifth(Datasets& sets, const std::string& dir, const std::string& how) 
                 (unmeasured.empty() ? ""
                                     : "; not measured, for want of " + sets.sample_name +
                                           "s to keep: " + simclr::listed(unmeasured, most_named)) +
-                neither_text(all->size() - std::ssize(held) - std::ssize(kept), sets.sample_name));
+                neither_text(sets, all->size() - std::ssize(held) - std::ssize(kept)));
   sets.whole = all;
   keep_labelled(sets, all, std::move(kept));
   if (sets.train == all) sets.train = sets.labelled;
@@ -281,7 +301,11 @@ std::string learn_from_labelled(Datasets& sets) {
          " no label, and the evaluation does not learn from " + (unknown == 1 ? "it" : "them");
 }
 
-void hold_out(Datasets& sets, double share, std::uint64_t seed) {
+std::string hold_out(Datasets& sets, double share, std::uint64_t seed) {
+  if (sets.labelled->classes().size() < 2 && !sets.train->groups().empty()) {
+    hold_out_groups(sets, share, seed);
+    return {};
+  }
   const std::shared_ptr<const data::Dataset> all = sets.labelled;
   SIMCLR_CHECK(all->classes().size() >= 2, "--hold-out ", share,
                ": the best checkpoint is chosen by labels, and there are ",
@@ -290,12 +314,12 @@ void hold_out(Datasets& sets, double share, std::uint64_t seed) {
   auto [held, kept] = chosen(sets, labels_of(*all), choose);
   SIMCLR_CHECK(!held.empty(), "--hold-out ", share,
                ": of so few " + sets.sample_name + "s it is none; give a larger share, or leave it out");
-  const std::string neither = neither_text(all->size() - std::ssize(held) - std::ssize(kept), sets.sample_name);
-  if (!neither.empty()) sets.add_note("--hold-out:" + neither.substr(1));
+  const std::string neither = neither_text(sets, all->size() - std::ssize(held) - std::ssize(kept));
   const bool apart = sets.labelled != sets.train;
   sets.held_out = data::subset(all, std::move(held));
   keep_labelled(sets, all, std::move(kept));
   if (!apart) sets.train = sets.labelled;
+  return neither.empty() ? "" : "--hold-out:" + neither.substr(1);
 }
 
 Indices readable_samples(const data::Dataset& samples, const Indices& part,

@@ -38,9 +38,10 @@ void keep_fifth(Datasets& sets, const std::string& dir, const std::string& how =
 std::string learn_from_labelled(Datasets& sets);
 
 /// --hold-out: moves `share` (0 to 1) of each class of the labelled training samples, of sets.groups whole ones, into
-/// sets.held_out; which ones follows from the seed alone. Throws simclr::Error where there are no labels, and where
-/// nothing would be held out.
-void hold_out(Datasets& sets, double share, std::uint64_t seed);
+/// sets.held_out; of pairs without labels this share of the groups that share halves. Which ones follows from the seed
+/// alone. What is in neither part then in a line; empty: nothing is. Throws simclr::Error where there are neither labels
+/// nor pairs, and where nothing would be held out.
+std::string hold_out(Datasets& sets, double share, std::uint64_t seed);
 
 /// Those of `part`, sorted, that can be read; `on_warning` is told of each other one. `poll` and `on_progress` as
 /// EvaluationOptions has them; `on_progress` is called where there are thousands.

@@ -4,15 +4,12 @@
 #include "run/progress.h"
 #include "train/data_files.h"
 #include "train/encoder_file.h"
-#include "train/labelled_part.h"
 #include "train/test_part.h"
 
 #include <simclr/core/error.h>
 #include <simclr/data/subset.h>
 
-#include <algorithm>
 #include <cstdio>
-#include <map>
 #include <utility>
 
 using simclr::DeviceType;
@@ -92,24 +89,6 @@ std::unique_ptr<ViewSource> make_view_source(std::shared_ptr<const data::Dataset
 
 namespace {
 
-/// --hold-out of pairs without labels: of all groups.
-void hold_out_groups(Datasets& sets, double share, std::uint64_t seed) {
-  const std::shared_ptr<const data::Dataset> all = sets.train;
-  std::map<std::int32_t, std::int64_t> place;
-  for (const std::int32_t group : all->groups()) place.emplace(group, std::ssize(place));
-  const std::vector<std::int64_t> taken = held_out_part(std::vector<std::int32_t>(place.size()), share, seed);
-  std::vector<std::int64_t> held, kept;
-  for (std::int64_t i = 0; i < all->size(); ++i) {
-    const std::int64_t at = place.at(all->groups()[static_cast<std::size_t>(i)]);
-    (std::binary_search(taken.begin(), taken.end(), at) ? held : kept).push_back(i);
-  }
-  SIMCLR_CHECK(!held.empty(), "--hold-out ", share, ": all ", sets.sample_name,
-               "s hang together by halves that they share, so none can be held out; leave it out");
-  sets.held_out = data::subset(all, std::move(held));
-  sets.train = sets.labelled = data::subset(all, std::move(kept));
-  sets.groups = sets.train->groups();
-}
-
 /// --limit: of what is trained on, and of what the evaluation learns from where that is the same.
 void limit_samples(Datasets& sets, std::int64_t limit) {
   const bool apart = sets.labelled != sets.train;
@@ -126,11 +105,8 @@ void limit_samples(Datasets& sets, std::int64_t limit) {
 /// --hold-out, --limit and the cache, in this order, then what the evaluation learns from.
 void shape_sets(Datasets& sets, const TrainingOptions& o, const std::function<void(const std::string&)>& on_warning) {
   if (o.hold_out > 0) {
-    if (sets.labelled->classes().size() < 2 && !sets.train->groups().empty()) {
-      hold_out_groups(sets, o.hold_out, o.seed);
-    } else {
-      hold_out(sets, o.hold_out, o.seed);
-    }
+    const std::string neither = hold_out(sets, o.hold_out, o.seed);
+    if (!neither.empty()) std::printf("%s\n", neither.c_str());
     std::printf("%s held out, to choose the best checkpoint on\n",
                 counted(sets.held_out->size(), sets.sample_name).c_str());
   }

@@ -8,6 +8,7 @@
 #include "program/run_training.h"
 #include "run/run_log.h"
 #include "train/encoder_file.h"
+#include "train/test_part.h"
 
 #include <simclr/data/pictures/image_io.h>
 #include <simclr/data/shards.h>
@@ -340,4 +341,32 @@ TEST_CASE("groups of pairs are held out whole, and paths among the options are k
   const Datasets sets = pairs.open(options);  // of the first two columns of files
   CHECK(sets.groups == sets.train->groups());
   CHECK(sets.groups.size() == static_cast<std::size_t>(sets.train->size()));
+}
+
+TEST_CASE("pairs without a label are not trained on where others that share a half are held out") {
+  const TempDir dir;
+  write_captions(dir);
+  for (const bool labels : {true, false}) {
+    std::string text = "image\tcaption\tlabel\tsplit\n";
+    for (int i = 0; i < 20; ++i) {  // the second caption has none
+      const std::string image = "images/" + std::to_string(i) + ".png\t";
+      text += image + caption(i) +
+              (!labels ? "\t"
+               : i % 2 ? "\todd"
+                       : "\teven") +
+              "\ttrain\n" + image + caption(i, true) + "\t\ttrain\n";
+    }
+    Pairs pairs;
+    TrainingOptions options;
+    use_recipe(options, pairs, "");
+    options.data_dir = dir.write("some.tsv", text);
+    Datasets sets = pairs.open(options);
+    sets.labelled = sets.train;
+    CHECK(hold_out(sets, 0.2, 0) == (labels ? "--hold-out: 4 pairs without a label are left out, since others that "
+                                              "share a half with them are held back"
+                                            : ""));
+    CHECK(sets.held_out->size() == (labels ? 4 : 8));
+    CHECK(sets.train->size() == 32);
+    CHECK(sets.groups == sets.train->groups());
+  }
 }

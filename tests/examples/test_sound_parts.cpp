@@ -193,9 +193,10 @@ TEST_CASE("a pattern is recommended for a folder without labels alone", "[sounds
   const auto refused = [](const std::string& place) {
     return message_of([&] { learned_from(open_sounds({.data = place}), {.data_dir = place}); });
   };
-  CHECK_THAT(refused(dir.path("takes")), Contains("needs labels to learn from and to test on, which --pattern may read"));
-  const std::string list = dir.write("list.csv", "file\ntakes/" + file_name(0, 0, 0) + "\ntakes/" + file_name(1, 0, 0) +
-                                                     "\n");
+  CHECK_THAT(refused(dir.path("takes")),
+             Contains("needs labels to learn from and to test on, which --pattern may read"));
+  const std::string list =
+      dir.write("list.csv", "file\ntakes/" + file_name(0, 0, 0) + "\ntakes/" + file_name(1, 0, 0) + "\n");
   CHECK_THAT(refused(list), Contains("needs labels to learn from and to test on") && !Contains("--pattern"));
 }
 
