@@ -84,7 +84,7 @@ std::optional<ColumnParts> parts_by_column(const std::vector<data::Field>& field
                              !std::all_of(asked->second.begin(), asked->second.end(), there))) {
       continue;
     }
-    ColumnParts parts{.field = field->name, .tests = {}, .used = {}, .others = {}};
+    ColumnParts parts{.field = field->name, .tests = {}, .used = {}, .others = {}, .unused = {}};
     if (asked != nullptr) {
       parts.tests = asked->second;
     } else {
@@ -98,17 +98,30 @@ std::optional<ColumnParts> parts_by_column(const std::vector<data::Field>& field
       const bool trained = role == PartRole::train || role == PartRole::unlabelled;
       if (!trained && !among(parts.tests, value)) parts.others.push_back(value);
     }
+    parts.unused.resize(parts.others.size() + 1);
     for (std::uint32_t i = 0; i < field->of.size(); ++i) {
-      if (!field->value(i).empty() && !among(parts.others, field->value(i))) parts.used.push_back(i);
+      const auto other = field->value(i).empty() ? parts.others.end()
+                                                 : std::find(parts.others.begin(), parts.others.end(), field->value(i));
+      if (other == parts.others.end() && !field->value(i).empty()) {
+        parts.used.push_back(i);
+      } else {
+        ++parts.unused[static_cast<std::size_t>(other - parts.others.begin())];
+      }
     }
     return parts;
   }
   return std::nullopt;
 }
 
-std::string unused_text(const ColumnParts& parts, std::size_t all, const std::string& sample) {
-  return "not used: " + simclr::counted(static_cast<std::int64_t>(all - parts.used.size()), sample) + " of " +
-         (parts.others.empty() ? "no " + parts.field : parts.field + " " + simclr::listed(parts.others, 5));
+std::string unused_text(const ColumnParts& parts, const std::string& sample) {
+  std::vector<std::string> unused;
+  for (std::size_t p = 0; p < parts.unused.size(); ++p) {
+    if (parts.unused[p] == 0) continue;
+    unused.push_back(simclr::counted(parts.unused[p], sample) + (p < parts.others.size()
+                                                                     ? " of " + parts.field + " " + parts.others[p]
+                                                                     : " without a " + parts.field));
+  }
+  return unused.empty() ? "" : "not used: " + simclr::listed(unused, 6);
 }
 
 PartFolders part_folders(const std::string& dir) {

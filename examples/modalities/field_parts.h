@@ -45,16 +45,17 @@ std::string shared_text(const std::vector<simclr::data::Field>& train, const std
 
 /// What a column called split, part, set or subset says.
 struct ColumnParts {
-  std::string field;                // its name
-  std::vector<std::string> tests;   // the values of what is tested on
-  std::vector<std::uint32_t> used;  // the samples of that part and of training parts
-  std::vector<std::string> others;  // values of parts that are not used
+  std::string field;                 // its name
+  std::vector<std::string> tests;    // the values of what is tested on
+  std::vector<std::uint32_t> used;   // the samples of that part and of training parts
+  std::vector<std::string> others;   // values of parts that are not used
+  std::vector<std::int64_t> unused;  // how many have each of these; the last: no value
 };
 /// None where no such column has training and test parts. Tested on is the likeliest of the test parts; with `asked`,
 /// as test_values() gives it, what that names, and none where it is of another column or of values that are not there.
 std::optional<ColumnParts> parts_by_column(const std::vector<simclr::data::Field>& fields, const TestValues* asked);
-/// "not used: 2 recordings of split val", of `all` samples.
-std::string unused_text(const ColumnParts& parts, std::size_t all, const std::string& sample);
+/// "not used: 2 recordings of split val, 1 recording without a split"; empty: all are used.
+std::string unused_text(const ColumnParts& parts, const std::string& sample);
 
 /// The two folders of `dir` that hold parts, by their names: of test parts the likeliest. One alone where all folders
 /// there are called as parts are; else, as a class may be called train, both are empty.

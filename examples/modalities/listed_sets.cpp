@@ -221,7 +221,7 @@ class Reader {
 
   /// By a list's column of parts: what is of neither is left out.
   Datasets by_column(const FieldList& list, const ColumnParts& column) {
-    if (column.used.size() < list.size()) sets_.add_note(unused_text(column, list.size(), kind_.sample));
+    sets_.add_note(unused_text(column, kind_.sample));
     FieldList some = data::selected_samples(list, column.used);
     some.left_out = list.left_out;
     some.warnings = list.warnings;

@@ -101,6 +101,10 @@ TEST_CASE("recordings are parted by folders and by columns of a list", "[sounds]
   REQUIRE(columns.test);
   CHECK(files_of(*columns.test) == std::set<std::string>{"high_ann_0.wav", "low_ann_0.wav", "wide_ann_0.wav"});
   CHECK_THAT(columns.note, Contains("not used: 3 recordings of split val"));
+  dir.write("list/" + file_name(0, 1, 0), said(0, 1, 0));
+  table += file_name(0, 1, 0) + ",high,bob,\n";
+  CHECK_THAT(open_sounds({.data = dir.write("list/some.csv", table)}).note,
+             Contains("not used: 3 recordings of split val, 1 recording without a split"));
   const Datasets asked = open_sounds({.data = list, .test = "split=val"});
   CHECK(files_of(*asked.test) == std::set<std::string>{"high_ann_1.wav", "low_ann_1.wav", "wide_ann_1.wav"});
   CHECK(asked.train->size() == 3);
