@@ -2,6 +2,7 @@
 noticed. PROGRAMS names the folder of the built examples; WITH_SHARDS=1 says that they read tar shards.
 """
 import io
+import json
 import os
 import pathlib
 import subprocess
@@ -184,6 +185,18 @@ class PairPrograms(unittest.TestCase):
                 self.assertIn(" 3 of 4 test pictures", said)
         said = self.call("linear_probe", "classes-run", "--side", "second", "--data", "classes.csv", "--labels", "100")
         self.assertRegex(said, "labels +texts +kNN %")
+
+    def test_what_several_pairs_share_is_measured_once(self):
+        rows = [f"drawings/{name},{words} {i},{'odd' if i % 2 and words != 'else' else 'even'},{'train' if i < 12 else 'test'}"
+                for i, name in enumerate(self.names)
+                for words in ("one", "two", "three", *(["else"] if i in (1, 13) else []))]
+        (self.folder / "several.csv").write_text("\n".join(["image,caption,label,split", *rows]) + "\n")
+        said = self.call("linear_probe", "run", "--data", "several.csv", "--labels", "100", "--epochs", "1", "--json",
+                         "several.json")
+        self.assertIn("12 pictures of 37 pairs of several.csv, 2 classes", said)
+        self.assertIn("left out: 2 pictures whose pairs are of several classes", said)
+        figures = json.loads((self.folder / "several.json").read_text())
+        self.assertEqual((figures["results"][0]["samples"], figures["test_samples"]), (11, 7))
 
     def test_a_run_may_have_been_trained_on_what_is_tested_on(self):
         """Where its own list was changed since."""

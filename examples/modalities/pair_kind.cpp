@@ -30,36 +30,45 @@ namespace {
 
 using Warn = std::function<void(const std::string&)>;
 
-/// One side's half of each pair, with the pair's label.
+/// One side's halves, each once, with the label that all its pairs with a label have; -1: none, or several.
 class OneSide final : public data::Dataset {
  public:
-  OneSide(data::PairList list, int side, const std::shared_ptr<const PairHalf>& half)
-      : list_(std::move(list)), side_(static_cast<std::size_t>(side)), halves_(files_of(half, halves_of(list_, side))) {
-    description_ = simclr::counted(size(), "pair") + " of " + simclr::printable(list_.source) + ", of each its " +
-                   list_.sides[side_].column + ", " + simclr::counted(std::ssize(classes()), "class", "es");
+  OneSide(const data::PairList& list, int side, const std::shared_ptr<const PairHalf>& half)
+      : classes_(list.classes), halves_(files_of(half, halves_of(list, side))) {
+    const auto s = static_cast<std::size_t>(side);
+    std::vector<std::set<std::int32_t>> labels(list.sides[s].halves.size());
+    for (std::size_t i = 0; i < list.pairs.size(); ++i) {
+      if (list.labels[i] >= 0) labels[static_cast<std::size_t>(list.pairs[i][s])].insert(list.labels[i]);
+    }
+    for (const std::set<std::int32_t>& each : labels) {
+      labels_.push_back(each.size() == 1 ? *each.begin() : -1);
+      several_ += each.size() > 1 ? 1 : 0;
+    }
+    description_ = simclr::counted(size(), half->name()) + " of " + simclr::counted(list.size(), "pair") + " of " +
+                   simclr::printable(list.source) + ", " + simclr::counted(std::ssize(classes()), "class", "es");
   }
 
-  std::int64_t size() const override { return list_.size(); }
+  std::int64_t size() const override { return std::ssize(labels_); }
   data::Sample sample(std::int64_t i, int) const override {
-    data::Sample half = halves_->sample(half_of(i));
+    data::Sample half = halves_->sample(i);
     half.label = label(i);
     return half;
   }
   std::int32_t label(std::int64_t i) const override {
-    SIMCLR_CHECK(i >= 0 && i < size(), "pair ", i, " of ", size());
-    return list_.labels[static_cast<std::size_t>(i)];
+    SIMCLR_CHECK(i >= 0 && i < size(), "half ", i, " of ", size());
+    return labels_[static_cast<std::size_t>(i)];
   }
-  const std::vector<std::string>& classes() const override { return list_.classes; }
-  std::string file(std::int64_t i) const override { return halves_->file(half_of(i)); }
-  std::string place(std::int64_t i) const override { return halves_->place(half_of(i)); }
+  const std::vector<std::string>& classes() const override { return classes_; }
+  std::string file(std::int64_t i) const override { return halves_->file(i); }
+  std::string place(std::int64_t i) const override { return halves_->place(i); }
   std::string describe() const override { return description_; }
+  std::int64_t of_several_classes() const { return several_; }
 
  private:
-  std::int64_t half_of(std::int64_t i) const { return list_.pairs[static_cast<std::size_t>(i)][side_]; }
-
-  data::PairList list_;
-  std::size_t side_;
+  std::vector<std::string> classes_;
   std::shared_ptr<const data::Dataset> halves_;
+  std::vector<std::int32_t> labels_;
+  std::int64_t several_ = 0;
   std::string description_;
 };
 
@@ -175,9 +184,15 @@ class PairKind final : public Kind {
                  parts.notes.empty() || !parts.notes.back().starts_with("no kNN") ? "" : parts.notes.back() + "; ",
                  "this program needs two classes or more, in a column called label, class or category");
     const std::shared_ptr<const PairHalf> half = pairs_.half_at(side_);
-    sets.train = sets.labelled = std::make_shared<OneSide>(parts.train, side_, half);
-    sets.groups = parts.train.groups;
-    if (parts.test.size() > 0) sets.test = with_labels(std::make_shared<OneSide>(parts.test, side_, half));
+    const auto train = std::make_shared<OneSide>(parts.train, side_, half);
+    const auto test = std::make_shared<OneSide>(parts.test, side_, half);
+    if (const std::int64_t several = train->of_several_classes() + test->of_several_classes(); several > 0) {
+      sets.add_note("left out: " + simclr::counted(several, sample()) + " whose pairs are of several classes");
+    }
+    sets.train = sets.labelled = train;
+    if (test->size() > 0) sets.test = with_labels(test);
+    SIMCLR_CHECK(!sets.test || sets.test->size() > 0, "--data ", at, ": the test part has no ", sample(),
+                 " whose pairs are of one class");
     return learned_from(std::move(sets), place);
   }
   std::shared_ptr<const data::ViewMaker> light_views(double crop_min) const override {
