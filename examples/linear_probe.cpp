@@ -51,7 +51,10 @@ bool parse_options(int argc, char** argv, Options& o) {
       .between(0, 10);
   table.add("draws", o.draws, "Choices of the labels, each by the next seed, of which the mean is told")
       .between(1, 1000);
-  table.flag("untrained", "", o.untrained, "Measure the encoder as it is before training, too");
+  table.flag("untrained", "", o.untrained,
+             "Measure the encoder as it is before training, too; one that both sides of pairs share with its "
+             "statistics of this "
+             "side alone");
   table.flag("baseline", "", o.baseline,
              "Measure what the same probe makes of TF-IDF, too, where the samples are texts");
   add_seed_row(table, o.seed, "Of the choice of labels and of the probe's order");
@@ -187,7 +190,7 @@ void run(Options o) {
   const nlohmann::ordered_json results = measured(*file.encoder, file.tower, o.untrained ? "trained:" : "");
   nlohmann::ordered_json untrained;
   if (o.untrained) {
-    const auto encoder = kind->modality().make_encoder(file.config.value("seed", o.seed));
+    const auto encoder = kind->modality().make_encoder(kind->encoder_seed(file.config.value("seed", o.seed)));
     encoder->to(device);
     untrained = measured.untrained(*encoder, file.tower);
   }

@@ -79,6 +79,8 @@ class Kind {
   /// Opens labelled samples to learn from (sets.train, which are sets.labelled) and to test on. Throws simclr::Error
   /// where there are none.
   virtual Datasets open_labelled(const LabelledPlace& place, const EncoderFile& file) const = 0;
+  /// The seed that the encoder began with in a run of this one.
+  virtual std::uint64_t encoder_seed(std::uint64_t seed) const { return seed; }
   /// Random views of an encoder's samples that change little, as labels need. `crop_min`: of pictures; for others it
   /// must be usual_crop_min, else simclr::Error is thrown.
   virtual std::shared_ptr<const simclr::data::ViewMaker> light_views(double crop_min) const = 0;

@@ -195,6 +195,7 @@ class PairKind final : public Kind {
                  " whose pairs are of one class");
     return learned_from(std::move(sets), place);
   }
+  std::uint64_t encoder_seed(std::uint64_t seed) const override { return pairs_.encoder_seed(seed, side_); }
   std::shared_ptr<const data::ViewMaker> light_views(double crop_min) const override {
     return inner_->light_views(crop_min);
   }

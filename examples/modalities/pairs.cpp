@@ -294,7 +294,12 @@ std::shared_ptr<nn::Module> Pairs::make_encoder(std::uint64_t seed) const {
 
 std::unique_ptr<nn::Model> Pairs::make_model(const TrainingOptions& o) const {
   const std::shared_ptr<nn::Module> first = make_encoder(o.seed);
-  return make_two_towers(o, {first, share_encoder_ ? first : kind(1).make_encoder(o.seed + 1)}, learn_temperature_);
+  return make_two_towers(o, {first, share_encoder_ ? first : kind(1).make_encoder(encoder_seed(o.seed, 1))},
+                         learn_temperature_);
+}
+
+std::uint64_t Pairs::encoder_seed(std::uint64_t seed, int side) const {
+  return side == 1 && !share_encoder_ ? seed + 1 : seed;
 }
 
 std::vector<data::Tower> Pairs::towers(bool random) const {

@@ -10,6 +10,7 @@
 #include <simclr/data/path_list.h>
 
 #include <array>
+#include <cstdint>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -49,6 +50,8 @@ class Pairs final : public Modality {
 
   /// What a side, 0 or 1, is of, once open() or configure() knows it.
   std::shared_ptr<const PairHalf> half_at(int side) const;
+  /// The seed that a side's encoder begins with in a run of this one.
+  std::uint64_t encoder_seed(std::uint64_t seed, int side) const;
   /// As whoever reads pairs at `data` needs it: with what the options, or configure(), say of columns and kinds.
   PairSource source(const std::string& data, const std::string& cache_dir) const;
   /// The same; it lives as long as this.

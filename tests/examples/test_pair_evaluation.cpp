@@ -6,6 +6,7 @@
 #include "program/run_training.h"
 #include "run/run_log.h"
 #include "train/encoder_file.h"
+#include "train/training_config.h"
 
 #include <simclr/data/pictures/image_io.h>
 #include <simclr/simclr.h>
@@ -161,6 +162,16 @@ TEST_CASE("either side's encoder is opened by itself, where both are of one kind
         REQUIRE(same != all.end());
         CHECK(test::same_bits(own.value, same->value));
       }
+      // What linear_probe --untrained measures is what the run began with.
+      Pairs pairs;
+      const auto kind = kind_of_weights(out, side_names()[static_cast<std::size_t>(side)]);
+      const EncoderFile file = open_side_encoder(out, *kind, side_names()[static_cast<std::size_t>(side)]);
+      const TrainingOptions options = options_from_json(file.config, file.path, pairs);
+      pairs.configure(file.config);
+      const auto began = pairs.make_model(options)->encoder(side).state();
+      const auto untrained = kind->modality().make_encoder(kind->encoder_seed(options.seed))->state();
+      REQUIRE(began.size() == untrained.size());
+      for (std::size_t i = 0; i < began.size(); ++i) CHECK(test::same_bits(began[i].value, untrained[i].value));
     }
   }
 }
