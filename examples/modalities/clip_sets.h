@@ -6,8 +6,8 @@
 #include <string>
 #include <vector>
 
-/// Clips of a folder or of a list (clip_list.h). Whole clips are served where all of them fit into so many bytes, else
-/// the longer ones' paths (data::clip_folder()), whose frames are decoded for each view.
+/// Clips of a folder or of a list (clip_list.h). A clip of no more than an even share of so many bytes is served whole,
+/// of a longer one its path (data::clip_folder()), whose frames are decoded for each view.
 ListedKind clip_files(double cache_bytes = std::numeric_limits<double>::infinity());
 
 /// What --dataset takes.

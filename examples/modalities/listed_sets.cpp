@@ -119,12 +119,19 @@ class Reader {
     const std::string test_name = (fs::path(source_.data) / parts.test).string();
     refuse_test(source_.test, source_.data, parts);
     const FieldList train = kind_.folder(train_name, source_.pattern);
-    take_train(train, train.size());
     FieldList test;
-    const auto open = [&] {
+    std::string problem;  // which costs the evaluation alone
+    try {
       test = kind_.folder(test_name, source_.pattern);
-      sets_.warnings.insert(sets_.warnings.end(), test.warnings.begin(), test.warnings.end());
-      return kind_.open(test, test.size());
+    } catch (const simclr::Error& error) {
+      problem = error.what();
+    }
+    const std::size_t all = train.size() + test.size();
+    take_train(train, all);
+    sets_.warnings.insert(sets_.warnings.end(), test.warnings.begin(), test.warnings.end());
+    const auto open = [&] {
+      SIMCLR_CHECK(problem.empty(), problem);
+      return kind_.open(test, all);
     };
     open_test_part(sets_, open, train_name, test_name);
     sets_.add_note("train: " + train_name + (sets_.test ? "; test: " + test_name + test.left_out_text() : ""));

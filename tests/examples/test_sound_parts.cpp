@@ -140,6 +140,20 @@ TEST_CASE("the folders train and test part recordings whose names a pattern read
              Contains("--test take=0: " + dir.path("parts") + " has the folders train and test"));
 }
 
+TEST_CASE("the folders train and test share one cache", "[sounds]") {
+  const TempDir dir;
+  write_takes(dir, 4, "parts/train");
+  write_takes(dir, 2, "parts/test");
+  std::vector<std::size_t> sharing;
+  ListedKind counting = sounds;
+  counting.open = [&](const data::FieldList& list, std::size_t all) {
+    sharing.push_back(all);
+    return sounds.open(list, all);
+  };
+  CHECK(open_listed({.data = dir.path("parts"), .pattern = pattern}, counting).test->size() == 18);
+  CHECK(sharing == std::vector<std::size_t>{54, 54});
+}
+
 TEST_CASE("a folder that holds train alone is parted, and one that holds test alone is not trained on", "[sounds]") {
   const TempDir dir;
   write_takes(dir, 4, "some/train");
