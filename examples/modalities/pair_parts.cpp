@@ -186,23 +186,35 @@ void share_classes(data::PairList& train, data::PairList& test) {
   test.classes = train.classes;
 }
 
-PairParts open_shard_pairs(PairSource source, const data::IsHalf& is_half, Datasets& sets) {
-  const ShardParts found = find_shard_parts(source.data);
-  const std::string& first = found.train.front();
-  data::PairList train = open_part(found.train, first, source, is_half, sets);
-  if (found.test.empty()) return parts_of_pairs(train);
-  source.columns = train.sides[0].column + "," + train.sides[1].column;
-  PairParts parts{.train = std::move(train)};
-  parts.test = open_part(found.test.front().paths, first, source, is_half, sets);
-  share_classes(parts.train, parts.test);
-  parts.candidates = parts.test;
-  parts.notes.push_back("train: " + simclr::printable(source.data) + "; test: " + found.test.front().name);
+/// Says which shards beside those that are trained on and tested on there are.
+void tell_unused(const ShardParts& found, PairParts& parts) {
   for (std::size_t i = 1; i < found.test.size(); ++i) parts.notes.push_back("not used: " + found.test[i].name);
   for (const ShardParts::Part& part : found.unlabelled) parts.notes.push_back("not used: " + part.name);
+  if (!found.repeated.empty()) {
+    parts.notes.push_back("not used: " + simclr::listed(found.repeated, 3) + " (named before)");
+  }
   if (!found.others.empty()) {
     parts.notes.push_back("not used: " + simclr::listed(found.others, 3) + " (" +
                           simclr::counted(std::ssize(found.others), "shard") + " that --data does not name)");
   }
+}
+
+PairParts open_shard_pairs(PairSource source, const data::IsHalf& is_half, Datasets& sets) {
+  const ShardParts found = find_shard_parts(source.data);
+  const std::string& first = found.train.front();
+  data::PairList train = open_part(found.train, first, source, is_half, sets);
+  PairParts parts;
+  if (found.test.empty()) {
+    parts = parts_of_pairs(train);
+  } else {
+    source.columns = train.sides[0].column + "," + train.sides[1].column;
+    parts.train = std::move(train);
+    parts.test = open_part(found.test.front().paths, first, source, is_half, sets);
+    share_classes(parts.train, parts.test);
+    parts.candidates = parts.test;
+    parts.notes.push_back("train: " + simclr::printable(source.data) + "; test: " + found.test.front().name);
+  }
+  tell_unused(found, parts);
   return parts;
 }
 

@@ -7,6 +7,7 @@
 #include "support/tar.h"
 #include "support/temp_dir.h"
 
+#include <algorithm>
 #include <set>
 #include <string>
 #include <vector>
@@ -129,6 +130,28 @@ TEST_CASE("labels of test shards are numbers of the train shards' classes") {
   CHECK(parts.test.labels == Numbers{1, 2, -1, -1});  // who was trained on cats cannot know a dog
   CHECK(parts.candidates.classes == parts.train.classes);
   CHECK(parts.candidates.labels == Numbers{1, 2, 3, -1});  // but there may be a prompt for it
+}
+
+TEST_CASE("shards of pairs that are not used are named, without a test part, too") {
+  if (!data::reads_shards()) return;
+  const TempDir dir;
+  for (int shard = 0; shard < 3; ++shard) {
+    const std::string n = std::to_string(shard);
+    dir.write("train-" + n + ".tar",
+              test::tar_member(n + ".png", n) + test::tar_member(n + ".wav", n) + std::string(1024, '\0'));
+  }
+  const std::string first = dir.path("train-0.tar");
+  Datasets sets;
+  data::PathList files;
+  const PairParts parts =
+      open_pairs({.data = first + "::" + first, .cache_dir = dir.path("cache")}, is_half, sets, files);
+  const auto noted = [&](const std::string& words) {
+    return std::any_of(parts.notes.begin(), parts.notes.end(),
+                       [&](const std::string& note) { return Contains(words).match(note); });
+  };
+  CHECK(parts.train.size() == 1);
+  CHECK(noted("not used: " + first + " (named before)"));
+  CHECK(noted("(2 shards that --data does not name)"));
 }
 
 TEST_CASE("pairs and halves that the test part shares with what is trained on are named") {
