@@ -186,6 +186,13 @@ class PairPrograms(unittest.TestCase):
         said = self.call("linear_probe", "classes-run", "--side", "second", "--data", "classes.csv", "--labels", "100")
         self.assertRegex(said, "labels +texts +kNN %")
 
+    def test_why_the_classes_are_of_no_use_is_said(self):
+        rows = [f"drawings/{name},words{i},{'new' if i >= 12 else 'odd' if i % 2 else 'even'},{'train' if i < 12 else 'test'}"
+                for i, name in enumerate(self.names)]
+        (self.folder / "new.csv").write_text("\n".join(["image,caption,label,split", *rows]) + "\n")
+        self.assertIn("new.csv: no kNN and no linear probe: no test pair has a class of the train part; this program needs two "
+                      "classes or more", self.call("linear_probe", "run", "--data", "new.csv", code=1))
+
     def test_what_several_pairs_share_is_measured_once(self):
         rows = [f"drawings/{name},{words} {i},{'odd' if i % 2 and words != 'else' else 'even'},{'train' if i < 12 else 'test'}"
                 for i, name in enumerate(self.names)

@@ -181,7 +181,7 @@ class PairKind final : public Kind {
     for (const std::string& note : parts.notes) sets.add_note(note);
     sets.no_test = parts.no_test;
     SIMCLR_CHECK(parts.train.classes.size() >= 2 || parts.test.size() == 0, "--data ", at, ": ",
-                 parts.notes.empty() || !parts.notes.back().starts_with("no kNN") ? "" : parts.notes.back() + "; ",
+                 parts.no_classes.empty() ? "" : parts.no_classes + "; ",
                  "this program needs two classes or more, in a column called label, class or category");
     const std::shared_ptr<const PairHalf> half = pairs_.half_at(side_);
     const auto train = std::make_shared<OneSide>(parts.train, side_, half);

@@ -262,9 +262,10 @@ void settle_classes(PairParts& parts) {
   }
   const std::int64_t count = std::count(trained.begin(), trained.end(), true);
   if (count < 2 || known == 0) {
-    parts.notes.push_back("no kNN and no linear probe: " +
-                          (count < 2 ? "the train part has " + simclr::counted(count, "class", "es")
-                                     : "no test pair has a class of the train part"));
+    parts.no_classes = "no kNN and no linear probe: " +
+                       (count < 2 ? "the train part has " + simclr::counted(count, "class", "es")
+                                  : "no test pair has a class of the train part");
+    parts.notes.push_back(parts.no_classes);
     for (data::PairList* part : {&parts.train, &parts.test}) {
       part->classes.clear();
       std::fill(part->labels.begin(), part->labels.end(), -1);

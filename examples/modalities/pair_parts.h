@@ -18,6 +18,7 @@ struct PairParts {
   std::string no_test = {};
   std::vector<std::string> notes = {};  // what was chosen, is not used, or is in both parts, in lines
   std::vector<std::string> warnings = {};
+  std::string no_classes = {};  // why train and test part have lost their classes, which is a note, too
 };
 
 /// How many are in the largest group, of each one's.

@@ -195,7 +195,9 @@ TEST_CASE("test pairs without a class of the train part stay, and where all do l
   CHECK(none.test.size() == 1);
   CHECK(none.train.classes.empty());
   CHECK(none.train.labels == Numbers{-1, -1});
-  CHECK(none.notes == Texts{"no kNN and no linear probe: no test pair has a class of the train part"});
+  CHECK(none.no_classes == "no kNN and no linear probe: no test pair has a class of the train part");
+  CHECK(none.notes == Texts{none.no_classes});
+  CHECK(some.no_classes.empty());
   const PairParts one = open_list(write_list(dir, std::string("x\ty\tlabel\tsplit\na.png\ta.wav\tcat\ttrain\n"
                                                               "c.png\tc.wav\tdog\ttest\n")),
                                   sets);
