@@ -1,5 +1,6 @@
 #include "field_folder.h"
 
+#include "folder_files.h"
 #include "name_pattern.h"
 
 #include <simclr/core/error.h>

@@ -3,7 +3,6 @@
 // Private: lists of files that are samples, of a folder, and data sets of such lists.
 
 #include "field_table.h"
-#include "folder_files.h"
 
 #include <simclr/data/dataset.h>
 #include <simclr/data/field_list.h>

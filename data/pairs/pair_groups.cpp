@@ -103,7 +103,6 @@ std::array<PairList, 2> split_pairs(const PairList& list, std::int64_t nth) {
                " in groups that share no half are too few to keep every ", nth, "th");
   std::array<PairList, 2> parts = {selected_pairs(list, which[0]), selected_pairs(list, which[1])};
   parts[0].left_out = list.left_out;
-  parts[0].warnings = list.warnings;
   return parts;
 }
 

@@ -8,7 +8,6 @@
 #include <simclr/data/pictures/image_io.h>
 
 #include <algorithm>
-#include <cctype>
 #include <cmath>
 #include <cstring>
 #include <filesystem>

@@ -3,9 +3,7 @@
 #include "modalities/clip_look.h"
 #include "modalities/clip_sets.h"
 #include "modalities/clips.h"
-#include "modalities/field_parts.h"
 #include "modalities/picture_sheet.h"
-#include "train/test_part.h"
 #include "train/training_config.h"
 
 #include <simclr/core/error.h>

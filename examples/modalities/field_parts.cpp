@@ -53,11 +53,6 @@ const data::Field* first_field(const std::vector<data::Field>& fields, const std
   return nullptr;
 }
 
-bool has_labels(const std::vector<data::Field>& fields) {
-  const data::Field* label = data::find_field(fields, "label");
-  return label != nullptr && label->values.size() >= 2;
-}
-
 std::string shared_text(std::size_t both, std::size_t all, const std::string& what) {
   if (both == 0) return "no " + what + " of the test part is trained on";
   return std::to_string(both) + " of the " + std::to_string(all) + " " + what +

@@ -32,9 +32,6 @@ bool names_field(const std::string& test, const std::vector<simclr::data::Field>
 const simclr::data::Field* first_field(const std::vector<simclr::data::Field>& fields,
                                        const std::vector<std::string_view>& names);
 
-/// Whether labels tell samples apart.
-bool has_labels(const std::vector<simclr::data::Field>& fields);
-
 /// What is said of the `all` of the test part of which `both` are trained on: "1 of the 2 files of the test part are
 /// trained on, too".
 std::string shared_text(std::size_t both, std::size_t all, const std::string& what);

@@ -225,7 +225,6 @@ PairParts open_listed_pairs(const PairSource& source, const data::IsHalf& is_hal
   files.push_back(fs::path(source.data).filename().string());
   for (const std::string& file : named_by(list)) files.push_back(file);
   PairParts parts = parts_of_pairs(list);
-  sets.warnings.insert(sets.warnings.end(), parts.warnings.begin(), parts.warnings.end());
   sets.within["the list"] = digest_of(parts);
   return parts;
 }
@@ -302,6 +301,7 @@ PairParts open_pairs(const PairSource& source, const data::IsHalf& is_half, Data
   files = {};
   PairParts parts = names_shards(source.data) ? open_shard_pairs(source, is_half, sets)
                                               : open_listed_pairs(source, is_half, sets, files);
+  sets.warnings.insert(sets.warnings.end(), parts.warnings.begin(), parts.warnings.end());
   settle_classes(parts);
   return parts;
 }
