@@ -25,15 +25,11 @@ struct Options {
 
 bool parse_options(int argc, char** argv, Options& o) {
   CLI::App app(
-      "Turns pictures, recordings or texts into features: features.npy, [samples, features] float32, and files.txt.",
+      "Turns pictures, recordings, clips or texts into features: features.npy, [samples, features] float32, and "
+      "files.txt.",
       "embed");
   app.add_option("weights", o.weights, "A run's folder, a checkpoint or a weights file")->required();
-  app.add_option(
-         "folder", o.folder,
-         "Pictures, in it and in the folders below it; or a list of them, LIST.csv; or an .npz or .npy file; or "
-         "several folders and lists, A::B; or tar shards, 'DIR/{000..127}.tar'. Recordings: in a folder and below it, "
-         "or a list. Texts: a file of lines or a table of them")
-      ->required();
+  app.add_option("folder", o.folder, named_samples_help)->required();
   OptionTable table;
   add_dataset_row(
       table, o.dataset, named_picture_kinds(),

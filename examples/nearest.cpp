@@ -34,19 +34,15 @@ struct Options {
 
 bool parse_options(int argc, char** argv, Options& o) {
   CLI::App app(
-      "Finds the nearest neighbours of a picture, a recording or a text in a folder of them, by the cosine of their "
-      "features.",
+      "Finds the nearest neighbours of a picture, a recording, a clip or a text in a folder of them, by the cosine of "
+      "their features.",
       "nearest");
   app.add_option("weights", o.weights, "A run's folder, a checkpoint or a weights file")->required();
-  app.add_option("query", o.query,
-                 "A picture, a recording, or words in quotes, of what the weights are of; with --from of that side")
-      ->required();
   app.add_option(
-         "folder", o.folder,
-         "Pictures, in it and in the folders below it; or a list of them, LIST.csv; or an .npz or .npy file; or "
-         "several folders and lists, A::B; or tar shards, 'DIR/{000..127}.tar'. Recordings: in a folder and below it, "
-         "or a list. Texts: a file of lines or a table of them")
+         "query", o.query,
+         "A picture, a recording, a clip, or words in quotes, of what the weights are of; with --from of that side")
       ->required();
+  app.add_option("folder", o.folder, named_samples_help)->required();
   OptionTable table;
   add_dataset_row(
       table, o.dataset, named_picture_kinds(),

@@ -236,6 +236,10 @@ class Clips(ClipPrograms):
         self.assertIn("LIST.csv", said)
         for other in ("A::B", "tar shards"):
             self.assertNotIn(other, said)
+        for program in ("embed", "nearest"):
+            said = " ".join(self.launch(program, "--help").stdout.split())
+            self.assertIn("Recordings and clips: in a folder and below it, or a list.", said)
+            self.assertIn("a list or tar shards of pairs", said)
 
     def test_what_cannot_be_is_refused(self):
         for changed, words in (({"test": "fold=1"}, "have no field fold"), ({"test": "session=s9"}, "has s9 as its session"),

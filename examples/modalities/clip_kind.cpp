@@ -47,7 +47,7 @@ class ClipKind final : public Kind {
 
   NamedSamples open_named(const std::string& dataset, const std::string& place, const EncoderFile&,
                           const std::function<void(const std::string&)>& on_warning) const override {
-    check_place(dataset, clip_set_kinds());
+    check_place(dataset, {"auto", "folder", "list"});
     check_clips(dataset, place);
     NamedSamples found = named_list(place, clip_files(), on_warning);
     const std::string line = beyond_white(look_at_clips(*found.samples), place);

@@ -17,6 +17,13 @@
 #include <string>
 #include <vector>
 
+/// What Kind::open_named() opens, for the programs' help.
+inline constexpr const char* named_samples_help =
+    "Pictures, in it and in the folders below it; or a list of them, LIST.csv; or an .npz or .npy file; or several "
+    "folders and lists, A::B; or tar shards, 'DIR/{000..127}.tar'. Recordings and clips: in a folder and below it, or "
+    "a list. Texts: a file of lines or a table of them. Of weights of pairs also a list or tar shards of pairs, of "
+    "which a side's own are taken";
+
 /// Where the programs that take weights find labelled data.
 struct LabelledPlace {
   std::string dataset = "auto", data_dir;  // auto and empty: what the weights were trained on
