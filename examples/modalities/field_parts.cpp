@@ -67,6 +67,11 @@ std::string shared_text(const std::vector<data::Field>& train, const std::vector
   return shared_text(data::shared_values(*trained, *tested).size(), tested->values.size(), what);
 }
 
+bool is_trained_on(std::string_view part) {
+  const PartRole role = part_role(part);
+  return role == PartRole::train || role == PartRole::unlabelled;
+}
+
 std::optional<ColumnParts> parts_by_column(const std::vector<data::Field>& fields, const TestValues* asked) {
   const auto among = [](const std::vector<std::string>& values, std::string_view value) {
     return std::find(values.begin(), values.end(), value) != values.end();
@@ -89,9 +94,7 @@ std::optional<ColumnParts> parts_by_column(const std::vector<data::Field>& field
       parts.tests.resize(1);
     }
     for (const std::string& value : field->values) {
-      const PartRole role = part_role(value);
-      const bool trained = role == PartRole::train || role == PartRole::unlabelled;
-      if (!trained && !among(parts.tests, value)) parts.others.push_back(value);
+      if (!is_trained_on(value) && !among(parts.tests, value)) parts.others.push_back(value);
     }
     parts.unused.resize(parts.others.size() + 1);
     for (std::uint32_t i = 0; i < field->of.size(); ++i) {

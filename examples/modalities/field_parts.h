@@ -40,6 +40,9 @@ std::string shared_text(std::size_t both, std::size_t all, const std::string& wh
 std::string shared_text(const std::vector<simclr::data::Field>& train, const std::vector<simclr::data::Field>& test,
                         const std::vector<std::string_view>& names, const std::string& what);
 
+/// Whether a part of this name is trained on: one called train, or unlabelled.
+bool is_trained_on(std::string_view part);
+
 /// What a column called split, part, set or subset says.
 struct ColumnParts {
   std::string field;                 // its name

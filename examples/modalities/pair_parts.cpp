@@ -1,5 +1,6 @@
 #include "modalities/pair_parts.h"
 
+#include "modalities/field_parts.h"
 #include "modalities/picture_shards.h"
 #include "run/command_line.h"
 
@@ -33,7 +34,7 @@ std::vector<Use> uses_of(const std::vector<std::string>& parts) {
     const data::PartName name = data::part_name(part);
     const std::string lower = simclr::lower_case(part);
     const bool gallery = lower == "gallery" || lower == "candidates";
-    uses.push_back(gallery ? Use::gallery : name.role == data::PartRole::train ? Use::train : Use::none);
+    uses.push_back(gallery ? Use::gallery : is_trained_on(part) ? Use::train : Use::none);
     if (name.role != data::PartRole::test || gallery || name.place >= best) continue;
     best = name.place;
     test = uses.size() - 1;
@@ -261,9 +262,9 @@ void settle_classes(PairParts& parts) {
   }
   const std::int64_t count = std::count(trained.begin(), trained.end(), true);
   if (count < 2 || known == 0) {
-    parts.no_classes = "no kNN and no linear probe: " +
-                       (count < 2 ? "the train part has " + simclr::counted(count, "class", "es")
-                                  : "no test pair has a class of the train part");
+    parts.no_classes =
+        "no kNN and no linear probe: " + (count < 2 ? "the train part has " + simclr::counted(count, "class", "es")
+                                                    : "no test pair has a class of the train part");
     parts.notes.push_back(parts.no_classes);
     for (data::PairList* part : {&parts.train, &parts.test}) {
       part->classes.clear();

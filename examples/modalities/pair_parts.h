@@ -24,9 +24,9 @@ struct PairParts {
 /// How many are in the largest group, of each one's.
 std::int64_t largest_group(const std::vector<std::int32_t>& groups);
 
-/// By the list's column of parts: train and test by the names that part_name() knows, "gallery" or "candidates" for
-/// what is only found among. Without such a column every fifth group of pairs is the test part (split_pairs()), so that
-/// no half is in both. Throws simclr::Error where no pair is left to train on.
+/// By the list's column of parts: train, unlabelled, too, and test by the names that part_name() knows, "gallery" or
+/// "candidates" for what is only found among. Without such a column every fifth group of pairs is the test part
+/// (split_pairs()), so that no half is in both. Throws simclr::Error where no pair is left to train on.
 PairParts parts_of_pairs(const simclr::data::PairList& list);
 
 /// Where pairs lie: a list, or tar shards.

@@ -73,6 +73,20 @@ TEST_CASE("a list's parts are trained on, asked for, and found among") {
   CHECK_THAT(parts_of_pairs(whole).no_test, Catch::Contains("too few pairs"));
 }
 
+TEST_CASE("a part of unlabelled pairs is trained on, as in lists of other kinds") {
+  const TempDir dir;
+  Datasets sets;
+  const PairParts parts = open_list(write_list(dir,
+                                               "x\ty\tlabel\tsplit\n"
+                                               "a.png\ta.wav\tcat\ttrain\n"
+                                               "b.png\tb.wav\t\tunlabeled\n"
+                                               "c.png\tc.wav\tcat\ttest\n"),
+                                    sets);
+  CHECK(parts.train.size() == 2);
+  CHECK(parts.train.labels == Numbers{0, -1});
+  CHECK(parts.notes.empty());
+}
+
 TEST_CASE("no row of another part makes a held-out half the positive of one that is trained on") {
   const TempDir dir;
   Datasets sets;
