@@ -214,12 +214,14 @@ class PairPrograms(unittest.TestCase):
 
         write("train", "test")
         self.train("parts.csv", "parts-run", "--no-evaluation")
-        for n, (program, *more) in enumerate((["linear_probe"], ["linear_probe", "--side", "second"], ["finetune", "--batch-size", "8"])):
+        for n, (program, *more) in enumerate((["linear_probe"], ["linear_probe", "--side", "second"],
+                                              ["finetune", "--batch-size", "8"])):
             for parts in (("train", "test"), ("test", "train")):
                 with self.subTest(program=program, parts=parts):
                     write(*parts)
                     out = ("--out", f"parts-{n}-{parts[0]}") if program == "finetune" else ()
-                    said = self.call(program, "parts-run", "--data", "parts.csv", "--labels", "100", "--epochs", "1", *more, *out)
+                    said = self.call(program, "parts-run", "--data", "parts.csv", "--labels", "100", "--epochs", "1", *more,
+                                     *out)
                     (self.assertNotIn if parts[0] == "train" else self.assertIn)(
                         "which may have been samples that are tested on here: other pairs in the list", said)
 

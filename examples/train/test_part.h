@@ -39,8 +39,8 @@ std::string learn_from_labelled(Datasets& sets);
 
 /// --hold-out: moves `share` (0 to 1) of each class of the labelled training samples, of sets.groups whole ones, into
 /// sets.held_out; of pairs without labels this share of the groups that share halves. Which ones follows from the seed
-/// alone. What is in neither part then in a line; empty: nothing is. Throws simclr::Error where there are neither labels
-/// nor pairs, and where nothing would be held out.
+/// alone. What is in neither part then in a line; empty: nothing is. Throws simclr::Error where there are neither
+/// labels nor pairs, and where nothing would be held out.
 std::string hold_out(Datasets& sets, double share, std::uint64_t seed);
 
 /// Those of `part`, sorted, that can be read; `on_warning` is told of each other one. `poll` and `on_progress` as
