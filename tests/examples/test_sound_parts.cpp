@@ -208,8 +208,10 @@ TEST_CASE("a pattern without a label says what to do", "[sounds]") {
 TEST_CASE("a pattern is recommended for a folder without labels alone", "[sounds]") {
   const TempDir dir;
   write_takes(dir, 1);
-  const auto refused = [](const std::string& place) {
-    return message_of([&] { learned_from(open_sounds({.data = place}), {.data_dir = place}); });
+  const auto refused = [](const std::string& data) {
+    LabelledPlace place;
+    place.data_dir = data;
+    return message_of([&] { learned_from(open_sounds({.data = data}), place); });
   };
   CHECK_THAT(refused(dir.path("takes")),
              Contains("needs labels to learn from and to test on, which --pattern may read"));
