@@ -9,6 +9,7 @@
 #include "run/run_log.h"
 #include "train/encoder_file.h"
 #include "train/test_part.h"
+#include "train/training_config.h"
 
 #include <simclr/data/pictures/image_io.h>
 #include <simclr/data/shards.h>
@@ -245,6 +246,15 @@ TEST_CASE("texts are found by texts, through one encoder or two") {
   }
   CHECK(begin(list, dir.path("two-kinds"), "image,caption", {"--share-encoder"}) == 1);
   CHECK(begin(list, dir.path("no-sound"), "image,caption", {"--second", "sound"}) == 1);
+}
+
+TEST_CASE("a side of a kind that is asked for takes the first column of it") {
+  const TempDir dir;
+  const nlohmann::ordered_json asked = {{"modality", "pairs"}, {"first", "sound"}};
+  Pairs pairs;
+  TrainingOptions options = options_from_json(asked, "asked", pairs);
+  options.data_dir = write_captions(dir);
+  CHECK_THAT(pairs.open(options).train->describe(), Contains("pairs of note and image"));
 }
 
 TEST_CASE("recordings and captions are pairs") {
