@@ -271,7 +271,6 @@ TEST_CASE("segments of one recording are of one part", "[sounds]") {
 
 TEST_CASE("whose segments are in both parts is said where a fifth is kept", "[sounds]") {
   const TempDir dir;
-  std::istringstream rows(test::read_text(write_segments(dir)));
   const std::string segments = test::read_text(write_segments(dir));
   const auto note = [&](int count) {  // of speakers, each of whom says every so many of the 20 recordings
     std::istringstream lines(segments);
