@@ -52,9 +52,8 @@ bool parse_options(int argc, char** argv, Options& o) {
   table.add("draws", o.draws, "Choices of the labels, each by the next seed, of which the mean is told")
       .between(1, 1000);
   table.flag("untrained", "", o.untrained,
-             "Measure the encoder as it is before training, too; one that both sides of pairs share with its "
-             "statistics of this "
-             "side alone");
+             "Measure the encoder as it is before training, too. Where both sides of pairs share one, its batch "
+             "statistics are those of this side's samples alone");
   table.flag("baseline", "", o.baseline,
              "Measure what the same probe makes of TF-IDF, too, where the samples are texts");
   add_seed_row(table, o.seed, "Of the choice of labels and of the probe's order");
