@@ -196,6 +196,7 @@ TEST_CASE("a side's files are of one kind, that of most of its column") {
   CHECK(list.sides[0].halves == Texts{"1.png", "2.png", "3.png"});
   CHECK(list.sides[1].halves == Texts{"1.wav", "2.wav", "3.wav"});
   CHECK(list.left_out == Texts{"1 pair whose image cannot be read", "1 pair whose sound cannot be read"});
+  REQUIRE_FALSE(list.warnings.empty());
   CHECK_THAT(list.warnings[0], Contains("line 2: 1.wav is of another kind than the files of this column"));
   CHECK(read_pair_list(path, "", kind, {}, {2, 0}).sides[0].column == "sound");  // as is asked for
   CHECK(read_pair_list(path, "", kind, {}, {2, 0}).sides[1].column == "image");
