@@ -8,7 +8,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
+#include <cstring>
 #include <system_error>
 #include <utility>
 
@@ -73,6 +75,27 @@ std::vector<std::uint8_t> read_file(const std::string& path, const char* who, st
   const std::string problem = file.read(0, bytes);
   SIMCLR_CHECK(problem.empty(), who, ": cannot read ", printable(path), ": ", problem);
   return bytes;
+}
+
+FileBytes bytes_of(std::shared_ptr<const OpenFile> file) {
+  return {.name = printable(file->path()), .size = file->size(), .read = [file](std::int64_t at, auto out) {
+            return file->read(at, out);
+          }};
+}
+
+FileBytes bytes_of(std::span<const std::uint8_t> bytes, const std::string& name) {
+  return {.name = printable(name), .size = std::ssize(bytes), .read = [bytes](std::int64_t at, auto out) {
+            std::memcpy(out.data(), bytes.data() + at, out.size());
+            return std::string();
+          }};
+}
+
+std::span<const std::uint8_t> start_of(const FileBytes& bytes, std::span<std::uint8_t> room, const char* who) {
+  SIMCLR_CHECK(bytes.size > 0, bytes.name, ": the file is empty");
+  const std::span<std::uint8_t> start = room.first(std::min(room.size(), static_cast<std::size_t>(bytes.size)));
+  const std::string problem = bytes.read(0, start);
+  SIMCLR_CHECK(problem.empty(), who, ": cannot read ", bytes.name, ": ", problem);
+  return start;
 }
 
 }  // namespace simclr::data

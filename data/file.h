@@ -3,6 +3,8 @@
 // Private: files, for the readers of this folder.
 
 #include <cstdint>
+#include <functional>
+#include <memory>
 #include <span>
 #include <string>
 #include <vector>
@@ -46,6 +48,21 @@ class OpenFile {
 /// The bytes of a regular file. Throws Error, opened by `who`, when it is missing, unreadable or longer than
 /// `max_bytes`.
 std::vector<std::uint8_t> read_file(const std::string& path, const char* who, std::int64_t max_bytes);
+
+/// A file's bytes, wherever they lie.
+struct FileBytes {
+  std::string name;  // for messages
+  std::int64_t size = 0;
+  std::function<std::string(std::int64_t offset, std::span<std::uint8_t> out)> read;  // returns what went wrong
+};
+
+/// The file stays open as long as they are kept.
+FileBytes bytes_of(std::shared_ptr<const OpenFile> file);
+/// `bytes` outlive them.
+FileBytes bytes_of(std::span<const std::uint8_t> bytes, const std::string& name);
+/// The first bytes, in `room`: fewer where the file is shorter. Throws Error for an empty file, and opened by `who`
+/// where they cannot be read.
+std::span<const std::uint8_t> start_of(const FileBytes& bytes, std::span<std::uint8_t> room, const char* who);
 
 /// ": No such file or directory", or nothing where the system gave no reason.
 std::string system_reason(int error_number);

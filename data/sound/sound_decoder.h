@@ -1,23 +1,17 @@
 #pragma once
 
-// Private: what sound_io.h is made of: bytes, and decoders of them.
+// Private: the decoders that sound_io.h is made of.
+
+#include "../file.h"
 
 #include <simclr/data/sound/sound_io.h>
 
 #include <cstdint>
-#include <functional>
 #include <memory>
 #include <span>
 #include <string>
 
 namespace simclr::data {
-
-/// A file's bytes, wherever they lie.
-struct SoundBytes {
-  std::string name;  // for messages
-  std::int64_t size = 0;
-  std::function<std::string(std::int64_t offset, std::span<std::uint8_t> out)> read;  // returns what went wrong
-};
 
 /// Decodes a file from any frame on. Errors are opened by the file's name.
 class SoundDecoder {
@@ -40,9 +34,9 @@ class SoundDecoder {
 
 /// `bytes` outlive the decoder. Null: a WAV whose samples are coded otherwise, which is whole as far as its chunks
 /// tell. Throws Error for what is no WAV, and for one that is cut off.
-std::unique_ptr<SoundDecoder> open_plain_wav(const SoundBytes& bytes);
+std::unique_ptr<SoundDecoder> open_plain_wav(const FileBytes& bytes);
 
 /// By libsndfile. Throws Error in a build without it.
-std::unique_ptr<SoundDecoder> open_by_library(const SoundBytes& bytes, const std::string& kind);
+std::unique_ptr<SoundDecoder> open_by_library(const FileBytes& bytes, const std::string& kind);
 
 }  // namespace simclr::data

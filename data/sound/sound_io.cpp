@@ -1,13 +1,10 @@
-#include "../file.h"
 #include "sound_decoder.h"
 
 #include <simclr/core/error.h>
-#include <simclr/core/text.h>
 
 #include <algorithm>
 #include <array>
 #include <cmath>
-#include <cstring>
 #include <utility>
 
 namespace simclr::data {
@@ -19,33 +16,15 @@ constexpr std::int64_t most_frames = std::int64_t{1} << 20;  // more would only 
 constexpr std::int64_t most_frames = max_sound_frames;
 #endif
 
-SoundBytes bytes_of(const OpenFile& file) {
-  return {.name = printable(file.path()), .size = file.size(), .read = [&file](std::int64_t at, auto out) {
-            return file.read(at, out);
-          }};
-}
-
-SoundBytes bytes_of(std::span<const std::uint8_t> bytes, const std::string& name) {
-  return {.name = printable(name), .size = std::ssize(bytes), .read = [bytes](std::int64_t at, auto out) {
-            std::memcpy(out.data(), bytes.data() + at, out.size());
-            return std::string();
-          }};
-}
-
 void check_rate(std::int64_t rate, const std::string& name) {
   SIMCLR_CHECK(rate >= min_sound_rate && rate <= max_sound_rate, name, ": ", rate, " samples a second, ",
                min_sound_rate, " to ", max_sound_rate, " are possible");
 }
 
 /// Whose header is checked.
-std::unique_ptr<SoundDecoder> open(const SoundBytes& bytes) {
-  SIMCLR_CHECK(bytes.size > 0, bytes.name, ": the file is empty");
-  std::array<std::uint8_t, 16> start{};
-  const std::span<std::uint8_t> there(start.data(),
-                                      std::min<std::size_t>(start.size(), static_cast<std::size_t>(bytes.size)));
-  const std::string problem = bytes.read(0, there);
-  SIMCLR_CHECK(problem.empty(), "recording: cannot read ", bytes.name, ": ", problem);
-  const std::string kind = sound_kind(there);
+std::unique_ptr<SoundDecoder> open(const FileBytes& bytes) {
+  std::array<std::uint8_t, 16> room{};
+  const std::string kind = sound_kind(start_of(bytes, room, "recording"));
   SIMCLR_CHECK(is_sound_name("x" + kind) || !missing_sound_package(kind).empty(), bytes.name, ": no ",
                read_sound_kinds(), " recording by its content", kind.empty() ? "" : " but " + kind, "; convert it");
   std::unique_ptr<SoundDecoder> decoder;
@@ -118,7 +97,7 @@ std::string problem_of(const SoundDecoder& decoder, const Range& range, std::int
   return problem.str();
 }
 
-Sound decode(const SoundBytes& bytes, std::int32_t rate, const SoundSegment& segment) {
+Sound decode(const FileBytes& bytes, std::int32_t rate, const SoundSegment& segment) {
   if (rate != 0) check_rate(rate, bytes.name);
   const std::unique_ptr<SoundDecoder> decoder = open(bytes);
   const SoundInfo info = decoder->info();
@@ -153,8 +132,7 @@ Sound decode(const SoundBytes& bytes, std::int32_t rate, const SoundSegment& seg
 }  // namespace
 
 Sound read_sound(const std::string& path, std::int32_t rate, const SoundSegment& segment) {
-  const OpenFile file(path, "recording");
-  return decode(bytes_of(file), rate, segment);
+  return decode(bytes_of(std::make_shared<const OpenFile>(path, "recording")), rate, segment);
 }
 
 Sound decode_sound(std::span<const std::uint8_t> bytes, const std::string& name, std::int32_t rate,
@@ -163,13 +141,12 @@ Sound decode_sound(std::span<const std::uint8_t> bytes, const std::string& name,
 }
 
 SoundInfo look_at_sound(const std::string& path) {
-  const OpenFile file(path, "recording");
-  const SoundBytes bytes = bytes_of(file);
+  const FileBytes bytes = bytes_of(std::make_shared<const OpenFile>(path, "recording"));
   return open(bytes)->info();
 }
 
 SoundInfo look_at_sound(std::span<const std::uint8_t> bytes, const std::string& name) {
-  const SoundBytes source = bytes_of(bytes, name);
+  const FileBytes source = bytes_of(bytes, name);
   return open(source)->info();
 }
 

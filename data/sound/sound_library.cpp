@@ -19,14 +19,14 @@ namespace {
 
 /// What libsndfile reads from. Where the bytes cannot be read, they end.
 struct Stream {
-  const SoundBytes* bytes;
+  const FileBytes* bytes;
   std::int64_t tags = -1;  // where a FLAC's begin
   std::int64_t at = 0;
   std::string problem = {};
 };
 
 /// Where a FLAC's block of tags begins; -1: it has none.
-std::int64_t tags_of(const SoundBytes& bytes) {
+std::int64_t tags_of(const FileBytes& bytes) {
   constexpr int most_blocks = 1000;
   std::int64_t at = 4;
   std::array<std::uint8_t, 4> head{};  // whether it is the last, 1 bit; the kind, 7; the length, 24
@@ -83,7 +83,7 @@ struct Close {
 
 class LibraryDecoder final : public SoundDecoder {
  public:
-  LibraryDecoder(const SoundBytes& bytes, const std::string& kind)
+  LibraryDecoder(const FileBytes& bytes, const std::string& kind)
       : stream_{.bytes = &bytes, .tags = kind == ".flac" ? tags_of(bytes) : -1}, mp3_(kind == ".mp3") {
     SF_VIRTUAL_IO calls{.get_filelen = size_of_stream,
                         .seek = seek_in_stream,
@@ -162,13 +162,13 @@ class LibraryDecoder final : public SoundDecoder {
 
 }  // namespace
 
-std::unique_ptr<SoundDecoder> open_by_library(const SoundBytes& bytes, const std::string& kind) {
+std::unique_ptr<SoundDecoder> open_by_library(const FileBytes& bytes, const std::string& kind) {
   return std::make_unique<LibraryDecoder>(bytes, kind);
 }
 
 #else
 
-std::unique_ptr<SoundDecoder> open_by_library(const SoundBytes& bytes, const std::string& kind) {
+std::unique_ptr<SoundDecoder> open_by_library(const FileBytes& bytes, const std::string& kind) {
   fail(bytes.name, ": this build reads no ", kind == ".wav" ? "WAV of this coding" : kind,
        "; install libsndfile1-dev and build again, or convert it to WAV of 16 bits");
 }

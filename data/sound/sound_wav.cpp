@@ -51,7 +51,7 @@ float value_of(const std::uint8_t* bytes, const WavFormat& format) {
 
 class PlainWav final : public SoundDecoder {
  public:
-  PlainWav(const SoundBytes& bytes, const WavFormat& format, std::int64_t begin, std::int64_t size)
+  PlainWav(const FileBytes& bytes, const WavFormat& format, std::int64_t begin, std::int64_t size)
       : bytes_(bytes), format_(format), begin_(begin) {
     constexpr std::uint32_t most = std::numeric_limits<std::int32_t>::max();
     info_ = {.frames = size / format.frame_bytes,
@@ -76,7 +76,7 @@ class PlainWav final : public SoundDecoder {
   }
 
  private:
-  const SoundBytes& bytes_;
+  const FileBytes& bytes_;
   const WavFormat format_;
   const std::int64_t begin_;
   std::int64_t at_ = 0;
@@ -85,7 +85,7 @@ class PlainWav final : public SoundDecoder {
 
 class Chunks {
  public:
-  explicit Chunks(const SoundBytes& bytes) : bytes_(bytes) {}
+  explicit Chunks(const FileBytes& bytes) : bytes_(bytes) {}
 
   /// Null as open_plain_wav() says.
   std::unique_ptr<SoundDecoder> find_samples() {
@@ -144,14 +144,14 @@ class Chunks {
     return std::make_unique<PlainWav>(bytes_, format_, at, said);
   }
 
-  const SoundBytes& bytes_;
+  const FileBytes& bytes_;
   WavFormat format_;
   std::int64_t long_size_ = 0;  // bytes of samples; 0 or less: it says nothing
 };
 
 }  // namespace
 
-std::unique_ptr<SoundDecoder> open_plain_wav(const SoundBytes& bytes) {
+std::unique_ptr<SoundDecoder> open_plain_wav(const FileBytes& bytes) {
   SIMCLR_CHECK(bytes.size >= 12, bytes.name, ": the file is cut off in its header");
   return Chunks(bytes).find_samples();
 }

@@ -1,4 +1,3 @@
-#include "../file.h"
 #include "clip_kinds.h"
 
 #include <simclr/core/error.h>
@@ -34,15 +33,17 @@ bool is_npy(std::span<const std::uint8_t> start) {
   return start.size() >= magic.size() && std::memcmp(start.data(), magic.data(), magic.size()) == 0;
 }
 
-/// Of a file that is no .npy.
-std::unique_ptr<ClipReader> open_other(ClipBytes bytes, std::span<const std::uint8_t> start) {
+/// `as_npy` gives the array of a file that is one.
+template <class AsNpy>
+std::unique_ptr<ClipReader> open(FileBytes bytes, const AsNpy& as_npy) {
+  std::array<std::uint8_t, 32> room{};  // bytes that tell the kind
+  const std::span<const std::uint8_t> start = start_of(bytes, room, "clip");
+  if (is_npy(start)) return open_npy_clip(as_npy());
   const std::string kind = picture_kind(start);
   SIMCLR_CHECK(kind.empty() || kind == ".gif", bytes.name, ": a picture (", kind,
                ") and no clip; put the frames of each clip into a folder");
   return open_video(std::move(bytes));
 }
-
-constexpr std::size_t most_start = 32;  // bytes, that tell the kind
 
 }  // namespace
 
@@ -72,31 +73,11 @@ void check_clip(const ClipInfo& info, const std::string& name) {
 std::unique_ptr<ClipReader> open_clip(const std::string& path) {
   std::error_code error;
   if (std::filesystem::is_directory(path, error)) return open_frames(path, frame_files(path));
-  const auto file = std::make_shared<const OpenFile>(path, "clip");
-  const std::string name = printable(path);
-  SIMCLR_CHECK(file->size() > 0, name, ": the file is empty");
-  std::array<std::uint8_t, most_start> start{};
-  const std::span<std::uint8_t> there(start.data(), std::min(start.size(), static_cast<std::size_t>(file->size())));
-  const std::string problem = file->read(0, there);
-  SIMCLR_CHECK(problem.empty(), "clip: cannot read ", name, ": ", problem);
-  if (is_npy(there)) return open_npy_clip(open_npy(path));
-  return open_other(
-      {.name = name, .size = file->size(), .read = [file](std::int64_t at, auto out) { return file->read(at, out); }},
-      there);
+  return open(bytes_of(std::make_shared<const OpenFile>(path, "clip")), [&] { return open_npy(path); });
 }
 
 std::unique_ptr<ClipReader> open_clip(std::span<const std::uint8_t> bytes, const std::string& name) {
-  SIMCLR_CHECK(!bytes.empty(), name, ": the file is empty");
-  const auto there = bytes.first(std::min(bytes.size(), most_start));
-  if (is_npy(there)) return open_npy_clip(npy_in_memory({bytes.begin(), bytes.end()}, name));
-  return open_other({.name = name,
-                     .size = std::ssize(bytes),
-                     .read =
-                         [bytes](std::int64_t at, auto out) {
-                           std::memcpy(out.data(), bytes.data() + at, out.size());
-                           return std::string();
-                         }},
-                    there);
+  return open(bytes_of(bytes, name), [&] { return npy_in_memory({bytes.begin(), bytes.end()}, name); });
 }
 
 std::string read_clip_kinds() {

@@ -2,28 +2,19 @@
 
 // Private: the readers that open_clip() chooses from.
 
+#include "../file.h"
+
 #include <simclr/data/npy.h>
 #include <simclr/data/video/clip_io.h>
 
-#include <cstdint>
-#include <functional>
 #include <memory>
-#include <span>
 #include <string>
 #include <vector>
 
 namespace simclr::data {
 
-/// A file's bytes, wherever they lie.
-struct ClipBytes {
-  std::string name;  // for messages
-  std::int64_t size = 0;
-  std::function<std::string(std::int64_t offset, std::span<std::uint8_t> out)> read;  // returns what went wrong
-  std::shared_ptr<const void> owner = {};                                             // keeps them alive
-};
-
 /// By FFmpeg. Throws Error in a build without it.
-std::unique_ptr<ClipReader> open_video(ClipBytes bytes);
+std::unique_ptr<ClipReader> open_video(FileBytes bytes);
 
 std::unique_ptr<ClipReader> open_npy_clip(std::shared_ptr<const NpyArray> array);
 

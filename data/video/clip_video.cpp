@@ -38,7 +38,7 @@ std::int64_t duration_of(const AVFrame& frame) {
 
 class Video final : public ClipReader {
  public:
-  explicit Video(ClipBytes bytes) : ClipReader(bytes.name), decoder_(std::move(bytes)) {
+  explicit Video(FileBytes bytes) : ClipReader(bytes.name), decoder_(std::move(bytes)) {
     SIMCLR_CHECK(current_ && next_, name_, ": no memory is left to decode it");
     double seconds = decoder_.seconds();
     std::int64_t end = AV_NOPTS_VALUE;
@@ -198,13 +198,13 @@ class Video final : public ClipReader {
 
 }  // namespace
 
-std::unique_ptr<ClipReader> open_video(ClipBytes bytes) {
+std::unique_ptr<ClipReader> open_video(FileBytes bytes) {
   return std::make_unique<Video>(std::move(bytes));
 }
 
 #else
 
-std::unique_ptr<ClipReader> open_video(ClipBytes bytes) {
+std::unique_ptr<ClipReader> open_video(FileBytes bytes) {
   fail(bytes.name,
        ": this build reads no video files; install libavformat-dev, libavcodec-dev and libswscale-dev and "
        "build again, or give folders of pictures or .npy files");

@@ -32,7 +32,7 @@ using Owned = std::unique_ptr<T, FreeVideo>;
 
 /// A file as FFmpeg reads it.
 struct VideoStream {
-  ClipBytes bytes;
+  FileBytes bytes;
   std::int64_t at = 0;
   std::string problem = {};
 };
@@ -40,7 +40,7 @@ struct VideoStream {
 /// An opened file: its demuxer and decoder.
 class VideoDecoder {
  public:
-  explicit VideoDecoder(ClipBytes bytes) : stream_{.bytes = std::move(bytes)} { open(); }
+  explicit VideoDecoder(FileBytes bytes) : stream_{.bytes = std::move(bytes)} { open(); }
 
   const std::string& name() const { return stream_.bytes.name; }
   double rate() const { return rate_; }
