@@ -64,6 +64,17 @@ std::string listed(const std::vector<std::string>& all, std::size_t most) {
   return all.size() > most ? text + " and " + std::to_string(all.size() - most) + " more" : text;
 }
 
+std::string joined(const std::vector<std::string>& parts, std::string_view between) {
+  std::string text;
+  for (std::size_t i = 0; i < parts.size(); ++i) text.append(i > 0 ? between : "") += parts[i];
+  return text;
+}
+
+std::string one_of(const std::vector<std::string>& names) {
+  if (names.size() < 2) return joined(names, "");
+  return joined({names.begin(), names.end() - 1}, ", ") + " or " + names.back();
+}
+
 std::string lower_case(std::string_view text) {
   std::string lower(text);
   for (char& c : lower) {

@@ -25,6 +25,12 @@ SIMCLR_API std::string counted(std::int64_t count, std::string_view what, std::s
 /// "a, b, c and 7 more": the first `most` of them, each printable().
 SIMCLR_API std::string listed(const std::vector<std::string>& all, std::size_t most);
 
+/// "a, b, c", with this between each two.
+SIMCLR_API std::string joined(const std::vector<std::string>& parts, std::string_view between);
+
+/// "a, b or c".
+SIMCLR_API std::string one_of(const std::vector<std::string>& names);
+
 /// The letters A to Z in lower case; other bytes as they are.
 SIMCLR_API std::string lower_case(std::string_view text);
 

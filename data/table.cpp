@@ -2,6 +2,7 @@
 
 #include <simclr/core/error.h>
 #include <simclr/core/text.h>
+#include <simclr/data/path_list.h>
 #include <simclr/data/table.h>
 
 #include <algorithm>
@@ -56,6 +57,11 @@ std::string plain_name(std::string_view name) {
 }
 
 }  // namespace
+
+bool is_table_name(const std::string& path) {
+  const std::string ending = ending_of(path);
+  return ending == ".csv" || ending == ".tsv" || ending == ".tab";
+}
 
 TableReader::TableReader(const std::string& path)
     : path_(path), file_(open_text(path, "give a table, which is a file")) {

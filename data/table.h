@@ -11,6 +11,9 @@
 
 namespace simclr::data {
 
+/// Whether a file is a table of text by its name: .csv, .tsv or .tab.
+SIMCLR_API bool is_table_name(const std::string& path);
+
 /// Reads a table of text row by row: CSV (RFC 4180), TSV, and CSV parted by ";" as spreadsheets write it where the
 /// comma is the decimal point, or by "|". Lines before it that begin with "#" and are not parted are left out; where
 /// the table has one column, those alone that go on with a blank or not at all. Fields may be quoted, and then hold

@@ -1,6 +1,6 @@
 #include <simclr/nn/resnet.h>
 
-#include <iterator>
+#include <simclr/core/text.h>
 
 namespace simclr::nn {
 namespace {
@@ -182,12 +182,10 @@ std::vector<std::string> resnet_names() {
 }
 
 std::shared_ptr<ResNet> make_resnet(const std::string& name, const ResNetOptions& options) {
-  std::string known;
   for (const NamedResNet& each : named_resnets) {
     if (name == each.name) return each.make(options);
-    known += (known.empty() ? "" : &each == std::end(named_resnets) - 1 ? " or " : ", ") + std::string(each.name);
   }
-  fail("resnet: \"", name, "\" is not known; use ", known);
+  fail("resnet: \"", name, "\" is not known; use ", one_of(resnet_names()));
 }
 
 }  // namespace simclr::nn

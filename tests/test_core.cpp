@@ -319,6 +319,12 @@ TEST_CASE("texts for messages hold no control characters and no half of a charac
   CHECK(listed({}, 2).empty());
   CHECK(listed({"a\n", "b"}, 2) == "a?, b");
   CHECK(listed({"a", "b", "c", "d"}, 2) == "a, b and 2 more");
+  CHECK(joined({}, ", ").empty());
+  CHECK(joined({"", "a", "", "b"}, "::") == "::a::::b");
+  CHECK(one_of({}).empty());
+  CHECK(one_of({"a"}) == "a");
+  CHECK(one_of({"a", "b"}) == "a or b");
+  CHECK(one_of({"a", "b", "c"}) == "a, b or c");
   CHECK(hex(0xfeu) == "00000000000000fe");
   CHECK(lower_case("AZ az@[-\xc3\x84") == "az az@[-\xc3\x84");
 }

@@ -38,6 +38,11 @@ using Rows = std::vector<std::string>;
 
 }  // namespace
 
+TEST_CASE("A table is known by its name") {
+  for (const char* name : {"a.csv", "a/b.TSV", "a.tab"}) CHECK(is_table_name(name));
+  for (const char* name : {"a.txt", "csv", ".csv", "a.csv/b"}) CHECK_FALSE(is_table_name(name));
+}
+
 TEST_CASE("Rows of a table") {
   CHECK(rows_of("a,b\nc,d\n") == Rows{"1:a|b", "2:c|d"});
   CHECK(rows_of("a,b\r\nc,d") == Rows{"1:a|b", "2:c|d"});  // no end of the last line

@@ -1,6 +1,7 @@
 #include <simclr/data/pairs/pair_list.h>
 
 #include "../class_names.h"
+#include "../numbered_texts.h"
 #include "../text/text_rows.h"
 #include "pair_groups.h"
 
@@ -27,21 +28,6 @@ constexpr std::int64_t most_looked_for = 10'000;  // files
 constexpr std::int64_t most_named = 3;            // rows that are left out
 constexpr std::size_t most_columns_named = 8;
 constexpr std::size_t most_waiting = 100;  // rows by which the columns are told
-
-/// Each text once, by numbers in the order in which they came.
-class Texts {
- public:
-  std::int32_t number(const std::string& text) {
-    const auto [found, is_new] = numbers_.emplace(text, static_cast<std::int32_t>(texts_.size()));
-    if (is_new) texts_.push_back(text);
-    return found->second;
-  }
-  std::vector<std::string> take() { return std::move(texts_); }
-
- private:
-  std::unordered_map<std::string, std::int32_t> numbers_;
-  std::vector<std::string> texts_;
-};
 
 /// Which columns have what, from 0.
 struct Columns {
@@ -245,7 +231,7 @@ class Reader {
       if (!why.empty()) return leave_out("whose " + column + " cannot be read", why);
       row.halves[s] = value;
     }
-    const auto number = [&](int column, Texts& texts) {
+    const auto number = [&](int column, NumberedTexts& texts) {
       const std::string& text = column < 0 ? none_ : fields[static_cast<std::size_t>(column)];
       return text.empty() ? -1 : texts.number(text);
     };
@@ -259,7 +245,7 @@ class Reader {
   /// Leaves out pairs of which a file is missing, and gives the others' halves numbers.
   void number_halves() {
     const std::int64_t all = std::ssize(rows_), step = 1 + 2 * all / most_looked_for;
-    std::array<Texts, 2> halves;
+    std::array<NumberedTexts, 2> halves;
     std::array<std::unordered_map<std::string, bool>, 2> there;
     for (std::int64_t i = 0; i < all; ++i) {
       const Row& row = rows_[static_cast<std::size_t>(i)];
@@ -327,7 +313,7 @@ class Reader {
   std::vector<Row> rows_;
   std::set<std::tuple<std::string, std::string, std::int32_t>> seen_;
   std::map<std::string, std::int64_t> left_out_;
-  Texts labels_, parts_;
+  NumberedTexts labels_, parts_;
 };
 
 }  // namespace

@@ -10,12 +10,10 @@ namespace {
 class Pairs final : public Dataset {
  public:
   Pairs(PairList list, PairHalves sides) : list_(std::move(list)), sides_(std::move(sides)) {
-    std::string left_out;
-    for (const std::string& each : list_.left_out) left_out += (left_out.empty() ? "" : ", ") + each;
     description_ = counted(size(), "pair") + " of " + list_.sides[0].column + " and " + list_.sides[1].column + " in " +
                    printable(list_.source) +
                    (list_.classes.empty() ? "" : ", " + counted(std::ssize(list_.classes), "class", "es")) +
-                   (left_out.empty() ? "" : " (left out: " + left_out + ")");
+                   (list_.left_out.empty() ? "" : " (left out: " + joined(list_.left_out, ", ") + ")");
   }
 
   std::int64_t size() const override { return list_.size(); }

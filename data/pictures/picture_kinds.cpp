@@ -72,11 +72,7 @@ std::string read_kinds() {
   for (const PictureKind& kind : picture_kinds()) {
     if (kind.decode != nullptr) names.emplace_back(kind.name);
   }
-  std::string text;
-  for (std::size_t i = 0; i < names.size(); ++i) {
-    text += (i == 0 ? "" : i + 1 < names.size() ? ", " : " or ") + names[i];
-  }
-  return text;
+  return one_of(names);
 }
 
 std::string picture_kind(std::span<const std::uint8_t> bytes) {

@@ -194,9 +194,7 @@ std::string LeftOut::text() const {
   named(unlisted, "the folder that cannot be listed,", "the folders that cannot be listed,");
   named(empty, "the empty folder", "the empty folders");
   for (const auto& [problem, count] : rows) parts.push_back(counted(count, "row") + " " + problem);
-  std::string text;
-  for (const std::string& part : parts) text += (text.empty() ? "" : ", ") + part;
-  return text;
+  return joined(parts, ", ");
 }
 
 PictureList list_pictures(const std::string& dir) {

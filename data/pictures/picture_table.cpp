@@ -1,4 +1,5 @@
 #include "../no_label.h"
+#include "../numbered_texts.h"
 #include "../row_warnings.h"
 
 #include <simclr/core/error.h>
@@ -104,22 +105,6 @@ std::string text_of(const Columns& columns, const std::vector<std::string>& firs
   return text + (unused.empty() ? "" : "; not used: " + listed(unused, 6));
 }
 
-/// Each text once, by numbers; those of one `key` as the first of them is written.
-class Texts {
- public:
-  std::uint32_t number(const std::string& text) { return number(text, text); }
-  std::uint32_t number(const std::string& text, const std::string& key) {
-    const auto [found, is_new] = numbers_.emplace(key, static_cast<std::uint32_t>(texts_.size()));
-    if (is_new) texts_.push_back(text);
-    return found->second;
-  }
-  const std::vector<std::string>& all() const { return texts_; }
-
- private:
-  std::unordered_map<std::string, std::uint32_t> numbers_;
-  std::vector<std::string> texts_;
-};
-
 class Reader {
  public:
   explicit Reader(const std::string& path)
@@ -183,9 +168,9 @@ class Reader {
     if (path.find('\\') != std::string::npos) path = with_slashes(path);
     while (path.starts_with("./")) path.erase(0, 2);
     const std::string& said = columns_.part < 0 ? no_text_ : fields[static_cast<std::size_t>(columns_.part)];
-    const std::uint32_t part = columns_.part < 0 ? 0 : parts_.number(said, lower_case(said));
+    const std::int32_t part = columns_.part < 0 ? 0 : parts_.number(said, lower_case(said));
     const std::string& text = columns_.label < 0 ? no_text_ : fields[static_cast<std::size_t>(columns_.label)];
-    const std::int32_t label = text.empty() ? -1 : static_cast<std::int32_t>(labels_.number(text));
+    const std::int32_t label = text.empty() ? -1 : labels_.number(text);
     const auto [before, is_new] = seen_.emplace(std::hash<std::string>()(whole(path)), label);
     if (!is_new && before->second != label) {
       return leave_out("of a picture that a row before names with another label",
@@ -196,7 +181,7 @@ class Reader {
     list_.files.push_back(path);
     lines_.push_back(line_);
     list_.labels.push_back(label);
-    if (columns_.part >= 0) table_.part_of.push_back(part);
+    if (columns_.part >= 0) table_.part_of.push_back(static_cast<std::uint32_t>(part));
   }
 
   /// Of one file always the same, however its path is written, but for links.
@@ -335,7 +320,7 @@ class Reader {
     for (const std::string& note : named.notes) table_.columns += "\n" + printable(path_) + ": " + note;
     list_.classes = std::move(named.classes);
     std::vector<std::int32_t> place(labels_.all().size(), -1);
-    for (const auto& [text, at] : named.places) place[labels_.number(text)] = at;
+    for (const auto& [text, at] : named.places) place[static_cast<std::size_t>(labels_.number(text))] = at;
     for (std::int32_t& label : list_.labels) label = label < 0 ? -1 : place[static_cast<std::size_t>(label)];
   }
 
@@ -348,7 +333,7 @@ class Reader {
   PictureList& list_ = table_.pictures;
   std::vector<std::string> first_;  // row that can be read
   Columns columns_;
-  Texts labels_, parts_;
+  NumberedTexts labels_, parts_;
   bool settled_ = false;  // what columns_ are
   std::int64_t line_ = 0, first_line_ = 0;
   bool utf8_ = true;                                    // up to it
@@ -360,11 +345,6 @@ class Reader {
 };
 
 }  // namespace
-
-bool is_table_name(const std::string& path) {
-  const std::string ending = ending_of(path);
-  return ending == ".csv" || ending == ".tsv" || ending == ".tab";
-}
 
 PictureTable read_picture_table(const std::string& path) {
   return Reader(path).read();

@@ -19,9 +19,6 @@ struct PictureTable {
   std::string columns;                          // which column was taken for what or nothing, and odd labels, in lines
 };
 
-/// Whether a file is such a table by its name: .csv, .tsv or .tab.
-SIMCLR_API bool is_table_name(const std::string& path);
-
 /// Reads one. A first row that names a column of paths (path, file, filename, image, image_path, ...) is a header:
 /// labels are in the column label, class, category, target, species, ..., parts in split, part, set, subset, ..., in
 /// upper or lower case, with "_" or without. One that names a column of labels alone is, too: then the first column

@@ -1,3 +1,4 @@
+#include <simclr/core/text.h>
 #include <simclr/data/path_list.h>
 #include <simclr/data/sound/sound_io.h>
 
@@ -48,9 +49,7 @@ std::string read_sound_kinds() {
   for (const Kind& kind : kinds()) {
     if (kind.is_read) names.emplace_back(kind.name);
   }
-  std::string text = names.front();
-  for (std::size_t i = 1; i < names.size(); ++i) text += (i + 1 == names.size() ? " or " : ", ") + names[i];
-  return text;
+  return one_of(names);
 }
 
 std::string missing_sound_package(const std::string& ending) {

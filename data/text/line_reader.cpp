@@ -3,6 +3,8 @@
 
 #include <simclr/data/text/text_list.h>
 
+#include <algorithm>
+
 namespace simclr::data {
 namespace {
 
@@ -16,6 +18,16 @@ std::string_view trimmed(std::string_view text) {
   while (!text.empty() && is_blank(text.front())) text.remove_prefix(1);
   while (!text.empty() && is_blank(text.back())) text.remove_suffix(1);
   return text;
+}
+
+std::vector<std::string> tab_fields(std::string_view line) {
+  std::vector<std::string> fields;
+  for (std::size_t at = 0; at <= line.size();) {
+    const std::size_t end = std::min(line.find('\t', at), line.size());
+    fields.emplace_back(trimmed(line.substr(at, end - at)));
+    at = end + 1;
+  }
+  return fields;
 }
 
 std::optional<UnusableLine> too_long(std::int64_t length) {

@@ -6,8 +6,13 @@
 #include <fstream>
 #include <optional>
 #include <string>
+#include <string_view>
+#include <vector>
 
 namespace simclr::data {
+
+/// What stands between the tabs of a line, each without the blanks around it.
+std::vector<std::string> tab_fields(std::string_view line);
 
 /// Why a line is left out.
 struct UnusableLine {

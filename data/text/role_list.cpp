@@ -17,16 +17,6 @@ constexpr std::int64_t most_named = 3;
 
 using Fields = std::vector<std::string>;
 
-Fields parted(std::string_view line) {
-  Fields fields;
-  for (std::size_t at = 0; at <= line.size();) {
-    const std::size_t end = std::min(line.find('\t', at), line.size());
-    fields.emplace_back(trimmed(line.substr(at, end - at)));
-    at = end + 1;
-  }
-  return fields;
-}
-
 bool says_nothing(const std::string& field) {
   return field.empty() || field == "_";
 }
@@ -45,7 +35,7 @@ class Sentence {
     if (!is_utf8(text) || text.find('\0') != std::string_view::npos) {
       return spoil("not in UTF-8", "is no valid UTF-8", line);
     }
-    Fields fields = parted(text);
+    Fields fields = tab_fields(text);
     if (fields[0].find_first_not_of("0123456789") != std::string::npos) {
       if (fields[0].find_first_not_of("0123456789-.") == std::string::npos) return;
       return spoil("with a line without a number", "does not begin with a word's number and a tab", line);

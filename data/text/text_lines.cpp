@@ -1,3 +1,4 @@
+#include "../numbered_texts.h"
 #include "line_reader.h"
 #include "text_rows.h"
 
@@ -7,7 +8,6 @@
 #include <simclr/data/text/text_list.h>
 
 #include <algorithm>
-#include <map>
 #include <optional>
 #include <utility>
 
@@ -92,6 +92,7 @@ class TableTexts {
     check_any(table_.texts);
     check_no_files();
     table_.texts.columns = said();
+    table_.parts = parts_.take();
     if (part_ < 0) table_.part_of.clear();
     return std::move(table_);
   }
@@ -127,13 +128,7 @@ class TableTexts {
     if (!usable(table_.texts, line, text, std::ssize(text))) return;
     table_.texts.add(text, line, field(label_));
     const std::string part = field(part_);
-    if (part.empty()) {
-      table_.part_of.push_back(-1);
-      return;
-    }
-    const auto [found, added] = parts_.emplace(part, static_cast<std::int32_t>(parts_.size()));
-    if (added) table_.parts.push_back(part);
-    table_.part_of.push_back(found->second);
+    table_.part_of.push_back(part.empty() ? -1 : parts_.number(part));
   }
 
   /// Throws where most of a column that has no name of a column of texts are named as files are.
@@ -161,7 +156,7 @@ class TableTexts {
   bool header_ = false;
   std::vector<std::string> first_;
   int text_ = -1, label_ = -1, part_ = -1;
-  std::map<std::string, std::int32_t> parts_;
+  NumberedTexts parts_;
 };
 
 }  // namespace

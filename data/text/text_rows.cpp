@@ -13,16 +13,6 @@ namespace {
 
 namespace fs = std::filesystem;
 
-std::vector<std::string> parted_at_tabs(std::string_view line) {
-  std::vector<std::string> fields;
-  for (std::size_t at = 0; at <= line.size();) {
-    const std::size_t end = std::min(line.find('\t', at), line.size());
-    fields.emplace_back(trimmed(line.substr(at, end - at)));
-    at = end + 1;
-  }
-  return fields;
-}
-
 /// Without the quotes around a field whose own are doubled, as spreadsheets write it. Other quotes are text.
 std::string unquoted(std::string field) {
   if (field.size() < 2 || field.front() != '"' || field.back() != '"') return field;
@@ -100,7 +90,7 @@ bool TextRows::next_line() {
     problem_ = *problem;
     return true;
   }
-  fields_ = parted_at_tabs(lines_->text());
+  fields_ = tab_fields(lines_->text());
   for (std::string& field : fields_) field = unquoted(std::move(field));
   if (columns_ == 0) columns_ = fields_.size();
   while (fields_.size() > columns_ && fields_.back().empty()) fields_.pop_back();

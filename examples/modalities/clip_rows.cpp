@@ -6,8 +6,6 @@
 #include "run/shared_rows.h"
 #include "train/training_rows.h"
 
-#include <simclr/core/error.h>
-
 std::vector<std::string> clip_encoder_names() {
   std::vector<std::string> names = {"r2plus1d_18"};
   for (const std::string& resnet : simclr::nn::resnet_names()) names.push_back(resnet + "_gru");
@@ -36,9 +34,4 @@ void add_clip_rows(OptionTable& table, TrainingOptions& o, ClipOptions& own) {
   table.add("clips", own.clips, "Views, evenly spread over a clip, whose features evaluation averages")
       .between(1, most_clip_frames);
   add_augmentation_rows(table, own.augmentation, own.means, own.stddevs);
-  table.rule([&own](const OptionTable& rows) {
-    const auto equals = own.test.find('=');
-    SIMCLR_CHECK(own.test.empty() || (equals != std::string::npos && equals > 0 && equals + 1 < own.test.size()),
-                 rows.said(own.test), ": must be FIELD=VALUES, group=1-7 or session=a,b");
-  });
 }

@@ -33,7 +33,8 @@ bool has_parts(const data::Field& field) {
 
 TestValues test_values(const std::string& test, const std::vector<data::Field>& fields, const data::FieldOwner& owner) {
   const std::size_t equals = test.find('=');
-  SIMCLR_CHECK(equals != std::string::npos, "--test ", test, ": must be FIELD=VALUES, such as speaker=ann,bob");
+  SIMCLR_CHECK(equals != std::string::npos && equals > 0 && equals + 1 < test.size(), "--test ", test,
+               ": must be FIELD=VALUES, such as speaker=ann,bob");
   const std::string field = test.substr(0, equals), values = test.substr(equals + 1);
   if (!values.ends_with('%')) return {field, data::values_of(values)};
   char* end = nullptr;

@@ -11,6 +11,7 @@
 #include <simclr/data/pictures/part_names.h>
 #include <simclr/data/pictures/picture_classes.h>
 #include <simclr/data/pictures/picture_table.h>
+#include <simclr/data/table.h>
 
 #include <algorithm>
 #include <cstddef>

@@ -6,6 +6,7 @@
 #include <simclr/core/crc64.h>
 #include <simclr/core/error.h>
 #include <simclr/core/text.h>
+#include <simclr/data/table.h>
 
 #include <algorithm>
 #include <filesystem>
@@ -41,11 +42,6 @@ bool lies_there(const PublishedTexts& set, const std::string& folder) {
   });
 }
 
-bool is_table(const std::string& path) {
-  const std::string ending = simclr::lower_case(fs::path(path).extension().string());
-  return ending == ".csv" || ending == ".tsv" || ending == ".tab";
-}
-
 bool is_question_file(const std::string& path) {
   return fs::path(path).filename().string().starts_with("TREC.");
 }
@@ -56,7 +52,7 @@ std::vector<std::string> tables_in(const std::string& folder, const std::string&
   std::error_code error;
   for (const auto& entry : fs::directory_iterator(folder, error)) {
     const std::string name = simclr::lower_case(entry.path().filename().string());
-    if (name.starts_with(begin) && is_table(name) && entry.is_regular_file(error)) {
+    if (name.starts_with(begin) && data::is_table_name(name) && entry.is_regular_file(error)) {
       found.push_back(entry.path().string());
     }
   }
@@ -161,7 +157,7 @@ Parts read_place(const std::string& place) {
     parts.train.sort_classes();
     return parts;
   }
-  if (is_table(place)) {
+  if (data::is_table_name(place)) {
     add_table(place, parts);
   } else if (is_question_file(place)) {
     parts.part(data::read_question_lines(place));
@@ -346,7 +342,7 @@ std::vector<std::string> text_files(const std::string& kind, const std::string& 
 }
 
 TextList read_text_file(const std::string& path) {
-  return is_table(path)           ? data::read_text_table(path).texts
-         : is_question_file(path) ? data::read_question_lines(path)
-                                  : data::read_text_lines(path);
+  return data::is_table_name(path) ? data::read_text_table(path).texts
+         : is_question_file(path)  ? data::read_question_lines(path)
+                                   : data::read_text_lines(path);
 }

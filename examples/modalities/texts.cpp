@@ -14,6 +14,7 @@
 #include <algorithm>
 #include <cstdio>
 #include <filesystem>
+#include <set>
 #include <utility>
 
 namespace data = simclr::data;
@@ -144,16 +145,12 @@ std::string Texts::data_folders(const TrainingOptions& o) const {
 }
 
 std::string folders_of_texts(const std::string& places) {
-  std::string folders;
+  std::set<std::string> folders;
   for (const std::string& place : split_places(places)) {
     std::error_code error;
-    const fs::path path = place;
-    const std::string folder = fs::is_directory(path, error) ? place
-                               : path.has_parent_path()      ? path.parent_path().string()
-                                                             : ".";
-    folders += (folders.empty() ? "" : "::") + folder;
+    folders.insert(fs::is_directory(place, error) ? place : fs::path(place).parent_path().string());
   }
-  return folders;
+  return join_places(folders);
 }
 
 nlohmann::ordered_json Texts::data_files(const TrainingOptions& o) const {

@@ -16,11 +16,7 @@ std::string type_name(const OptionRow& row) {
   switch (row.kind()) {
     case OptionKind::integer: return "INT";
     case OptionKind::real: return "FLOAT";
-    case OptionKind::name: {
-      std::string all;
-      for (const std::string& name : row.names()) all += (all.empty() ? "" : ",") + name;
-      return "TEXT:{" + all + "}";
-    }
+    case OptionKind::name: return "TEXT:{" + simclr::joined(row.names(), ",") + "}";
     default: return "TEXT";
   }
 }
@@ -34,12 +30,6 @@ CLI::Option* add(CLI::App& app, const OptionRow& row) {
   option->type_name(type_name(row))->default_str(row.text());
   if (row.count() > 1) option->expected(1, row.count());  // words; or a single one, parted by commas
   return option;
-}
-
-std::string joined(const std::vector<std::string>& words) {
-  std::string all;
-  for (const std::string& word : words) all += (all.empty() ? "" : " ") + word;
-  return simclr::printable(all);
 }
 
 /// Whether a word stands where the row has numbers.
@@ -60,7 +50,7 @@ void take(const CLI::App& app, OptionTable& table, const OptionRow& row, const C
   const OptionRow::Json value = row.from_words(words);
   const std::string wrong = row.set(value);
   if (!wrong.empty()) {
-    simclr::fail("--", row.name(), " ", joined(words), ": ", wrong,
+    simclr::fail("--", row.name(), " ", simclr::printable(simclr::joined(words, " ")), ": ", wrong,
                  no_number(row, value) ? "; see " + command_of(app) + " --help" : "");
   }
   table.sources[row.name()] = "";

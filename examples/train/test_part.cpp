@@ -196,9 +196,7 @@ std::string class_differences(const Names& train_classes, const Names& test_clas
     parts.push_back(counted(left_out, sample) + " of " + test_name + " without a class of " + train_name +
                     (left_out == 1 ? " is" : " are") + " left out");
   }
-  std::string line;
-  for (const std::string& part : parts) line += (line.empty() ? "" : "; ") + part;
-  return line;
+  return simclr::joined(parts, "; ");
 }
 
 }  // namespace

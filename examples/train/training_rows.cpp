@@ -217,13 +217,6 @@ std::vector<Recipe> ModalityOptions::recipes() const {
 
 void use_recipe(TrainingOptions& options, ModalityOptions& modality, const std::string& name) {
   const std::vector<Recipe> all = modality.recipes();
-  std::string known;
-  for (const Recipe& each : all) {
-    known += (known.empty() ? "" : ", ") + each.name;
-    if (each.name != (name.empty() ? all.front().name : name)) continue;
-    options.recipe = each;
-    modality.use_recipe(each.name);
-    return;
-  }
-  simclr::fail("preset: \"", name, "\" is not known; use one of ", known);
+  options.recipe = name.empty() ? all.front() : named_recipe(all, name);
+  modality.use_recipe(options.recipe.name);
 }

@@ -64,6 +64,8 @@ TEST_CASE("recordings are parted by what their names say", "[sounds]") {
 
   for (const auto& [wrong, message] : std::vector<std::pair<std::string, std::string>>{
            {"take", "--test take: must be FIELD=VALUES"},
+           {"take=", "--test take=: must be FIELD=VALUES"},
+           {"=4", "--test =4: must be FIELD=VALUES"},
            {"take=9", "no recording has 9 as its take"},
            {"fold=1", "have no field fold; they have label, speaker, take"},
            {"take=0-3", "nothing is left to train on"},
