@@ -79,7 +79,7 @@ int print_findings(const Findings& found) {
 
 int check_run(const TrainingOptions& options, Modality& modality,
               const std::function<void(const std::string&)>& on_warning) {
-  modality.refuse_out(options);
+  modality.refuse_in("--out", {options.out}, options.dataset, options.data_path());
   if (!options.out.empty()) make_folder(options.out);
   Training t = make_training(options, modality, on_warning);
   const Recipe& r = t.options.recipe;
@@ -99,15 +99,16 @@ int check_run(const TrainingOptions& options, Modality& modality,
   }
   const std::string sheet = (options.out.empty() ? "" : options.out + "/") + "check-views";
   Findings looked;
-  modality.look({.sets = t.sets,
-                 .towers = some,
-                 .difference = view_difference(some.front().x, t.model->views(0)),
-                 .seed = t.options.seed,
-                 .sheet = sheet,
-                 .no_sheet = options.out.empty() && lies_in(sheet, modality.data_folders(t.options))
-                                 ? "they are not drawn among the data: --out DIR says where"
-                                 : ""},
-                looked);
+  modality.look(
+      {.sets = t.sets,
+       .towers = some,
+       .difference = view_difference(some.front().x, t.model->views(0)),
+       .seed = t.options.seed,
+       .sheet = sheet,
+       .no_sheet = options.out.empty() && lies_in(sheet, modality.folders(t.options.dataset, t.options.data_path()))
+                       ? "they are not drawn among the data: --out DIR says where"
+                       : ""},
+      looked);
   std::fflush(stdout);
 
   CheckFigures figures;

@@ -37,14 +37,6 @@ class ClipKind final : public Kind {
   Modality& modality() override { return clips_; }
   const char* sample() const override { return "clip"; }
 
-  void refuse_in(const std::string& option, const std::vector<std::string>& outputs, const std::string&,
-                 const std::string& place) const override {
-    refuse_in_listed(option, outputs, place, clip_files());
-  }
-  std::string folders(const std::string&, const std::string& place) const override {
-    return folders_of_listed(place, clip_files());
-  }
-
   NamedSamples open_named(const std::string& dataset, const std::string& place, const EncoderFile&,
                           const std::function<void(const std::string&)>& on_warning) const override {
     check_place(dataset, {"auto", "folder", "list"});

@@ -123,12 +123,13 @@ std::shared_ptr<const data::ViewMaker> Clips::light_views(double crop_min) const
   return std::make_shared<data::ClipViews>(light, own_.times);
 }
 
-std::string Clips::data_folders(const TrainingOptions& options) const {
-  return folders_of_listed(options.data_path(), clip_files());
+std::string Clips::folders(const std::string&, const std::string& place) const {
+  return folders_of_listed(place, clip_files());
 }
 
-void Clips::refuse_out(const TrainingOptions& options) const {
-  refuse_in_listed("--out", {options.out}, options.data_path(), clip_files());
+void Clips::refuse_in(const std::string& option, const std::vector<std::string>& outputs, const std::string&,
+                      const std::string& place) const {
+  refuse_in_listed(option, outputs, place, clip_files());
 }
 
 nlohmann::ordered_json Clips::data_files(const TrainingOptions& options) const {

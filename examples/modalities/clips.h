@@ -12,8 +12,9 @@ class Clips final : public Modality {
   std::vector<Recipe> recipes() const override;
   void use_recipe(const std::string& name) override;
   Datasets open(TrainingOptions& options) override;
-  std::string data_folders(const TrainingOptions& options) const override;
-  void refuse_out(const TrainingOptions& options) const override;
+  std::string folders(const std::string& dataset, const std::string& place) const override;
+  void refuse_in(const std::string& option, const std::vector<std::string>& outputs, const std::string& dataset,
+                 const std::string& place) const override;
   nlohmann::ordered_json data_files(const TrainingOptions& options) const override;
   void configure(const nlohmann::ordered_json& config) override;
   std::string encoder_name() const override;

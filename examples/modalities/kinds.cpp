@@ -22,7 +22,6 @@
 #include "run/data_places.h"
 #include "run/option_file.h"
 #include "run/progress.h"
-#include "run/run_folder.h"
 #include "train/data_files.h"
 #include "train/run_data.h"
 #include "train/test_part.h"
@@ -50,14 +49,6 @@ class PictureKind final : public Kind {
  public:
   Modality& modality() override { return pictures_; }
   const char* sample() const override { return "picture"; }
-
-  void refuse_in(const std::string& option, const std::vector<std::string>& outputs, const std::string& dataset,
-                 const std::string& place) const override {
-    refuse_in_pictures(option, outputs, dataset, place);
-  }
-  std::string folders(const std::string& dataset, const std::string& place) const override {
-    return folders_of_pictures(dataset, place);
-  }
 
   NamedSamples open_named(const std::string& dataset, const std::string& place, const EncoderFile& file,
                           const std::function<void(const std::string&)>& on_warning) const override {
@@ -110,14 +101,6 @@ class SoundKind final : public Kind {
   Modality& modality() override { return sounds_; }
   const char* sample() const override { return "recording"; }
 
-  void refuse_in(const std::string& option, const std::vector<std::string>& outputs, const std::string&,
-                 const std::string& place) const override {
-    refuse_in_listed(option, outputs, place, files());
-  }
-  std::string folders(const std::string&, const std::string& place) const override {
-    return folders_of_listed(place, files());
-  }
-
   NamedSamples open_named(const std::string& dataset, const std::string& place, const EncoderFile&,
                           const std::function<void(const std::string&)>& on_warning) const override {
     check_place(dataset, {"auto", "folder", "list"});
@@ -157,15 +140,6 @@ class TextKind final : public Kind {
  public:
   Modality& modality() override { return texts_; }
   const char* sample() const override { return "text"; }
-
-  void refuse_in(const std::string& option, const std::vector<std::string>& outputs, const std::string& dataset,
-                 const std::string& place) const override {
-    if (place.empty()) return;
-    for (const std::string& file : text_files(dataset, place)) {
-      for (const std::string& output : outputs) refuse_in_data(option, output, file);
-    }
-  }
-  std::string folders(const std::string&, const std::string& place) const override { return folders_of_texts(place); }
 
   NamedSamples open_named(const std::string& dataset, const std::string& place, const EncoderFile&,
                           const std::function<void(const std::string&)>& on_warning) const override {

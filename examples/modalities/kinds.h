@@ -60,13 +60,17 @@ class Kind {
   virtual ~Kind() = default;
 
   virtual Modality& modality() = 0;
+  const Modality& modality() const { return const_cast<Kind&>(*this).modality(); }
   /// What one sample is called: "picture".
   virtual const char* sample() const = 0;
-  /// Throws simclr::Error where an output, a file or a folder named by `option`, lies among the data or is one of them.
+  /// As the modality says, unless a kind knows more places.
   virtual void refuse_in(const std::string& option, const std::vector<std::string>& outputs, const std::string& dataset,
-                         const std::string& place) const = 0;
-  /// The folders that hold the data, A::B: where nothing is named, nothing is written there.
-  virtual std::string folders(const std::string& dataset, const std::string& place) const = 0;
+                         const std::string& place) const {
+    modality().refuse_in(option, outputs, dataset, place);
+  }
+  virtual std::string folders(const std::string& dataset, const std::string& place) const {
+    return modality().folders(dataset, place);
+  }
 
   /// All samples there, for this encoder. Throws simclr::Error where there are none, or they do not fit.
   virtual NamedSamples open_named(const std::string& dataset, const std::string& place, const EncoderFile& file,

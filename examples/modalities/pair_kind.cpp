@@ -3,7 +3,6 @@
 #include "modalities/named_texts.h"
 #include "modalities/pair_sides.h"
 #include "modalities/pairs.h"
-#include "modalities/picture_data_files.h"
 #include "modalities/picture_files.h"
 #include "modalities/picture_shards.h"
 #include "run/data_places.h"
@@ -118,15 +117,13 @@ class PairKind final : public Kind {
   const char* sample() const override { return inner_->sample(); }
   void refuse_in(const std::string& option, const std::vector<std::string>& outputs, const std::string& dataset,
                  const std::string& place) const override {
-    if (names_shards(place)) return refuse_in_pictures(option, outputs, "shards", place);
-    if (!lists_pairs(place)) return inner_->refuse_in(option, outputs, dataset, place);
-    NamedFiles named;
-    named.add_list(place, files_in(place));
-    refuse_in_named(option, outputs, named);
+    if (!names_shards(place) && !lists_pairs(place)) return inner_->refuse_in(option, outputs, dataset, place);
+    pairs_.refuse_in(option, outputs, dataset, place);
   }
   std::string folders(const std::string& dataset, const std::string& place) const override {
-    if (names_shards(place)) return folders_of_pictures("shards", place);
-    return lists_pairs(place) ? join_places(folders_of_list(place, files_in(place))) : inner_->folders(dataset, place);
+    if (names_shards(place)) return pairs_.folders(dataset, place);
+    if (!lists_pairs(place)) return inner_->folders(dataset, place);
+    return join_places(folders_of_list(place, files_of_pairs(pairs_.source(place, ""), pairs_.is_half(place))));
   }
 
   NamedSamples open_named(const std::string& dataset, const std::string& place, const EncoderFile& file,
@@ -228,10 +225,6 @@ class PairKind final : public Kind {
     } catch (const simclr::Error&) {  // it is no table: a file of lines, or arrays
       return false;
     }
-  }
-
-  data::PathList files_in(const std::string& place) const {
-    return files_of_pairs(pairs_.source(place, ""), pairs_.is_half(place));
   }
 
   std::shared_ptr<const data::Shards> open(const std::string& place, const EncoderFile& file, const Warn& warn) const {

@@ -232,19 +232,21 @@ void Pairs::open_test(const PairParts& parts, Datasets& sets) {
   for (std::size_t s = 0; s < 2; ++s) gallery_.asked[s] = std::ssize(parts.test.sides[s].halves);
 }
 
-std::string Pairs::data_folders(const TrainingOptions& o) const {
-  if (names_shards(o.data_path())) return folders_of_pictures("shards", o.data_path());
-  return join_places(folders_of_list(o.data_path(), files_));
+std::string Pairs::folders(const std::string&, const std::string& place) const {
+  if (names_shards(place)) return folders_of_pictures("shards", place);
+  return join_places(folders_of_list(place, files_));
 }
 
-void Pairs::refuse_out(const TrainingOptions& o) const {
-  if (names_shards(o.data_path())) return refuse_in_pictures("--out", {o.out}, "shards", o.data_path());
-  Modality::refuse_out(o);
-  if (o.out.empty() || o.data_path().empty()) return;
-  check_place(o.data_path());
+void Pairs::refuse_in(const std::string& option, const std::vector<std::string>& outputs, const std::string& dataset,
+                      const std::string& place) const {
+  if (names_shards(place)) return refuse_in_pictures(option, outputs, "shards", place);
+  Modality::refuse_in(option, outputs, dataset, place);
+  const bool none = std::all_of(outputs.begin(), outputs.end(), [](const auto& output) { return output.empty(); });
+  if (none || place.empty()) return;
+  check_place(place);
   NamedFiles named;
-  named.add_list(o.data_path(), files_of_pairs(source(o.data_path(), o.cache_path()), is_half(o.data_path())));
-  refuse_in_named("--out", {o.out}, named);
+  named.add_list(place, files_of_pairs(source(place, ""), is_half(place)));
+  refuse_in_named(option, outputs, named);
 }
 
 nlohmann::ordered_json Pairs::data_files(const TrainingOptions& o) const {

@@ -29,8 +29,10 @@ class Pairs final : public Modality {
   void use_recipe(const std::string& name) override;
   std::vector<OptionPath> paths() override;
   Datasets open(TrainingOptions& options) override;
-  std::string data_folders(const TrainingOptions& options) const override;
-  void refuse_out(const TrainingOptions& options) const override;
+  /// Of a list that open() has opened.
+  std::string folders(const std::string& dataset, const std::string& place) const override;
+  void refuse_in(const std::string& option, const std::vector<std::string>& outputs, const std::string& dataset,
+                 const std::string& place) const override;
   nlohmann::ordered_json data_files(const TrainingOptions& options) const override;
   void configure(const nlohmann::ordered_json& config) override;
   /// That of a side of texts: both have one tokenizer.

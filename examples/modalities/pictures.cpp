@@ -131,12 +131,13 @@ void Pictures::take(const PictureSets& sets, const OptionTable& table, bool othe
                " pixels; 0: a tenth of it");
 }
 
-std::string Pictures::data_folders(const TrainingOptions& options) const {
-  return folders_of_pictures(options.dataset, options.data_path());
+std::string Pictures::folders(const std::string& dataset, const std::string& place) const {
+  return folders_of_pictures(dataset, place);
 }
 
-void Pictures::refuse_out(const TrainingOptions& options) const {
-  refuse_in_pictures("--out", {options.out}, options.dataset, options.data_path());
+void Pictures::refuse_in(const std::string& option, const std::vector<std::string>& outputs, const std::string& dataset,
+                         const std::string& place) const {
+  refuse_in_pictures(option, outputs, dataset, place);
 }
 
 nlohmann::ordered_json Pictures::data_files(const TrainingOptions& options) const {

@@ -89,12 +89,13 @@ void Sounds::take_noise(Datasets& sets) {
   sets.within["the noise"] = digest_of(*noises_);
 }
 
-std::string Sounds::data_folders(const TrainingOptions& options) const {
-  return folders_of_listed(options.data_path(), sound_files_at(own_.sound.rate));
+std::string Sounds::folders(const std::string&, const std::string& place) const {
+  return folders_of_listed(place, sound_files_at(own_.sound.rate));
 }
 
-void Sounds::refuse_out(const TrainingOptions& options) const {
-  refuse_in_listed("--out", {options.out}, options.data_path(), sound_files_at(own_.sound.rate));
+void Sounds::refuse_in(const std::string& option, const std::vector<std::string>& outputs, const std::string&,
+                       const std::string& place) const {
+  refuse_in_listed(option, outputs, place, sound_files_at(own_.sound.rate));
 }
 
 nlohmann::ordered_json Sounds::data_files(const TrainingOptions& options) const {

@@ -18,8 +18,9 @@ class Sounds final : public Modality {
   void use_recipe(const std::string& name) override;
   std::vector<OptionPath> paths() override { return {{"noise", &own_.noise, &noise_found_}}; }
   Datasets open(TrainingOptions& options) override;
-  std::string data_folders(const TrainingOptions& options) const override;
-  void refuse_out(const TrainingOptions& options) const override;
+  std::string folders(const std::string& dataset, const std::string& place) const override;
+  void refuse_in(const std::string& option, const std::vector<std::string>& outputs, const std::string& dataset,
+                 const std::string& place) const override;
   nlohmann::ordered_json data_files(const TrainingOptions& options) const override;
   /// Of pairs, too: what their configuration says of recordings.
   void configure(const nlohmann::ordered_json& config) override;

@@ -140,17 +140,20 @@ std::shared_ptr<const data::ViewMaker> Texts::light_views() const {
   return std::make_shared<data::TextViews>(policy, tokenizer_);
 }
 
-std::string Texts::data_folders(const TrainingOptions& o) const {
-  return folders_of_texts(o.data_path());
-}
-
-std::string folders_of_texts(const std::string& places) {
+std::string Texts::folders(const std::string&, const std::string& places) const {
   std::set<std::string> folders;
   for (const std::string& place : split_places(places)) {
     std::error_code error;
     folders.insert(fs::is_directory(place, error) ? place : fs::path(place).parent_path().string());
   }
   return join_places(folders);
+}
+
+void Texts::refuse_in(const std::string& option, const std::vector<std::string>& outputs, const std::string& dataset,
+                      const std::string& places) const {
+  if (places.empty()) return;
+  for (const std::string& file : text_files(dataset, places)) Modality::refuse_in(option, outputs, dataset, file);
+  Modality::refuse_in(option, outputs, dataset, places);
 }
 
 nlohmann::ordered_json Texts::data_files(const TrainingOptions& o) const {

@@ -16,7 +16,9 @@ class Texts final : public Modality {
   void use_recipe(const std::string& name) override;
   /// Learns the tokenizer from what is trained on, unless it was taken from weights.
   Datasets open(TrainingOptions& options) override;
-  std::string data_folders(const TrainingOptions& options) const override;
+  std::string folders(const std::string& dataset, const std::string& place) const override;
+  void refuse_in(const std::string& option, const std::vector<std::string>& outputs, const std::string& dataset,
+                 const std::string& place) const override;
   nlohmann::ordered_json data_files(const TrainingOptions& options) const override;
   /// Of pairs, too: what their configuration says of texts.
   void configure(const nlohmann::ordered_json& config) override;
@@ -55,6 +57,3 @@ class Texts final : public Modality {
   TextOptions own_;
   std::shared_ptr<const simclr::data::Tokenizer> tokenizer_;
 };
-
-/// The folders that hold texts in these places, A::B.
-std::string folders_of_texts(const std::string& places);

@@ -91,10 +91,11 @@ int run_with(const TrainingOptions& options, Modality& modality) {
   const auto warn = [&progress](const std::string& message) { progress.warn(message); };
   if (options.check) return check_run(options, modality, warn);
   check_same_data_set(options);
-  if (!options.resume) modality.refuse_out(options);
+  if (!options.resume) modality.refuse_in("--out", {options.out}, options.dataset, options.data_path());
   Training t = make_training(options, modality, warn);
   const TrainingOptions& o = t.options;
-  RunFolder run(o.out, t.sets.kind + "-" + o.recipe.name, o.out.empty() ? modality.data_folders(o) : "");
+  RunFolder run(o.out, t.sets.kind + "-" + o.recipe.name,
+                o.out.empty() ? modality.folders(o.dataset, o.data_path()) : "");
   if (o.started_in.empty()) t.options.started_in = started_in(o.data_dir, o.cache_dir, run.path());
   for (const OptionPath& each : modality.paths()) {
     if (t.options.started_in.empty()) t.options.started_in = started_in("", *each.path, run.path());

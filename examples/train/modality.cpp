@@ -7,8 +7,13 @@ std::unique_ptr<simclr::nn::Model> Modality::make_model(const TrainingOptions& o
   return make_simclr(options, make_encoder(options.seed), towers(true).front().views);
 }
 
-void Modality::refuse_out(const TrainingOptions& options) const {
-  refuse_in_data("--out", options.out, options.data_path());
+std::string Modality::folders(const std::string&, const std::string& place) const {
+  return place;
+}
+
+void Modality::refuse_in(const std::string& option, const std::vector<std::string>& outputs, const std::string&,
+                         const std::string& place) const {
+  for (const std::string& output : outputs) refuse_in_data(option, output, place);
 }
 
 std::unique_ptr<ViewSource> Modality::on_device(const simclr::data::Dataset&, const ViewSourceOptions&) const {

@@ -47,10 +47,13 @@ class Modality : public ModalityOptions {
   /// Opens what is trained and evaluated on, and becomes what the data and the options say, whose gaps it fills in.
   /// Throws simclr::Error with what is missing and how to get it.
   virtual Datasets open(TrainingOptions& options) = 0;
-  /// The folders that hold the data, A::B (split_places()): where nothing is named, nothing is written there.
-  virtual std::string data_folders(const TrainingOptions& options) const { return options.data_path(); }
-  /// Throws simclr::Error where --out lies among the data.
-  virtual void refuse_out(const TrainingOptions& options) const;
+  /// The folders that hold the data at `place`, a --data of this `dataset`, A::B (split_places()): where nothing is
+  /// named, nothing is written there.
+  virtual std::string folders(const std::string& dataset, const std::string& place) const;
+  /// Throws simclr::Error where an output, a file or a folder named by `option`, lies among these data or is one of
+  /// them.
+  virtual void refuse_in(const std::string& option, const std::vector<std::string>& outputs, const std::string& dataset,
+                         const std::string& place) const;
   /// What the files of this data are, so that a run that goes on notices others: see data_files.h.
   virtual nlohmann::ordered_json data_files(const TrainingOptions& options) const = 0;
 

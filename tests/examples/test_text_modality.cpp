@@ -273,6 +273,20 @@ TEST_CASE("no text is trained on that any published set is tested with") {
              Contains("does not hold TREC.train"));
 }
 
+TEST_CASE("nothing is written among texts, nor over a file that a link in their folder leads to") {
+  const test::TempDir folder;
+  const std::string elsewhere = folder.write("elsewhere.tsv", std::string("text\tlabel\na b\tx\n"));
+  folder.write("texts/test.tsv", std::string("text\tlabel\na c\tx\n"));
+  std::filesystem::create_symlink(elsewhere, folder.path("texts/train.tsv"));
+  const auto refused = [&](const std::string& output) {
+    return message_of([&] { Texts().refuse_in("--out", {"", output}, "auto", folder.path("texts")); });
+  };
+  CHECK_THAT(refused(folder.path("texts/run")), Contains("--out " + folder.path("texts/run") + ": lies in the data's"));
+  CHECK_THAT(refused(elsewhere), Contains("--out " + elsewhere + ": is read here, and would be lost"));
+  CHECK(refused(folder.path("run")) == "no error");
+  Texts().refuse_in("--out", {folder.path("run")}, "auto", "");
+}
+
 TEST_CASE("TF-IDF stands beside encoders with the same probe") {
   const test::TempDir folder;
   folder.write("data/train.tsv", test::table_of_sentences(300, 1));
