@@ -1,32 +1,35 @@
 #include "modalities/clip_look.h"
 
-#include <simclr/core/error.h>
 #include <simclr/core/text.h>
 
 #include <algorithm>
-#include <array>
 #include <span>
 
 namespace data = simclr::data;
 
 namespace {
 
-/// Of a clip whose file says it, without its frames, but for one of more than 8 bits.
-data::ClipInfo info_of(const data::Dataset& clips, std::int64_t i, ValueLook& values) {
+/// Of a clip whose file says it, without its frames, but for one of more than 8 bits. `copies`: null, or what clips
+/// are added to by their first and their middle frame, else by all of them.
+data::ClipInfo info_of(const data::Dataset& clips, std::int64_t i, ValueLook& values, Copies* copies) {
   if (const std::string file = clips.file(i); !file.empty()) {
     const auto clip = data::open_clip(file);
     const data::ClipInfo info = clip->info();
-    if (info.dtype != simclr::DType::u8) {
-      std::vector<std::uint8_t> frame(static_cast<std::size_t>(info.frame_bytes()));
-      clip->read(std::array{info.frames / 2}, frame);
-      values.add({.bytes = std::as_bytes(std::span(frame)),
-                  .shape = {info.height, info.width, info.channels},
-                  .dtype = info.dtype,
-                  .owner = nullptr});
-    }
+    if (info.dtype == simclr::DType::u8 && copies == nullptr) return info;
+    const auto bytes = static_cast<std::size_t>(info.frame_bytes());
+    std::vector<std::int64_t> some = {info.frames / 2};
+    if (copies != nullptr && info.frames > 1) some.insert(some.begin(), 0);
+    std::vector<std::uint8_t> frames(some.size() * bytes);
+    clip->read(some, frames);
+    if (copies != nullptr) copies->add(std::as_bytes(std::span(frames)), i, clips);
+    values.add({.bytes = std::as_bytes(std::span(frames).last(bytes)),
+                .shape = {info.height, info.width, info.channels},
+                .dtype = info.dtype,
+                .owner = nullptr});
     return info;
   }
   const data::Sample sample = clips.sample(i);
+  if (copies != nullptr) copies->add(sample.bytes, i, clips);
   return {.frames = sample.shape[0],
           .height = static_cast<std::int32_t>(sample.shape[1]),
           .width = static_cast<std::int32_t>(sample.shape[2]),
@@ -36,17 +39,12 @@ data::ClipInfo info_of(const data::Dataset& clips, std::int64_t i, ValueLook& va
 
 }  // namespace
 
-LookedAtClips look_at_clips(const data::Dataset& clips, std::int64_t most) {
+LookedAtClips look_at_clips(const data::Dataset& clips, std::int64_t most, bool copies) {
   LookedAtClips found;
   ValueLook values("clip");
-  const std::int64_t count = std::min(clips.size(), most);
-  for (std::int64_t k = 0; k < count; ++k) {
-    try {
-      found.read.push_back(info_of(clips, k * clips.size() / count, values));
-    } catch (const simclr::Error& error) {
-      found.unread.add(error.what());
-    }
-  }
+  found.unread = look_at_some(clips, most, [&](std::int64_t i) {
+    found.read.push_back(info_of(clips, i, values, copies ? &found.copies : nullptr));
+  });
   found.values = values.values();
   return found;
 }

@@ -15,9 +15,11 @@
 struct LookedAtClips {
   std::vector<simclr::data::ClipInfo> read = {};
   Unread unread = {};
+  Copies copies = {};      // by the first and the middle frame
   ValueRange values = {};  // of the middle frames of those of more than 8 bits
 };
-LookedAtClips look_at_clips(const simclr::data::Dataset& clips, std::int64_t most);
+/// `copies`: finds these, too, for which two frames of each are read.
+LookedAtClips look_at_clips(const simclr::data::Dataset& clips, std::int64_t most, bool copies = false);
 
 /// The same of 32 of them.
 LookedAtClips look_at_clips(const simclr::data::Dataset& clips);

@@ -192,7 +192,7 @@ std::vector<data::Tower> Clips::towers(bool random) const {
 
 void Clips::look(const LookedAt& at, Findings& findings) const {
   constexpr std::int64_t most = 200;
-  const LookedAtClips looked_at = look_at_clips(*at.sets.train, most);
+  const LookedAtClips looked_at = look_at_clips(*at.sets.train, most, true);
   const simclr::Tensor& views = at.towers.front().x;
   const ChannelFigures channels =
       look_at_channels(views.reshape({views.dim(0) * views.dim(1), views.dim(2), views.dim(3), views.dim(4)}));
@@ -211,6 +211,7 @@ void Clips::look(const LookedAt& at, Findings& findings) const {
   }
   std::printf("\n");
   find_unread(looked_at.unread, std::ssize(looked_at.read), "clip", findings);
+  find_copies(looked_at.copies, std::ssize(looked_at.read), "clip", findings);
   if (const std::string line = too_short(looked_at, span); !line.empty()) {
     findings.push_back({.about = "clips", .problem = line, .remedy = "a smaller --stride, or fewer --frames"});
   }

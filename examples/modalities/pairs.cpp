@@ -8,6 +8,7 @@
 #include "run/option_file.h"
 #include "run/shared_rows.h"
 #include "train/data_files.h"
+#include "train/looked_at.h"
 #include "train/named_files.h"
 #include "train/training.h"
 
@@ -36,16 +37,12 @@ std::vector<std::string> kind_names(const std::vector<std::shared_ptr<PairHalf>>
 /// Reads both halves of some pairs, spread over all; adds a finding of those that cannot be read.
 void look_at_pairs(const data::Dataset& pairs, Findings& findings) {
   constexpr std::int64_t most_looked_at = 300;
-  const std::int64_t count = std::min(most_looked_at, pairs.size());
-  Unread unread;
-  for (std::int64_t k = 0; k < count; ++k) {
-    try {
-      for (int part = 0; part < 2; ++part) pairs.sample(k * pairs.size() / count, part);
-    } catch (const simclr::Error& error) {
-      unread.add(error.what());
-    }
-  }
-  find_unread(unread, count - unread.count, "pair", findings);
+  std::int64_t read = 0;
+  const Unread unread = look_at_some(pairs, most_looked_at, [&](std::int64_t i) {
+    for (int part = 0; part < 2; ++part) pairs.sample(i, part);
+    ++read;
+  });
+  find_unread(unread, read, "pair", findings);
 }
 
 /// Throws simclr::Error for a folder, and for several lists.

@@ -3,18 +3,13 @@
 #include "run/progress.h"
 #include "train/modality.h"
 
-#include <simclr/core/error.h>
-#include <simclr/core/text.h>
 #include <simclr/data/pictures/image_io.h>
 
 #include <algorithm>
 #include <cmath>
 #include <fstream>
-#include <functional>
 #include <iterator>
-#include <map>
 #include <span>
-#include <string_view>
 
 namespace data = simclr::data;
 namespace nn = simclr::nn;
@@ -85,12 +80,7 @@ struct Judge {
               " of the area of pictures of " + rounded(p.short_side) + " pixels): too little to recognise anything",
           "--crop-min " + rounded(std::min(1.0, std::pow(9.0 / p.short_side, 2)), 2));
     }
-    if (100 * p.repeated > p.looked_at) {
-      say("duplicates",
-          std::to_string(p.repeated) + " of " + std::to_string(p.looked_at) + " pictures occur more than once" +
-              (p.copy.empty() ? "" : " (" + p.copy + ")") + ", and equal pictures then count as different ones",
-          "remove the copies");
-    }
+    find_copies(p.copies, p.looked_at, "picture", found);
   }
 
   void normalisation() {
@@ -145,31 +135,19 @@ ValueRange ValueLook::values() const {
 }
 
 PictureFigures look_at_pictures(const data::Dataset& pictures, std::int64_t most) {
-  const std::int64_t count = std::min(pictures.size(), most);
   PictureFigures figures;
   std::vector<double> sides;
-  std::map<std::size_t, std::int64_t> seen;  // which picture has bytes of this digest
   ValueLook range("picture");
-  for (std::int64_t k = 0; k < count; ++k) {
-    try {
-      const std::int64_t i = k * pictures.size() / count;
-      const auto sample = pictures.sample(i);
-      sides.push_back(static_cast<double>(std::min(sample.shape[0], sample.shape[1])));
-      const std::string path = pictures.file(i);
-      const std::vector<std::uint8_t> file = path.empty() ? std::vector<std::uint8_t>() : bytes_of(path);
-      const auto bytes = path.empty() ? sample.bytes : std::as_bytes(std::span(file));
-      const std::string_view text(reinterpret_cast<const char*>(bytes.data()), bytes.size());
-      const auto [same, is_new] = seen.emplace(std::hash<std::string_view>()(text), i);
-      if (!is_new && figures.repeated++ == 0 && !pictures.place(i).empty()) {
-        figures.copy = simclr::printable(pictures.place(i)) + " is " + simclr::printable(pictures.place(same->second));
-      }
-      range.add(sample);
-      figures.grey = figures.grey && is_grey(sample);
-      ++figures.looked_at;
-    } catch (const simclr::Error& error) {
-      figures.unread.add(error.what());
-    }
-  }
+  figures.unread = look_at_some(pictures, most, [&](std::int64_t i) {
+    const auto sample = pictures.sample(i);
+    sides.push_back(static_cast<double>(std::min(sample.shape[0], sample.shape[1])));
+    const std::string path = pictures.file(i);
+    const std::vector<std::uint8_t> file = path.empty() ? std::vector<std::uint8_t>() : bytes_of(path);
+    figures.copies.add(path.empty() ? sample.bytes : std::as_bytes(std::span(file)), i, pictures);
+    range.add(sample);
+    figures.grey = figures.grey && is_grey(sample);
+    ++figures.looked_at;
+  });
   figures.values = range.values();
   std::sort(sides.begin(), sides.end());
   if (!sides.empty()) figures.short_side = sides[sides.size() / 2];

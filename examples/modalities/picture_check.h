@@ -1,6 +1,6 @@
 #pragma once
 
-#include "run/findings.h"
+#include "train/looked_at.h"
 
 #include <simclr/core/tensor.h>
 #include <simclr/data/dataset.h>
@@ -38,8 +38,7 @@ class ValueLook {
 struct PictureFigures {
   std::int64_t looked_at = 0;  // and read
   Unread unread = {};          // more that were looked at
-  std::int64_t repeated = 0;   // the file, or where a set has no files the picture, has the same bytes as one before
-  std::string copy = {};       // the first of these, where it has a name: "b/1.jpg is a/1.jpg"
+  Copies copies = {};          // by the file, or where a set has no files by the picture
   double short_side = 0;       // the median's, in pixels
   bool grey = true;            // all of them
   ValueRange values = {};

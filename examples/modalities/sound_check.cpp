@@ -2,15 +2,12 @@
 
 #include "run/progress.h"
 
-#include <simclr/core/error.h>
 #include <simclr/core/text.h>
 #include <simclr/data/sound/sound_io.h>
 
 #include <algorithm>
 #include <cmath>
-#include <functional>
 #include <span>
-#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -109,14 +106,6 @@ struct Judge {
     }
   }
 
-  void duplicates() {
-    if (100 * s.repeated <= s.looked_at) return;
-    say("duplicates",
-        share(s.repeated) + " occur more than once" + (s.copy.empty() ? "" : " (" + s.copy + ")") +
-            ", and equal recordings then count as different ones",
-        "remove the copies");
-  }
-
   void rates() {
     std::int64_t all = 0, below = 0;
     std::int32_t highest = 0;
@@ -161,33 +150,22 @@ struct Judge {
 }  // namespace
 
 SoundFigures look_at_sounds(const data::Dataset& recordings, std::int32_t rate, std::int64_t most) {
-  const std::int64_t number = std::min(recordings.size(), most);
   SoundFigures figures;
   std::vector<double> seconds;
-  std::map<std::size_t, std::int64_t> seen;  // which recording has samples of this digest
-  for (std::int64_t k = 0; k < number; ++k) {
-    const std::int64_t i = k * recordings.size() / number;
-    try {
-      const data::Sample sample = recordings.sample(i);
-      const Levels levels = look_at_levels(sample, recordings.file(i), figures);
-      const std::string place = recordings.place(i);
-      seconds.push_back(static_cast<double>(sample.shape[0]) / rate);
-      if (levels.peak >= full_scale && levels.flat >= 1e-3) count(figures.clipped, figures.clipped_one, place);
-      if (levels.peak < silence) {
-        count(figures.silent, figures.silent_one, place);
-      } else if (levels.offset > much_offset) {
-        count(figures.offset, figures.offset_one, place);
-      }
-      const std::string_view text(reinterpret_cast<const char*>(sample.bytes.data()), sample.bytes.size());
-      const auto [same, is_new] = seen.emplace(std::hash<std::string_view>()(text), i);
-      if (!is_new && figures.repeated++ == 0 && !place.empty()) {
-        figures.copy = simclr::printable(place) + " is " + simclr::printable(recordings.place(same->second));
-      }
-      ++figures.looked_at;
-    } catch (const simclr::Error& error) {
-      figures.unread.add(error.what());
+  figures.unread = look_at_some(recordings, most, [&](std::int64_t i) {
+    const data::Sample sample = recordings.sample(i);
+    const Levels levels = look_at_levels(sample, recordings.file(i), figures);
+    const std::string place = recordings.place(i);
+    seconds.push_back(static_cast<double>(sample.shape[0]) / rate);
+    if (levels.peak >= full_scale && levels.flat >= 1e-3) count(figures.clipped, figures.clipped_one, place);
+    if (levels.peak < silence) {
+      count(figures.silent, figures.silent_one, place);
+    } else if (levels.offset > much_offset) {
+      count(figures.offset, figures.offset_one, place);
     }
-  }
+    figures.copies.add(sample.bytes, i, recordings);
+    ++figures.looked_at;
+  });
   if (seconds.empty()) return figures;
   std::sort(seconds.begin(), seconds.end());
   figures.shortest = seconds.front();
@@ -211,7 +189,7 @@ Findings sound_findings(const SoundOptions& options, const SoundFigures& sounds)
   find_unread(sounds.unread, sounds.looked_at, "recording", judge.found);
   if (sounds.looked_at == 0) return std::move(judge.found);
   judge.levels();
-  judge.duplicates();
+  find_copies(sounds.copies, sounds.looked_at, "recording", judge.found);
   judge.rates();
   judge.lengths();
   return std::move(judge.found);

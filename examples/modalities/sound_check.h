@@ -1,7 +1,7 @@
 #pragma once
 
 #include "recipes/sound_recipes.h"
-#include "run/findings.h"
+#include "train/looked_at.h"
 
 #include <simclr/data/dataset.h>
 
@@ -20,8 +20,7 @@ struct SoundFigures {
   std::int64_t silent = 0;   // recordings that are nowhere louder than a thousandth of full scale
   std::int64_t offset = 0;   // recordings whose mean is more than a quarter of their deviation, which is no sound
   std::string clipped_one = {}, silent_one = {}, offset_one = {};  // the first of each
-  std::int64_t repeated = 0;                                       // of the same samples as one before
-  std::string copy = {};                                           // the first of these: "b/1.wav is a/1.wav"
+  Copies copies = {};
   std::map<std::int32_t, std::int64_t> rates = {};  // of the files, where each is one: how many have each
 };
 /// Looks at `most` of them, evenly over the set.

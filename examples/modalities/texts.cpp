@@ -5,6 +5,7 @@
 #include "run/data_places.h"
 #include "run/progress.h"
 #include "train/data_files.h"
+#include "train/looked_at.h"
 #include "train/test_part.h"
 #include "train/training_config.h"
 
@@ -227,18 +228,20 @@ void Texts::look(const LookedAt& at, Findings& findings) const {
   constexpr double most_unknown = 0.15, most_cut = 0.25;
   constexpr std::int64_t looked_at = 1000;
   const data::Dataset& texts = *at.sets.train;
-  const std::int64_t count = std::min(looked_at, texts.size());
-  std::int64_t tokens = 0, unknown = 0, cut = 0;
-  for (std::int64_t k = 0; k < count; ++k) {
-    const auto ids = tokenizer().encode(data::text_of(texts.sample(k * texts.size() / count)));
+  std::int64_t count = 0, tokens = 0, unknown = 0, cut = 0;
+  const Unread unread = look_at_some(texts, looked_at, [&](std::int64_t i) {
+    const auto ids = tokenizer().encode(data::text_of(texts.sample(i)));
+    ++count;
     tokens += std::ssize(ids);
     unknown += std::count(ids.begin(), ids.end(), 0);
     cut += std::ssize(ids) > own_.views.longest ? 1 : 0;
-  }
+  });
+  find_unread(unread, count, "text", findings);
+  const auto all = static_cast<double>(std::max<std::int64_t>(count, 1));
   const double unknown_share = static_cast<double>(unknown) / static_cast<double>(std::max<std::int64_t>(tokens, 1));
-  const double cut_share = static_cast<double>(cut) / static_cast<double>(count);
+  const double cut_share = static_cast<double>(cut) / all;
   std::printf("texts: %.1f tokens each, %.1f %% of them unknown; %.1f %% of the texts are cut at %lld tokens\n",
-              static_cast<double>(tokens) / static_cast<double>(count), 100 * unknown_share, 100 * cut_share,
+              static_cast<double>(tokens) / all, 100 * unknown_share, 100 * cut_share,
               static_cast<long long>(own_.views.longest));
   if (unknown_share > most_unknown) {
     findings.push_back({.about = "tokens",

@@ -182,6 +182,26 @@ TEST_CASE("clips are parted by a field, and what is said is checked") {
   CHECK_FALSE(std::filesystem::exists(folder.path("checked/config.json")));
 }
 
+TEST_CASE("--check finds clips that are there twice") {
+  const test::TempDir folder;
+  write_set(folder.path("clips"));
+  const auto found = [&] {
+    Datasets sets;
+    sets.train = data::clip_folder(data::list_clips(folder.path("clips")));
+    const std::vector<Input> towers = {Tensor::zeros({4, 2, side, side, 3})};
+    Findings findings;
+    Clips().look({.sets = sets, .towers = towers}, findings);
+    std::string all;
+    for (const Finding& each : findings) all += each.about + ": " + each.problem + "\n";
+    return all;
+  };
+  CHECK_THAT(found(), !Contains("duplicates"));
+  const std::string one = folder.path("clips/left/s0_0"), copy = folder.path("clips/right/s9_0");
+  std::filesystem::copy(one, copy);
+  CHECK_THAT(found(), Contains("duplicates: 1 of 21 clips occur more than once (" + copy + " is " + one +
+                               "), and equal clips then count as different ones"));
+}
+
 TEST_CASE("views are in colour where some clips are") {
   const test::TempDir folder;
   const auto channels = [&](std::string& note) {
