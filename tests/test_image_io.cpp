@@ -219,6 +219,32 @@ TEST_CASE("write_png writes all of a picture or nothing") {
   CHECK(std::distance(fs::directory_iterator(dir.path()), fs::directory_iterator()) == 2);  // and no leftovers
 }
 
+TEST_CASE("An animated PNG is its first frame to other readers, and refuses what is none") {
+  const auto frame = [](std::int32_t width, std::uint8_t level) {
+    return png_bytes({.height = 2,
+                      .width = width,
+                      .channels = 1,
+                      .pixels = std::vector<std::uint8_t>(2 * static_cast<std::size_t>(width), level)},
+                     "a frame");
+  };
+  const Bytes first = frame(3, 10), second = frame(3, 20);
+  CHECK(animated_png({first}, 8) == first);
+  const Bytes both = animated_png({first, second}, 8);
+  CHECK(decode_picture(both, "a").pixels == std::vector<std::uint8_t>(6, 10));
+  const std::string text(both.begin(), both.end());
+  for (const char* type : {"acTL", "fcTL", "fdAT", "IEND"}) CHECK_THAT(text, Contains(type));
+  const auto refused = [](const std::vector<Bytes>& frames, int frames_a_second = 8) {
+    return message_of([&] { animated_png(frames, frames_a_second); });
+  };
+  CHECK_THAT(refused({}), Contains("animated_png: 0 frames, 8 a second"));
+  CHECK_THAT(refused({first}, 0), Contains("animated_png: 1 frame, 0 a second"));
+  CHECK_THAT(refused({first, frame(4, 20)}), Contains("no PNG files of one size and kind"));
+  CHECK_THAT(refused({first, {}}), Contains("no PNG files of one size and kind"));
+  for (const auto bytes : {33, 40, 45, static_cast<int>(second.size()) - 1}) {
+    CHECK_THAT(refused({first, {second.begin(), second.begin() + bytes}}), Contains("a frame that is cut off"));
+  }
+}
+
 TEST_CASE("A disk that takes no more leaves the old file and no new one") {
   const TempDir dir;
   const std::string path = dir.path("sheet.png");

@@ -71,6 +71,16 @@ inline bool is_16_bit_png(std::span<const std::uint8_t> bytes) {
   return bytes.size() > depth && bytes[depth] == 16;
 }
 
+/// PNG's check of a chunk's type and content: CRC-32.
+inline std::uint32_t png_check(std::span<const std::uint8_t> bytes) {
+  std::uint32_t crc = 0xffffffffu;
+  for (const std::uint8_t byte : bytes) {
+    crc ^= byte;
+    for (int bit = 0; bit < 8; ++bit) crc = crc >> 1 ^ ((crc & 1u) != 0 ? 0xedb88320u : 0u);
+  }
+  return ~crc;
+}
+
 /// A picture of bytes as a raster; where its channels are the bytes of values of a larger type, theirs.
 Raster raster_of(Picture picture, DType dtype = DType::u8);
 

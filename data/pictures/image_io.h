@@ -79,6 +79,12 @@ SIMCLR_API Raster read_raster(const std::string& path);
 /// one.
 SIMCLR_API std::vector<std::uint8_t> png_bytes(const Picture& picture, const std::string& name);
 
+/// PNG files of one size and kind, as png_bytes() makes them, as an animated one, which is shown over and over; of one
+/// frame that frame. Throws Error where they are none, differ, or are cut off, and for less than 1 or more than 65535
+/// frames a second.
+SIMCLR_API std::vector<std::uint8_t> animated_png(const std::vector<std::vector<std::uint8_t>>& frames,
+                                                  int frames_a_second);
+
 /// Writes a PNG picture (1, 3 or 4 channels): all of it, or nothing. Throws Error as AtomicFile does.
 SIMCLR_API void write_png(const std::string& path, const Picture& picture, Existing existing = Existing::replace);
 

@@ -170,13 +170,9 @@ std::size_t check_png(std::span<const std::uint8_t> bytes, const std::string& na
   while (at + 12 <= bytes.size()) {
     const std::size_t length = big_endian(&bytes[at], 4);
     if (length > bytes.size() - at - 12) break;
-    std::uint32_t crc = 0xffffffffu;
-    for (const std::uint8_t byte : bytes.subspan(at + 4, length + 4)) {
-      crc ^= byte;
-      for (int bit = 0; bit < 8; ++bit) crc = (crc >> 1) ^ (crc & 1u ? 0xedb88320u : 0u);
-    }
     const bool critical = (bytes[at + 4] & 0x20) == 0;
-    SIMCLR_CHECK(!critical || ~crc == big_endian(&bytes[at + 8 + length], 4), name, ": damaged PNG: a wrong checksum");
+    SIMCLR_CHECK(!critical || png_check(bytes.subspan(at + 4, length + 4)) == big_endian(&bytes[at + 8 + length], 4),
+                 name, ": damaged PNG: a wrong checksum");
     if (std::memcmp(&bytes[at + 4], "IEND", 4) == 0) break;
     at += 12 + length;
   }
