@@ -3,9 +3,13 @@
 
 usage: tests/test_sizes.py
 
-From a function's first line to its last brace, comments and blank lines too.
+From a function's first line to its last brace, comments and blank lines too. Also: scripts/lines_per_kind, which counts
+what each kind of data needs, knows every file.
 """
 import pathlib
+import subprocess
+import sys
+import tempfile
 import unittest
 
 from support.cpp_functions import functions_of
@@ -101,6 +105,26 @@ class Sizes(unittest.TestCase):
         self.assertGreater(functions, 1000)
         if wrong:
             self.fail("\n" + "\n".join(wrong))
+
+    def test_every_file_of_a_kind_of_data_is_counted(self):
+        def lines_per_kind(root):
+            return subprocess.run([sys.executable, ROOT / "scripts" / "lines_per_kind", root], capture_output=True,
+                                  text=True)
+        done = lines_per_kind(ROOT)
+        self.assertEqual((done.returncode, done.stderr), (0, ""))
+        self.assertEqual([line.split()[0] for line in done.stdout.splitlines()[2:]],
+                         ["pairs", "sound", "text", "video", "pictures", "several"])
+        for odd, said in (("examples/modalities/odd.cpp", "odd.cpp: no pattern of KINDS says"),
+                          ("examples/train_odd.cpp", "train_odd.cpp: PROGRAMS does not say"),
+                          ("data/odd/odd.cpp", "data/odd: no kind of KINDS is called so")):
+            with tempfile.TemporaryDirectory() as folder:
+                for path in ("examples/modalities/pairs.cpp", "examples/recipes/pair_recipes.cpp", "data/dataset.h", odd):
+                    file = pathlib.Path(folder, path)
+                    file.parent.mkdir(parents=True, exist_ok=True)
+                    file.write_text("")
+                done = lines_per_kind(folder)
+                self.assertEqual(done.returncode, 1, done.stdout)
+                self.assertTrue(done.stderr.startswith(said), done.stderr)
 
 
 if __name__ == "__main__":
