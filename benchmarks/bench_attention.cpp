@@ -1,5 +1,6 @@
 // Times self-attention, forward and backward, at full lengths and at lengths spread evenly over 1..T, as texts have
-// them, and a transformer's whole pass over the same: linear layers, normalisation and GELU included.
+// them, and a transformer's whole pass over the same: linear layers, normalisation and GELU included. With --long
+// instead attention of long sequences alone, forward and backward, and the memory that it takes.
 #include "common.h"
 
 #include <simclr/kernels/attention.h>
@@ -58,6 +59,25 @@ void measure_encoder(bench::Bench& bench, const Sizes& s, const Tensor& lengths,
   });
 }
 
+/// What is measured beyond qkv and the result's gradient is the output, what is saved, the gradient and scratch.
+void measure_long(bench::Bench& bench, Sizes s, const std::vector<std::int64_t>& lengths) {
+  for (const std::int64_t steps : lengths) {
+    s.steps = steps;
+    const auto squares = static_cast<double>(s.sequences * steps * steps);
+    const double products = 2 * squares * static_cast<double>(s.channels());
+    const auto make = [&]() -> bench::Call {
+      return [qkv = bench.random({s.sequences, steps, 3 * s.channels()}, 1),
+              dy = bench.random({s.sequences, steps, s.channels()}, 2),
+              heads = s.heads] { kernels::attention_backward(dy, kernels::attention_forward(qkv, {}, heads).saved); };
+    };
+    bench.measure("attention forward + backward" + s.figures(true),
+                  {.flop = 7 * products, .exps = 2 * squares * static_cast<double>(s.heads)}, make,
+                  [&](const bench::Times&) {
+                    return bench::Json{{"peak_bytes", bench.peak_bytes(make())}};
+                  });
+  }
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -69,7 +89,15 @@ int main(int argc, char** argv) {
   bench.app.add_option("--heads", s.heads, "Heads")->check(CLI::Range(1, 1 << 10));
   bench.app.add_option("--width", s.width, "Values of a head")->check(CLI::Range(1, 256));
   bench.app.add_option("--layers", s.layers, "Layers of the transformer")->check(CLI::Range(1, 1 << 10));
+  std::vector<std::int64_t> lengths_of_long;
+  bench.app.add_option("--long", lengths_of_long, "Steps of long sequences, which alone are measured")
+      ->check(CLI::Range(1, 1 << 20));
   bench.parse(argc, argv);
+  if (!lengths_of_long.empty()) {
+    if (s.sequences == 0) s.sequences = 1;
+    measure_long(bench, s, lengths_of_long);
+    return bench.exit_code();
+  }
   if (s.sequences == 0) s.sequences = bench.by_device(256, 16, 2);
 
   for (const bool full : {true, false}) {

@@ -1,8 +1,8 @@
 // Times the small ops of sequences, forward and backward: embedding, layer normalisation with the residual addition,
 // GELU, dropout, and pooling over time, on activations [N,T,C] of a text encoder.
 #include "common.h"
+#include "words.h"
 
-#include <simclr/core/random.h>
 #include <simclr/kernels/dropout.h>
 #include <simclr/kernels/embedding.h>
 #include <simclr/kernels/gelu.h>
@@ -19,19 +19,9 @@ struct Sizes {
   std::int64_t sequences = 0, steps = 32, width = 256, entries = 16384;
 };
 
-/// [N,T], few of them often and most of them seldom, as words are: the square of a uniform number.
-Tensor words(const Sizes& s, simclr::Device device) {
-  const simclr::Random random(1, simclr::RandomPurpose::user);
-  std::vector<std::int32_t> ids(static_cast<std::size_t>(s.sequences * s.steps));
-  for (std::size_t i = 0; i < ids.size(); ++i) {
-    const double u = random.uniform(static_cast<std::uint32_t>(i));
-    ids[i] = static_cast<std::int32_t>(u * u * static_cast<double>(s.entries));
-  }
-  return Tensor::from(ids, {s.sequences, s.steps}).to(device);
-}
-
 void measure_embedding(bench::Bench& bench, const Sizes& s, const Tensor& dy, const std::string& figures) {
-  const Tensor table = bench.random({s.entries, s.width}, 2).to(DType::f32), ids = words(s, bench.device);
+  const Tensor table = bench.random({s.entries, s.width}, 2).to(DType::f32),
+               ids = bench::words({s.sequences, s.steps}, s.entries).to(bench.device);
   const auto bytes = static_cast<double>(dy.bytes()), rows = static_cast<double>(table.bytes());
   const std::string of = figures + ", V " + std::to_string(s.entries);
   bench.measure("embedding forward" + of, {.bytes = 2 * bytes}, [&]() -> bench::Call {

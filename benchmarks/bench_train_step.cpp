@@ -3,6 +3,7 @@
 #include "common.h"
 #include "recipes/picture_recipes.h"
 #include "resnet18.h"
+#include "step.h"
 
 #include <simclr/simclr.h>
 
@@ -42,22 +43,17 @@ int main(int argc, char** argv) {
   bench::Bench bench("Times a training step beside its convolutions alone.");
   std::string preset = "reference";
   std::int64_t views = 128, micro_batch = 0;
-  int rounds = 7;
-  bool graph = false, describe = false, profiled = false;
+  bench::StepOptions options;
   bench.app.add_option("--preset", preset, "The recipe whose model is trained");
   bench.app.add_option("--views", views, "Views a step, two a picture")->check(CLI::Range(4, 1 << 20));
   bench.app.add_option("--micro-batch", micro_batch, "Pictures at a time, two views each; 0: the whole batch")
       ->check(CLI::Range(0, 1 << 19));
-  bench.app.add_option("--rounds", rounds, "Measured rounds, after one to warm up")->check(CLI::Range(1, 1000));
-  CLI::Option* const graph_option = bench.app.add_flag("--graph", graph, "Capture the step once and replay it");
-  bench.app.add_flag("--profile", profiled, "Print where the time of some steps goes, kernel by kernel, and end")
-      ->excludes(graph_option);
-  bench.app.add_flag("--describe", describe, "Print the recipe's figures instead, for the peers to do the same");
+  options.add_to(bench.app);
   bench.parse(argc, argv);
 
   const PictureRecipe& r = recipe(preset);
   const int size = r.size > 0 ? r.size : 32;
-  if (describe) {
+  if (options.describe) {
     const bench::Json figures = {{"width", r.width},
                                  {"size", size},
                                  {"head_hidden", r.head_hidden},
@@ -82,42 +78,22 @@ int main(int argc, char** argv) {
     nn::nt_xent(z, {.temperature = r.temperature}).backward();
     optimizer.step();
   };
-  if (profiled) {
-    simclr::Profile profile(bench.device);
-    while (profile.steps() == 0 || profile.seconds() < bench.seconds) {
-      step();
-      profile.end_step();
-    }
-    std::printf("%s\n", profile.table().c_str());
+  if (options.profiled) {
+    bench::print_profile(bench, step);
     return 0;
   }
-  std::size_t peak = bench.peak_bytes(step);
-  peak += simclr::Context::of(bench.device).allocator().stats().in_use;  // values, gradients, momentum and views count
+  const std::size_t bytes = bench::step_bytes(bench, step);
 
-  const double sample = bench.seconds / rounds;
-  bench::Timed whole(bench.device, {step}, sample, graph);
   const auto all = bench::resnet18_convolutions(views, size, 3, r.width);
-  bench::Timed alone(bench.device, {convolutions(bench, all)}, sample, graph);
   double flop = -all.front().flop();  // the first has no gradient of its input
   for (const bench::Convolution& c : all) flop += 3 * c.count * c.flop();
-  std::vector<double> steps, convolving;
-  for (int i = 0; i < rounds; ++i) {
-    steps.push_back(whole.sample());
-    convolving.push_back(alone.sample());
-  }
-  const bench::Times s = bench::summarize(steps), c = bench::summarize(convolving);
-  bench.print("train_step", {{"preset", preset},
-                             {"views", views},
-                             {"micro_batch", micro_batch},
-                             {"graph", graph},
-                             {"step_seconds", s.median},
-                             {"step_least", s.least},
-                             {"step_most", s.most},
-                             {"spread", s.spread()},
-                             {"tflops", flop / s.median / 1e12},
-                             {"convolution_seconds", c.median},
-                             {"over_convolutions", s.median / c.median},
-                             {"share_of_limit", c.median / s.median},
-                             {"peak_bytes", peak},
-                             {"views_per_second", static_cast<double>(views) / s.median}});
+  const std::vector<bench::Times> times = bench::times_in_turn(bench, options, {step, convolutions(bench, all)});
+  const double seconds = times[0].median, convolving = times[1].median;
+  bench::Json line = {{"preset", preset}, {"micro_batch", micro_batch}, {"graph", options.graph}};
+  line.update(bench::step_figures(times[0], views, bytes));
+  line.update(bench::Json{{"tflops", flop / seconds / 1e12},
+                          {"convolution_seconds", convolving},
+                          {"over_convolutions", seconds / convolving},
+                          {"share_of_limit", convolving / seconds}});
+  bench.print("train_step", line);
 }

@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Runs libsimclr's benchmarks and its peers' in turn, and writes the ratios.
 
-usage: benchmarks/compare.py [--device cpu] [--what nt_xent step ...] [--data DIR] [--build build/cpu] [--python PYTHON]
-                             [--rounds 3] [--seconds 1] [--budget SECONDS] [--resume] [--out benchmarks/results]
+usage: benchmarks/compare.py [--device cpu] [--what nt_xent step ...] [--only PATTERN] [--data DIR] [--build build/cpu]
+                             [--python PYTHON] [--rounds 3] [--seconds 1] [--budget SECONDS] [--resume] [--out benchmarks/results]
        benchmarks/compare.py --update-docs
 
 Each round runs both sides one after the other, so that a change of the machine's speed meets both; a ratio is taken
@@ -10,6 +10,7 @@ within its round, and the median of the rounds counts. Ratios are above 1 where 
 <date>-<device>.json and <date>-<device>.md into --out, anew after each program, so that a run that is cut off leaves
 what it has; --resume goes on with what the same day's record lacks or has as failed. A program that fails, or runs past
 --limit, leaves an error in the record and the others go on. The exit code is 0 where all was measured.
+--only measures, of --what, those runs whose name the pattern finds: --what attention --only long.
 --python is the interpreter that has the peers: build/peers, which `scripts/install_deps --peers` makes, or python3.
 "epoch", "pretrain" and "start" need CIFAR-10's files, --data. --update-docs runs nothing: it puts the newest records'
 tables into docs/performance.md.
@@ -18,6 +19,7 @@ import argparse
 import datetime
 import os
 import pathlib
+import re
 import signal
 import sys
 import time
@@ -34,6 +36,7 @@ def arguments():
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
     parser.add_argument("--what", nargs="+", choices=runs.NAMES,
                         help="default: all, without pretrain on a CPU and without size on a GPU")
+    parser.add_argument("--only", type=re.compile, default="", metavar="PATTERN", help="of the runs, by their names")
     parser.add_argument("--data", type=pathlib.Path, help="folder of CIFAR-10's published files")
     parser.add_argument("--build", type=pathlib.Path, help="default: build/cpu, or build/gpu of scripts/gpu_check")
     parser.add_argument("--python", type=pathlib.Path, default=programs.default_python())
@@ -113,6 +116,8 @@ def main():
             add(what, [])
         try:
             for run in runs.runs_of(args, what):
+                if not re.search(args.only, run.name):
+                    continue
                 if programs.limits.left() < LEAST_SECONDS and run.name not in there:
                     found["not_measured"].append(run.name)
                 elif run.name not in there:

@@ -41,7 +41,7 @@ VERSIONS = {"-c importlib.metadata": ([{"Python": "3.11", "torch": "2.9"}], 0)} 
 def compare(folder, device, what, answers, *more, code=0):
     """The records of a run that ends with `code`, the Markdown, and what was run."""
     for name in [*(f"benchmarks/bench_{op}" for op in ("train_step", "nt_xent", "batchnorm", "augment", "optimizer_step",
-                                                 "similarity")),
+                                                 "similarity", "text_step", "clip_step", "attention")),
                  "examples/train_cifar", "python", "nvidia-smi"]:
         program = folder / "build" / name
         program.parent.mkdir(parents=True, exist_ok=True)
@@ -208,6 +208,45 @@ def test_cpu(folder):
     assert markdown.count("\n## ") == 6 and "are met" in markdown, markdown
 
 
+def test_texts_clips_and_long_sequences(folder):
+    gru, transformer = (f"text step of {name}, 1024 views of 64 tokens" for name in ("gru", "transformer"))
+    clips = "clip step of small, R(2+1)D-18 of width 16, 128 views of 8 frames of 64 pixels"
+    short, long = (f"attention forward + backward, 1x{steps}, 4 heads of 64" for steps in (512, 4096))
+    growth = "attention, memory a step, 4096 steps over 512"
+    for bytes_of_long, linear in ((8 << 20, True), (9 << 20, False)):
+        records, markdown, commands = compare(folder, "cpu", ["text_step", "clip_step", "attention"], {
+            "bench_text_step gru --describe": ([{"arch": "gru", "lengths": [3, 1]}], 0),
+            "bench_text_step transformer --describe": ([{"arch": "transformer", "lengths": [3, 1]}], 0),
+            "bench_text_step": ([{"step_seconds": 0.5, "peak_bytes": 1 << 30}], 0),
+            "bench_clip_step --describe": ([{"width": 16}], 0),
+            "bench_clip_step": ([{"step_seconds": 0.5, "peak_bytes": 1 << 30}], 0),
+            "bench_attention --long": ([{"case": short, "seconds": 0.1, "peak_bytes": 1 << 20},
+                                        {"case": long, "seconds": 6.4, "peak_bytes": bytes_of_long}], 0),
+            'text_step.py "gru"': ([{"seconds": {"padded": 1.0, "compile, padded": 0.55}, "errors": {}}], 0),
+            "text_step.py": ([{"seconds": {"padded": 0.9, "packed": 0.7, "compile, padded": 0.8,
+                                           "compile, packed": 0.72}, "errors": {}}], 0),
+            "clip_step.py": ([{"seconds": {"channels_last": 0.8}, "errors": {"compile, contiguous": "none"}}], 0),
+            "kernels.py attention --memory": ([peer(long, "PyTorch", peak_bytes=16 << 20)], 0),
+            "kernels.py attention": ([peer(short, "PyTorch", seconds=0.2)], 0),
+        }, "--only", "^text step|of small|--long")
+        for case in (gru, f"{gru} at most, {runs.REVIEWS}"):
+            expect(records, f"{case}, against compiled PyTorch", False, 1.1, ">= 1.2")
+            expect(records, f"{case}, against PyTorch", None, 2.0, "")
+        expect(records, f"{transformer}, against PyTorch", True, 1.4, ">= 1")  # by its own tokens alone
+        expect(records, f"{transformer} at most, {runs.REVIEWS}, against PyTorch", False, 1.4, ">= 1.5")
+        expect(records, f"{transformer}, against compiled PyTorch", None, 1.44, "")
+        expect(records, f"{clips}, against PyTorch", True, 1.6, ">= 1.2")
+        assert records[f"{clips}, against compiled PyTorch"]["note"] == "none", records
+        expect(records, f"{long}, memory, against PyTorch", None, (16 << 20) / bytes_of_long, "")
+        r = records[growth]
+        assert (r["met"], r["target"]) == (linear, "libsimclr <= 1.1 x"), r
+        assert len([r for r in records.values() if r["what"] == "attention"]) == 5, records
+        for line in commands:  # what --only leaves out is described at most
+            assert "moving" not in line or "--describe" in line, line
+            assert "attention" not in line or "--long" in line, line
+        (folder / "commands").unlink()
+
+
 def test_versions(folder):
     python = folder / "python"
     for said, newest in (("torch (2.9.1)\nAvailable versions: 2.9.1, 2.9", "2.9.1"), ("ERROR: no index", None)):
@@ -286,7 +325,7 @@ def test_the_document_shows_the_newest_records(folder):
 
 if __name__ == "__main__":
     test_what_nobody_names()
-    for test in (test_gpu, test_pretraining, test_cpu, test_versions, test_what_fails, test_document,
-                 test_the_document_shows_the_newest_records):
+    for test in (test_gpu, test_pretraining, test_cpu, test_texts_clips_and_long_sequences, test_versions,
+                 test_what_fails, test_document, test_the_document_shows_the_newest_records):
         with tempfile.TemporaryDirectory(prefix="simclr-compare-") as place:
             test(pathlib.Path(place))

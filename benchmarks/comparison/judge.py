@@ -11,7 +11,11 @@ RATIOS = [
     ("cpu", r"nt_xent forward \+ backward, M (2048|8192),.*memory", ANY, 100),
     ("cpu", r"nt_xent forward \+ backward, M (2048|8192),", ANY, 2.0),
     ("cpu", r"augment ", TORCHVISION, 10.0),
-    ("cpu", r"logmel, .* mels$", "torchaudio", 1.5),  # wanted, and not measured yet
+    ("cpu", r"logmel, .* mels$", "torchaudio", 1.5),
+    ("cpu", r"^text step of gru, ", ANY, 1.2),
+    ("cpu", r"^text step of transformer, .*reviews$", ANY, 1.5),
+    ("cpu", r"^text step of transformer, ", ANY, 1.0),
+    ("cpu", r"^clip step of ", ANY, 1.2),
     ("cpu", r"^ResNet-18 step, 128 views$", ANY, 1.2),
     ("cpu", r"^quick's ResNet-18 .* step, 512 views$", ANY, 1.5),
     ("cuda", r"nt_xent forward \+ backward, M 1024,.*\d$", EAGER_ONES, 5.0),
@@ -25,6 +29,7 @@ RATIOS = [
 FIGURES = [
     ("cpu", r"^ResNet-18 step, 128 views, over its convolutions alone", "<=", 1.15),
     ("cpu", r"^start to first step", "<=", 300),
+    ("cpu", r"^attention, memory a step, ", "<=", 1.1),  # 1: linear in the steps
     ("cuda", r"nt_xent .*, M 131072,.*memory", "<", 1024),
     ("cuda", r"^ResNet-18 step, 8192 views, memory$", "<", 22888),  # 24 GB
     ("cuda", r"^batchnorm .*, share of the copy bandwidth", ">=", 0.8),

@@ -3,6 +3,7 @@
 A line is a measurement: its case, of the peers' the peer, and "seconds", "bytes" or why it failed; "times", which has
 no peer, is a figure that stands for itself."""
 import dataclasses
+import json
 import math
 import statistics
 import typing
@@ -15,39 +16,56 @@ AHEAD = "libsimclr, a thread making views ahead"
 WARPGROUPS = "libsimclr by warpgroups"  # its kernels for sm_90a, which must be asked for
 STARTS = 9  # a round; the median counts, as memory that a host has taken back makes some of them slow
 
+LONG = "--long 512 1024 2048 4096"  # of attention, whose memory must grow as they do
 # What both sides of a kernel's benchmark are told, and (preset, views) of the steps.
 KERNELS = {
     "cuda": [("nt_xent", "--m 1024 4096 8192 32768 65536 131072"), ("nt_xent", "--m 8192 --d 64 256"),
              ("nt_xent", "--m 8192 --tau 0.07"), ("similarity", "--m 4096 16384"),
              ("augment", "--pictures 4096 --photographs 512"), ("conv2d", "--views 1024"),
              ("batchnorm", "--views 1024"), ("sequences", "--sequences 1024"), ("gru", ""), ("attention", ""),
-             ("logmel", "--sequences 1024"),
-             ("optimizer_step", "")],
+             ("attention", LONG), ("logmel", "--sequences 1024"), ("optimizer_step", "")],
     "cpu": [("nt_xent", "--m 256 1024 2048 8192 16384"), ("nt_xent", "--m 8192 --d 64 256"),
             ("nt_xent", "--m 8192 --tau 0.07"), ("similarity", "--m 2048"),
             ("augment", "--pictures 4096 --photographs 512"), ("conv2d", "--views 32"), ("batchnorm", "--views 64"),
-            ("sequences", "--sequences 256"), ("gru", ""), ("attention", ""), ("logmel", "--sequences 64"),
-            ("optimizer_step", "")],
+            ("sequences", "--sequences 256"), ("gru", ""), ("attention", ""), ("attention", LONG),
+            ("logmel", "--sequences 64"), ("optimizer_step", "")],
     "tiny": [("nt_xent", "--m 64 --d 16"), ("similarity", "--m 64 --d 16"),
              ("augment", "--pictures 8 --photographs 1"), ("conv2d", "--views 2 --size 8 --width 4"),
              ("batchnorm", "--views 2 --size 8 --width 4"),
              ("sequences", "--sequences 3 --steps 5 --width 8 --entries 20"),
              ("gru", "--sequences 2 --steps 3 --inputs 4 --width 5"),
              ("attention", "--sequences 2 --steps 3 --heads 2 --width 4 --layers 1"),
+             ("attention", "--heads 2 --width 4 --long 8 16"),
              ("logmel", "--sequences 3 --samples 900 --fft 64 --window 50 --hop 40 --mels 8"),
              ("optimizer_step", "--width 4")],
 }
 STEPS = {"cuda": [("reference", 256), ("reference", 1024), ("reference", 8192)],
          "cpu": [("reference", 128), ("reference", 256), ("reference", 1024), ("quick", 512)],
          "tiny": [("quick", 8)]}
+# Of texts' and clips' steps: the case, and what the program of libsimclr is told; what it describes tells the peer.
+REVIEWS = "as long as movie reviews"
+DESCRIBED_STEPS = {
+    "text_step": {
+        size: [(f"text step of {preset}, {views} views of {tokens} tokens{case}",
+                f"--preset {preset} --views {views} --longest {tokens}{told}")
+               for preset in ("gru", "transformer") for case, told in (("", " --full"), (f" at most, {REVIEWS}", ""))]
+        for size, (views, tokens) in {"cuda": (1024, 64), "cpu": (1024, 64), "tiny": (8, 8)}.items()},
+    "clip_step": {
+        "cuda": [("clip step of cvrl, R(2+1)D-18, 64 views of 16 frames of 112 pixels", "--preset cvrl --views 64")],
+        "cpu": [("clip step of moving, R(2+1)D-18 of width 8, 128 views of 8 grey frames of 32 pixels",
+                 "--preset moving --views 128 --channels 1"),
+                ("clip step of small, R(2+1)D-18 of width 16, 128 views of 8 frames of 64 pixels",
+                 "--preset small --views 128")],
+        "tiny": [("clip step of moving, tiny", "--preset moving --views 8 --frames 2 --size 8")]},
+}
 ONCE = {"cpu": 1024}  # from so many views on a step takes so long that the first round must do
 # Of the epoch and of the start: the recipe, pictures a batch, pictures an epoch (0: all).
 TRAINING = {"cuda": ("reference", 512, 0), "cpu": ("quick", 256, 10000), "tiny": ("quick", 16, 48)}
 # Of a whole run: the recipe, pictures a batch and epochs (0: the recipe's), pictures an epoch (0: all).
 PRETRAINING = {"cuda": ("reference", 0, 0, 0), "cpu": ("quick", 0, 0, 0), "tiny": ("quick", 16, 2, 48)}
 # Those that a GPU has targets for come first.
-NAMES = ["nt_xent", "step", "augment", "batchnorm", "epoch", "pretrain", "start", "similarity", "conv2d",
-         "sequences", "gru", "attention", "logmel", "optimizer_step", "size"]
+NAMES = ["nt_xent", "step", "augment", "batchnorm", "epoch", "pretrain", "start", "text_step", "clip_step",
+         "similarity", "conv2d", "sequences", "gru", "attention", "logmel", "optimizer_step", "size"]
 NEED_DATA = {"epoch", "pretrain", "start"}
 # What is left out where nobody names it: a whole run takes long on a CPU, and on a GPU the programs link unlike
 # parts of NVIDIA's libraries.
@@ -76,6 +94,8 @@ def runs_of(args, name):
     sizes = sizes_of(args)
     if name == "step":
         yield from (step_run(args, *step) for step in STEPS[sizes])
+    elif name in DESCRIBED_STEPS:
+        yield from (described_step_run(args, name, *step) for step in DESCRIBED_STEPS[name][sizes])
     elif name == "epoch":
         yield epoch_run(args, *TRAINING[sizes])
     elif name == "pretrain":
@@ -93,24 +113,34 @@ def kernel_run(args, op, told):
     bench, peer = [args.build / "benchmarks" / f"bench_{op}", *common], [args.python, PEERS / "kernels.py", op, *common]
 
     def ours(_):
+        peaks = []
         for line in lines(bench, may_fail=True):
             if line["case"].startswith("limit"):
                 continue
             yield line
             if "peak_bytes" in line:
+                peaks.append(line["peak_bytes"])
                 yield {"case": line["case"] + ", memory", "bytes": line["peak_bytes"]}
             if args.device == "cuda" and op == "batchnorm" and line.get("limit") == "copy":
                 yield {"case": line["case"] + ", share of the copy bandwidth", "times": line["share_of_limit"]}
+        if len(peaks) > 1 and "--long" in told:
+            yield growth(op, [int(steps) for steps in told.partition("--long")[2].split()], peaks)
 
     def peers(number):
         yield from lines(peer)
-        if op == "nt_xent" and number == 0:  # the same each time
+        if (op == "nt_xent" or "--long" in told) and number == 0:  # the same each time
             for line in lines([*peer, "--memory"]):
                 yield {**line, "case": line["case"] + ", memory", "bytes": line.get("peak_bytes")}
         if op == "nt_xent" and args.device == "cuda" and gpu_capability() == "9.0":
             yield from by_warpgroups(bench)
 
     return Run(op, f"{op} {told}".strip(), ours, peers)
+
+
+def growth(op, steps, peaks):
+    """How much more memory a step of the longest sequence takes than one of the shortest: 1 where memory is linear."""
+    return {"case": f"{op}, memory a step, {steps[-1]} steps over {steps[0]}",
+            "times": peaks[-1] / steps[-1] / (peaks[0] / steps[0])}
 
 
 def by_warpgroups(bench):
@@ -159,7 +189,7 @@ class Fastest:
 
 
 def kind_of_step(way):
-    return {"contiguous": EAGER, "channels_last": EAGER, "eager": EAGER, "graph": GRAPH}.get(way, COMPILED)
+    return {"graph": GRAPH}.get(way, COMPILED if way.startswith(("compile", "reduce")) else EAGER)
 
 
 def step_run(args, preset, views):
@@ -183,6 +213,23 @@ def step_run(args, preset, views):
         return lambda number: side(number) if number == 0 or views < ONCE.get(args.device, math.inf) else []
 
     return Run("step", case, once(ours), once(peers))
+
+
+def described_step_run(args, what, case, told):
+    common = ["--device", args.device, "--seconds", args.seconds, "--threads", args.threads]
+    bench = [args.build / "benchmarks" / f"bench_{what}", *common, *told.split(), "--rounds", 1 if args.tiny else 5]
+    setup = last([*bench, "--describe"])
+    graph = ["--graph"] if args.device == "cuda" else []
+
+    def ours(_):
+        line = last([*bench, *graph])
+        found = [{**line, "case": case, "seconds": line["step_seconds"]}]
+        if args.device == "cuda":
+            found.append({"case": case + ", memory", "bytes": line["peak_bytes"]})
+        return found
+
+    peers = Fastest([args.python, PEERS / f"{what}.py", *common, "--setup", json.dumps(setup)], case, kind_of_step)
+    return Run(what, case, ours, peers)
 
 
 def training_setup(args, preset, batch, limit):

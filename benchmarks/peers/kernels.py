@@ -203,10 +203,21 @@ def attend(qkv, heads, mask):
     return F.scaled_dot_product_attention(q, k, v, attn_mask=mask).transpose(1, 2).reshape(n, steps, width // 3)
 
 
+def time_long_attention(peers, args):
+    n, channels = args.sequences or 1, args.heads * args.width
+    for steps in args.long:
+        qkv, dy = peers.random(n, steps, 3 * channels, requires_grad=True), peers.random(n, steps, channels)
+        peers.report_both("attention", f", {n}x{steps}, {args.heads} heads of {args.width}", [qkv],
+                          lambda qkv: attend(qkv, args.heads, None), dy, whole=True)
+
+
 def time_attention(peers, args):
     """With lengths by a mask of the keys, as PyTorch has them, which computes the padding; on a CPU the transformer's
     other layers also over rows without it, as libsimclr's go there. Both have positions, a last normalisation and the
     mean over a sequence's own steps."""
+    if args.long:
+        time_long_attention(peers, args)
+        return
     n, steps = args.sequences or (256 if args.device == "cuda" else 16), args.steps
     heads, width = args.heads, args.width
     channels = heads * width
@@ -298,7 +309,7 @@ def main():
     parser.add_argument("--seconds", type=float, default=1.0, help="to be spent on each case and peer, about")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--cold", type=int, help="MB of tensors that calls go round over")
-    parser.add_argument("--memory", action="store_true", help="of nt_xent: the most memory in place of the time")
+    parser.add_argument("--memory", action="store_true", help="of nt_xent and --long: the most memory, no time")
     parser.add_argument("--peers", nargs="+", help="those whose names begin so; default: all")
     parser.add_argument("--m", type=int, nargs="+")
     parser.add_argument("--d", type=int, nargs="+", default=[128])
@@ -310,6 +321,7 @@ def main():
     parser.add_argument("--steps", type=int, help="default: 128 of attention, else 32")
     parser.add_argument("--heads", type=int, default=4, help="of attention; --width is of a head, default 64")
     parser.add_argument("--layers", type=int, default=2, help="of attention's transformer")
+    parser.add_argument("--long", type=int, nargs="+", help="of attention: steps of long sequences, which alone count")
     parser.add_argument("--inputs", type=int, default=256, help="values a step of gru's sequences")
     parser.add_argument("--entries", type=int, default=16384)
     parser.add_argument("--samples", type=int, default=16000, help="of logmel's waveforms")

@@ -1,0 +1,111 @@
+"""What the peers' whole training steps share: their options, the ways to run one, and the line that says what came out.
+"""
+import argparse
+import json
+import sys
+
+import torch
+
+from harness import message
+from kernels import nt_xent
+from timing import measure
+
+LR = 1e-4
+
+
+def has_fused(device):
+    """Of the fused optimizers: in versions that can compile on a GPU, and later on the CPU too."""
+    if device == "cuda":
+        return hasattr(torch, "compile")
+    return tuple(int(part) for part in torch.__version__.split(".")[:2]) >= (2, 4)
+
+
+def make_optimizer(setup, model, device):
+    """As a program of libsimclr describes it."""
+    form = {"fused": True} if has_fused(device) else {}  # an old version does not know the word
+    if setup["optimizer"] == "adamw":
+        return torch.optim.AdamW(model.parameters(), lr=LR, weight_decay=setup["weight_decay"], **form)
+    return torch.optim.SGD(model.parameters(), lr=LR, momentum=setup["momentum"], weight_decay=setup["weight_decay"],
+                           **form)
+
+
+def head(features, setup):
+    hidden = setup["head_hidden"] or features
+    return torch.nn.Sequential(torch.nn.Linear(features, hidden, bias=False), torch.nn.BatchNorm1d(hidden),
+                               torch.nn.ReLU(), torch.nn.Linear(hidden, setup["head_out"], bias=False))
+
+
+def training_step(args, model, optimizer, views, temperature, compile_mode=None):
+    """Forward, NT-Xent, backward and update. `views`: what the model is called with."""
+    def loss(*views):
+        with torch.autocast(args.device, dtype=torch.bfloat16, enabled=args.dtype == "bf16"):
+            return nt_xent(model(*views), temperature)
+
+    if compile_mode:
+        torch._dynamo.reset()
+        loss = torch.compile(loss, mode=compile_mode, dynamic=False)
+
+    def step():
+        optimizer.zero_grad(set_to_none=True)
+        loss(*views).backward()
+        optimizer.step()
+    return step
+
+
+def ways(device, forms):
+    """{name: (form, torch.compile's mode, whether to capture the whole step)} of each form {name: form}; on a GPU the
+    last form alone."""
+    if device == "cpu":
+        found = {name: (form, None, False) for name, form in forms.items()}
+        if hasattr(torch, "compile"):
+            found |= {f"compile, {name}": (form, "default", False) for name, form in forms.items()}
+        return found
+    form = list(forms.values())[-1]
+    found = {"eager": (form, None, False), "graph": (form, None, True)}
+    if hasattr(torch, "compile"):
+        found |= {"compile": (form, "default", False), "reduce-overhead": (form, "reduce-overhead", False),
+                  "compile, graph": (form, "default", True)}
+    return found
+
+
+def parser(description):
+    """With the options that all have."""
+    own = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
+    own.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
+    own.add_argument("--dtype", choices=("f32", "bf16"), help="default: bf16 on cuda, else f32")
+    own.add_argument("--seconds", type=float, default=0.0,
+                     help="to be spent on each variant; at least three steps are measured")
+    own.add_argument("--threads", type=int, default=2)
+    own.add_argument("--only", nargs="+", help="of the variants, by name")
+    return own
+
+
+def report(args, case, views, all_ways, make_step):
+    """Measures all ways, or those of --only, and prints the line. `make_step(form, compile_mode)` is a step on a model
+    of its own."""
+    args.dtype = args.dtype or ("bf16" if args.device == "cuda" else "f32")
+    torch.set_num_threads(args.threads)
+    torch.backends.cudnn.benchmark = True
+    if args.device == "cuda" and not torch.cuda.is_available():
+        sys.exit(f"{case}: this PyTorch sees no GPU")
+
+    seconds, errors, peaks = {}, {}, {}
+    for name, (form, compile_mode, graph) in all_ways.items():
+        if args.only and name not in args.only:
+            continue
+        try:
+            if args.device == "cuda":
+                torch.cuda.empty_cache()
+                torch.cuda.reset_peak_memory_stats()
+            torch.manual_seed(0)
+            seconds[name] = measure([make_step(form, compile_mode)], args.device, args.seconds, graph)["seconds"]
+            if args.device == "cuda":
+                peaks[name] = torch.cuda.max_memory_allocated()
+        except Exception as error:  # a variant that cannot do it is a result
+            errors[name] = message(error)
+    line = {"case": case, "torch": torch.__version__, "device": args.device, "dtype": args.dtype, "views": views,
+            "threads": args.threads, "seconds": seconds, "errors": errors, "peak_bytes": peaks}
+    if seconds:
+        best = min(seconds, key=seconds.get)
+        line |= {"step_seconds": seconds[best], "variant": best, "views_per_second": views / seconds[best]}
+    print(json.dumps(line))
