@@ -111,7 +111,7 @@ def check_records(folder):
                              stderr=subprocess.DEVNULL).returncode != 0
     for r in results:
         assert r["device"] == "cpu" and r["unit"] in ("ms", "s", "MiB", "%", "x"), r
-        lacks = lacking and r["what"] == "attention" and NEWER in r.get("note", "")
+        lacks = lacking and r["what"] in ("attention", "text_step") and NEWER in r.get("note", "")
         assert "note" not in r or "noise" in r["note"] or lacks, r
         assert r["ours"] > 0 and math.isfinite(r["ours"]), r
         compared[r["what"]] += r["ratio"] is not None or lacks

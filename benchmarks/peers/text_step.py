@@ -4,7 +4,8 @@
 The same model, batch and optimizer: embeddings with dropout, bidirectional GRU or transformer, mean and maximum over a
 text's own tokens, head, NT-Xent and AdamW. Where texts have lengths, a GRU takes PyTorch's packed sequences; a
 transformer takes the batch padded to its longest text with a mask, or the texts' own tokens alone but for attention, as
-libsimclr does. Compiled code is made for the lengths of this one batch. The fastest counts. Needs torch.
+libsimclr does. Compiled code is made for the lengths of this one batch; torch.compile leaves a GRU as it is, and
+compiles what is around it. The fastest counts. Needs torch.
 """
 import json
 
@@ -119,8 +120,6 @@ def main():
         optimizer = steps.make_optimizer(setup | {"optimizer": "adamw"}, model, args.device)
         return steps.training_step(args, model, optimizer, [ids], setup["temperature"], compile_mode)
 
-    if hasattr(torch, "compile"):
-        torch._dynamo.config.allow_rnn = True  # else a GRU runs eagerly
     forms = {"padded": False}
     if setup["arch"] == "transformer" and not batch.full:
         forms["packed"] = True
