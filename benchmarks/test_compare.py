@@ -212,7 +212,7 @@ def test_texts_clips_and_long_sequences(folder):
     gru, transformer = (f"text step of {name}, 1024 views of 64 tokens" for name in ("gru", "transformer"))
     clips = "clip step of small, R(2+1)D-18 of width 16, 32 views of 8 frames of 64 pixels"
     short, long = (f"attention forward + backward, 1x{steps}, 4 heads of 64" for steps in (512, 4096))
-    growth = "attention, memory a step, 4096 steps over 512"
+    growth = "attention, bytes a step, 4096 steps over 512"
     for bytes_of_long, linear in ((8 << 20, True), (9 << 20, False)):
         records, markdown, commands = compare(folder, "cpu", ["text_step", "clip_step", "attention"], {
             "bench_text_step gru --describe": ([{"arch": "gru", "lengths": [3, 1]}], 0),

@@ -29,7 +29,7 @@ RATIOS = [
 FIGURES = [
     ("cpu", r"^ResNet-18 step, 128 views, over its convolutions alone", "<=", 1.15),
     ("cpu", r"^start to first step", "<=", 300),
-    ("cpu", r"^attention, memory a step, ", "<=", 1.1),  # 1: linear in the steps
+    ("cpu", r"^attention, bytes a step, ", "<=", 1.1),  # 1: linear in the steps
     ("cuda", r"nt_xent .*, M 131072,.*memory", "<", 1024),
     ("cuda", r"^ResNet-18 step, 8192 views, memory$", "<", 22888),  # 24 GB
     ("cuda", r"^batchnorm .*, share of the copy bandwidth", ">=", 0.8),

@@ -138,8 +138,8 @@ def kernel_run(args, op, told):
 
 
 def growth(op, steps, peaks):
-    """How much more memory a step of the longest sequence takes than one of the shortest: 1 where memory is linear."""
-    return {"case": f"{op}, memory a step, {steps[-1]} steps over {steps[0]}",
+    """How much more bytes a step of the longest sequence takes than one of the shortest: 1 where memory is linear."""
+    return {"case": f"{op}, bytes a step, {steps[-1]} steps over {steps[0]}",
             "times": peaks[-1] / steps[-1] / (peaks[0] / steps[0])}
 
 
