@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
 """Runs libsimclr's benchmarks and its peers' in turn, and writes the ratios.
 
-usage: benchmarks/compare.py [--device cpu] [--what nt_xent step ...] [--only PATTERN] [--data DIR] [--build build/cpu]
-                             [--python PYTHON] [--rounds 3] [--seconds 1] [--budget SECONDS] [--resume] [--out benchmarks/results]
+usage: benchmarks/compare.py [--device cpu] [--what nt_xent step ...] [--only PATTERN] [--data DIR]
+                             [--build build/cpu] [--python PYTHON] [--rounds 3] [--seconds 1] [--budget SECONDS]
+                             [--resume] [--out benchmarks/results]
        benchmarks/compare.py --update-docs
 
 Each round runs both sides one after the other, so that a change of the machine's speed meets both; a ratio is taken
