@@ -171,8 +171,14 @@ class Reader {
     }
     std::size_t text = 0, found = 0;
     for (std::size_t s = 0; s < 2; ++s) {
-      auto file = std::find_if(files.begin(), files.end(), [&](int c) { return seen_in(c).kind() == kinds_[s]; });
-      if (file == files.end()) file = files.begin();  // of another kind, which whoever asked for this one says
+      const auto is_of = [&](int kind) { return [this, kind](int c) { return seen_in(c).kind() == kind; }; };
+      auto file = files.begin();
+      if (kinds_[s] != 0) {
+        file = std::find_if(files.begin(), files.end(), is_of(kinds_[s]));
+        if (file == files.end()) file = files.begin();  // of another kind, which whoever asked for this one says
+      } else if (s == 0 && std::count_if(files.begin(), files.end(), is_of(kinds_[1])) == 1) {
+        file = std::find_if_not(files.begin(), files.end(), is_of(kinds_[1]));  // that one is the other side's
+      }
       if (file != files.end() && values_[s] != PairValues::texts) {
         columns_.halves[s] = *file;
         files.erase(file);

@@ -64,9 +64,9 @@ enum class PairValues { found, files, texts };
 /// Reads one; `kinds`: of a side's files, as IsHalf numbers them; 0: any. Quotes of a .tsv are as read_text_table() has
 /// them. A first row without a file is a header. `columns` says which two columns have the halves, by their names or by
 /// their numbers from 1: "image,speech_fr"; empty: the first two of files in the first hundred rows, of a side whose
-/// kind is asked for the first of it; behind them, and for a side that is said to be of texts, those that are called as
-/// texts are, the likeliest first (column_of_texts()). A column called split, part, set or subset has parts, one called
-/// label, class or category labels.
+/// kind is asked for the first of it, and for the other side not the only one of that kind; behind them, and for a side
+/// that is said to be of texts, those that are called as texts are, the likeliest first (column_of_texts()). A column
+/// called split, part, set or subset has parts, one called label, class or category labels.
 ///
 /// Blanks around a text are no part of it. Rows that cannot be used are left out: of another number of fields, without
 /// one of the halves, whose half is no such file by its name or of another kind than most of the column in the first

@@ -257,6 +257,15 @@ TEST_CASE("a side of a kind that is asked for takes the first column of it") {
   CHECK_THAT(pairs.open(options).train->describe(), Contains("pairs of note and image"));
 }
 
+TEST_CASE("a side of any kind leaves the other the only column of the kind asked for") {
+  const TempDir dir;
+  const nlohmann::ordered_json asked = {{"modality", "pairs"}, {"second", "picture"}};
+  Pairs pairs;
+  TrainingOptions options = options_from_json(asked, "asked", pairs);
+  options.data_dir = write_captions(dir);
+  CHECK_THAT(pairs.open(options).train->describe(), Contains("pairs of note and image"));
+}
+
 TEST_CASE("recordings and captions are pairs") {
   const TempDir dir;
   const std::string list = write_captions(dir), out = dir.path("run");
@@ -375,6 +384,7 @@ TEST_CASE("pairs without a label are not trained on where others that share a ha
     CHECK(hold_out(sets, 0.2, 0) == (labels ? "--hold-out: 4 pairs without a label are left out, since others that "
                                               "share a half with them are held back"
                                             : ""));
+    REQUIRE(sets.held_out);
     CHECK(sets.held_out->size() == (labels ? 4 : 8));
     CHECK(sets.train->size() == 32);
     CHECK(sets.groups == sets.train->groups());
