@@ -55,7 +55,8 @@ bool parse_options(int argc, char** argv, Options& o) {
              "Measure the encoder as it is before training, too. Where both sides of pairs share one, its batch "
              "statistics are those of this side's samples alone");
   table.flag("baseline", "", o.baseline,
-             "Measure what the same probe makes of TF-IDF, too, where the samples are texts");
+             "Measure what the same probe makes of features without an encoder, too: of texts TF-IDF, of recordings the "
+             "statistics of MFCCs, of clips those of motion");
   add_seed_row(table, o.seed, "Of the choice of labels and of the probe's order");
   table.add("json", o.json, "A file for all figures");
   add_overwrite_row(table, o.overwrite);
@@ -204,7 +205,10 @@ void run(Options o) {
                                     {"test_samples", measured.test_samples()},
                                     {"results", results}};
   if (o.untrained) figures["untrained"] = untrained;
-  if (baseline) figures["baseline"] = by_baseline;
+  if (baseline) {
+    figures["baseline_name"] = baseline->name;
+    figures["baseline"] = by_baseline;
+  }
   simclr::write_file_atomically(o.json, figures.dump(2) + "\n", existing_output(o.overwrite));
 }
 

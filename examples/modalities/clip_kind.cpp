@@ -1,4 +1,5 @@
 #include "modalities/clip_kind.h"
+#include "modalities/clip_baseline.h"
 
 #include "modalities/clip_look.h"
 #include "modalities/clip_sets.h"
@@ -81,6 +82,7 @@ class ClipKind final : public Kind {
   std::shared_ptr<const data::ViewMaker> light_views(double crop_min) const override {
     return clips_.light_views(crop_min);
   }
+  std::optional<Baseline> baseline(const Datasets& sets) const override { return motion_statistics(sets); }
 
  private:
   Clips clips_;

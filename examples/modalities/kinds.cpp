@@ -14,6 +14,7 @@
 #include "modalities/picture_sets.h"
 #include "modalities/picture_sheet.h"
 #include "modalities/pictures.h"
+#include "modalities/sound_baseline.h"
 #include "modalities/sound_sets.h"
 #include "modalities/sounds.h"
 #include "modalities/text_baseline.h"
@@ -128,6 +129,9 @@ class SoundKind final : public Kind {
   std::shared_ptr<const data::ViewMaker> light_views(double crop_min) const override {
     refuse_unless(crop_min == usual_crop_min, "--crop-min " + rounded(crop_min));
     return sounds_.light_views();
+  }
+  std::optional<Baseline> baseline(const Datasets& sets) const override {
+    return mfcc_statistics(sets, sounds_.own().sound.rate);
   }
 
  private:

@@ -1,5 +1,6 @@
 #pragma once
 
+#include "modalities/baseline.h"
 #include "modalities/listed_sets.h"
 #include "run/option_table.h"
 #include "train/embedding.h"
@@ -46,12 +47,6 @@ void fill_in_parts(LabelledPlace& place, const TrainingOptions& trained, const s
                    const std::string& test, const std::string& run);
 
 inline constexpr double usual_crop_min = 0.3;
-
-/// What a method without an encoder makes of samples.
-struct Baseline {
-  std::string name;  // "TF-IDF"
-  simclr::nn::Features train, test;
-};
 
 /// A kind of data as the programs see it that take weights: embed, nearest, linear_probe and finetune. `place` is a
 /// folder, a list or whatever else the kind knows, of `dataset`, one of its names for these, or auto.

@@ -1,0 +1,9 @@
+#pragma once
+
+#include "modalities/baseline.h"
+
+#include <cstdint>
+
+/// The usual statistics of recordings at that rate: of 20 MFCCs (the cosine transform of 40 log-mels, orthonormal) and
+/// of their differences from frame to frame the mean and the deviation over the whole recording, 80 features.
+Baseline mfcc_statistics(const Datasets& sets, std::int32_t rate);
