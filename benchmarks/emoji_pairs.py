@@ -43,8 +43,11 @@ def main():
     names = drawings[first] & drawings[second]
     alone = len(drawings[first] | drawings[second]) - len(names)
     lines = ["\t".join((first, second, "split"))] + ["\t".join(row) for row in rows(names, first, second)]
-    (folder / "pairs.tsv").write_text("\n".join(lines) + "\n")
-    print(f"{folder / 'pairs.tsv'}: {len(names)} emoji in two drawings"
+    path, text = folder / "pairs.tsv", "\n".join(lines) + "\n"
+    if path.exists() and path.read_text() != text:
+        sys.exit(f"emoji_pairs: {path} is there with other content; move it away first")
+    path.write_text(text)
+    print(f"{path}: {len(names)} emoji in two drawings"
           + (f"; {alone} in one are left out" if alone else ""))
 
 
