@@ -213,6 +213,8 @@ def test_texts_clips_and_long_sequences(folder):
     clips = "clip step of small, R(2+1)D-18 of width 16, 32 views of 8 frames of 64 pixels"
     short, long = (f"attention forward + backward, 1x{steps}, 4 heads of 64" for steps in (512, 4096))
     growth = "attention, bytes a step, 4096 steps over 512"
+    between = [{"case": f"attention forward + backward, 1x{steps}, 4 heads of 64", "seconds": 1.0,
+                "peak_bytes": steps << 11} for steps in (1024, 2048)]
     for bytes_of_long, linear in ((8 << 20, True), (9 << 20, False)):
         records, markdown, commands = compare(folder, "cpu", ["text_step", "clip_step", "attention"], {
             "bench_text_step gru --describe": ([{"arch": "gru", "lengths": [3, 1]}], 0),
@@ -220,7 +222,7 @@ def test_texts_clips_and_long_sequences(folder):
             "bench_text_step": ([{"step_seconds": 0.5, "peak_bytes": 1 << 30}], 0),
             "bench_clip_step --describe": ([{"width": 16}], 0),
             "bench_clip_step": ([{"step_seconds": 0.5, "peak_bytes": 1 << 30}], 0),
-            "bench_attention --long": ([{"case": short, "seconds": 0.1, "peak_bytes": 1 << 20},
+            "bench_attention --long": ([{"case": short, "seconds": 0.1, "peak_bytes": 1 << 20}, *between,
                                         {"case": long, "seconds": 6.4, "peak_bytes": bytes_of_long}], 0),
             'text_step.py "gru"': ([{"seconds": {"padded": 1.0, "compile, padded": 0.55}, "errors": {}}], 0),
             "text_step.py": ([{"seconds": {"padded": 0.9, "packed": 0.7, "compile, padded": 0.8,
@@ -240,11 +242,22 @@ def test_texts_clips_and_long_sequences(folder):
         expect(records, f"{long}, memory, against PyTorch", None, (16 << 20) / bytes_of_long, "")
         r = records[growth]
         assert (r["met"], r["target"]) == (linear, "libsimclr <= 1.1 x"), r
-        assert len([r for r in records.values() if r["what"] == "attention"]) == 5, records
+        assert len([r for r in records.values() if r["what"] == "attention"]) == 9, records
         for line in commands:  # what --only leaves out is described at most
             assert "moving" not in line or "--describe" in line, line
             assert "attention" not in line or "--long" in line, line
         (folder / "commands").unlink()
+
+
+def test_memory_grows_by_no_other_length(folder):
+    """Where the longest sequence has no memory to run in, nothing says how that of all grows."""
+    cases = [f"attention forward + backward, 1x{steps}, 4 heads of 64" for steps in (512, 1024, 2048, 4096)]
+    lines = [{"case": case, "seconds": 0.1, "peak_bytes": 1 << (20 + 2 * i)} for i, case in enumerate(cases[:-1])]
+    records, markdown, _ = compare(folder, "cpu", ["attention"], {
+        "bench_attention": ([*lines, {"case": cases[-1], "error": "out of memory"}], 1),
+        "kernels.py": ([peer(cases[0], "PyTorch", seconds=0.2)], 0)}, "--only", "long")
+    assert not [case for case in records if "bytes a step" in case], records
+    assert f"{cases[-1]}: libsimclr: out of memory" in markdown, markdown
 
 
 def test_versions(folder):
@@ -325,7 +338,8 @@ def test_the_document_shows_the_newest_records(folder):
 
 if __name__ == "__main__":
     test_what_nobody_names()
-    for test in (test_gpu, test_pretraining, test_cpu, test_texts_clips_and_long_sequences, test_versions,
-                 test_what_fails, test_document, test_the_document_shows_the_newest_records):
+    for test in (test_gpu, test_pretraining, test_cpu, test_texts_clips_and_long_sequences,
+                 test_memory_grows_by_no_other_length, test_versions, test_what_fails, test_document,
+                 test_the_document_shows_the_newest_records):
         with tempfile.TemporaryDirectory(prefix="simclr-compare-") as place:
             test(pathlib.Path(place))

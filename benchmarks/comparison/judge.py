@@ -2,7 +2,7 @@
 import re
 import statistics
 
-from .runs import COMPILED, EAGER
+from .runs import COMPILED, EAGER, REVIEWS
 
 ANY, EAGER_ONES, TORCHVISION = "", f"({EAGER}$|lightly|pytorch-metric-learning)", "torchvision"
 
@@ -13,7 +13,7 @@ RATIOS = [
     ("cpu", r"augment ", TORCHVISION, 10.0),
     ("cpu", r"logmel, .* mels$", "torchaudio", 1.5),
     ("cpu", r"^text step of gru, ", ANY, 1.2),
-    ("cpu", r"^text step of transformer, .*reviews$", ANY, 1.5),
+    ("cpu", rf"^text step of transformer, .*{REVIEWS}$", ANY, 1.5),
     ("cpu", r"^text step of transformer, ", ANY, 1.0),
     ("cpu", r"^clip step of ", ANY, 1.2),
     ("cpu", r"^ResNet-18 step, 128 views$", ANY, 1.2),

@@ -123,8 +123,9 @@ def kernel_run(args, op, told):
                 yield {"case": line["case"] + ", memory", "bytes": line["peak_bytes"]}
             if args.device == "cuda" and op == "batchnorm" and line.get("limit") == "copy":
                 yield {"case": line["case"] + ", share of the copy bandwidth", "times": line["share_of_limit"]}
-        if len(peaks) > 1 and "--long" in told:
-            yield growth(op, [int(steps) for steps in told.partition("--long")[2].split()], peaks)
+        steps = [int(part) for part in told.partition("--long")[2].split()]
+        if len(steps) > 1 and len(peaks) == len(steps):  # a length that failed has none, and none stands for another
+            yield growth(op, steps, peaks)
 
     def peers(number):
         yield from lines(peer)
