@@ -11,10 +11,12 @@ within its round, and the median of the rounds counts. Ratios are above 1 where 
 <date>-<device>.json and <date>-<device>.md into --out, anew after each program, so that a run that is cut off leaves
 what it has; --resume goes on with what the same day's record lacks or has as failed. A program that fails, or runs past
 --limit, leaves an error in the record and the others go on. The exit code is 0 where all was measured.
---only measures, of --what, those runs whose name the pattern finds: --what attention --only long.
+--only measures, of --what, those runs whose name the pattern finds: --what attention --only long. Where --what or --only
+measures a part, the same day's record keeps its other runs. A record of another commit, machine or version is never
+overwritten: it gets another name.
 --python is the interpreter that has the peers: build/peers, which `scripts/install_deps --peers` makes, or python3.
-"epoch", "pretrain" and "start" need CIFAR-10's files, --data. --update-docs runs nothing: it puts the newest records'
-tables into docs/performance.md.
+"epoch", "pretrain" and "start" need CIFAR-10's files, --data. --update-docs runs nothing: it puts the tables of each
+device's newest record into docs/performance.md, and of that alone: of a day on which a part was measured, that part.
 """
 import argparse
 import datetime
@@ -52,6 +54,7 @@ def arguments():
     parser.add_argument("--out", type=pathlib.Path, help="default: benchmarks/results; with --tiny the build folder")
     parser.add_argument("--update-docs", action="store_true")
     args = parser.parse_args()
+    args.part = bool(args.what or args.only.pattern)
     args.what = args.what or runs.default_names(args)
     args.build = args.build or programs.ROOT / "build" / {"cpu": "cpu", "cuda": "gpu"}[args.device]
     args.threads = args.threads or (len(os.sched_getaffinity(0)) if args.device == "cuda" else 2)
@@ -87,6 +90,16 @@ def measure(args, run):
     return [{**r, "run": run.name} for r in judge(args.device, run.what, ours, peers)] + failures
 
 
+def note_missed(found, missed):
+    """What there was no time for is noted, but for what the day's record has figures of."""
+    known = {r["run"] for r in found["results"]} - failed_runs(found)
+    for name in missed:
+        if name in known:
+            print(f"{name}: not measured anew for want of time; the record keeps the day's earlier figures", flush=True)
+        elif name not in found["not_measured"]:
+            found["not_measured"].append(name)
+
+
 def main():
     args = arguments()
     if args.update_docs:
@@ -105,29 +118,40 @@ def main():
              "machine": programs.gpu() if args.device == "cuda" else programs.processor(),
              "threads": args.threads, "commit": args.commit, "versions": versions, "rounds": args.rounds,
              "not_measured": [], "results": []}
-    found["results"] = record.kept(found, args.out) if args.resume else []
-    there = {r["run"] for r in found["results"]} - failed_runs(found)
+    if args.resume or args.part:
+        found["results"], found["not_measured"] = record.kept(found, args.out)
+    there = {r["run"] for r in found["results"]} - failed_runs(found) if args.resume else set()
+    fits, missed = False, []  # whether --only finds a run; those without time left
+
+    def replace(name, results=()):
+        found["results"] = [r for r in found["results"] if r["run"] != name] + list(results)
+        found["not_measured"] = [other for other in found["not_measured"] if other != name]
 
     def add(name, results):
-        found["results"] = [r for r in found["results"] if r["run"] != name] + results
+        replace(name, results)
         record.save(found, args.out)
 
     for what in args.what:
         if what in failed_runs(found):
-            add(what, [])
+            replace(what)
         try:
             for run in runs.runs_of(args, what):
                 if not re.search(args.only, run.name):
                     continue
-                if programs.limits.left() < LEAST_SECONDS and run.name not in there:
-                    found["not_measured"].append(run.name)
-                elif run.name not in there:
+                fits = True
+                if programs.limits.left() >= LEAST_SECONDS and run.name not in there:
                     add(run.name, measure(args, run))
+                elif run.name not in there:
+                    missed.append(run.name)
         except FAILURES as error:  # of the program that describes what is to be run
+            fits = True
             add(what, [failure(args, what, what, error)])
+    if args.what and not fits:
+        sys.exit(f"compare: --only {args.only.pattern}: finds none of the runs of --what {' '.join(args.what)}")
+    note_missed(found, missed)
     record.save(found, args.out)
     print(record.markdown(found), end="")
-    sys.exit(1 if found["not_measured"] or failed_runs(found) else 0)
+    sys.exit(1 if missed or found["not_measured"] or failed_runs(found) else 0)
 
 
 if __name__ == "__main__":

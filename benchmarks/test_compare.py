@@ -38,24 +38,24 @@ sys.exit("no answer to: " + told)
 VERSIONS = {"-c importlib.metadata": ([{"Python": "3.11", "torch": "2.9"}], 0)}  # and no pip that knows an index
 
 
-def compare(folder, device, what, answers, *more, code=0):
+def compare(folder, device, what, answers, *more, code=0, commit="abc"):
     """The records of a run that ends with `code`, the Markdown, and what was run."""
-    for name in [*(f"benchmarks/bench_{op}" for op in ("train_step", "nt_xent", "batchnorm", "augment", "optimizer_step",
-                                                 "similarity", "text_step", "clip_step", "attention")),
-                 "examples/train_cifar", "python", "nvidia-smi"]:
+    ops = ("train_step", "nt_xent", "batchnorm", "augment", "optimizer_step", "similarity", "text_step", "clip_step",
+           "attention")
+    for name in [*(f"benchmarks/bench_{op}" for op in ops), "examples/train_cifar", "python", "nvidia-smi"]:
         program = folder / "build" / name
         program.parent.mkdir(parents=True, exist_ok=True)
         program.write_text(STUB.format(python=sys.executable, answers=json.dumps(VERSIONS | answers),
                                        log=str(folder / "commands")))
         program.chmod(0o755)
     done = subprocess.run([sys.executable, COMPARE, "--device", device, "--what", *what, "--build", folder / "build",
-                           "--python", folder / "build" / "python", "--rounds", "2", "--out", folder, "--commit", "abc",
-                           *more], stdout=subprocess.PIPE, text=True,
+                           "--python", folder / "build" / "python", "--rounds", "2", "--out", folder, "--commit",
+                           commit, *more], stdout=subprocess.PIPE, text=True,
                           env=os.environ | {"PATH": f"{folder / 'build'}:{os.environ['PATH']}"})
     assert done.returncode == code, done.stdout
     (written,) = folder.glob(f"*-{device}.json")
     found = json.loads(written.read_text())
-    assert found["versions"]["torch"] == "2.9" and found["commit"] == "abc" and found["machine"], found
+    assert found["versions"]["torch"] == "2.9" and found["commit"] == commit and found["machine"], found
     for r in found["results"]:
         assert r["device"] == device and {"case", "ours", "peer", "unit", "ratio", "target", "met"} <= r.keys(), r
     return {r["case"]: r for r in found["results"]}, written.with_suffix(".md").read_text(), \
@@ -310,8 +310,41 @@ def test_what_fails(folder):
     answers["kernels.py batchnorm"] = ([peer(norm, "PyTorch", seconds=2e-4)], 0)
     answers["bench_similarity"] = ([{"case": "similarity", "seconds": 1.0}], 0)
     compare(folder, "cuda", what, answers, "--resume", code=0)
+    for path in folder.glob("*-cuda.*"):
+        path.unlink()
     records, markdown, _ = compare(folder, "cuda", ["augment"], answers, "--budget", "0", code=1)
     assert not records and "Not measured for want of time: augment --pictures 4096" in markdown, markdown
+
+
+def test_a_part_keeps_the_rest(folder):
+    names = [f"{op}, a case" for op in ("batchnorm", "similarity", "optimizer_step")]
+
+    def answers(seconds):
+        return {f"{side}{op}": ([peer(case, "PyTorch", seconds=value)], 0) for case in names
+                for op in [case.partition(",")[0]] for side, value in (("bench_", seconds), ("kernels.py ", 4.0))}
+
+    def measured(what, seconds, *more, **options):
+        records, markdown, _ = compare(folder, "cpu", what, answers(seconds), *more, **options)
+        return [records[f"{case}, against PyTorch"]["ours"] for case in names if f"{case}, against PyTorch" in records]
+
+    assert measured(["batchnorm", "similarity"], 1.0) == [1000, 1000]
+    assert measured(["similarity", "optimizer_step"], 2.0) == [1000, 2000, 2000]
+    both = ["similarity", "optimizer_step"]
+    assert measured(both, 3.0, "--only", "^optim") == [1000, 2000, 3000]
+    assert measured(both, 4.0, "--budget", "0", code=1) == [1000, 2000, 3000]  # what there is no time for stays
+    assert measured(both, 4.0, "--only", "^optimiser", code=1) == [1000, 2000, 3000]
+    (written,) = folder.glob("*-cpu.json")
+    before = written.read_text()
+    failed = subprocess.run([sys.executable, COMPARE, "--build", folder / "build", "--python", folder / "build/python",
+                             "--out", folder, "--what", *both, "--only", "^optimiser"],
+                            stderr=subprocess.PIPE, text=True)
+    said = "compare: --only ^optimiser: finds none of the runs of --what similarity optimizer_step\n"
+    assert (failed.returncode, failed.stderr) == (1, said), failed
+    assert written.read_text() == before
+    # Of another commit the day's record begins anew; the other one stays, under another name.
+    assert measured(["similarity"], 5.0, commit="def") == [5000]
+    (aside,) = folder.glob("*-cpu.*.json")
+    assert aside.read_text() == before and aside.with_suffix(".md").exists(), aside
 
 
 def test_document(folder):
@@ -339,7 +372,7 @@ def test_the_document_shows_the_newest_records(folder):
 if __name__ == "__main__":
     test_what_nobody_names()
     for test in (test_gpu, test_pretraining, test_cpu, test_texts_clips_and_long_sequences,
-                 test_memory_grows_by_no_other_length, test_versions, test_what_fails, test_document,
-                 test_the_document_shows_the_newest_records):
+                 test_memory_grows_by_no_other_length, test_versions, test_what_fails, test_a_part_keeps_the_rest,
+                 test_document, test_the_document_shows_the_newest_records):
         with tempfile.TemporaryDirectory(prefix="simclr-compare-") as place:
             test(pathlib.Path(place))

@@ -1,7 +1,10 @@
 """What a comparison leaves: a JSON file, its tables in Markdown, and those in the document."""
 import contextlib
 import json
+import os
+import pathlib
 import re
+import time
 
 from .programs import ROOT
 
@@ -9,8 +12,8 @@ DOCUMENT = ROOT / "docs" / "performance.md"
 TITLES = {"nt_xent": "NT-Xent", "similarity": "Similarity", "augment": "Augmentation", "conv2d": "Convolution",
           "batchnorm": "Batch normalisation", "sequences": "Ops of sequences", "gru": "GRU",
           "attention": "Attention and a transformer", "logmel": "Log-mel", "optimizer_step": "Optimizer",
-          "step": "Training step", "text_step": "Training step of texts",
-          "clip_step": "Training step of clips", "epoch": "Epoch", "pretrain": "Pre-training", "start": "Start", "size": "Size"}
+          "step": "Training step", "text_step": "Training step of texts", "clip_step": "Training step of clips",
+          "epoch": "Epoch", "pretrain": "Pre-training", "start": "Start", "size": "Size"}
 
 
 def cell(value, form="{}"):
@@ -67,22 +70,42 @@ def markdown(record):
     return "\n".join(text) + "\n"
 
 
+def stem_of(record):
+    return f"{record['date']}-{record['device']}"
+
+
+def earlier(record, folder):
+    """The record of the same day that lies there, or nothing."""
+    with contextlib.suppress(OSError, ValueError):
+        return json.loads((folder / f"{stem_of(record)}.json").read_text())
+    return {}
+
+
+def alike(record, other):
+    """Whether machine, commit, versions and rounds are the same, so that one record may have the figures of both."""
+    return all(other.get(key) == value for key, value in record.items() if key not in ("results", "not_measured"))
+
+
 def save(record, folder):
-    """Writes <date>-<device>.json and .md."""
+    """Writes <date>-<device>.json and .md. An unlike record of the same day stays, its time in its names."""
     folder.mkdir(parents=True, exist_ok=True)
-    stem = f"{record['date']}-{record['device']}"
-    (folder / f"{stem}.json").write_text(json.dumps(record, indent=2) + "\n")
-    (folder / f"{stem}.md").write_text(markdown(record))
+    stem, other = folder / stem_of(record), earlier(record, folder)
+    if other and not alike(record, other):
+        written = time.strftime("%H%M%S", time.localtime(os.path.getmtime(f"{stem}.json")))
+        for ending in ("json", "md"):
+            with contextlib.suppress(FileNotFoundError):
+                os.rename(f"{stem}.{ending}", f"{stem}.{written}.{ending}")
+        print(f"the day's record of commit {other.get('commit')} is now {stem.name}.{written}.json", flush=True)
+    pathlib.Path(f"{stem}.json").write_text(json.dumps(record, indent=2) + "\n")
+    pathlib.Path(f"{stem}.md").write_text(markdown(record))
 
 
 def kept(record, folder):
-    """What an earlier run of the same day left there, where machine, commit and versions are the same."""
-    with contextlib.suppress(OSError, ValueError, KeyError):
-        earlier = json.loads((folder / f"{record['date']}-{record['device']}.json").read_text())
-        mine = {key: value for key, value in record.items() if key not in ("results", "not_measured")}
-        if record["commit"] != "unknown" and mine.items() <= earlier.items():
-            return earlier["results"]
-    return []
+    """(results, not_measured) that an earlier run of the same day left there, where both records are alike."""
+    other = earlier(record, folder)
+    if record["commit"] != "unknown" and alike(record, other):
+        return other.get("results", []), other.get("not_measured", [])
+    return [], []
 
 
 def update_document(folder, document=DOCUMENT):
