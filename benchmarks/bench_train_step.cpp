@@ -55,6 +55,7 @@ int main(int argc, char** argv) {
   const int size = r.size > 0 ? r.size : 32;
   if (options.describe) {
     const bench::Json figures = {{"width", r.width},
+                                 {"views", views},
                                  {"size", size},
                                  {"head_hidden", r.head_hidden},
                                  {"epochs", r.epochs},

@@ -74,7 +74,9 @@ def peer(case, name, **figures):
 
 RECIPE = {"head_hidden": 1024, "epochs": 100, "batch_size": 512, "lr": 0.06, "momentum": 0.9, "weight_decay": 5e-4,
           "warmup_epochs": 0, "temperature": 0.5}
-SHAPE = {"bench_train_step --describe quick": ([{**RECIPE, "width": 16, "size": 16}], 0),
+SHAPE = {**{f"bench_train_step --describe --views {views}": ([{"views": views}], 0)  # for the peer's step
+            for views in (128, 256, 512, 1024, 8192)},
+         "bench_train_step --describe quick": ([{**RECIPE, "width": 16, "size": 16}], 0),
          "bench_train_step --describe": ([{**RECIPE, "width": 64, "size": 32}], 0)}
 
 
@@ -176,7 +178,7 @@ def test_cpu(folder):
         "kernels.py nt_xent": ([peer("other", "PyTorch", seconds=1.0)], 0),
         "kernels.py augment": ([peer(view, "PyTorch", seconds=0.1),
                                 peer(view, "torchvision v2, per image", seconds=6.0, form="PIL, 2 processes")], 0),
-        "train_step.py 512": ([{"seconds": {"channels_last": 0.2},
+        'train_step.py "views": 512': ([{"seconds": {"channels_last": 0.2},
                                 "errors": {"compile, contiguous": "no compiler"}}], 0),
         "train_step.py --only channels_last": ([{"seconds": {"channels_last": 1.1}, "errors": {}}], 0),
         "train_step.py": ([{"seconds": {"contiguous": 1.4, "channels_last": 1.2}, "errors": {}}], 0),
@@ -201,9 +203,10 @@ def test_cpu(folder):
     start = records["start to first step, quick, against PyTorch"]
     assert start["target"] == "libsimclr <= 300 ms" and start["met"] == (start["ours"] <= 300), start
     assert all("--device cpu" in line for line in commands if "first_step.py" in line), commands
-    steps = [line for line in commands if "train_step.py" in line and " 128 " in line]
+    steps = [line for line in commands if "train_step.py" in line and '"views": 128' in line]
     assert ["--only" in line for line in steps] == [False, True], steps
-    assert ["train_step.py" in line for line in commands if "--views 1024" in line] == [False, True], commands
+    large = [line for line in commands if "1024" in line and "train_step" in line and "--describe" not in line]
+    assert ["train_step.py" in line for line in large] == [False, True], large
     assert sum("--memory" in line for line in commands) == 3, commands  # the first round's
     assert markdown.count("\n## ") == 6 and "are met" in markdown, markdown
 
@@ -243,10 +246,39 @@ def test_texts_clips_and_long_sequences(folder):
         r = records[growth]
         assert (r["met"], r["target"]) == (linear, "libsimclr <= 1.1 x"), r
         assert len([r for r in records.values() if r["what"] == "attention"]) == 9, records
-        for line in commands:  # what --only leaves out is described at most
-            assert "moving" not in line or "--describe" in line, line
+        for line in commands:  # what --only leaves out is not even described
+            assert "moving" not in line, line
             assert "attention" not in line or "--long" in line, line
         (folder / "commands").unlink()
+
+
+def test_texts_and_clips_on_a_gpu(folder):
+    full, reviews = (f"text step of gru, 1024 views of 64 tokens{more}" for more in ("", f" at most, {runs.REVIEWS}"))
+    clips = "clip step of cvrl, R(2+1)D-18, 64 views of 16 frames of 112 pixels"
+    other = full.replace("gru", "transformer")
+    ways = {"eager, padded": (0.6, 6 << 30), "graph, padded": (0.4, 8 << 30), "compile, graph, padded": (0.3, 5 << 30)}
+    records, markdown, commands = compare(folder, "cuda", ["text_step", "clip_step"], {
+        "bench_text_step gru --describe": ([{"arch": "gru", "lengths": [3, 1]}], 0),
+        "bench_text_step transformer --describe": ([], 3),
+        "bench_clip_step --describe": ([{"width": 64}], 0),
+        "bench_text_step --graph": ([{"step_seconds": 0.2, "peak_bytes": 2 << 30}], 0),
+        "bench_clip_step --graph": ([{"step_seconds": 0.2, "peak_bytes": 4 << 30}], 0),
+        "text_step.py": ([{"seconds": {way: seconds for way, (seconds, _) in ways.items()}, "errors": {},
+                           "peak_bytes": {way: peak for way, (_, peak) in ways.items()}}], 0),
+        "clip_step.py": ([{"seconds": {"eager": 0.5}, "errors": {"graph": "none"},
+                           "peak_bytes": {"eager": 8 << 30}}], 0),
+    }, code=1)
+    for case in (full, reviews):
+        for peer_name, ratio, memory in (("PyTorch", 3.0, 3.0), (runs.GRAPH, 2.0, 4.0), (runs.COMPILED, 1.5, 2.5)):
+            expect(records, f"{case}, against {peer_name}", None, ratio, "")
+            expect(records, f"{case}, memory, against {peer_name}", None, memory, "")
+    expect(records, f"{clips}, against PyTorch", None, 2.5, "")
+    expect(records, f"{clips}, memory, against PyTorch", None, 2.0, "")
+    assert records[f"{clips}, against {runs.GRAPH}"]["note"] == "none", records
+    # A program that cannot describe a step fails in that step alone.
+    assert "failed" in records[other] and records[f"{other}, memory"]["ours"] == 2048, records
+    later = [line for line in commands if "text_step.py" in line][1]  # of the second round
+    assert "--only eager, padded graph, padded compile, graph, padded" in later, later
 
 
 def test_memory_grows_by_no_other_length(folder):
@@ -372,7 +404,7 @@ def test_the_document_shows_the_newest_records(folder):
 if __name__ == "__main__":
     test_what_nobody_names()
     for test in (test_gpu, test_pretraining, test_cpu, test_texts_clips_and_long_sequences,
-                 test_memory_grows_by_no_other_length, test_versions, test_what_fails, test_a_part_keeps_the_rest,
-                 test_document, test_the_document_shows_the_newest_records):
+                 test_texts_and_clips_on_a_gpu, test_memory_grows_by_no_other_length, test_versions, test_what_fails,
+                 test_a_part_keeps_the_rest, test_document, test_the_document_shows_the_newest_records):
         with tempfile.TemporaryDirectory(prefix="simclr-compare-") as place:
             test(pathlib.Path(place))

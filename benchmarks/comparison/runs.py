@@ -3,13 +3,14 @@
 A line is a measurement: its case, of the peers' the peer, and "seconds", "bytes" or why it failed; "times", which has
 no peer, is a figure that stands for itself."""
 import dataclasses
+import functools
 import json
 import math
 import statistics
 import typing
 
-from .programs import (PEERS, Failed, epoch_seconds, gpu_capability, last, lines, pretraining, program_bytes, seconds_to_first_step,
-                       seconds_to_first_step_of_peers, torch_bytes)
+from .programs import (PEERS, Failed, epoch_seconds, gpu_capability, last, lines, pretraining, program_bytes,
+                       seconds_to_first_step, seconds_to_first_step_of_peers, torch_bytes)
 
 EAGER, GRAPH, COMPILED = "PyTorch", "PyTorch in a CUDA graph", "compiled PyTorch"
 AHEAD = "libsimclr, a thread making views ahead"
@@ -42,9 +43,9 @@ KERNELS = {
 STEPS = {"cuda": [("reference", 256), ("reference", 1024), ("reference", 8192)],
          "cpu": [("reference", 128), ("reference", 256), ("reference", 1024), ("quick", 512)],
          "tiny": [("quick", 8)]}
-# Of texts' and clips' steps: the case, and what the program of libsimclr is told; what it describes tells the peer.
+# Of texts' and clips' steps: the case, and what the program of libsimclr is told.
 REVIEWS = "as long as movie reviews"
-DESCRIBED_STEPS = {
+OTHER_STEPS = {
     "text_step": {
         size: [(f"text step of {preset}, {views} views of {tokens} tokens{case}",
                 f"--preset {preset} --views {views} --longest {tokens}{told}")
@@ -93,9 +94,9 @@ def runs_of(args, name):
     """Those of one of NAMES, in order."""
     sizes = sizes_of(args)
     if name == "step":
-        yield from (step_run(args, *step) for step in STEPS[sizes])
-    elif name in DESCRIBED_STEPS:
-        yield from (described_step_run(args, name, *step) for step in DESCRIBED_STEPS[name][sizes])
+        yield from (picture_step_run(args, *step) for step in STEPS[sizes])
+    elif name in OTHER_STEPS:
+        yield from (step_run(args, name, name, *step) for step in OTHER_STEPS[name][sizes])
     elif name == "epoch":
         yield epoch_run(args, *TRAINING[sizes])
     elif name == "pretrain":
@@ -158,7 +159,7 @@ def describe(args, preset):
 
 
 def shape_of(args, preset):
-    """The peer's model: what to tell it, and how to name it."""
+    """The peer's model of pictures: what to tell it, and how to name it."""
     model = describe(args, preset)
     told = ["--width", model["width"], "--size", model["size"], "--head-hidden", model["head_hidden"]]
     name = "ResNet-18" if model["width"] == 64 and model["size"] == 32 else \
@@ -190,47 +191,40 @@ class Fastest:
 
 
 def kind_of_step(way):
-    return {"graph": GRAPH}.get(way, COMPILED if way.startswith(("compile", "reduce")) else EAGER)
+    """A way's name begins with how it runs; its form follows: "graph, padded", or "packed" alone where it is eager."""
+    return COMPILED if way.startswith(("compile", "reduce")) else GRAPH if way.startswith("graph") else EAGER
 
 
-def step_run(args, preset, views):
-    told, model = shape_of(args, preset)
-    case = f"{model} step, {views} views"
-    common = ["--device", args.device, "--views", views, "--seconds", args.seconds, "--threads", args.threads]
-    bench = [args.build / "benchmarks" / "bench_train_step", "--preset", preset, "--rounds", 1 if args.tiny else 5,
-             *(["--graph"] if args.device == "cuda" else []), *common]
-
-    def ours(_):
-        line = last(bench)
-        found = [{**line, "case": case, "seconds": line["step_seconds"]},
-                 {"case": case + ", over its convolutions alone", "times": line["over_convolutions"]}]
-        if args.device == "cuda":
-            found.append({"case": case + ", memory", "bytes": line["peak_bytes"]})
-        return found
-
-    peers = Fastest([args.python, PEERS / "train_step.py", *common, *told], case, kind_of_step)
-
-    def once(side):
-        return lambda number: side(number) if number == 0 or views < ONCE.get(args.device, math.inf) else []
-
-    return Run("step", case, once(ours), once(peers))
+def picture_step_run(args, preset, views):
+    return step_run(args, "step", "train_step", f"{shape_of(args, preset)[1]} step, {views} views",
+                    f"--preset {preset} --views {views}", once=views >= ONCE.get(args.device, math.inf))
 
 
-def described_step_run(args, what, case, told):
+def step_run(args, what, program, case, told, once=False):
+    """What libsimclr's program describes tells the peer's; it is asked where the step is measured. `once`: in the first
+    round alone."""
     common = ["--device", args.device, "--seconds", args.seconds, "--threads", args.threads]
-    bench = [args.build / "benchmarks" / f"bench_{what}", *common, *told.split(), "--rounds", 1 if args.tiny else 5]
-    setup = last([*bench, "--describe"])
+    bench = [args.build / "benchmarks" / f"bench_{program}", *common, *told.split(), "--rounds", 1 if args.tiny else 5]
     graph = ["--graph"] if args.device == "cuda" else []
 
-    def ours(_):
+    def ours():
         line = last([*bench, *graph])
-        found = [{**line, "case": case, "seconds": line["step_seconds"]}]
+        yield {**line, "case": case, "seconds": line["step_seconds"]}
+        if "over_convolutions" in line:
+            yield {"case": case + ", over its convolutions alone", "times": line["over_convolutions"]}
         if args.device == "cuda":
-            found.append({"case": case + ", memory", "bytes": line["peak_bytes"]})
-        return found
+            yield {"case": case + ", memory", "bytes": line["peak_bytes"]}
 
-    peers = Fastest([args.python, PEERS / f"{what}.py", *common, "--setup", json.dumps(setup)], case, kind_of_step)
-    return Run(what, case, ours, peers)
+    @functools.cache
+    def peers():
+        setup = json.dumps(last([*bench, "--describe"]))
+        return Fastest([args.python, PEERS / f"{program}.py", *common, "--setup", setup], case, kind_of_step)
+
+    def skips(number):
+        return once and number > 0
+
+    return Run(what, case, lambda number: [] if skips(number) else ours(),
+               lambda number: [] if skips(number) else peers()(number))
 
 
 def training_setup(args, preset, batch, limit):

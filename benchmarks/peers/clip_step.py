@@ -5,8 +5,6 @@ The same model, batch and optimizer: R(2+1)D-18 of torchvision's blocks at the r
 or SGD. On the CPU memory is contiguous or channels-last, and the step runs eagerly or compiled; on a GPU channels-last
 and bf16, as train_step.py does it. The fastest counts. Needs torch and torchvision.
 """
-import json
-
 import torch
 from torch import nn
 from torchvision.models.video import resnet
@@ -41,18 +39,18 @@ def r2plus1d_18(setup):
 
 
 def main():
-    parser = steps.parser(__doc__)
-    parser.add_argument("--setup", type=json.loads, required=True, help="what bench_clip_step --describe prints")
-    args = parser.parse_args()
+    args = steps.parser(__doc__).parse_args()
     setup = args.setup
 
     def make_step(form, compile_mode):
-        model = nn.Sequential(r2plus1d_18(setup), steps.head(8 * setup["width"], setup))
+        head = steps.head(8 * setup["width"], setup["head_hidden"], setup["head_out"], batchnorm=True)
+        model = nn.Sequential(r2plus1d_18(setup), head)
         model = model.to(args.device, memory_format=form)
         shape = setup["views"], setup["channels"], setup["frames"], setup["size"], setup["size"]
         x = (torch.rand(shape, device=args.device) * 2 - 1).contiguous(memory_format=form)
-        return steps.training_step(args, model, steps.make_optimizer(setup, model, args.device), [x],
-                                   setup["temperature"], compile_mode)
+        optimizer = steps.make_optimizer(model, args.device, setup["optimizer"], setup["momentum"],
+                                         setup["weight_decay"])
+        return steps.training_step(args, model, optimizer, [x], setup["temperature"], compile_mode)
 
     ways = steps.ways(args.device, {"contiguous": torch.contiguous_format, "channels_last": torch.channels_last_3d})
     steps.report(args, "clip_step", setup["views"], ways, make_step)

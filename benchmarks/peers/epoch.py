@@ -16,6 +16,7 @@ import torch
 
 import augmentation
 import cifar
+import steps
 import train_step
 from harness import message
 from kernels import nt_xent
@@ -48,7 +49,7 @@ def per_image(pictures, args, policy, compiled):
 def seconds_of(args, pictures, views_of, compiled):
     torch.manual_seed(0)
     model = train_step.make_model(args.width, args.head_hidden).to(args.device, memory_format=torch.channels_last)
-    optimizer = train_step.make_optimizer(model, train_step.has_fused(args.device))
+    optimizer = steps.make_optimizer(model, args.device)
 
     def loss_of(views):
         with torch.autocast(args.device, dtype=torch.bfloat16, enabled=args.dtype == "bf16"):

@@ -10,6 +10,7 @@ import torch
 
 import augmentation
 import cifar
+import steps
 import train_step
 from kernels import nt_xent
 
@@ -30,7 +31,7 @@ def main():
     memory_format = torch.channels_last if on_gpu else torch.contiguous_format
     pictures = cifar.pictures(args.data).to(args.device)
     model = train_step.make_model(args.width, args.head_hidden).to(args.device, memory_format=memory_format)
-    optimizer = train_step.make_optimizer(model, on_gpu and train_step.has_fused(args.device))
+    optimizer = steps.make_optimizer(model, args.device)
     augment = augmentation.batched_augmentation(augmentation.CIFAR | {"size": args.size}, torch.float32,
                                                 augmentation.blur_grouped)
     views = augment(pictures[torch.randperm(len(pictures), device=args.device)[:args.batch]])

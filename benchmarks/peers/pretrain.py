@@ -19,6 +19,7 @@ import torch.nn.functional as F
 import augmentation
 import cifar
 import epoch
+import steps
 import train_step
 from kernels import nt_xent
 
@@ -45,8 +46,7 @@ def train(args, pictures, model, run_epoch):
 
     def run(epochs, most=None):
         start = time.perf_counter()
-        optimizer = train_step.make_optimizer(model, train_step.has_fused(args.device), momentum=args.momentum,
-                                              weight_decay=args.weight_decay)
+        optimizer = steps.make_optimizer(model, args.device, momentum=args.momentum, weight_decay=args.weight_decay)
         step = 0
         for _ in range(epochs):
             losses = []

@@ -20,19 +20,20 @@ def has_fused(device):
     return tuple(int(part) for part in torch.__version__.split(".")[:2]) >= (2, 4)
 
 
-def make_optimizer(setup, model, device):
-    """As a program of libsimclr describes it."""
+def make_optimizer(model, device, optimizer="sgd", momentum=0.9, weight_decay=5e-4):
+    """A recipe's, at a small learning rate."""
     form = {"fused": True} if has_fused(device) else {}  # an old version does not know the word
-    if setup["optimizer"] == "adamw":
-        return torch.optim.AdamW(model.parameters(), lr=LR, weight_decay=setup["weight_decay"], **form)
-    return torch.optim.SGD(model.parameters(), lr=LR, momentum=setup["momentum"], weight_decay=setup["weight_decay"],
-                           **form)
+    if optimizer == "adamw":
+        return torch.optim.AdamW(model.parameters(), lr=LR, weight_decay=weight_decay, **form)
+    return torch.optim.SGD(model.parameters(), lr=LR, momentum=momentum, weight_decay=weight_decay, **form)
 
 
-def head(features, setup):
-    hidden = setup["head_hidden"] or features
-    return torch.nn.Sequential(torch.nn.Linear(features, hidden, bias=False), torch.nn.BatchNorm1d(hidden),
-                               torch.nn.ReLU(), torch.nn.Linear(hidden, setup["head_out"], bias=False))
+def head(features, hidden, out, batchnorm):
+    """With as many hidden values as there are features where `hidden` is 0."""
+    hidden = hidden or features
+    norm = [torch.nn.BatchNorm1d(hidden)] if batchnorm else []
+    return torch.nn.Sequential(torch.nn.Linear(features, hidden, bias=not batchnorm), *norm, torch.nn.ReLU(),
+                               torch.nn.Linear(hidden, out, bias=False))
 
 
 def training_step(args, model, optimizer, views, temperature, compile_mode=None):
@@ -71,6 +72,7 @@ def ways(device, forms):
 def parser(description):
     """With the options that all have."""
     own = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
+    own.add_argument("--setup", type=json.loads, required=True, help="what libsimclr's program --describe prints")
     own.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
     own.add_argument("--dtype", choices=("f32", "bf16"), help="default: bf16 on cuda, else f32")
     own.add_argument("--seconds", type=float, default=0.0,

@@ -7,8 +7,6 @@ transformer takes the batch padded to its longest text with a mask, or the texts
 libsimclr does. Compiled code is made for the lengths of this one batch; torch.compile leaves a GRU as it is, and
 compiles what is around it. The fastest counts. Needs torch.
 """
-import json
-
 import torch
 import torch.nn.functional as F
 from torch import nn
@@ -107,17 +105,16 @@ class Encoder(nn.Module):
 
 
 def main():
-    parser = steps.parser(__doc__)
-    parser.add_argument("--setup", type=json.loads, required=True, help="what bench_text_step --describe prints")
-    args = parser.parse_args()
+    args = steps.parser(__doc__).parse_args()
     args.dtype = args.dtype or "f32"  # as libsimclr's encoder of tokens
     setup, lengths = args.setup, args.setup["lengths"]
     batch = Batch(lengths, setup["longest"], args.device)
 
     def make_step(packed, compile_mode):
-        model = nn.Sequential(Encoder(setup, batch, packed), steps.head(2 * setup["width"], setup)).to(args.device)
+        head = steps.head(2 * setup["width"], setup["head_hidden"], setup["head_out"], batchnorm=True)
+        model = nn.Sequential(Encoder(setup, batch, packed), head).to(args.device)
         ids = (torch.rand(len(lengths), batch.longest, device=args.device).square() * setup["entries"]).long()
-        optimizer = steps.make_optimizer(setup | {"optimizer": "adamw"}, model, args.device)
+        optimizer = steps.make_optimizer(model, args.device, "adamw", weight_decay=setup["weight_decay"])
         return steps.training_step(args, model, optimizer, [ids], setup["temperature"], compile_mode)
 
     forms = {"padded": False}

@@ -10,7 +10,6 @@ import torch
 import torchvision
 
 import steps
-from steps import has_fused
 
 
 def resnet18(width):
@@ -35,32 +34,21 @@ def resnet18(width):
 
 def make_model(width, head_hidden):
     features = 8 * width
-    hidden = head_hidden or features
-    return torch.nn.Sequential(resnet18(width), torch.nn.Linear(features, hidden), torch.nn.ReLU(),
-                               torch.nn.Linear(hidden, 128, bias=False))
-
-
-def make_optimizer(model, fused=False, momentum=0.9, weight_decay=5e-4):
-    form = {"fused": True} if fused else {}  # an old version does not know the word
-    return torch.optim.SGD(model.parameters(), lr=0.01, momentum=momentum, weight_decay=weight_decay, **form)
-
-
-def make_step(args, memory_format, compile_mode=None):
-    model = make_model(args.width, args.head_hidden).to(args.device, memory_format=memory_format)
-    optimizer = make_optimizer(model, fused=has_fused(args.device))
-    x = (torch.rand(args.views, 3, args.size, args.size, device=args.device) * 2 - 1)
-    return steps.training_step(args, model, optimizer, [x.contiguous(memory_format=memory_format)], 0.5, compile_mode)
+    return torch.nn.Sequential(resnet18(width), steps.head(features, head_hidden, 128, batchnorm=False))
 
 
 def main():
-    parser = steps.parser(__doc__)
-    parser.add_argument("--width", type=int, default=64)
-    parser.add_argument("--head-hidden", type=int, default=1024)
-    parser.add_argument("--size", type=int, default=32)
-    parser.add_argument("--views", type=int, default=128)
-    args = parser.parse_args()
+    args = steps.parser(__doc__).parse_args()
+    setup = args.setup
+
+    def make_step(form, compile_mode):
+        model = make_model(setup["width"], setup["head_hidden"]).to(args.device, memory_format=form)
+        x = torch.rand(setup["views"], 3, setup["size"], setup["size"], device=args.device) * 2 - 1
+        return steps.training_step(args, model, steps.make_optimizer(model, args.device),
+                                   [x.contiguous(memory_format=form)], setup["temperature"], compile_mode)
+
     ways = steps.ways(args.device, {"contiguous": torch.contiguous_format, "channels_last": torch.channels_last})
-    steps.report(args, "train_step", args.views, ways, lambda form, mode: make_step(args, form, mode))
+    steps.report(args, "train_step", setup["views"], ways, make_step)
 
 
 if __name__ == "__main__":
