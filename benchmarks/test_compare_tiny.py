@@ -69,14 +69,69 @@ best = peers.best(ways, calls_of, lambda calls, graph: {"seconds": calls})
 print(*(best[peer][case]["seconds"] for peer in "ab" for case in ("forward", "both")))
 """
 
+# The ways of a step: on a GPU a form alone, and all forms of texts; how --only is taken; f32 without TF32.
+WAYS = """
+import sys
+sys.path.insert(0, sys.argv[1])
+import argparse
+import torch
+import steps
+gpu = steps.ways("cuda", {"padded": False, "packed": True})
+assert gpu["graph, packed"] == (True, None, True) and gpu["eager, padded"] == (False, None, False), gpu
+pictures = steps.ways("cuda", steps.memory_formats("cuda", torch.channels_last))
+assert pictures["eager"] == (torch.channels_last, None, False), pictures
+cpu = steps.ways("cpu", {"padded": False, "packed": True})
+assert list(cpu)[:2] == ["padded", "packed"], cpu
+args = argparse.Namespace(only=None, device="cpu", dtype="f32", threads=1, seconds=0.0)
+torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = True
+def fails(form, mode):
+    raise ValueError("none")
+steps.report(args, "a", 2, {"padded": cpu["padded"]}, fails)  # a way that fails is a result
+assert not torch.backends.cuda.matmul.allow_tf32 and not torch.backends.cudnn.allow_tf32
+args.only = ["pakced"]
+steps.report(args, "a", 2, cpu, fails)
+"""
 
-def printed(text):
-    """The numbers that a script prints which imports what the peers run."""
+# A GRU packs texts that are sorted, and pools each by its own tokens.
+SORTED = """
+import sys
+sys.path.insert(0, sys.argv[1])
+import torch
+import text_step
+batch = text_step.Batch([2, 5, 3], 8, "cpu")
+told = []
+pack = text_step.pack_padded_sequence
+text_step.pack_padded_sequence = lambda *args, **options: told.append(pack(*args, **options)) or told[0]
+y = text_step.Gru({"width": 4, "layers": 1}, batch)(torch.ones(3, batch.longest, 4))
+print(*batch.lengths.tolist(), int(told[0].sorted_indices is None), *batch.own.sum(1).tolist(), y.shape[1])
+"""
+
+
+def run(text):
+    """A script that imports what the peers run."""
     with tempfile.NamedTemporaryFile("w", suffix=".py") as script:
         script.write(text)
         script.flush()
-        done = subprocess.check_output([PYTHON, script.name, BENCHMARKS / "peers"], text=True)
-    return [float(part) for part in done.split()]
+        return subprocess.run([PYTHON, script.name, BENCHMARKS / "peers"], text=True, capture_output=True)
+
+
+def printed(text):
+    """The numbers that it prints."""
+    done = run(text)
+    assert done.returncode == 0, done.stderr
+    return [float(part) for part in done.stdout.split()]
+
+
+def check_ways():
+    done = run(WAYS)
+    line = json.loads(done.stdout)
+    assert line["seconds"] == {} and "none" in line["errors"]["padded"], line
+    assert done.returncode == 1 and done.stderr.startswith("a: --only pakced: no such way; there are padded; packed"), \
+        done.stderr
+
+
+def check_sorted():
+    assert printed(SORTED) == [5, 3, 2, 1, 5, 3, 2, 8], printed(SORTED)
 
 
 def check_memory():
@@ -134,6 +189,8 @@ if __name__ == "__main__":
         sys.exit(77)
     check_memory()
     check_best()
+    check_ways()
+    check_sorted()
     check_knn()
     check_schedule()
     with tempfile.TemporaryDirectory(prefix="simclr-compare-") as place:

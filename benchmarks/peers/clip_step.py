@@ -52,7 +52,7 @@ def main():
                                          setup["weight_decay"])
         return steps.training_step(args, model, optimizer, [x], setup["temperature"], compile_mode)
 
-    ways = steps.ways(args.device, {"contiguous": torch.contiguous_format, "channels_last": torch.channels_last_3d})
+    ways = steps.ways(args.device, steps.memory_formats(args.device, torch.channels_last_3d))
     steps.report(args, "clip_step", setup["views"], ways, make_step)
 
 

@@ -96,9 +96,7 @@ def main():
     if hasattr(torch, "compile"):
         ways |= {"compiled, per image": (per_image, True), "compiled, batched": (batched, True)}
     seconds, errors = {}, {}
-    for name, (views_of, compiled) in ways.items():
-        if args.only and name not in args.only:
-            continue
+    for name, (views_of, compiled) in steps.wanted(args, "epoch", ways).items():
         try:
             seconds[name] = seconds_of(args, pictures, views_of, compiled)
         except Exception as error:  # a way that cannot do it is a result

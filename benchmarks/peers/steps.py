@@ -54,19 +54,22 @@ def training_step(args, model, optimizer, views, temperature, compile_mode=None)
 
 
 def ways(device, forms):
-    """{name: (form, torch.compile's mode, whether to capture the whole step)} of each form {name: form}; on a GPU the
-    last form alone."""
-    if device == "cpu":
-        found = {name: (form, None, False) for name, form in forms.items()}
-        if hasattr(torch, "compile"):
-            found |= {f"compile, {name}": (form, "default", False) for name, form in forms.items()}
-        return found
-    form = list(forms.values())[-1]
-    found = {"eager": (form, None, False), "graph": (form, None, True)}
-    if hasattr(torch, "compile"):
-        found |= {"compile": (form, "default", False), "reduce-overhead": (form, "reduce-overhead", False),
-                  "compile, graph": (form, "default", True)}
-    return found
+    """{name: (form, torch.compile's mode, whether to capture the whole step)} of each form {name: form}, those that the
+    device is worth trying with. A name begins with how the step runs, where that is not eager on the CPU."""
+    compiles = hasattr(torch, "compile")
+    kinds = {"": (None, False)} if device == "cpu" else {"eager": (None, False), "graph": (None, True)}
+    if compiles:
+        kinds |= {"compile": ("default", False)}
+    if compiles and device == "cuda":
+        kinds |= {"reduce-overhead": ("reduce-overhead", False), "compile, graph": ("default", True)}
+    return {", ".join(filter(None, (kind, name))): (form, mode, graph)
+            for kind, (mode, graph) in kinds.items() for name, form in forms.items()}
+
+
+def memory_formats(device, channels_last):
+    """The forms of pictures and clips: on a GPU channels-last alone."""
+    return {"contiguous": torch.contiguous_format, "channels_last": channels_last} if device == "cpu" else \
+        {"": channels_last}
 
 
 def parser(description):
@@ -82,19 +85,28 @@ def parser(description):
     return own
 
 
+def wanted(args, case, all_ways):
+    """Those of --only, or all. Ends the program where --only names another."""
+    unknown = [name for name in args.only or [] if name not in all_ways]
+    if unknown:
+        sys.exit(f"{case}: --only {' '.join(unknown)}: no such way; there are {'; '.join(all_ways)}")
+    return {name: way for name, way in all_ways.items() if not args.only or name in args.only}
+
+
 def report(args, case, views, all_ways, make_step):
-    """Measures all ways, or those of --only, and prints the line. `make_step(form, compile_mode)` is a step on a model
-    of its own."""
+    """Measures all ways, or those of --only, and prints the line: where no way works, its "seconds" are empty and its
+    "errors" say why. `make_step(form, compile_mode)` is a step on a model of its own."""
+    all_ways = wanted(args, case, all_ways)
     args.dtype = args.dtype or ("bf16" if args.device == "cuda" else "f32")
     torch.set_num_threads(args.threads)
     torch.backends.cudnn.benchmark = True
+    if args.dtype == "f32":  # libsimclr's products in f32 are never of TF32
+        torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
     if args.device == "cuda" and not torch.cuda.is_available():
         sys.exit(f"{case}: this PyTorch sees no GPU")
 
     seconds, errors, peaks = {}, {}, {}
     for name, (form, compile_mode, graph) in all_ways.items():
-        if args.only and name not in args.only:
-            continue
         try:
             if args.device == "cuda":
                 torch.cuda.empty_cache()

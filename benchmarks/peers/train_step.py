@@ -47,7 +47,7 @@ def main():
         return steps.training_step(args, model, steps.make_optimizer(model, args.device),
                                    [x.contiguous(memory_format=form)], setup["temperature"], compile_mode)
 
-    ways = steps.ways(args.device, {"contiguous": torch.contiguous_format, "channels_last": torch.channels_last})
+    ways = steps.ways(args.device, steps.memory_formats(args.device, torch.channels_last))
     steps.report(args, "train_step", setup["views"], ways, make_step)
 
 
