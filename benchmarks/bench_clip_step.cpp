@@ -30,20 +30,17 @@ bench::Json describe(const ClipRecipe& r, const simclr::Shape& views) {
 
 int main(int argc, char** argv) {
   bench::Bench bench("Times a training step of clips.");
-  std::string preset = "moving";
-  std::int64_t views = 0, frames = 0, size = 0, channels = 3;
-  bench::StepOptions options;
-  bench.app.add_option("--preset", preset, "The recipe: moving, small or cvrl");
-  bench.app.add_option("--views", views, "Views a step, two a clip; 0: the recipe's")->check(CLI::Range(0, 1 << 20));
+  std::int64_t frames = 0, size = 0, channels = 3;
+  bench::StepOptions options{.preset = "moving"};
   bench.app.add_option("--frames", frames, "Of a view; 0: the recipe's")->check(CLI::Range(0, 1024));
   bench.app.add_option("--size", size, "Pixels of a frame's side; 0: the recipe's")->check(CLI::Range(0, 4096));
   bench.app.add_option("--channels", channels, "Of a frame, which is the data's to say: moving's have 1")
       ->check(CLI::Range(1, 4));
-  options.add_to(bench.app);
+  options.add_to(bench.app, "moving, small or cvrl");
   bench.parse(argc, argv);
 
-  const ClipRecipe& r = clip_recipe(preset);
-  if (views == 0) views = 2 * r.batch_size;
+  const ClipRecipe& r = clip_recipe(options.preset);
+  const std::int64_t views = options.views_of(r);
   if (frames == 0) frames = r.times.frames;
   if (size == 0) size = r.size;
   const simclr::Shape shape{views, frames, size, size, channels};
@@ -53,6 +50,6 @@ int main(int argc, char** argv) {
   }
   const auto encoder =
       std::make_shared<nn::VideoResNet>(nn::VideoResNetOptions{.stem = r.stem, .width = r.width, .channels = channels});
-  bench::measure_step(bench, options, "clip_step", {{"preset", preset}, {"frames", frames}, {"size", size}}, views,
-                      bench::training_step(bench, r, encoder, bench.random(shape, 7)));
+  bench::measure_step(bench, options, "clip_step", {{"preset", options.preset}, {"frames", frames}, {"size", size}},
+                      views, bench::training_step(bench, r, encoder, bench.random(shape, 7)));
 }

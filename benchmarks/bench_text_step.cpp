@@ -71,20 +71,17 @@ bench::Json describe(const TextRecipe& r, std::int64_t longest, const std::vecto
 
 int main(int argc, char** argv) {
   bench::Bench bench("Times a training step of texts.");
-  std::string preset = "gru";
-  std::int64_t views = 0, longest = 0;
+  std::int64_t longest = 0;
   bool full = false;
-  bench::StepOptions options;
-  bench.app.add_option("--preset", preset, "The recipe: bag, gru or transformer");
-  bench.app.add_option("--views", views, "Views a step, two a text; 0: the recipe's")->check(CLI::Range(0, 1 << 20));
+  bench::StepOptions options{.preset = "gru"};
   bench.app.add_option("--longest", longest, "Tokens of a view at most; 0: the recipe's")->check(CLI::Range(0, 4096));
   bench.app.add_flag("--full", full, "All texts are as long as that, in place of movie reviews' lengths");
-  options.add_to(bench.app);
+  options.add_to(bench.app, "bag, gru or transformer");
   bench.parse(argc, argv);
   bench.dtype = simclr::DType::f32;  // the encoder computes in it on every device
 
-  const TextRecipe& r = text_recipe(preset);
-  if (views == 0) views = 2 * r.batch_size;
+  const TextRecipe& r = text_recipe(options.preset);
+  const std::int64_t views = options.views_of(r);
   if (longest == 0) longest = r.views.longest;
   const std::vector<std::int32_t> lengths =
       full ? std::vector<std::int32_t>(static_cast<std::size_t>(views), static_cast<std::int32_t>(longest))
@@ -102,6 +99,6 @@ int main(int argc, char** argv) {
                                                                                   .dropout = {.p = r.dropout}});
   const simclr::Input texts(bench::words({views, longest}, r.vocabulary), Tensor::from(lengths, {views}),
                             keys_of(views));
-  bench::measure_step(bench, options, "text_step", {{"preset", preset}, {"longest", longest}, {"full", full}}, views,
-                      bench::training_step(bench, r, encoder, texts.to(bench.device)));
+  bench::measure_step(bench, options, "text_step", {{"preset", options.preset}, {"longest", longest}, {"full", full}},
+                      views, bench::training_step(bench, r, encoder, texts.to(bench.device)));
 }

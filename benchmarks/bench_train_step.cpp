@@ -41,17 +41,15 @@ bench::Call convolutions(const bench::Bench& bench, const std::vector<bench::Con
 
 int main(int argc, char** argv) {
   bench::Bench bench("Times a training step beside its convolutions alone.");
-  std::string preset = "reference";
-  std::int64_t views = 128, micro_batch = 0;
-  bench::StepOptions options;
-  bench.app.add_option("--preset", preset, "The recipe whose model is trained");
-  bench.app.add_option("--views", views, "Views a step, two a picture")->check(CLI::Range(4, 1 << 20));
+  std::int64_t micro_batch = 0;
+  bench::StepOptions options{.preset = "reference", .views = 128};
   bench.app.add_option("--micro-batch", micro_batch, "Pictures at a time, two views each; 0: the whole batch")
       ->check(CLI::Range(0, 1 << 19));
-  options.add_to(bench.app);
+  options.add_to(bench.app, "one of train_cifar's");
   bench.parse(argc, argv);
 
-  const PictureRecipe& r = recipe(preset);
+  const PictureRecipe& r = recipe(options.preset);
+  const std::int64_t views = options.views_of(r);
   const int size = r.size > 0 ? r.size : 32;
   if (options.describe) {
     const bench::Json figures = {{"width", r.width},
@@ -79,22 +77,17 @@ int main(int argc, char** argv) {
     nn::nt_xent(z, {.temperature = r.temperature}).backward();
     optimizer.step();
   };
-  if (options.profiled) {
-    bench::print_profile(bench, step);
-    return 0;
-  }
-  const std::size_t bytes = bench::step_bytes(bench, step);
-
   const auto all = bench::resnet18_convolutions(views, size, 3, r.width);
   double flop = -all.front().flop();  // the first has no gradient of its input
   for (const bench::Convolution& c : all) flop += 3 * c.count * c.flop();
-  const std::vector<bench::Times> times = bench::times_in_turn(bench, options, {step, convolutions(bench, all)});
-  const double seconds = times[0].median, convolving = times[1].median;
-  bench::Json line = {{"preset", preset}, {"micro_batch", micro_batch}, {"graph", options.graph}};
-  line.update(bench::step_figures(times[0], views, bytes));
-  line.update(bench::Json{{"tflops", flop / seconds / 1e12},
-                          {"convolution_seconds", convolving},
-                          {"over_convolutions", seconds / convolving},
-                          {"share_of_limit", convolving / seconds}});
-  bench.print("train_step", line);
+  const bench::Beside beside{.make = [&] { return convolutions(bench, all); },
+                             .figures =
+                                 [&](double seconds, double convolving) {
+                                   return bench::Json{{"tflops", flop / seconds / 1e12},
+                                                      {"convolution_seconds", convolving},
+                                                      {"over_convolutions", seconds / convolving},
+                                                      {"share_of_limit", convolving / seconds}};
+                                 }};
+  bench::measure_step(bench, options, "train_step", {{"preset", options.preset}, {"micro_batch", micro_batch}}, views,
+                      step, beside);
 }
