@@ -47,8 +47,8 @@ def main():
     folds = folds_of(session for _, _, session in used)
     lines = [("clip", "label", "session", "fold")] + [(*row, str(folds[row[2]])) for row in used]
     write_new(folder / "actions.csv", "".join(",".join(line) + "\n" for line in lines))
-    print(f"{folder / 'actions.csv'}: {len(used)} clips of {len(folds)} sessions; {len(rows) - len(used)} of other actions "
-          "are left out")
+    print(f"{folder / 'actions.csv'}: {len(used)} clips of {len(folds)} sessions; {len(rows) - len(used)} of other "
+          "actions are left out")
 
 
 if __name__ == "__main__":

@@ -11,9 +11,9 @@ within its round, and the median of the rounds counts. Ratios are above 1 where 
 <date>-<device>.json and <date>-<device>.md into --out, anew after each program, so that a run that is cut off leaves
 what it has; --resume goes on with what the same day's record lacks or has as failed. A program that fails, or runs past
 --limit, leaves an error in the record and the others go on. The exit code is 0 where all was measured.
---only measures, of --what, those runs whose name the pattern finds: --what attention --only long. Where --what or --only
-measures a part, the same day's record keeps its other runs. A record of another commit, machine or version is never
-overwritten: it gets another name.
+--only measures, of --what, those runs whose name the pattern finds: --what attention --only long. Where --what or
+--only measures a part, the same day's record keeps its other runs. A record of another commit, machine or version is
+never overwritten: it gets another name.
 --python is the interpreter that has the peers: build/peers, which `scripts/install_deps --peers` makes, or python3.
 "epoch", "pretrain" and "start" need CIFAR-10's files, --data. --update-docs runs nothing: it puts the tables of each
 device's newest record into docs/performance.md, and of that alone: of a day on which a part was measured, that part.

@@ -4,10 +4,10 @@
 usage: benchmarks/emoji_pairs.py FOLDER
 
 FOLDER holds two folders of drawings with files of the same names, noto/1f600.png and openmoji/1f600.png. A fifth of all
-(emoji, drawing) is held out: two fifths of the emoji lose one drawing, by turns the one and the other, and are trained on
-with the drawing that is left, on both sides. Their whole pairs are the test part; all other emoji are its gallery, so that
-each is looked for among all. These are trained on both ways round, so that both sides see both ways of drawing, as one
-encoder for both (--share-encoder) needs it.
+(emoji, drawing) is held out: two fifths of the emoji lose one drawing, by turns the one and the other, and are trained
+on with the drawing that is left, on both sides. Their whole pairs are the test part; all other emoji are its gallery,
+so that each is looked for among all. These are trained on both ways round, so that both sides see both ways of drawing,
+as one encoder for both (--share-encoder) needs it.
 """
 import pathlib
 import sys
@@ -35,7 +35,8 @@ def main():
     if len(sys.argv) != 2:
         sys.exit(__doc__)
     folder = pathlib.Path(sys.argv[1])
-    drawings = {each.name: {file.name for file in each.glob("*.png")} for each in sorted(folder.iterdir()) if each.is_dir()}
+    drawings = {each.name: {file.name for file in each.glob("*.png")}
+                for each in sorted(folder.iterdir()) if each.is_dir()}
     drawings = {name: files for name, files in drawings.items() if files}
     if len(drawings) != 2:
         sys.exit(f"{folder}: holds drawings in {', '.join(drawings) or 'no folder'}; two folders are needed")

@@ -3,8 +3,9 @@
 
 usage: benchmarks/registers.py [OP ...] [--build build/cuda] [--arch sm_90] [--out benchmarks/results]
 
-Needs nvcc and a configured build with CUDA (cmake --preset cuda), no GPU. Each .cu of kernels/ is compiled once more with
-the build's own options; what the build compiles for sm_90a alone belongs to --arch sm_90. Writes <date>-registers-<arch>.md and .json into --out.
+Needs nvcc and a configured build with CUDA (cmake --preset cuda), no GPU. Each .cu of kernels/ is compiled once more
+with the build's own options; what the build compiles for sm_90a alone belongs to --arch sm_90. Writes
+<date>-registers-<arch>.md and .json into --out.
 """
 import argparse
 import collections
@@ -128,18 +129,19 @@ def main():
     spilling = [row for row in rows if row.get("spill_stores", 0) > 0]
     serialized = [row for row in rows if row["serialized"]]
     lines = [f"# Registers and spills on {args.arch}, {date}", "",
-             f"nvcc {release.group(1)}, commit {version}: {len(rows)} kernels, {len(spilling)} of them spill; the assembler serialises the products of "
-             f"{len(serialized)}. Written by `benchmarks/registers.py`.", "",
+             f"nvcc {release.group(1)}, commit {version}: {len(rows)} kernels, {len(spilling)} of them spill; "
+             f"the assembler serialises the products of {len(serialized)}. Written by `benchmarks/registers.py`.", "",
              "| file | kernel | registers | stack bytes | spilled bytes, stores | loads | static shared bytes |",
              "| --- | --- | --- | --- | --- | --- | --- |"]
-    lines += [f"| {r['file']} | `{r['kernel']}` | {r['registers']} | {r.get('stack', 0)} | {r.get('spill_stores', 0)} | "
-              f"{r.get('spill_loads', 0)} | {r['shared']} |" for r in rows]
+    lines += [f"| {r['file']} | `{r['kernel']}` | {r['registers']} | {r.get('stack', 0)} | "
+              f"{r.get('spill_stores', 0)} | {r.get('spill_loads', 0)} | {r['shared']} |" for r in rows]
     args.out.mkdir(parents=True, exist_ok=True)
     stem = args.out / f"{date}-registers-{args.arch}"
     stem.with_suffix(".md").write_text("\n".join(lines) + "\n")
     record = {"date": date, "arch": args.arch, "nvcc": release.group(1), "commit": version, "kernels": rows}
     stem.with_suffix(".json").write_text(json.dumps(record, indent=1) + "\n")
-    print(f"{stem}.md: {len(rows)} kernels, most registers {max(r['registers'] for r in rows)}, {len(spilling)} spill, {len(serialized)} serialised")
+    print(f"{stem}.md: {len(rows)} kernels, most registers {max(r['registers'] for r in rows)}, {len(spilling)} spill, "
+          f"{len(serialized)} serialised")
 
 
 if __name__ == "__main__":

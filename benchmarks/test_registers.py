@@ -1,4 +1,5 @@
-"""Checks what registers.py asks nvcc for, without nvcc: the target of each file, and nothing of the build's own targets."""
+"""Checks what registers.py asks nvcc for, without nvcc: the target of each file, and nothing of the build's own
+targets."""
 
 import pathlib
 import sys

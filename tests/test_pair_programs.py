@@ -67,8 +67,8 @@ class PairPrograms(unittest.TestCase):
         parts = [f"{row},{part}" for row, part in zip(rows, ["test"] * half + ["train"] * half)]
         (self.folder / "list.csv").write_text("\n".join(["a,b,split", *parts]) + "\n")
         said = self.call("train_pairs", "--resume", "--out", "going-on")
-        self.assertIn("the data differ from those that the run began with: other pairs in the list; it may have been trained on "
-                      "pairs that are tested on now", said)
+        self.assertIn("the data differ from those that the run began with: other pairs in the list; it may have been "
+                      "trained on pairs that are tested on now", said)
 
     def test_both_sides_are_embedded(self):
         said = self.call("embed", "run", "captions.csv", "--side", "second", "--out", "texts")
@@ -187,14 +187,16 @@ class PairPrograms(unittest.TestCase):
         self.assertRegex(said, "labels +texts +kNN %")
 
     def test_why_the_classes_are_of_no_use_is_said(self):
-        rows = [f"drawings/{name},words{i},{'new' if i >= 12 else 'odd' if i % 2 else 'even'},{'train' if i < 12 else 'test'}"
+        rows = [f"drawings/{name},words{i},{'new' if i >= 12 else 'odd' if i % 2 else 'even'},"
+                f"{'train' if i < 12 else 'test'}"
                 for i, name in enumerate(self.names)]
         (self.folder / "new.csv").write_text("\n".join(["image,caption,label,split", *rows]) + "\n")
-        self.assertIn("new.csv: no kNN and no linear probe: no test pair has a class of the train part; this program needs two "
-                      "classes or more", self.call("linear_probe", "run", "--data", "new.csv", code=1))
+        self.assertIn("new.csv: no kNN and no linear probe: no test pair has a class of the train part; this program "
+                      "needs two classes or more", self.call("linear_probe", "run", "--data", "new.csv", code=1))
 
     def test_what_several_pairs_share_is_measured_once(self):
-        rows = [f"drawings/{name},{words} {i},{'odd' if i % 2 and words != 'else' else 'even'},{'train' if i < 12 else 'test'}"
+        rows = [f"drawings/{name},{words} {i},{'odd' if i % 2 and words != 'else' else 'even'},"
+                f"{'train' if i < 12 else 'test'}"
                 for i, name in enumerate(self.names)
                 for words in ("one", "two", "three", *(["else"] if i in (1, 13) else []))]
         (self.folder / "several.csv").write_text("\n".join(["image,caption,label,split", *rows]) + "\n")

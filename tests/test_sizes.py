@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""No function is longer than 60 lines, and no file than 400.
+"""No function is longer than 60 lines, no file than 400, and no line of benchmarks' Python than 120 columns.
 
 usage: tests/test_sizes.py
 
@@ -16,7 +16,7 @@ from support.cpp_functions import functions_of
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 FOLDERS = ("core", "kernels", "nn", "data", "examples")
-MOST_IN_A_FUNCTION, MOST_IN_A_FILE = 60, 400
+MOST_IN_A_FUNCTION, MOST_IN_A_FILE, MOST_IN_A_LINE = 60, 400, 120
 
 SAMPLE = r'''
 #include <string>
@@ -105,6 +105,29 @@ class Sizes(unittest.TestCase):
         self.assertGreater(functions, 1000)
         if wrong:
             self.fail("\n" + "\n".join(wrong))
+
+    def test_no_line_of_benchmarks_is_long(self):
+        """Of C++ clang-format knows it."""
+        files = [*(ROOT / "benchmarks").rglob("*.py"), ROOT / "benchmarks" / "CMakeLists.txt"]
+        self.assertGreater(len(files), 15)
+        self.assertEqual([f"{path.relative_to(ROOT)}:{number}" for path in files
+                          for number, line in enumerate(path.read_text().splitlines(), 1)
+                          if len(line) > MOST_IN_A_LINE], [])
+
+    def test_files_below_folders_are_counted(self):
+        with tempfile.TemporaryDirectory() as folder:
+            for path, lines in (("examples/modalities/pairs.cpp", 1), ("examples/modalities/inner/pair_list.cpp", 2),
+                                ("examples/recipes/pair_recipes.cpp", 4), ("data/text/words/words.cpp", 8)):
+                file = pathlib.Path(folder, path)
+                file.parent.mkdir(parents=True, exist_ok=True)
+                file.write_text("int x;\n" * lines)
+            for program in ("train_pairs", "train_speech", "train_text", "train_video", "train_cifar"):
+                pathlib.Path(folder, "examples", f"{program}.cpp").write_text("")
+            done = subprocess.run([sys.executable, ROOT / "scripts" / "lines_per_kind", folder], capture_output=True,
+                                  text=True)
+            self.assertEqual(done.stderr, "")
+            rows = {row[0]: row[1:] for row in map(str.split, done.stdout.splitlines()[2:])}
+            self.assertEqual((rows["pairs"], rows["text"]), (["7", "7", "0", "0", "4"], ["0", "0", "8", "8", "2"]))
 
     def test_every_file_of_a_kind_of_data_is_counted(self):
         def lines_per_kind(root):

@@ -146,7 +146,7 @@ def growth(op, steps, peaks):
 
 
 def by_warpgroups(bench):
-    """The cases by the kernels that must be asked for. They have run on no GPU: that they fail may stop nothing else."""
+    """The cases by the kernels that must be asked for. They have run on no GPU: where they fail, all else goes on."""
     try:
         for line in lines([*bench, "--wgmma"], may_fail=True):
             yield {**line, "peer": WARPGROUPS}

@@ -17,7 +17,8 @@ def shift_hue(x, shift):
     r, g, b = x[:, 0:1], x[:, 1:2], x[:, 2:3]
     most, least = x.amax(1, keepdim=True), x.amin(1, keepdim=True)
     chroma = (most - least).clamp_min(1e-8)
-    hue = torch.where(most == r, (g - b) / chroma % 6, torch.where(most == g, (b - r) / chroma + 2, (r - g) / chroma + 4))
+    hue = torch.where(most == r, (g - b) / chroma % 6,
+                      torch.where(most == g, (b - r) / chroma + 2, (r - g) / chroma + 4))
     k = (torch.arange(5, 0, -2, device=x.device).view(1, 3, 1, 1) + hue + 6 * shift) % 6
     return most - (most - least) * torch.minimum(k, 4 - k).clamp(0, 1)
 
@@ -117,7 +118,8 @@ def torchvision_transforms(policy):
     b, c, s, h = policy["jitter"]
     steps = [transforms.RandomResizedCrop(policy["size"], scale=(policy["area"], 1), antialias=True),
              transforms.RandomHorizontalFlip(),
-             transforms.RandomApply([transforms.ColorJitter(b, c, s, h)], 0.8), transforms.RandomGrayscale(policy["grey"])]
+             transforms.RandomApply([transforms.ColorJitter(b, c, s, h)], 0.8),
+             transforms.RandomGrayscale(policy["grey"])]
     if policy["blur"]:
         steps.append(transforms.RandomApply([transforms.GaussianBlur(policy["blur"], (0.1, 2.0))], 0.5))
     return name, {"tensors": transforms.Compose(steps + to_float), "PIL": transforms.Compose(steps + from_pil)}
