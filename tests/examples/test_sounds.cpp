@@ -267,7 +267,7 @@ TEST_CASE("--check names clipping, silence, offsets, copies, rates and lengths o
   CHECK(bad.clipped == 5);
   CHECK(bad.silent == 5);
   CHECK(bad.offset == 5);
-  CHECK(bad.copies.count == 4);
+  CHECK(bad.copies.count() == 4);
   const std::string found = found_in(bad, usual());
   CHECK_THAT(found, Contains("clipping: 5 of 25 recordings lie at their loudest"));
   CHECK_THAT(found, Contains("silence: 5 of 25 recordings are nowhere louder than -60 dB, such as "));
