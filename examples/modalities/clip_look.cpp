@@ -3,26 +3,68 @@
 #include <simclr/core/text.h>
 
 #include <algorithm>
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <filesystem>
+#include <fstream>
 #include <span>
+#include <system_error>
 
 namespace data = simclr::data;
+namespace fs = std::filesystem;
 
 namespace {
 
+/// Adds what tells a file from others without decoding it.
+void add_file(const fs::path& path, std::string& known) {
+  constexpr std::size_t piece = 64 * 1024;
+  std::error_code error;
+  const std::uintmax_t size = fs::file_size(path, error);
+  known += std::to_string(size) + "\n";
+  std::ifstream file(path, std::ios::binary);
+  std::string bytes(piece, '\0');
+  for (const std::uintmax_t at : {std::uintmax_t{0}, size / 2}) {
+    file.clear();
+    file.seekg(static_cast<std::streamoff>(at));
+    file.read(bytes.data(), static_cast<std::streamsize>(piece));
+    known.append(bytes, 0, static_cast<std::size_t>(std::max(file.gcount(), std::streamsize{0})));
+  }
+}
+
+/// What tells a clip's file from others, or the folder of its frames: by all their sizes, the first and the middle one.
+std::string known_by(const std::string& path) {
+  std::string known;
+  std::error_code error;
+  std::vector<fs::path> frames;
+  for (fs::directory_iterator entry(path, error), end; !error && entry != end; entry.increment(error)) {
+    if (entry->is_regular_file()) frames.push_back(entry->path());
+  }
+  if (frames.empty()) {
+    add_file(path, known);
+    return known;
+  }
+  std::sort(frames.begin(), frames.end());
+  for (const fs::path& frame : frames) known += std::to_string(fs::file_size(frame, error)) + "\n";
+  add_file(frames.front(), known);
+  add_file(frames[frames.size() / 2], known);
+  return known;
+}
+
 /// Of a clip whose file says it, without its frames, but for one of more than 8 bits. `copies`: null, or what clips
-/// are added to by their first and their middle frame, else by all of them.
+/// are added to by their files, else by all frames.
 data::ClipInfo info_of(const data::Dataset& clips, std::int64_t i, ValueLook& values, Copies* copies) {
   if (const std::string file = clips.file(i); !file.empty()) {
     const auto clip = data::open_clip(file);
     const data::ClipInfo info = clip->info();
-    if (info.dtype == simclr::DType::u8 && copies == nullptr) return info;
-    const auto bytes = static_cast<std::size_t>(info.frame_bytes());
-    std::vector<std::int64_t> some = {info.frames / 2};
-    if (copies != nullptr && info.frames > 1) some.insert(some.begin(), 0);
-    std::vector<std::uint8_t> frames(some.size() * bytes);
-    clip->read(some, frames);
-    if (copies != nullptr) copies->add(std::as_bytes(std::span(frames)), i, clips);
-    values.add({.bytes = std::as_bytes(std::span(frames).last(bytes)),
+    if (copies != nullptr) {
+      const std::string known = known_by(file);
+      copies->add(std::as_bytes(std::span(known)), i, clips);
+    }
+    if (info.dtype == simclr::DType::u8) return info;
+    std::vector<std::uint8_t> frame(static_cast<std::size_t>(info.frame_bytes()));
+    clip->read(std::array{info.frames / 2}, frame);
+    values.add({.bytes = std::as_bytes(std::span(frame)),
                 .shape = {info.height, info.width, info.channels},
                 .dtype = info.dtype,
                 .owner = nullptr});

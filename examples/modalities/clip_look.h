@@ -15,10 +15,10 @@
 struct LookedAtClips {
   std::vector<simclr::data::ClipInfo> read = {};
   Unread unread = {};
-  Copies copies = {};      // by the first and the middle frame
+  Copies copies = {};      // by the size and two pieces of the files, or where a set has no files by the clips
   ValueRange values = {};  // of the middle frames of those of more than 8 bits
 };
-/// `copies`: finds these, too, for which two frames of each are read.
+/// `copies`: finds these, too. Nothing is decoded for it: of an AVI the middle frame takes half of the file.
 LookedAtClips look_at_clips(const simclr::data::Dataset& clips, std::int64_t most, bool copies = false);
 
 /// The same of 32 of them.

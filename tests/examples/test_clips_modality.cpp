@@ -1,5 +1,6 @@
 // Clips as a kind of data: folders of frames train, are evaluated, reported, checked and read back.
 #include "modalities/clip_kind.h"
+#include "modalities/clip_look.h"
 #include "modalities/clip_rows.h"
 #include "modalities/clip_sets.h"
 #include "modalities/clips.h"
@@ -200,6 +201,19 @@ TEST_CASE("--check finds clips that are there twice") {
   std::filesystem::copy(one, copy);
   CHECK_THAT(found(), Contains("duplicates: 1 of 21 clips occur more than once (" + copy + " is " + one +
                                "), and equal clips then count as different ones"));
+}
+
+TEST_CASE("--check takes no clips for copies that begin alike") {
+  const test::TempDir folder;
+  const auto copies = [&folder] {
+    return look_at_clips(*data::clip_folder(data::list_clips(folder.path("clips"))), 200, true).copies.count();
+  };
+  for (const char* name : {"a/0", "b/0"}) write_clip(folder.path("clips/") + name, 0, true);
+  CHECK(copies() == 1);
+  // As slides: the first frame and that in the middle stay.
+  data::write_png(folder.path("clips/b/0/f7.png"),
+                  {.height = side, .width = side, .channels = 1, .pixels = std::vector<std::uint8_t>(side * side, 3)});
+  CHECK(copies() == 0);
 }
 
 TEST_CASE("views are in colour where some clips are") {
