@@ -121,9 +121,8 @@ class PairKind final : public Kind {
     pairs_.refuse_in(option, outputs, dataset, place);
   }
   std::string folders(const std::string& dataset, const std::string& place) const override {
-    if (names_shards(place)) return pairs_.folders(dataset, place);
-    if (!lists_pairs(place)) return inner_->folders(dataset, place);
-    return join_places(folders_of_list(place, files_of_pairs(pairs_.source(place, ""), pairs_.is_half(place))));
+    if (!names_shards(place) && !lists_pairs(place)) return inner_->folders(dataset, place);
+    return pairs_.folders(dataset, place);
   }
 
   NamedSamples open_named(const std::string& dataset, const std::string& place, const EncoderFile& file,

@@ -231,7 +231,7 @@ void Pairs::open_test(const PairParts& parts, Datasets& sets) {
 
 std::string Pairs::folders(const std::string&, const std::string& place) const {
   if (names_shards(place)) return folders_of_pictures("shards", place);
-  return join_places(folders_of_list(place, files_));
+  return join_places(folders_of_list(place, files_of_pairs(source(place, ""), is_half(place))));
 }
 
 void Pairs::refuse_in(const std::string& option, const std::vector<std::string>& outputs, const std::string& dataset,

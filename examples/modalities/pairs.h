@@ -29,7 +29,6 @@ class Pairs final : public Modality {
   void use_recipe(const std::string& name) override;
   std::vector<OptionPath> paths() override;
   Datasets open(TrainingOptions& options) override;
-  /// Of a list that open() has opened.
   std::string folders(const std::string& dataset, const std::string& place) const override;
   void refuse_in(const std::string& option, const std::vector<std::string>& outputs, const std::string& dataset,
                  const std::string& place) const override;
