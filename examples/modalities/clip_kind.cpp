@@ -36,6 +36,7 @@ data::Raster middle_of(const std::string& path) {
 class ClipKind final : public Kind {
  public:
   Modality& modality() override { return clips_; }
+  const Modality& modality() const override { return clips_; }
   const char* sample() const override { return "clip"; }
 
   NamedSamples open_named(const std::string& dataset, const std::string& place, const EncoderFile&,

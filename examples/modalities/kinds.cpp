@@ -49,6 +49,7 @@ namespace {
 class PictureKind final : public Kind {
  public:
   Modality& modality() override { return pictures_; }
+  const Modality& modality() const override { return pictures_; }
   const char* sample() const override { return "picture"; }
 
   NamedSamples open_named(const std::string& dataset, const std::string& place, const EncoderFile& file,
@@ -100,6 +101,7 @@ class PictureKind final : public Kind {
 class SoundKind final : public Kind {
  public:
   Modality& modality() override { return sounds_; }
+  const Modality& modality() const override { return sounds_; }
   const char* sample() const override { return "recording"; }
 
   NamedSamples open_named(const std::string& dataset, const std::string& place, const EncoderFile&,
@@ -143,6 +145,7 @@ class SoundKind final : public Kind {
 class TextKind final : public Kind {
  public:
   Modality& modality() override { return texts_; }
+  const Modality& modality() const override { return texts_; }
   const char* sample() const override { return "text"; }
 
   NamedSamples open_named(const std::string& dataset, const std::string& place, const EncoderFile&,

@@ -55,7 +55,7 @@ class Kind {
   virtual ~Kind() = default;
 
   virtual Modality& modality() = 0;
-  const Modality& modality() const { return const_cast<Kind&>(*this).modality(); }
+  virtual const Modality& modality() const = 0;
   /// What one sample is called: "picture".
   virtual const char* sample() const = 0;
   /// As the modality says, unless a kind knows more places.

@@ -39,7 +39,7 @@ class PairHalf {
 
   virtual const char* name() const = 0;  // "picture": in messages, and what config.json calls it
   virtual Modality& modality() = 0;
-  const Modality& modality() const { return const_cast<PairHalf&>(*this).modality(); }
+  virtual const Modality& modality() const = 0;
 
   /// Whether a list names files of these; else its values are the samples themselves.
   virtual bool of_files() const { return true; }

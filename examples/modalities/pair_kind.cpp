@@ -114,6 +114,7 @@ class PairKind final : public Kind {
   }
 
   Modality& modality() override { return inner_->modality(); }
+  const Modality& modality() const override { return std::as_const(*inner_).modality(); }
   const char* sample() const override { return inner_->sample(); }
   void refuse_in(const std::string& option, const std::vector<std::string>& outputs, const std::string& dataset,
                  const std::string& place) const override {

@@ -17,6 +17,7 @@ class PictureHalf final : public PairHalf {
  public:
   const char* name() const override { return "picture"; }
   Modality& modality() override { return pictures_; }
+  const Modality& modality() const override { return pictures_; }
   bool reads(std::string_view value) const override { return data::is_picture_name(std::string(value)); }
   void options(OptionTable& table) override { pictures_.view_rows(table); }
   void use_recipe(const PairOptions& options) override { pictures_ = Pictures(options.pictures); }

@@ -13,6 +13,7 @@ class SoundHalf final : public PairHalf {
  public:
   const char* name() const override { return "sound"; }
   Modality& modality() override { return sounds_; }
+  const Modality& modality() const override { return sounds_; }
   bool reads(std::string_view value) const override { return data::is_sound_name(std::string(value)); }
   void options(OptionTable& table) override {
     table.of(name());

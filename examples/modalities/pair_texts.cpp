@@ -15,6 +15,7 @@ class TextHalf final : public PairHalf {
  public:
   const char* name() const override { return "text"; }
   Modality& modality() override { return texts_; }
+  const Modality& modality() const override { return texts_; }
   bool of_files() const override { return false; }
   bool reads(std::string_view value) const override { return simclr::lower_case(value).ends_with(".txt"); }
   void options(OptionTable& table) override {
