@@ -204,8 +204,31 @@ class PairPrograms(unittest.TestCase):
                          "several.json")
         self.assertIn("12 pictures of 37 pairs of several.csv, 2 classes", said)
         self.assertIn("left out: 2 pictures whose pairs are of several classes", said)
+        self.assertNotIn("no label", said)  # they have several
         figures = json.loads((self.folder / "several.json").read_text())
         self.assertEqual((figures["results"][0]["samples"], figures["test_samples"]), (11, 7))
+
+    def test_classes_that_no_half_is_of_alone_are_named(self):
+        """Of the second side's texts, which pictures of several classes share."""
+        def probe(texts, code=0):
+            rows = [f"drawings/{name},{text},{label},{part}" for name, (text, label, part) in zip(self.names, texts)]
+            (self.folder / "shared.csv").write_text("\n".join(["image,caption,label,split", *rows]) + "\n")
+            return self.call("linear_probe", "run", "--side", "second", "--data", "shared.csv", "--labels", "100",
+                             "--epochs", "1", code=code)
+
+        tested = [("my cat", "cat", "test"), ("my dog", "dog", "test")]
+        advice = "this program needs two classes or more"
+        self.assertIn("--data shared.csv: the train part has no text whose pairs are of one class; " + advice,
+                      probe([("photo", "cat", "train"), ("photo", "dog", "train"), *tested], code=1))
+        self.assertIn("no text whose pairs are of one class, but for those of cat; " + advice,
+                      probe([("photo", "cat", "train"), ("photo", "dog", "train"), ("tabby", "cat", "train"), *tested],
+                            code=1))
+        said = probe([("photo", "cat", "train"), ("photo", "dog", "train"), ("a cat", "cat", "train"),
+                      ("a cow", "cow", "train"), ("a bat", "", "train"), *tested])
+        self.assertIn("left out: 1 text whose pairs are of several classes", said)
+        self.assertIn("left out: 1 text of the train part whose pairs have no label", said)
+        self.assertIn("the train part has no text whose pairs are of one class for dog; left out: 1 test text of such a "
+                      "class", said)
 
     def test_a_run_may_have_been_trained_on_what_is_tested_on(self):
         """Where its own list was changed since."""

@@ -7,6 +7,7 @@
 #include "modalities/picture_shards.h"
 #include "run/data_places.h"
 #include "run/option_file.h"
+#include "train/labelled_part.h"
 #include "train/named_files.h"
 #include "train/run_data.h"
 
@@ -42,6 +43,7 @@ class OneSide final : public data::Dataset {
     for (const std::set<std::int32_t>& each : labels) {
       labels_.push_back(each.size() == 1 ? *each.begin() : -1);
       several_ += each.size() > 1 ? 1 : 0;
+      without_ += each.empty() ? 1 : 0;
     }
     description_ = simclr::counted(size(), half->name()) + " of " + simclr::counted(list.size(), "pair") + " of " +
                    simclr::printable(list.source) + ", " + simclr::counted(std::ssize(classes()), "class", "es");
@@ -62,21 +64,30 @@ class OneSide final : public data::Dataset {
   std::string place(std::int64_t i) const override { return halves_->place(i); }
   std::string describe() const override { return description_; }
   std::int64_t of_several_classes() const { return several_; }
+  std::int64_t without_a_label() const { return without_; }
 
  private:
   std::vector<std::string> classes_;
   std::shared_ptr<const data::Dataset> halves_;
   std::vector<std::int32_t> labels_;
-  std::int64_t several_ = 0;
+  std::int64_t several_ = 0, without_ = 0;
   std::string description_;
 };
 
-std::shared_ptr<const data::Dataset> with_labels(const std::shared_ptr<const data::Dataset>& samples) {
+std::set<std::int32_t> labels_in(const std::vector<std::int32_t>& labels) {
+  std::set<std::int32_t> there(labels.begin(), labels.end());
+  there.erase(-1);
+  return there;
+}
+
+/// The halves of these classes.
+std::shared_ptr<const data::Dataset> of_classes(const std::shared_ptr<const data::Dataset>& halves,
+                                                const std::set<std::int32_t>& classes) {
   std::vector<std::int64_t> known;
-  for (std::int64_t i = 0; i < samples->size(); ++i) {
-    if (samples->label(i) >= 0) known.push_back(i);
+  for (std::int64_t i = 0; i < halves->size(); ++i) {
+    if (classes.contains(halves->label(i))) known.push_back(i);
   }
-  return data::subset(samples, std::move(known));
+  return data::subset(halves, std::move(known));
 }
 
 bool has_ending(const data::Shards& shards, const std::string& ending) {
@@ -180,16 +191,7 @@ class PairKind final : public Kind {
     SIMCLR_CHECK(parts.train.classes.size() >= 2 || parts.test.size() == 0, "--data ", at, ": ",
                  parts.no_classes.empty() ? "" : parts.no_classes + "; ",
                  "this program needs two classes or more, in a column called label, class or category");
-    const std::shared_ptr<const PairHalf> half = pairs_.half_at(side_);
-    const auto train = std::make_shared<OneSide>(parts.train, side_, half);
-    const auto test = std::make_shared<OneSide>(parts.test, side_, half);
-    if (const std::int64_t several = train->of_several_classes() + test->of_several_classes(); several > 0) {
-      sets.add_note("left out: " + simclr::counted(several, sample()) + " whose pairs are of several classes");
-    }
-    sets.train = sets.labelled = train;
-    if (test->size() > 0) sets.test = with_labels(test);
-    SIMCLR_CHECK(!sets.test || sets.test->size() > 0, "--data ", at, ": the test part has no ", sample(),
-                 " whose pairs are of one class");
+    take_halves(parts, at, sets);
     return learned_from(std::move(sets), place);
   }
   std::uint64_t encoder_seed(std::uint64_t seed) const override { return pairs_.encoder_seed(seed, side_); }
@@ -200,6 +202,43 @@ class PairKind final : public Kind {
 
  private:
   bool of_texts() const { return !pairs_.half_at(side_)->of_files(); }
+
+  /// Makes this side's halves, each once, what is learned from and tested on; notes say which are left out and why.
+  /// Throws simclr::Error where a test part is there and those of one class each are too few.
+  void take_halves(const PairParts& parts, const std::string& place, Datasets& sets) const {
+    constexpr std::size_t most_named = 5;
+    const std::string name = sample();
+    const std::shared_ptr<const PairHalf> half = pairs_.half_at(side_);
+    const auto train = std::make_shared<OneSide>(parts.train, side_, half);
+    const auto test = std::make_shared<OneSide>(parts.test, side_, half);
+    if (const std::int64_t several = train->of_several_classes() + test->of_several_classes(); several > 0) {
+      sets.add_note("left out: " + simclr::counted(several, name) + " whose pairs are of several classes");
+    }
+    if (train->without_a_label() > 0) {
+      sets.add_note("left out: " + simclr::counted(train->without_a_label(), name) +
+                    " of the train part whose pairs have no label");
+    }
+    sets.train = sets.labelled = train;
+    if (test->size() == 0) return;  // sets.no_test says why
+    const std::set<std::int32_t> learned = labels_in(labels_of(*train)), tested = labels_in(labels_of(*test));
+    std::vector<std::string> names, lost;  // of those that are learned, and of those with all their halves left out
+    for (const std::int32_t label : labels_in(parts.train.labels)) {
+      (learned.contains(label) ? names : lost).push_back(train->classes()[static_cast<std::size_t>(label)]);
+    }
+    SIMCLR_CHECK(learned.size() >= 2, "--data ", place, ": the train part has no ", name,
+                 " whose pairs are of one class", names.empty() ? "" : ", but for those of ",
+                 simclr::listed(names, most_named), "; this program needs two classes or more");
+    sets.train = sets.labelled = of_classes(train, learned);
+    sets.test = of_classes(test, learned);
+    if (!lost.empty()) {
+      const std::int64_t others = of_classes(test, tested)->size() - sets.test->size();
+      sets.add_note("the train part has no " + name + " whose pairs are of one class for " +
+                    simclr::listed(lost, most_named) + "; left out: " + simclr::counted(others, "test " + name) +
+                    " of such a class");
+    }
+    SIMCLR_CHECK(sets.test->size() > 0, "--data ", place, ": the test part has no ", name,
+                 " whose pairs are of one class that is learned");
+  }
 
   /// The columns, or endings, of both sides; empty: the run does not say.
   std::array<std::string, 2> columns() const {
