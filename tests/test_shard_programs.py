@@ -182,23 +182,32 @@ class Shards(Base):
         done = self.launch("--resume", "--out", self.out)
         self.assertIn("what --data names has other names or sizes", done.stdout + done.stderr)
 
-    def test_other_samples_are_noticed(self):
-        """In a shard of the same name, size and time."""
-        path = self.shards / "train-01.tar"
+    def swap_two(self, path):
+        """Other samples in a shard of the same name, size and time."""
         with tarfile.open(path) as tar:
             members = [(member, tar.extractfile(member).read()) for member in tar.getmembers()]
-        done = self.run_shards("--no-evaluation", "--epochs", "1")
-        self.assertEqual((done.returncode, done.stderr), (0, ""))
-        (self.out / "model.safetensors").unlink()  # with it, the run is finished
         with tarfile.open(path.with_suffix(".new"), "w", format=tarfile.PAX_FORMAT) as tar:
             for member, data in members[2:] + members[:2]:
                 tar.addfile(member, io.BytesIO(data))
         shutil.copystat(path, path.with_suffix(".new"))
         path.with_suffix(".new").replace(path)
-        done = self.launch("--resume", "--out", self.out)
-        self.assertEqual(done.returncode, 0, done.stderr)
-        self.assertIn("the data differ from those that the run began with: other pictures in train-01.tar; "
-                      "it may have been trained on pictures that are tested on now\n", done.stderr)
+
+    def test_other_samples_are_noticed(self):
+        """That what is tested on may have been trained on is said where it may: not of another training shard."""
+        tested = "; it may have been trained on pictures that are tested on now"
+        for test, changed, words in ((False, "train-01.tar", tested), (True, "train-01.tar", ""),
+                                     (True, "val-0.tar", tested)):
+            with self.subTest(test=test, changed=changed):
+                if test:
+                    self.write_test()
+                done = self.run_shards("--no-evaluation", "--epochs", "1", "--overwrite")
+                self.assertEqual((done.returncode, done.stderr), (0, ""))
+                (self.out / "model.safetensors").unlink()  # with it, the run is finished
+                self.swap_two(self.shards / changed)
+                done = self.launch("--resume", "--out", self.out)
+                self.assertEqual(done.returncode, 0, done.stderr)
+                self.assertIn("the data differ from those that the run began with: other pictures in "
+                              f"{changed}{words}\n", done.stderr)
 
     def test_copies_are_named(self):
         """By check, as the shards call them."""

@@ -11,6 +11,7 @@ import unittest
 from support.tiny_data import write_roles, write_texts
 
 PROGRAMS = pathlib.Path(os.environ["PROGRAMS"])
+MAY_HAVE = "which may have been samples that are tested on here"
 
 
 class TextPrograms(unittest.TestCase):
@@ -62,19 +63,39 @@ class TextPrograms(unittest.TestCase):
         self.assertIn("100 %", self.call("linear_probe", "tuned/labels-100.safetensors", "--data", "films.tsv", "--labels",
                                          "100", "--epochs", "2"))
 
+    def train(self, out, *data):
+        self.call("train_text", "--data", *data, "--out", out, "--epochs", "1", "--warmup-epochs", "0", "--width", "8",
+                  "--batch-size", "16", "--knn-every", "0", "--no-evaluation", "--device", "cpu")
+
     def test_a_run_may_have_been_trained_on_what_is_tested_on(self):
-        """Where its own table was changed since."""
+        """Where its test part was changed since, not where further places were."""
         head, *rows = (self.folder / "films.tsv").read_text().splitlines()
-        table = self.folder / "changed.tsv"
-        table.write_text("\n".join([head, *rows]) + "\n")
-        self.call("train_text", "--data", "changed.tsv", "--out", "changed-run", "--epochs", "1", "--warmup-epochs", "0",
-                  "--width", "8", "--batch-size", "16", "--knn-every", "0", "--no-evaluation", "--device", "cpu")
-        for data in ([], ["--data", "changed.tsv"]):
-            asked = ("linear_probe", "changed-run", *data, "--labels", "100", "--epochs", "2")
-            table.write_text("\n".join([head, *rows]) + "\n")
-            self.assertNotIn("may have been", self.call(*asked))
-            table.write_text("\n".join([head, *rows[1:], rows[0]]) + "\n")
-            self.assertIn("which may have been samples that are tested on here: other texts in the data", self.call(*asked))
+
+        def write(rows, more):
+            (self.folder / "changed.tsv").write_text("\n".join([head, *rows]) + "\n")
+            (self.folder / "more.txt").write_text(more)
+
+        write(rows, "one more text\nand another\n")
+        self.train("changed-run", "changed.tsv::more.txt")
+        for data in ([], ["--data", "changed.tsv"], ["--data", "./changed.tsv::./more.txt"]):
+            with self.subTest(data=data):
+                asked = ("linear_probe", "changed-run", *data, "--labels", "100", "--epochs", "2")
+                write(rows, "yet one more text\nand another\n")
+                self.assertNotIn(MAY_HAVE, self.call(*asked))
+                write([row + " indeed" for row in rows], "one more text\nand another\n")
+                self.assertIn(MAY_HAVE, self.call(*asked))
+
+    def test_each_set_of_a_folder_is_known_again(self):
+        sets = self.folder / "several"
+        sets.mkdir()
+        for name in ("subj.objective", "subj.subjective", "rt-polarity.neg", "rt-polarity.pos"):
+            (sets / name).write_text("".join(f"a line of {name}, number {i}\n" for i in range(20)))
+        self.train("several-run", "several", "--dataset", "mr")
+        asked = ("linear_probe", "several-run", "--dataset", "subj", "--labels", "100", "--epochs", "2")
+        self.assertNotIn(MAY_HAVE, self.call(*asked))
+        (sets / "subj.objective").write_text("".join(f"a changed line, number {i}\n" for i in range(20)))
+        self.assertIn(MAY_HAVE, self.call(*asked))
+        self.assertNotIn(MAY_HAVE, self.call("linear_probe", "several-run", "--labels", "100", "--epochs", "2"))
 
     def test_files_that_are_read_are_not_replaced(self):
         """Not those of a published set in a further place, either."""

@@ -161,17 +161,23 @@ class TextKind final : public Kind {
     }
     return text;
   }
-  /// Of the run's own data another set may be asked for.
+  /// Of the run's own data another set may be asked for, or one of several places.
   void fill_in(LabelledPlace& place, const EncoderFile& file, const std::string& run) const override {
     Texts texts;
     const TrainingOptions trained = options_from_json(file.config, file.path, texts);
-    if (place.data_dir.empty()) {
+    bool same = place.data_dir.empty();
+    if (same) {
       place.data_dir = data_of_run(trained.data_dir, trained.started_in, run);
-    } else if (whole_path(place.data_dir) != whole_path(path_of_run(trained.data_dir, trained.started_in, run))) {
-      return;
+      if (place.dataset == "auto") place.dataset = trained.dataset;
     }
-    if (place.dataset == "auto") place.dataset = trained.dataset;
-    if (place.dataset == trained.dataset) place.run_data = data_files_of_run(run);
+    const fs::path tested = whole_path(split_places(place.data_dir).front());
+    const std::vector<std::string> places = split_places(trained.data_dir);
+    for (std::size_t i = 0; i < places.size(); ++i) {
+      if (whole_path(path_of_run(places[i], trained.started_in, run)) != tested) continue;
+      same = true;
+      if (i == 0 && place.dataset == "auto") place.dataset = trained.dataset;
+    }
+    if (same) place.run_data = data_files_of_run(run);
   }
   Datasets open_labelled(const LabelledPlace& place, const EncoderFile&) const override {
     check_place(place.dataset, text_kinds(), place.classes_at);
@@ -181,10 +187,7 @@ class TextKind final : public Kind {
     asked.data_dir = place.data_dir;
     Texts texts(texts_);  // with its tokenizer
     Datasets sets = texts.open_labelled(asked);
-    if (!place.run_data.is_object()) return sets;
-    nlohmann::ordered_json now = texts.data_files(asked);
-    now["within"] = sets.within;
-    compare_with_run(sets, place, now);
+    if (place.run_data.is_object()) compare_test_part(place.run_data, sets);
     return sets;
   }
   std::shared_ptr<const data::ViewMaker> light_views(double crop_min) const override {
@@ -194,6 +197,16 @@ class TextKind final : public Kind {
   std::optional<Baseline> baseline(const Datasets& sets) const override { return tfidf_features(sets); }
 
  private:
+  /// A run trains on no text of its test parts, so that what else changed does not matter.
+  static void compare_test_part(const nlohmann::ordered_json& run_data, Datasets& sets) {
+    const nlohmann::ordered_json kept = run_data.value("within", nlohmann::ordered_json::object());
+    const nlohmann::ordered_json tested = sets.within.at(test_part_within);
+    if (kept.empty() || std::find(kept.begin(), kept.end(), tested) != kept.end()) return;
+    sets.warnings.push_back(
+        "the data differ from those that the run was trained on, which may have been samples that are tested on here: "
+        "these texts are no test part that the run kept");
+  }
+
   Texts texts_;
 };
 
@@ -291,8 +304,10 @@ void compare_with_run(Datasets& sets, const LabelledPlace& place, const nlohmann
   const std::string differs =
       data_differ(before, now, sets.sample_name, is_listed(place.data_dir) ? "what --data names" : "the folder itself");
   if (differs.empty()) return;
-  sets.warnings.push_back("the data differ from those that the run was trained on, which may have been " + tested +
-                          ": " + differs);
+  const bool others = sets.within_training.empty() || !before.contains("within") ||
+                      test_part_differs(before, now, sets.within_training);
+  sets.warnings.push_back("the data differ from those that the run was trained on" +
+                          (others ? ", which may have been " + tested : "") + ": " + differs);
 }
 
 void compare_with_run(Datasets& sets, const LabelledPlace& place, const ListedFiles& files) {

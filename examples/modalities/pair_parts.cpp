@@ -133,15 +133,18 @@ PairParts by_groups(const data::PairList& list) {
   return parts;
 }
 
-/// Opens shards, and adds what they hold to sets.within, by their paths from `first`'s folder.
-data::PairList open_part(const std::vector<std::string>& paths, const std::string& first, const PairSource& source,
-                         const data::IsHalf& is_half, Datasets& sets) {
+/// Opens shards, and adds what they hold to sets.within, by their paths from `first`'s folder. `training`: they hold
+/// nothing else.
+data::PairList open_part(const std::vector<std::string>& paths, const std::string& first, bool training,
+                         const PairSource& source, const data::IsHalf& is_half, Datasets& sets) {
   const auto warn = [&sets](const std::string& line) { sets.warnings.push_back(line); };
   const std::shared_ptr<const data::Shards> shards = open_tar_files(paths, source.cache_dir, warn);
   const fs::path folder = fs::path(first).parent_path();
   const std::vector<std::uint64_t> digests = shards->digests();
   for (std::size_t i = 0; i < paths.size(); ++i) {
-    sets.within[utf8(fs::path(paths[i]).lexically_proximate(folder).string())] = simclr::hex(digests[i]);
+    const std::string name = utf8(fs::path(paths[i]).lexically_proximate(folder).string());
+    sets.within[name] = simclr::hex(digests[i]);
+    if (training) sets.within_training.insert(name);
   }
   data::PairList list = data::read_pair_shards(shards, source.columns, is_half);
   sets.warnings.insert(sets.warnings.end(), list.warnings.begin(), list.warnings.end());
@@ -203,14 +206,14 @@ void tell_unused(const ShardParts& found, PairParts& parts) {
 PairParts open_shard_pairs(PairSource source, const data::IsHalf& is_half, Datasets& sets) {
   const ShardParts found = find_shard_parts(source.data);
   const std::string& first = found.train.front();
-  data::PairList train = open_part(found.train, first, source, is_half, sets);
+  data::PairList train = open_part(found.train, first, !found.test.empty(), source, is_half, sets);
   PairParts parts;
   if (found.test.empty()) {
     parts = parts_of_pairs(train);
   } else {
     source.columns = train.sides[0].column + "," + train.sides[1].column;
     parts.train = std::move(train);
-    parts.test = open_part(found.test.front().paths, first, source, is_half, sets);
+    parts.test = open_part(found.test.front().paths, first, false, source, is_half, sets);
     share_classes(parts.train, parts.test);
     parts.candidates = parts.test;
     parts.notes.push_back("train: " + simclr::printable(source.data) + "; test: " + found.test.front().name);

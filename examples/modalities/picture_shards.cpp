@@ -183,7 +183,7 @@ class ShardsReader {
         parts.train, cache_dir_, [this](const std::string& line) { sets_.warnings.push_back(line); });
     sets_.take(data::channels_of_pictures(pictures), pattern_);
     left_out_ = pictures.left_out();
-    add_digests(parts.train, pictures.shards());
+    add_digests(parts.train, pictures.shards(), true);
     tell_folders(pictures);
     sets_.labelled = sets_.train = data::shard_pictures(std::move(pictures), sets_.channels);
     sets_.add_note(classes_alike(sets_.train->classes()));
@@ -200,7 +200,10 @@ class ShardsReader {
       sets_.add_note("not used: " + simclr::listed(parts.others, 3) + " (" +
                      simclr::counted(std::ssize(parts.others), "shard") + " that --data does not name)");
     }
-    if (parts.test.empty()) keep_fifth(sets_, pattern_, "name shards train-... and test-...");
+    if (parts.test.empty()) {
+      keep_fifth(sets_, pattern_, "name shards train-... and test-...");
+      sets_.within_training.clear();  // they hold what is tested on, too
+    }
     return std::move(sets_);
   }
 
@@ -236,12 +239,12 @@ class ShardsReader {
     list(part);
     if (!part.pictures) simclr::fail(part.problem);
     sets_.warnings.insert(sets_.warnings.end(), part.warnings.begin(), part.warnings.end());
-    add_digests(part.paths, part.pictures->shards());
+    add_digests(part.paths, part.pictures->shards(), !labels);
     return data::shard_pictures(*part.pictures, sets_.channels, labels);
   }
 
   /// By the shards' paths from the folder of the first of all, wherever they are looked at from.
-  void add_digests(const std::vector<std::string>& paths, const data::Shards& shards) {
+  void add_digests(const std::vector<std::string>& paths, const data::Shards& shards, bool training) {
     const auto folder_of = [](const fs::path& path) { return path.has_parent_path() ? path.parent_path() : "."; };
     if (first_.empty()) first_ = whole_path(folder_of(paths.front()));
     const std::vector<std::uint64_t> digests = shards.digests();
@@ -253,7 +256,9 @@ class ShardsReader {
         folder = folder_of(path);
         before = whole_path(folder).lexically_relative(first_).string();
       }
-      sets_.within[utf8((fs::path(before) / path.filename()).lexically_normal().string())] = simclr::hex(digests[s]);
+      const std::string name = utf8((fs::path(before) / path.filename()).lexically_normal().string());
+      sets_.within[name] = simclr::hex(digests[s]);
+      if (training) sets_.within_training.insert(name);
     }
   }
 

@@ -77,6 +77,7 @@ void Sounds::take(Datasets& sets) {
 void Sounds::take_noise(Datasets& sets) {
   noises_.reset();
   sets.within["the noise"] = "none";
+  sets.within_training.insert("the noise");
   if (own_.noise.empty()) return;
   try {
     const auto noise = data::sound_folder(data::list_sounds(noise_found_.empty() ? own_.noise : noise_found_, any_name),

@@ -230,9 +230,9 @@ class Gathered {
 };
 
 /// Of all texts: a file may change and keep its size.
-std::string digest_of(const TextList& train, const TextList& test) {
+std::string digest_of(const std::vector<const TextList*>& lists) {
   simclr::Crc64 digest;
-  for (const TextList* list : {&train, &test}) {
+  for (const TextList* list : lists) {
     for (std::int64_t i = 0; i < list->size(); ++i) {
       const std::string_view text = (*list)[i];
       digest.update(text.data(), text.size());
@@ -240,6 +240,15 @@ std::string digest_of(const TextList& train, const TextList& test) {
     }
   }
   return simclr::hex(digest.value());
+}
+
+/// Keeps a test part out of what is trained on, and its digest in sets.within; the first is that of the set that is
+/// evaluated on.
+void forbid(const TextList& tested, Gathered& gathered, TextSets& sets) {
+  gathered.forbid(tested);
+  if (tested.size() == 0) return;
+  const std::string number = sets.within.empty() ? "" : " " + std::to_string(sets.within.size() + 1);
+  sets.within[test_part_within + number] = digest_of({&tested});
 }
 
 /// The parts of the published sets that lie in a folder, but for `evaluated`; notes name them.
@@ -295,8 +304,8 @@ TextSets open_texts(const std::string& kind, const std::string& places_text) {
   sets.add_note(parts.how);
   const std::vector<Parts> more = read_further(places, set, sets);
   Gathered gathered(places_text);
-  gathered.forbid(parts.test);
-  for (const Parts& each : more) gathered.forbid(each.test);
+  forbid(parts.test, gathered, sets);
+  for (const Parts& each : more) forbid(each.test, gathered, sets);
   gathered.add(parts.train, true);
   for (const Parts& each : more) gathered.add(each.train, false);
   sets.add_note(gathered.note());
@@ -305,7 +314,8 @@ TextSets open_texts(const std::string& kind, const std::string& places_text) {
   sets.warnings = gathered.texts.warnings;
   sets.warnings.insert(sets.warnings.end(), parts.test.warnings.begin(), parts.test.warnings.end());
   gathered.texts.sort_classes();
-  sets.within["the data"] = digest_of(gathered.texts, parts.test);
+  sets.within["the data"] = digest_of({&gathered.texts, &parts.test});
+  sets.within_training.insert("the data");  // the test parts are told by themselves
   sets.texts = std::make_shared<TextList>(std::move(gathered.texts));
   sets.labelled = sets.train = data::text_dataset(sets.texts);
   if (parts.test.size() > 0) {

@@ -15,6 +15,9 @@ struct TextSets : Datasets {
   std::shared_ptr<const simclr::data::TextList> texts = nullptr;  // those of `train`
 };
 
+/// What Datasets::within calls the test part that is evaluated on; those of further sets have a number behind it.
+inline constexpr const char* test_part_within = "the test part";
+
 /// What --dataset takes.
 const std::vector<std::string>& text_kinds();
 

@@ -113,8 +113,7 @@ std::string labels_differ(const ordered_json& before, const ordered_json& now, c
       if (was.value(part, "") != is.value(part, "")) differ.insert(part);
     }
   }
-  std::string parts;
-  for (const std::string& part : differ) parts += (parts.empty() ? "" : " and ") + part;
+  const std::string parts = simclr::joined({differ.begin(), differ.end()}, " and ");
   return parts.empty() ? "" : "the " + parts + " " + sample_name + "s have other labels or another order";
 }
 
@@ -208,4 +207,17 @@ std::string data_differ(const ordered_json& before, const ordered_json& now, con
   const std::int64_t files = before.value("files", std::int64_t{0}), files_now = now.value("files", std::int64_t{0});
   return line + "; " + (files == files_now ? "" : std::to_string(files) + " -> ") + counted(files_now, "file") +
          " in all";
+}
+
+bool test_part_differs(const ordered_json& before, const ordered_json& now, const std::set<std::string>& of_training) {
+  const auto differs = [&](const char* key, const std::set<std::string>& besides) {
+    ordered_json was = before.value(key, ordered_json::object()), is = now.value(key, ordered_json::object());
+    if (was.empty()) return false;
+    for (const std::string& name : besides) {
+      was.erase(name);
+      is.erase(name);
+    }
+    return was != is;
+  };
+  return differs("labels", {"training"}) || differs("within", of_training);
 }

@@ -7,6 +7,7 @@
 #include <nlohmann/json.hpp>
 
 #include <functional>
+#include <set>
 #include <string>
 
 /// What a data set's files are, by names and sizes: enough to notice that others lie there when a run goes on. No file
@@ -32,3 +33,9 @@ nlohmann::ordered_json digest_labels(const Datasets& sets);
 /// that lie in no folder of the listing: "what --data names" where it names files.
 std::string data_differ(const nlohmann::ordered_json& before, const nlohmann::ordered_json& now,
                         const std::string& sample_name, const std::string& own = "the folder itself");
+
+/// Whether two listings, with "labels" and "within" as data_differ() has them, tell that other samples are tested on
+/// now, which may have been trained on before. `of_training`: Datasets::within_training. What was not known before
+/// tells nothing.
+bool test_part_differs(const nlohmann::ordered_json& before, const nlohmann::ordered_json& now,
+                       const std::set<std::string>& of_training);

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -26,6 +27,7 @@ struct Datasets {
   std::shared_ptr<const simclr::data::Dataset> held_out = nullptr;  // by --hold-out; null: nothing was
   std::vector<std::int32_t> groups = {};  // of each labelled sample; those of one stay together; empty: each is alone
   std::map<std::string, std::string> within = {};  // of files that hold many samples each: a digest of these
+  std::set<std::string> within_training = {};      // those of them that tell nothing of what is tested on
   bool decoded = false;                            // whether reading a sample decodes a file, which a cache saves
   std::vector<std::shared_ptr<const simclr::data::DecodedCache>> caches = {};  // of these, where they have one
 

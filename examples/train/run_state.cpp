@@ -8,7 +8,6 @@
 #include "train/training_rows.h"
 
 #include <algorithm>
-#include <array>
 #include <filesystem>
 #include <fstream>
 #include <system_error>
@@ -17,8 +16,6 @@ using nlohmann::ordered_json;
 namespace nn = simclr::nn;
 
 namespace {
-
-constexpr std::array sample_digests = {"labels", "within"};  // in what a checkpoint says of the data
 
 /// Where and how a run computes: elsewhere it goes on as well, but not to the same bits.
 ordered_json compute_json(const Training& t) {
@@ -66,18 +63,6 @@ ordered_json data_in(const nn::Metadata& metadata) {
   if (data == metadata.end()) return ordered_json::object();
   const ordered_json json = ordered_json::parse(data->second, nullptr, false);
   return json.is_object() ? json : ordered_json::object();
-}
-
-/// Whether a checkpoint knows which samples there were, and there are others now: of unlabelled ones the labels say
-/// nothing. Noise is trained with alone.
-bool other_samples(const ordered_json& before, const ordered_json& now) {
-  return std::any_of(sample_digests.begin(), sample_digests.end(), [&](const char* key) {
-    ordered_json was = before.value(key, ordered_json()), is = now.value(key, ordered_json());
-    for (ordered_json* each : {&was, &is}) {
-      if (each->is_object()) each->erase("the noise");
-    }
-    return !was.empty() && was != is;
-  });
 }
 
 }  // namespace
@@ -223,7 +208,8 @@ std::optional<RunState> RunCheckpoints::resume(const std::function<void(const st
   }
   const std::string differs = what_differs(*metadata);
   if (!differs.empty()) {
-    const bool others = training_.sets.test && other_samples(data_in(*metadata), data_);
+    const bool others =
+        training_.sets.test && test_part_differs(data_in(*metadata), data_, training_.sets.within_training);
     on_warning(
         "the data differ from those that the run began with: " + differs +
         (others ? "; it may have been trained on " + training_.sets.sample_name + "s that are tested on now" : ""));
