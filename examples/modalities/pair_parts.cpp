@@ -193,7 +193,9 @@ void share_classes(data::PairList& train, data::PairList& test) {
 /// Says which shards beside those that are trained on and tested on there are.
 void tell_unused(const ShardParts& found, PairParts& parts) {
   for (std::size_t i = 1; i < found.test.size(); ++i) parts.notes.push_back("not used: " + found.test[i].name);
-  for (const ShardParts::Part& part : found.unlabelled) parts.notes.push_back("not used: " + part.name);
+  for (std::size_t i = 1; i < found.unlabelled.size(); ++i) {
+    parts.notes.push_back("not used: " + found.unlabelled[i].name);
+  }
   if (!found.repeated.empty()) {
     parts.notes.push_back("not used: " + simclr::listed(found.repeated, 3) + " (named before)");
   }
@@ -206,17 +208,25 @@ void tell_unused(const ShardParts& found, PairParts& parts) {
 PairParts open_shard_pairs(PairSource source, const data::IsHalf& is_half, Datasets& sets) {
   const ShardParts found = find_shard_parts(source.data);
   const std::string& first = found.train.front();
-  data::PairList train = open_part(found.train, first, !found.test.empty(), source, is_half, sets);
+  std::vector<std::string> trained_on = found.train;
+  std::string note = "train: " + simclr::printable(source.data);
+  if (!found.unlabelled.empty()) {
+    const ShardParts::Part& more = found.unlabelled.front();
+    trained_on.insert(trained_on.end(), more.paths.begin(), more.paths.end());
+    note += " and " + more.name;
+  }
+  data::PairList train = open_part(trained_on, first, !found.test.empty(), source, is_half, sets);
   PairParts parts;
   if (found.test.empty()) {
     parts = parts_of_pairs(train);
+    if (!found.unlabelled.empty()) parts.notes.push_back(note);
   } else {
     source.columns = train.sides[0].column + "," + train.sides[1].column;
     parts.train = std::move(train);
     parts.test = open_part(found.test.front().paths, first, false, source, is_half, sets);
     share_classes(parts.train, parts.test);
     parts.candidates = parts.test;
-    parts.notes.push_back("train: " + simclr::printable(source.data) + "; test: " + found.test.front().name);
+    parts.notes.push_back(note + "; test: " + found.test.front().name);
   }
   tell_unused(found, parts);
   return parts;

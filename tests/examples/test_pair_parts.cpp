@@ -1,5 +1,6 @@
 // The parts of pairs: who is trained on, asked for and found among, in lists and in shards.
 #include "modalities/pair_parts.h"
+#include "train/data_files.h"
 
 #include <simclr/data/shards.h>
 
@@ -166,6 +167,43 @@ TEST_CASE("shards of pairs that are not used are named, without a test part, too
   CHECK(parts.train.size() == 1);
   CHECK(noted("not used: " + first + " (named before)"));
   CHECK(noted("(2 shards that --data does not name)"));
+}
+
+TEST_CASE("unlabelled shards of pairs are trained on, and a change of these alone leaves the test part") {
+  if (!data::reads_shards()) return;
+  const TempDir dir;
+  const auto write = [&dir](const std::string& name, const std::string& content) {
+    return dir.write(name, test::tar_member("0.png", content) + test::tar_member("0.wav", content) +
+                               std::string(1024, '\0'));
+  };
+  const auto open = [&dir](Datasets& sets) {
+    data::PathList files;
+    return open_pairs({.data = dir.path("train-0.tar"), .cache_dir = dir.path("cache")}, is_half, sets, files);
+  };
+  write("train-0.tar", "a");
+  write("unlabelled-0.tar", "b");
+  Datasets alone;
+  const PairParts few = open(alone);
+  CHECK(few.train.size() == 2);
+  CHECK(alone.within_training.empty());  // a fifth of them may be tested on
+  const std::string note = "train: " + dir.path("train-0.tar") + " and " + dir.path("unlabelled-0.tar");
+  CHECK(std::count(few.notes.begin(), few.notes.end(), note) == 1);
+  write("val-0.tar", "c");
+  Datasets before, now;
+  const PairParts parts = open(before);
+  CHECK(parts.train.size() == 2);
+  CHECK(parts.test.size() == 1);
+  CHECK(std::count(parts.notes.begin(), parts.notes.end(), note + "; test: " + dir.path("val-0.tar")) == 1);
+  const auto differs = [&] {
+    return test_part_differs({{"within", before.within}}, {{"within", now.within}}, now.within_training);
+  };
+  write("unlabelled-0.tar", "d");
+  open(now);
+  CHECK(now.within != before.within);
+  CHECK_FALSE(differs());
+  write("val-0.tar", "e");
+  open(now);
+  CHECK(differs());
 }
 
 TEST_CASE("pairs and halves that the test part shares with what is trained on are named") {
