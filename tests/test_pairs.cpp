@@ -124,6 +124,10 @@ TEST_CASE("columns are named, by what they are called or by their numbers") {
   const std::string one = write_list(dir, "path\tname\n1.png\tx\n2.png\ty\n", "one.tsv");
   CHECK_THAT(message_of([&] { read(one); }), Contains("only one of the columns path, name has the paths of files") &&
                                                  Contains("the first row is taken for their names"));
+  const std::string two = write_list(dir, "image\tsound\n1.png\t1.wav\n", "two.tsv");
+  CHECK_THAT(message_of([&] { read_pair_list(two, "", is_half, {PairValues::texts, PairValues::found}); }),
+             Contains("only one of the columns image, sound can be taken, since none is called caption, text or "
+                      "sentence; a pair has two: say by --columns which"));
   const std::string nameless = write_list(dir, "1.png\tA word.\n2.png\tAnother.\n", "nameless.tsv");
   CHECK_THAT(message_of([&] { read(nameless); }),
              Contains("the first row names a file, so that the columns have no names"));
@@ -197,9 +201,16 @@ TEST_CASE("a side's files are of one kind, that of most of its column") {
   CHECK(list.sides[1].halves == Texts{"1.wav", "2.wav", "3.wav"});
   CHECK(list.left_out == Texts{"1 pair whose image cannot be read", "1 pair whose sound cannot be read"});
   REQUIRE_FALSE(list.warnings.empty());
-  CHECK_THAT(list.warnings[0], Contains("line 2: 1.wav is of another kind than the files of this column"));
+  CHECK_THAT(list.warnings[0], Contains("line 2: 1.wav is of another kind than most files of the first rows in this "
+                                        "column: --first and --second say which kind is taken"));
   CHECK(read_pair_list(path, "", kind, {}, {2, 0}).sides[0].column == "sound");  // as is asked for
   CHECK(read_pair_list(path, "", kind, {}, {2, 0}).sides[1].column == "image");
+  // A kind that is asked for is taken, though the first rows have another.
+  const PairList few = read_pair_list(path, "image,sound", kind, {}, {0, 1});
+  CHECK(few.sides[1].halves == Texts{"4.png"});
+  REQUIRE_FALSE(few.warnings.empty());
+  CHECK_THAT(few.warnings.back(), Contains("1 more pair left out"));
+  CHECK_THAT(few.warnings[1], Contains("line 3: 1.wav is of another kind than is asked for"));
 }
 
 TEST_CASE("texts that differ by the blanks around them are one half") {
@@ -229,7 +240,7 @@ TEST_CASE("a text that cannot be one costs its pair alone") {
   const PairList longer = read(write_list(
       dir, std::string("image,caption\n1.png,\"A\n\"\n2.png,") + std::string(100'001, 'x') + "\n", "long.csv"));
   CHECK(longer.left_out == Texts{"1 pair whose caption cannot be read"});
-  CHECK_THAT(longer.warnings[0], Contains("line 4: has a text of 100001 bytes (pair left out)"));
+  CHECK_THAT(longer.warnings[0], Contains("line 4: has 100001 bytes, and a text at most 100000; put each "));
 }
 
 TEST_CASE("a pair whose other half is missing is named and counted, and the others stay") {
@@ -405,7 +416,13 @@ TEST_CASE("Equal texts in shards are one half, as in lists, and empty ones cost 
   if (!reads_shards()) return;
   const TempDir dir;
   std::string tar;
-  for (const auto& [name, text] : {std::pair{"1", "a circle\n"}, {"2", "a square"}, {"3", "a circle"}, {"4", " \n"}}) {
+  for (const auto& [name, text] : {std::pair{std::string("1"), std::string("a circle\n")},
+                                   {"2", "a square"},
+                                   {"3", "a circle"},
+                                   {"4", " \n"},
+                                   {"5", "\xff"},
+                                   {"6", std::string("a\0b", 3)},
+                                   {"7", std::string(100'001, 'a')}}) {
     tar += test::tar_member(name + std::string(".png"), name) + test::tar_member(name + std::string(".txt"), text);
   }
   const test::Opened opened({dir.write("1.tar", tar + std::string(1024, '\0'))});
@@ -416,7 +433,10 @@ TEST_CASE("Equal texts in shards are one half, as in lists, and empty ones cost 
   CHECK(list.groups == Numbers{0, 1, 0});
   CHECK(list.sides[0].groups == Numbers{0, 1, 0});
   CHECK(list.sides[1].groups == Numbers{0, 1});
-  CHECK(list.left_out == Texts{"1 pair whose txt is empty"});
-  REQUIRE(list.warnings.size() == 1);
-  CHECK_THAT(list.warnings[0], Contains("1.tar: 4.txt: holds no text (pair left out)"));
+  CHECK(list.left_out == Texts{"3 pairs whose txt cannot be read", "1 pair whose txt is empty"});
+  REQUIRE(list.warnings.size() == 4);  // as a list refuses them
+  CHECK_THAT(list.warnings[0], Contains("1.tar: 4.txt: has no text (pair left out)"));
+  CHECK_THAT(list.warnings[1], Contains("1.tar: 5.txt: has a text that is not in UTF-8 (pair left out)"));
+  CHECK_THAT(list.warnings[2], Contains("1.tar: 6.txt: has a text with a byte 0 (pair left out)"));
+  CHECK_THAT(list.warnings[3], Contains("1 more pair left out"));
 }

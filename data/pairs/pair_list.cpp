@@ -40,7 +40,7 @@ class Reader {
  public:
   Reader(const std::string& path, const std::string& columns, const IsHalf& is_half, std::array<PairValues, 2> values,
          std::array<int, 2> kinds)
-      : path_(path), asked_(columns), is_half_(is_half), values_(values), kinds_(kinds) {
+      : path_(path), asked_(columns), is_half_(is_half), values_(values), asked_kinds_(kinds), kinds_(kinds) {
     list_.dir = fs::path(path).parent_path().string();
     list_.source = path;
   }
@@ -93,7 +93,7 @@ class Reader {
     for (std::size_t s = 0; s < 2; ++s) {
       list_.sides[s].column = name_of(columns_.halves[s]);
       list_.columns += (s == 0 ? "" : ",") + asked_as(columns_.halves[s]);
-      kinds_[s] = seen_in(columns_.halves[s]).kind();
+      if (kinds_[s] == 0) kinds_[s] = seen_in(columns_.halves[s]).kind();
       list_.sides[s].texts = values_[s] == PairValues::texts || (values_[s] == PairValues::found && holds_texts(s));
     }
     if (!columns_.header) waiting_.emplace(waiting_.begin(), first_line_, first_);
@@ -187,12 +187,15 @@ class Reader {
       }
       found += columns_.halves[s] >= 0 ? 1 : 0;
     }
-    SIMCLR_CHECK(found == 2, printable(path_), ": ", found == 0 ? "none" : "only one", " of the columns ",
-                 listed(first_, most_columns_named),
-                 " has the paths of files that can be read, or is called caption, text or sentence; a pair has two: "
-                 "say by --columns which",
-                 columns_.header ? " (the first row is taken for their names)"
-                                 : " (the first row names a file, so that the columns have no names)");
+    if (found == 2) return;
+    const bool texts_asked = values_[0] == PairValues::texts || values_[1] == PairValues::texts;
+    const bool no_text = texts_asked && !files.empty();  // there are files for both sides
+    fail(printable(path_), ": ", found == 0 ? "none" : "only one", " of the columns ",
+         listed(first_, most_columns_named),
+         no_text ? " can be taken, since none is called" : " has the paths of files that can be read, or is called",
+         " caption, text or sentence; a pair has two: say by --columns which",
+         columns_.header ? " (the first row is taken for their names)"
+                         : " (the first row names a file, so that the columns have no names)");
   }
 
   /// As the columns are asked for: "image,speech" or "1,9".
@@ -221,7 +224,10 @@ class Reader {
     const int kind = kind_of(value);
     if (kind == 0) return value + " is no file that is read";
     if (kinds_[side] == 0) kinds_[side] = kind;  // no file was among the first rows
-    return kind == kinds_[side] ? "" : value + " is of another kind than the files of this column";
+    if (kind == kinds_[side]) return "";
+    return value + (asked_kinds_[side] != 0 ? " is of another kind than is asked for"
+                                            : " is of another kind than most files of the first rows in this column: "
+                                              "--first and --second say which kind is taken");
   }
 
   void take(const std::vector<std::string>& fields) {
@@ -309,7 +315,8 @@ class Reader {
   const std::string path_, asked_, none_;
   const IsHalf& is_half_;
   const std::array<PairValues, 2> values_;
-  std::array<int, 2> kinds_;  // of the sides' files; at first those that are asked for
+  const std::array<int, 2> asked_kinds_;
+  std::array<int, 2> kinds_;  // of the sides' files; 0: not known yet
   PairList list_;
   Columns columns_;
   bool settled_ = false;

@@ -69,12 +69,12 @@ enum class PairValues { found, files, texts };
 /// called split, part, set or subset has parts, one called label, class or category labels.
 ///
 /// Blanks around a text are no part of it. Rows that cannot be used are left out: of another number of fields, without
-/// one of the halves, whose half is no such file by its name or of another kind than most of the column in the first
-/// hundred rows, whose file is missing, whose text is not in UTF-8 or longer than most_text_bytes, or of a pair that a
-/// row before names in the same part. The first three are named in `warnings`, all are counted in `left_out`. At most
-/// 10,000 files are looked for, spread over the table; what else is missing is noticed when it is read. Throws Error
-/// for what is no table, for columns that are not there or whose values look like files that are not read, and where no
-/// pair is left.
+/// one of the halves, whose half is no such file by its name, or of another kind than is asked for, else than most of
+/// the column in the first hundred rows, whose file is missing, whose text is not in UTF-8 or longer than
+/// most_text_bytes, or of a pair that a row before names in the same part. The first three are named in `warnings`, all
+/// are counted in `left_out`. At most 10,000 files are looked for, spread over the table; what else is missing is
+/// noticed when it is read. Throws Error for what is no table, for columns that are not there or whose values look like
+/// files that are not read, and where no pair is left.
 SIMCLR_API PairList read_pair_list(const std::string& path, const std::string& columns, const IsHalf& is_half,
                                    std::array<PairValues, 2> values = {}, std::array<int, 2> kinds = {});
 

@@ -105,8 +105,9 @@ class Reader {
       }
       if (!is_of_texts(endings_[s])) continue;
       words[s] = words_of(shards_, halves[s]);
-      if (words[s].empty()) {
-        return leave_out("whose " + ending + " is empty", shards_.name(i, halves[s].member) + ": holds no text");
+      if (const std::string why = wrong_with_text(words[s]); !why.empty()) {
+        return leave_out("whose " + ending + (words[s].empty() ? " is empty" : " cannot be read"),
+                         shards_.name(i, halves[s].member) + ": " + why);
       }
     }
     auto& pair = list_.pairs.emplace_back();

@@ -1,4 +1,5 @@
 #include "../class_names.h"
+#include "line_reader.h"
 
 #include <simclr/core/crc64.h>
 #include <simclr/core/error.h>
@@ -17,7 +18,8 @@ std::string wrong_with_text(std::string_view words) {
   if (trimmed(words).empty()) return "has no text";
   if (!is_utf8(words)) return "has a text that is not in UTF-8";
   if (words.find('\0') != std::string_view::npos) return "has a text with a byte 0";
-  return words.size() > most_text_bytes ? "has a text of " + std::to_string(words.size()) + " bytes" : "";
+  const std::optional<UnusableLine> problem = too_long(std::ssize(words));
+  return problem ? problem->why : "";
 }
 
 std::string_view TextList::operator[](std::int64_t i) const {

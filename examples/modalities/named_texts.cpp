@@ -34,8 +34,8 @@ std::string on_one_line(std::string text) {
 
 data::Sample text_sample(std::string words, const std::string& name, std::int32_t label) {
   const auto text = std::make_shared<std::string>(data::trimmed(words));
-  SIMCLR_CHECK(!text->empty(), simclr::printable(name), ": holds no text");
-  SIMCLR_CHECK(simclr::is_utf8(*text), simclr::printable(name), ": holds a text that is not in UTF-8");
+  const std::string wrong = data::wrong_with_text(*text);
+  SIMCLR_CHECK(wrong.empty(), simclr::printable(name), ": ", wrong);
   return {.bytes = std::as_bytes(std::span(*text)), .shape = {std::ssize(*text)}, .label = label, .owner = text};
 }
 

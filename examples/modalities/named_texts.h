@@ -17,7 +17,7 @@ std::shared_ptr<const simclr::data::Dataset> named_texts(const std::string& path
 std::string on_one_line(std::string text);
 
 /// Words as a sample, u8 [bytes]; blanks around them do not count. `name`: what they are of, for messages. Throws
-/// simclr::Error where there are none, or they are not in UTF-8.
+/// simclr::Error for what data::wrong_with_text() knows.
 simclr::data::Sample text_sample(std::string words, const std::string& name, std::int32_t label = -1);
 
 /// Whether anything of a text is known to the tokenizer of these views: all other texts are one to an encoder.

@@ -321,8 +321,11 @@ TEST_CASE("programs that take weights see each text by its words, and labelled o
   CHECK(data::text_of(query_text(folder.write("query.txt", std::string("\n from a file \nnot this\n")))) ==
         "from a file");
   CHECK_THAT(message_of([] { query_text(" "); }), Contains("give a text, or a file that holds one"));
-  CHECK(message_of([] { text_sample(" \n", "7.txt"); }) == "7.txt: holds no text");
-  CHECK(message_of([] { text_sample("\xff", "8.txt"); }) == "8.txt: holds a text that is not in UTF-8");
+  CHECK(message_of([] { text_sample(" \n", "7.txt"); }) == "7.txt: has no text");
+  CHECK(message_of([] { text_sample("\xff", "8.txt"); }) == "8.txt: has a text that is not in UTF-8");
+  CHECK(message_of([] { text_sample(std::string("a\0b", 3), "9.txt"); }) == "9.txt: has a text with a byte 0");
+  CHECK(message_of([] { text_sample(std::string(100'001, 'a'), "10.txt"); }) ==
+        "10.txt: has 100001 bytes, and a text at most 100000; put each sentence on a line of its own");
 
   const std::string out = folder.path("run");
   REQUIRE(train(folder, out, {{"--epochs", "1"}, {"--knn-every", "0"}}, {"--no-evaluation"}) == 0);
