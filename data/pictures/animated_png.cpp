@@ -30,13 +30,16 @@ void append_chunk(Bytes& png, std::string_view type, std::span<const std::uint8_
   append(png, png_check(std::span(png).subspan(begin)));
 }
 
-/// Calls use(type, content) for each chunk of a PNG, to the last.
+/// Calls use(type, content) for each chunk of a PNG, to the last. Throws Error where that, or its data, is not there.
 template <class Use>
 void for_each_chunk(std::span<const std::uint8_t> png, const Use& use) {
+  bool data = false;
   for (std::size_t at = signature;;) {
     const std::size_t size = at + around <= png.size() ? big_endian(&png[at], 4) : png.size();
     SIMCLR_CHECK(at + around + size <= png.size(), "animated_png: a frame that is cut off");
     const std::string_view type(reinterpret_cast<const char*>(&png[at + 4]), 4);
+    data = data || type == "IDAT";
+    SIMCLR_CHECK(data || type != "IEND", "animated_png: a frame that is cut off, without its data");
     use(type, png.subspan(at + 8, size));
     if (type == "IEND") return;
     at += size + around;
@@ -69,7 +72,10 @@ Bytes animated_png(const std::vector<Bytes>& frames, int frames_a_second) {
                      std::equal(first.begin(), first.begin() + with_header, frame.begin()),
                  "animated_png: the frames are no PNG files of one size and kind");
   }
-  if (frames.size() == 1) return first;
+  if (frames.size() == 1) {
+    for_each_chunk(first, [](std::string_view, std::span<const std::uint8_t>) {});
+    return first;
+  }
   const auto header = std::span(first).subspan(signature + 8);
   Bytes png(first.begin(), first.begin() + signature);
   std::uint32_t number = 0;
