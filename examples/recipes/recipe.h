@@ -1,6 +1,7 @@
 #pragma once
 
 #include <simclr/core/error.h>
+#include <simclr/core/text.h>
 #include <simclr/nn/optim.h>
 #include <simclr/nn/simclr.h>
 
@@ -45,12 +46,12 @@ struct Recipe {
 /// The recipe of that name; throws simclr::Error that lists the names.
 template <class R>
 const R& named_recipe(const std::vector<R>& all, const std::string& name) {
-  std::string known;
+  std::vector<std::string> known;
   for (const R& each : all) {
     if (each.name == name) return each;
-    known += (known.empty() ? "" : ", ") + each.name;
+    known.push_back(each.name);
   }
-  simclr::fail("preset: \"", name, "\" is not known; use one of ", known);
+  simclr::fail("preset: \"", name, "\" is not known; use one of ", simclr::joined(known, ", "));
 }
 
 /// A recipe's projection head, behind any encoder.

@@ -99,15 +99,15 @@ std::string path_of_run(const std::string& path, const std::string& started_in, 
 
 std::string data_of_run(const std::string& data, const std::string& started_in, const std::string& run) {
   if (data.empty()) return data;  // the usual places
-  std::string found;
+  std::vector<std::string> found;
   for (const std::string& place : split_places(data)) {
     std::string path = path_of_run(place, started_in, run);
     if (!is_there(path)) path = place;
     SIMCLR_CHECK(is_there(path), simclr::printable(run), ": was trained on ", simclr::printable(place),
                  ", which is not there; say by --data where it lies now");
-    found += (found.empty() ? "" : "::") + path;
+    found.push_back(path);
   }
-  return found;
+  return simclr::joined(found, "::");
 }
 
 std::string cache_of_run(const std::string& cache_dir, const std::string& started_in, const std::string& run) {
