@@ -155,6 +155,8 @@ class PairPrograms(unittest.TestCase):
                       train("a,a drawing\na,drawing of\n", code=1))
         self.assertIn("no prompt is left of 1 row; line 2: is of A, which is no class of the pairs; they are a, b, c",
                       train("A,a drawing\n", code=1))
+        self.assertIn("no prompt is left of 2 rows; line 2: has no label\n", train(",a drawing\na,\n", code=1))
+        self.assertIn("prompts.csv, line 2: has no caption (prompt left out)", train("a,\na,a drawing\nb,drawing of\n"))
         said = train("a,a drawing\nb,zzz qqq\n")
         self.assertIn("no word of 1 prompt is known to the encoder", said)
         self.assertIn("zzz qqq", said)

@@ -170,10 +170,12 @@ PairPrompts read_prompts(const std::string& path, const data::PairList& list,
     const std::string value = why.empty() ? rows[r].fields[static_cast<std::size_t>(column)] : "";
     const std::string name = why.empty() ? rows[r].fields[static_cast<std::size_t>(label)] : "";
     const auto known = std::find(list.classes.begin(), list.classes.end(), name);
+    if (why.empty() && data::trimmed(name).empty()) why = "has no label";
     if (why.empty() && known == list.classes.end())
       why = "is of " + name + ", which is no class of the pairs; they are " + simclr::listed(list.classes, 6);
     const std::string half =
         kind.of_files() ? (fs::path(path).parent_path() / value).string() : std::string(data::trimmed(value));
+    if (why.empty() && data::trimmed(value).empty()) why = "has no " + header[static_cast<std::size_t>(column)];
     if (why.empty()) why = wrong_with(value, half, kind);
     if (why.empty()) {
       names.push_back(half);

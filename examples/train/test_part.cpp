@@ -123,7 +123,10 @@ std::string neither_text(const Datasets& sets, std::int64_t count) {
   if (count == 0) return {};
   return "; " + counted(count, sets.sample_name) + " without a label " + (count == 1 ? "is" : "are") +
          " left out, since others " +
-         (sets.train->groups().empty() ? "of the same file" : "that share a half with them") + " are held back";
+         (sets.train->groups().empty() ? "of the same file"
+          : count == 1                 ? "that share a half with it"
+                                       : "that share a half with them") +
+         " are held back";
 }
 
 /// The labelled samples become those that are kept.

@@ -293,7 +293,7 @@ TEST_CASE("prompts in words classify pictures") {
                                            "odd\t\nneither\ta drawing\n"));
   REQUIRE(begin(list, out, "image,caption", {"--prompts", prompts}) == 0);
   const auto found = evaluation_of(out)["zero_shot"];
-  CHECK(found["prompts"] == 2);  // one row has no text, one no class
+  CHECK(found["prompts"] == 2);  // one row has no text, one no class of these
   CHECK(found["classes"] == 2);
   CHECK(found["samples"] == 20);
 }
