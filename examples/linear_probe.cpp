@@ -52,8 +52,8 @@ bool parse_options(int argc, char** argv, Options& o) {
   table.add("draws", o.draws, "Choices of the labels, each by the next seed, of which the mean is told")
       .between(1, 1000);
   table.flag("untrained", "", o.untrained,
-             "Measure the encoder as it is before training, too. Where both sides of pairs share one, its batch "
-             "statistics are those of this side's samples alone");
+             "Measure the encoder as it is before training, too; of pairs with --share-encoder normalised by this side's "
+             "samples alone");
   table.flag("baseline", "", o.baseline,
              "Measure what the same probe makes of features without an encoder, too: of texts TF-IDF, of recordings the "
              "statistics of MFCCs, of clips those of motion");
