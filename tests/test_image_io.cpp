@@ -223,7 +223,7 @@ TEST_CASE("write_png writes all of a picture or nothing") {
 std::vector<std::string> chunks_of(const std::vector<std::uint8_t>& png) {
   const auto number_at = [&png](std::size_t at) {
     std::uint32_t number = 0;
-    for (std::size_t k = 0; k < 4; ++k) number = number << 8 | png.at(at + k);
+    for (std::size_t k = 0; k < 4; ++k) number = (number << 8) | png.at(at + k);
     return number;
   };
   std::vector<std::string> chunks;
@@ -233,7 +233,7 @@ std::vector<std::string> chunks_of(const std::vector<std::uint8_t>& png) {
     std::uint32_t check = ~std::uint32_t{0};
     for (std::size_t k = at + 4; k < at + 8 + number_at(at); ++k) {
       check ^= png.at(k);
-      for (int bit = 0; bit < 8; ++bit) check = check >> 1 ^ (check & 1 ? 0xedb88320u : 0);
+      for (int bit = 0; bit < 8; ++bit) check = (check >> 1) ^ ((check & 1) != 0 ? 0xedb88320u : 0u);
     }
     if (~check != number_at(at + 8 + number_at(at))) type = "CRC";
     if (type.ends_with("TL") || type == "fdAT") type += " " + std::to_string(number_at(at + 8));

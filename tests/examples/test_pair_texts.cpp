@@ -390,3 +390,10 @@ TEST_CASE("pairs without a label are not trained on where others that share a ha
     CHECK(sets.groups == sets.train->groups());
   }
 }
+
+TEST_CASE("pairs tell the folders of any list, opened or not") {
+  const TempDir dir;
+  for (const char* name : {"a/1.png", "b/1.wav"}) dir.write(name, std::string());
+  const std::string list = dir.write("list.csv", std::string("image,sound\na/1.png,b/1.wav\n"));
+  CHECK(Pairs().folders("auto", list) == dir.path("a") + "::" + dir.path("b"));
+}
