@@ -172,9 +172,9 @@ TEST_CASE("shards of pairs that are not used are named, without a test part, too
 TEST_CASE("unlabelled shards of pairs are trained on, and a change of these alone leaves the test part") {
   if (!data::reads_shards()) return;
   const TempDir dir;
-  const auto write = [&dir](const std::string& name, const std::string& content) {
-    return dir.write(name, test::tar_member("0.png", content) + test::tar_member("0.wav", content) +
-                               std::string(1024, '\0'));
+  const auto write = [&dir](const std::string& name, const std::string& key) {
+    return dir.write(
+        name, test::tar_member(key + ".png", key) + test::tar_member(key + ".wav", key) + std::string(1024, '\0'));
   };
   const auto open = [&dir](Datasets& sets) {
     data::PathList files;
