@@ -322,11 +322,11 @@ TEST_CASE("a prompt that is no text, or in quotes, costs no more than itself") {
   const auto broken =
       prompts("prompts.csv", "label,caption\neven,a drawing\nodd,\"  \"\nodd,a \xff drawing\nodd,drawing of \n");
   CHECK(broken.first == std::vector<std::string>{"a drawing", "drawing of"});
-  CHECK_THAT(broken.second, Contains("prompts.csv, line 3: has no text (prompt left out)"));
+  CHECK_THAT(broken.second, Contains("prompts.csv, line 3: has no caption (prompt left out)"));
   const auto quoted =
       prompts("prompts.tsv", "label\tcaption\neven\t\"drawing\" says a sign\nodd\t\"a drawing\nodd\t\n");
   CHECK(quoted.first == std::vector<std::string>{"\"drawing\" says a sign", "\"a drawing"});
-  CHECK_THAT(quoted.second, Contains("prompts.tsv, line 4: has no text (prompt left out)"));
+  CHECK_THAT(quoted.second, Contains("prompts.tsv, line 4: has no caption (prompt left out)"));
 }
 
 TEST_CASE("captions lie in tar shards as .txt") {
