@@ -6,6 +6,9 @@ include(CMakePackageConfigHelpers)
 install(TARGETS simclr EXPORT simclrTargets
         LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR} ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR}
         INCLUDES DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})
+if(TARGET simclr_mpi)
+  install(TARGETS simclr_mpi LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR})  # loaded, never linked
+endif()
 foreach(folder core kernels nn data data/pictures data/sound data/text data/video data/pairs)
   file(GLOB headers CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/${folder}/*.h)
   foreach(header IN LISTS headers)
@@ -25,10 +28,13 @@ set(simclr_SHARED FALSE)
 if(library_type STREQUAL "SHARED_LIBRARY")
   set(simclr_SHARED TRUE)
 endif()
-set(simclr_features ARCHIVE CUDA EMU FFMPEG JPEG ONEDNN PNG SAMPLERATE SENTENCEPIECE SNDFILE TIFF WEBP ZLIB)
+set(simclr_features ARCHIVE CUDA EMU FFMPEG JPEG MPI ONEDNN PNG SAMPLERATE SENTENCEPIECE SNDFILE TIFF WEBP ZLIB)
 set(simclr_compiled_in ${SIMCLR_PRIVATE_DEFINITIONS})
 list(TRANSFORM simclr_compiled_in REPLACE "^SIMCLR_HAVE_" "")
 list(APPEND simclr_compiled_in ${SIMCLR_DEVICES})
+if(TARGET simclr_mpi)
+  list(APPEND simclr_compiled_in MPI)
+endif()
 configure_package_config_file(${PROJECT_SOURCE_DIR}/cmake/simclrConfig.cmake.in ${PROJECT_BINARY_DIR}/simclrConfig.cmake
                               INSTALL_DESTINATION ${package_folder})
 # No ABI promise before 1.0: another minor version is another library.

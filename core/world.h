@@ -5,6 +5,7 @@
 #include <chrono>
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -84,6 +85,13 @@ SIMCLR_API std::vector<std::string> gather_texts(World& world, std::string_view 
 /// For what a run must not mix, its version, configuration and the digest of its data: throws Error on all ranks unless
 /// `text` is the same on all, with the first rank and line that differ. `what` is the message's word for it.
 SIMCLR_API void require_same(World& world, std::string_view what, std::string_view text);
+
+/// The run that mpirun or srun has started this process in, or World() where it was started by itself. Call it once,
+/// and destroy the world on all ranks or none: an exception that leaves it ends the run. Needs libsimclr_mpi.so, which
+/// is loaded where there are several processes. Throws Error where that is missing, where srun's processes do not know
+/// of one another, and for several processes on a GPU. `timeout` as set_timeout() has it.
+SIMCLR_API std::unique_ptr<World> make_world(Device device = {},
+                                             std::chrono::milliseconds timeout = std::chrono::seconds(60));
 
 /// A run in one process, for tests: calls body(world) in as many threads as there are ranks, and returns when all have.
 /// Rethrows what the first of them threw; the others are not left waiting. Tensors on the CPU or the emulated device.

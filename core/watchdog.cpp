@@ -1,0 +1,47 @@
+#include <simclr/core/watchdog.h>
+
+#include <signal.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstdlib>
+
+namespace simclr {
+
+Watchdog::Watchdog(std::string who, std::chrono::milliseconds timeout)
+    : who_(std::move(who)), timeout_(timeout.count()) {
+  sigset_t all, before;  // signals are for the program's own threads
+  sigfillset(&all);
+  pthread_sigmask(SIG_SETMASK, &all, &before);
+  thread_ = std::thread([this] { live(); });
+  pthread_sigmask(SIG_SETMASK, &before, nullptr);
+}
+
+Watchdog::~Watchdog() {
+  {
+    const std::lock_guard lock(mutex_);
+    ended_ = true;
+  }
+  end_.notify_one();
+  thread_.join();
+}
+
+void Watchdog::live() {
+  std::unique_lock lock(mutex_);
+  std::int64_t waited = 0;  // by its own ticks, not by a clock
+  for (std::uint64_t before = 0;;) {
+    const std::int64_t timeout = timeout_, tick = std::clamp<std::int64_t>(timeout / 10, 10, 1000);
+    if (end_.wait_for(lock, std::chrono::milliseconds(tick), [&] { return ended_; })) return;
+    const std::uint64_t count = count_;
+    waited = count % 2 == 1 && count == before ? waited + tick : 0;
+    before = count;
+    if (waited < timeout) continue;
+    const std::string line = who_ + ": " + what_.load(std::memory_order_relaxed) + " has waited " +
+                             std::to_string(timeout / 1000) +
+                             " s for the other ranks; one of them hangs or is cut off. " + "The run ends.\n";
+    [[maybe_unused]] const auto written = write(STDERR_FILENO, line.data(), line.size());
+    std::_Exit(EXIT_FAILURE);
+  }
+}
+
+}  // namespace simclr

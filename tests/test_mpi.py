@@ -1,0 +1,117 @@
+#!/usr/bin/env python3
+"""Several processes by MPI: the same bytes as ranks that are threads give, and an end in every way that a rank can end.
+
+usage: test_mpi.py
+
+WORLD_TOOL is tests/support/world_tool.cpp, WITH_MPI whether the build has libsimclr_mpi.so beside it, PROGRAMS files
+that must do without MPI.
+"""
+import os
+import pathlib
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+import unittest
+
+TOOL = os.environ["WORLD_TOOL"]
+LIMIT = 60  # seconds that no test may take, whatever hangs
+# A test machine may be root's, and have fewer cores than ranks, which then give way to one another.
+ENGINE = ["mpirun", "--allow-run-as-root", "--oversubscribe", "--mca", "mpi_yield_when_idle", "1"]
+
+
+class Done:
+    def __init__(self, command, environment=None):
+        begin = time.monotonic()
+        # -k: mpirun, which the signal ends, may not end what it has started.
+        done = subprocess.run(["timeout", "-k", "5", str(LIMIT), *command], capture_output=True, text=True,
+                              stdin=subprocess.DEVNULL, env=dict(os.environ, **(environment or {})))
+        self.seconds = time.monotonic() - begin
+        self.code, self.out, self.err = done.returncode, done.stdout, done.stderr
+
+    def lines(self):
+        return sorted(self.out.splitlines())
+
+
+def run(ranks, *words):
+    return Done([*ENGINE, "-np", str(ranks), TOOL, *words])
+
+
+def needed_by(file):
+    listing = subprocess.run(["readelf", "-d", file], capture_output=True, text=True, check=True).stdout
+    return re.findall(r"\(NEEDED\).*\[(.*)\]", listing)
+
+
+class WithoutMpi(unittest.TestCase):
+    def test_neither_the_library_nor_a_program_needs_it(self):
+        for file in [TOOL, *os.environ["PROGRAMS"].split()]:
+            needed = needed_by(file)
+            self.assertTrue(any(name.startswith("libc.so") for name in needed), needed)
+            self.assertFalse([name for name in needed if re.search(r"mpi|nccl|open-(rte|pal)", name)], file)
+
+    def test_a_process_started_by_itself_is_a_run(self):
+        done = Done([TOOL, "place", "same", "differ"])
+        self.assertEqual((done.code, done.out, done.err), (0, "rank 0 of 1, here 0 of 1\n", ""))
+
+    def test_several_processes_without_the_library_are_told_what_is_missing(self):
+        with tempfile.TemporaryDirectory() as folder:
+            alone = shutil.copy(TOOL, folder)
+            done = Done([alone, "place"], {"OMPI_COMM_WORLD_SIZE": "4"})
+        self.assertEqual((done.code, done.out), (1, ""))
+        self.assertRegex(done.err, r"^world_tool: mpi: 4 processes were started as one run, which needs "
+                                   r"libsimclr_mpi.so \(.*\); build libsimclr with MPI .*, or start one process\n$")
+
+
+@unittest.skipUnless(os.environ["WITH_MPI"] == "1", "no MPI in this build")
+class Mpi(unittest.TestCase):
+    def test_the_library_that_is_loaded_needs_mpi(self):
+        beside = pathlib.Path(TOOL).parent.parent / "lib" / "libsimclr_mpi.so"
+        self.assertTrue([name for name in needed_by(beside) if name.startswith("libmpi")])
+
+    def test_every_rank_knows_its_place(self):
+        done = run(3, "place")
+        self.assertEqual((done.code, done.lines()), (0, [f"rank {r} of 3, here {r} of 3" for r in range(3)]), done.err)
+
+    def test_the_same_bytes_as_threads_give(self):
+        for ranks in (2, 3):
+            done, threads = run(ranks, "results", "same"), Done([TOOL, "--threads", str(ranks), "results", "same"])
+            self.assertEqual((done.code, threads.code), (0, 0), done.err + threads.err)
+            self.assertEqual(len(done.lines()), ranks * 21)
+            self.assertEqual(done.lines(), threads.lines())
+
+    def test_ranks_that_differ_are_refused_by_all(self):
+        done = run(2, "differ")
+        self.assertNotEqual(done.code, 0)
+        self.assertEqual(done.err.count('world_tool: seed: rank 1 has "1", rank 0 "0"; start all ranks alike\n'), 2)
+
+    def test_whatever_ends_a_rank_ends_all(self):
+        for rank in ("0", "1"):
+            for how, said in (("fail", f"rank {rank} of 2: no memory is left\n"),
+                              ("throw", "world_tool: the disk is full\n"), ("leave", ""), ("kill", "")):
+                with self.subTest(how=how, rank=rank):
+                    done = run(2, how, rank)
+                    self.assertNotEqual(done.code, 0)
+                    self.assertIn(said, done.err)
+                    self.assertLess(done.seconds, LIMIT - 10, done.err)
+
+    def test_a_rank_that_hangs_is_left_after_the_timeout(self):
+        done = run(2, "timeout", "1500", "hang", "1")
+        self.assertNotIn(done.code, (0, 124, 137), done.err)
+        self.assertIn("rank 0 of 2: all_to_all has waited 1 s for the other ranks; one of them hangs or is cut off. "
+                      "The run ends.\n", done.err)
+
+    def test_processes_of_srun_that_do_not_know_of_one_another_are_refused(self):
+        done = Done([TOOL, "place"], {"SLURM_STEP_NUM_TASKS": "4"})
+        self.assertEqual((done.code, done.out), (1, ""))
+        self.assertEqual(done.err, "world_tool: mpi: srun started 4 processes that do not know of one another; "
+                                   "use srun --mpi=pmix, or mpirun\n")
+
+
+if __name__ == "__main__":
+    if os.environ["WITH_MPI"] == "1" and not shutil.which("mpirun"):
+        print("skipped: the build has MPI, but there is no mpirun here (Debian: openmpi-bin)")
+        sys.exit(77)
+    result = unittest.main(verbosity=2, exit=False).result
+    sys.exit(1 if not result.wasSuccessful() else 77 if result.skipped else 0)
