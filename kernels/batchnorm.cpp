@@ -80,20 +80,13 @@ void sums_cpu(const Tensor& x_tensor, Tensor& sums) {
   });
 }
 
-/// Of channel c in sums [3,C].
-BatchnormMoments moments_of(const double* sums, std::int64_t channels, std::int64_t c) {
-  return {sums[c], sums[channels + c], sums[2 * channels + c]};
-}
-
-void merge_cpu(const Tensor& a_tensor, std::int64_t count_a, const Tensor& b_tensor, std::int64_t count_b,
-               Tensor& sums) {
-  const double *a = a_tensor.data<double>(), *b = b_tensor.data<double>();
+void merge_cpu(const Tensor& parts, std::int64_t count, Tensor& sums) {
   double* out = sums.data<double>();
-  const std::int64_t channels = a_tensor.dim(1);
-  const auto rows_a = static_cast<double>(count_a), rows_b = static_cast<double>(count_b);
+  const std::int64_t channels = sums.dim(1);
   for (std::int64_t c = 0; c < channels; ++c) {
-    const BatchnormMoments both = merge(moments_of(a, channels, c), rows_a, moments_of(b, channels, c), rows_b);
-    out[c] = both.shift, out[channels + c] = both.sum, out[2 * channels + c] = both.squares;
+    const BatchnormMoments all =
+        merged_moments(parts.data<double>(), parts.dim(0), static_cast<double>(count), channels, c);
+    out[c] = all.shift, out[channels + c] = all.sum, out[2 * channels + c] = all.squares;
   }
 }
 
@@ -216,14 +209,13 @@ Tensor batchnorm_sums(const Tensor& x) {
   return sums;
 }
 
-Tensor batchnorm_merge(const Tensor& sums_a, std::int64_t count_a, const Tensor& sums_b, std::int64_t count_b) {
-  check_sums("batchnorm_merge", sums_a);
-  check_parameters("batchnorm_merge", sums_a, sums_b);
-  check_shape("batchnorm_merge", "sums_b", sums_b, sums_a.shape());
-  SIMCLR_CHECK(count_a >= 0 && count_b >= 0, "batchnorm_merge: counts ", count_a, " and ", count_b,
-               " cannot be negative");
-  Tensor sums = Tensor::empty_like(sums_a);
-  batchnorm_slot.on(sums.device()).merge(sums_a, count_a, sums_b, count_b, sums);
+Tensor batchnorm_merge(const Tensor& parts, std::int64_t count) {
+  SIMCLR_CHECK(
+      parts.defined() && parts.dtype() == DType::f64 && parts.rank() == 3 && parts.dim(0) > 0 && parts.dim(1) == 3,
+      "batchnorm_merge: parts must be f64 [P,3,C] with P of at least 1, got ", describe(parts));
+  SIMCLR_CHECK(count >= 0, "batchnorm_merge: count ", count, " cannot be negative");
+  Tensor sums = Tensor::empty({3, parts.dim(2)}, DType::f64, parts.device());
+  batchnorm_slot.on(sums.device()).merge(parts, count, sums);
   return sums;
 }
 

@@ -88,17 +88,12 @@ __global__ void __launch_bounds__(walk_threads)
   sums[2 * channels + c] = total.second;
 }
 
-/// Of channel c in sums [3,C].
-__device__ inline BatchnormMoments moments_of(const double* sums, int channels, int c) {
-  return {sums[c], sums[channels + c], sums[2 * channels + c]};
-}
-
-__global__ void __launch_bounds__(walk_threads) batchnorm_merge_kernel(const double* a, double count_a, const double* b,
-                                                                       double count_b, int channels, double* sums) {
+__global__ void __launch_bounds__(walk_threads)
+    batchnorm_merge_kernel(const double* sums_of_parts, int parts, double count, int channels, double* sums) {
   const int c = static_cast<int>(blockIdx.x * blockDim.x + threadIdx.x);
   if (c >= channels) return;
-  const BatchnormMoments both = merge(moments_of(a, channels, c), count_a, moments_of(b, channels, c), count_b);
-  sums[c] = both.shift, sums[channels + c] = both.sum, sums[2 * channels + c] = both.squares;
+  const BatchnormMoments all = merged_moments(sums_of_parts, parts, count, channels, c);
+  sums[c] = all.shift, sums[channels + c] = all.sum, sums[2 * channels + c] = all.squares;
 }
 
 /// running_mean and running_var may be null.
@@ -299,11 +294,11 @@ void sums_gpu(const Tensor& x, Tensor& sums) {
   });
 }
 
-void merge_gpu(const Tensor& a, std::int64_t count_a, const Tensor& b, std::int64_t count_b, Tensor& sums) {
+void merge_gpu(const Tensor& parts, std::int64_t count, Tensor& sums) {
   const auto channels = static_cast<int>(sums.dim(1));
   launch("batchnorm_merge_kernel", sums.device(), {blocks_for(channels, walk_threads), walk_threads},
-         batchnorm_merge_kernel, a.data<double>(), static_cast<double>(count_a), b.data<double>(),
-         static_cast<double>(count_b), channels, sums.data<double>());
+         batchnorm_merge_kernel, parts.data<double>(), static_cast<int>(parts.dim(0)), static_cast<double>(count),
+         channels, sums.data<double>());
 }
 
 void finalize_gpu(const Tensor& sums, std::int64_t count, double eps, double momentum, BatchnormStatistics& statistics,

@@ -19,9 +19,9 @@ namespace simclr::kernels {
 /// row 0: the shift, row 1: sum, row 2: sum of squares. [3,C] f64.
 SIMCLR_API Tensor batchnorm_sums(const Tensor& x);
 
-/// The sums of `count_a` and `count_b` rows together, each from batchnorm_sums: b's are moved to a's shift.
-SIMCLR_API Tensor batchnorm_merge(const Tensor& sums_a, std::int64_t count_a, const Tensor& sums_b,
-                                  std::int64_t count_b);
+/// The sums of several parts together, [P,3,C] -> [3,C], each from batchnorm_sums of `count` rows: one after the other
+/// is moved to the first one's shift. In one launch.
+SIMCLR_API Tensor batchnorm_merge(const Tensor& parts, std::int64_t count);
 
 struct BatchnormStatistics {
   Tensor mean;  // [C]
@@ -65,9 +65,7 @@ SIMCLR_API Tensor batchnorm_backward_data(const Tensor& g, bool masked_already, 
 
 struct BatchnormKernels {
   Kernel<"batchnorm sums", void(const Tensor& x, Tensor& sums)> sums;
-  Kernel<"batchnorm merge",
-         void(const Tensor& a, std::int64_t count_a, const Tensor& b, std::int64_t count_b, Tensor& sums)>
-      merge;
+  Kernel<"batchnorm merge", void(const Tensor& parts, std::int64_t count, Tensor& sums)> merge;
   Kernel<"batchnorm finalize", void(const Tensor& sums, std::int64_t count, double eps, double momentum,
                                     BatchnormStatistics& statistics, Tensor& running_mean, Tensor& running_var)>
       finalize;

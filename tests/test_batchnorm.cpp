@@ -332,17 +332,21 @@ TEST_CASE("a single row works in evaluation and is refused in training") {
   CHECK_THROWS_WITH(in.statistics(), Catch::Contains("1 values a channel have no variance"));
 }
 
-TEST_CASE("merged sums of two parts are the sums of the whole") {
+TEST_CASE("merged sums of parts are the sums of the whole") {
   for (const DType dtype : {DType::f64, DType::f32}) {
-    for (const std::int64_t cut : {0, 1, 500, 1002, 1003}) {
-      const Tensor x = random_tensor({1003, 7}, 12, dtype, 2.0, 4.0);
-      const Tensor merged =
-          batchnorm_merge(batchnorm_sums(x.narrow(0, cut)), cut, batchnorm_sums(x.narrow(cut, 1003 - cut)), 1003 - cut);
+    for (const std::int64_t parts : {1, 2, 3, 17, 1003}) {
+      const Tensor x = random_tensor({1003, 7}, 12, dtype, 2.0, 4.0).narrow(0, 1003 / parts * parts);
+      const std::int64_t count = x.dim(0) / parts;
+      const Tensor sums = Tensor::empty({parts, 3, 7}, DType::f64);
+      for (std::int64_t p = 0; p < parts; ++p) {
+        sums.narrow(p, 1).copy_from(batchnorm_sums(x.narrow(p * count, count)).reshape({1, 3, 7}));
+      }
+      const Tensor merged = batchnorm_merge(sums, count);
       const Tensor whole = batchnorm_sums(x);
-      CAPTURE(dtype, cut);
+      CAPTURE(dtype, parts);
       CHECK(relative_error(merged, whole) < (dtype == DType::f64 ? 1e-13 : 1e-6));
-      const auto a = batchnorm_finalize(merged, 1003, dtype, eps, 0.1, {}, {});
-      const auto b = batchnorm_finalize(whole, 1003, dtype, eps, 0.1, {}, {});
+      const auto a = batchnorm_finalize(merged, x.dim(0), dtype, eps, 0.1, {}, {});
+      const auto b = batchnorm_finalize(whole, x.dim(0), dtype, eps, 0.1, {}, {});
       CHECK(relative_error(a.rstd, b.rstd) < (dtype == DType::f64 ? 1e-13 : 1e-6));
     }
   }
@@ -387,8 +391,8 @@ TEST_CASE("batchnorm refuses wrong shapes and dtypes and says which") {
                     Catch::Contains("sums must be f64 [3,C]"));
   CHECK_THROWS_WITH(batchnorm_from_running(Tensor::zeros({3}), Tensor::zeros({4}), eps),
                     Catch::Contains("running_var must be [3]"));
-  CHECK_THROWS_WITH(batchnorm_merge(Tensor::zeros({3, 4}, DType::f64), 1, Tensor::zeros({3, 5}, DType::f64), 1),
-                    Catch::Contains("sums_b must be [3,4]"));
+  CHECK_THROWS_WITH(batchnorm_merge(Tensor::zeros({3, 4}, DType::f64), 1),
+                    Catch::Contains("parts must be f64 [P,3,C]"));
   const BatchnormSaved saved{in.x, in.gamma, in.beta, statistics, {}, true};
   Tensor dgamma = Tensor::zeros({4}), dbeta = Tensor::zeros({5});
   CHECK_THROWS_WITH(batchnorm_backward_sums(in.dy, saved, dgamma, dbeta, {}), Catch::Contains("dbeta must be [4]"));

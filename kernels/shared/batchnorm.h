@@ -6,6 +6,7 @@
 #include <simclr/kernels/shared/target.h>
 
 #include <cmath>
+#include <cstdint>
 
 namespace simclr::kernels {
 inline namespace SIMCLR_TARGET {
@@ -22,6 +23,21 @@ SIMCLR_HOST_DEVICE inline BatchnormMoments merge(const BatchnormMoments& a, doub
   const double move = count_a == 0 || count_b == 0 ? 0.0 : b.shift - a.shift;
   return {count_a == 0 ? b.shift : a.shift, a.sum + b.sum + count_b * move,
           a.squares + b.squares + move * (2 * b.sum + count_b * move)};
+}
+
+/// Of channel c in sums [3,C].
+SIMCLR_HOST_DEVICE inline BatchnormMoments moments_of(const double* sums, std::int64_t channels, std::int64_t c) {
+  return {sums[c], sums[channels + c], sums[2 * channels + c]};
+}
+
+/// Of channel c in `parts` sums [3,C] of `count` rows each.
+SIMCLR_HOST_DEVICE inline BatchnormMoments merged_moments(const double* sums, std::int64_t parts, double count,
+                                                          std::int64_t channels, std::int64_t c) {
+  BatchnormMoments all = moments_of(sums, channels, c);
+  for (std::int64_t p = 1; p < parts; ++p) {
+    all = merge(all, static_cast<double>(p) * count, moments_of(sums + 3 * p * channels, channels, c), count);
+  }
+  return all;
 }
 
 /// 1 / sqrt(var + eps).
