@@ -38,6 +38,31 @@ struct OverTime {
   }
 };
 
+/// What batch norm's statistics are taken of: the rows of x, and of the other ranks' x where there are some.
+struct BatchSums {
+  std::int64_t count;
+  Tensor sums;
+
+  BatchSums(const Tensor& x, World* world) : count(x.dim(-1) == 0 ? 0 : x.numel() / x.dim(-1)) {
+    sums = kernels::batchnorm_sums(x);
+    if (world == nullptr) return;
+    sums = kernels::batchnorm_merge(world->all_gather(sums.reshape({1, 3, x.dim(-1)})), count);
+    count *= world->size();
+  }
+};
+
+/// dgamma and dbeta of all ranks' rows, which dx is made of.
+std::pair<Tensor, Tensor> over_ranks(World* world, const Tensor& dgamma, const Tensor& dbeta) {
+  if (world == nullptr) return {dgamma, dbeta};
+  const std::int64_t channels = dgamma.dim(0);
+  const Tensor both = Tensor::empty({2 * channels}, dgamma.dtype(), dgamma.device());
+  Tensor all_dgamma = both.narrow(0, channels), all_dbeta = both.narrow(channels, channels);
+  all_dgamma.copy_from(dgamma);
+  all_dbeta.copy_from(dbeta);
+  world->all_reduce(both);
+  return {all_dgamma, all_dbeta};
+}
+
 }  // namespace
 
 Tensor add(const Tensor& a, const Tensor& b) {
@@ -183,16 +208,23 @@ Tensor batchnorm(const Tensor& x, const Tensor& gamma, const Tensor& beta, const
   SIMCLR_CHECK(x.rank() >= 2, "batchnorm: wants [...,C] with at least two dimensions, got ", describe(x));
   SIMCLR_CHECK(options.training || (running_mean.defined() && running_var.defined()),
                "batchnorm: evaluation needs running statistics");
-  const std::int64_t count = x.dim(-1) == 0 ? 0 : x.numel() / x.dim(-1);
-  const kernels::BatchnormStatistics statistics =
-      options.training ? kernels::batchnorm_finalize(kernels::batchnorm_sums(x), count, gamma.dtype(), options.eps,
-                                                     options.momentum, running_mean, running_var)
-                       : kernels::batchnorm_from_running(running_mean, running_var, options.eps);
+  World* const world =
+      options.training && options.world != nullptr && options.world->size() > 1 ? options.world : nullptr;
+  std::int64_t count = 0;
+  kernels::BatchnormStatistics statistics;
+  if (options.training) {
+    const BatchSums batch(x, world);
+    count = batch.count;
+    statistics = kernels::batchnorm_finalize(batch.sums, count, gamma.dtype(), options.eps, options.momentum,
+                                             running_mean, running_var);
+  } else {
+    statistics = kernels::batchnorm_from_running(running_mean, running_var, options.eps);
+  }
   const Tensor y = kernels::batchnorm_apply(x, statistics, gamma, beta, residual, options.relu);
   kernels::BatchnormSaved saved{x.detach(), gamma.detach(), beta.detach(), statistics, {}, options.relu};
   if (options.relu && residual.defined()) saved.y = y.detach();
   return record("batchnorm", {x, gamma, beta, residual}, y, {x, gamma, beta, saved.y},
-                [saved, count, training = options.training](Backward& bw) {
+                [saved, count, world, training = options.training](Backward& bw) {
                   Tensor dgamma = bw.buffer(1);
                   Tensor dbeta = bw.buffer(2);
                   const bool split = bw.needs(3) && saved.relu;  // the residual's gradient is dy behind the mask
@@ -201,7 +233,9 @@ Tensor batchnorm(const Tensor& x, const Tensor& gamma, const Tensor& beta, const
                   const Tensor& g = split ? masked : bw.dy();
                   if (bw.needs(0)) {
                     Tensor dx = bw.needs(3) ? Tensor() : bw.over_dy();
-                    bw.set(0, kernels::batchnorm_backward_data(g, split, saved, dgamma, dbeta, count, training, dx));
+                    const auto [sum_gamma, sum_beta] = over_ranks(world, dgamma, dbeta);
+                    bw.set(0,
+                           kernels::batchnorm_backward_data(g, split, saved, sum_gamma, sum_beta, count, training, dx));
                   }
                   bw.set(1, dgamma);
                   bw.set(2, dbeta);

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <simclr/core/autograd.h>
+#include <simclr/core/world.h>
 #include <simclr/kernels/conv2d.h>
 #include <simclr/kernels/dropout.h>
 #include <simclr/kernels/gru.h>
@@ -56,8 +57,11 @@ struct BatchNormOptions {
   double eps = 1e-5;
   double momentum = 0.1;
   bool relu = false;
+  World* world = nullptr;  // whose ranks' rows training takes statistics of, as many of each; null: of x alone
 };
 /// act(batchnorm(x) [+ residual]), x [...,C]. Training moves running_mean and running_var [C] where defined.
+/// Over several ranks gamma and beta get the gradient of the own rows, to be summed with all others'; x that of the
+/// whole.
 SIMCLR_API Tensor batchnorm(const Tensor& x, const Tensor& gamma, const Tensor& beta, const Tensor& running_mean,
                             const Tensor& running_var, const Tensor& residual, const BatchNormOptions& options);
 

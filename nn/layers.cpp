@@ -76,7 +76,7 @@ Tensor BatchNorm::apply(const Tensor& x, const Tensor& residual, bool relu) {
   SIMCLR_CHECK(!x.defined() || x.rank() < 2 || x.dim(-1) == channels, "batchnorm: x ", x.shape(), " has ", x.dim(-1),
                " channels, this layer ", channels, kernels::layout_hint(x.shape(), channels));
   const Tensor y = batchnorm(x, weight_, bias_, running_mean_, running_var_, residual,
-                             {.training = training(), .momentum = momentum_, .relu = relu});
+                             {.training = training(), .momentum = momentum_, .relu = relu, .world = world_});
   check_initialized(call);
   return y;
 }

@@ -103,11 +103,15 @@ class SIMCLR_API BatchNorm : public Module {
 
   /// How far each training batch moves the running statistics; 1/k at the k-th batch gives their plain average.
   void set_momentum(double momentum) { momentum_ = momentum; }
+  /// Training takes the statistics of all ranks' rows, as many of each; null: of this process's. Model::set_world()
+  /// sets it for all layers.
+  void set_world(World* world) { world_ = world; }
 
  private:
   Tensor apply(const Tensor& x, const Tensor& residual, bool relu);
 
   double momentum_ = 0.1;
+  World* world_ = nullptr;
   Tensor weight_, bias_, running_mean_, running_var_;
 };
 

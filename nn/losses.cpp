@@ -25,22 +25,24 @@ Tensor square_nt_xent(const Tensor& z, const kernels::NtXentPairs& pairs, const 
 
 }  // namespace
 
-Tensor sample_groups(const Tensor& z, int views) {
+Tensor sample_groups(std::int64_t rows, int views, Device device) {
   SIMCLR_CHECK(views >= 1, "nt_xent: views ", views, "; at least 1 of each sample is needed");
-  SIMCLR_CHECK(z.defined() && z.rank() == 2 && z.dim(0) % views == 0, "nt_xent: z ",
-               z.defined() ? describe(z) : "undefined", " is not ", views,
-               " views of each sample, [views N,D]; set views to their number, or give groups");
-  Tensor groups = Tensor::empty({z.dim(0)}, DType::i32);
-  const std::int64_t samples = z.dim(0) / views;
+  SIMCLR_CHECK(rows % views == 0, "nt_xent: ", rows, " rows are not ", views,
+               " views of each sample; set views to their number, or give groups");
+  Tensor groups = Tensor::empty({rows}, DType::i32);
+  const std::int64_t samples = rows / views;
   std::int32_t* group = groups.data<std::int32_t>();
-  for (std::int64_t i = 0; i < z.dim(0); ++i) group[i] = static_cast<std::int32_t>(i % samples);
-  return groups.to(z.device());
+  for (std::int64_t i = 0; i < rows; ++i) group[i] = static_cast<std::int32_t>(i % samples);
+  return groups.to(device);
 }
 
 Tensor nt_xent(const Tensor& z, const NtXentOptions& options) {
   if (options.views == 2) return square_nt_xent(z, {}, options);
   SIMCLR_CHECK(options.views > 2, "nt_xent: views ", options.views, "; at least 2 of each sample are needed");
-  const Tensor groups = sample_groups(z, options.views);
+  SIMCLR_CHECK(z.defined() && z.rank() == 2 && z.dim(0) % options.views == 0, "nt_xent: z ",
+               z.defined() ? describe(z) : "undefined", " is not ", options.views,
+               " views of each sample, [views N,D]; set views to their number, or give groups");
+  const Tensor groups = sample_groups(z.dim(0), options.views, z.device());
   return square_nt_xent(z, {.anchor_group = groups, .candidate_group = groups}, options);
 }
 

@@ -31,9 +31,9 @@ SIMCLR_API Tensor nt_xent(const Tensor& z, const NtXentOptions& options = {});
 SIMCLR_API Tensor nt_xent(const Tensor& anchors, const Tensor& candidates, const kernels::NtXentPairs& pairs,
                           const NtXentOptions& options = {});
 
-/// i32 [V N] on z's device: the sample n of each row v N + n of z [V N,D], V = views. Throws Error where the rows are
-/// not so many views.
-SIMCLR_API Tensor sample_groups(const Tensor& z, int views);
+/// i32 [V N] on `device`: the sample n of each row v N + n of `rows` = V N rows, V = views. Throws Error where the rows
+/// are not so many views.
+SIMCLR_API Tensor sample_groups(std::int64_t rows, int views, Device device = {});
 
 /// What an untrained model scores: ln(2N - 1), for N samples a batch.
 SIMCLR_API double nt_xent_chance(std::int64_t samples);

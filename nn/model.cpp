@@ -1,3 +1,4 @@
+#include <simclr/nn/layers.h>
 #include <simclr/nn/micro_batches.h>
 #include <simclr/nn/model.h>
 
@@ -24,6 +25,14 @@ Tensor Model::loss_of(std::span<const Input> inputs, std::int64_t samples) {
   const std::vector<Tensor> z = project(inputs, samples);
   const Tensor& groups = inputs[0].groups;
   return groups.defined() ? loss_of_groups(z, groups) : loss(z);
+}
+
+void Model::set_world(World* world) {
+  world_ = world;
+  const auto visit = [world](Module& module) {
+    if (auto* norm = dynamic_cast<BatchNorm*>(&module)) norm->set_world(world);
+  };
+  for_each(visit);
 }
 
 }  // namespace simclr::nn

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <simclr/core/world.h>
 #include <simclr/nn/module.h>
 
 #include <cstdint>
@@ -39,9 +40,20 @@ class SIMCLR_API Model : public Module {
   /// loss() do.
   Tensor loss_of(std::span<const Input> inputs, std::int64_t samples = 0);
 
+  /// Makes the ranks of `world`, of as many samples each, one run in training (nn/distributed.h): batch norm takes its
+  /// statistics of all ranks' rows, and the loss is that of all ranks' samples, on every rank. Null: this process
+  /// alone. The world must outlive what is computed so.
+  void set_world(World* world);
+
  protected:
+  /// This process alone where none was set.
+  World& world() { return world_ != nullptr ? *world_ : alone_; }
   /// z of each tower, of its own input, at most `samples` samples at a time.
   virtual std::vector<Tensor> project(std::span<const Input> inputs, std::int64_t samples);
+
+ private:
+  World* world_ = nullptr;
+  World alone_;
 };
 
 }  // namespace simclr::nn

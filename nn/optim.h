@@ -26,6 +26,8 @@ class SIMCLR_API Optimizer {
   /// Throws Error where a parameter or its gradient no longer lives in this optimizer's arenas.
   void step(const Tensor& loss = {});
   void zero_grad();
+  /// The gradients of all parameters, one after the other, [n]: what the ranks of a run add up before step().
+  const Tensor& gradients() const { return arena_.gradients; }
 
   /// The update, from 0, that was refused since a gradient, the loss, a parameter or the optimizer's state is NaN or
   /// Inf; -1: all is well. nn::inspect() names the layer. Looks at parameters and state now, and reads device memory.

@@ -1,3 +1,4 @@
+#include <simclr/nn/distributed.h>
 #include <simclr/nn/losses.h>
 #include <simclr/nn/micro_batches.h>
 #include <simclr/nn/simclr.h>
@@ -141,9 +142,9 @@ void check_tower(const char* who, int tower, int towers) {
 
 /// sample_groups(z, views), one for each number of rows: a step that is captured uploads nothing, and what it reads
 /// stays when a batch of another size comes.
-const Tensor& keep_groups(std::map<std::int64_t, Tensor>& kept, const Tensor& z, int views) {
-  Tensor& groups = kept[z.dim(0)];
-  if (!groups.defined() || groups.device() != z.device()) groups = sample_groups(z, views);
+const Tensor& keep_groups(std::map<std::int64_t, Tensor>& kept, const Tensor& z, std::int64_t rows, int views) {
+  Tensor& groups = kept[rows];
+  if (!groups.defined() || groups.device() != z.device()) groups = sample_groups(rows, views, z.device());
   return groups;
 }
 
@@ -188,8 +189,9 @@ Module& SimCLR::encoder(int tower) {
 
 Tensor SimCLR::loss(std::span<const Tensor> z) {
   SIMCLR_CHECK(z.size() == 1, "SimCLR: the loss of ", z.size(), " towers; it has one");
+  if (world().size() > 1) return nt_xent(world(), z[0], loss_);
   if (loss_.views == 2) return nt_xent(z[0], loss_);
-  const Tensor& groups = keep_groups(groups_, z[0], loss_.views);
+  const Tensor& groups = keep_groups(groups_, z[0], z[0].dim(0), loss_.views);
   NtXentOptions options = loss_;
   options.views = 2;  // the groups say it
   return nt_xent(z[0], z[0], {.anchor_group = groups, .candidate_group = groups}, options);
@@ -276,13 +278,19 @@ Module& TwoTowers::encoder(int tower) {
 
 Tensor TwoTowers::loss(std::span<const Tensor> z) {
   check_towers(z);
-  return loss_of_groups(z, keep_groups(groups_, z[0], 1));
+  return loss_of_all_groups(z, keep_groups(groups_, z[0], world().size() * z[0].dim(0), 1));
 }
 
 Tensor TwoTowers::loss_of_groups(std::span<const Tensor> z, const Tensor& groups) {
   check_towers(z);
-  const kernels::NtXentPairs pairs{.self_offset = -1, .anchor_group = groups, .candidate_group = groups};
-  return scale(add(nt_xent(z[0], z[1], pairs, loss_), nt_xent(z[1], z[0], pairs, loss_)), 0.5);
+  return loss_of_all_groups(z, world().all_gather(groups));
+}
+
+Tensor TwoTowers::loss_of_all_groups(std::span<const Tensor> z, const Tensor& all) {
+  const std::int64_t own = all.dim(0) / world().size();
+  const Tensor groups = world().size() == 1 ? all : all.narrow(world().rank() * own, own);
+  const kernels::NtXentPairs pairs{.self_offset = -1, .anchor_group = groups, .candidate_group = all};
+  return scale(add(nt_xent(world(), z[0], z[1], pairs, loss_), nt_xent(world(), z[1], z[0], pairs, loss_)), 0.5);
 }
 
 double TwoTowers::chance(std::int64_t samples) const {

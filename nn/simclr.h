@@ -121,6 +121,8 @@ class SIMCLR_API TwoTowers : public Model {
 
  private:
   std::vector<Tensor> project(std::span<const Input> inputs, std::int64_t samples) override;
+  /// `all`: the groups of all ranks' samples.
+  Tensor loss_of_all_groups(std::span<const Tensor> z, const Tensor& all);
 
   std::array<std::shared_ptr<Module>, 2> encoders_, towers_;
   std::shared_ptr<Module> both_;  // of both parts through one encoder; null: there are two

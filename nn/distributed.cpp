@@ -1,0 +1,73 @@
+#include <simclr/core/autograd.h>
+#include <simclr/nn/distributed.h>
+#include <simclr/nn/functional.h>
+
+namespace simclr::nn {
+namespace {
+
+/// [A,B n,...] -> [B,A n,...]: blocks of n rows in the other order.
+Tensor swapped(const Tensor& x, std::int64_t outer, std::int64_t inner) {
+  const std::int64_t rows = x.dim(0) / (outer * inner);
+  const Tensor y = Tensor::empty_like(x);
+  for (std::int64_t a = 0; a < outer; ++a) {
+    for (std::int64_t b = 0; b < inner; ++b) {
+      y.narrow((b * outer + a) * rows, rows).copy_from(x.narrow((a * inner + b) * rows, rows));
+    }
+  }
+  return y;
+}
+
+}  // namespace
+
+Tensor gather(World& world, const Tensor& x) {
+  if (world.size() == 1) return x;
+  return record("gather", {x}, world.all_gather(x.detach()),
+                [&world](Backward& bw) { bw.set(0, world.reduce_scatter(bw.dy())); });
+}
+
+Tensor gather_views(World& world, const Tensor& z, int views) {
+  SIMCLR_CHECK(z.defined() && z.rank() == 2 && views >= 1 && z.dim(0) % views == 0, "gather_views: z ",
+               z.defined() ? describe(z) : "undefined", " is not ", views, " views of each sample, [views N,D]");
+  if (world.size() == 1) return z;
+  return record(
+      "gather_views", {z}, swapped(world.all_gather(z.detach()), world.size(), views),
+      [&world, views](Backward& bw) { bw.set(0, world.reduce_scatter(swapped(bw.dy(), views, world.size()))); });
+}
+
+Tensor sum_over_ranks(World& world, const Tensor& x) {
+  if (world.size() == 1) return x;
+  const Tensor sum = x.clone();
+  world.all_reduce(sum);
+  return record("sum_over_ranks", {x}, sum, [](Backward& bw) { bw.set(0, bw.dy()); });
+}
+
+Tensor nt_xent(World& world, const Tensor& z, const NtXentOptions& options) {
+  if (world.size() == 1) return nt_xent(z, options);
+  SIMCLR_CHECK(options.views >= 2, "nt_xent: views ", options.views, "; at least 2 of each sample are needed");
+  const Tensor candidates = gather_views(world, z, options.views);
+  const std::int64_t samples = z.dim(0) / options.views, all = candidates.dim(0);
+  Tensor groups;  // SimCLR's order needs none
+  NtXentOptions plain = options;
+  if (options.views > 2) groups = sample_groups(all, options.views, z.device());
+  plain.views = 2;  // the groups say it
+  Tensor sum;
+  for (int v = 0; v < options.views; ++v) {
+    kernels::NtXentPairs pairs = {.self_offset = (v * world.size() + world.rank()) * samples};
+    if (groups.defined()) {
+      pairs.anchor_group = groups.narrow(pairs.self_offset, samples);
+      pairs.candidate_group = groups;
+    }
+    const Tensor mean = nt_xent(z.narrow(v * samples, samples), candidates, pairs, plain);
+    sum = sum.defined() ? add(sum, mean) : mean;
+  }
+  return sum_over_ranks(world, scale(sum, 1.0 / (options.views * world.size())));
+}
+
+Tensor nt_xent(World& world, const Tensor& anchors, const Tensor& candidates, const kernels::NtXentPairs& pairs,
+               const NtXentOptions& options) {
+  if (world.size() == 1) return nt_xent(anchors, candidates, pairs, options);
+  const Tensor mean = nt_xent(anchors, gather(world, candidates), pairs, options);
+  return sum_over_ranks(world, scale(mean, 1.0 / world.size()));
+}
+
+}  // namespace simclr::nn
