@@ -3,12 +3,12 @@
 #include <simclr/core/autograd.h>
 #include <simclr/core/world.h>
 #include <simclr/nn/distributed.h>
-#include <simclr/nn/layers.h>
 #include <simclr/nn/optim.h>
 #include <simclr/nn/simclr.h>
 
 #include "support/catch.h"
 #include "support/message_of.h"
+#include "support/ranks.h"
 #include "support/tensors.h"
 
 #include <cmath>
@@ -21,29 +21,14 @@ using namespace simclr;
 using namespace simclr::nn;
 using Catch::Matchers::Contains;
 using simclr::test::message_of;
+using simclr::test::of_each;
 using simclr::test::random_tensor;
 using simclr::test::relative_error;
 using simclr::test::same_bits;
+using simclr::test::share;
+using simclr::test::SmallEncoder;
 
 namespace {
-
-/// What each rank's body gives, by rank. Bodies check nothing themselves: Catch wants one thread.
-template <class Body>
-auto of_each(int ranks, const Body& body) {
-  std::vector<decltype(body(std::declval<World&>()))> results(static_cast<std::size_t>(ranks));
-  of_threads(ranks, [&](World& world) { results[static_cast<std::size_t>(world.rank())] = body(world); });
-  return results;
-}
-
-/// A rank's rows of a batch of `views` views of each sample.
-Tensor share(const World& world, const Tensor& whole, int views) {
-  const std::int64_t all = whole.dim(0) / views, own = all / world.size();
-  Tensor rows = Tensor::empty(whole.shape().with_first(views * own), whole.dtype());
-  for (int v = 0; v < views; ++v) {
-    rows.narrow(v * own, own).copy_from(whole.narrow(v * all + world.rank() * own, own));
-  }
-  return rows;
-}
 
 using Named = std::map<std::string, Tensor>;
 
@@ -65,28 +50,6 @@ double worst_error(const Named& got, const Named& right) {
   }
   return worst;
 }
-
-/// Two convolutions with batch norm, the second with a residual: [N,H,W,3] -> [N,4].
-class SmallEncoder : public Module {
- public:
-  SmallEncoder() {
-    first_ = add_module("conv1", std::make_shared<Conv2d>(Conv2dOptions{.in = 3, .out = 4, .kernel = 3, .padding = 1}));
-    norm1_ = add_module("bn1", std::make_shared<BatchNorm>(4));
-    second_ =
-        add_module("conv2", std::make_shared<Conv2d>(Conv2dOptions{.in = 4, .out = 4, .kernel = 3, .padding = 1}));
-    norm2_ = add_module("bn2", std::make_shared<BatchNorm>(4));
-    initialize(3);
-  }
-  Tensor forward(const Input& input) override {
-    const Tensor x = norm1_->relu((*first_)(input.x));
-    return global_average_pool(norm2_->add_relu((*second_)(x), x));
-  }
-  std::int64_t output_features() const override { return 4; }
-
- private:
-  std::shared_ptr<Conv2d> first_, second_;
-  std::shared_ptr<BatchNorm> norm1_, norm2_;
-};
 
 /// [N,5] -> [N,4].
 class Rows : public Module {

@@ -3,8 +3,8 @@
 
 usage: test_mpi.py
 
-WORLD_TOOL is tests/support/world_tool.cpp, WITH_MPI whether the build has libsimclr_mpi.so beside it, PROGRAMS files
-that must do without MPI.
+WORLD_TOOL is tests/support/world_tool.cpp, WITH_MPI whether the build has libsimclr_mpi.so beside it, WITH_EMU whether it
+has the emulated device, PROGRAMS files that must do without MPI.
 """
 import os
 import pathlib
@@ -80,6 +80,32 @@ class Mpi(unittest.TestCase):
             self.assertEqual((done.code, threads.code), (0, 0), done.err + threads.err)
             self.assertEqual(len(done.lines()), ranks * 21)
             self.assertEqual(done.lines(), threads.lines())
+
+    def losses(self, done):
+        self.assertEqual(done.code, 0, done.err)
+        found = [float(loss) for loss in re.findall(r"^step \d+ loss (\S+)$", done.out, re.MULTILINE)]
+        self.assertEqual(len(found), 30)
+        return found
+
+    def test_ranks_train_as_one_process_and_as_threads(self):
+        one = self.losses(Done([TOOL, "train", "cpu"]))
+        self.assertLess(one[-1], one[0] - 0.1, "nothing is learned")
+        for ranks in (2, 3, 4):
+            done, threads = run(ranks, "train", "cpu"), Done([TOOL, "--threads", str(ranks), "train", "cpu"])
+            losses = self.losses(done)
+            self.assertAlmostEqual(losses[0], one[0], delta=2e-6)  # six decimals are printed
+            self.assertAlmostEqual(losses[-1], one[-1], delta=1e-3)
+            self.assertEqual(done.lines(), threads.lines())
+            self.assertEqual(len(set(re.findall(r"weights (\w+)", done.out))), 1)
+
+    @unittest.skipUnless(os.environ["WITH_EMU"] == "1", "no emulated device in this build")
+    def test_ranks_train_in_bf16_on_the_emulated_device(self):
+        one, done, again = Done([TOOL, "train", "emu"]), run(2, "train", "emu"), run(2, "train", "emu")
+        losses, right = self.losses(done), self.losses(one)
+        self.assertAlmostEqual(losses[0], right[0], delta=1e-3)
+        self.assertAlmostEqual(losses[1], right[1], delta=0.02)  # bf16's rounding soon leads elsewhere
+        self.assertEqual(done.lines(), again.lines())
+        self.assertEqual(len(set(re.findall(r"weights (\w+)", done.out))), 1)
 
     def test_ranks_that_differ_are_refused_by_all(self):
         done = run(2, "differ")

@@ -6,6 +6,7 @@
 
 #include "support/catch.h"
 #include "support/message_of.h"
+#include "support/ranks.h"
 #include "support/tensors.h"
 
 #include <chrono>
@@ -20,20 +21,13 @@ using namespace simclr;
 using namespace std::chrono_literals;
 using Catch::Matchers::Contains;
 using simclr::test::message_of;
+using simclr::test::of_each;
 using simclr::test::random_tensor;
 using simclr::test::same_bits;
 
 namespace {
 
 const std::vector<int> sizes = {1, 2, 3, 4, 5};
-
-/// What each rank's body gives, by rank. Bodies check nothing themselves: Catch wants one thread.
-template <class Body>
-auto of_each(int ranks, const Body& body) {
-  std::vector<decltype(body(std::declval<World&>()))> results(static_cast<std::size_t>(ranks));
-  of_threads(ranks, [&](World& world) { results[static_cast<std::size_t>(world.rank())] = body(world); });
-  return results;
-}
 
 /// Of rank r: values that only the order of the ranks rounds as expected.
 Tensor share(int rank, const Shape& shape, DType dtype) {

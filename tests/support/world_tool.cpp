@@ -3,6 +3,7 @@
 // usage: world_tool [--threads N] WORD..., each word a thing to do, in this order:
 //   place       prints this rank's place
 //   results     prints a checksum of what each collective gives, for all dtypes and sizes that do not divide
+//   train DEVICE  trains a small model, in bf16 on the emulated device, and prints losses and a checksum of the weights
 //   same        compares texts that are the same; differ: some that are not
 //   fail RANK, throw RANK, leave RANK, kill RANK, hang RANK: that rank ends so, while the others wait for it
 //   timeout MS  for what follows
@@ -10,7 +11,10 @@
 #include <simclr/core/error.h>
 #include <simclr/core/text.h>
 #include <simclr/core/world.h>
+#include <simclr/nn/optim.h>
+#include <simclr/nn/simclr.h>
 
+#include "support/ranks.h"
 #include "support/tensors.h"
 
 #include <signal.h>
@@ -63,6 +67,26 @@ void results(World& world) {
   }
 }
 
+void train(World& world, Device device) {
+  nn::SimCLR model({.encoder = std::make_shared<test::SmallEncoder>(), .head = {.hidden = 8, .out = 8}});
+  model.to(device);
+  model.set_world(&world);
+  nn::Sgd optimizer(model.parameters(), {}, nn::constant(0.03));
+  const DType dtype = device.type == DeviceType::emu ? DType::bf16 : DType::f32;
+  for (int i = 0; i < 30; ++i) {
+    const Tensor whole =
+        test::aligned(24, 108, 0.3, static_cast<std::uint64_t>(i)).reshape({24, 6, 6, 3}).to(DType::f32);
+    const Tensor loss = model.loss_of(std::vector<Input>{test::share(world, whole, 2).to(dtype).to(device)});
+    loss.backward();
+    world.all_reduce(optimizer.gradients());
+    optimizer.step(loss);
+    if (world.rank() == 0) print("step " + std::to_string(i) + " loss " + std::to_string(loss.item()));
+  }
+  Crc64 crc;
+  for (const NamedTensor& tensor : model.state()) crc.update(tensor.value.raw_data(), tensor.value.bytes());
+  print("rank " + std::to_string(world.rank()) + " weights " + hex(crc.value()));
+}
+
 void end(World& world, const std::string& how) {
   if (how == "fail") return world.fail("no memory is left");
   if (how == "throw") fail("the disk is full");
@@ -79,6 +103,8 @@ void act(World& world, const std::vector<std::string>& words) {
             std::to_string(world.local_rank()) + " of " + std::to_string(world.local_size()));
     } else if (word == "results") {
       results(world);
+    } else if (word == "train") {
+      train(world, parse_device(words.at(++i)));
     } else if (word == "same" || word == "differ") {
       require_same(world, "seed", word == "same" ? "1" : std::to_string(world.rank()));
     } else if (word == "timeout") {
