@@ -18,13 +18,12 @@ namespace fs = std::filesystem;
 
 constexpr const char* library = "libsimclr_mpi.so";
 
-/// How many processes the engine says it has started; 1: none has, or it does not say.
-int started_by_engine() {
-  int most = std::getenv("PMIX_RANK") != nullptr ? 2 : 1;  // which says only that there may be others
+/// How many processes this one was started with, itself included, as their engine says; 0: it does not say.
+int started_together() {
   for (const char* name : {"OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "SLURM_STEP_NUM_TASKS"}) {
-    if (const char* value = std::getenv(name)) most = std::max(most, std::atoi(value));
+    if (const char* value = std::getenv(name)) return std::max(std::atoi(value), 1);
   }
-  return most;
+  return std::getenv("PMIX_RANK") != nullptr ? 0 : 1;
 }
 
 /// Where the library may lie: beside the file that holds this function, or the program; `lib` is how both are installed
@@ -33,7 +32,7 @@ std::vector<fs::path> places() {
   std::vector<fs::path> found;
   std::error_code none;
   Dl_info info{};
-  const fs::path own = dladdr(reinterpret_cast<void*>(&started_by_engine), &info) != 0 ? info.dli_fname : "";
+  const fs::path own = dladdr(reinterpret_cast<void*>(&started_together), &info) != 0 ? info.dli_fname : "";
   for (const fs::path& file : {fs::weakly_canonical(own, none), fs::read_symlink("/proc/self/exe", none)}) {
     const fs::path folder = file.parent_path();
     for (const fs::path& place : {folder / library, folder / "lib" / library, folder.parent_path() / "lib" / library}) {
@@ -44,7 +43,7 @@ std::vector<fs::path> places() {
   return found;
 }
 
-const MpiFunctions& load(int processes) {
+const MpiFunctions& load() {
   std::string problem;
   for (const fs::path& place : places()) {
     // MPI's own plugins want to see it: global.
@@ -60,7 +59,7 @@ const MpiFunctions& load(int processes) {
                  functions.version, ", this is ", SIMCLR_MPI_VERSION, "; install both anew");
     return functions;
   }
-  fail("mpi: ", processes, " processes were started as one run, which needs ", library, " (", problem,
+  fail("mpi: this process is one of several, which need ", library, " (", problem,
        "); build libsimclr with MPI (Debian: libopenmpi-dev), or start one process");
 }
 
@@ -105,17 +104,19 @@ class MpiTransport final : public Transport {
 }  // namespace
 
 std::unique_ptr<World> make_world(Device device, std::chrono::milliseconds timeout) {
-  const int processes = started_by_engine();
+  const int processes = started_together();
   if (processes == 1) return std::make_unique<World>();
   SIMCLR_CHECK(is_host_memory(device), device, ": several processes train on the CPU alone; start one process");
-  const MpiFunctions& mpi = load(processes);
+  const MpiFunctions& mpi = load();
   Place place;
   {
     Watchdog watchdog("process " + std::to_string(getpid()), timeout);
     watchdog.watch("the start of the run", [&] { place = mpi.start(); });
   }
-  SIMCLR_CHECK(place.size > 1 || processes == 1 || std::getenv("SLURM_STEP_NUM_TASKS") == nullptr, "mpi: srun started ",
-               processes, " processes that do not know of one another; use srun --mpi=pmix, or mpirun");
+  SIMCLR_CHECK(
+      place.size > 1 || processes == 0, "mpi: of ", processes,
+      " processes that were started this one knows itself alone; start them by srun --mpi=pmix, or by the mpirun of "
+      "the MPI that libsimclr was built with");
   return std::make_unique<HostWorld>(place, std::make_unique<MpiTransport>(mpi, place, timeout));
 }
 

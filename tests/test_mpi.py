@@ -59,9 +59,11 @@ class WithoutMpi(unittest.TestCase):
         with tempfile.TemporaryDirectory() as folder:
             alone = shutil.copy(TOOL, folder)
             done = Done([alone, "place"], {"OMPI_COMM_WORLD_SIZE": "4"})
+            single = Done([alone, "place"], {"OMPI_COMM_WORLD_SIZE": "1", "PMIX_RANK": "0"})
         self.assertEqual((done.code, done.out), (1, ""))
-        self.assertRegex(done.err, r"^world_tool: mpi: 4 processes were started as one run, which needs "
-                                   r"libsimclr_mpi.so \(.*\); build libsimclr with MPI .*, or start one process\n$")
+        self.assertRegex(done.err, r"^world_tool: mpi: this process is one of several, which need libsimclr_mpi.so "
+                                   r"\(.*\); build libsimclr with MPI .*, or start one process\n$")
+        self.assertEqual((single.code, single.err), (0, ""))
 
 
 @unittest.skipUnless(os.environ["WITH_MPI"] == "1", "no MPI in this build")
@@ -128,11 +130,13 @@ class Mpi(unittest.TestCase):
         self.assertIn("rank 0 of 2: all_to_all has waited 1 s for the other ranks; one of them hangs or is cut off. "
                       "The run ends.\n", done.err)
 
-    def test_processes_of_srun_that_do_not_know_of_one_another_are_refused(self):
-        done = Done([TOOL, "place"], {"SLURM_STEP_NUM_TASKS": "4"})
-        self.assertEqual((done.code, done.out), (1, ""))
-        self.assertEqual(done.err, "world_tool: mpi: srun started 4 processes that do not know of one another; "
-                                   "use srun --mpi=pmix, or mpirun\n")
+    def test_processes_that_do_not_know_of_one_another_are_refused(self):
+        for engine in ("SLURM_STEP_NUM_TASKS", "PMI_SIZE"):
+            done = Done([TOOL, "place"], {engine: "4"})
+            self.assertEqual((done.code, done.out), (1, ""))
+            self.assertEqual(done.err, "world_tool: mpi: of 4 processes that were started this one knows itself alone; "
+                                       "start them by srun --mpi=pmix, or by the mpirun of the MPI that libsimclr was built "
+                                       "with\n")
 
 
 if __name__ == "__main__":
