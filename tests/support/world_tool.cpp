@@ -3,10 +3,9 @@
 // usage: world_tool [--threads N] WORD..., each word a thing to do, in this order:
 //   place       prints this rank's place
 //   results     prints a checksum of what each collective gives, for all dtypes and sizes that do not divide
-//   train DEVICE  trains a small model, in bf16 on the emulated device, and prints losses and a checksum of the weights
-//   same        compares texts that are the same; differ: some that are not
-//   fail RANK, throw RANK, leave RANK, kill RANK, hang RANK: that rank ends so, while the others wait for it
-//   timeout MS  for what follows
+//   train DEVICE STEPS  trains a small model, in bf16 on the emulated device; prints losses and a checksum of the
+//   weights same        compares texts that are the same; differ: some that are not fail RANK, throw RANK, leave RANK,
+//   kill RANK, hang RANK: that rank ends so, while the others wait for it timeout MS  for what follows
 #include <simclr/core/crc64.h>
 #include <simclr/core/error.h>
 #include <simclr/core/text.h>
@@ -67,13 +66,13 @@ void results(World& world) {
   }
 }
 
-void train(World& world, Device device) {
+void train(World& world, Device device, int steps) {
   nn::SimCLR model({.encoder = std::make_shared<test::SmallEncoder>(), .head = {.hidden = 8, .out = 8}});
   model.to(device);
   model.set_world(&world);
   nn::Sgd optimizer(model.parameters(), {}, nn::constant(0.03));
   const DType dtype = device.type == DeviceType::emu ? DType::bf16 : DType::f32;
-  for (int i = 0; i < 30; ++i) {
+  for (int i = 0; i < steps; ++i) {
     const Tensor whole =
         test::aligned(24, 108, 0.3, static_cast<std::uint64_t>(i)).reshape({24, 6, 6, 3}).to(DType::f32);
     const Tensor loss = model.loss_of(std::vector<Input>{test::share(world, whole, 2).to(dtype).to(device)});
@@ -104,7 +103,8 @@ void act(World& world, const std::vector<std::string>& words) {
     } else if (word == "results") {
       results(world);
     } else if (word == "train") {
-      train(world, parse_device(words.at(++i)));
+      train(world, parse_device(words.at(i + 1)), std::stoi(words.at(i + 2)));
+      i += 2;
     } else if (word == "same" || word == "differ") {
       require_same(world, "seed", word == "same" ? "1" : std::to_string(world.rank()));
     } else if (word == "timeout") {
