@@ -107,12 +107,14 @@ EpochRun::EpochRun(std::shared_ptr<LoaderState> state, std::uint32_t epoch, std:
     order_.resize(static_cast<std::size_t>(size));
     std::iota(order_.begin(), order_.end(), std::int64_t{0});
   }
+  const std::int64_t ranks = state_->options.shard.ranks;
   batches_ = state_->batches();
-  end_ = std::min(size, batches_ * state_->options.batch_size);
+  end_ = std::min(size, batches_ * state_->options.batch_size) / ranks;
+  full_ = state_->options.batch_size / ranks;
   SIMCLR_CHECK(first_batch >= 0 && first_batch <= batches_, "loader: batch ", first_batch, " of an epoch of ",
                batches_);
   taken_ = first_batch;
-  next_position_ = std::min(end_, first_batch * state_->options.batch_size);
+  next_position_ = std::min(end_, first_batch * full_);
 }
 
 void EpochRun::start() {
@@ -139,10 +141,9 @@ bool EpochRun::next() {
     ++taken_;
   } else {
     Batch batch = new_batch(taken_);
-    const std::int64_t first = taken_ * state_->options.batch_size;
     try {
       parallel_for(batch.size, 1, [&](std::int64_t begin, std::int64_t end) {
-        for (std::int64_t row = begin; row < end; ++row) fill(batch, row, first + row);
+        for (std::int64_t row = begin; row < end; ++row) fill(batch, taken_, row);
       });
       current_ = std::move(batch);
       ++taken_;
@@ -172,17 +173,16 @@ void EpochRun::work() {
   std::unique_lock lock(mutex_);
   try {
     while (true) {
-      const auto batch_number = [&] { return next_position_ / state_->options.batch_size; };
+      const auto batch_number = [&] { return next_position_ / full_; };
       room_.wait(lock,
                  [&] { return stop_ || next_position_ == end_ || batch_number() < taken_ + state_->options.prefetch; });
       if (stop_ || next_position_ == end_) return;
       const std::int64_t number = batch_number();
-      const std::int64_t position = next_position_++;
-      const std::int64_t row = position % state_->options.batch_size;
+      const std::int64_t row = next_position_++ % full_;
       Slot& slot = slots_[static_cast<std::size_t>(number % state_->options.prefetch)];
       if (row == 0) slot = {.batch = new_batch(number), .number = number, .left = batch_size(number)};
       lock.unlock();
-      fill(slot.batch, row, position);
+      fill(slot.batch, number, row);
       lock.lock();
       if (--slot.left == 0) ready_.notify_one();
     }
@@ -196,8 +196,11 @@ void EpochRun::work() {
 }
 
 std::int64_t EpochRun::batch_size(std::int64_t number) const {
-  const std::int64_t size = state_->options.batch_size;
-  return std::min(size, end_ - number * size);
+  return std::min(full_, end_ - number * full_);
+}
+
+std::int64_t EpochRun::first_of(std::int64_t number) const {
+  return state_->options.shard.rank * batch_size(number);
 }
 
 Batch EpochRun::new_batch(std::int64_t number) const {
@@ -206,7 +209,8 @@ Batch EpochRun::new_batch(std::int64_t number) const {
   Batch batch{.towers = {},
               .labels = std::vector<std::int32_t>(count),
               .indices = std::vector<std::int64_t>(count),
-              .size = size};
+              .size = size,
+              .first = first_of(number)};
   for (const Tower& tower : state_->towers) {
     const std::int64_t rows = tower.views * size;
     const Shape view_shape = tower.maker->view_shape();
@@ -258,10 +262,9 @@ bool EpochRun::try_sample(Batch& batch, std::int64_t row, std::int64_t index) co
   return true;
 }
 
-/// Writes all views of the sample at `position` of the order, or of the one that takes its place, to row `row` of
-/// `batch`.
-void EpochRun::fill(Batch& batch, std::int64_t row, std::int64_t position) const {
+void EpochRun::fill(Batch& batch, std::int64_t number, std::int64_t row) const {
   const auto size = static_cast<std::int64_t>(order_.size());
+  const std::int64_t position = number * state_->options.batch_size + first_of(number) + row;
   bool filled = try_sample(batch, row, order_[static_cast<std::size_t>(position)]);
   // From half an epoch away, so that a batch hardly ever gets the same sample twice.
   for (std::int64_t other = position + size / 2; !filled; ++other) {

@@ -68,18 +68,22 @@ class EpochRun {
   void stop();
   void work();
   std::int64_t batch_size(std::int64_t number) const;
+  /// The place of its first sample in the batch of all ranks.
+  std::int64_t first_of(std::int64_t number) const;
   Batch new_batch(std::int64_t number) const;
   /// None, and reported, where a part cannot be read.
   std::optional<Parts> try_read(std::int64_t index) const;
   /// Writes all views of a sample to row `row` of `batch`, and its label. False, and reported, where it cannot be read
   /// or a maker refuses it: the row is to be written again.
   bool try_sample(Batch& batch, std::int64_t row, std::int64_t index) const;
-  void fill(Batch& batch, std::int64_t row, std::int64_t position) const;
+  /// Writes all views of the sample in row `row` of batch `number`, or of the one that takes its place.
+  void fill(Batch& batch, std::int64_t number, std::int64_t row) const;
 
   const std::shared_ptr<LoaderState> state_;
   const std::uint32_t epoch_;
-  std::vector<std::int64_t> order_;
+  std::vector<std::int64_t> order_;     // of all ranks; what follows counts this rank's samples alone
   std::int64_t batches_ = 0, end_ = 0;  // batches of the epoch; samples in them
+  std::int64_t full_ = 0;               // samples of a batch that is not the last
   bool started_ = false;
   std::optional<Batch> current_;
 

@@ -21,7 +21,7 @@ Tensor Batch::label_groups(int tower) const {
   for (std::int64_t row = 0; row < groups.numel(); ++row) {
     const auto sample = static_cast<std::int32_t>(row % size);
     const std::int32_t label = labels[static_cast<std::size_t>(sample)];
-    groups.data<std::int32_t>()[row] = label >= 0 ? label : -2 - sample;
+    groups.data<std::int32_t>()[row] = label >= 0 ? label : -2 - static_cast<std::int32_t>(first) - sample;
   }
   return groups;
 }
@@ -90,6 +90,15 @@ Epoch::Iterator& Epoch::Iterator::operator++() {
   return *this;
 }
 
+void check(const Shard& shard, std::int64_t batch_size, const char* who) {
+  SIMCLR_CHECK(shard.ranks >= 1 && shard.rank >= 0 && shard.rank < shard.ranks, who, ": shard of rank ", shard.rank,
+               " of ", shard.ranks, "; there is none");
+  const std::int64_t ranks = shard.ranks, below = batch_size / ranks * ranks;
+  SIMCLR_CHECK(batch_size == below, who, ": batch_size ", batch_size, " for ", ranks,
+               " ranks, which hold as many samples each; ", below > 0 ? std::to_string(below) + " and " : "",
+               below + ranks, below > 0 ? " fit" : " fits");
+}
+
 namespace {
 
 void check(const Dataset& dataset, const LoaderOptions& options) {
@@ -99,6 +108,10 @@ void check(const Dataset& dataset, const LoaderOptions& options) {
   SIMCLR_CHECK(options.batch_size >= 1, "loader: batch_size ", options.batch_size, ", at least 1 is needed");
   SIMCLR_CHECK(options.batch_size <= size || !options.drop_last, "loader: batch_size ", options.batch_size,
                ", but only ", size, " samples: lower batch_size or turn drop_last off");
+  check(options.shard, options.batch_size, "loader");
+  SIMCLR_CHECK(options.drop_last || size % options.shard.ranks == 0, "loader: ", size, " samples for ",
+               options.shard.ranks, " ranks, which hold as many of the last batch each: turn drop_last on, or leave ",
+               size % options.shard.ranks, " out");
   SIMCLR_CHECK(options.shuffle_block >= 0, "loader: shuffle_block ", options.shuffle_block,
                ", 0 or more samples are possible");
   SIMCLR_CHECK(options.workers >= 0 && options.workers <= 1024, "loader: workers ", options.workers,
@@ -167,6 +180,11 @@ std::int64_t Loader::skipped() const {
   return std::ssize(state_->skipped);
 }
 
+std::vector<std::int64_t> Loader::skipped_samples() const {
+  const std::lock_guard lock(state_->mutex);
+  return {state_->skipped.begin(), state_->skipped.end()};
+}
+
 namespace {
 
 /// The views and labels of a batch's own samples, which begin at `first` of an unshuffled order; replacements of
@@ -198,6 +216,7 @@ Input own_samples(const Batch& batch, std::int64_t first, std::vector<std::int32
 NextBatch one_pass(std::shared_ptr<const Dataset> dataset, std::shared_ptr<const ViewMaker> view_maker,
                    LoaderOptions options, int part) {
   options.shuffle = options.drop_last = false;
+  options.shard = {};
   const Loader loader(std::move(dataset),
                       std::vector<Tower>{{.maker = std::move(view_maker), .views = 1, .part = part}}, options);
   const auto epoch = std::make_shared<Epoch>(loader.epoch(0));  // keeps what it needs of the loader

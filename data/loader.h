@@ -29,6 +29,17 @@ struct Tower {
   int part = 0;   // of the sample, which the views are made of
 };
 
+/// Which part of every batch a process serves: all ranks of a run (core/world.h) together serve what one process serves
+/// of the same seed and batch size, the same samples, replacements and views. Rank r has the r-th of `ranks` equal
+/// parts of each batch, in their order.
+struct Shard {
+  int rank = 0, ranks = 1;
+};
+
+/// Throws Error, opened by `who`, where there is no such rank, and where the ranks cannot hold as many of `batch_size`
+/// samples each: with the sizes that fit.
+SIMCLR_API void check(const Shard& shard, std::int64_t batch_size, const char* who);
+
 /// Several views of some samples, on the CPU.
 struct Batch {
   /// One a tower. x [V*B, view shape] of the maker's dtype: view v of sample i in row v*B + i. lengths i32 [V*B] where
@@ -39,17 +50,19 @@ struct Batch {
   std::vector<std::int32_t> labels;   // [B]; -1: none
   std::vector<std::int64_t> indices;  // [B], in the data set
   std::int64_t size = 0;              // B
+  std::int64_t first = 0;             // the place of the first of these in the batch of all ranks (Shard)
 
   /// V of a tower, which nn::NtXentOptions::views wants. Throws Error for a tower that the batch lacks.
   int views_each(int tower = 0) const;
   /// i32 [V*B] on the CPU, the groups for a loss of a tower that takes labels (kernels/nt_xent.h): rows of one label
-  /// are one group. A sample without a label has a group of its own, a number below -1, so that its views stay each
-  /// other's positives.
+  /// are one group. A sample without a label has a group of its own among all ranks', a number below -1, so that its
+  /// views stay each other's positives.
   Tensor label_groups(int tower = 0) const;
 };
 
 struct LoaderOptions {
-  std::int64_t batch_size = 256;  // samples, not views
+  std::int64_t batch_size = 256;  // samples, not views; of all ranks together
+  Shard shard = {};
   bool shuffle = true;
   std::int64_t shuffle_block = 0;  // samples; of the order: see shuffled_order()
   bool drop_last = true;           // leave out the last batch of an epoch where it would be smaller
@@ -118,7 +131,8 @@ class SIMCLR_API Epoch {
 /// A sample that cannot be read, or of which a view maker can make no view, is reported once, counted, and replaced by
 /// the next usable one from half an epoch further on in the order, in all towers alike; `indices`, `labels` and keys
 /// are the replacement's. Where more than half of the data set turns out to be of no use, taking a batch throws
-/// UnreadableData.
+/// UnreadableData. Which sample it is follows from the order alone, so that ranks (Shard) need not tell one another;
+/// each reports and counts those that it has met.
 class SIMCLR_API Loader {
  public:
   /// One tower of two views of each sample. Throws Error for impossible options.
@@ -143,6 +157,8 @@ class SIMCLR_API Loader {
 
   /// How many samples of the data set could not be read or used so far; on_warning was told why.
   std::int64_t skipped() const;
+  /// Which, in rising order. All that its ranks name are what one process has met by the end of an epoch.
+  std::vector<std::int64_t> skipped_samples() const;
 
  private:
   std::shared_ptr<detail::LoaderState> state_;
@@ -150,7 +166,7 @@ class SIMCLR_API Loader {
 
 /// One pass over a data set for evaluation, what nn::extract_features takes: one view of part `part` of each sample, in
 /// their own order. A sample that cannot be read or used is reported and left out, not replaced. Of `options` the batch
-/// size, seed, workers, prefetch and on_warning count.
+/// size, seed, workers, prefetch and on_warning count: each rank that calls it has all samples.
 SIMCLR_API NextBatch one_pass(std::shared_ptr<const Dataset> dataset, std::shared_ptr<const ViewMaker> view_maker,
                               LoaderOptions options = {}, int part = 0);
 

@@ -157,6 +157,7 @@ DeviceLoader::DeviceLoader(const Dataset& dataset, const kernels::AugmentPolicy&
                " of ", size, " samples; lower it");
   SIMCLR_CHECK(options.views >= 1 && options.views < 1 << 24, "device loader: views ", options.views,
                ", 1 to 2^24-1 are possible");
+  check(options.shard, options.batch_size, "device loader");
   batches_ = size / options.batch_size;
 
   const Pictures pictures = read_all(dataset, policy.channels, options.most_bytes);
@@ -179,10 +180,11 @@ DeviceLoader::DeviceLoader(const Dataset& dataset, const kernels::AugmentPolicy&
   std::memcpy(refs.data(), pictures.refs.data(), refs.size());
   values_ = pictures.values.tensor().to(device);
   refs_ = Tensor::from(refs, {refs_size}).to(device);
-  order_ = Tensor::zeros({batches_ * options.batch_size}, DType::i32, device);
-  index_ = Tensor::zeros({options.batch_size}, DType::i32, device);
+  const std::int64_t own = options.batch_size / options.shard.ranks;
+  order_ = Tensor::zeros({batches_ * own}, DType::i32, device);
+  index_ = Tensor::zeros({own}, DType::i32, device);
   all_keys_ = Tensor::zeros({options.views * order_.numel(), 3}, DType::i32, device);
-  keys_ = Tensor::zeros({options.views * options.batch_size, 3}, DType::i32, device);
+  keys_ = Tensor::zeros({options.views * own, 3}, DType::i32, device);
   epoch_ = Tensor::zeros({1}, DType::i32, device);
 }
 
@@ -197,20 +199,22 @@ void DeviceLoader::begin(std::uint32_t epoch, std::int64_t first_batch) {
     order.resize(readable_.size());
     std::iota(order.begin(), order.end(), std::int64_t{0});
   }
+  const std::int64_t own = index_.numel();
   std::vector<std::int32_t> chosen(static_cast<std::size_t>(order_.numel()));
-  for (std::int64_t position = 0; position < order_.numel(); ++position) {
+  for (std::int64_t k = 0; k < order_.numel(); ++k) {
+    const std::int64_t position = k / own * options_.batch_size + options_.shard.rank * own + k % own;
     std::int64_t index = order[static_cast<std::size_t>(position)];
     for (std::int64_t other = position + size / 2; !readable_[static_cast<std::size_t>(index)]; ++other) {
       index = order[static_cast<std::size_t>(other % size)];
     }
-    chosen[static_cast<std::size_t>(position)] = static_cast<std::int32_t>(index);
+    chosen[static_cast<std::size_t>(k)] = static_cast<std::int32_t>(index);
   }
   order_.copy_from(Tensor::from(chosen, order_.shape()));
   std::vector<std::int32_t> keys;
   keys.reserve(static_cast<std::size_t>(all_keys_.numel()));
-  for (std::int64_t first = 0; first < order_.numel(); first += options_.batch_size) {
+  for (std::int64_t first = 0; first < order_.numel(); first += own) {
     for (std::int32_t v = 0; v < options_.views; ++v) {
-      for (std::int64_t i = first; i < first + options_.batch_size; ++i) {
+      for (std::int64_t i = first; i < first + own; ++i) {
         keys.insert(keys.end(), {chosen[static_cast<std::size_t>(i)], static_cast<std::int32_t>(epoch), v});
       }
     }
@@ -222,10 +226,18 @@ void DeviceLoader::begin(std::uint32_t epoch, std::int64_t first_batch) {
 
 bool DeviceLoader::next() {
   if (batch_ == batches_) return false;
-  index_.copy_from(order_.narrow(batch_ * options_.batch_size, options_.batch_size));
+  index_.copy_from(order_.narrow(batch_ * index_.numel(), index_.numel()));
   keys_.copy_from(all_keys_.narrow(batch_ * keys_.dim(0), keys_.dim(0)));
   ++batch_;
   return true;
+}
+
+std::vector<std::int64_t> DeviceLoader::skipped_samples() const {
+  std::vector<std::int64_t> samples;
+  for (std::int64_t i = 0; i < std::ssize(readable_); ++i) {
+    if (!readable_[static_cast<std::size_t>(i)]) samples.push_back(i);
+  }
+  return samples;
 }
 
 Input DeviceLoader::views() const {

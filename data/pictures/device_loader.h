@@ -2,6 +2,7 @@
 
 #include <simclr/core/input.h>
 #include <simclr/data/dataset.h>
+#include <simclr/data/loader.h>
 #include <simclr/kernels/augment.h>
 
 #include <cstdint>
@@ -13,7 +14,8 @@
 namespace simclr::data {
 
 struct DeviceLoaderOptions {
-  std::int64_t batch_size = 256;  // pictures, not views
+  std::int64_t batch_size = 256;  // pictures, not views; of all ranks together
+  Shard shard = {};               // as LoaderOptions has it; every rank holds all pictures
   int views = 2;                  // the loss must be told of other numbers: nn::nt_xent(z, {.views = 3})
   bool shuffle = true;
   std::int64_t shuffle_block = 0;  // as LoaderOptions has it
@@ -58,6 +60,8 @@ class SIMCLR_API DeviceLoader {
 
   /// How many samples could not be read.
   std::int64_t skipped() const { return skipped_; }
+  /// Which, in rising order.
+  std::vector<std::int64_t> skipped_samples() const;
 
  private:
   kernels::AugmentPolicy policy_;
@@ -65,7 +69,7 @@ class SIMCLR_API DeviceLoader {
   std::int64_t batches_ = 0, batch_ = 0, skipped_ = 0;
   std::vector<bool> readable_;
   Tensor values_, refs_;  // the pictures, of the widest type among them: u8, u16 or f32
-  Tensor order_;          // i32 [batches * B]: the samples of the epoch under way
+  Tensor order_;          // i32 [batches * B]: the samples of the epoch under way, this rank's B of each batch
   Tensor index_;          // i32 [B]: those of the current batch
   Tensor all_keys_;       // i32 [batches * views * B, 3]: (sample, epoch, view), batch by batch
   Tensor keys_;           // i32 [views * B, 3]: those of the current batch

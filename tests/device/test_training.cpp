@@ -7,6 +7,7 @@
 
 #include <optional>
 #include <span>
+#include <utility>
 
 using namespace simclr;
 
@@ -127,11 +128,12 @@ DEVICE_TEST_CASE("ten training steps give the CPU's losses") {
 DEVICE_TEST_CASE("a device loader gives a loader's views, drawn by the same parameters") {
   once();
   const auto dataset = tiny_pictures();
-  for (const std::int64_t block : {0, 3}) {
+  using Case = std::pair<std::int64_t, data::Shard>;
+  for (const auto& [block, shard] : {Case{0, {}}, Case{3, {}}, Case{3, {1, 2}}}) {
     const data::Loader host(dataset, std::make_shared<data::PictureViews>(policy()),
-                            {.batch_size = batch, .shuffle_block = block, .seed = 3, .workers = 0});
+                            {.batch_size = batch, .shard = shard, .shuffle_block = block, .seed = 3, .workers = 0});
     data::DeviceLoader loader(*dataset, policy(), test::device(),
-                              {.batch_size = batch, .shuffle_block = block, .seed = 3});
+                              {.batch_size = batch, .shard = shard, .shuffle_block = block, .seed = 3});
     CHECK(loader.batches() == host.batches());
     for (const std::uint32_t epoch : {0u, 5u}) {
       loader.begin(epoch);
