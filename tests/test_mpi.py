@@ -13,26 +13,11 @@ import shutil
 import subprocess
 import sys
 import tempfile
-import time
 import unittest
 
+from support.engine import ENGINE, LIMIT, Done
+
 TOOL = os.environ["WORLD_TOOL"]
-LIMIT = 120  # seconds that no run may take, whatever hangs
-# A test machine may be root's, and have fewer cores than ranks, which then give way to one another.
-ENGINE = ["mpirun", "--allow-run-as-root", "--oversubscribe", "--mca", "mpi_yield_when_idle", "1"]
-
-
-class Done:
-    def __init__(self, command, environment=None):
-        begin = time.monotonic()
-        # -k: mpirun, which the signal ends, may not end what it has started.
-        done = subprocess.run(["timeout", "-k", "5", str(LIMIT), *command], capture_output=True, text=True,
-                              stdin=subprocess.DEVNULL, env=dict(os.environ, **(environment or {})))
-        self.seconds = time.monotonic() - begin
-        self.code, self.out, self.err = done.returncode, done.stdout, done.stderr
-
-    def lines(self):
-        return sorted(self.out.splitlines())
 
 
 def run(ranks, *words):

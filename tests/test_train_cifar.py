@@ -326,7 +326,7 @@ class BadOptions(Base):
                        "schedule-by-epoch interpolation blur-kernel mean stddev epochs "
                        "batch-size temperature optimizer lr momentum weight-decay warmup-epochs seed hold-out knn-every "
                        "knn-samples knn-k knn-temperature probe-epochs evaluation graph config resume checkpoint-minutes keep-checkpoints out overwrite "
-                       "threads workers "
+                       "threads workers world-timeout "
                        "help version").split():
             self.assertRegex(found.get("--" + option, ""), r"[A-Za-z]{2,} ?", option)
         presets = re.findall(r"^  (\S+) +\S.*", done.stdout.partition("Presets:")[2], re.MULTILINE)

@@ -61,7 +61,7 @@ class DeviceViews final : public ViewSource {
   void begin(std::uint32_t epoch, std::int64_t first_batch) override { loader_.begin(epoch, first_batch); }
   bool next() override { return loader_.next(); }
   std::vector<simclr::Input> towers() override { return {loader_.views()}; }
-  std::int64_t skipped() const override { return loader_.skipped(); }
+  std::vector<std::int64_t> skipped() const override { return loader_.skipped_samples(); }
   std::string where() const override { return "on " + to_string(device_); }
 
  private:
@@ -187,6 +187,7 @@ std::unique_ptr<ViewSource> Pictures::on_device(const data::Dataset& samples, co
   if (o.if_they_fit && !fit_a_device(samples)) return nullptr;
   return std::make_unique<DeviceViews>(data::DeviceLoader(samples, policy(), o.device,
                                                           {.batch_size = o.batch_size,
+                                                           .shard = o.shard,
                                                            .shuffle_block = o.shuffle_block,
                                                            .seed = o.seed,
                                                            .dtype = o.dtype,

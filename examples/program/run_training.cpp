@@ -6,6 +6,7 @@
 #include "run/command_line.h"
 #include "run/option_file.h"
 #include "run/stop_request.h"
+#include "train/ranks.h"
 #include "train/run_data.h"
 #include "train/run_state.h"
 #include "train/train.h"
@@ -13,9 +14,11 @@
 
 #include <simclr/simclr.h>
 
+#include <chrono>
 #include <csignal>
 #include <cstdio>
 #include <functional>
+#include <memory>
 #include <optional>
 #include <string>
 
@@ -35,6 +38,7 @@ void describe(const Training& t, const RunFolder& run) {
     std::printf("each step in micro-batches of at most %lld of its %s\n", static_cast<long long>(o.micro_batch),
                 counted(o.recipe.batch_size, t.sets.sample_name).c_str());
   }
+  if (t.world->size() > 1) std::printf("%d ranks, each ", t.world->size());
   if (t.compute.device.type == DeviceType::cpu) {
     std::printf("on the CPU, %s\n", counted(simclr::threads(), "thread").c_str());
   } else {
@@ -85,56 +89,103 @@ std::optional<RunState> begin(const Training& t, RunCheckpoints& checkpoints, Ru
   return found.value_or(RunState{});
 }
 
-/// Returns the exit code.
-int run_with(const TrainingOptions& options, Modality& modality) {
-  Progress progress;
-  const auto warn = [&progress](const std::string& message) { progress.warn(message); };
-  if (options.check) return check_run(options, modality, warn);
-  check_same_data_set(options);
-  if (!options.resume) modality.refuse_in("--out", {options.out}, options.dataset, options.data_path());
-  Training t = make_training(options, modality, warn);
-  const TrainingOptions& o = t.options;
-  RunFolder run(o.out, t.sets.kind + "-" + o.recipe.name,
-                o.out.empty() ? modality.folders(o.dataset, o.data_path()) : "");
-  if (o.started_in.empty()) t.options.started_in = started_in(o.data_dir, o.cache_dir, run.path());
-  for (const OptionPath& each : modality.paths()) {
-    if (t.options.started_in.empty()) t.options.started_in = started_in("", *each.path, run.path());
+/// The run that this process is one of. All ranks but the first print what goes wrong with their own part, and no more.
+std::shared_ptr<simclr::World> join_run(const TrainingOptions& o) {
+  std::shared_ptr<simclr::World> world = simclr::make_world(device_of(o.device), std::chrono::seconds(o.world_timeout));
+  SIMCLR_CHECK(world->size() == 1 || !o.check, "--check: one process looks at a run; start it without an engine");
+  if (world->rank() > 0) {
+    SIMCLR_CHECK(std::freopen("/dev/null", "w", stdout) != nullptr, "/dev/null: cannot be opened");
   }
-  RunCheckpoints checkpoints(t, run);
+  world->set_timeout(patience);  // until all have opened the data
+  return world;
+}
+
+/// The run's folder, which rank 0 makes and writes to.
+std::unique_ptr<RunFolder> open_folder(Training& t, const Modality& modality) {
+  const TrainingOptions& o = t.options;
+  std::unique_ptr<RunFolder> run;
+  if (t.world->rank() == 0) {
+    run = std::make_unique<RunFolder>(o.out, t.sets.kind + "-" + o.recipe.name,
+                                      o.out.empty() ? modality.folders(o.dataset, o.data_path()) : "");
+  }
+  if (t.world->size() > 1) {
+    const std::string path = simclr::gather_texts(*t.world, run ? run->path() : "").front();
+    if (!run) run = std::make_unique<RunFolder>(path);
+  }
+  return run;
+}
+
+EvaluationOptions evaluation_options(const Training& t, const std::function<void(const std::string&)>& warn) {
+  const TrainingOptions& o = t.options;
   EvaluationOptions evaluation;
   evaluation.knn = {.k = o.knn_k, .temperature = o.knn_temperature, .device = t.compute.device};
   evaluation.probe = {.epochs = o.probe_epochs, .seed = o.seed};
   evaluation.workers = o.workers;
   evaluation.poll = evaluation.knn.poll = evaluation.probe.poll = StopRequest::poll;
   evaluation.on_warning = warn;
-  const auto beginning = begin(t, checkpoints, run, warn);
-  if (!beginning) {
-    remake_report(t, evaluation, run);
-    return 0;
-  }
-  RunState state = *beginning;
-  const StopRequest stop_request;
-  try {
-    RunRecorder recorder(t, state, checkpoints, evaluation, run, progress, StopRequest::requested);
-    train(t, state, recorder);
-    if (!run.has(weights_file)) {  // it is there where the evaluation was interrupted
-      simclr::save_tensors(run.file(weights_file), t.model->state(),
-                           {{"format", "simclr"}, {"config", to_json(o, modality).dump()}});
-    }
-    finish(t, state, evaluation, run, progress);
-  } catch (const Stopped&) {
-    checkpoints.save(state);
-    const int signal = StopRequest::take();
+  return evaluation;
+}
+
+/// Where a signal has ended the training or the evaluation. Returns the exit code.
+int leave_stopped(const Training& t, const RunState& state, RunCheckpoints& checkpoints,
+                  const EvaluationOptions& evaluation, RunFolder& run, Progress& progress) {
+  on_first_rank(
+      t, [&] { checkpoints.save(state); }, saving_limit(t));
+  const int signal = greatest_of_ranks(*t.world, StopRequest::take());
+  on_first_rank(t, [&] {
+    const std::string& program = t.options.program;
     const std::string done = "stopped; " + std::to_string(t.optimizer->steps()) + " of " + std::to_string(t.steps()) +
                              " steps are done" +
                              (checkpoints.lacks_evaluation() ? ", and the evaluation is not finished" : "") +
-                             ". Go on with: " + o.program + " --resume --out " + shell_quoted(run.path());
-    if (signal == SIGPIPE) std::fprintf(stderr, "%s: nobody reads the output; %s\n", o.program.c_str(), done.c_str());
+                             ". Go on with: " + program + " --resume --out " + shell_quoted(run.path());
+    if (signal == SIGPIPE) std::fprintf(stderr, "%s: nobody reads the output; %s\n", program.c_str(), done.c_str());
     progress.message(done + "\nwriting the report; another Ctrl-C leaves it out");
     Datasets sets = t.sets;
     sets.test = nullptr;  // it is not looked at before the end
     leave_report(t, sets, evaluation, run, {.map_points = 500, .compared = 1000}, {done}, state.seconds);
-    return 128 + signal;
+  });
+  return 128 + signal;
+}
+
+/// Returns the exit code.
+int run_with(const TrainingOptions& options, Modality& modality, const std::shared_ptr<simclr::World>& world) {
+  Progress progress;
+  const auto warn = [&progress](const std::string& message) { progress.warn(message); };
+  if (options.check) return check_run(options, modality, warn);
+  check_same_data_set(options);
+  if (!options.resume) modality.refuse_in("--out", {options.out}, options.dataset, options.data_path());
+  Training t = make_training(options, modality, warn, world);
+  const TrainingOptions& o = t.options;
+  require_same_run(t);
+  const std::unique_ptr<RunFolder> folder = open_folder(t, modality);
+  RunFolder& run = *folder;
+  if (o.started_in.empty()) t.options.started_in = started_in(o.data_dir, o.cache_dir, run.path());
+  for (const OptionPath& each : modality.paths()) {
+    if (t.options.started_in.empty()) t.options.started_in = started_in("", *each.path, run.path());
+  }
+  RunCheckpoints checkpoints(t, run);
+  const EvaluationOptions evaluation = evaluation_options(t, warn);
+  std::optional<RunState> beginning;
+  on_first_rank(t, [&] {
+    beginning = begin(t, checkpoints, run, warn);
+    if (!beginning) remake_report(t, evaluation, run);
+  });
+  if (greatest_of_ranks(*world, beginning ? 1 : 0) == 0) return 0;
+  RunState state = beginning.value_or(RunState{});
+  share_with_ranks(t, state);
+  const StopRequest stop_request;
+  try {
+    RunRecorder recorder(t, state, checkpoints, evaluation, run, progress, StopRequest::requested);
+    train(t, state, recorder);
+    on_first_rank(t, [&] {
+      if (!run.has(weights_file)) {  // it is there where the evaluation was interrupted
+        simclr::save_tensors(run.file(weights_file), t.model->state(),
+                             {{"format", "simclr"}, {"config", to_json(o, modality).dump()}});
+      }
+      finish(t, state, evaluation, run, progress);
+    });
+  } catch (const Stopped&) {
+    return leave_stopped(t, state, checkpoints, evaluation, run, progress);
   }
   return 0;
 }
@@ -145,7 +196,10 @@ int run_training(const char* name, int argc, char** argv, Modality& modality) {
   int code = 0;
   const int failed = run_program(name, [&] {
     TrainingOptions options;
-    if (parse_command_line(name, argc, argv, options, modality)) code = run_with(options, modality);
+    if (!parse_command_line(name, argc, argv, options, modality)) return;
+    const std::shared_ptr<simclr::World> world = join_run(options);
+    code = run_with(options, modality, world);
+    std::fflush(stdout);  // the engine may end all when the first rank has left with another code than 0
   });
   return code != 0 ? code : failed;  // of a stop, where the output is lost, too
 }

@@ -140,19 +140,22 @@ int workers_for(Device device, int asked) {
   return device.type == DeviceType::cpu ? 0 : std::min(simclr::threads(), 1024);
 }
 
+Device device_of(const std::string& option) {
+  if (option == "auto") return simclr::default_device();
+  try {
+    return simclr::parse_device(option);
+  } catch (const simclr::Error& error) {  // which begins with "device: "
+    simclr::fail("--", error.what());
+  }
+}
+
 Device choose_device(const std::string& option, const char* doing) {
+  const Device device = device_of(option);
   if (option == "auto") {
-    const Device device = simclr::default_device();
     if (device.type == DeviceType::cpu) {
       std::printf("%s on the CPU: %s\n", doing, simclr::device_problem(DeviceType::cuda).c_str());
     }
     return device;
-  }
-  Device device;
-  try {
-    device = simclr::parse_device(option);
-  } catch (const simclr::Error& error) {  // which begins with "device: "
-    simclr::fail("--", error.what());
   }
   simclr::Context::of(device);  // says what is wrong, before anything is read
   return device;

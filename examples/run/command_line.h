@@ -50,8 +50,11 @@ simclr::Device open_device(ComputeOptions& options);
 /// as many as compute threads on a GPU, which leaves the host's cores idle.
 int workers_for(simclr::Device device, int asked);
 
-/// As `option` says: auto, cpu, cuda or cuda:N. Where `auto` falls back to the CPU, a line says why, opened by `doing`.
-/// Throws simclr::Error where the device cannot be used.
+/// As `option` says: auto, cpu, cuda or cuda:N. Throws simclr::Error where it is none of them.
+simclr::Device device_of(const std::string& option);
+
+/// The same, of which something is to be computed. Where `auto` falls back to the CPU, a line says why, opened by
+/// `doing`. Throws simclr::Error where the device cannot be used.
 simclr::Device choose_device(const std::string& option, const char* doing);
 
 /// `bytes` as text for JSON, which holds only UTF-8: a folder's name may be any bytes.

@@ -179,6 +179,7 @@ RunFolder::RunFolder(const std::string& dir, const std::string& name, const std:
 }
 
 RunFolder::~RunFolder() {
+  if (log_ < 0) return;
   if (made_log_ && log_bytes_ == 0) unlink(file(log_name).c_str());  // while it is locked
   close(log_);
 }
@@ -243,6 +244,7 @@ std::vector<LogEntry> RunFolder::entries() const {
 }
 
 void RunFolder::log(nlohmann::ordered_json entry) {
+  if (log_ < 0) return;
   const auto now = std::chrono::system_clock::now().time_since_epoch();
   entry["time"] = static_cast<double>(std::chrono::duration_cast<std::chrono::milliseconds>(now).count()) / 1e3;
   const std::string line = entry.dump() + "\n";
@@ -257,6 +259,7 @@ void RunFolder::log(nlohmann::ordered_json entry) {
 }
 
 void RunFolder::flush_log() {
+  if (log_ < 0) return;
   SIMCLR_CHECK(fsync(log_) == 0, file(log_name), ": flushing to disk failed: ", error_text());
 }
 

@@ -45,7 +45,9 @@ class RunFolder {
   /// Makes the folder; empty `dir`: a new one, runs/<name>-<date>-<time> or that with -2, -3 and so on, beside `data`
   /// where that is the current folder. Throws simclr::Error when it cannot be made or written, and when another process
   /// writes to it.
-  RunFolder(const std::string& dir, const std::string& name, const std::string& data = "");
+  RunFolder(const std::string& dir, const std::string& name, const std::string& data);
+  /// The same folder in a rank of the run that writes nothing: what would write does nothing.
+  explicit RunFolder(const std::string& path) : path_(path) {}
   /// Removes the log if this process has made it and nothing was logged.
   ~RunFolder();
   RunFolder(const RunFolder&) = delete;
@@ -85,7 +87,7 @@ class RunFolder {
   void truncate_log(std::int64_t bytes);
 
   std::string path_;
-  int log_ = -1;
+  int log_ = -1;  // -1: nothing is written
   bool made_log_ = false;
   std::int64_t log_bytes_ = 0;
   std::optional<EventFile> events_;

@@ -8,13 +8,12 @@ namespace nn = simclr::nn;
 
 namespace {
 
-/// Where the step's NaN or Inf starts.
+/// Where the step's NaN or Inf starts; empty: nowhere.
 std::string found_in(Training& t, std::uint32_t epoch, std::int64_t step) {
   try {
     t.source->begin(epoch, step);
     SIMCLR_CHECK(t.source->next(), "its batch is gone");
-    const std::string place = nn::inspect(*t.model, [&t] { return t.loss(); }).nonfinite;
-    return place.empty() ? "it did not show when the step was run again, as after a fault of the machine" : place;
+    return nn::inspect(*t.model, [&t] { return t.loss(); }).nonfinite;
   } catch (const std::exception& error) {
     return std::string("the layer is not known (") + error.what() + ")";
   }
@@ -25,7 +24,11 @@ std::string found_in(Training& t, std::uint32_t epoch, std::int64_t step) {
 void explain_nonfinite(Training& t, std::int64_t bad_step) {
   const Recipe& r = t.options.recipe;
   const std::int64_t epoch = bad_step / t.steps_per_epoch(), step = bad_step % t.steps_per_epoch();
-  const std::string place = found_in(t, static_cast<std::uint32_t>(epoch), step);
+  std::string place;  // of several ranks the first that sees it in its own samples
+  for (const std::string& each : simclr::gather_texts(*t.world, found_in(t, static_cast<std::uint32_t>(epoch), step))) {
+    if (place.empty()) place = each;
+  }
+  if (place.empty()) place = "it did not show when the step was run again, as after a fault of the machine";
   simclr::fail("NaN or Inf at epoch ", epoch + 1, ", step ", step + 1, ": ", place,
                ". No checkpoint holds it. Lower --lr (", r.lr, ") or raise --warmup-epochs (", r.warmup_epochs,
                ") or --temperature (", r.temperature, ")");

@@ -57,6 +57,9 @@ Fitting find_micro_batch(Training& t) {
 }
 
 void explain_out_of_memory(Training& t, const simclr::OutOfMemory& error) {
+  // A step is all ranks' affair, and the others may have memory.
+  SIMCLR_CHECK(t.world->size() == 1, error.what(), ", on rank ", t.world->rank(), " of ", t.world->size(),
+               ". Try a smaller --micro-batch, or more ranks on more machines");
   std::printf("out of memory; trying smaller micro-batches\n");
   std::fflush(stdout);
   simclr::fail(error.what(), ". Try ", find_micro_batch(t).remedy(t.modality->smaller()));

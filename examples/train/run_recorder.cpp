@@ -3,6 +3,7 @@
 #include "run/stop_request.h"
 #include "train/monitor.h"
 #include "train/nonfinite.h"
+#include "train/ranks.h"
 
 #include <simclr/core/error.h>
 
@@ -36,10 +37,14 @@ void RunRecorder::begin_epoch() {
 }
 
 void RunRecorder::after_step(TrainingStep& step) {
-  const bool stop = stop_(), save = checkpoints_.due();
-  if (step.full() || stop || save) record(step);
-  if (stop) throw Stopped{};
-  if (save) checkpoints_.save(state_);
+  enum Asked { nothing, save, stop };
+  const bool due = training_.world->rank() == 0 && checkpoints_.due();  // one clock
+  const int asked = greatest_of_ranks(*training_.world, stop_() ? stop : due ? save : nothing);
+  if (step.full() || asked != nothing) record(step);
+  if (asked == stop) throw Stopped{};
+  if (asked == save)
+    on_first_rank(
+        training_, [this] { checkpoints_.save(state_); }, saving_limit(training_));
   if (profile_) profile_->end_step();
 }
 
@@ -72,6 +77,17 @@ void RunRecorder::record(TrainingStep& step) {
   if (known_) progress_.show(shown_);
 }
 
+/// Of all ranks. One process counts while it reads, and ends in the middle of an epoch.
+std::int64_t RunRecorder::skipped() const {
+  const std::int64_t count = count_of_ranks(*training_.world, training_.source->skipped());
+  const std::int64_t size = training_.sets.train->size();
+  if (count > size / 2) {
+    simclr::fail<simclr::data::UnreadableData>(count, " of ", size, " training ", training_.sets.sample_name,
+                                               "s cannot be read, more than half; check the data");
+  }
+  return count;
+}
+
 void RunRecorder::end_epoch(TrainingStep& step) {
   record(step);
   if (known_) progress_.show(shown_, true);
@@ -80,11 +96,12 @@ void RunRecorder::end_epoch(TrainingStep& step) {
             {"loss", state_.loss_sum / static_cast<double>(shown_.steps)},
             {"seconds", state_.seconds},
             {"samples_per_second", shown_.samples_per_second},
-            {"skipped_samples", training_.source->skipped()}});
+            {"skipped_samples", skipped()}});
   if (const std::string line = cache_line(training_.sets); !line.empty() && !std::exchange(cache_told_, true)) {
     progress_.message(line);
   }
-  save_epoch();
+  on_first_rank(training_, [this] { save_epoch(); });
+  if (training_.world->rank() > 0) state_ = {.epoch = shown_.epoch, .seconds = state_.seconds};
 }
 
 /// Measures the encoder where it is time to; the best one's checkpoint and the last one's are kept.
@@ -112,8 +129,7 @@ void RunRecorder::end() {
   progress_.message("trained " + counted(shown_.epochs, "epoch") + " in " + duration_text(state_.seconds));
   if (profile_) progress_.message(profile_->table());
   profile_.reset();
-  if (training_.source->skipped() > 0) {
-    progress_.message(counted(training_.source->skipped(), training_.sets.sample_name) +
-                      " could not be read, and others were taken instead");
+  if (const std::int64_t count = skipped(); count > 0) {
+    progress_.message(counted(count, training_.sets.sample_name) + " could not be read, and others were taken instead");
   }
 }

@@ -12,10 +12,10 @@
 #include <optional>
 
 /// What a run does around its steps: it logs and shows them, saves checkpoints, measures the encoder between epochs,
-/// and stops where it is asked to. One serves one training.
+/// and stops where it is asked to. One serves one training. Several ranks each have one, and do all of it together.
 class RunRecorder {
  public:
-  /// `stop` says whether the run shall end behind the step under way.
+  /// `stop` says whether the run shall end behind the step under way: where one rank's does, all end.
   RunRecorder(Training& training, RunState& state, RunCheckpoints& checkpoints, const EvaluationOptions& evaluation,
               RunFolder& run, Progress& progress, std::function<bool()> stop);
 
@@ -27,7 +27,8 @@ class RunRecorder {
   /// Within the handler of `error`, of samples that cannot be read: throws it again, and how to go on from the last
   /// checkpoint. None is made: the last steps may have seen few samples over and over, in the place of the unreadable.
   [[noreturn]] void say_how_to_go_on(const simclr::Error& error) const;
-  /// Behind the last step of an epoch: the state is that of the next one.
+  /// Behind the last step of an epoch: the state is that of the next one. Throws simclr::data::UnreadableData where all
+  /// ranks together have found more than half of the samples unreadable.
   void end_epoch(TrainingStep& step);
   /// Behind the last epoch.
   void end();
@@ -35,6 +36,7 @@ class RunRecorder {
  private:
   void record(TrainingStep& step);
   void save_epoch();
+  std::int64_t skipped() const;
 
   Training& training_;
   RunState& state_;

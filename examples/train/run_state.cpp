@@ -67,6 +67,22 @@ ordered_json data_in(const nn::Metadata& metadata) {
 
 }  // namespace
 
+void share_with_ranks(Training& t, RunState& s) {
+  simclr::World& world = *t.world;
+  if (world.size() == 1) return;
+  const auto number = [](auto value) { return static_cast<double>(value); };
+  const simclr::Tensor numbers =
+      simclr::Tensor::from(std::vector<double>{number(s.epoch), number(s.step), s.loss_sum, s.seconds}, {4});
+  world.broadcast(numbers);
+  const auto all = numbers.to_vector<double>();
+  s.epoch = static_cast<int>(all[0]);
+  s.step = static_cast<std::int64_t>(all[1]);
+  s.loss_sum = all[2];
+  s.seconds = all[3];
+  for (const nn::NamedTensor& each : t.model->state()) world.broadcast(each.value);
+  for (const nn::NamedTensor& each : t.optimizer->state()) world.broadcast(each.value);
+}
+
 void check_same_data_set(const TrainingOptions& o) {
   if (!o.resume || o.dataset == "auto") return;
   std::ifstream file(o.out + "/config.json");

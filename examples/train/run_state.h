@@ -19,11 +19,14 @@ struct RunState {
   std::optional<double> best = {};  // with --hold-out: the best kNN accuracy so far
 };
 
+/// What rank 0 has read of a run, its weights and the optimizer's state, on all ranks.
+void share_with_ranks(Training& training, RunState& state);
+
 /// With --resume: throws simclr::Error where --dataset names another data set than the run in --out has. To be asked
 /// before the data are opened: the other set may not be there.
 void check_same_data_set(const TrainingOptions& options);
 
-/// Saves a run's checkpoints into its folder, and goes on from them.
+/// Saves a run's checkpoints into its folder, and goes on from them: of several ranks the first alone.
 class RunCheckpoints {
  public:
   RunCheckpoints(Training& training, RunFolder& run);

@@ -21,9 +21,11 @@ auto reading(const RunRecorder& recorder, Read read) {
 }  // namespace
 
 void train(Training& t, const RunState& state, RunRecorder& recorder) {
-  TrainingStep step(t.compute.device, t.options.graph && !t.options.profile, [&t] {
+  const bool alone = t.world->size() == 1;  // what crosses between ranks is no part of a graph
+  TrainingStep step(t.compute.device, t.options.graph && !t.options.profile && alone, [&t] {
     const Tensor loss = t.loss();
     loss.backward();
+    t.world->all_reduce(t.optimizer->gradients());
     t.optimizer->step(loss);
     return loss;
   });
@@ -40,7 +42,7 @@ void train(Training& t, const RunState& state, RunRecorder& recorder) {
       reading(recorder, [&t] { t.source->prefetch(); });
       recorder.after_step(step);
     }
-    recorder.end_epoch(step);
+    reading(recorder, [&] { recorder.end_epoch(step); });
   }
   recorder.end();
 }

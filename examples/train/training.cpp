@@ -4,11 +4,13 @@
 #include "run/progress.h"
 #include "train/data_files.h"
 #include "train/encoder_file.h"
+#include "train/ranks.h"
 #include "train/test_part.h"
 
 #include <simclr/core/error.h>
 #include <simclr/data/subset.h>
 
+#include <algorithm>
 #include <cstdio>
 #include <utility>
 
@@ -80,6 +82,7 @@ std::unique_ptr<ViewSource> make_view_source(std::shared_ptr<const data::Dataset
   }
   return host_view_source(data::Loader(std::move(samples), modality.towers(true),
                                        {.batch_size = o.batch_size,
+                                        .shard = o.shard,
                                         .shuffle_block = o.shuffle_block,
                                         .seed = o.seed,
                                         .workers = o.workers,
@@ -102,8 +105,10 @@ void limit_samples(Datasets& sets, std::int64_t limit) {
   sets.groups = std::move(groups);
 }
 
-/// --hold-out, --limit and the cache, in this order, then what the evaluation learns from.
-void shape_sets(Datasets& sets, const TrainingOptions& o, const std::function<void(const std::string&)>& on_warning) {
+/// --hold-out, --limit and the cache, in this order, then what the evaluation learns from. `ranks` share the machine's
+/// memory.
+void shape_sets(Datasets& sets, const TrainingOptions& o, int ranks,
+                const std::function<void(const std::string&)>& on_warning) {
   if (o.hold_out > 0) {
     const std::string neither = hold_out(sets, o.hold_out, o.seed);
     if (!neither.empty()) std::printf("%s\n", neither.c_str());
@@ -111,13 +116,20 @@ void shape_sets(Datasets& sets, const TrainingOptions& o, const std::function<vo
                 counted(sets.held_out->size(), sets.sample_name).c_str());
   }
   if (o.limit > 0) limit_samples(sets, o.limit);
-  cache_decoded(sets, o.cache_gb, o.cache_path());
+  cache_decoded(sets, ranks == 1 ? o.cache_gb : cache_bytes(o.cache_gb, "") / 1e9 / ranks, o.cache_path());
   const std::string unlabelled = learn_from_labelled(sets);
   if (!unlabelled.empty()) std::printf("%s\n", unlabelled.c_str());
   if (!sets.held_out) return;
   sets.held_out = readable_part(sets.held_out, on_warning);
   SIMCLR_CHECK(sets.held_out->size() > 0, "--hold-out ", o.hold_out, ": none of the ", sets.sample_name,
                "s can be read");
+}
+
+/// For each rank. A file says how many the machine has had for all.
+int threads_asked(const TrainingOptions& o) {
+  const auto source = o.sources.find("threads");
+  const bool read = source != o.sources.end() && !source->second.empty();
+  return read && o.threads > 0 ? std::max(o.threads / o.local_ranks, 1) : o.threads;
 }
 
 /// Throws simclr::Error where the model would pair views in another way than they are made.
@@ -135,12 +147,18 @@ void check_views(const nn::Model& model, const Modality& modality) {
 }  // namespace
 
 Training make_training(const TrainingOptions& options, Modality& modality,
-                       const std::function<void(const std::string&)>& on_warning) {
+                       const std::function<void(const std::string&)>& on_warning,
+                       std::shared_ptr<simclr::World> world) {
   Training t;
   t.options = options;
   t.modality = &modality;
+  t.world = std::move(world);
   t.compute = choose_compute(options);
-  if (options.threads > 0) simclr::set_threads(options.threads);
+  const auto said = [&](const std::string& warning) {
+    if (t.world->rank() == 0) on_warning(warning);
+  };
+  t.options.local_ranks = t.world->local_size();
+  set_threads_of_rank(*t.world, threads_asked(t.options), said);
   t.options.workers = workers_for(t.compute.device, options.workers);
   if (options.resume) take_kept_of_run(options.out, modality);
   t.sets = modality.open(t.options);
@@ -148,18 +166,22 @@ Training make_training(const TrainingOptions& options, Modality& modality,
   t.labels = digest_labels(t.sets);
   t.options.dataset = t.sets.kind;  // not auto: a run that goes on or is repeated finds the same set
   if (!t.sets.note.empty()) std::printf("%s\n", t.sets.note.c_str());
-  for (const std::string& warning : t.sets.warnings) on_warning(warning);
-  shape_sets(t.sets, options, on_warning);
+  for (const std::string& warning : t.sets.warnings) said(warning);
+  shape_sets(t.sets, options, t.world->local_size(), said);
   const Recipe& r = t.options.recipe;
   SIMCLR_CHECK(t.sets.train->size() >= r.batch_size, "--batch-size ", r.batch_size, " is more than the ",
                t.sets.train->size(), " training ", t.sets.sample_name, t.sets.train->size() == 1 ? "" : "s",
                "; lower it (", t.sets.train->describe(), ")");
+  const data::Shard shard{t.world->rank(), t.world->size()};
+  check(shard, r.batch_size, "--batch-size");
 
   t.model = modality.make_model(t.options);
   check_views(*t.model, modality);
   t.model->to(t.compute.device);
+  t.model->set_world(t.world.get());
   t.source = make_view_source(t.sets.train, modality, options.views_on,
                               {.batch_size = r.batch_size,
+                               .shard = shard,
                                .seed = options.seed,
                                .shuffle_block = options.shuffle_block,
                                .workers = t.options.workers,

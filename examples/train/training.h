@@ -49,6 +49,7 @@ struct Training {
   Datasets sets;
   nlohmann::ordered_json labels;  // digest_labels() of all that was opened
   Modality* modality = nullptr;   // which outlives it
+  std::shared_ptr<simclr::World> world;
   std::unique_ptr<simclr::nn::Model> model;
   std::unique_ptr<ViewSource> source;
   simclr::nn::Schedule schedule;
@@ -57,7 +58,7 @@ struct Training {
   std::int64_t steps_per_epoch() const { return source->batches(); }
   std::int64_t steps() const { return options.recipe.epochs * steps_per_epoch(); }
 
-  /// The loss of the current batch, recorded for backward().
+  /// The loss of the current batch, recorded for backward(); of several ranks that of all their samples.
   simclr::Tensor loss() const { return loss_of(source->towers()); }
   /// The loss of these inputs, one a tower, in the run's micro-batches.
   simclr::Tensor loss_of(std::span<const simclr::Input> towers) const;
@@ -68,7 +69,8 @@ std::unique_ptr<ViewSource> make_view_source(std::shared_ptr<const simclr::data:
                                              const Modality& modality, const std::string& where,
                                              const ViewSourceOptions& options);
 
-/// Opens the data, makes the model and all around it. `on_warning` is told of unreadable samples. Throws simclr::Error
-/// for data that is missing and options that do not fit it.
+/// Opens the data, makes the model and all around it. `on_warning` is told of unreadable samples, on rank 0 of what all
+/// ranks meet, too. Throws simclr::Error for data that is missing and options that do not fit it.
 Training make_training(const TrainingOptions& options, Modality& modality,
-                       const std::function<void(const std::string&)>& on_warning);
+                       const std::function<void(const std::string&)>& on_warning,
+                       std::shared_ptr<simclr::World> world = std::make_shared<simclr::World>());

@@ -3,11 +3,13 @@
 #include <simclr/core/error.h>
 #include <simclr/core/parallel.h>
 
+#include <algorithm>
+
 using nlohmann::ordered_json;
 
 ordered_json to_json(const TrainingOptions& options, ModalityOptions& modality) {
   TrainingOptions o = options;
-  o.threads = simclr::threads();  // what 0 came to
+  o.threads = std::min(simclr::threads() * o.local_ranks, 1024);  // what 0 came to
   return to_json(training_table(o, modality));
 }
 

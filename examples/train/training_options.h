@@ -29,8 +29,10 @@ struct TrainingOptions {
   std::int64_t micro_batch = 0;   // samples that the network computes at a time; 0: the whole batch
 
   std::uint64_t seed = 0;
-  int threads = 0;   // 0: one a processor
-  int workers = -1;  // threads that make views ahead of the step; -1: as workers_for() says
+  int threads = 0;         // of each rank; 0: one a processor. In config.json those of all ranks of a machine
+  int workers = -1;        // threads that make views ahead of the step; -1: as workers_for() says
+  int world_timeout = 60;  // seconds that a rank waits for the others
+  int local_ranks = 1;     // on this machine
 
   bool profile = false;  // say where the time of the steps went
   bool check = false;    // see whether a run would work, and end

@@ -42,13 +42,15 @@ void add_step_rows(OptionTable& table, TrainingOptions& o) {
           "mixes 16 at a time, so that these are read close in time; 0: the whole set is mixed")
       .at_least(0);
   table.add("epochs", r.epochs, "Passes over the training samples; more is better, up to about 1000").at_least(1);
-  table.add("batch-size", r.batch_size, "Samples a step; more are more negatives")
+  table.add("batch-size", r.batch_size, "Samples a step, of all processes together; more are more negatives")
       .at_least(2, "the others of a batch are a sample's negatives");
   table
-      .add("micro-batch", o.micro_batch,
-           "Samples of the batch that go through the network at a time, to save memory, at the cost of one more "
-           "forward pass; the loss has the negatives of the whole batch, batch norm sees each part by itself. 0: "
-           "the whole batch")
+      .add(
+          "micro-batch", o.micro_batch,
+          "Samples of the batch that go through the network at a time, in each process, to save memory, at the cost of "
+          "one more forward pass; the loss has the negatives of the whole batch, batch norm sees each part by itself. "
+          "0: "
+          "the whole batch")
       .at_least(2, "batch norm needs them")
       .or_else(0, "the whole batch");
   table.add("temperature", r.temperature, "Temperature of the loss; 0.5 and 0.2 are usual for CIFAR")
@@ -143,6 +145,12 @@ void add_computing_rows(OptionTable& table, TrainingOptions& o) {
       .command_line_only();
   add_threads_row(table, o.threads);
   add_workers_row(table, o.workers);
+  table
+      .add("world-timeout", o.world_timeout,
+           "Of several processes (mpirun, srun): seconds that one waits for the others in a step, until it takes it "
+           "that they hang and ends the run")
+      .between(1, 86400)
+      .command_line_only();
 }
 
 /// A preset's or a file's own warm-up is not blamed on whoever gave the epochs alone.

@@ -97,7 +97,7 @@ class HostViews final : public ViewSource {
 
   std::vector<Input> towers() override { return towers_; }
   const std::vector<std::int32_t>& labels() const override { return labels_; }
-  std::int64_t skipped() const override { return loader_.skipped(); }
+  std::vector<std::int64_t> skipped() const override { return loader_.skipped_samples(); }
   std::string where() const override { return "on the host"; }
 
  private:

@@ -26,8 +26,8 @@ class ViewSource {
   virtual std::vector<simclr::Input> towers() = 0;
   /// The labels [B] of the current batch's samples; empty: this source has none.
   virtual const std::vector<std::int32_t>& labels() const;
-  /// Samples that could not be read.
-  virtual std::int64_t skipped() const = 0;
+  /// Which samples could not be read, in rising order.
+  virtual std::vector<std::int64_t> skipped() const = 0;
   /// "on cuda:0" or "on the host", for messages.
   virtual std::string where() const = 0;
 };
@@ -37,7 +37,8 @@ class ViewSource {
 std::unique_ptr<ViewSource> host_view_source(simclr::data::Loader loader, simclr::Device device, simclr::DType dtype);
 
 struct ViewSourceOptions {
-  std::int64_t batch_size = 256;   // samples, not views
+  std::int64_t batch_size = 256;  // samples, not views; of all ranks together
+  simclr::data::Shard shard = {};
   std::uint64_t seed = 0;          // of the order and of the views
   std::int64_t shuffle_block = 0;  // of the order: data::LoaderOptions
   int workers = 0;                 // threads that make views ahead on the host

@@ -1,0 +1,217 @@
+#!/usr/bin/env python3
+"""train_cifar in several processes is one run: what one process trains, and one end for all.
+
+usage: test_ranks.py
+
+TRAIN_CIFAR is the built program, beside whose library libsimclr_mpi.so lies.
+"""
+import json
+import os
+import random
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+import unittest
+
+from support.engine import ENGINE, LIMIT, Done, limited, ranks_below, runs
+from support.runs import ENVIRONMENT, PROGRAM, Base
+from support.tiny_data import load_safetensors, write_pictures
+
+
+def engine(ranks, *options):
+    return [*ENGINE, "-np", str(ranks), PROGRAM, *map(str, options)]
+
+
+def log_of(out, event):
+    lines = [json.loads(line) for line in (out / "log.jsonl").read_text().splitlines()]
+    return [entry for entry in lines if entry["event"] == event]
+
+
+def losses_of(out):
+    steps = log_of(out, "step")
+    places = [(entry["epoch"], entry["step"]) for entry in steps]
+    assert places == sorted(set(places)), places  # each once
+    return [entry["loss"] for entry in steps]
+
+
+class Ranks(Base):
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        # So small a network is chaotic: at the preset's rate 1e-7 in step 1 is 0.01 in step 6, at this one 3e-6 in all.
+        cls.options += ["--lr", "0.001"]
+        cls.whole = cls.folder / "slow"
+        done = cls.run_program(*cls.options, "--out", cls.whole)
+        assert done.returncode == 0, done.stderr
+        assert losses_of(cls.whole)[-1] < losses_of(cls.whole)[0] - 0.1, "nothing is learned"
+
+    def train(self, ranks, *options):
+        done = Done(engine(ranks, *options))
+        self.assertEqual(done.code, 0, done.out + done.err)
+        return done
+
+    def check_losses(self, out, like, first=1e-6, last=1e-4):
+        mine, right = losses_of(out), losses_of(like)
+        self.assertEqual(len(mine), len(right))
+        self.assertLess(abs(mine[0] - right[0]), first)
+        self.assertLess(max(abs(a - b) for a, b in zip(mine, right)), last)
+
+    def tensors(self, out):
+        return (out / "model.safetensors").read_bytes()
+
+    def test_ranks_train_what_one_process_does(self):
+        for ranks in (2, 4):
+            with self.subTest(ranks=ranks):
+                out, again = self.out.with_name(f"ranks{ranks}"), self.out.with_name(f"again{ranks}")
+                done = self.train(ranks, *self.options, "--out", out)
+                self.check_losses(out, self.whole)
+                for event in ("epoch", "knn", "evaluation"):
+                    self.assertEqual(len(log_of(out, event)), len(log_of(self.whole, event)))
+                self.assertEqual(done.out.count("trained 3 epochs in "), 1)
+                self.assertIn(f"\n{ranks} ranks, each on the CPU, 1 thread\n", done.out)
+                self.assertTrue((out / "report.html").exists())
+                self.train(ranks, *self.options, "--out", again)
+                self.assertEqual(self.tensors(again), self.tensors(out))
+        for one, two in zip(log_of(self.out.with_name("ranks2"), "knn"), log_of(self.whole, "knn")):
+            self.assertLess(abs(one["alignment"] - two["alignment"]), 1e-4)
+
+    def test_a_run_goes_on_with_another_number_of_ranks(self):
+        for before, after in ((2, 1), (1, 2), (4, 2)):
+            with self.subTest(before=before, after=after):
+                out = self.out.with_name(f"resumed{before}{after}")
+                options = [*self.options, "--out", out, "--checkpoint-minutes", "0", "--keep-checkpoints", "100"]
+                self.run_ranks(before, *options)
+                for file in out.glob("checkpoints/step-*.safetensors"):
+                    if int(file.stem.partition("-")[2]) > 10:  # of 21, in the middle of the second epoch
+                        file.unlink()
+                (out / "model.safetensors").unlink()
+                (out / "report.html").unlink()
+                log = (out / "log.jsonl").read_text().splitlines(keepends=True)
+                (out / "log.jsonl").write_text("".join(line for line in log if '"evaluation"' not in line))
+                done = self.run_ranks(after, "--resume", "--out", out)
+                self.assertIn("going on after 10 of 21 steps", done.out)
+                self.check_losses(out, self.whole)
+                self.assertTrue((out / "model.safetensors").exists())
+        config = json.loads((out / "config.json").read_text())
+        self.assertEqual(config["threads"], 4)  # of the machine: 4 ranks of one
+
+    def run_ranks(self, ranks, *options):
+        if ranks > 1:
+            return self.train(ranks, *options)
+        done = Done([PROGRAM, *options])
+        self.assertEqual((done.code, done.err), (0, ""), done.out)
+        return done
+
+    def test_unreadable_pictures_are_replaced_as_in_one_process(self):
+        data = self.folder / "pictures"
+        for label in range(2):
+            write_pictures(data / f"class{label}", 30, label)
+        source = random.Random(1)
+        files = sorted(data.rglob("*.png"))
+        for file in source.sample(files, 12):
+            file.write_bytes(file.read_bytes()[:60])
+        options = [*self.changed("--dataset", "folder", "--data", data), "--no-evaluation"]
+        one = self.out.with_name("damaged1")
+        done = self.run_program(*options, "--out", one)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        two = self.out.with_name("damaged2")
+        both = self.train(2, *options, "--out", two)
+        self.check_losses(two, one)
+        skipped = [[entry["skipped_samples"] for entry in log_of(out, "epoch")] for out in (one, two)]
+        self.assertEqual(skipped[0], skipped[1])
+        self.assertGreater(skipped[0][-1], 6)
+        named = [set(re.findall(r"^warning: (.*) \(sample skipped\)$", text, re.MULTILINE))
+                 for text in (done.stderr, both.err)]
+        self.assertEqual(named[0], named[1])
+
+    def test_views_that_a_device_makes_are_shared_alike(self):
+        options = [*self.changed("--epochs", "1"), "--views-on", "device", "--no-evaluation"]
+        one, two = self.out.with_name("device1"), self.out.with_name("device2")
+        self.good(*options, "--out", one)
+        self.train(2, *options, "--out", two)
+        self.check_losses(two, one)
+
+    def refused(self, *command, words):
+        done = Done(command)
+        self.assertNotIn(done.code, (0, 124, 137), done.out)
+        for word in words:
+            self.assertIn(word, done.err)
+        return done
+
+    def test_what_ranks_cannot_do_together_is_refused(self):
+        self.refused(*engine(2, *self.changed("--batch-size", "9"), "--out", self.out),
+                     words=["--batch-size: batch_size 9 for 2 ranks, which hold as many samples each; 8 and 10 fit\n"])
+        self.refused(*engine(2, *self.options, "--check", "--out", self.out),
+                     words=["--check: one process looks at a run; start it without an engine\n"])
+        other = self.changed("--seed", "4")
+        self.refused(*ENGINE, "-np", "1", PROGRAM, *map(str, self.options), "--out", self.out, ":",
+                     "-np", "1", PROGRAM, *map(str, other), "--out", self.out,
+                     words=['train_cifar: options: rank 1 has "  "seed": 4,", rank 0 "  "seed": 3,"; '
+                            "start all ranks alike\n"])
+        self.assertFalse((self.out / "log.jsonl").exists())
+
+    def test_a_loss_that_is_not_finite_ends_all_ranks(self):
+        done = self.refused(*engine(2, *self.changed("--lr", "1e30"), "--checkpoint-minutes", "0", "--out", self.out),
+                            words=["NaN or Inf at epoch 1, step "])
+        self.assertLess(done.seconds, LIMIT - 10)
+        said = set(re.findall(r"^train_cifar: (NaN or Inf .*)$", done.err, re.MULTILINE))
+        self.assertEqual(len(said), 1, said)
+
+    def start(self, ranks, *options, after):
+        """A run, once it has done so many steps."""
+        process = subprocess.Popen(limited(engine(ranks, *options)), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                                   stderr=subprocess.PIPE, text=True, env=ENVIRONMENT)
+        deadline = time.monotonic() + 60
+        while self.steps() < after and process.poll() is None and time.monotonic() < deadline:
+            time.sleep(0.002)
+        return process
+
+    def long(self):
+        return [*self.changed("--epochs", "60", "--knn-every", "0"), "--no-evaluation", "--out", self.out]
+
+    def test_a_signal_to_one_rank_stops_all_and_keeps_a_checkpoint(self):
+        for rank in (1, 0):
+            with self.subTest(rank=rank):
+                shutil.rmtree(self.out, ignore_errors=True)
+                process = self.start(2, *self.long(), after=5)
+                os.kill(ranks_below(process.pid)[rank], signal.SIGTERM)
+                out, error = process.communicate()
+                self.assertEqual(process.returncode, 128 + signal.SIGTERM, out + error)
+                done = int(re.search(r"^stopped; (\d+) of 420 steps are done", out, re.MULTILINE).group(1))
+                self.assertEqual(len(losses_of(self.out)), done)
+                state = self.newest(self.out)
+                self.assertEqual(7 * state["epoch"] + state["step"], done)
+                self.assertTrue((self.out / "report.html").exists())
+
+    def test_a_rank_that_is_killed_or_hangs_ends_all(self):
+        for how, said in ((signal.SIGKILL, "signal 9"), (signal.SIGSTOP, r"has waited 30? s for the other ranks")):
+            for rank in (0, 1):
+                with self.subTest(how=how, rank=rank):
+                    shutil.rmtree(self.out, ignore_errors=True)
+                    process = self.start(2, *self.long(), "--world-timeout", "3", "--checkpoint-minutes", "0", after=5)
+                    ranks = ranks_below(process.pid)
+                    os.kill(ranks[rank], how)
+                    begin = time.monotonic()
+                    out, error = process.communicate()
+                    self.assertNotEqual(process.returncode, 0, out + error)
+                    self.assertRegex(error, said)
+                    while any(map(runs, ranks.values())) and time.monotonic() - begin < 60:
+                        time.sleep(0.1)
+                    self.assertLess(time.monotonic() - begin, 60)
+                    self.assertIn("going on after ", self.good("--resume", "--out", self.out))
+                    self.assertEqual(len(losses_of(self.out)), 420)
+
+    def test_threads_that_are_more_than_the_processors_are_told(self):
+        done = self.train(2, *self.changed("--threads", "16", "--epochs", "1"), "--no-evaluation", "--out", self.out)
+        self.assertEqual(len(re.findall(r"^warning: 2 ranks of 16 threads on \d+ processors? take turns, which is slow: "
+                                        r"start fewer ranks, or lower --threads$", done.err, re.MULTILINE)), 1)
+
+
+if __name__ == "__main__":
+    if not shutil.which("mpirun"):
+        print("skipped: there is no mpirun here (Debian: openmpi-bin)")
+        sys.exit(77)
+    unittest.main(verbosity=2)
