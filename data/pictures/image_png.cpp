@@ -82,9 +82,8 @@ void open(Codec& codec, std::span<const std::uint8_t> bytes, const std::string& 
 bool read_header(Codec& codec, const std::string& name) {
   png_set_read_fn(codec.png, &codec, read_input);
   png_set_user_limits(codec.png, PNG_UINT_31_MAX, PNG_UINT_31_MAX);  // check_size() says what is too large
-  // Texts, of which libpng would unpack and keep up to a thousand of 8 MB each.
-  png_set_keep_unknown_chunks(codec.png, PNG_HANDLE_CHUNK_NEVER, reinterpret_cast<png_const_bytep>("tEXt\0zTXt\0iTXt"),
-                              3);
+  // All but palette, transparency and pixels is skipped: libpng would take as many bytes as a chunk's header promises.
+  png_set_keep_unknown_chunks(codec.png, PNG_HANDLE_CHUNK_NEVER, nullptr, -1);
   png_read_info(codec.png, codec.info);
   const png_uint_32 height = png_get_image_height(codec.png, codec.info);
   const png_uint_32 width = png_get_image_width(codec.png, codec.info);
