@@ -12,8 +12,9 @@ within its round, and the median of the rounds counts. Ratios are above 1 where 
 what it has; --resume goes on with what the same day's record lacks or has as failed. A program that fails, or runs past
 --limit, leaves an error in the record and the others go on. The exit code is 0 where all was measured.
 --only measures, of --what, those runs whose name the pattern finds: --what attention --only long. Where --what or
---only measures a part, the same day's record keeps its other runs. A record of another commit, machine or version is
-never overwritten: it gets another name.
+--only measures a part, the same day's record keeps its other runs; where that is of another commit (or nobody knows of
+which), machine or version, of other --threads, --rounds or --seconds, or where all is measured without --resume, it
+gets another name, and the day's record begins anew. A commit that ends in -dirty is taken for the same sources.
 --python is the interpreter that has the peers: build/peers, which `scripts/install_deps --peers` makes, or python3.
 "epoch", "pretrain" and "start" need CIFAR-10's files, --data. --update-docs runs nothing: it puts the tables of each
 device's newest record into docs/performance.md, and of that alone: of a day on which a part was measured, that part.
@@ -117,9 +118,8 @@ def main():
     found = {"date": datetime.date.today().isoformat(), "device": args.device,
              "machine": programs.gpu() if args.device == "cuda" else programs.processor(),
              "threads": args.threads, "commit": args.commit, "versions": versions, "rounds": args.rounds,
-             "not_measured": [], "results": []}
-    if args.resume or args.part:
-        found["results"], found["not_measured"] = record.kept(found, args.out)
+             "seconds": args.seconds, "tiny": args.tiny, "not_measured": [], "results": []}
+    goes_on = (args.resume or args.part) and record.go_on(found, args.out)
     there = {r["run"] for r in found["results"]} - failed_runs(found) if args.resume else set()
     fits, missed = False, []  # whether --only finds a run; those without time left
 
@@ -127,9 +127,16 @@ def main():
         found["results"] = [r for r in found["results"] if r["run"] != name] + list(results)
         found["not_measured"] = [other for other in found["not_measured"] if other != name]
 
+    def save():
+        nonlocal goes_on
+        if not goes_on:
+            record.set_aside(found, args.out)
+        goes_on = True
+        record.save(found, args.out)
+
     def add(name, results):
         replace(name, results)
-        record.save(found, args.out)
+        save()
 
     for what in args.what:
         if what in failed_runs(found):
@@ -149,7 +156,7 @@ def main():
     if args.what and not fits:
         sys.exit(f"compare: --only {args.only.pattern}: finds none of the runs of --what {' '.join(args.what)}")
     note_missed(found, missed)
-    record.save(found, args.out)
+    save()
     print(record.markdown(found), end="")
     sys.exit(1 if missed or found["not_measured"] or failed_runs(found) else 0)
 

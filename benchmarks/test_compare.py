@@ -7,6 +7,9 @@ import pathlib
 import subprocess
 import sys
 import tempfile
+import time
+
+os.environ["TZ"] = f"NOON{time.gmtime().tm_hour - 12:+d}"  # so that no day ends within a test
 
 BENCHMARKS = pathlib.Path(__file__).resolve().parent
 COMPARE = BENCHMARKS / "compare.py"
@@ -39,7 +42,7 @@ VERSIONS = {"-c importlib.metadata": ([{"Python": "3.11", "torch": "2.9"}], 0)} 
 
 
 def compare(folder, device, what, answers, *more, code=0, commit="abc"):
-    """The records of a run that ends with `code`, the Markdown, and what was run."""
+    """The records of a run that ends with `code`, the Markdown, and what was run. `what`: empty: everything."""
     ops = ("train_step", "nt_xent", "batchnorm", "augment", "optimizer_step", "similarity", "text_step", "clip_step",
            "attention")
     for name in [*(f"benchmarks/bench_{op}" for op in ops), "examples/train_cifar", "python", "nvidia-smi"]:
@@ -48,9 +51,9 @@ def compare(folder, device, what, answers, *more, code=0, commit="abc"):
         program.write_text(STUB.format(python=sys.executable, answers=json.dumps(VERSIONS | answers),
                                        log=str(folder / "commands")))
         program.chmod(0o755)
-    done = subprocess.run([sys.executable, COMPARE, "--device", device, "--what", *what, "--build", folder / "build",
-                           "--python", folder / "build" / "python", "--rounds", "2", "--out", folder, "--commit",
-                           commit, *more], stdout=subprocess.PIPE, text=True,
+    done = subprocess.run([sys.executable, COMPARE, "--device", device, *(["--what", *what] if what else []), "--build",
+                           folder / "build", "--python", folder / "build" / "python", "--rounds", "2", "--out", folder,
+                           "--commit", commit, *more], stdout=subprocess.PIPE, text=True,
                           env=os.environ | {"PATH": f"{folder / 'build'}:{os.environ['PATH']}"})
     assert done.returncode == code, done.stdout
     (written,) = folder.glob(f"*-{device}.json")
@@ -379,6 +382,29 @@ def test_a_part_keeps_the_rest(folder):
     assert aside.read_text() == before and aside.with_suffix(".md").exists(), aside
 
 
+def test_a_record_is_never_lost(folder):
+    case = "similarity, a case"
+    answers = {"bench_similarity": ([peer(case, "PyTorch", seconds=1.0)], 0),
+               "kernels.py similarity": ([peer(case, "PyTorch", seconds=4.0)], 0)}
+
+    def lies_aside(*more, **options):
+        """Whether what lay there before a run lies there after it, under another name."""
+        (written,) = folder.glob("*-cpu.json")
+        before = written.read_text()
+        compare(folder, "cpu", *more, **options)
+        return before in [path.read_text() for path in folder.glob("*-cpu.*.json")]
+
+    part = (["similarity"], answers)
+    compare(folder, "cpu", *part, commit="unknown")
+    assert lies_aside(*part, commit="unknown")  # nobody knows whether it is of the same sources
+    assert lies_aside(*part, "--resume", commit="unknown")
+    assert lies_aside(*part)
+    assert lies_aside([], answers, "--budget", "0", code=1)  # a whole run begins anew
+    assert lies_aside(*part, "--seconds", "0.5")  # a part that is measured in another way
+    names = [path.name for path in folder.glob("*-cpu.*.json")]
+    assert len(names) == 5, names  # of which several were written in the same second
+
+
 def test_document(folder):
     document = folder / "performance.md"
     text = "# Performance\n\n<!-- record: cpu -->\nold\n<!-- end -->\n\n<!-- record: cuda -->\nnot yet\n<!-- end -->\n"
@@ -405,6 +431,7 @@ if __name__ == "__main__":
     test_what_nobody_names()
     for test in (test_gpu, test_pretraining, test_cpu, test_texts_clips_and_long_sequences,
                  test_texts_and_clips_on_a_gpu, test_memory_grows_by_no_other_length, test_versions, test_what_fails,
-                 test_a_part_keeps_the_rest, test_document, test_the_document_shows_the_newest_records):
+                 test_a_part_keeps_the_rest, test_a_record_is_never_lost, test_document,
+                 test_the_document_shows_the_newest_records):
         with tempfile.TemporaryDirectory(prefix="simclr-compare-") as place:
             test(pathlib.Path(place))

@@ -86,26 +86,35 @@ def alike(record, other):
     return all(other.get(key) == value for key, value in record.items() if key not in ("results", "not_measured"))
 
 
+def set_aside(record, folder):
+    """Gives the record of the same day that lies there another name, with its time."""
+    stem = folder / stem_of(record)
+    if not stem.with_suffix(".json").exists():
+        return
+    written = time.localtime(os.path.getmtime(f"{stem}.json"))
+    names = (f"{stem}.{time.strftime('%H%M%S', written)}{more}" for more in ["", *(f"-{n}" for n in range(2, 1000))])
+    name = next(name for name in names if not os.path.exists(f"{name}.json"))
+    for ending in ("json", "md"):
+        with contextlib.suppress(FileNotFoundError):
+            os.rename(f"{stem}.{ending}", f"{name}.{ending}")
+    print(f"the day's earlier record is now {name}.json", flush=True)
+
+
 def save(record, folder):
-    """Writes <date>-<device>.json and .md. An unlike record of the same day stays, its time in its names."""
+    """Writes <date>-<device>.json and .md over those that lie there."""
     folder.mkdir(parents=True, exist_ok=True)
-    stem, other = folder / stem_of(record), earlier(record, folder)
-    if other and not alike(record, other):
-        written = time.strftime("%H%M%S", time.localtime(os.path.getmtime(f"{stem}.json")))
-        for ending in ("json", "md"):
-            with contextlib.suppress(FileNotFoundError):
-                os.rename(f"{stem}.{ending}", f"{stem}.{written}.{ending}")
-        print(f"the day's record of commit {other.get('commit')} is now {stem.name}.{written}.json", flush=True)
+    stem = folder / stem_of(record)
     pathlib.Path(f"{stem}.json").write_text(json.dumps(record, indent=2) + "\n")
     pathlib.Path(f"{stem}.md").write_text(markdown(record))
 
 
-def kept(record, folder):
-    """(results, not_measured) that an earlier run of the same day left there, where both records are alike."""
+def go_on(record, folder):
+    """Puts into `record` what an alike one of the same day has. Whether there is one: else it must be set aside."""
     other = earlier(record, folder)
-    if record["commit"] != "unknown" and alike(record, other):
-        return other.get("results", []), other.get("not_measured", [])
-    return [], []
+    if record["commit"] == "unknown" or not alike(record, other):
+        return False
+    record["results"], record["not_measured"] = other.get("results", []), other.get("not_measured", [])
+    return True
 
 
 def update_document(folder, document=DOCUMENT):
