@@ -109,6 +109,8 @@ def main():
     if not args.data and (left_out := runs.NEED_DATA & set(args.what)):
         print(f"without --data, so without {' and '.join(sorted(left_out))}", flush=True)
         args.what = [name for name in args.what if name not in left_out]
+    if not args.what:
+        sys.exit("compare: nothing is left to measure; give --data")
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that what runs is ended too
     programs.limits.program, programs.limits.deadline = args.limit, time.monotonic() + args.budget
     try:
@@ -153,7 +155,7 @@ def main():
         except FAILURES as error:  # of the program that describes what is to be run
             fits = True
             add(what, [failure(args, what, what, error)])
-    if args.what and not fits:
+    if not fits:
         sys.exit(f"compare: --only {args.only.pattern}: finds none of the runs of --what {' '.join(args.what)}")
     note_missed(found, missed)
     save()

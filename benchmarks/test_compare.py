@@ -370,12 +370,14 @@ def test_a_part_keeps_the_rest(folder):
     assert measured(both, 4.0, "--only", "^optimiser", code=1) == [1000, 2000, 3000]
     (written,) = folder.glob("*-cpu.json")
     before = written.read_text()
-    failed = subprocess.run([sys.executable, COMPARE, "--build", folder / "build", "--python", folder / "build/python",
-                             "--out", folder, "--what", *both, "--only", "^optimiser"],
-                            stderr=subprocess.PIPE, text=True)
-    said = "compare: --only ^optimiser: finds none of the runs of --what similarity optimizer_step\n"
-    assert (failed.returncode, failed.stderr) == (1, said), failed
-    assert written.read_text() == before
+    for more, said in ((["--what", *both, "--only", "^optimiser"],
+                        "--only ^optimiser: finds none of the runs of --what similarity optimizer_step"),
+                       (["--what", "epoch"], "nothing is left to measure; give --data")):
+        failed = subprocess.run([sys.executable, COMPARE, "--build", folder / "build", "--python",
+                                 folder / "build/python", "--out", folder, *more], stdout=subprocess.DEVNULL,
+                                stderr=subprocess.PIPE, text=True)
+        assert (failed.returncode, failed.stderr) == (1, f"compare: {said}\n"), failed
+        assert written.read_text() == before
     # Of another commit the day's record begins anew; the other one stays, under another name.
     assert measured(["similarity"], 5.0, commit="def") == [5000]
     (aside,) = folder.glob("*-cpu.*.json")
