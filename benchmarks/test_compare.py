@@ -407,6 +407,17 @@ def test_a_record_is_never_lost(folder):
     assert len(names) == 5, names  # of which several were written in the same second
 
 
+def test_what_a_record_goes_on_with(folder):
+    found = {"date": "2026-01-02", "device": "cpu", "machine": "one", "threads": 2, "commit": "abc", "rounds": 2,
+             "versions": {"torch": "2.9", "newest torch": "2.10"}, "not_measured": ["a"], "results": []}
+    record.save(found, folder)
+    for versions, goes_on in (({"torch": "2.9"}, True), ({"torch": "2.9", "newest torch": "2.11"}, True),
+                              ({"torch": "2.10"}, False)):  # an index does not always answer
+        later = found | {"versions": versions, "not_measured": []}
+        assert record.go_on(later, folder) == goes_on, versions
+        assert not goes_on or later == found | {"versions": found["versions"] | versions}, later
+
+
 def test_document(folder):
     document = folder / "performance.md"
     text = "# Performance\n\n<!-- record: cpu -->\nold\n<!-- end -->\n\n<!-- record: cuda -->\nnot yet\n<!-- end -->\n"
@@ -433,7 +444,7 @@ if __name__ == "__main__":
     test_what_nobody_names()
     for test in (test_gpu, test_pretraining, test_cpu, test_texts_clips_and_long_sequences,
                  test_texts_and_clips_on_a_gpu, test_memory_grows_by_no_other_length, test_versions, test_what_fails,
-                 test_a_part_keeps_the_rest, test_a_record_is_never_lost, test_document,
-                 test_the_document_shows_the_newest_records):
+                 test_a_part_keeps_the_rest, test_a_record_is_never_lost,
+                 test_what_a_record_goes_on_with, test_document, test_the_document_shows_the_newest_records):
         with tempfile.TemporaryDirectory(prefix="simclr-compare-") as place:
             test(pathlib.Path(place))

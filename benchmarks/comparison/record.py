@@ -81,9 +81,12 @@ def earlier(record, folder):
     return {}
 
 
-def alike(record, other):
-    """Whether machine, commit, versions and rounds are the same, so that one record may have the figures of both."""
-    return all(other.get(key) == value for key, value in record.items() if key not in ("results", "not_measured"))
+def conditions(record):
+    """Of what a record has, that which must be the same where one record has the figures of two runs. What the newest
+    PyTorch is was not measured with, and is not always known."""
+    versions = {name: version for name, version in record.get("versions", {}).items() if name != "newest torch"}
+    return {key: value for key, value in record.items() if key not in ("results", "not_measured")} | {
+        "versions": versions}
 
 
 def set_aside(record, folder):
@@ -111,9 +114,10 @@ def save(record, folder):
 def go_on(record, folder):
     """Puts into `record` what an alike one of the same day has. Whether there is one: else it must be set aside."""
     other = earlier(record, folder)
-    if record["commit"] == "unknown" or not alike(record, other):
+    if record["commit"] == "unknown" or conditions(other) != conditions(record):
         return False
-    record["results"], record["not_measured"] = other.get("results", []), other.get("not_measured", [])
+    record["results"], record["not_measured"] = other["results"], other["not_measured"]
+    record["versions"] = other["versions"] | record["versions"]
     return True
 
 
