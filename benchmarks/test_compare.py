@@ -38,6 +38,12 @@ for key, (lines, code) in answers.items():
         sys.exit(code)
 sys.exit("no answer to: " + told)
 """
+# Saves a record for which there is no room.
+CUT_OFF = """
+import pathlib, sys
+from comparison import record
+record.save({"date": "2026-01-02", "device": "cpu", "not_measured": ["a" * 99999]}, pathlib.Path(sys.argv[1]))
+"""
 VERSIONS = {"-c importlib.metadata": ([{"Python": "3.11", "torch": "2.9"}], 0)}  # and no pip that knows an index
 
 
@@ -416,6 +422,16 @@ def test_what_a_record_goes_on_with(folder):
         later = found | {"versions": versions, "not_measured": []}
         assert record.go_on(later, folder) == goes_on, versions
         assert not goes_on or later == found | {"versions": found["versions"] | versions}, later
+    for content in ('{"date": "20', "[]", '{"results": {}}', "\xff"):  # what cannot be read is kept, too
+        (folder / "2026-01-02-cpu.json").write_text(content, encoding="latin-1")
+        assert not record.go_on(dict(found), folder), content
+        record.set_aside(found, folder)
+        assert [path for path in folder.glob("2026-01-02-cpu.*.json")
+                if path.read_text(encoding="latin-1") == content], content
+    (folder / "2026-01-02-cpu.json").write_text("whole")
+    command = f"ulimit -f 1; exec {sys.executable} -c '{CUT_OFF}' {folder}"  # of 512 or 1024 bytes
+    done = subprocess.run(["sh", "-c", command], cwd=BENCHMARKS, stderr=subprocess.PIPE, text=True)
+    assert done.returncode != 0 and (folder / "2026-01-02-cpu.json").read_text() == "whole", done
 
 
 def test_document(folder):

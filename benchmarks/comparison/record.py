@@ -75,10 +75,12 @@ def stem_of(record):
 
 
 def earlier(record, folder):
-    """The record of the same day that lies there, or nothing."""
-    with contextlib.suppress(OSError, ValueError):
-        return json.loads((folder / f"{stem_of(record)}.json").read_text())
-    return {}
+    """The record of the same day that lies there; nothing where none does, or it cannot be read."""
+    try:
+        found = json.loads((folder / f"{stem_of(record)}.json").read_text())
+    except (FileNotFoundError, ValueError):
+        found = None
+    return found if isinstance(found, dict) else {}
 
 
 def conditions(record):
@@ -103,12 +105,19 @@ def set_aside(record, folder):
     print(f"the day's earlier record is now {name}.json", flush=True)
 
 
+def write_whole(path, text):
+    """So that a run that is cut off meanwhile leaves what lay there."""
+    part = f"{path}.part"
+    pathlib.Path(part).write_text(text)
+    os.replace(part, path)
+
+
 def save(record, folder):
     """Writes <date>-<device>.json and .md over those that lie there."""
     folder.mkdir(parents=True, exist_ok=True)
     stem = folder / stem_of(record)
-    pathlib.Path(f"{stem}.json").write_text(json.dumps(record, indent=2) + "\n")
-    pathlib.Path(f"{stem}.md").write_text(markdown(record))
+    write_whole(f"{stem}.json", json.dumps(record, indent=2) + "\n")
+    write_whole(f"{stem}.md", markdown(record))
 
 
 def go_on(record, folder):
