@@ -15,7 +15,8 @@ def draw(percent, samples, knn, linear, balanced):
 
 
 def figures(shift=0.0, **more):
-    return {"test_samples": 30, "results": [draw(10, 20, 0.5 + shift, 0.6, 0.4), draw(10, 20, 0.7 + shift, 0.8, 0.6)]} | more
+    draws = [draw(10, 20, 0.5 + shift, 0.6, 0.4), draw(10, 20, 0.7 + shift, 0.8, 0.6)]
+    return {"test_samples": 30, "results": draws} | more
 
 
 class Summary(unittest.TestCase):
@@ -27,7 +28,8 @@ class Summary(unittest.TestCase):
     def summarize(self, **files):
         for name, content in files.items():
             (self.folder / name).write_text(json.dumps(content))
-        return subprocess.run([sys.executable, SCRIPT, *files], text=True, capture_output=True, timeout=60, cwd=self.folder)
+        return subprocess.run([sys.executable, SCRIPT, *files], text=True, capture_output=True, timeout=60,
+                              cwd=self.folder)
 
     def rows(self, **files):
         done = self.summarize(**files)
@@ -48,12 +50,27 @@ class Summary(unittest.TestCase):
         self.assertEqual(lines[4:], ["| 10 % | 20 to 24 | trained | 65.00 +- 7.07 | 70.00 +- 0.00 | 50.00 +- 0.00 |"])
 
     def test_what_is_no_file_of_figures(self):
-        for content in ([], {"results": []}):
+        for content in ([], {"results": []}, figures(results=[]), figures(results=[{"samples": 2}]),
+                        figures(results=[{"percent": 10, "samples": 2, "knn": {"top1": 0.5}}]),
+                        figures(baseline=[{"percent": 10}]), figures(test_samples="many")):
             done = self.summarize(a=content)
-            self.assertEqual(done.returncode, 1)
-            self.assertIn("summarize_probes: a: ", done.stderr)
-            self.assertIn("is this a file of linear_probe --json?", done.stderr)
-            self.assertNotIn("Traceback", done.stderr)
+            self.refused(done, r"summarize_probes: a: .*is this a file of linear_probe --json\?\n")
+        (self.folder / "a").write_bytes(b"\xff\xfe")
+        done = subprocess.run([sys.executable, SCRIPT, self.folder / "a"], text=True, capture_output=True, timeout=60)
+        self.refused(done, r"summarize_probes: .*/a: .*is this a file of linear_probe --json\?\n")
+
+    def test_files_that_do_not_belong_together(self):
+        few, baseline = figures(results=[draw(50, 20, 0.5, 0.6, 0.4)]), [draw(10, 20, 0.1, 0.2, 0.3)]
+        for other, said in ((few, "results of 50 %, not 10 %"), (figures(untrained=baseline), "of 10 %, not no labels"),
+                            (figures(baseline=baseline, baseline_name="MFCC statistics"), "baseline MFCC statistics")):
+            first = figures(baseline=baseline, baseline_name="TF-IDF") if "baseline" in other else figures()
+            for one, two in ((first, other), (other, first)):
+                self.refused(self.summarize(a=one, b=two), r"summarize_probes: b: has [^\n]+ as a has; [^\n]+\n")
+            self.assertIn(said, self.summarize(a=first, b=other).stderr)
+
+    def refused(self, done, said):
+        self.assertEqual((done.returncode, done.stdout), (1, ""))
+        self.assertRegex(done.stderr, rf"\A{said}\Z")
 
 
 if __name__ == "__main__":
