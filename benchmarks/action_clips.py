@@ -10,9 +10,13 @@ that has the fewest clips.
 """
 import collections
 import csv
+import io
 import pathlib
 import sys
 
+from new_list import write_new
+
+COLUMNS = ("clip", "label", "session")
 GROUPS = {"walk": "walk", "standup": "standup"} | dict.fromkeys(("sit", "sleeping", "falled"), "still") | dict.fromkeys(
     ("sitdown", "lying", "falling"), "down")
 FOLDS = 5
@@ -28,10 +32,16 @@ def folds_of(sessions):
     return folds
 
 
-def write_new(path, text):
-    if path.exists() and path.read_text() != text:
-        sys.exit(f"action_clips: {path} is there with other content; move it away first")
-    path.write_text(text)
+def read_index(path):
+    """Rows (clip, label, session). Throws ValueError for what is no such list."""
+    with open(path, newline="", encoding="utf-8-sig") as file:
+        reader, rows = csv.DictReader(file), []
+        for row in reader:
+            lacking = [name for name in COLUMNS if not row.get(name)]
+            if lacking:
+                raise ValueError(f"line {reader.line_num}: has no {' and no '.join(lacking)}")
+            rows.append(tuple(row[name] for name in COLUMNS))
+    return rows
 
 
 def main():
@@ -39,16 +49,19 @@ def main():
         sys.exit(__doc__)
     folder = pathlib.Path(sys.argv[1])
     try:
-        with open(folder / "rgb_index.csv", newline="") as file:
-            rows = list(csv.DictReader(file))
-        used = [(row["clip"], GROUPS[row["label"]], row["session"]) for row in rows if row["label"] in GROUPS]
-    except (OSError, KeyError) as error:
-        sys.exit(f"action_clips: {folder / 'rgb_index.csv'}: {error}; it needs columns clip, label and session")
+        rows = read_index(folder / "rgb_index.csv")
+    except (OSError, ValueError, csv.Error) as error:
+        sys.exit(f"action_clips: {folder / 'rgb_index.csv'}: {error}; it needs columns {', '.join(COLUMNS)} in UTF-8")
+    used = [(clip, GROUPS[label], session) for clip, label, session in rows if label in GROUPS]
+    if not used:
+        sys.exit(f"action_clips: {folder / 'rgb_index.csv'}: holds no clip of these actions: {', '.join(GROUPS)}")
     folds = folds_of(session for _, _, session in used)
-    lines = [("clip", "label", "session", "fold")] + [(*row, str(folds[row[2]])) for row in used]
-    write_new(folder / "actions.csv", "".join(",".join(line) + "\n" for line in lines))
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows([(*COLUMNS, "fold"), *((*row, folds[row[2]]) for row in used)])
+    write_new(folder / "actions.csv", text.getvalue())
+    sizes = collections.Counter(folds[session] for _, _, session in used)
     print(f"{folder / 'actions.csv'}: {len(used)} clips of {len(folds)} sessions; {len(rows) - len(used)} of other "
-          "actions are left out")
+          f"actions are left out; clips a fold: {', '.join(str(sizes[fold + 1]) for fold in range(FOLDS))}")
 
 
 if __name__ == "__main__":

@@ -13,6 +13,8 @@ import pathlib
 import sys
 import zlib
 
+from new_list import write_new
+
 
 def rows(names, first, second):
     """The list's rows, (left, right, part)."""
@@ -45,9 +47,7 @@ def main():
     alone = len(drawings[first] | drawings[second]) - len(names)
     lines = ["\t".join((first, second, "split"))] + ["\t".join(row) for row in rows(names, first, second)]
     path, text = folder / "pairs.tsv", "\n".join(lines) + "\n"
-    if path.exists() and path.read_text() != text:
-        sys.exit(f"emoji_pairs: {path} is there with other content; move it away first")
-    path.write_text(text)
+    write_new(path, text)
     print(f"{path}: {len(names)} emoji in two drawings"
           + (f"; {alone} in one are left out" if alone else ""))
 
