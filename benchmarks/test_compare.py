@@ -342,7 +342,7 @@ def test_what_fails(folder):
     # What has failed is measured again, what has not is kept, of other parts too.
     (folder / "commands").unlink()
     answers["kernels.py augment"] = ([peer(views, "PyTorch", seconds=2.0)], 0)
-    records, _, commands = compare(folder, "cuda", ["augment", "step", "optimizer_step"], answers, "--resume", code=1)
+    records, _, commands = compare(folder, "cuda", ["augment", "step", "optimizer_step"], answers, "--resume")
     expect(records, f"{sgd}, against PyTorch", None, 2.0, "")
     expect(records, f"{views}, against PyTorch", None, 4.0, "")
     expect(records, f"{step}, against PyTorch", None, 4.0, "")
@@ -386,6 +386,8 @@ def test_a_part_keeps_the_rest(folder):
         assert written.read_text() == before
     # Of another commit the day's record begins anew; the other one stays, under another name.
     assert measured(["similarity"], 5.0, commit="def") == [5000]
+    assert measured(["batchnorm"], 5.0, "--budget", "0", code=1, commit="def") == [5000]
+    assert measured(["similarity"], 6.0, commit="def") == [6000]  # the exit code is that of its own runs
     (aside,) = folder.glob("*-cpu.*.json")
     assert aside.read_text() == before and aside.with_suffix(".md").exists(), aside
 
