@@ -128,6 +128,10 @@ TEST_CASE("columns are named, by what they are called or by their numbers") {
   CHECK_THAT(message_of([&] { read_pair_list(two, "", is_half, {PairValues::texts, PairValues::found}); }),
              Contains("only one of the columns image, sound can be taken, since none is called caption, text or "
                       "sentence; a pair has two: say by --columns which"));
+  const std::string alone = write_list(dir, "path\tcaption\n1.png\tA bird\n2.png\tA cat\n", "alone.tsv");
+  CHECK_THAT(message_of([&] { read_pair_list(alone, "", is_half, {PairValues::texts, PairValues::texts}); }),
+             Contains("only one of the columns path, caption can be taken, since no other column is called caption, "
+                      "text or sentence; a pair"));
   const std::string nameless = write_list(dir, "1.png\tA word.\n2.png\tAnother.\n", "nameless.tsv");
   CHECK_THAT(message_of([&] { read(nameless); }),
              Contains("the first row names a file, so that the columns have no names"));
@@ -210,7 +214,7 @@ TEST_CASE("a side's files are of one kind, that of most of its column") {
   CHECK(few.sides[1].halves == Texts{"4.png"});
   REQUIRE_FALSE(few.warnings.empty());
   CHECK_THAT(few.warnings.back(), Contains("1 more pair left out"));
-  CHECK_THAT(few.warnings[1], Contains("line 3: 1.wav is of another kind than is asked for"));
+  CHECK_THAT(few.warnings[1], Contains("line 3: 1.wav is of another kind than this side holds"));
 }
 
 TEST_CASE("texts that differ by the blanks around them are one half") {
@@ -240,7 +244,7 @@ TEST_CASE("a text that cannot be one costs its pair alone") {
   const PairList longer = read(write_list(
       dir, std::string("image,caption\n1.png,\"A\n\"\n2.png,") + std::string(100'001, 'x') + "\n", "long.csv"));
   CHECK(longer.left_out == Texts{"1 pair whose caption cannot be read"});
-  CHECK_THAT(longer.warnings[0], Contains("line 4: has 100001 bytes, and a text at most 100000; put each "));
+  CHECK_THAT(longer.warnings[0], Contains("line 4: has 100001 bytes, and a text at most 100000 (pair"));
 }
 
 TEST_CASE("a pair whose other half is missing is named and counted, and the others stay") {

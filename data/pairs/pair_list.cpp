@@ -192,7 +192,9 @@ class Reader {
     const bool no_text = texts_asked && !files.empty();  // there are files for both sides
     fail(printable(path_), ": ", found == 0 ? "none" : "only one", " of the columns ",
          listed(first_, most_columns_named),
-         no_text ? " can be taken, since none is called" : " has the paths of files that can be read, or is called",
+         no_text ? (found == 1 && !texts.empty() ? " can be taken, since no other column is called"
+                                                 : " can be taken, since none is called")
+                 : " has the paths of files that can be read, or is called",
          " caption, text or sentence; a pair has two: say by --columns which",
          columns_.header ? " (the first row is taken for their names)"
                          : " (the first row names a file, so that the columns have no names)");
@@ -225,7 +227,7 @@ class Reader {
     if (kind == 0) return value + " is no file that is read";
     if (kinds_[side] == 0) kinds_[side] = kind;  // no file was among the first rows
     if (kind == kinds_[side]) return "";
-    return value + (asked_kinds_[side] != 0 ? " is of another kind than is asked for"
+    return value + (asked_kinds_[side] != 0 ? " is of another kind than this side holds"
                                             : " is of another kind than most files of the first rows in this column: "
                                               "--first and --second say which kind is taken");
   }

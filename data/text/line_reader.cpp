@@ -33,9 +33,8 @@ std::vector<std::string> tab_fields(std::string_view line) {
 std::optional<UnusableLine> too_long(std::int64_t length) {
   if (length <= static_cast<std::int64_t>(most_text_bytes)) return std::nullopt;
   const std::string most = std::to_string(most_text_bytes);
-  return UnusableLine{"of more than " + most + " bytes", "has " + std::to_string(length) +
-                                                             " bytes, and a text at most " + most +
-                                                             "; put each sentence on a line of its own"};
+  return UnusableLine{"of more than " + most + " bytes",
+                      "has " + std::to_string(length) + " bytes, and a text at most " + most};
 }
 
 LineReader::LineReader(const std::string& path) : file_(open_text(path, "give a file of lines, or a table")) {}

@@ -21,7 +21,7 @@ constexpr const char* with_zeros = "with a byte 0";
 /// Whether the text can be taken; else it is left out with a word. `length`: of all of it, in bytes.
 bool usable(TextList& list, std::int64_t line, std::string_view text, std::int64_t length) {
   if (const std::optional<UnusableLine> problem = too_long(length)) {
-    list.leave_out(line, problem->kind, problem->why);
+    list.leave_out(line, problem->kind, problem->why + "; put each sentence on a line of its own");
     return false;
   }
   if (text.find('\0') != std::string_view::npos) {

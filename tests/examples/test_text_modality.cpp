@@ -325,7 +325,7 @@ TEST_CASE("programs that take weights see each text by its words, and labelled o
   CHECK(message_of([] { text_sample("\xff", "8.txt"); }) == "8.txt: has a text that is not in UTF-8");
   CHECK(message_of([] { text_sample(std::string("a\0b", 3), "9.txt"); }) == "9.txt: has a text with a byte 0");
   CHECK(message_of([] { text_sample(std::string(100'001, 'a'), "10.txt"); }) ==
-        "10.txt: has 100001 bytes, and a text at most 100000; put each sentence on a line of its own");
+        "10.txt: has 100001 bytes, and a text at most 100000");
 
   const std::string out = folder.path("run");
   REQUIRE(train(folder, out, {{"--epochs", "1"}, {"--knn-every", "0"}}, {"--no-evaluation"}) == 0);
