@@ -203,6 +203,18 @@ TEST_CASE("--check finds clips that are there twice") {
                                "), and equal clips then count as different ones"));
 }
 
+TEST_CASE("--check finds a clip that is damaged in the middle, and minds no link that leads to itself") {
+  const test::TempDir folder;
+  for (const char* name : {"0", "1", "2"}) write_clip(folder.path("clips/") + name, 0, true);
+  std::filesystem::create_symlink("loop.png", folder.path("clips/0/loop.png"));
+  for (int k = 1; k < 12; ++k) folder.write("clips/1/f" + std::to_string(k) + ".png", std::string("broken"));
+  const auto set = data::clip_folder(data::list_clips(folder.path("clips")));
+  const LookedAtClips found = look_at_clips(*set, 200, true);
+  CHECK(found.read.size() == 2);
+  CHECK(found.unread.count == 1);
+  CHECK_THAT(found.unread.first, Contains("clips/1"));
+}
+
 TEST_CASE("--check takes no clips for copies that begin alike") {
   const test::TempDir folder;
   const auto copies = [&folder] {
