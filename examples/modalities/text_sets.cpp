@@ -247,8 +247,10 @@ std::string digest_of(const std::vector<const TextList*>& lists) {
 void forbid(const TextList& tested, Gathered& gathered, TextSets& sets) {
   gathered.forbid(tested);
   if (tested.size() == 0) return;
-  const std::string number = sets.within.empty() ? "" : " " + std::to_string(sets.within.size() + 1);
-  sets.within[test_part_within + number] = digest_of({&tested});
+  const bool is_own = sets.within.empty();
+  const std::string name = test_part_within + (is_own ? "" : " " + std::to_string(sets.within.size() + 1));
+  sets.within[name] = digest_of({&tested});
+  if (!is_own) sets.within_training.insert(name);  // nobody is tested with it
 }
 
 /// The parts of the published sets that lie in a folder, but for `evaluated`; notes name them.

@@ -7,6 +7,7 @@
 #include "modalities/texts.h"
 #include "program/run_training.h"
 #include "run/run_log.h"
+#include "train/data_files.h"
 #include "train/encoder_file.h"
 #include "train/evaluation.h"
 #include "train/training_config.h"
@@ -269,6 +270,16 @@ TEST_CASE("no text is trained on that any published set is tested with") {
   }
   const auto files = text_files("mr", places);
   CHECK(files.size() == 7);
+
+  // A further set's test part changes nothing of what is tested.
+  folder.write("mr/rt-polarity.neg", reviews[0]);
+  folder.write("mr/rt-polarity.pos", reviews[1]);
+  const TextSets before = open_texts("mr", folder.path("mr")), now = open_texts("mr", folder.path("sets"));
+  CHECK(now.within.size() > before.within.size());
+  CHECK_FALSE(test_part_differs({{"within", before.within}}, {{"within", now.within}}, now.within_training));
+  folder.write("mr/rt-polarity.pos", reviews[1] + "a sentence\n" + objective);
+  const TextSets other = open_texts("mr", folder.path("mr"));
+  CHECK(test_part_differs({{"within", before.within}}, {{"within", other.within}}, other.within_training));
   CHECK_THAT(message_of([&] { open_texts("trec", folder.path("sets/TREC.train")); }),
              Contains("does not hold TREC.train"));
 }
