@@ -1,6 +1,8 @@
 #include <simclr/core/autograd.h>
+#include <simclr/kernels/shared/nt_xent_row.h>
 #include <simclr/nn/distributed.h>
 #include <simclr/nn/functional.h>
+#include <simclr/nn/nt_xent_record.h>
 
 namespace simclr::nn {
 namespace {
@@ -15,6 +17,20 @@ Tensor swapped(const Tensor& x, std::int64_t outer, std::int64_t inner) {
     }
   }
   return y;
+}
+
+/// logit_scale for this rank's share of one loss. The cap is of the sum over the ranks: shares that were capped one by
+/// one would add up to something else. Rank 0 gets the gradient, and the others 0, for gradients are added up. The host
+/// waits for it, as it does for the sums of batch norm.
+Tensor shared_scale(World& world, const Tensor& logit_scale) {
+  if (!logit_scale.defined()) return {};
+  return record("shared_scale", {logit_scale}, logit_scale.clone(), {logit_scale},
+                [&world, value = logit_scale.detach()](Backward& bw) {
+                  Tensor gradient = bw.dy().clone();
+                  world.all_reduce(gradient);
+                  gradient.fill(world.rank() > 0 ? 0 : kernels::capped_gradient(gradient.item(), value.item()));
+                  bw.set(0, gradient);
+                });
 }
 
 }  // namespace
@@ -50,6 +66,7 @@ Tensor nt_xent(World& world, const Tensor& z, const NtXentOptions& options) {
   NtXentOptions plain = options;
   if (options.views > 2) groups = sample_groups(all, options.views, z.device());
   plain.views = 2;  // the groups say it
+  plain.logit_scale = shared_scale(world, options.logit_scale);
   Tensor sum;
   for (int v = 0; v < options.views; ++v) {
     kernels::NtXentPairs pairs = {.self_offset = (v * world.size() + world.rank()) * samples};
@@ -57,7 +74,7 @@ Tensor nt_xent(World& world, const Tensor& z, const NtXentOptions& options) {
       pairs.anchor_group = groups.narrow(pairs.self_offset, samples);
       pairs.candidate_group = groups;
     }
-    const Tensor mean = nt_xent(z.narrow(v * samples, samples), candidates, pairs, plain);
+    const Tensor mean = record_nt_xent(z.narrow(v * samples, samples), candidates, pairs, plain, ScaleGradient::raw);
     sum = sum.defined() ? add(sum, mean) : mean;
   }
   return sum_over_ranks(world, scale(sum, 1.0 / (options.views * world.size())));
@@ -66,7 +83,9 @@ Tensor nt_xent(World& world, const Tensor& z, const NtXentOptions& options) {
 Tensor nt_xent(World& world, const Tensor& anchors, const Tensor& candidates, const kernels::NtXentPairs& pairs,
                const NtXentOptions& options) {
   if (world.size() == 1) return nt_xent(anchors, candidates, pairs, options);
-  const Tensor mean = nt_xent(anchors, gather(world, candidates), pairs, options);
+  NtXentOptions plain = options;
+  plain.logit_scale = shared_scale(world, options.logit_scale);
+  const Tensor mean = record_nt_xent(anchors, gather(world, candidates), pairs, plain, ScaleGradient::raw);
   return sum_over_ranks(world, scale(mean, 1.0 / world.size()));
 }
 

@@ -1,5 +1,6 @@
 #include <simclr/kernels/softmax_xent.h>
 #include <simclr/nn/losses.h>
+#include <simclr/nn/nt_xent_record.h>
 
 #include <cmath>
 
@@ -48,13 +49,22 @@ Tensor nt_xent(const Tensor& z, const NtXentOptions& options) {
 
 Tensor nt_xent(const Tensor& anchors, const Tensor& candidates, const kernels::NtXentPairs& pairs,
                const NtXentOptions& options) {
+  return record_nt_xent(anchors, candidates, pairs, options, ScaleGradient::capped);
+}
+
+Tensor record_nt_xent(const Tensor& anchors, const Tensor& candidates, const kernels::NtXentPairs& pairs,
+                      const NtXentOptions& options, ScaleGradient kind) {
   SIMCLR_CHECK(options.views == 2, "nt_xent: views ", options.views, " is for z alone; here the pairs' groups say it");
-  if (candidates.same_as(anchors) && pairs.self_offset == 0 && pairs.anchor_group.same_as(pairs.candidate_group)) {
-    return square_nt_xent(anchors, pairs, options);
-  }
+  const bool raw = kind == ScaleGradient::raw;
+  const bool square =
+      candidates.same_as(anchors) && pairs.self_offset == 0 && pairs.anchor_group.same_as(pairs.candidate_group);
+  if (square && !raw) return square_nt_xent(anchors, pairs, options);
   // In other cases anchors and candidates are two inputs, even where they are one tensor.
   const Tensor other = candidates.same_as(anchors) ? candidates.reshape(candidates.shape()) : candidates;
-  const auto forward = kernels::nt_xent_forward(anchors, other, temperature_of(options), pairs, options.wgmma);
+  auto forward = kernels::nt_xent_forward(anchors, other, temperature_of(options), pairs, options.wgmma);
+  if (raw && options.logit_scale.defined()) {
+    forward.saved.logit_scale = Tensor::zeros_like(options.logit_scale);  // backward asks it about the cap alone
+  }
   const std::vector<Tensor> saved = {anchors, other, pairs.anchor_group, pairs.candidate_group, options.logit_scale};
   return record("nt_xent", {anchors, other, options.logit_scale}, forward.loss, saved,
                 [saved = forward.saved](Backward& bw) {
