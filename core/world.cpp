@@ -18,6 +18,12 @@ void check_adds_up(const char* what, const Tensor& x) {
                " is not added up; f32, f64, bf16 and i32 are");
 }
 
+/// What fill() and copy_from() do behind a write; the collectives write through a pointer.
+void note_written(const Tensor& x) {
+  mark_changed(x);
+  if (Tensor half = existing_shadow(x); half.defined()) half.copy_from(x);
+}
+
 /// The first line of `text` that is not `other`'s.
 std::string differing_line(const std::string& text, const std::string& other) {
   std::istringstream lines(text), others(other);
@@ -34,7 +40,7 @@ void World::all_reduce(Tensor x) {
   check_adds_up("all_reduce", x);
   if (size() == 1 || x.numel() == 0) return;
   all_reduce_checked(x);
-  mark_changed(x);
+  note_written(x);
 }
 
 Tensor World::all_gather(const Tensor& x) {
@@ -61,7 +67,7 @@ void World::broadcast(Tensor x, int from) {
   SIMCLR_CHECK(from >= 0 && from < size(), "broadcast: from rank ", from, " of ", size());
   if (size() == 1 || x.numel() == 0) return;
   broadcast_checked(x, from);
-  mark_changed(x);
+  note_written(x);
 }
 
 std::vector<std::string> gather_texts(World& world, std::string_view text) {

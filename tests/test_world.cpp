@@ -2,6 +2,7 @@
 
 #include <simclr/core/autograd.h>
 #include <simclr/core/error.h>
+#include <simclr/core/parameter_memory.h>
 #include <simclr/core/world.h>
 
 #include "support/catch.h"
@@ -174,6 +175,17 @@ TEST_CASE("what is added up was changed: a gradient that needs the old values is
 }
 
 TEST_CASE("a rank counts what it sends: a sum costs the ring's volume") {
+TEST_CASE("a parameter's bf16 copy follows what the ranks write to it") {
+  const auto same = of_each(2, [](World& world) {
+    const Tensor x = Tensor::full({4}, 1.5 * (world.rank() + 1)), half = shadow(x);
+    world.broadcast(x, 1);
+    const bool given = same_bits(half, x.to(DType::bf16));
+    world.all_reduce(x.narrow(0, 2));
+    return std::vector{given, same_bits(half, x.to(DType::bf16))};
+  });
+  CHECK(same == std::vector(2, std::vector{true, true}));
+}
+
   for (const int ranks : {2, 3, 4}) {
     const auto traffic = of_each(ranks, [](World& world) {
       world.all_reduce(Tensor::zeros({1200000}));
