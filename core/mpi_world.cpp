@@ -7,9 +7,13 @@
 #include <dlfcn.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <cstdio>
 #include <cstdlib>
 #include <exception>
 #include <filesystem>
+#include <string>
+#include <vector>
 
 namespace simclr {
 namespace {
@@ -71,10 +75,17 @@ class MpiTransport final : public Transport {
         watchdog_(who_, timeout),
         exceptions_(std::uncaught_exceptions()) {}
 
-  /// MPI lets nobody leave before all want to. Whom an exception takes out of here says what it is and ends without
-  /// leave, whereupon the engine ends the others.
+  /// MPI lets nobody leave before all want to. Whom an exception takes out of here says what it is and ends, and then
+  /// asks the engine to end the others: not every engine does so by itself.
   ~MpiTransport() override {
-    if (std::uncaught_exceptions() > exceptions_) return;
+    if (std::uncaught_exceptions() > exceptions_) {
+      static void (*abort_all)(int) = mpi_.abort;
+      std::atexit([] {
+        std::fflush(nullptr);
+        abort_all(EXIT_FAILURE);
+      });
+      return;
+    }
     watchdog_.watch("the end of the run", [&] { mpi_.finish(); });
   }
 

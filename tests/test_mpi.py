@@ -20,8 +20,8 @@ from support.engine import ENGINE, LIMIT, Done
 TOOL = os.environ["WORLD_TOOL"]
 
 
-def run(ranks, *words):
-    return Done([*ENGINE, "-np", str(ranks), TOOL, *words])
+def run(ranks, *words, engine=()):
+    return Done([*ENGINE, *engine, "-np", str(ranks), TOOL, *words])
 
 
 def needed_by(file):
@@ -108,6 +108,14 @@ class Mpi(unittest.TestCase):
                     self.assertNotEqual(done.code, 0)
                     self.assertIn(said, done.err)
                     self.assertLess(done.seconds, LIMIT - 10, done.err)
+
+    def test_an_exception_ends_all_where_the_engine_does_not_by_itself(self):
+        for rank in ("0", "1"):
+            with self.subTest(rank=rank):
+                done = run(2, "throw", rank, engine=("--mca", "orte_abort_on_non_zero_status", "0"))
+                self.assertNotIn(done.code, (0, 124, 137), done.err)
+                self.assertIn("world_tool: the disk is full\n", done.err)
+                self.assertIn("MPI_ABORT", done.err)
 
     def test_a_rank_that_hangs_is_left_after_the_timeout(self):
         done = run(2, "timeout", "1500", "hang", "1")
