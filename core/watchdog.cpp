@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cstdlib>
+#include <sstream>
 
 namespace simclr {
 
@@ -36,10 +37,12 @@ void Watchdog::live() {
     waited = count % 2 == 1 && count == before ? waited + tick : 0;
     before = count;
     if (waited < timeout) continue;
-    const std::string line = who_ + ": " + what_.load(std::memory_order_relaxed) + " has waited " +
-                             std::to_string(timeout / 1000) +
-                             " s for the other ranks; one of them hangs or is cut off. " + "The run ends.\n";
-    [[maybe_unused]] const auto written = write(STDERR_FILENO, line.data(), line.size());
+    std::ostringstream line;
+    line << who_ << ": " << what_.load(std::memory_order_relaxed) << " has waited "
+         << static_cast<double>(timeout) / 1000 << " s for the other ranks; one of them hangs or is cut off. "
+         << "The run ends; go on from its last checkpoint, where ranks are only slow with a longer limit "
+         << "(--world-timeout, World::set_timeout)\n";
+    [[maybe_unused]] const auto written = write(STDERR_FILENO, line.str().data(), line.str().size());
     std::_Exit(EXIT_FAILURE);
   }
 }
