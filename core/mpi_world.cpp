@@ -117,7 +117,8 @@ class MpiTransport final : public Transport {
 std::unique_ptr<World> make_world(Device device, std::chrono::milliseconds timeout) {
   const int processes = started_together();
   if (processes == 1) return std::make_unique<World>();
-  SIMCLR_CHECK(is_host_memory(device), device, ": several processes train on the CPU alone; start one process");
+  SIMCLR_CHECK(is_host_memory(device), device,
+               ": several processes train on the CPU alone; take it (--device cpu), or start one process");
   const MpiFunctions& mpi = load();
   Place place;
   {

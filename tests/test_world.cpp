@@ -11,6 +11,7 @@
 #include "support/tensors.h"
 
 #include <chrono>
+#include <cstdlib>
 #include <cstring>
 #include <mutex>
 #include <stdexcept>
@@ -174,7 +175,6 @@ TEST_CASE("what is added up was changed: a gradient that needs the old values is
   CHECK_THAT(messages[0], Contains("was changed after the forward pass"));
 }
 
-TEST_CASE("a rank counts what it sends: a sum costs the ring's volume") {
 TEST_CASE("a parameter's bf16 copy follows what the ranks write to it") {
   const auto same = of_each(2, [](World& world) {
     const Tensor x = Tensor::full({4}, 1.5 * (world.rank() + 1)), half = shadow(x);
@@ -186,6 +186,7 @@ TEST_CASE("a parameter's bf16 copy follows what the ranks write to it") {
   CHECK(same == std::vector(2, std::vector{true, true}));
 }
 
+TEST_CASE("a rank counts what it sends: a sum costs the ring's volume") {
   for (const int ranks : {2, 3, 4}) {
     const auto traffic = of_each(ranks, [](World& world) {
       world.all_reduce(Tensor::zeros({1200000}));
@@ -287,6 +288,13 @@ TEST_CASE("a rank that hangs is waited for as long as was said") {
     });
   });
   CHECK_THAT(message, Contains("rank 0: all_gather: the others have not come for 100 ms"));
+}
+
+TEST_CASE("several processes on a GPU are refused with what to do") {
+  setenv("OMPI_COMM_WORLD_SIZE", "2", 1);
+  const std::string message = message_of([] { make_world({DeviceType::cuda, 0}); });
+  unsetenv("OMPI_COMM_WORLD_SIZE");
+  CHECK(message == "cuda:0: several processes train on the CPU alone; take it (--device cpu), or start one process");
 }
 
 TEST_CASE("collectives refuse what does not fit and say why") {
