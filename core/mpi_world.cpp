@@ -40,30 +40,44 @@ std::vector<fs::path> places() {
   for (const fs::path& file : {fs::weakly_canonical(own, none), fs::read_symlink("/proc/self/exe", none)}) {
     const fs::path folder = file.parent_path();
     for (const fs::path& place : {folder / library, folder / "lib" / library, folder.parent_path() / "lib" / library}) {
-      if (fs::exists(place, none)) found.push_back(place);
+      if (std::find(found.begin(), found.end(), place) == found.end()) found.push_back(place);
     }
   }
-  found.emplace_back(library);
   return found;
 }
 
+/// Null where it cannot be loaded; dlerror() says why.
+void* opened(const fs::path& file) {
+  return dlopen(file.c_str(), RTLD_NOW | RTLD_GLOBAL);  // MPI's own plugins want to see it: global
+}
+
+const MpiFunctions& functions_of(void* handle, const fs::path& file) {
+  const auto symbol = reinterpret_cast<MpiSymbol>(dlsym(handle, mpi_symbol));
+  SIMCLR_CHECK(symbol != nullptr, "mpi: ", file.string(), " is not libsimclr's; remove it");
+  const MpiFunctions& functions = *symbol();
+  SIMCLR_CHECK(std::string(functions.version) == SIMCLR_MPI_VERSION, "mpi: ", file.string(), " is of libsimclr ",
+               functions.version, ", this is ", SIMCLR_MPI_VERSION, "; install both anew");
+  return functions;
+}
+
 const MpiFunctions& load() {
-  std::string problem;
+  constexpr const char* need = "mpi: this process is one of several, which need ";
+  std::string problem, looked;
+  std::error_code none;
   for (const fs::path& place : places()) {
-    // MPI's own plugins want to see it: global.
-    void* const handle = dlopen(place.c_str(), RTLD_NOW | RTLD_GLOBAL);
-    if (handle == nullptr) {
+    if (!fs::exists(place, none)) {
+      looked += place.parent_path().string() + ", ";
+    } else if (void* const handle = opened(place)) {
+      return functions_of(handle, place);
+    } else if (problem.empty()) {
       problem = dlerror();
-      continue;
+      problem = place.string() + " is there, but cannot be loaded: " + problem;
     }
-    const auto symbol = reinterpret_cast<MpiSymbol>(dlsym(handle, mpi_symbol));
-    SIMCLR_CHECK(symbol != nullptr, "mpi: ", place.string(), " is not libsimclr's; remove it");
-    const MpiFunctions& functions = *symbol();
-    SIMCLR_CHECK(std::string(functions.version) == SIMCLR_MPI_VERSION, "mpi: ", place.string(), " is of libsimclr ",
-                 functions.version, ", this is ", SIMCLR_MPI_VERSION, "; install both anew");
-    return functions;
   }
-  fail("mpi: this process is one of several, which need ", library, " (", problem,
+  if (void* const handle = opened(library)) return functions_of(handle, library);
+  SIMCLR_CHECK(problem.empty(), need, library, ": ", problem,
+               "; install or load the MPI that it was built with, or start one process");
+  fail(need, library, " (which is not in ", looked, "nor where the system looks, as LD_LIBRARY_PATH says: ", dlerror(),
        "); build libsimclr with MPI (Debian: libopenmpi-dev), or start one process");
 }
 

@@ -47,8 +47,19 @@ class WithoutMpi(unittest.TestCase):
             single = Done([alone, "place"], {"OMPI_COMM_WORLD_SIZE": "1", "PMIX_RANK": "0"})
         self.assertEqual((done.code, done.out), (1, ""))
         self.assertRegex(done.err, r"^world_tool: mpi: this process is one of several, which need libsimclr_mpi.so "
-                                   r"\(.*\); build libsimclr with MPI .*, or start one process\n$")
+                                   r"\(which is not in .*, nor where the system looks, .*\); build libsimclr with MPI .*, or start "
+                                   r"one process\n$")
+        self.assertIn(f"not in {os.path.realpath(folder)}, ", done.err)
         self.assertEqual((single.code, single.err), (0, ""))
+
+    def test_a_library_that_is_there_and_cannot_be_loaded_is_named_with_the_reason(self):
+        with tempfile.TemporaryDirectory() as folder:
+            alone, broken = shutil.copy(TOOL, folder), pathlib.Path(folder).resolve() / "libsimclr_mpi.so"
+            broken.write_text("")
+            done = Done([alone, "place"], {"OMPI_COMM_WORLD_SIZE": "4"})
+        self.assertEqual((done.code, done.out), (1, ""))
+        self.assertIn(f"need libsimclr_mpi.so: {broken} is there, but cannot be loaded: ", done.err)
+        self.assertIn("file too short; install or load the MPI that it was built with, or start one process\n", done.err)
 
 
 @unittest.skipUnless(os.environ["WITH_MPI"] == "1", "no MPI in this build")
