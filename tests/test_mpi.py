@@ -149,4 +149,4 @@ if __name__ == "__main__":
         print("skipped: the build has MPI, but there is no mpirun here (Debian: openmpi-bin)")
         sys.exit(77)
     result = unittest.main(verbosity=2, exit=False).result
-    sys.exit(1 if not result.wasSuccessful() else 77 if result.skipped else 0)
+    sys.exit(0 if result.wasSuccessful() else 1)

@@ -1,11 +1,18 @@
 // What tests/test_mpi.py runs in several processes, or with --threads N in as many threads.
 //
 // usage: world_tool [--threads N] WORD..., each word a thing to do, in this order:
-//   place       prints this rank's place
-//   results     prints a checksum of what each collective gives, for all dtypes and sizes that do not divide
-//   train DEVICE STEPS  trains a small model, in bf16 on the emulated device; prints losses and a checksum of the
-//   weights same        compares texts that are the same; differ: some that are not fail RANK, throw RANK, leave RANK,
-//   kill RANK, hang RANK: that rank ends so, while the others wait for it timeout MS  for what follows
+//
+//   place                prints this rank's place
+//   results              prints a checksum of what each collective gives, for all dtypes and sizes that do not divide
+//   train DEVICE STEPS   trains a small model, in bf16 on the emulated device; prints losses and a checksum of weights
+//
+//   same                 compares texts that are the same
+//   differ               compares texts that are not
+//
+//   fail RANK            that rank ends so, while the others wait for it; so do
+//                        throw RANK, leave RANK, kill RANK, hang RANK
+//
+//   timeout MS           for what follows
 #include <simclr/core/crc64.h>
 #include <simclr/core/error.h>
 #include <simclr/core/text.h>
