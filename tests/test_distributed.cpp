@@ -102,11 +102,11 @@ Named trained(World& world, Model& model, const std::vector<Input>& inputs, int 
   return out;
 }
 
-Named trained_small(World& world, std::int64_t samples, int views = 2, DType dtype = DType::f64) {
+Named trained_small(World& world, std::int64_t samples, int views = 2, DType dtype = DType::f64, int steps = 2) {
   const auto model = small_model(views);
   model->to(dtype);
   const Tensor whole = random_tensor({views * samples, 5, 4, 3}, 7, dtype);
-  return trained(world, *model, {share(world, whole, views)});
+  return trained(world, *model, {share(world, whole, views)}, steps);
 }
 
 }  // namespace
@@ -271,6 +271,27 @@ TEST_CASE("training in ranks is training in one process: loss, every gradient, w
         const auto got = of_each(ranks, [&](World& world) { return trained_small(world, ranks * own, views); });
         CAPTURE(views, ranks, own);
         for (const Named& of_rank : got) CHECK(worst_error(of_rank, right) < 1e-10);
+      }
+    }
+  }
+}
+
+TEST_CASE("thirty steps in ranks end where one process ends") {
+  for (const DType dtype : {DType::f64, DType::f32}) {
+    World alone;
+    const std::int64_t samples = 12;
+    const auto losses = [&](World& world) {
+      const Named all = trained_small(world, samples, 2, dtype, 30);
+      return std::pair(all.at("loss 0").item(), all.at("loss 29").item());
+    };
+    const auto right = losses(alone);
+    CHECK(right.second < right.first - 0.1);
+    const bool exact = dtype == DType::f64;
+    for (const int ranks : {2, 3, 4}) {
+      CAPTURE(dtype, ranks);
+      for (const auto& got : of_each(ranks, losses)) {
+        CHECK(std::abs(got.first - right.first) < (exact ? 1e-13 : 1e-6));
+        CHECK(std::abs(got.second - right.second) < (exact ? 1e-9 : 1e-3));
       }
     }
   }
