@@ -15,6 +15,10 @@ std::string found_in(Training& t, std::uint32_t epoch, std::int64_t step) {
     SIMCLR_CHECK(t.source->next(), "its batch is gone");
     return nn::inspect(*t.model, [&t] { return t.loss(); }).nonfinite;
   } catch (const std::exception& error) {
+    if (t.world->size() > 1) {  // the others may be in the middle of a layer, whose exchange this rank has left
+      simclr::fail("NaN or Inf at epoch ", epoch + 1, ", step ", step + 1, ": the layer is not known (", error.what(),
+                   ")");
+    }
     return std::string("the layer is not known (") + error.what() + ")";
   }
 }

@@ -6,6 +6,8 @@
 #include "support/catch.h"
 #include "support/message_of.h"
 #include "support/ranks.h"
+#include "support/tensors.h"
+#include "train/nonfinite.h"
 
 #include <memory>
 #include <string>
@@ -21,6 +23,24 @@ Training ranks_alone(World& world) {
   t.world = {std::shared_ptr<void>(), &world};  // borrowed
   return t;
 }
+
+/// One batch of random pictures an epoch, or none where it cannot be read.
+class OneBatch : public ViewSource {
+ public:
+  explicit OneBatch(bool readable) : readable_(readable) {}
+  std::int64_t batches() const override { return 1; }
+  void begin(std::uint32_t, std::int64_t) override {}
+  bool next() override {
+    SIMCLR_CHECK(readable_, "the disk has gone");
+    return true;
+  }
+  std::vector<Input> towers() override { return {test::random_tensor({4, 5, 4, 3}, 1, DType::f32)}; }
+  std::vector<std::int64_t> skipped() const override { return {}; }
+  std::string where() const override { return "here"; }
+
+ private:
+  bool readable_;
+};
 
 }  // namespace
 
@@ -63,4 +83,17 @@ TEST_CASE("What the first rank does alone, the others wait for, and stop where i
   CHECK(test::message_of([] {
           of_threads(2, [](World& world) { on_first_rank(ranks_alone(world), [] { fail("the disk is full"); }); });
         }) == "the disk is full");
+}
+
+TEST_CASE("A rank that cannot look for a NaN ends the run, in the middle of which the others look for it") {
+  const auto body = [](World& world) {
+    Training t = ranks_alone(world);
+    t.model = std::make_unique<nn::SimCLR>(
+        nn::SimCLROptions{.encoder = std::make_shared<test::SmallEncoder>(), .head = {.hidden = 8, .out = 8}});
+    t.model->set_world(&world);
+    t.source = std::make_unique<OneBatch>(world.rank() == 0);
+    explain_nonfinite(t, 0);
+  };
+  CHECK(test::message_of([&] { of_threads(2, body); }) ==
+        "NaN or Inf at epoch 1, step 1: the layer is not known (the disk has gone)");
 }
