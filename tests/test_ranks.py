@@ -205,9 +205,11 @@ class Ranks(Base):
                     self.assertEqual(len(losses_of(self.out)), 420)
 
     def test_threads_that_are_more_than_the_processors_are_told(self):
-        done = self.train(2, *self.changed("--threads", "16", "--epochs", "1"), "--no-evaluation", "--out", self.out)
-        self.assertEqual(len(re.findall(r"^warning: 2 ranks of 16 threads on \d+ processors? take turns, which is slow: "
-                                        r"start fewer ranks, or lower --threads$", done.err, re.MULTILINE)), 1)
+        threads = str(os.cpu_count())  # of each: twice as many as there are
+        done = self.train(2, *self.changed("--threads", threads, "--epochs", "1"), "--no-evaluation", "--out", self.out)
+        said = (rf"^warning: 2 ranks of {threads} threads? on \d+ processors? take turns, which is slow: start fewer ranks, "
+                r"or lower --threads$")
+        self.assertEqual(len(re.findall(said, done.err, re.MULTILINE)), 1, done.err)
 
 
 if __name__ == "__main__":
