@@ -127,6 +127,18 @@ class Ranks(Base):
                  for text in (done.stderr, both.err)]
         self.assertEqual(named[0], named[1])
 
+    def test_more_than_half_unreadable_over_all_ranks_ends_the_run(self):
+        data = self.folder / "mostly_damaged"
+        for label in range(2):
+            write_pictures(data / f"class{label}", 30, label)
+        for file in random.Random(2).sample(sorted(data.rglob("*.png")), 36):
+            file.write_bytes(file.read_bytes()[:60])
+        options = [*self.changed("--dataset", "folder", "--data", data), "--no-evaluation"]
+        done = self.refused(*engine(2, *options, "--out", self.out),
+                            words=["s cannot be read, more than half; check the data, which the warnings name"])
+        self.assertLess(done.seconds, LIMIT - 10)
+        self.assertIn(" (sample skipped)\n", done.err)
+
     def test_views_that_a_device_makes_are_shared_alike(self):
         options = [*self.changed("--epochs", "1"), "--views-on", "device", "--no-evaluation"]
         one, two = self.out.with_name("device1"), self.out.with_name("device2")

@@ -78,12 +78,13 @@ void RunRecorder::record(TrainingStep& step) {
 }
 
 /// Of all ranks. One process counts while it reads, and ends in the middle of an epoch.
-std::int64_t RunRecorder::skipped() const {
+std::int64_t RunRecorder::count_skipped_of_ranks() const {
   const std::int64_t count = count_of_ranks(*training_.world, training_.source->skipped());
   const std::int64_t size = training_.sets.train->size();
   if (count > size / 2) {
-    simclr::fail<simclr::data::UnreadableData>(count, " of ", size, " training ", training_.sets.sample_name,
-                                               "s cannot be read, more than half; check the data");
+    simclr::fail<simclr::data::UnreadableData>(
+        count, " of ", size, " training ", training_.sets.sample_name,
+        "s cannot be read, more than half; check the data, which the warnings name");
   }
   return count;
 }
@@ -91,12 +92,13 @@ std::int64_t RunRecorder::skipped() const {
 void RunRecorder::end_epoch(TrainingStep& step) {
   record(step);
   if (known_) progress_.show(shown_, true);
+  const std::int64_t skipped = count_skipped_of_ranks();
   run_.log({{"event", "epoch"},
             {"epoch", shown_.epoch},
             {"loss", state_.loss_sum / static_cast<double>(shown_.steps)},
             {"seconds", state_.seconds},
             {"samples_per_second", shown_.samples_per_second},
-            {"skipped_samples", skipped()}});
+            {"skipped_samples", skipped}});
   if (const std::string line = cache_line(training_.sets); !line.empty() && !std::exchange(cache_told_, true)) {
     progress_.message(line);
   }
@@ -129,7 +131,7 @@ void RunRecorder::end() {
   progress_.message("trained " + counted(shown_.epochs, "epoch") + " in " + duration_text(state_.seconds));
   if (profile_) progress_.message(profile_->table());
   profile_.reset();
-  if (const std::int64_t count = skipped(); count > 0) {
+  if (const std::int64_t count = count_skipped_of_ranks(); count > 0) {
     progress_.message(counted(count, training_.sets.sample_name) + " could not be read, and others were taken instead");
   }
 }

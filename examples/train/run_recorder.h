@@ -36,7 +36,7 @@ class RunRecorder {
  private:
   void record(TrainingStep& step);
   void save_epoch();
-  std::int64_t skipped() const;
+  std::int64_t count_skipped_of_ranks() const;
 
   Training& training_;
   RunState& state_;
