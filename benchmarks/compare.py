@@ -18,7 +18,7 @@ which), machine or version, of other --threads, --rounds or --seconds, or where 
 gets another name, and the day's record begins anew. A commit that ends in -dirty is taken for the same sources.
 --python is the interpreter that has the peers: build/peers, which `scripts/install_deps --peers` makes, or python3.
 "epoch", "pretrain" and "start" need CIFAR-10's files, --data. --update-docs runs nothing: it puts the tables of each
-device's newest record into docs/performance.md, and of that alone: of a day on which a part was measured, that part.
+device's newest record into docs/performance.md, and of older ones what it lacks.
 """
 import argparse
 import datetime

@@ -4,6 +4,7 @@ import argparse
 import json
 import os
 import pathlib
+import re
 import subprocess
 import sys
 import tempfile
@@ -442,13 +443,21 @@ def test_document(folder):
     document.write_text(text)
     record.update_document(folder, document)
     assert document.read_text() == text  # there is no record
-    for date in ("2026-01-02", "2026-01-01"):
-        (folder / f"{date}-cpu.md").write_text(f"# Benchmarks, {date}\n\nA machine.\n\n## Targets\n\n| table |\n")
+    for name, whats in (("2026-01-01-cpu", "size nt_xent"), ("2026-01-02-cpu", "nt_xent"),
+                        ("2026-01-02-cpu.101500", "nt_xent step"), ("2026-01-02-registers-cpu", "gru")):
+        results = [{"what": what, "case": f"{what} of {name}", "ours": 1, "peer": 2, "unit": "ms", "ratio": 2,
+                    "target": None, "met": None} for what in whats.split()] + [{"case": "of another form"}]
+        (folder / f"{name}.json").write_text(json.dumps(
+            {"date": name[:10], "device": "cpu", "machine": "one", "threads": 2, "commit": "abc", "rounds": 2,
+             "versions": {"torch": "2.9"}, "not_measured": [], "results": results}))
     for _ in range(2):
         record.update_document(folder, document)
         shown = document.read_text()
-        assert "2026-01-02-cpu.json" in shown and "\n### Targets\n\n| table |\n<!-- end" in shown, shown
-        assert "old" not in shown and "2026-01-01" not in shown and "\nnot yet\n" in shown, shown
+        cases = re.findall(r"^\| (\w+ of \S+) \|", shown, flags=re.MULTILINE)
+        assert cases == ["nt_xent of 2026-01-02-cpu", "step of 2026-01-02-cpu.101500", "size of 2026-01-01-cpu"], shown
+        links = re.findall(r"results/([^)]+)\)", shown)
+        assert links == ["2026-01-02-cpu.json", "2026-01-02-cpu.101500.json", "2026-01-01-cpu.json"], shown
+        assert "old" not in shown and "\nnot yet\n" in shown, shown
 
 
 def test_the_document_shows_the_newest_records(folder):

@@ -130,16 +130,31 @@ def go_on(record, folder):
     return True
 
 
+def shown(folder, device):
+    """The device's records, the newest first, each without the kinds of runs that a newer one has: (path, record)."""
+    name = re.compile(rf"\d{{4}}-\d\d-\d\d-{device}(\.[\d-]+)?\.json")
+    found = [path for path in folder.glob(f"*-{device}*.json") if name.fullmatch(path.name)]
+    seen = set()
+    # Of one day the one without a time in its name is the newest.
+    for path in sorted(found, key=lambda path: (path.name[:10], "." not in path.stem, path.stem), reverse=True):
+        record = json.loads(path.read_text())
+        results = [result for result in record["results"] if result.get("what") not in seen | {None}]
+        seen |= {result["what"] for result in results}
+        if results:
+            yield path, record | {"results": results}
+
+
 def update_document(folder, document=DOCUMENT):
-    """Puts the newest record of each device between its markers, <!-- record: cpu --> and <!-- end -->."""
+    """Puts each device's newest figures between its markers, <!-- record: cpu --> and <!-- end -->: the newest record,
+    and of older ones the kinds of runs that it lacks."""
     def newest(match):
-        found = sorted(folder.glob(f"????-??-??-{match[1]}.md"))
-        if not found:
-            return match[0]
-        title, _, body = found[-1].read_text().partition("\n")
-        body = re.sub("^#", "##", body.strip(), flags=re.MULTILINE)
-        link = f"{title[2:]} ([record](../benchmarks/results/{found[-1].stem}.json)): "
-        return f"<!-- record: {match[1]} -->\n{link}{body}\n<!-- end -->"
+        parts = []
+        for path, record in shown(folder, match[1]):
+            title, _, body = markdown(record).partition("\n")
+            body = re.sub("^#", "##" if not parts else "###", body.strip(), flags=re.MULTILINE)
+            link = f"[record](../benchmarks/results/{path.name})"
+            parts.append(f"{title[2:]} ({link}): {body}\n" if not parts else f"### {title[2:]}\n\n({link}) {body}\n")
+        return f"<!-- record: {match[1]} -->\n" + "\n".join(parts) + "<!-- end -->" if parts else match[0]
 
     text = document.read_text()
     document.write_text(re.sub(r"<!-- record: (\w+) -->\n.*?<!-- end -->", newest, text, flags=re.DOTALL))
