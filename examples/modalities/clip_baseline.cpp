@@ -17,8 +17,9 @@ using simclr::DType;
 
 namespace {
 
-constexpr std::int64_t cells = 8;              // each way
-constexpr std::int64_t frames_of_a_read = 16;  // a long video never lies in memory as a whole
+constexpr std::int64_t cells = 8;  // each way
+// A long video never lies in memory as a whole. Each read goes to its frames anew, of some videos from the start.
+constexpr std::int64_t bytes_of_a_read = 64 << 20, least_frames_of_a_read = 16;
 
 template <class T>
 void append(std::span<const std::byte> bytes, double white, std::vector<double>& out) {
@@ -66,6 +67,7 @@ void add_file(const std::string& path, Motion& motion) {
   const auto clip = data::open_clip(path);
   const data::ClipInfo& info = clip->info();
   const auto bytes = static_cast<std::size_t>(info.frame_bytes());
+  const std::int64_t frames_of_a_read = std::max(least_frames_of_a_read, bytes_of_a_read / info.frame_bytes());
   for (std::int64_t begin = 0; begin < info.frames; begin += frames_of_a_read) {
     std::vector<std::int64_t> some(static_cast<std::size_t>(std::min(frames_of_a_read, info.frames - begin)));
     std::iota(some.begin(), some.end(), begin);
