@@ -51,12 +51,14 @@ bool parse_options(int argc, char** argv, Options& o) {
       .between(0, 10);
   table.add("draws", o.draws, "Choices of the labels, each by the next seed, of which the mean is told")
       .between(1, 1000);
-  table.flag("untrained", "", o.untrained,
-             "Measure the encoder as it is before training, too; of pairs with --share-encoder normalised by this side's "
-             "samples alone");
-  table.flag("baseline", "", o.baseline,
-             "Measure what the same probe makes of features without an encoder, too: of texts TF-IDF, of recordings the "
-             "statistics of MFCCs, of clips those of motion");
+  table.flag(
+      "untrained", "", o.untrained,
+      "Measure the encoder as it is before training, too; of pairs with --share-encoder normalised by this side's "
+      "samples alone");
+  table.flag(
+      "baseline", "", o.baseline,
+      "Measure what the same probe makes of features without an encoder, too: of texts TF-IDF, of recordings the "
+      "statistics of MFCCs, of clips those of motion");
   add_seed_row(table, o.seed, "Of the choice of labels and of the probe's order");
   table.add("json", o.json, "A file for all figures");
   add_overwrite_row(table, o.overwrite);
@@ -146,7 +148,19 @@ class Measurement {
     return (*this)(encoder, tower, "before training:");
   }
 
+  std::optional<Baseline> baseline(const Kind& kind) {
+    evaluation_.on_progress = PassProgress(progress_, "the baseline's features", sample_ + "s");
+    return kind.baseline(sets_, evaluation_);
+  }
+
   nlohmann::ordered_json operator()(const Baseline& baseline) {
+    const auto note = [&](const std::string& what, const nn::Features& read, std::int64_t unread,
+                          const std::string& sample) {
+      const std::int64_t rows = read.values.dim(0);
+      unread_.push_back(unread_text(baseline.name + ": " + what, rows, rows + unread, sample));
+    };
+    note("trained on", baseline.train, baseline.unread_train, sample_);
+    note("measured on", baseline.test, baseline.unread_test, "test " + sample_);
     progress_.message(baseline.name + ":");
     return measure_all(options_, baseline.train, baseline.test, std::ssize(sets_.train->classes()), sample_ + "s");
   }
@@ -182,10 +196,10 @@ void run(Options o) {
   if (!sets.note.empty()) std::printf("%s\n", sets.note.c_str());
   std::printf("%s\n%s\n", file.description.c_str(), sets.train->describe().c_str());
 
-  const std::optional<Baseline> baseline = o.baseline ? kind->baseline(sets) : std::nullopt;
+  Measurement measured(o, sets, kind->sample());
+  const std::optional<Baseline> baseline = o.baseline ? measured.baseline(*kind) : std::nullopt;
   SIMCLR_CHECK(baseline || !o.baseline, "--baseline: none is known of ", kind->sample(), "s; leave it out");
 
-  Measurement measured(o, sets, kind->sample());
   file.encoder->to(device);
   const nlohmann::ordered_json results = measured(*file.encoder, file.tower, o.untrained ? "trained:" : "");
   nlohmann::ordered_json untrained;
@@ -207,6 +221,8 @@ void run(Options o) {
   if (o.untrained) figures["untrained"] = untrained;
   if (baseline) {
     figures["baseline_name"] = baseline->name;
+    const std::int64_t tested = baseline->test.values.dim(0);
+    if (tested != measured.test_samples()) figures["baseline_test_samples"] = tested;
     figures["baseline"] = by_baseline;
   }
   simclr::write_file_atomically(o.json, figures.dump(2) + "\n", existing_output(o.overwrite));

@@ -154,10 +154,15 @@ class Clips(ClipPrograms):
 
     def test_few_labels(self):
         figures = self.out.with_suffix(".json")
-        printed = self.run_program("linear_probe", self.weights, "--labels", "50,100", "--epochs", "20", "--json", figures)
+        printed = self.run_program("linear_probe", self.weights, "--labels", "50,100", "--epochs", "20",
+                                   "--baseline", "--json", figures)
         self.assertIn("  labels        clips      kNN %   linear %", printed)
         results = json.loads(figures.read_text())
         self.assertEqual((results["test_samples"], [each["samples"] for each in results["results"]]), (4, [8, 16]))
+        self.assertEqual([each["samples"] for each in results["baseline"]], [8, 16])
+        self.assertEqual(results["baseline_name"], "motion statistics")
+        self.assertNotIn("baseline_test_samples", results)
+        self.assertIn("motion statistics:\n", printed)
         printed = self.run_program("finetune", self.weights, "--labels", "100", "--epochs", "3", "--out", self.out)
         self.assertIn("pre-trained %", printed)
         self.assertTrue((self.out / "labels-100.safetensors").exists())

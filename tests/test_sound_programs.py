@@ -91,10 +91,13 @@ class Recordings(Base):
 
     def test_few_labels(self):
         figures = self.out.with_suffix(".json")
-        printed = self.run_program("linear_probe", self.weights, "--labels", "50,100", "--epochs", "20", "--json", figures)
+        printed = self.run_program("linear_probe", self.weights, "--labels", "50,100", "--epochs", "20", "--baseline",
+                                   "--json", figures)
         self.assertIn("  labels   recordings      kNN %   linear %", printed)
         results = json.loads(figures.read_text())
         self.assertEqual((results["test_samples"], [each["samples"] for each in results["results"]]), (12, [18, 36]))
+        self.assertEqual([each["samples"] for each in results["baseline"]], [18, 36])
+        self.assertEqual(results["baseline_name"], "MFCC statistics")
         printed = self.run_program("finetune", self.weights, "--labels", "100", "--epochs", "3", "--out", self.out)
         self.assertIn("  labels   recordings  pre-trained %", printed)
         self.assertTrue((self.out / "labels-100.safetensors").exists())

@@ -81,8 +81,8 @@ void add_file(const std::string& path, Motion& motion) {
 
 }  // namespace
 
-Baseline motion_statistics(const Datasets& sets) {
-  return baseline_of("motion statistics", sets, [](const data::Dataset& clips, std::int64_t i) {
+Baseline motion_statistics(const Datasets& sets, const EvaluationOptions& options) {
+  return baseline_of("motion statistics", sets, options, [](const data::Dataset& clips, std::int64_t i) {
     Motion motion;
     if (const std::string file = clips.file(i); !file.empty()) {
       add_file(file, motion);

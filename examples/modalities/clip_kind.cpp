@@ -1,6 +1,6 @@
 #include "modalities/clip_kind.h"
-#include "modalities/clip_baseline.h"
 
+#include "modalities/clip_baseline.h"
 #include "modalities/clip_look.h"
 #include "modalities/clip_sets.h"
 #include "modalities/clips.h"
@@ -83,7 +83,9 @@ class ClipKind final : public Kind {
   std::shared_ptr<const data::ViewMaker> light_views(double crop_min) const override {
     return clips_.light_views(crop_min);
   }
-  std::optional<Baseline> baseline(const Datasets& sets) const override { return motion_statistics(sets); }
+  std::optional<Baseline> baseline(const Datasets& sets, const EvaluationOptions& options) const override {
+    return motion_statistics(sets, options);
+  }
 
  private:
   Clips clips_;

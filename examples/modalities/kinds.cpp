@@ -132,8 +132,8 @@ class SoundKind final : public Kind {
     refuse_unless(crop_min == usual_crop_min, "--crop-min " + rounded(crop_min));
     return sounds_.light_views();
   }
-  std::optional<Baseline> baseline(const Datasets& sets) const override {
-    return mfcc_statistics(sets, sounds_.own().sound.rate);
+  std::optional<Baseline> baseline(const Datasets& sets, const EvaluationOptions& options) const override {
+    return mfcc_statistics(sets, sounds_.own().sound.rate, options);
   }
 
  private:
@@ -194,7 +194,9 @@ class TextKind final : public Kind {
     refuse_unless(crop_min == usual_crop_min, "--crop-min " + rounded(crop_min));
     return texts_.light_views();
   }
-  std::optional<Baseline> baseline(const Datasets& sets) const override { return tfidf_features(sets); }
+  std::optional<Baseline> baseline(const Datasets& sets, const EvaluationOptions&) const override {
+    return tfidf_features(sets);
+  }
 
  private:
   /// A run trains on no text of its test parts, so that what else changed does not matter.

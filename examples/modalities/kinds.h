@@ -92,7 +92,7 @@ class Kind {
   virtual std::shared_ptr<const simclr::data::ViewMaker> light_views(double crop_min) const = 0;
   /// What the kind's usual method makes of open_labelled()'s samples, to be measured beside an encoder; none: there is
   /// no such method here.
-  virtual std::optional<Baseline> baseline(const Datasets&) const { return {}; }
+  virtual std::optional<Baseline> baseline(const Datasets&, const EvaluationOptions&) const { return {}; }
 
  protected:
   /// Throws simclr::Error, unless it `fits`, for an option that is of other kinds of data than these weights:

@@ -198,7 +198,9 @@ class PairKind final : public Kind {
   std::shared_ptr<const data::ViewMaker> light_views(double crop_min) const override {
     return inner_->light_views(crop_min);
   }
-  std::optional<Baseline> baseline(const Datasets& sets) const override { return inner_->baseline(sets); }
+  std::optional<Baseline> baseline(const Datasets& sets, const EvaluationOptions& options) const override {
+    return inner_->baseline(sets, options);
+  }
 
  private:
   bool of_texts() const { return !pairs_.half_at(side_)->of_files(); }

@@ -30,9 +30,9 @@ void cosine_transform(std::span<const float> frame, std::span<double> out) {
 
 }  // namespace
 
-Baseline mfcc_statistics(const Datasets& sets, std::int32_t rate) {
+Baseline mfcc_statistics(const Datasets& sets, std::int32_t rate, const EvaluationOptions& options) {
   const kernels::LogmelPlan plan = kernels::logmel_plan(data::usual_logmel(rate, mels));
-  return baseline_of("MFCC statistics", sets, [&plan](const data::Dataset& recordings, std::int64_t i) {
+  return baseline_of("MFCC statistics", sets, options, [&plan](const data::Dataset& recordings, std::int64_t i) {
     const data::Sample sample = recordings.sample(i);
     const auto samples = sample.values<float>();
     const Tensor waveform = Tensor::from(std::vector<float>(samples.begin(), samples.end()), {1, std::ssize(samples)});
