@@ -125,11 +125,15 @@ TEST_CASE("columns are named, by what they are called or by their numbers") {
   CHECK_THAT(message_of([&] { read(one); }), Contains("only one of the columns path, name has the paths of files") &&
                                                  Contains("the first row is taken for their names"));
   const std::string two = write_list(dir, "image\tsound\n1.png\t1.wav\n", "two.tsv");
-  CHECK_THAT(message_of([&] { read_pair_list(two, "", is_half, {PairValues::texts, PairValues::found}); }),
+  CHECK_THAT(message_of([&] {
+               read_pair_list(two, "", is_half, {PairValues::texts, PairValues::found});
+             }),
              Contains("only one of the columns image, sound can be taken, since none is called caption, text or "
                       "sentence; a pair has two: say by --columns which"));
   const std::string alone = write_list(dir, "path\tcaption\n1.png\tA bird\n2.png\tA cat\n", "alone.tsv");
-  CHECK_THAT(message_of([&] { read_pair_list(alone, "", is_half, {PairValues::texts, PairValues::texts}); }),
+  CHECK_THAT(message_of([&] {
+               read_pair_list(alone, "", is_half, {PairValues::texts, PairValues::texts});
+             }),
              Contains("only one of the columns path, caption can be taken, since no other column is called caption, "
                       "text or sentence; a pair"));
   const std::string nameless = write_list(dir, "1.png\tA word.\n2.png\tAnother.\n", "nameless.tsv");
