@@ -3,6 +3,7 @@ import os
 import pathlib
 import sys
 
+from support import toy_cluster
 from support.tiny_data import write_cifar10, write_fashion_mnist, write_pictures, write_recordings, write_roles, write_texts
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
@@ -89,7 +90,9 @@ def make(folder, programs, snippets, benches=None):
     write_roles(folder / "roles-to-test.conllu", 6)
     for label, name in enumerate(("pencil", "ink")):
         write_pictures(folder / "drawings" / name, 20, 5 * label)
-    path = [str(release), *([str(PYTHON)] if PYTHON.is_dir() else []), os.environ["PATH"]]
-    return os.environ | {"PATH": ":".join(path), "OMP_WAIT_POLICY": "PASSIVE", "PYTHONDONTWRITEBYTECODE": "1",
+    toys = folder / "toy-cluster"
+    engine = toy_cluster.make(toys)
+    path = [str(release), str(toys), *([str(PYTHON)] if PYTHON.is_dir() else []), os.environ["PATH"]]
+    return os.environ | engine | {"PATH": ":".join(path), "OMP_WAIT_POLICY": "PASSIVE", "PYTHONDONTWRITEBYTECODE": "1",
                          "PYTHONUNBUFFERED": "1", "TORCH_HOME": str(folder / "torch"),
                          "XDG_CACHE_HOME": str(folder / "cache")}

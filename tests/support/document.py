@@ -111,6 +111,10 @@ class Document:
             raise Failure(f"<!-- test: {'; '.join(sorted(unknown))} --> means nothing; see tests/test_docs.py")
         if not self.runs(block, terms):
             return
+        absent = [name for name in self.unbuilt if name in block.text]
+        if absent and block.language in ("sh", "python", "cpp"):
+            self.pop_output()
+            raise Skipped(f"{absent[0]} is not in this build")
         for key, command in block.comments:
             if key == "run":
                 code, output = self.run(["bash", "-euo", "pipefail", "-c", command], SIMCLR_DOCS_OWN="1")
@@ -150,9 +154,6 @@ class Document:
         expected = self.pop_output()
         if (expected is None) != ("prints nothing" in terms):
             raise Failure("what does it print? A block of text must follow, or <!-- test: prints nothing --> stand above")
-        absent = [name for name in self.unbuilt if name in block.text]
-        if absent:
-            raise Skipped(f"{absent[0]} is not in this build")
         command = {"sh": ["bash", "-euo", "pipefail", "-c", block.text], "python": ["python3", "-c", block.text],
                    "cpp": [f"{self.snippets}/snippet_{block.comment('snippet')}"]}[block.language]
         code, output = self.run(command, "interrupted" in terms, SIMCLR_DOCS_WITH=more_options(terms))
