@@ -110,8 +110,11 @@ def main():
     if not args.data and (left_out := runs.NEED_DATA & set(args.what)):
         print(f"without --data, so without {' and '.join(sorted(left_out))}", flush=True)
         args.what = [name for name in args.what if name not in left_out]
+    if "ranks" in args.what and not programs.has_ranks(args.build):
+        print("without mpirun or a build with MPI, so without ranks", flush=True)
+        args.what.remove("ranks")
     if not args.what:
-        sys.exit("compare: nothing is left to measure; give --data")
+        sys.exit("compare: nothing is left to measure; give --data, or a build with MPI")
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that what runs is ended too
     programs.limits.program, programs.limits.deadline = args.limit, time.monotonic() + args.budget
     try:

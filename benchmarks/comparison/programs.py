@@ -15,6 +15,7 @@ import time
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 PEERS = ROOT / "benchmarks" / "peers"
+ENGINE = ["mpirun", "--allow-run-as-root", "--oversubscribe", "--bind-to", "none"]  # also in a small container
 POLL_SECONDS = 0.0005
 START_LIMIT = 120  # seconds
 INDEX_LIMIT = 20  # seconds
@@ -152,6 +153,11 @@ def versions(python, ask=True):
                      "interpreter by --python")
     latest = newest(python, "torch") if ask else None
     return found | ({"newest torch": latest} if latest else {})
+
+
+def has_ranks(build):
+    """Whether several processes can be one run here."""
+    return shutil.which(ENGINE[0]) is not None and (build / "lib" / "libsimclr_mpi.so").exists()
 
 
 def default_python():

@@ -13,7 +13,8 @@ TITLES = {"nt_xent": "NT-Xent", "similarity": "Similarity", "augment": "Augmenta
           "batchnorm": "Batch normalisation", "sequences": "Ops of sequences", "gru": "GRU",
           "attention": "Attention and a transformer", "logmel": "Log-mel", "optimizer_step": "Optimizer",
           "step": "Training step", "text_step": "Training step of texts", "clip_step": "Training step of clips",
-          "epoch": "Epoch", "pretrain": "Pre-training", "start": "Start", "size": "Size"}
+          "epoch": "Epoch", "pretrain": "Pre-training", "start": "Start",
+          "ranks": "Several processes", "size": "Size"}
 
 
 def cell(value, form="{}"):

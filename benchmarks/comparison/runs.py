@@ -9,7 +9,7 @@ import math
 import statistics
 import typing
 
-from .programs import (PEERS, Failed, epoch_seconds, gpu_capability, last, lines, pretraining, program_bytes,
+from .programs import (ENGINE, PEERS, Failed, epoch_seconds, gpu_capability, last, lines, pretraining, program_bytes,
                        seconds_to_first_step, seconds_to_first_step_of_peers, torch_bytes)
 
 EAGER, GRAPH, COMPILED = "PyTorch", "PyTorch in a CUDA graph", "compiled PyTorch"
@@ -60,17 +60,19 @@ OTHER_STEPS = {
         "tiny": [("clip step of moving, tiny", "--preset moving --views 8 --frames 2 --size 8")]},
 }
 ONCE = {"cpu": 1024}  # from so many views on a step takes so long that the first round must do
+# Of ranks: (preset, views) of a step, of all of them.
+RANKS = {"cuda": [], "cpu": [("reference", 128), ("quick", 512)], "tiny": [("quick", 8)]}
 # Of the epoch and of the start: the recipe, pictures a batch, pictures an epoch (0: all).
 TRAINING = {"cuda": ("reference", 512, 0), "cpu": ("quick", 256, 10000), "tiny": ("quick", 16, 48)}
 # Of a whole run: the recipe, pictures a batch and epochs (0: the recipe's), pictures an epoch (0: all).
 PRETRAINING = {"cuda": ("reference", 0, 0, 0), "cpu": ("quick", 0, 0, 0), "tiny": ("quick", 16, 2, 48)}
 # Those that a GPU has targets for come first.
 NAMES = ["nt_xent", "step", "augment", "batchnorm", "epoch", "pretrain", "start", "text_step", "clip_step",
-         "similarity", "conv2d", "sequences", "gru", "attention", "logmel", "optimizer_step", "size"]
+         "similarity", "conv2d", "sequences", "gru", "attention", "logmel", "optimizer_step", "ranks", "size"]
 NEED_DATA = {"epoch", "pretrain", "start"}
-# What is left out where nobody names it: a whole run takes long on a CPU, and on a GPU the programs link unlike
-# parts of NVIDIA's libraries.
-LEFT_OUT = {"cpu": {"pretrain"}, "cuda": {"size"}, "tiny": set()}
+# What is left out where nobody names it: a whole run takes long on a CPU; on a GPU the programs link unlike parts of
+# NVIDIA's libraries, and ranks train on CPUs.
+LEFT_OUT = {"cpu": {"pretrain"}, "cuda": {"size", "ranks"}, "tiny": set()}
 
 
 @dataclasses.dataclass
@@ -105,6 +107,8 @@ def runs_of(args, name):
         yield start_run(args, *TRAINING[sizes])
     elif name == "size":
         yield size_run(args)
+    elif name == "ranks":
+        yield from (ranks_run(args, *step) for step in RANKS[sizes])
     else:
         yield from (kernel_run(args, op, told) for op, told in KERNELS[sizes] if op == name)
 
@@ -290,6 +294,30 @@ def start_run(args, preset, batch, limit):
     ours, peers = median_of(seconds_to_first_step), median_of(seconds_to_first_step_of_peers)
     return Run("start", case, lambda number: [{"case": case, "seconds": ours(number)}],
                lambda number: [{"case": case, "peer": EAGER, "seconds": peers(number)}])
+
+
+def ranks_run(args, preset, views):
+    """Ranks of one thread against as many threads of one process."""
+    ranks, model = max(args.threads, 2), shape_of(args, preset)[1]
+    case = f"{model} step, {views} views, {ranks} ranks of one thread"
+    bench = [args.build / "benchmarks" / "bench_ranks", "--preset", preset, "--views", views, "--seconds", args.seconds,
+             "--rounds", 1 if args.tiny else 5]
+
+    def ours(_):
+        for name, yields in (("", 0), (" that yields", 1)):
+            engine = [*ENGINE, "--mca", "mpi_yield_when_idle", yields, "-np", ranks]
+            step, waiting = lines([*engine, *bench, "--threads", 1])
+            if not yields:
+                yield {"case": case, "seconds": step["seconds"]}
+                yield {"case": case + ", share of communication", "times": step["share_of_communication"]}
+            yield {"case": f"processor time of a waiting rank{name}, over the time that it waits",
+                   "times": waiting["processor_share"]}
+
+    def peers(_):
+        yield {"case": case, "peer": f"one process of {ranks} threads",
+               "seconds": last([*bench, "--threads", ranks])["seconds"]}
+
+    return Run("ranks", case, ours, peers)
 
 
 def size_run(args):

@@ -26,6 +26,7 @@ SMALL = {
     "linear_probe": {"--epochs": "5", "--threads": "1", "--device": "cpu"},
     "token_probe": {"--epochs": "5", "--threads": "1", "--device": "cpu"},
     "nearest": {"--threads": "1", "--device": "cpu"},
+    "bench_ranks": {"--width": "4", "--size": "4", "--views": "8", "--samples": "2", "--seconds": "0.1"},
     "bench_open": {"--n": "1000", "--shards": "4"},
 }
 
