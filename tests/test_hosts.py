@@ -20,7 +20,7 @@ from support.engine import Done, ranks_below, runs
 from support.hosts import Hosts, Unavailable
 from support.runs import ENVIRONMENT, PROGRAM, Base, entries
 
-TIMEOUT = 8  # seconds that a rank waits for the others; ten times that while rank 0 saves
+TIMEOUT = 10  # seconds that a rank waits for the others; ten times that while rank 0 saves
 
 
 def losses(out):
@@ -74,7 +74,7 @@ class ThreeHosts(Base):
 
     def seconds_until(self, what):
         begin = time.monotonic()
-        while not what() and time.monotonic() - begin < 100:
+        while not what() and time.monotonic() - begin < 120:
             time.sleep(0.1)
         return time.monotonic() - begin
 
