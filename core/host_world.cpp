@@ -78,12 +78,15 @@ void HostWorld::sum_of_part(const std::byte* from, std::byte* to, std::int64_t c
 
 void HostWorld::all_reduce_checked(Tensor& x) {
   std::byte* data = bytes_of(x);
-  const std::int64_t width = size_of(x.dtype()), most = std::max<std::int64_t>(most_bytes / (size() * width), 1);
-  std::int64_t left = x.numel();
+  timed([&] { sum(data, x.numel(), x.dtype()); });
+}
+
+void HostWorld::sum(std::byte* data, std::int64_t left, DType dtype) {
+  const std::int64_t width = size_of(dtype), most = std::max<std::int64_t>(most_bytes / (size() * width), 1);
   while (left * width > few_bytes && left >= size()) {
     const std::int64_t count = std::min(left / size(), most);
     std::byte* own = data + rank() * count * width;
-    sum_of_part(data, own, count, x.dtype());
+    sum_of_part(data, own, count, dtype);
     all_gather(own, data, static_cast<std::size_t>(count * width));
     data += size() * count * width;
     left -= size() * count;
@@ -91,15 +94,17 @@ void HostWorld::all_reduce_checked(Tensor& x) {
   if (left == 0) return;
   const Tensor parts = Tensor::empty({size() * left * width}, DType::u8);
   all_gather(data, bytes_of(parts), static_cast<std::size_t>(left * width));
-  add_up(x.dtype(), parts.raw_data(), data, left, size());
+  add_up(dtype, parts.raw_data(), data, left, size());
 }
 
 void HostWorld::all_gather_checked(const Tensor& x, Tensor& all) {
-  all_gather(bytes_of(x), bytes_of(all), x.bytes());
+  const std::byte* own = bytes_of(x);
+  timed([&] { all_gather(own, bytes_of(all), x.bytes()); });
 }
 
 void HostWorld::reduce_scatter_checked(const Tensor& all, Tensor& x) {
-  sum_of_part(bytes_of(all), bytes_of(x), x.numel(), x.dtype());
+  const std::byte* from = bytes_of(all);
+  timed([&] { sum_of_part(from, bytes_of(x), x.numel(), x.dtype()); });
 }
 
 void HostWorld::broadcast_checked(Tensor& x, int from) {
@@ -107,7 +112,7 @@ void HostWorld::broadcast_checked(Tensor& x, int from) {
   const std::size_t most = std::size_t{1} << 30;
   for (std::size_t done = 0; done < x.bytes(); done += most) {
     const std::size_t bytes = std::min(most, x.bytes() - done);
-    transport_->broadcast(data + done, bytes, from);
+    timed([&] { transport_->broadcast(data + done, bytes, from); });
     ++traffic_.messages;
     if (rank() == from) traffic_.bytes += (size() - 1) * static_cast<std::int64_t>(bytes);
   }

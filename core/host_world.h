@@ -5,6 +5,7 @@
 
 #include <simclr/core/world.h>
 
+#include <chrono>
 #include <cstddef>
 #include <memory>
 
@@ -38,10 +39,19 @@ class HostWorld final : public World {
   void reduce_scatter_checked(const Tensor& all, Tensor& x) override;
   void broadcast_checked(Tensor& x, int from) override;
 
+  /// `count` elements of `dtype` at `data` become the sum of all ranks'.
+  void sum(std::byte* data, std::int64_t count, DType dtype);
   /// The sum of the ranks' part `rank` of `from`, `count` elements of `dtype` a part.
   void sum_of_part(const std::byte* from, std::byte* to, std::int64_t count, DType dtype);
   void all_gather(const std::byte* from, std::byte* to, std::size_t bytes);
   void note(std::size_t bytes);
+  /// Calls `exchange`, and counts the time that it takes.
+  template <class Exchange>
+  void timed(const Exchange& exchange) {
+    const auto begin = std::chrono::steady_clock::now();
+    exchange();
+    traffic_.seconds += std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+  }
 
   std::unique_ptr<Transport> transport_;
   Traffic traffic_;

@@ -24,6 +24,12 @@ struct Place {
 struct Traffic {
   std::int64_t messages = 0;  // each is one call that all ranks join in
   std::int64_t bytes = 0;
+  double seconds = 0;  // that the rank has spent in collectives, waiting for the others included
+
+  /// Since then.
+  Traffic operator-(const Traffic& before) const {
+    return {messages - before.messages, bytes - before.bytes, seconds - before.seconds};
+  }
 };
 
 /// A process as its run's others see it. World() stands alone, rank 0 of 1, and its collectives do nothing.

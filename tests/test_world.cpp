@@ -198,6 +198,19 @@ TEST_CASE("a rank counts what it sends: a sum costs the ring's volume") {
   }
 }
 
+TEST_CASE("a rank counts the time in which it waits for the others") {
+  const auto traffic = of_each(2, [](World& world) {
+    world.all_gather(Tensor::zeros({1}));  // both have begun
+    const Traffic before = world.traffic();
+    if (world.rank() == 1) std::this_thread::sleep_for(300ms);
+    world.all_reduce(Tensor::zeros({1}));
+    return world.traffic() - before;
+  });
+  CHECK(traffic[0].messages == 1);
+  CHECK(traffic[0].bytes == 4);
+  CHECK(traffic[0].seconds > 0.1);
+}
+
 TEST_CASE("ranks that are not started alike are told on all of them what differs") {
   const auto messages = of_each(3, [](World& world) {
     const std::string text = world.rank() == 2 ? "seed 1\nbatch 64\n" : "seed 1\nbatch 128\n";
