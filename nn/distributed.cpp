@@ -57,14 +57,13 @@ Tensor sum_over_ranks(World& world, const Tensor& x) {
   return record("sum_over_ranks", {x}, sum, [](Backward& bw) { bw.set(0, bw.dy()); });
 }
 
-Tensor nt_xent(World& world, const Tensor& z, const NtXentOptions& options) {
-  if (world.size() == 1) return nt_xent(z, options);
-  SIMCLR_CHECK(options.views >= 2, "nt_xent: views ", options.views, "; at least 2 of each sample are needed");
+namespace {
+
+/// The loss of this rank's z, whose views are of all ranks' rows' `groups` [V W N]; undefined: SimCLR's order of two.
+Tensor loss_of_views(World& world, const Tensor& z, const Tensor& groups, const NtXentOptions& options) {
   const Tensor candidates = gather_views(world, z, options.views);
-  const std::int64_t samples = z.dim(0) / options.views, all = candidates.dim(0);
-  Tensor groups;  // SimCLR's order needs none
+  const std::int64_t samples = z.dim(0) / options.views;
   NtXentOptions plain = options;
-  if (options.views > 2) groups = sample_groups(all, options.views, z.device());
   plain.views = 2;  // the groups say it
   plain.logit_scale = shared_scale(world, options.logit_scale);
   Tensor sum;
@@ -78,6 +77,29 @@ Tensor nt_xent(World& world, const Tensor& z, const NtXentOptions& options) {
     sum = sum.defined() ? add(sum, mean) : mean;
   }
   return sum_over_ranks(world, scale(sum, 1.0 / (options.views * world.size())));
+}
+
+}  // namespace
+
+Tensor nt_xent(World& world, const Tensor& z, const NtXentOptions& options) {
+  if (world.size() == 1) return nt_xent(z, options);
+  SIMCLR_CHECK(options.views >= 2, "nt_xent: views ", options.views, "; at least 2 of each sample are needed");
+  Tensor groups;  // SimCLR's order needs none
+  if (options.views > 2) groups = sample_groups(world.size() * z.dim(0), options.views, z.device());
+  return loss_of_views(world, z, groups, options);
+}
+
+Tensor supcon(World& world, const Tensor& z, const Tensor& groups, const NtXentOptions& options) {
+  SIMCLR_CHECK(
+      groups.defined() && groups.shape() == Shape{z.dim(0)} && options.views >= 1 && z.dim(0) % options.views == 0,
+      "supcon: groups ", groups.defined() ? describe(groups) : "undefined", " of z ", describe(z),
+      " are not one of each row of ", options.views, " views");
+  if (world.size() > 1) {
+    return loss_of_views(world, z, swapped(world.all_gather(groups), world.size(), options.views), options);
+  }
+  NtXentOptions plain = options;
+  plain.views = 2;  // the groups say it
+  return nt_xent(z, z, {.anchor_group = groups, .candidate_group = groups}, plain);
 }
 
 Tensor nt_xent(World& world, const Tensor& anchors, const Tensor& candidates, const kernels::NtXentPairs& pairs,

@@ -32,6 +32,12 @@ SIMCLR_API Tensor sum_over_ranks(World& world, const Tensor& x);
 /// with its square.
 SIMCLR_API Tensor nt_xent(World& world, const Tensor& z, const NtXentOptions& options = {});
 
+/// SupCon: nt_xent(z, z, {.anchor_group = g, .candidate_group = g}) of gather_views(z) and the groups g of its rows.
+/// `groups` i32 [V N] are those of the own rows, as data::Batch::label_groups() gives them: 0 and above are alike on
+/// all ranks, others but -1 are of one rank's sample alone. Every row must have a positive, as it has where there are
+/// several views of each sample.
+SIMCLR_API Tensor supcon(World& world, const Tensor& z, const Tensor& groups, const NtXentOptions& options = {});
+
 /// The rectangular form, nt_xent(gather(anchors), gather(candidates), ...): anchors [N,D] and candidates [N,D] of each
 /// rank, by rank. `pairs` are those of the own anchors among all candidates: anchor_group [N], candidate_group [W N].
 /// Every anchor must have a positive, as in two towers: the mean is taken of the ranks' means.

@@ -218,6 +218,42 @@ TEST_CASE("a learned temperature is capped as one process caps it, though the ra
   }
 }
 
+TEST_CASE("SupCon of the ranks' views is that of one process, where samples of one label lie on several ranks") {
+  for (const int views : {2, 3}) {
+    for (const int ranks : {1, 2, 3, 4}) {
+      const std::int64_t own = 5, samples = ranks * own;
+      const Tensor whole = random_tensor({views * samples, 6}, 5);
+      // Of a view: 0 to 3, and a sample without a label, which is alone but for its own views.
+      std::vector<std::int32_t> of_view = test::classes_of(samples, 4, 3).to_vector<std::int32_t>(), groups;
+      of_view[1] = -2;
+      for (int v = 0; v < views; ++v) groups.insert(groups.end(), of_view.begin(), of_view.end());
+      const Tensor whole_groups = Tensor::from(groups, {views * samples});
+      const auto of = [&](World& world) {
+        Tensor z = share(world, whole, views).set_requires_grad();
+        const Tensor loss = supcon(world, z, share(world, whole_groups, views), {.temperature = 0.2, .views = views});
+        loss.backward();
+        return std::vector{loss.detach(), z.grad()};
+      };
+      World alone;
+      const auto right = of(alone);
+      Tensor z = whole.clone().set_requires_grad();
+      const Tensor loss =
+          nt_xent(z, z, {.anchor_group = whole_groups, .candidate_group = whole_groups}, {.temperature = 0.2});
+      CHECK(same_bits(right[0], loss.detach()));
+      CAPTURE(views, ranks);
+      const auto parts = of_each(ranks, [&](World& world) { return share(world, right[1], views); });
+      const auto got = of_each(ranks, of);
+      for (std::size_t r = 0; r < got.size(); ++r) {
+        CHECK(relative_error(got[r][0], right[0]) < 1e-12);
+        CHECK(relative_error(got[r][1], parts[r]) < 1e-10);
+      }
+    }
+  }
+  World world;
+  CHECK_THROWS_WITH(supcon(world, Tensor::zeros({4, 2}), Tensor::zeros({3}, DType::i32)),
+                    Contains("are not one of each row of 2 views"));
+}
+
 TEST_CASE("batch norm over ranks: values, statistics and gradients are the whole batch's") {
   for (const bool rectified : {false, true}) {
     for (const int ranks : {1, 2, 3, 4}) {
