@@ -9,6 +9,7 @@
 #include "train/ranks.h"
 #include "train/run_data.h"
 #include "train/run_state.h"
+#include "train/shared_work.h"
 #include "train/train.h"
 #include "train/training_config.h"
 
@@ -38,9 +39,9 @@ void describe(const Training& t, const RunFolder& run) {
     std::printf("each step in micro-batches of at most %lld of its %s\n", static_cast<long long>(o.micro_batch),
                 counted(o.recipe.batch_size, t.sets.sample_name).c_str());
   }
-  if (t.world->size() > 1) std::printf("%d ranks, each ", t.world->size());
   if (t.compute.device.type == DeviceType::cpu) {
-    std::printf("on the CPU, %s\n", counted(simclr::threads(), "thread").c_str());
+    const std::string processes = t.world->size() == 1 ? "" : std::to_string(t.world->size()) + " processes x ";
+    std::printf("on the CPU, %s%s\n", processes.c_str(), counted(simclr::threads(), "thread").c_str());
   } else {
     std::printf("on %s in %s, %s, views made %s\n", to_string(t.compute.device).c_str(), name(t.compute.dtype),
                 o.graph ? "each step one graph" : "without a graph", t.source->where().c_str());
@@ -87,17 +88,6 @@ std::optional<RunState> begin(const Training& t, RunCheckpoints& checkpoints, Ru
   }
   if (o.wgmma) run.log({{"event", "wgmma"}, {"after_step", t.optimizer->steps()}});
   return found.value_or(RunState{});
-}
-
-/// The run that this process is one of. All ranks but the first print what goes wrong with their own part, and no more.
-std::shared_ptr<simclr::World> join_run(const TrainingOptions& o) {
-  std::shared_ptr<simclr::World> world = simclr::make_world(device_of(o.device), std::chrono::seconds(o.world_timeout));
-  SIMCLR_CHECK(world->size() == 1 || !o.check, "--check: one process looks at a run; start it without an engine");
-  if (world->rank() > 0) {
-    SIMCLR_CHECK(std::freopen("/dev/null", "w", stdout) != nullptr, "/dev/null: cannot be opened");
-  }
-  world->set_timeout(patience);  // until all have opened the data
-  return world;
 }
 
 /// The run's folder, which rank 0 makes and writes to.
@@ -149,11 +139,14 @@ int leave_stopped(const Training& t, const RunState& state, RunCheckpoints& chec
 
 /// Returns the exit code.
 int run_with(const TrainingOptions& options, Modality& modality, const std::shared_ptr<simclr::World>& world) {
-  Progress progress;
+  Progress progress(world->size() == 1);
   const auto warn = [&progress](const std::string& message) { progress.warn(message); };
+  SIMCLR_CHECK(world->size() == 1 || !options.check, "--check: one process looks at a run; start it without an engine");
   if (options.check) return check_run(options, modality, warn);
-  check_same_data_set(options);
-  if (!options.resume) modality.refuse_in("--out", {options.out}, options.dataset, options.data_path());
+  together(world.get(), [&] {
+    check_same_data_set(options);
+    if (!options.resume) modality.refuse_in("--out", {options.out}, options.dataset, options.data_path());
+  });
   Training t = make_training(options, modality, warn, world);
   const TrainingOptions& o = t.options;
   require_same_run(t);
@@ -193,13 +186,11 @@ int run_with(const TrainingOptions& options, Modality& modality, const std::shar
 }  // namespace
 
 int run_training(const char* name, int argc, char** argv, Modality& modality) {
-  int code = 0;
-  const int failed = run_program(name, [&] {
-    TrainingOptions options;
-    if (!parse_command_line(name, argc, argv, options, modality)) return;
-    const std::shared_ptr<simclr::World> world = join_run(options);
-    code = run_with(options, modality, world);
-    std::fflush(stdout);  // the engine may end all when the first rank has left with another code than 0
-  });
-  return code != 0 ? code : failed;  // of a stop, where the output is lost, too
+  TrainingOptions options;
+  const auto parse = [&]() -> std::optional<Start> {
+    if (!parse_command_line(name, argc, argv, options, modality)) return std::nullopt;
+    return Start{options.device, std::chrono::seconds(options.world_timeout)};
+  };
+  return run_ranks(name, parse,
+                   [&](const std::shared_ptr<simclr::World>& world) { return run_with(options, modality, world); });
 }

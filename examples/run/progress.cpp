@@ -61,7 +61,7 @@ std::string grouped(std::int64_t number) {
   return text;
 }
 
-Progress::Progress() : terminal_(isatty(STDOUT_FILENO) != 0) {}
+Progress::Progress(bool redraws) : terminal_(redraws && isatty(STDOUT_FILENO) != 0) {}
 
 bool Progress::due(bool now) {
   const auto time = std::chrono::steady_clock::now();

@@ -1,5 +1,7 @@
 #include "train/nonfinite.h"
 
+#include "train/shared_work.h"
+
 #include <simclr/nn/inspect.h>
 
 #include <exception>
@@ -28,12 +30,10 @@ std::string found_in(Training& t, std::uint32_t epoch, std::int64_t step) {
 void explain_nonfinite(Training& t, std::int64_t bad_step) {
   const Recipe& r = t.options.recipe;
   const std::int64_t epoch = bad_step / t.steps_per_epoch(), step = bad_step % t.steps_per_epoch();
-  std::string place;  // of several ranks the first that sees it in its own samples
-  for (const std::string& each : simclr::gather_texts(*t.world, found_in(t, static_cast<std::uint32_t>(epoch), step))) {
-    if (place.empty()) place = each;
-  }
+  // Of several ranks the first that sees it in its own samples.
+  std::string place = first_text(t.world.get(), found_in(t, static_cast<std::uint32_t>(epoch), step));
   if (place.empty()) place = "it did not show when the step was run again, as after a fault of the machine";
-  simclr::fail("NaN or Inf at epoch ", epoch + 1, ", step ", step + 1, ": ", place,
-               ". No checkpoint holds it. Lower --lr (", r.lr, ") or raise --warmup-epochs (", r.warmup_epochs,
-               ") or --temperature (", r.temperature, ")");
+  simclr::fail<CommonError>("NaN or Inf at epoch ", epoch + 1, ", step ", step + 1, ": ", place,
+                            ". No checkpoint holds it. Lower --lr (", r.lr, ") or raise --warmup-epochs (",
+                            r.warmup_epochs, ") or --temperature (", r.temperature, ")");
 }

@@ -1,7 +1,9 @@
 #include "train/ranks.h"
 
+#include "run/command_line.h"
 #include "run/progress.h"
 #include "run/stop_request.h"
+#include "train/shared_work.h"
 #include "train/training_config.h"
 
 #include <simclr/core/error.h>
@@ -12,7 +14,7 @@
 
 #include <algorithm>
 #include <array>
-#include <cstring>
+#include <cstdio>
 #include <set>
 #include <string_view>
 
@@ -38,22 +40,52 @@ std::string processors() {
 
 }  // namespace
 
-int greatest_of_ranks(World& world, int own) {
+int run_ranks(const char* name, const std::function<std::optional<Start>()>& parse,
+              const std::function<int(const std::shared_ptr<World>&)>& work) {
+  int code = 0;
+  const int failed = run_program(name, [&] {
+    std::optional<Start> start = Start{};
+    simclr::Device device;
+    std::string problem;
+    try {
+      start = parse();
+      if (start) device = device_of(start->device);
+    } catch (const simclr::Error& error) {
+      problem = error.what();
+    }
+    if (!start) return;
+    const std::shared_ptr<World> world = simclr::make_world(device, start->timeout);
+    world->set_timeout(patience);  // until all have opened their data
+    try {
+      together(world.get(), [&] { SIMCLR_CHECK(problem.empty(), problem); });
+      if (world->rank() > 0) {
+        SIMCLR_CHECK(std::freopen("/dev/null", "w", stdout) != nullptr, "/dev/null: cannot be opened");
+      }
+      code = work(world);
+    } catch (const CommonError& error) {
+      std::fflush(stdout);
+      if (world->rank() == 0) std::fprintf(stderr, "%s: %s\n", name, error.what());
+      simclr::gather_texts(*world, "");  // an engine ends all where one leaves, before it has spoken
+      code = 1;
+    }
+    std::fflush(stdout);  // the engine may end all when the first rank has left with another code than 0
+  });
+  return code != 0 ? code : failed;  // of a stop, where the output is lost, too
+}
+
+double greatest_of_ranks(World& world, double own) {
   if (world.size() == 1) return own;
-  const auto all = world.all_gather(Tensor::from(std::vector<std::int32_t>{own}, {1})).to_vector<std::int32_t>();
+  const auto all = world.all_gather(Tensor::from(std::vector<double>{own}, {1})).to_vector<double>();
   return *std::max_element(all.begin(), all.end());
 }
 
+int greatest_of_ranks(World& world, int own) {
+  return static_cast<int>(greatest_of_ranks(world, static_cast<double>(own)));
+}
+
 std::int64_t count_of_ranks(World& world, const std::vector<std::int64_t>& own) {
-  if (world.size() == 1) return std::ssize(own);
-  std::set<std::int64_t> all;
-  for (const std::string& text :
-       simclr::gather_texts(world, {reinterpret_cast<const char*>(own.data()), own.size() * sizeof(std::int64_t)})) {
-    std::vector<std::int64_t> numbers(text.size() / sizeof(std::int64_t));
-    std::copy(text.begin(), text.end(), reinterpret_cast<char*>(numbers.data()));
-    all.insert(numbers.begin(), numbers.end());
-  }
-  return std::ssize(all);
+  const std::vector<std::int64_t> all = gather_values(&world, own);
+  return std::ssize(std::set<std::int64_t>(all.begin(), all.end()));
 }
 
 void set_threads_of_rank(World& world, int asked, const std::function<void(const std::string&)>& on_warning) {
@@ -80,9 +112,11 @@ void require_same_run(const Training& t) {
   for (const char* key : own_affairs) config.erase(key);
   const nlohmann::ordered_json data = {
       {"samples", t.sets.train->size()}, {"labels", t.labels}, {"within", t.sets.within}};
-  simclr::require_same(*t.world, "version", SIMCLR_VERSION);
-  simclr::require_same(*t.world, "options", config.dump(2));
-  simclr::require_same(*t.world, "data", data.dump(2));
+  together(t.world.get(), [&] {  // all throw alike
+    simclr::require_same(*t.world, "version", SIMCLR_VERSION);
+    simclr::require_same(*t.world, "options", config.dump(2));
+    simclr::require_same(*t.world, "data", data.dump(2));
+  });
 }
 
 void on_first_rank(const Training& t, const std::function<void()>& work, std::chrono::milliseconds limit) {
@@ -99,6 +133,12 @@ void on_first_rank(const Training& t, const std::function<void()>& work, std::ch
   stopped = greatest_of_ranks(world, stopped ? 1 : 0) != 0;
   world.set_timeout(usual);
   if (stopped) throw Stopped{};
+}
+
+void on_all_ranks(const Training& t, const std::function<void()>& work) {
+  t.world->set_timeout(patience);
+  work();
+  t.world->set_timeout(std::chrono::seconds(t.options.world_timeout));
 }
 
 std::chrono::milliseconds saving_limit(const Training& t) {

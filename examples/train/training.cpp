@@ -5,6 +5,7 @@
 #include "train/data_files.h"
 #include "train/encoder_file.h"
 #include "train/ranks.h"
+#include "train/shared_work.h"
 #include "train/test_part.h"
 
 #include <simclr/core/error.h>
@@ -144,24 +145,15 @@ void check_views(const nn::Model& model, const Modality& modality) {
   }
 }
 
-}  // namespace
-
-Training make_training(const TrainingOptions& options, Modality& modality,
-                       const std::function<void(const std::string&)>& on_warning,
-                       std::shared_ptr<simclr::World> world) {
-  Training t;
-  t.options = options;
-  t.modality = &modality;
-  t.world = std::move(world);
-  t.compute = choose_compute(options);
+/// All behind the ranks and their threads.
+void open(Training& t, const TrainingOptions& options, const std::function<void(const std::string&)>& on_warning) {
   const auto said = [&](const std::string& warning) {
     if (t.world->rank() == 0) on_warning(warning);
   };
-  t.options.local_ranks = t.world->local_size();
-  set_threads_of_rank(*t.world, threads_asked(t.options), said);
+  t.compute = choose_compute(options);
   t.options.workers = workers_for(t.compute.device, options.workers);
-  if (options.resume) take_kept_of_run(options.out, modality);
-  t.sets = modality.open(t.options);
+  if (options.resume) take_kept_of_run(options.out, *t.modality);
+  t.sets = t.modality->open(t.options);
   if (!t.sets.labelled) t.sets.labelled = t.sets.train;
   t.labels = digest_labels(t.sets);
   t.options.dataset = t.sets.kind;  // not auto: a run that goes on or is repeated finds the same set
@@ -175,11 +167,11 @@ Training make_training(const TrainingOptions& options, Modality& modality,
   const data::Shard shard{t.world->rank(), t.world->size()};
   check(shard, r.batch_size, "--batch-size");
 
-  t.model = modality.make_model(t.options);
-  check_views(*t.model, modality);
+  t.model = t.modality->make_model(t.options);
+  check_views(*t.model, *t.modality);
   t.model->to(t.compute.device);
   t.model->set_world(t.world.get());
-  t.source = make_view_source(t.sets.train, modality, options.views_on,
+  t.source = make_view_source(t.sets.train, *t.modality, options.views_on,
                               {.batch_size = r.batch_size,
                                .shard = shard,
                                .seed = options.seed,
@@ -190,5 +182,19 @@ Training make_training(const TrainingOptions& options, Modality& modality,
                                .on_warning = on_warning});
   t.schedule = make_schedule(r, t.source->batches());
   t.optimizer = make_optimizer(r, *t.model, t.schedule);
+}
+
+}  // namespace
+
+Training make_training(const TrainingOptions& options, Modality& modality,
+                       const std::function<void(const std::string&)>& on_warning,
+                       std::shared_ptr<simclr::World> world) {
+  Training t;
+  t.options = options;
+  t.modality = &modality;
+  t.world = std::move(world);
+  t.options.local_ranks = t.world->local_size();
+  set_threads_of_rank(*t.world, threads_asked(t.options), on_warning);
+  together(t.world.get(), [&] { open(t, options, on_warning); });
   return t;
 }

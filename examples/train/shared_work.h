@@ -1,0 +1,50 @@
+#pragma once
+
+#include <simclr/core/error.h>
+#include <simclr/core/world.h>
+
+#include <algorithm>
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <vector>
+
+/// Work that the ranks of a run share: each does a part, and all have the whole. All call these, in one order; a world
+/// that is null is this process alone.
+
+/// What is wrong for all ranks of a run: rank 0 alone says it.
+class CommonError : public simclr::Error {
+ public:
+  using Error::Error;
+};
+
+/// Calls `work`, in which the ranks exchange nothing. Where it throws on some of several ranks, all throw: Stopped
+/// where one does, else CommonError with each different simclr::Error, and which rank has met it where not all have.
+void together(simclr::World* world, const std::function<void()>& work);
+
+/// A rank's part of `count` things, the r-th of as many parts as there are ranks, as even as they can be.
+struct Part {
+  std::int64_t begin = 0, count = 0;
+};
+Part part_of(const simclr::World* world, std::int64_t count);
+
+/// The rows [n,F] f32 of each rank, by rank, on the CPU; n may differ, and `own` be undefined where it is 0. Throws
+/// Error where no rank has any.
+simclr::Tensor gather_rows(simclr::World* world, const simclr::Tensor& own);
+
+/// The first rank's text that is not empty; none: empty.
+std::string first_text(simclr::World* world, const std::string& own);
+
+/// The values of each rank, by rank, which may have any number of them.
+template <class T>
+std::vector<T> gather_values(simclr::World* world, std::vector<T> own) {
+  if (world == nullptr || world->size() == 1) return own;
+  std::vector<T> all;
+  for (const std::string& text :
+       simclr::gather_texts(*world, {reinterpret_cast<const char*>(own.data()), own.size() * sizeof(T)})) {
+    std::vector<T> values(text.size() / sizeof(T));
+    std::copy(text.begin(), text.end(), reinterpret_cast<char*>(values.data()));
+    all.insert(all.end(), values.begin(), values.end());
+  }
+  return all;
+}
