@@ -216,13 +216,18 @@ Input own_samples(const Batch& batch, std::int64_t first, std::vector<std::int32
 NextBatch one_pass(std::shared_ptr<const Dataset> dataset, std::shared_ptr<const ViewMaker> view_maker,
                    LoaderOptions options, int part) {
   options.shuffle = options.drop_last = false;
-  options.shard = {};
+  const Shard shard = std::exchange(options.shard, {});
+  check(shard, shard.ranks, "one_pass");  // a rank has whole batches
   const Loader loader(std::move(dataset),
                       std::vector<Tower>{{.maker = std::move(view_maker), .views = 1, .part = part}}, options);
-  const auto epoch = std::make_shared<Epoch>(loader.epoch(0));  // keeps what it needs of the loader
-  return [epoch, at = std::optional<Epoch::Iterator>(), first = std::int64_t{0}](
+  const std::int64_t all = loader.batches(), most = (all + shard.ranks - 1) / shard.ranks, begin = shard.rank * most;
+  if (begin >= all && all > 0) return [](Input&, std::vector<std::int32_t>&) { return false; };
+  const auto epoch = std::make_shared<Epoch>(loader.epoch(0, begin));  // keeps what it needs of the loader
+  return [epoch, at = std::optional<Epoch::Iterator>(), first = begin * options.batch_size, left = most](
              Input& input, std::vector<std::int32_t>& labels) mutable {
     do {
+      if (left == 0) return false;
+      --left;
       if (at) {
         ++*at;
       } else {

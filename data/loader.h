@@ -166,7 +166,9 @@ class SIMCLR_API Loader {
 
 /// One pass over a data set for evaluation, what nn::extract_features takes: one view of part `part` of each sample, in
 /// their own order. A sample that cannot be read or used is reported and left out, not replaced. Of `options` the batch
-/// size, seed, workers, prefetch and on_warning count: each rank that calls it has all samples.
+/// size, here of one rank, seed, workers, prefetch, on_warning and shard count: a rank has the batches of the whole
+/// pass that are its share of them, so that those of all ranks in their order are what one process has. A late rank may
+/// have none.
 SIMCLR_API NextBatch one_pass(std::shared_ptr<const Dataset> dataset, std::shared_ptr<const ViewMaker> view_maker,
                               LoaderOptions options = {}, int part = 0);
 

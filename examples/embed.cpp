@@ -8,6 +8,8 @@
 #include "run/progress.h"
 #include "run/run_folder.h"
 #include "run/shared_rows.h"
+#include "train/ranks.h"
+#include "train/shared_work.h"
 
 #include <algorithm>
 #include <cstdio>
@@ -61,39 +63,65 @@ std::string free_folder(const Options& o, const Kind& kind) {
   return out;
 }
 
-void embed(Options o) {
-  const bool named = o.out != default_out;
-  const std::unique_ptr<Kind> kind = kind_of_weights(o.weights, o.side);
-  const std::string sample = kind->sample();
-  if (!named) o.out = free_folder(o, *kind);
+/// What is embedded, and by what.
+struct Opened {
+  std::unique_ptr<Kind> kind;
+  EncoderFile file;
+  NamedSamples named;
+};
+
+/// Settles `o.out`, too. `on_warning` is told of samples.
+Opened open(Options& o, const std::function<void(const std::string&)>& on_warning) {
+  Opened opened{kind_of_weights(o.weights, o.side), {}, {}};
+  if (o.out == default_out) o.out = free_folder(o, *opened.kind);
   std::vector<std::string> outputs = embedding_files(o.out);
   outputs.insert(outputs.begin(), o.out);
-  kind->refuse_in("--out", outputs, o.dataset, o.folder);
+  opened.kind->refuse_in("--out", outputs, o.dataset, o.folder);
   for (const std::string& file : embedding_files(o.out)) refuse_to_replace(file, o.overwrite);
   const simclr::Device device = open_device(o.compute);
-  const EncoderFile file = open_side(o.weights, *kind, o.side);
-  std::printf("%s\n", file.description.c_str());
-  file.encoder->to(device);
-  Progress progress;
-  EvaluationOptions options;
-  options.batch_size = o.compute.batch_size;
-  options.workers = o.compute.workers;
-  options.on_warning = [&progress](const std::string& message) { progress.warn(message); };
-  options.on_progress = PassProgress(progress, "embedding", sample + "s");
-  const NamedSamples named_samples = kind->open_named(o.dataset, o.folder, file, options.on_warning);
-  const Embedding embedding = embed_samples(file, *named_samples.samples, options);
+  opened.file = open_side(o.weights, *opened.kind, o.side);
+  std::printf("%s\n", opened.file.description.c_str());
+  opened.file.encoder->to(device);
+  opened.named = opened.kind->open_named(o.dataset, o.folder, opened.file, on_warning);
+  return opened;
+}
+
+void write(Options& o, const Kind& kind, const Embedding& embedding, bool named) {
   for (bool written = false; !written;) {
     try {
       write_embedding(o.out, embedding, existing_output(o.overwrite));
       written = true;
     } catch (const simclr::FileExists&) {  // another process has taken the name meanwhile
       if (named) throw;
-      o.out = free_folder(o, *kind);
+      o.out = free_folder(o, kind);
     }
   }
+}
+
+void embed(Options o, simclr::World& world) {
+  const bool named = o.out != default_out;
+  Progress progress(world.size() == 1);
+  const auto warn = [&progress](const std::string& message) { progress.warn(message); };
+  set_threads_of_rank(world, o.compute.threads, warn);
+  Opened opened;
+  together(&world, [&] {
+    opened = open(o, [&](const std::string& message) {
+      if (world.rank() == 0) warn(message);
+    });
+  });
+  const std::string sample = opened.kind->sample();
+  EvaluationOptions options;
+  options.batch_size = o.compute.batch_size;
+  options.workers = o.compute.workers;
+  options.on_warning = warn;
+  options.on_progress = PassProgress(progress, "embedding", sample + "s");
+  options.world = &world;
+  const Embedding embedding = embed_samples(opened.file, *opened.named.samples, options);
+  if (world.rank() > 0) return;
+  write(o, *opened.kind, embedding, named);
   progress.message("features of " + counted(std::ssize(embedding.files), sample) + ", " +
                    std::to_string(embedding.features.dim(1)) + " each, in " + o.out);
-  if (!named_samples.left_out.empty()) progress.message("left out: " + named_samples.left_out);
+  if (!opened.named.left_out.empty()) progress.message("left out: " + opened.named.left_out);
   if (embedding.unreadable > 0) {
     progress.message(counted(embedding.unreadable, sample) + " could not be read: left out");
   }
@@ -102,8 +130,13 @@ void embed(Options o) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  return run_program("embed", [&] {
-    Options options;
-    if (parse_options(argc, argv, options)) embed(options);
+  Options options;
+  const auto parse = [&]() -> std::optional<Start> {
+    if (!parse_options(argc, argv, options)) return std::nullopt;
+    return Start{.device = options.compute.device};
+  };
+  return run_ranks("embed", parse, [&](const std::shared_ptr<simclr::World>& world) {
+    embed(options, *world);
+    return 0;
   });
 }

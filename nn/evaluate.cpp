@@ -81,7 +81,7 @@ Features extract_features(Module& encoder, const NextBatch& next) {
   return features;
 }
 
-void calibrate_batchnorm(Module& model, const NextBatch& next) {
+std::int64_t calibrate_batchnorm(Module& model, const NextBatch& next) {
   const KeepModes keep(model);
   const RestoreMomentum restore(model);
   const NoGrad no_grad;
@@ -99,6 +99,7 @@ void calibrate_batchnorm(Module& model, const NextBatch& next) {
     model(input.to(device));
   }
   SIMCLR_CHECK(batches > 0, "calibrate_batchnorm: no inputs; the data set is empty");
+  return batches;
 }
 
 }  // namespace simclr::nn

@@ -3,6 +3,7 @@
 #include <simclr/nn/metrics.h>
 #include <simclr/nn/module.h>
 
+#include <cstdint>
 #include <functional>
 #include <string>
 
@@ -30,8 +31,8 @@ SIMCLR_API Features extract_features(Module& encoder, const NextBatch& next);
 /// Makes the running statistics of every BatchNorm in `model` the plain average of the batches' own (one that is
 /// smaller than the first is left out: its statistics are poorer), by one pass in training mode: an untrained encoder
 /// has no others to be evaluated with. Weights and modes are left as they were; the momentum ends at its default, 0.1.
-/// Labels are not read.
-SIMCLR_API void calibrate_batchnorm(Module& model, const NextBatch& next);
+/// Labels are not read. Returns how many batches were averaged.
+SIMCLR_API std::int64_t calibrate_batchnorm(Module& model, const NextBatch& next);
 
 struct KnnOptions {
   int k = 200;

@@ -202,13 +202,29 @@ TEST_CASE("Sizes that ranks cannot share are refused with those that fit") {
         }) == "device loader: batch_size 10 for 3 ranks, which hold as many samples each; 9 and 12 fit");
 }
 
-TEST_CASE("One pass over a data set is all of it on every rank") {
-  const NextBatch next =
-      one_pass(std::make_shared<Numbers>(7), std::make_shared<Probes>(), {.batch_size = 3, .shard = {1, 2}});
-  Input input;
-  std::vector<std::int32_t> labels, all;
-  while (next(input, labels)) all.insert(all.end(), labels.begin(), labels.end());
-  CHECK(all == std::vector<std::int32_t>{0, 1, 2, 3, 4, 5, 6});
+TEST_CASE("The ranks' shares of one pass, one after the other, are the pass of one process, batch for batch") {
+  const auto pass = [](std::int64_t size, const Shard& shard) {
+    const NextBatch next =
+        one_pass(std::make_shared<Numbers>(size), std::make_shared<Probes>(), {.batch_size = 3, .shard = shard});
+    Input input;
+    std::vector<std::vector<std::int32_t>> batches;
+    for (std::vector<std::int32_t> labels; next(input, labels);) batches.push_back(labels);
+    return batches;
+  };
+  for (const std::int64_t size : {1, 7, 24}) {
+    const auto whole = pass(size, {});
+    CHECK(std::ssize(whole) == (size + 2) / 3);
+    for (const int ranks : {1, 2, 3, 4, 9}) {
+      std::vector<std::vector<std::int32_t>> all;
+      for (int rank = 0; rank < ranks; ++rank) {
+        for (const auto& batch : pass(size, {rank, ranks})) all.push_back(batch);
+      }
+      CAPTURE(size, ranks);
+      CHECK(all == whole);
+    }
+  }
+  CHECK_THROWS_WITH(one_pass(std::make_shared<Numbers>(7), std::make_shared<Probes>(), {.shard = {2, 2}}),
+                    Contains("; there is none"));
 }
 
 namespace {

@@ -113,10 +113,9 @@ void tell_lost(const PairPrompts& prompts, const data::Dataset& halves, const Pa
   for (std::int64_t i = 0; i < halves.size(); ++i)
     lost.erase(prompts.labels[static_cast<std::size_t>(halves.label(i))]);
   for (const std::int32_t label : lost) {
-    if (!options.on_warning) return;
-    options.on_warning("no prompt of the class " +
-                       simclr::printable(gallery.candidates.classes[static_cast<std::size_t>(label)]) +
-                       " can be read: its test halves take no part");
+    warn_once(options, "no prompt of the class " +
+                           simclr::printable(gallery.candidates.classes[static_cast<std::size_t>(label)]) +
+                           " can be read: its test halves take no part");
   }
 }
 
@@ -232,7 +231,7 @@ OwnEvaluation measure_prompts(const PairPrompts& prompts, const std::shared_ptr<
                               const PairGallery& gallery, nn::Model& trained, nn::Model& untrained,
                               const EvaluationOptions& options) {
   if (prompts.labels.empty()) return {};
-  const auto halves = readable_part(files_of(kind, prompts.files), options.on_warning, options.poll);
+  const auto halves = readable_part(files_of(kind, prompts.files), options.on_warning, options.poll, options.world);
   SIMCLR_CHECK(halves->size() > 0, "none of ", simclr::counted(std::ssize(prompts.labels), "prompt"), " can be read");
   tell_lost(prompts, *halves, gallery, options);
   const auto [after, used, left_out] = classify(trained, prompts, *halves, gallery, options);

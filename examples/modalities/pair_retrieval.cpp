@@ -1,5 +1,7 @@
 #include "modalities/pair_retrieval.h"
 
+#include "train/shared_work.h"
+
 #include <simclr/core/error.h>
 #include <simclr/core/text.h>
 #include <simclr/nn/retrieval.h>
@@ -87,7 +89,10 @@ nn::Retrieval retrieve(const PairGallery& g, const Sides& sides, int from, const
   }
   SIMCLR_CHECK(!rows.empty(), "retrieval: of no test pair both halves can be read");
   const nn::Features queries = rows_of({sides[a].values, sides[a].halves}, rows);
-  return nn::retrieval(queries.values, sides[b].values, asked, among, {.poll = options.poll});
+  nn::Retrieval found;
+  together(options.world,
+           [&] { found = nn::retrieval(queries.values, sides[b].values, asked, among, {.poll = options.poll}); });
+  return found;
 }
 
 ordered_json shares(double r1, double r5, double r10) {

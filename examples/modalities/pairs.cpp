@@ -318,7 +318,7 @@ OwnEvaluation Pairs::evaluate(nn::Model& trained, nn::Model& untrained, const Ev
       found.table += more.table;
       found.figures.update(more.figures);
     } catch (const simclr::Error& error) {
-      if (options.on_warning) options.on_warning(std::string("no ") + what + ": " + error.what());
+      warn_once(options, std::string("no ") + what + ": " + error.what());
     }
   };
   attempt("retrieval", [&] { return measure_retrieval(gallery, trained, untrained, options); });

@@ -3,6 +3,7 @@
 #include "report/report.h"
 #include "train/monitor.h"
 #include "train/pair_neighbours.h"
+#include "train/ranks.h"
 #include "train/test_part.h"
 
 #include <simclr/data/loader.h>
@@ -16,18 +17,18 @@ namespace data = simclr::data;
 namespace {
 
 /// Measures, or warns that there is no `what`: other figures are none the worse.
-void attempt(const std::string& what, Progress& progress, const std::function<void()>& measure) {
+void attempt(const std::string& what, const EvaluationOptions& evaluation, const std::function<void()>& measure) {
   try {
     measure();
   } catch (const simclr::Error& error) {
-    progress.warn("no " + what + ": " + error.what());
+    warn_once(evaluation, "no " + what + ": " + error.what());
   }
 }
 
 /// What the encoder has learned, beside an untrained one. `test` are the test samples that can be read. Whatever goes
 /// wrong here is a warning: the weights are there.
 void evaluate_run(const Training& t, const std::shared_ptr<const simclr::data::Dataset>& test, const RunState& state,
-                  const EvaluationOptions& evaluation, RunFolder& run, Progress& progress) {
+                  const EvaluationOptions& evaluation, RunFolder& run) {
   Datasets sets = t.sets;
   sets.test = test;
   std::printf("evaluating the trained and the untrained encoder on %s\n",
@@ -35,13 +36,13 @@ void evaluate_run(const Training& t, const std::shared_ptr<const simclr::data::D
   std::fflush(stdout);
   nlohmann::ordered_json figures = nlohmann::ordered_json::object();
   std::string tables, collapsed;
-  attempt("evaluation", progress, [&] {
+  attempt("evaluation", evaluation, [&] {
     const std::vector<data::Tower> towers = t.modality->towers(false);
     const auto fresh = t.modality->make_model(t.options);
     fresh->to(t.compute.device);
     calibrate(*fresh, *sets.train, towers, evaluation);
     if (sets.labelled->classes().size() >= 2) {
-      attempt("accuracy", progress, [&] {
+      attempt("accuracy", evaluation, [&] {
         const Evaluation trained = evaluate(t.model->encoder(), sets, towers.front(), evaluation);
         const Evaluation untrained = evaluate(fresh->encoder(), sets, towers.front(), evaluation);
         figures["trained"] = to_json(trained);
@@ -67,7 +68,7 @@ void evaluate_run(const Training& t, const std::shared_ptr<const simclr::data::D
 /// With those of the test samples that can be read.
 Datasets readable_sets(const Training& t, const EvaluationOptions& evaluation) {
   Datasets shown = t.sets;
-  if (shown.test) shown.test = readable_part(shown.test, evaluation.on_warning, evaluation.poll);
+  if (shown.test) shown.test = readable_part(shown.test, evaluation.on_warning, evaluation.poll, evaluation.world);
   if (shown.test && shown.test->size() == 0) {
     shown.test = nullptr;
     shown.no_test = "none of the " + counted(t.sets.test->size(), "test " + shown.sample_name) + " can be read";
@@ -87,10 +88,10 @@ std::vector<std::string> notes_on(const Training& t, const Datasets& shown) {
 
 void leave_report(const Training& t, const Datasets& sets, const EvaluationOptions& evaluation, const RunFolder& run,
                   const MaterialOptions& size, const std::vector<std::string>& notes, double seconds) {
+  const EvaluationOptions own = alone(evaluation);
   try {
-    ReportMaterial material =
-        gather_report_material(*t.modality, t.model->encoder(), sets, t.options.seed, evaluation, size);
-    if (t.model->towers() == 2) add_pair_neighbours(material, *t.modality, *t.model, sets, evaluation, size);
+    ReportMaterial material = gather_report_material(*t.modality, t.model->encoder(), sets, t.options.seed, own, size);
+    if (t.model->towers() == 2) add_pair_neighbours(material, *t.modality, *t.model, sets, own, size);
     material.program = t.options.program;
     material.notes.insert(material.notes.begin(), notes.begin(), notes.end());
     material.seconds = seconds;
@@ -106,19 +107,22 @@ void leave_report(const Training& t, const Datasets& sets, const EvaluationOptio
 void remake_report(const Training& t, const EvaluationOptions& evaluation, const RunFolder& run) {
   if (run.has("report.html") || run.log_bytes() == 0) return;
   t.model->load_state(simclr::load_tensors(run.file(weights_file)).tensors);
-  const Datasets shown = readable_sets(t, evaluation);
+  const Datasets shown = readable_sets(t, alone(evaluation));
   leave_report(t, shown, evaluation, run, {}, notes_on(t, shown));
 }
 
 void finish(const Training& t, const RunState& state, const EvaluationOptions& evaluation, RunFolder& run,
             Progress& progress) {
-  const Datasets shown = readable_sets(t, evaluation);
-  if (t.options.evaluate && shown.test) {
-    evaluate_run(t, shown.test, state, evaluation, run, progress);
-  } else if (t.options.evaluate) {
-    std::printf("%s, so no accuracy\n", shown.no_test.c_str());
-    // Else the last epoch was measured.
-    if (t.options.knn_every == 0) monitor(t, evaluation, t.options.recipe.epochs, run, progress);
-  }
-  leave_report(t, shown, evaluation, run, {}, notes_on(t, shown));
+  Datasets shown;
+  on_all_ranks(t, [&] {
+    shown = readable_sets(t, evaluation);
+    if (t.options.evaluate && shown.test) {
+      evaluate_run(t, shown.test, state, evaluation, run);
+    } else if (t.options.evaluate) {
+      std::printf("%s, so no accuracy\n", shown.no_test.c_str());
+      // Else the last epoch was measured.
+      if (t.options.knn_every == 0) monitor(t, evaluation, t.options.recipe.epochs, run, progress);
+    }
+  });
+  on_first_rank(t, [&] { leave_report(t, shown, evaluation, run, {}, notes_on(t, shown)); });
 }

@@ -10,9 +10,9 @@
 #include <string>
 #include <vector>
 
-/// The page that shows the run so far. Weights, log and checkpoints are there without it, and --resume makes it again,
-/// so where it cannot be made the run is none the worse: a line says why, and the exit code stays 0. `seconds`: of
-/// training, where the log does not say them yet.
+/// The page that shows the run so far, which rank 0 makes alone. Weights, log and checkpoints are there without it, and
+/// --resume makes it again, so where it cannot be made the run is none the worse: a line says why, and the exit code
+/// stays 0. `seconds`: of training, where the log does not say them yet.
 void leave_report(const Training& training, const Datasets& sets, const EvaluationOptions& evaluation,
                   const RunFolder& run, const MaterialOptions& size, const std::vector<std::string>& notes,
                   double seconds = 0);
@@ -21,6 +21,6 @@ void leave_report(const Training& training, const Datasets& sets, const Evaluati
 void remake_report(const Training& training, const EvaluationOptions& evaluation, const RunFolder& run);
 
 /// What follows the last step: what the encoder has learned, beside an untrained one, and the report. The test samples
-/// are looked at here and nowhere before.
+/// are looked at here and nowhere before. All ranks call it.
 void finish(const Training& training, const RunState& state, const EvaluationOptions& evaluation, RunFolder& run,
             Progress& progress);

@@ -113,6 +113,7 @@ EvaluationOptions evaluation_options(const Training& t, const std::function<void
   evaluation.workers = o.workers;
   evaluation.poll = evaluation.knn.poll = evaluation.probe.poll = StopRequest::poll;
   evaluation.on_warning = warn;
+  evaluation.world = t.world.get();
   return evaluation;
 }
 
@@ -175,8 +176,8 @@ int run_with(const TrainingOptions& options, Modality& modality, const std::shar
         simclr::save_tensors(run.file(weights_file), t.model->state(),
                              {{"format", "simclr"}, {"config", to_json(o, modality).dump()}});
       }
-      finish(t, state, evaluation, run, progress);
     });
+    finish(t, state, evaluation, run, progress);
   } catch (const Stopped&) {
     return leave_stopped(t, state, checkpoints, evaluation, run, progress);
   }

@@ -1,6 +1,7 @@
 #include "train/embedding.h"
 
 #include "run/npy.h"
+#include "train/shared_work.h"
 
 #include <simclr/core/error.h>
 #include <simclr/core/text.h>
@@ -83,7 +84,7 @@ Embedding embed_samples(const EncoderFile& file, const data::Dataset& samples, c
   for (const std::int32_t label : features.labels) {
     result.files.push_back(samples.classes()[static_cast<std::size_t>(label)]);
   }
-  check_finite(file.path, result.features, result.files, retrain);
+  together(options.world, [&] { check_finite(file.path, result.features, result.files, retrain); });
   return result;
 }
 

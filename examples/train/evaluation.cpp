@@ -1,8 +1,11 @@
 #include "train/evaluation.h"
 
+#include "train/shared_work.h"
+
 #include <simclr/core/error.h>
 #include <simclr/data/loader.h>
 #include <simclr/data/subset.h>
+#include <simclr/nn/functional.h>
 #include <simclr/nn/simclr.h>
 
 #include <algorithm>
@@ -21,28 +24,113 @@ std::shared_ptr<const data::Dataset> borrowed(const data::Dataset& samples) {
   return {std::shared_ptr<void>(), &samples};
 }
 
-simclr::NextBatch batches(std::shared_ptr<const data::Dataset> samples, const data::Tower& tower,
-                          const EvaluationOptions& options, std::uint64_t seed = 0) {
-  const std::int64_t total = samples->size();
+int ranks_of(const EvaluationOptions& options) {
+  return options.world == nullptr ? 1 : options.world->size();
+}
+
+std::int64_t most_of_batch(const data::Tower& tower, const EvaluationOptions& options) {
   const std::int64_t fit = std::max<std::int64_t>(1, options.batch_values / tower.maker->view_shape().numel());
+  return std::min(options.batch_size, fit);
+}
+
+/// Of a pass over the samples the batches that are this rank's.
+simclr::NextBatch batches(std::shared_ptr<const data::Dataset> samples, const data::Tower& tower,
+                          std::int64_t batch_size, const EvaluationOptions& options, std::uint64_t seed = 0) {
+  const std::int64_t total = samples->size();
+  const int ranks = ranks_of(options);
   auto next = data::one_pass(std::move(samples), tower.maker,
-                             {.batch_size = std::min(options.batch_size, fit),
+                             {.batch_size = batch_size,
+                              .shard = {ranks == 1 ? 0 : options.world->rank(), ranks},
                               .seed = seed,
                               .workers = options.workers,
                               .on_warning = options.on_warning},
                              tower.part);
-  return [next = std::move(next), total, done = std::int64_t{0}, report = options.on_progress, poll = options.poll](
-             simclr::Input& input, std::vector<std::int32_t>& labels) mutable {
+  return [next = std::move(next), total, ranks, done = std::int64_t{0}, report = options.on_progress,
+          poll = options.poll](simclr::Input& input, std::vector<std::int32_t>& labels) mutable {
     if (poll) poll();
-    if (report && done > 0) report(done, total);  // now that what was asked for last has been used
+    // Now that what was asked for last has been used; the other ranks are as far.
+    if (report && done > 0) report(std::min(ranks * done, total), total);
     const bool more = next(input, labels);
     if (more) done += input.rows();
     return more;
   };
 }
 
-std::shared_ptr<const data::Dataset> in_random_order(const data::Dataset& samples) {
-  return data::subset(borrowed(samples), data::shuffled_order(samples.size(), 0, 0));
+/// Calls `use` with the batches, unless there are none, as a rank may have.
+void unless_none(simclr::NextBatch next, const std::function<void(const simclr::NextBatch&)>& use) {
+  simclr::Input begun;
+  std::vector<std::int32_t> its_labels;
+  if (!next(begun, its_labels)) return;
+  bool first = true;
+  use([&](simclr::Input& input, std::vector<std::int32_t>& labels) {
+    if (!std::exchange(first, false)) return next(input, labels);
+    input = begun;
+    labels = its_labels;
+    return true;
+  });
+}
+
+/// The features of all samples, each rank's share in batches as even as they can be.
+nn::Features all_features(nn::Module& encoder, const std::shared_ptr<const data::Dataset>& samples,
+                          const data::Tower& tower, const EvaluationOptions& options, std::uint64_t seed = 0) {
+  const std::int64_t size = samples->size(), most = most_of_batch(tower, options), ranks = ranks_of(options);
+  if (ranks == 1) return nn::extract_features(encoder, batches(samples, tower, most, options, seed));
+  const std::int64_t each = std::max<std::int64_t>(1, (size + ranks * most - 1) / (ranks * most));  // batches of a rank
+  const std::int64_t even = std::max<std::int64_t>(1, (size + ranks * each - 1) / (ranks * each));
+  nn::Features own;
+  together(options.world, [&] {
+    unless_none(batches(samples, tower, even, options, seed),
+                [&](const simclr::NextBatch& next) { own = nn::extract_features(encoder, next); });
+  });
+  nn::Features all;
+  all.labels = gather_values(options.world, std::move(own.labels));
+  together(options.world, [&] {
+    const std::int64_t unread = size - std::ssize(all.labels);
+    if (unread > size / 2) {
+      simclr::fail<data::UnreadableData>(unread, " of ", size,
+                                         " samples cannot be read or used, more than half; check the data");
+    }
+  });
+  all.values = gather_rows(options.world, own.values);
+  return all;
+}
+
+/// What `score` gives of the rows of `test`, of which each rank does its part.
+Tensor scores_of_parts(const EvaluationOptions& options, const Tensor& test,
+                       const std::function<Tensor(const Tensor&)>& score) {
+  Tensor own;
+  together(options.world, [&] {
+    const Part part = part_of(options.world, test.dim(0));
+    if (part.count > 0) own = score(test.narrow(part.begin, part.count));
+  });
+  return gather_rows(options.world, own);
+}
+
+/// As many as fill batches of `batch_size`, where there are as many.
+std::shared_ptr<const data::Dataset> in_random_order(const data::Dataset& samples, std::int64_t batch_size) {
+  std::vector<std::int64_t> order = data::shuffled_order(samples.size(), 0, 0);
+  if (samples.size() > batch_size) order.resize(static_cast<std::size_t>(samples.size() / batch_size * batch_size));
+  return data::subset(borrowed(samples), std::move(order));
+}
+
+/// nn::calibrate_batchnorm(), each rank of its share of the batches: then the statistics are averaged over all.
+void calibrate_by_ranks(nn::Module& model, simclr::NextBatch next, const EvaluationOptions& options) {
+  if (ranks_of(options) == 1) {
+    nn::calibrate_batchnorm(model, next);
+    return;
+  }
+  std::int64_t own = 0;
+  together(options.world, [&] {
+    unless_none(std::move(next), [&](const simclr::NextBatch& some) { own = nn::calibrate_batchnorm(model, some); });
+  });
+  double all = 0;
+  for (const std::int64_t each : gather_values(options.world, std::vector{own})) all += static_cast<double>(each);
+  for (const nn::NamedTensor& tensor : model.state()) {
+    Tensor value = tensor.value;
+    if (!tensor.name.ends_with("running_mean") && !tensor.name.ends_with("running_var")) continue;
+    value.copy_from(nn::scale(value.detach(), static_cast<double>(own) / all));
+    options.world->all_reduce(value);
+  }
 }
 
 std::string row(const char* label, double trained, double untrained) {
@@ -131,11 +219,26 @@ nn::Features labelled_rows(nn::Features all) {
 
 }  // namespace
 
+EvaluationOptions alone(EvaluationOptions options) {
+  options.world = nullptr;
+  return options;
+}
+
+void warn_once(const EvaluationOptions& options, const std::string& message) {
+  if (options.on_warning && (options.world == nullptr || options.world->rank() == 0)) options.on_warning(message);
+}
+
 nn::Features features_of(nn::Module& encoder, const data::Dataset& samples, const data::Tower& tower,
                          const EvaluationOptions& options, std::int64_t limit) {
   std::shared_ptr<const data::Dataset> chosen = borrowed(samples);
   if (limit > 0) chosen = data::spread(std::move(chosen), limit);
-  return nn::extract_features(encoder, batches(std::move(chosen), tower, options));
+  return all_features(encoder, chosen, tower, options);
+}
+
+Tensor knn_scores(const nn::Features& train, const Tensor& test, std::int64_t classes,
+                  const EvaluationOptions& options) {
+  return scores_of_parts(options, test,
+                         [&](const Tensor& part) { return nn::knn_scores(train, part, classes, options.knn); });
 }
 
 nn::Features rows_of(const nn::Features& all, const std::vector<std::int64_t>& rows) {
@@ -152,8 +255,8 @@ ViewsOnSphere views_on_sphere(nn::Module& encoder, const data::Dataset& samples,
                               const EvaluationOptions& options, std::int64_t limit) {
   const auto chosen = data::spread(borrowed(samples), limit);
   // Unreadable samples are left out of both.
-  const Tensor a = nn::extract_features(encoder, batches(chosen, tower, options, 1)).values;
-  const Tensor b = nn::extract_features(encoder, batches(chosen, tower, options, 2)).values;
+  const Tensor a = all_features(encoder, chosen, tower, options, 1).values;
+  const Tensor b = all_features(encoder, chosen, tower, options, 2).values;
   return {.alignment = nn::alignment(a, b), .uniformity = (nn::uniformity(a) + nn::uniformity(b)) / 2};
 }
 
@@ -162,14 +265,17 @@ Evaluation evaluate(nn::Module& encoder, const Datasets& sets, const data::Tower
   const nn::Features train = features_of(encoder, *sets.labelled, tower, options);
   const nn::Features test = labelled_rows(features_of(encoder, *sets.test, tower, options));
   const auto classes = static_cast<std::int64_t>(sets.labelled->classes().size());
-  return {nn::compute_metrics(nn::knn_scores(train, test.values, classes, options.knn), test.labels),
-          nn::compute_metrics(nn::linear_probe_scores(train, test.values, classes, options.probe), test.labels),
-          nn::check_collapse((test.values.dim(0) >= 2 ? test : train).values)};
+  const Tensor probe = scores_of_parts(options, test.values, [&](const Tensor& part) {
+    return nn::linear_probe_scores(train, part, classes, options.probe);
+  });
+  return {nn::compute_metrics(knn_scores(train, test.values, classes, options), test.labels),
+          nn::compute_metrics(probe, test.labels), nn::check_collapse((test.values.dim(0) >= 2 ? test : train).values)};
 }
 
 void calibrate(nn::Module& encoder, const data::Dataset& samples, const data::Tower& tower,
                const EvaluationOptions& options) {
-  nn::calibrate_batchnorm(encoder, batches(in_random_order(samples), tower, options));
+  const std::int64_t size = most_of_batch(tower, options);
+  calibrate_by_ranks(encoder, batches(in_random_order(samples, size), tower, size, options), options);
 }
 
 void calibrate(nn::Model& model, const data::Dataset& samples, const std::vector<data::Tower>& towers,
@@ -181,15 +287,18 @@ void calibrate(nn::Model& model, const data::Dataset& samples, const std::vector
     }
     return;
   }
-  nn::calibrate_batchnorm(model, [first = batches(in_random_order(samples), towers[0], options),
-                                  second = batches(in_random_order(samples), towers[1], options)](
-                                     simclr::Input& input, auto& labels) mutable {
+  const std::int64_t size = most_of_batch(towers[0], options);  // of both: they see the same shape
+  const auto each = [&](int t) {
+    return batches(in_random_order(samples, size), towers[static_cast<std::size_t>(t)], size, options);
+  };
+  const auto both = [first = each(0), second = each(1)](simclr::Input& input, auto& labels) mutable {
     simclr::Input a, b;
     if (!first(a, labels) || !second(b, labels)) return false;
     const std::int64_t rows = std::min(a.rows(), b.rows());  // what cannot be read of a part is left out of it
     input = nn::both_parts(a.narrow(0, rows), b.narrow(0, rows));
     return true;
-  });
+  };
+  calibrate_by_ranks(model, both, options);
 }
 
 std::string evaluation_table(const Evaluation& trained, const Evaluation& untrained,

@@ -2,6 +2,7 @@
 
 #include "train/datasets.h"
 
+#include <simclr/core/world.h>
 #include <simclr/data/loader.h>
 #include <simclr/nn/evaluate.h>
 #include <simclr/nn/model.h>
@@ -30,12 +31,24 @@ struct EvaluationOptions {
   std::function<void()> poll = {};  // called between batches: what it throws ends the evaluation
   std::function<void(const std::string& message)> on_warning = {};              // is told of unreadable samples
   std::function<void(std::int64_t done, std::int64_t total)> on_progress = {};  // after each batch
+  /// Whose ranks share the work, all of which call the same in one order and have the whole; null: this process alone.
+  simclr::World* world = nullptr;
 };
+
+/// For what this process does alone.
+EvaluationOptions alone(EvaluationOptions options);
+
+/// Warns of what all ranks have met: rank 0 does.
+void warn_once(const EvaluationOptions& options, const std::string& message);
 
 /// The features of up to `limit` samples (0: all), each seen once, as one view of the tower. Labels come along.
 simclr::nn::Features features_of(simclr::nn::Module& encoder, const simclr::data::Dataset& samples,
                                  const simclr::data::Tower& tower, const EvaluationOptions& options,
                                  std::int64_t limit = 0);
+
+/// nn::knn_scores() of the options.
+simclr::Tensor knn_scores(const simclr::nn::Features& train, const simclr::Tensor& test, std::int64_t classes,
+                          const EvaluationOptions& options);
 
 /// The features of some rows.
 simclr::nn::Features rows_of(const simclr::nn::Features& all, const std::vector<std::int64_t>& rows);

@@ -3,6 +3,7 @@
 #include "train/drawn_views.h"
 #include "train/labelled_part.h"
 #include "train/pair_points.h"
+#include "train/shared_work.h"
 
 #include <simclr/core/error.h>
 #include <simclr/data/subset.h>
@@ -64,7 +65,7 @@ std::optional<Questions> questions(const Training& t, const nn::Features& train,
 }
 
 struct Across {
-  nn::Retrieval found;
+  nn::Retrieval found = {};
   std::int64_t groups = 0;  // of pairs that share halves
 };
 
@@ -73,8 +74,10 @@ Across found_across(const Training& t, const EvaluationOptions& evaluation) {
   const PairPoints pairs = pair_points(*t.modality, *t.model, t.sets.held_out ? t.sets.held_out : t.sets.train,
                                        std::min(t.options.knn_samples, most_viewed), evaluation);
   const std::vector<std::int32_t> groups = pairs.groups();
-  return {nn::retrieval(pairs.z[0], pairs.z[1], groups, groups, {.poll = evaluation.poll}),
-          std::ssize(std::set<std::int32_t>(groups.begin(), groups.end()))};
+  Across across{.groups = std::ssize(std::set<std::int32_t>(groups.begin(), groups.end()))};
+  together(evaluation.world,
+           [&] { across.found = nn::retrieval(pairs.z[0], pairs.z[1], groups, groups, {.poll = evaluation.poll}); });
+  return across;
 }
 
 struct Measured {
@@ -102,7 +105,7 @@ Measured measure(const Training& t, const EvaluationOptions& evaluation, int epo
   char text[160];
   if (const auto q = questions(t, train, evaluation)) {
     const auto classes = static_cast<std::int64_t>(t.sets.labelled->classes().size());
-    const auto scores = nn::knn_scores(q->known, q->asked.values, classes, evaluation.knn);
+    const auto scores = knn_scores(q->known, q->asked.values, classes, evaluation);
     m.score = nn::compute_metrics(scores, q->asked.labels).top1;
     m.entry["top1"] = *m.score;
     m.entry["samples"] = q->of;
@@ -137,7 +140,7 @@ std::optional<double> monitor(const Training& t, const EvaluationOptions& evalua
   try {
     m = measure(t, evaluation, epoch);
   } catch (const simclr::Error& error) {  // the training is none the worse
-    progress.warn(opening + "not measured: " + error.what());
+    if (t.world->rank() == 0) progress.warn(opening + "not measured: " + error.what());
     return std::nullopt;
   }
   progress.message(opening + m.line);

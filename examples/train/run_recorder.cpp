@@ -102,20 +102,21 @@ void RunRecorder::end_epoch(TrainingStep& step) {
   if (const std::string line = cache_line(training_.sets); !line.empty() && !std::exchange(cache_told_, true)) {
     progress_.message(line);
   }
-  on_first_rank(training_, [this] { save_epoch(); });
+  const int every = training_.options.knn_every;
+  std::optional<double> score;
+  if (every > 0 && (shown_.epoch == shown_.epochs || shown_.epoch % every == 0)) {
+    on_all_ranks(training_, [&] { score = monitor(training_, evaluation_, shown_.epoch, run_, progress_); });
+  }
+  on_first_rank(
+      training_, [&] { save_epoch(score); }, saving_limit(training_));
   if (training_.world->rank() > 0) state_ = {.epoch = shown_.epoch, .seconds = state_.seconds};
 }
 
-/// Measures the encoder where it is time to; the best one's checkpoint and the last one's are kept.
-void RunRecorder::save_epoch() {
-  const int every = training_.options.knn_every;
+/// `score`: what monitor() gives of the epoch. The best one's checkpoint and the last one's are kept.
+void RunRecorder::save_epoch(std::optional<double> score) {
   const bool last = shown_.epoch == shown_.epochs;
-  bool best = false;
-  if (every > 0 && (last || shown_.epoch % every == 0)) {
-    const auto score = monitor(training_, evaluation_, shown_.epoch, run_, progress_);
-    best = training_.sets.held_out && score > state_.best;  // nothing is less than any score
-    if (best) state_.best = score;
-  }
+  const bool best = training_.sets.held_out && score > state_.best;  // nothing is less than any score
+  if (best) state_.best = score;
   state_ = {.epoch = shown_.epoch, .seconds = state_.seconds, .log_bytes = run_.log_bytes(), .best = state_.best};
   if (best || last) checkpoints_.save(state_, best);
 }

@@ -35,7 +35,7 @@ class RunRecorder {
 
  private:
   void record(TrainingStep& step);
-  void save_epoch();
+  void save_epoch(std::optional<double> score);
   std::int64_t count_skipped_of_ranks() const;
 
   Training& training_;

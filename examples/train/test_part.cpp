@@ -2,6 +2,7 @@
 
 #include "run/progress.h"
 #include "train/labelled_part.h"
+#include "train/shared_work.h"
 #include "train/similar_names.h"
 
 #include <simclr/core/error.h>
@@ -358,10 +359,12 @@ Indices readable_samples(const data::Dataset& samples, const Indices& part,
 
 std::shared_ptr<const data::Dataset> readable_part(std::shared_ptr<const data::Dataset> samples,
                                                    const std::function<void(const std::string&)>& on_warning,
-                                                   const std::function<void()>& poll) {
-  Indices all(static_cast<std::size_t>(samples->size()));
-  std::iota(all.begin(), all.end(), 0);
-  Indices readable = readable_samples(*samples, all, on_warning, poll);
+                                                   const std::function<void()>& poll, simclr::World* world) {
+  const Part part = part_of(world, samples->size());
+  Indices own(static_cast<std::size_t>(part.count)), readable;
+  std::iota(own.begin(), own.end(), part.begin);
+  together(world, [&] { readable = readable_samples(*samples, own, on_warning, poll); });
+  readable = gather_values(world, std::move(readable));
   return std::ssize(readable) == samples->size() ? samples : data::subset(std::move(samples), std::move(readable));
 }
 

@@ -2,6 +2,8 @@
 
 #include "train/datasets.h"
 
+#include <simclr/core/world.h>
+
 #include <cstddef>
 #include <cstdint>
 #include <functional>
@@ -50,10 +52,11 @@ std::vector<std::int64_t> readable_samples(const simclr::data::Dataset& samples,
                                            const std::function<void()>& poll = {},
                                            const std::function<void(std::int64_t, std::int64_t)>& on_progress = {});
 
-/// All samples that can be read.
+/// All samples that can be read. The ranks of `world` look at a part each; null: this process at all.
 std::shared_ptr<const simclr::data::Dataset> readable_part(std::shared_ptr<const simclr::data::Dataset> samples,
                                                            const std::function<void(const std::string&)>& on_warning,
-                                                           const std::function<void()>& poll = {});
+                                                           const std::function<void()>& poll = {},
+                                                           simclr::World* world = nullptr);
 
 /// "measured on 7 of 8 test samples; the other could not be read", of `what` was done; empty where all could be.
 std::string unread_text(const std::string& what, std::int64_t read, std::int64_t all, const std::string& samples);
