@@ -2,6 +2,8 @@
 
 #include "run/progress.h"
 #include "run/run_folder.h"
+#include "train/ranks.h"
+#include "train/shared_work.h"
 
 #include <algorithm>
 #include <chrono>
@@ -61,6 +63,15 @@ void print_cost(const CostFigures& c, const Training& t) {
   std::printf("memory: %.2f GB on %s at the peak (%s)\n", c.peak_bytes / 1e9, to_string(t.compute.device).c_str(), how);
 }
 
+void print_communication(const CostFigures& c, const Training& t) {
+  if (t.world->size() == 1) return;
+  std::printf(
+      "communication: each of %d processes sends %.3g MB a step in %lld calls, %.0f %% of its time, with waiting "
+      "for the others\n",
+      t.world->size(), static_cast<double>(c.sent.bytes) / 1e6, static_cast<long long>(c.sent.messages),
+      100 * c.sending);
+}
+
 /// Returns the exit code.
 int print_findings(const Findings& found) {
   if (found.empty()) {
@@ -75,40 +86,55 @@ int print_findings(const Findings& found) {
   return 1;
 }
 
-}  // namespace
-
-int check_run(const TrainingOptions& options, Modality& modality,
-              const std::function<void(const std::string&)>& on_warning) {
-  modality.refuse_in("--out", {options.out}, options.dataset, options.data_path());
-  if (!options.out.empty()) make_folder(options.out);
-  Training t = make_training(options, modality, on_warning);
-  const Recipe& r = t.options.recipe;
-  std::printf("checking %s\n", t.sets.train->describe().c_str());
-
-  const auto start = std::chrono::steady_clock::now();
+std::vector<simclr::Input> first_batch(const Training& t) {
   t.source->begin(0, 0);
-  SIMCLR_CHECK(t.source->next(), "--batch-size ", r.batch_size, ": there is no batch");
+  SIMCLR_CHECK(t.source->next(), "--batch-size ", t.options.recipe.batch_size, ": there is no batch");
   std::vector<simclr::Input> towers;
   for (const simclr::Input& each : t.source->towers()) towers.push_back(each.clone());
-  const double views_seconds = seconds_since(start);
-  const std::int64_t most = std::min(r.batch_size, most_samples);
-  std::vector<simclr::Input> some = first_samples(*t.model, towers, most);
-  for (simclr::Input& each : some) {
+  return towers;
+}
+
+/// What the modality finds in some samples.
+Findings look(const Training& t, std::vector<simclr::Input> towers) {
+  for (simclr::Input& each : towers) {
     each = each.to(simclr::Device{});
     if (simclr::is_floating(each.x.dtype())) each.x = each.x.to(simclr::DType::f32);
   }
-  const std::string sheet = (options.out.empty() ? "" : options.out + "/") + "check-views";
-  Findings looked;
-  modality.look(
+  const std::string& out = t.options.out;
+  const std::string sheet = (out.empty() ? "" : out + "/") + "check-views";
+  Findings found;
+  t.modality->look(
       {.sets = t.sets,
-       .towers = some,
-       .difference = view_difference(some.front().x, t.model->views(0)),
+       .towers = towers,
+       .difference = view_difference(towers.front().x, t.model->views(0)),
        .seed = t.options.seed,
        .sheet = sheet,
-       .no_sheet = options.out.empty() && lies_in(sheet, modality.folders(t.options.dataset, t.options.data_path()))
+       .no_sheet = out.empty() && lies_in(sheet, t.modality->folders(t.options.dataset, t.options.data_path()))
                        ? "they are not drawn among the data: --out DIR says where"
                        : ""},
-      looked);
+      found);
+  return found;
+}
+
+}  // namespace
+
+int check_run(const TrainingOptions& options, Modality& modality,
+              const std::function<void(const std::string&)>& on_warning, const std::shared_ptr<simclr::World>& world) {
+  together(world.get(), [&] {
+    modality.refuse_in("--out", {options.out}, options.dataset, options.data_path());
+    if (!options.out.empty()) make_folder(options.out);
+  });
+  Training t = make_training(options, modality, on_warning, world);
+  require_same_run(t);
+  std::printf("checking %s\n", t.sets.train->describe().c_str());
+
+  const auto start = std::chrono::steady_clock::now();
+  std::vector<simclr::Input> towers;
+  together(world.get(), [&] { towers = first_batch(t); });
+  const double views_seconds = seconds_since(start);
+  const std::int64_t most = std::min(t.options.recipe.batch_size / world->size(), most_samples);
+  Findings looked;
+  on_first_rank(t, [&] { looked = look(t, first_samples(*t.model, towers, most)); });
   std::fflush(stdout);
 
   CheckFigures figures;
@@ -119,5 +145,7 @@ int check_run(const TrainingOptions& options, Modality& modality,
   std::fflush(stdout);
   figures.cost = measure_cost(t, towers, views_seconds);
   print_cost(figures.cost, t);
-  return print_findings(findings_of(t, figures, std::move(looked)));
+  print_communication(figures.cost, t);
+  const int code = print_findings(findings_of(t, figures, std::move(looked)));
+  return greatest_of_ranks(*world, world->rank() == 0 ? code : 0);
 }

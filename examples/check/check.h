@@ -4,6 +4,7 @@
 #include "run/findings.h"
 
 #include <functional>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -18,7 +19,8 @@ struct CheckFigures {
 Findings findings_of(const Training& training, const CheckFigures& figures, Findings looked);
 
 /// Measures, prints, and lets the modality draw check-views into --out, else into the current folder, but not among the
-/// data. Takes about a minute on a CPU. Returns the exit code: 0 where it looks fine, 1 where something looks wrong.
+/// data. Takes about a minute on a CPU. All ranks measure, and rank 0 looks and speaks. Returns the exit code: 0 where
+/// it looks fine, 1 where something looks wrong.
 /// Throws simclr::Error where the run could not begin at all.
 int check_run(const TrainingOptions& options, Modality& modality,
-              const std::function<void(const std::string&)>& on_warning);
+              const std::function<void(const std::string&)>& on_warning, const std::shared_ptr<simclr::World>& world);

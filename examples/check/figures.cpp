@@ -1,6 +1,8 @@
 #include "check/figures.h"
 
 #include "run/progress.h"
+#include "train/ranks.h"
+#include "train/shared_work.h"
 
 #include <simclr/data/free_memory.h>
 
@@ -48,28 +50,47 @@ std::int64_t samples_of(const Training& t, std::span<const Input> towers) {
 
 struct Cost {
   double seconds = 0, bytes = 0;
+  simclr::Traffic sent = {};
 };
 
-/// Of a step on these inputs, without the update. The first one, which allocates, does not count; of a few short ones
-/// the fastest does, as other programs run too.
+/// Of a step on these inputs, without the update: of the slowest rank. The first one, which allocates, does not count;
+/// of a few short ones the fastest does, as other programs run too.
 Cost cost_of(Training& t, std::span<const Input> towers) {
   auto& allocator = simclr::Context::of(t.compute.device).allocator();
   const auto step = [&] {
     const Tensor loss = t.loss_of(towers);
     loss.backward();
+    t.world->all_reduce(t.optimizer->gradients());
     t.optimizer->zero_grad();
     return loss.item();  // waits
   };
   step();
   allocator.reset_peak();
-  double fastest = HUGE_VAL;
+  Cost cost{.seconds = HUGE_VAL};
   const auto begin = Clock::now();
-  for (int i = 0; i < 5 && (i == 0 || seconds_since(begin) < 3); ++i) {
+  for (int i = 0; i < 5 && (i == 0 || greatest_of_ranks(*t.world, seconds_since(begin)) < 3); ++i) {
+    const simclr::Traffic before = t.world->traffic();
     const auto start = Clock::now();
     step();
-    fastest = std::min(fastest, seconds_since(start));
+    const double seconds = greatest_of_ranks(*t.world, seconds_since(start));
+    if (seconds >= cost.seconds) continue;
+    cost.seconds = seconds;
+    cost.sent = t.world->traffic() - before;
   }
-  return {fastest, static_cast<double>(allocator.stats().peak)};
+  cost.bytes = static_cast<double>(allocator.stats().peak);
+  return cost;
+}
+
+/// The records' gradients become those of all ranks' samples.
+void add_up_gradients(Training& t, std::span<const Input> towers, std::vector<nn::ParameterRecord>& records) {
+  if (t.world->size() == 1) return;
+  t.loss_of(towers).backward();
+  t.world->all_reduce(t.optimizer->gradients());
+  const auto parameters = t.model->parameters();
+  for (std::size_t i = 0; i < parameters.size(); ++i) {
+    records[i].gradient = nn::statistics_of(parameters[i].value.grad());
+  }
+  t.optimizer->zero_grad();
 }
 
 }  // namespace
@@ -115,7 +136,8 @@ std::int64_t samples_within(Training& t, std::span<const Input> towers, std::int
 OverfitFigures overfit(Training& t, std::span<const Input> towers, double seconds) {
   constexpr int least_steps = 10, most_steps = 50, rising = 5;
   OverfitFigures figures;
-  figures.samples = samples_of(t, towers);
+  const std::int64_t own = samples_of(t, towers);
+  figures.samples = t.world->size() * own;
   nn::Schedule schedule;
   const float peak = *std::max_element(t.schedule.rates.begin(), t.schedule.rates.end());
   for (int i = 1; i <= rising; ++i) schedule.rates.push_back(peak * static_cast<float>(i) / rising);
@@ -126,20 +148,24 @@ OverfitFigures overfit(Training& t, std::span<const Input> towers, double second
     const simclr::NoGrad no_grad;
     std::vector<Tensor> z;
     for (int i = 0; i < t.model->towers(); ++i) z.push_back(t.model->tower(i)(towers[static_cast<std::size_t>(i)]));
-    return similarities_of(z, figures.samples);
+    return similarities_of(z, own);
   };
-  const auto first = nn::inspect(*t.model, [&] { return t.loss_of(towers); });
+  const auto inspect = [&] { return nn::inspect(*t.model, [&] { return t.loss_of(towers); }); };
+  const auto first = inspect();
   figures.gradients = first.parameters;
-  figures.nonfinite = first.nonfinite;
+  figures.nonfinite = first_text(t.world.get(), first.nonfinite);
   if (!figures.nonfinite.empty()) return figures;
+  add_up_gradients(t, towers, figures.gradients);
   figures.before = similarities();
   const auto start = Clock::now();
-  for (int step = 0; step < most_steps && (step < least_steps || seconds_since(start) < seconds); ++step) {
+  const auto passed = [&] { return greatest_of_ranks(*t.world, seconds_since(start)); };
+  for (int step = 0; step < most_steps && (step < least_steps || passed() < seconds); ++step) {
     const Tensor loss = t.loss_of(towers);
     loss.backward();
+    t.world->all_reduce(t.optimizer->gradients());
     t.optimizer->step(loss);
     if (t.optimizer->bad_step() >= 0) {
-      figures.nonfinite = nn::inspect(*t.model, [&] { return t.loss_of(towers); }).nonfinite;
+      figures.nonfinite = first_text(t.world.get(), inspect().nonfinite);
       return figures;
     }
     figures.losses.push_back(loss.item());
@@ -156,13 +182,15 @@ CostFigures measure_cost(Training& t, std::span<const Input> towers, double view
   CostFigures figures;
   figures.views_seconds = views_seconds;
   if (t.compute.device.type == simclr::DeviceType::cpu) {
-    figures.free_bytes = static_cast<double>(simclr::data::free_memory());
+    figures.free_bytes = static_cast<double>(simclr::data::free_memory()) / t.world->local_size();
   }
   try {
     const std::int64_t part = samples_within(t, towers, samples, most_seconds);
     const Cost cost = cost_of(t, first_samples(*t.model, towers, part));
     figures.step_seconds = cost.seconds;
     figures.peak_bytes = cost.bytes;
+    figures.sent = cost.sent;
+    figures.sending = cost.sent.seconds / cost.seconds;
     if (part < samples) {  // both are a constant and a part that grows with the batch, memory up to the micro-batch
       const std::int64_t half = std::max<std::int64_t>(part / 2, 2), micro = t.options.micro_batch;
       const Cost less = cost_of(t, first_samples(*t.model, towers, half));
@@ -176,9 +204,11 @@ CostFigures measure_cost(Training& t, std::span<const Input> towers, double view
       figures.measured = false;
     }
   } catch (const simclr::OutOfMemory& error) {
+    if (t.world->size() > 1) explain_out_of_memory(t, error);
     figures.failed = error.what();
     figures.fitting = find_micro_batch(t);
   } catch (const simclr::Error& error) {
+    if (t.world->size() > 1) throw;  // the others are in the midst of a step
     figures.failed = error.what();
   }
   return figures;

@@ -29,7 +29,7 @@ struct Similarities {
 
 /// Training on the same views again and again, at the run's highest learning rate, after a short warm-up.
 struct OverfitFigures {
-  std::int64_t samples = 0;
+  std::int64_t samples = 0;                            // of all ranks
   std::vector<double> losses;                          // up to the last one that is finite
   std::string nonfinite;                               // where a NaN or Inf came up; empty: nowhere
   Similarities before, after;                          // `after` and `collapse`: only where all stayed finite
@@ -40,15 +40,17 @@ struct OverfitFigures {
 /// about `seconds`.
 OverfitFigures overfit(Training& training, std::span<const simclr::Input> towers, double seconds);
 
-/// What a step of the whole batch costs.
+/// What a step of the whole batch costs each process.
 struct CostFigures {
   double step_seconds = 0;
-  double views_seconds = 0;  // to make a batch's views
-  double peak_bytes = 0;     // on the device
-  double free_bytes = 0;     // before the check, on the CPU; 0: not known
-  bool measured = true;      // else extrapolated from smaller batches, as a whole one takes long
-  std::string failed;        // why a step of the whole batch cannot be done; empty: it can
-  Fitting fitting;           // the micro-batch that fits where memory is why
+  double views_seconds = 0;   // to make a batch's views
+  double peak_bytes = 0;      // on the device
+  double free_bytes = 0;      // before the check, on the CPU, its share of them; 0: not known
+  simclr::Traffic sent = {};  // in the step that was measured
+  double sending = 0;         // its time over that step's
+  bool measured = true;       // else extrapolated from smaller batches, as a whole one takes long
+  std::string failed;         // why a step of the whole batch cannot be done; empty: it can
+  Fitting fitting;            // the micro-batch that fits where memory is why
 };
 CostFigures measure_cost(Training& training, std::span<const simclr::Input> towers, double views_seconds);
 

@@ -113,7 +113,7 @@ struct Judge {
           c.fitting.samples > 0 ? c.fitting.remedy(smaller)
                                 : "a smaller --batch-size" + (smaller.empty() ? "" : ", " + smaller));
     } else if (c.free_bytes > 0 && c.peak_bytes > c.free_bytes) {
-      const std::int64_t at_a_time = t.options.micro_batch > 0 ? t.options.micro_batch : r.batch_size;
+      const std::int64_t at_a_time = t.options.micro_batch > 0 ? t.options.micro_batch : r.batch_size / t.world->size();
       const double share = c.free_bytes / c.peak_bytes * static_cast<double>(at_a_time);
       const double fitting = std::exp2(std::max(1.0, std::floor(std::log2(share))));
       say("memory",

@@ -142,8 +142,7 @@ int leave_stopped(const Training& t, const RunState& state, RunCheckpoints& chec
 int run_with(const TrainingOptions& options, Modality& modality, const std::shared_ptr<simclr::World>& world) {
   Progress progress(world->size() == 1);
   const auto warn = [&progress](const std::string& message) { progress.warn(message); };
-  SIMCLR_CHECK(world->size() == 1 || !options.check, "--check: one process looks at a run; start it without an engine");
-  if (options.check) return check_run(options, modality, warn);
+  if (options.check) return check_run(options, modality, warn, world);
   together(world.get(), [&] {
     check_same_data_set(options);
     if (!options.resume) modality.refuse_in("--out", {options.out}, options.dataset, options.data_path());

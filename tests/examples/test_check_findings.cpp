@@ -35,6 +35,7 @@ struct Run {
   Run() {
     use(recipe("reference"));
     training.modality = &modality;
+    training.world = std::make_shared<World>();
     training.schedule = nn::constant(0.12);
     training.sets.sample_name = "picture";
     figures.overfit.samples = 64;
