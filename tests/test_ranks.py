@@ -6,6 +6,7 @@ usage: test_ranks.py
 TRAIN_CIFAR is the built program, beside whose library libsimclr_mpi.so lies.
 """
 import json
+import math
 import os
 import random
 import re
@@ -71,7 +72,7 @@ class Ranks(Base):
                 for event in ("epoch", "knn", "evaluation"):
                     self.assertEqual(len(log_of(out, event)), len(log_of(self.whole, event)))
                 self.assertEqual(done.out.count("trained 3 epochs in "), 1)
-                self.assertIn(f"\n{ranks} ranks, each on the CPU, 1 thread\n", done.out)
+                self.assertIn(f"\non the CPU, {ranks} processes x 1 thread\n", done.out)
                 self.assertTrue((out / "report.html").exists())
                 self.train(ranks, *self.options, "--out", again)
                 self.assertEqual(self.tensors(again), self.tensors(out))
@@ -150,27 +151,43 @@ class Ranks(Base):
         done = Done(command)
         self.assertNotIn(done.code, (0, 124, 137), done.out)
         for word in words:
-            self.assertIn(word, done.err)
+            self.assertEqual(done.err.count(word), 1, done.err)  # not once a rank
         return done
 
     def test_what_ranks_cannot_do_together_is_refused(self):
         self.refused(*engine(2, *self.changed("--batch-size", "9"), "--out", self.out),
                      words=["--batch-size: batch_size 9 for 2 ranks, which hold as many samples each; 8 and 10 fit\n"])
-        self.refused(*engine(2, *self.options, "--check", "--out", self.out),
-                     words=["--check: one process looks at a run; start it without an engine\n"])
+        self.refused(*engine(2, *self.changed("--epochs", "few"), "--out", self.out),
+                     words=["train_cifar: --epochs few: "])
+        self.refused(*engine(2, *self.changed("--data", "none"), "--out", self.out), words=["train_cifar: cifar10: there is no folder none; "])
         other = self.changed("--seed", "4")
         self.refused(*ENGINE, "-np", "1", PROGRAM, *map(str, self.options), "--out", self.out, ":",
                      "-np", "1", PROGRAM, *map(str, other), "--out", self.out,
                      words=['train_cifar: options: rank 1 has "  "seed": 4,", rank 0 "  "seed": 3,"; '
                             "start all ranks alike\n"])
+        self.refused(*ENGINE, "-np", "1", PROGRAM, *map(str, self.options), "--out", self.out, ":",
+                     "-np", "1", PROGRAM, *map(str, self.changed("--data", "none")), "--out", self.out,
+                     words=["train_cifar: rank 1: cifar10: there is no folder none; "])
         self.assertFalse((self.out / "log.jsonl").exists())
+
+    def test_check_measures_with_the_ranks(self):
+        done = Done(engine(2, *self.changed("--batch-size", "16"), "--check", "--out", self.out))
+        self.assertEqual(done.err.replace("\n", "")[:2], "--" if done.code else "", done.err)  # of the engine, of a code
+        self.assertIn(done.code, (0, 1))
+        for said in (r"one batch of 16 pictures, \d+ steps: loss ", r"time: [\d.e-]+ s a step \(measured\), 3 epochs of 3 steps",
+                     r"communication: each of 2 processes sends [\d.]+ MB a step in \d+ calls, \d+ % of its time, with "
+                     "waiting for the others$", r"- batch size: 16 pictures"):
+            self.assertEqual(len(re.findall(r"^" + said, done.out, re.MULTILINE)), 1, done.out)
+        sent, calls = map(float, re.search(r"sends ([\d.]+) MB a step in (\d+) calls", done.out).groups())
+        weights = sum(math.prod(shape) for name, (_, shape, _) in load_safetensors(self.whole / "model.safetensors")[1].items()
+                      if "running" not in name)
+        self.assertTrue(4e-6 * weights < sent < 1.2 * 4e-6 * weights, sent)  # the gradients, once for two ranks
+        self.assertEqual([path.name for path in self.out.iterdir()], ["check-views.png"])
 
     def test_a_loss_that_is_not_finite_ends_all_ranks(self):
         done = self.refused(*engine(2, *self.changed("--lr", "1e30"), "--checkpoint-minutes", "0", "--out", self.out),
                             words=["NaN or Inf at epoch 1, step "])
         self.assertLess(done.seconds, LIMIT - 10)
-        said = set(re.findall(r"^train_cifar: (NaN or Inf .*)$", done.err, re.MULTILINE))
-        self.assertEqual(len(said), 1, said)
 
     def start(self, ranks, *options, after):
         """A run, once it has done so many steps."""

@@ -1,0 +1,136 @@
+#!/usr/bin/env python3
+"""Each training program in two processes is one run, that of one process; and what embed writes in two is the same.
+
+PROGRAMS names the folder of the built programs, beside whose library libsimclr_mpi.so lies.
+"""
+import json
+import math
+import os
+import pathlib
+import random
+import re
+import shutil
+import sys
+import tempfile
+import unittest
+
+from support.encoder_programs import PROGRAMS, read_npy
+from support.engine import ENGINE, Done
+from support.tiny_data import WORDS, write_cifar10, write_pictures, write_recordings, write_texts
+from test_clip_programs import SIDE, write_clips
+
+COMMON = ["--epochs", "2", "--warmup-epochs", "0", "--knn-every", "1", "--knn-k", "5", "--probe-epochs", "3", "--device",
+          "cpu", "--seed", "3"]
+
+
+def figures(value, path=""):
+    """{path: number} of all numbers in an event of the log that two equal runs share."""
+    if isinstance(value, dict):
+        pairs = [(f"{path}.{key}", each) for key, each in value.items()
+                 if not re.search("seconds|per_second|^time$", key)]
+    elif isinstance(value, list):
+        pairs = [(f"{path}.{i}", each) for i, each in enumerate(value)]
+    else:
+        return {path: float(value)} if isinstance(value, (int, float)) else {}
+    return {name: number for key, each in pairs for name, number in figures(each, key).items()}
+
+
+class Programs(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        folder = tempfile.TemporaryDirectory(prefix="simclr-ranks-")
+        cls.addClassCleanup(folder.cleanup)
+        cls.folder = pathlib.Path(folder.name)
+
+    def run_program(self, ranks, name, *words):
+        engine = [*ENGINE, "-np", str(ranks)] if ranks > 1 else []
+        done = Done([*engine, PROGRAMS / name, *words])
+        said = [line for line in done.err.splitlines() if " take turns, which is slow: " not in line]  # on few processors
+        self.assertEqual((done.code, said), (0, []), done.out)
+        return done.out
+
+    def log(self, out):
+        return [json.loads(line) for line in (out / "log.jsonl").read_text().splitlines()]
+
+    def same_run(self, name, *options, first=1e-6, loss=1e-4, figure=1e-3):
+        """Trains in one process and in two; the folder of the latter."""
+        one, two = (self.folder / f"{self.id().rsplit('.', 1)[1]}-{ranks}" for ranks in (1, 2))
+        for out, ranks in ((one, 1), (two, 2)):
+            said = self.run_program(ranks, name, *COMMON, "--lr", "0.0001", *options, "--out", out)
+            self.assertEqual(said.count("trained 2 epochs in "), 1)
+            self.assertNotIn("\r", said)
+            if ranks == 2:
+                self.assertRegex(said, r"\non the CPU, 2 processes x \d+ threads?\n")
+        self.assertEqual(sorted(path.name for path in one.iterdir() if "events" not in path.name),
+                         sorted(path.name for path in two.iterdir() if "events" not in path.name))
+        right, got = self.log(one), self.log(two)
+        self.assertEqual([entry["event"] for entry in got], [entry["event"] for entry in right])
+        begun = False
+        for mine, its in zip(got, right):
+            mine, its = figures(mine), figures(its)
+            self.assertEqual(set(mine), set(its))
+            for key in its:
+                most = (loss if begun else first) if key == ".loss" else figure
+                self.assertTrue(abs(mine[key] - its[key]) <= most, f"{key}: {mine[key]} for {its[key]}")
+                begun = begun or key == ".loss"
+        self.assertTrue(begun)
+        return two
+
+    def same_embedding(self, weights, samples, *options):
+        outs = [self.folder / f"embedded-{weights.name}-{ranks}" for ranks in (1, 2, 3)]
+        said = [self.run_program(ranks, "embed", weights, samples, "--device", "cpu", "--threads", "1", *options, "--out",
+                                 out) for ranks, out in zip((1, 2, 3), outs)]
+        for out in outs[1:]:
+            self.assertEqual((out / "files.txt").read_bytes(), (outs[0] / "files.txt").read_bytes())
+            self.assertEqual((out / "features.npy").read_bytes(), (outs[0] / "features.npy").read_bytes())
+        self.assertTrue(all(map(math.isfinite, sum(read_npy(outs[0] / "features.npy"), ()))))
+        for text in said:
+            self.assertEqual(text.count("features of "), 1)
+
+    def test_pictures(self):
+        data = write_cifar10(self.folder / "cifar10")
+        weights = self.same_run("train_cifar", "--dataset", "cifar10", "--data", data, "--width", "4", "--size", "8",
+                                "--batch-size", "12")
+        self.same_embedding(weights, write_pictures(self.folder / "pictures", 11))
+
+    def test_recordings(self):
+        data = write_recordings(self.folder / "words")
+        weights = self.same_run("train_speech", "--data", data, "--pattern", "{label}_{speaker}_{take}.wav", "--test",
+                                "speaker=eve", "--rate", "8000", "--seconds", "0.3", "--mels", "16", "--width", "4",
+                                "--batch-size", "12", "--noise", data)
+        self.same_embedding(weights, data)
+
+    def test_texts_with_dropout(self):
+        write_texts(self.folder)
+        for preset in ("bag", "gru", "transformer"):
+            with self.subTest(preset=preset):
+                weights = self.same_run("train_text", "--preset", preset, "--data", self.folder / "films.tsv", "--width",
+                                        "8", "--batch-size", "16", "--dropout", "0.2")
+                (self.folder / preset).symlink_to(weights)
+                self.same_embedding(self.folder / preset, self.folder / "films.tsv")
+                shutil.rmtree(weights)
+                shutil.rmtree(weights.with_name(weights.name[:-1] + "1"))
+
+    def test_clips(self):
+        data = write_clips(self.folder / "clips")
+        weights = self.same_run("train_video", "--data", data, "--pattern", "{label}/{session}_{}", "--test", "session=s0",
+                                "--size", SIDE, "--width", "2", "--frames", "4", "--clips", "2", "--batch-size", "8",
+                                first=3e-4, loss=3e-3, figure=0.05)  # so narrow a network makes 1e-7 of a view as much
+        self.same_embedding(weights, data)
+
+    def test_pairs_in_groups_with_a_learned_temperature(self):
+        write_pictures(self.folder / "drawings", 20, 0)
+        source = random.Random("captions")
+        rows = [f"drawings/{i:02}.png,{source.choice(WORDS['good'])} {words} of number{i},{'ab'[i % 2]}"
+                for i in range(20) for words in ("a drawing", "the view")]
+        (self.folder / "captions.csv").write_text("\n".join(["image,caption,label", *rows]) + "\n")
+        weights = self.same_run("train_pairs", "--data", self.folder / "captions.csv", "--size", "8", "--width", "4",
+                                "--text-width", "8", "--batch-size", "8")
+        self.same_embedding(weights, self.folder / "captions.csv", "--side", "second")
+
+
+if __name__ == "__main__":
+    if not shutil.which("mpirun"):
+        print("skipped: there is no mpirun here (Debian: openmpi-bin)")
+        sys.exit(77)
+    unittest.main(verbosity=2)
