@@ -220,10 +220,11 @@ NextBatch one_pass(std::shared_ptr<const Dataset> dataset, std::shared_ptr<const
   check(shard, shard.ranks, "one_pass");  // a rank has whole batches
   const Loader loader(std::move(dataset),
                       std::vector<Tower>{{.maker = std::move(view_maker), .views = 1, .part = part}}, options);
-  const std::int64_t all = loader.batches(), most = (all + shard.ranks - 1) / shard.ranks, begin = shard.rank * most;
-  if (begin >= all && all > 0) return [](Input&, std::vector<std::int32_t>&) { return false; };
+  const std::int64_t all = loader.batches(), begin = shard.rank * all / shard.ranks;
+  const std::int64_t count = (shard.rank + 1) * all / shard.ranks - begin;
+  if (count == 0) return [](Input&, std::vector<std::int32_t>&) { return false; };
   const auto epoch = std::make_shared<Epoch>(loader.epoch(0, begin));  // keeps what it needs of the loader
-  return [epoch, at = std::optional<Epoch::Iterator>(), first = begin * options.batch_size, left = most](
+  return [epoch, at = std::optional<Epoch::Iterator>(), first = begin * options.batch_size, left = count](
              Input& input, std::vector<std::int32_t>& labels) mutable {
     do {
       if (left == 0) return false;

@@ -166,9 +166,8 @@ class SIMCLR_API Loader {
 
 /// One pass over a data set for evaluation, what nn::extract_features takes: one view of part `part` of each sample, in
 /// their own order. A sample that cannot be read or used is reported and left out, not replaced. Of `options` the batch
-/// size, here of one rank, seed, workers, prefetch, on_warning and shard count: a rank has the batches of the whole
-/// pass that are its share of them, so that those of all ranks in their order are what one process has. A late rank may
-/// have none.
+/// size, here that of one rank, seed, workers, prefetch, on_warning and shard count: a rank has its share of the whole
+/// pass's batches, as even as they can be, so that those of all ranks in their order are one process's. It may be none.
 SIMCLR_API NextBatch one_pass(std::shared_ptr<const Dataset> dataset, std::shared_ptr<const ViewMaker> view_maker,
                               LoaderOptions options = {}, int part = 0);
 

@@ -78,8 +78,8 @@ class Programs(unittest.TestCase):
 
     def same_embedding(self, weights, samples, *options):
         outs = [self.folder / f"embedded-{weights.name}-{ranks}" for ranks in (1, 2, 3)]
-        said = [self.run_program(ranks, "embed", weights, samples, "--device", "cpu", "--threads", "1", *options, "--out",
-                                 out) for ranks, out in zip((1, 2, 3), outs)]
+        said = [self.run_program(ranks, "embed", weights, samples, "--device", "cpu", "--threads", "1", "--batch-size",
+                                 "4", *options, "--out", out) for ranks, out in zip((1, 2, 3), outs)]
         for out in outs[1:]:
             self.assertEqual((out / "files.txt").read_bytes(), (outs[0] / "files.txt").read_bytes())
             self.assertEqual((out / "features.npy").read_bytes(), (outs[0] / "features.npy").read_bytes())

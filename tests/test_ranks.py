@@ -159,7 +159,8 @@ class Ranks(Base):
                      words=["--batch-size: batch_size 9 for 2 ranks, which hold as many samples each; 8 and 10 fit\n"])
         self.refused(*engine(2, *self.changed("--epochs", "few"), "--out", self.out),
                      words=["train_cifar: --epochs few: "])
-        self.refused(*engine(2, *self.changed("--data", "none"), "--out", self.out), words=["train_cifar: cifar10: there is no folder none; "])
+        self.refused(*engine(2, *self.changed("--data", "none"), "--out", self.out),
+                     words=["train_cifar: cifar10: there is no folder none; "])
         other = self.changed("--seed", "4")
         self.refused(*ENGINE, "-np", "1", PROGRAM, *map(str, self.options), "--out", self.out, ":",
                      "-np", "1", PROGRAM, *map(str, other), "--out", self.out,
@@ -172,8 +173,8 @@ class Ranks(Base):
 
     def test_check_measures_with_the_ranks(self):
         done = Done(engine(2, *self.changed("--batch-size", "16"), "--check", "--out", self.out))
-        self.assertEqual(done.err.replace("\n", "")[:2], "--" if done.code else "", done.err)  # of the engine, of a code
-        self.assertIn(done.code, (0, 1))
+        self.assertEqual(done.code, 1)
+        self.assertNotIn("train_cifar: ", done.err)
         for said in (r"one batch of 16 pictures, \d+ steps: loss ", r"time: [\d.e-]+ s a step \(measured\), 3 epochs of 3 steps",
                      r"communication: each of 2 processes sends [\d.]+ MB a step in \d+ calls, \d+ % of its time, with "
                      "waiting for the others$", r"- batch size: 16 pictures"):
@@ -181,7 +182,7 @@ class Ranks(Base):
         sent, calls = map(float, re.search(r"sends ([\d.]+) MB a step in (\d+) calls", done.out).groups())
         weights = sum(math.prod(shape) for name, (_, shape, _) in load_safetensors(self.whole / "model.safetensors")[1].items()
                       if "running" not in name)
-        self.assertTrue(4e-6 * weights < sent < 1.2 * 4e-6 * weights, sent)  # the gradients, once for two ranks
+        self.assertTrue(4e-6 * weights < sent < 1.5 * 4e-6 * weights, sent)  # the gradients, once for two ranks
         self.assertEqual([path.name for path in self.out.iterdir()], ["check-views.png"])
 
     def test_a_loss_that_is_not_finite_ends_all_ranks(self):

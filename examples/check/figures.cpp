@@ -88,7 +88,8 @@ void add_up_gradients(Training& t, std::span<const Input> towers, std::vector<nn
   t.world->all_reduce(t.optimizer->gradients());
   const auto parameters = t.model->parameters();
   for (std::size_t i = 0; i < parameters.size(); ++i) {
-    records[i].gradient = nn::statistics_of(parameters[i].value.grad());
+    const Tensor& gradient = parameters[i].value.grad();
+    if (gradient.defined()) records[i].gradient = nn::statistics_of(gradient);
   }
   t.optimizer->zero_grad();
 }

@@ -70,16 +70,16 @@ void unless_none(simclr::NextBatch next, const std::function<void(const simclr::
   });
 }
 
-/// The features of all samples, each rank's share in batches as even as they can be.
+/// The features of all samples, of which each rank has its share. Batches are one process's, for their size may round a
+/// product differently; smaller ones where some ranks would have none.
 nn::Features all_features(nn::Module& encoder, const std::shared_ptr<const data::Dataset>& samples,
                           const data::Tower& tower, const EvaluationOptions& options, std::uint64_t seed = 0) {
   const std::int64_t size = samples->size(), most = most_of_batch(tower, options), ranks = ranks_of(options);
   if (ranks == 1) return nn::extract_features(encoder, batches(samples, tower, most, options, seed));
-  const std::int64_t each = std::max<std::int64_t>(1, (size + ranks * most - 1) / (ranks * most));  // batches of a rank
-  const std::int64_t even = std::max<std::int64_t>(1, (size + ranks * each - 1) / (ranks * each));
+  const std::int64_t batch_size = std::clamp<std::int64_t>((size + ranks - 1) / ranks, 1, most);
   nn::Features own;
   together(options.world, [&] {
-    unless_none(batches(samples, tower, even, options, seed),
+    unless_none(batches(samples, tower, batch_size, options, seed),
                 [&](const simclr::NextBatch& next) { own = nn::extract_features(encoder, next); });
   });
   nn::Features all;
