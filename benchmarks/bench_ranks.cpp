@@ -39,7 +39,7 @@ double processor_seconds() {
   return seconds(used.ru_utime) + seconds(used.ru_stime);
 }
 
-/// A world whose collectives are watched: how long they take, and beside what a rank sends what a ring would.
+/// A world whose sums are counted: what a rank sends for them, and what it would in a ring.
 class WatchedWorld final : public World {
  public:
   explicit WatchedWorld(World& inner)
@@ -47,35 +47,23 @@ class WatchedWorld final : public World {
 
   simclr::Traffic traffic() const override { return inner_.traffic(); }
 
-  double seconds = 0;          // in collectives, those of waiting for others among them
   double ring_bytes = 0;       // the least that a rank sends for its sums over all ranks
   std::int64_t sum_bytes = 0;  // what it sends for them
   std::int64_t scattered = 0;  // reduce-scatters: gradients of a gather
 
  private:
-  template <class Call>
-  void watch(const Call& call) {
-    const Clock::time_point start = Clock::now();
-    call();
-    seconds += since(start);
-  }
-
   void all_reduce_checked(Tensor& x) override {
     const std::int64_t before = traffic().bytes;
-    watch([&] { inner_.all_reduce(x); });
+    inner_.all_reduce(x);
     sum_bytes += traffic().bytes - before;
     ring_bytes += 2.0 * (size() - 1) / size() * static_cast<double>(x.bytes());
   }
-  void all_gather_checked(const Tensor& x, Tensor& all) override {
-    watch([&] { all = inner_.all_gather(x); });
-  }
+  void all_gather_checked(const Tensor& x, Tensor& all) override { all = inner_.all_gather(x); }
   void reduce_scatter_checked(const Tensor& all, Tensor& x) override {
     ++scattered;
-    watch([&] { x = inner_.reduce_scatter(all); });
+    x = inner_.reduce_scatter(all);
   }
-  void broadcast_checked(Tensor& x, int from) override {
-    watch([&] { inner_.broadcast(x, from); });
-  }
+  void broadcast_checked(Tensor& x, int from) override { inner_.broadcast(x, from); }
 
   World& inner_;
 };
@@ -128,7 +116,6 @@ void time_steps(const bench::Bench& bench, World& ranks, const PictureRecipe& r,
   run(1);
   const int steps = std::max(1, static_cast<int>(mean(ranks, bench.seconds / rounds / since(once))));  // as many on all
   std::vector<double> seconds;
-  t.world.seconds = 0;
   const simclr::Traffic before = ranks.traffic();
   const double used = processor_seconds();
   for (int i = 0; i < rounds; ++i) {
@@ -137,9 +124,9 @@ void time_steps(const bench::Bench& bench, World& ranks, const PictureRecipe& r,
     seconds.push_back(since(start) / steps);
   }
   const int all = steps * rounds;
-  const simclr::Traffic sent = ranks.traffic();
+  const simclr::Traffic sent = ranks.traffic() - before;
   const double processors = mean(ranks, processor_seconds() - used) * ranks.size() / all;
-  const double communicating = mean(ranks, t.world.seconds) / all;
+  const double communicating = mean(ranks, sent.seconds) / all;
   if (ranks.rank() != 0) return;
   const bench::Times times = bench::summarize(seconds);
   bench.print(name_of(r, views, ranks.size()), {{"ranks", ranks.size()},
@@ -150,8 +137,8 @@ void time_steps(const bench::Bench& bench, World& ranks, const PictureRecipe& r,
                                                 {"communication_seconds", communicating},
                                                 {"share_of_communication", communicating / times.median},
                                                 {"processor_seconds", processors},  // of all ranks
-                                                {"messages", (sent.messages - before.messages) / all},
-                                                {"bytes", (sent.bytes - before.bytes) / all}});
+                                                {"messages", sent.messages / all},
+                                                {"bytes", sent.bytes / all}});
 }
 
 /// What a rank does with its processor while it waits.
@@ -180,13 +167,13 @@ void count(const bench::Bench& bench, const PictureRecipe& r, int ranks, std::in
     Training t(bench, world, r, 2 * samples);
     t.gradients();
     if (world.rank() != 0) return;
-    const auto [messages, bytes] = world.traffic();
-    const double seconds =
-        1e-6 * link.microseconds * static_cast<double>(messages) + static_cast<double>(bytes) / (1e9 * link.gigabytes);
+    const simclr::Traffic sent = world.traffic();
+    const double seconds = 1e-6 * link.microseconds * static_cast<double>(sent.messages) +
+                           static_cast<double>(sent.bytes) / (1e9 * link.gigabytes);
     bench.print("what a rank sends, " + name_of(r, 2 * samples * ranks, ranks),
                 {{"ranks", ranks},
-                 {"messages", messages},
-                 {"bytes", bytes},
+                 {"messages", sent.messages},
+                 {"bytes", sent.bytes},
                  {"bytes_of_sums", t.world.sum_bytes},
                  {"over_ring", ranks == 1 ? 1 : static_cast<double>(t.world.sum_bytes) / t.world.ring_bytes},
                  {"reduce_scatters", t.world.scattered},
