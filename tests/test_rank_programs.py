@@ -60,7 +60,7 @@ class Programs(unittest.TestCase):
             self.assertEqual(said.count("trained 2 epochs in "), 1)
             self.assertNotIn("\r", said)
             if ranks == 2:
-                self.assertRegex(said, r"\non the CPU, 2 processes x \d+ threads?\n")
+                self.assertRegex(said, r"\n2 processes, each on the CPU, \d+ threads?\n")
         self.assertEqual(sorted(path.name for path in one.iterdir() if "events" not in path.name),
                          sorted(path.name for path in two.iterdir() if "events" not in path.name))
         right, got = self.log(one), self.log(two)

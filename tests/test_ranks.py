@@ -72,7 +72,7 @@ class Ranks(Base):
                 for event in ("epoch", "knn", "evaluation"):
                     self.assertEqual(len(log_of(out, event)), len(log_of(self.whole, event)))
                 self.assertEqual(done.out.count("trained 3 epochs in "), 1)
-                self.assertIn(f"\non the CPU, {ranks} processes x 1 thread\n", done.out)
+                self.assertIn(f"\n{ranks} processes, each on the CPU, 1 thread\n", done.out)
                 self.assertTrue((out / "report.html").exists())
                 self.train(ranks, *self.options, "--out", again)
                 self.assertEqual(self.tensors(again), self.tensors(out))
@@ -146,6 +146,14 @@ class Ranks(Base):
         self.good(*options, "--out", one)
         self.train(2, *options, "--out", two)
         self.check_losses(two, one)
+
+    def test_ranks_on_another_device_are_shown(self):
+        done = Done(engine(2, *self.changed("--epochs", "1", "--device", "emu", "--knn-every", "0"), "--no-evaluation", "--out",
+                           self.out))
+        if "no emu support" in done.err:
+            self.skipTest("this build has no emulated device")
+        self.assertEqual(done.code, 0, done.out + done.err)
+        self.assertRegex(done.out, r"\n2 processes, each on emu(:0)? in \w+, ")
 
     def refused(self, *command, words):
         done = Done(command)

@@ -39,9 +39,9 @@ void describe(const Training& t, const RunFolder& run) {
     std::printf("each step in micro-batches of at most %lld of its %s\n", static_cast<long long>(o.micro_batch),
                 counted(o.recipe.batch_size, t.sets.sample_name).c_str());
   }
+  if (t.world->size() > 1) std::printf("%d processes, each ", t.world->size());
   if (t.compute.device.type == DeviceType::cpu) {
-    const std::string processes = t.world->size() == 1 ? "" : std::to_string(t.world->size()) + " processes x ";
-    std::printf("on the CPU, %s%s\n", processes.c_str(), counted(simclr::threads(), "thread").c_str());
+    std::printf("on the CPU, %s\n", counted(simclr::threads(), "thread").c_str());
   } else {
     std::printf("on %s in %s, %s, views made %s\n", to_string(t.compute.device).c_str(), name(t.compute.dtype),
                 o.graph ? "each step one graph" : "without a graph", t.source->where().c_str());
