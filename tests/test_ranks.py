@@ -134,9 +134,10 @@ class Ranks(Base):
             write_pictures(data / f"class{label}", 30, label)
         for file in random.Random(2).sample(sorted(data.rglob("*.png")), 36):
             file.write_bytes(file.read_bytes()[:60])
-        options = [*self.changed("--dataset", "folder", "--data", data), "--no-evaluation"]
+        options = [*self.changed("--dataset", "folder", "--data", data), "--no-evaluation", "--checkpoint-minutes", "0"]
         done = self.refused(*engine(2, *options, "--out", self.out),
-                            words=["s cannot be read, more than half; check the data, which the warnings name"])
+                            words=["s cannot be read, more than half; check the data, which the warnings name; the checkpoint "
+                                   "of step 7 is kept: once the pictures can be read, go on with train_cifar --resume"])
         self.assertLess(done.seconds, LIMIT - 10)
         self.assertIn(" (sample skipped)\n", done.err)
 

@@ -4,6 +4,7 @@
 #include "train/monitor.h"
 #include "train/nonfinite.h"
 #include "train/ranks.h"
+#include "train/shared_work.h"
 
 #include <simclr/core/error.h>
 
@@ -82,9 +83,9 @@ std::int64_t RunRecorder::count_skipped_of_ranks() const {
   const std::int64_t count = count_of_ranks(*training_.world, training_.source->skipped());
   const std::int64_t size = training_.sets.train->size();
   if (count > size / 2) {
-    simclr::fail<simclr::data::UnreadableData>(
-        count, " of ", size, " training ", training_.sets.sample_name,
-        "s cannot be read, more than half; check the data, which the warnings name");
+    const std::string how = first_text(training_.world.get(), training_.world->rank() == 0 ? how_to_go_on() : "");
+    simclr::fail<CommonError>(count, " of ", size, " training ", training_.sets.sample_name,
+                              "s cannot be read, more than half; check the data, which the warnings name", how);
   }
   return count;
 }
@@ -121,11 +122,18 @@ void RunRecorder::save_epoch(std::optional<double> score) {
   if (best || last) checkpoints_.save(state_, best);
 }
 
-void RunRecorder::say_how_to_go_on(const simclr::Error& error) const {
+/// Once the samples can be read; empty: there is no checkpoint in this process's folder.
+std::string RunRecorder::how_to_go_on() const {
   const std::optional<std::int64_t> kept = checkpoints_.newest();
-  if (!kept) throw;  // there is nothing to say
-  simclr::fail(error.what(), "; the checkpoint of step ", *kept, " is kept: once the ", training_.sets.sample_name,
-               "s can be read, go on with ", training_.options.program, " --resume --out ", shell_quoted(run_.path()));
+  if (!kept) return "";
+  return "; the checkpoint of step " + std::to_string(*kept) + " is kept: once the " + training_.sets.sample_name +
+         "s can be read, go on with " + training_.options.program + " --resume --out " + shell_quoted(run_.path());
+}
+
+void RunRecorder::say_how_to_go_on(const simclr::Error& error) const {
+  const std::string how = how_to_go_on();
+  if (how.empty()) throw;  // there is nothing to say
+  simclr::fail(error.what(), how);
 }
 
 void RunRecorder::end() {

@@ -27,8 +27,8 @@ class RunRecorder {
   /// Within the handler of `error`, of samples that cannot be read: throws it again, and how to go on from the last
   /// checkpoint. None is made: the last steps may have seen few samples over and over, in the place of the unreadable.
   [[noreturn]] void say_how_to_go_on(const simclr::Error& error) const;
-  /// Behind the last step of an epoch: the state is that of the next one. Throws simclr::data::UnreadableData where all
-  /// ranks together have found more than half of the samples unreadable.
+  /// Behind the last step of an epoch: the state is that of the next one. Throws CommonError where all ranks
+  /// together have found more than half of the samples unreadable, and says how to go on, too.
   void end_epoch(TrainingStep& step);
   /// Behind the last epoch.
   void end();
@@ -37,6 +37,7 @@ class RunRecorder {
   void record(TrainingStep& step);
   void save_epoch(std::optional<double> score);
   std::int64_t count_skipped_of_ranks() const;
+  std::string how_to_go_on() const;
 
   Training& training_;
   RunState& state_;

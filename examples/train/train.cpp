@@ -42,7 +42,7 @@ void train(Training& t, const RunState& state, RunRecorder& recorder) {
       reading(recorder, [&t] { t.source->prefetch(); });
       recorder.after_step(step);
     }
-    reading(recorder, [&] { recorder.end_epoch(step); });
+    recorder.end_epoch(step);
   }
   recorder.end();
 }
