@@ -1,6 +1,7 @@
 #include "modalities/pair_prompts.h"
 
 #include "modalities/named_texts.h"
+#include "train/shared_work.h"
 #include "train/test_part.h"
 
 #include <simclr/core/error.h>
@@ -90,7 +91,8 @@ Classified classify(nn::Model& model, const PairPrompts& prompts, const data::Da
   nn::Features points = features_of(model.tower(prompts.side), halves, gallery.towers[side], options);
   for (std::int32_t& label : points.labels) label = prompts.labels[static_cast<std::size_t>(label)];
   const Asked asked = asked_of(points.labels, prompts.side, gallery);
-  SIMCLR_CHECK(asked.classes.size() >= 2, "the prompts that can be read are of one class");
+  together(options.world,
+           [&] { SIMCLR_CHECK(asked.classes.size() >= 2, "the prompts that can be read are of one class"); });
   const nn::Features all =
       features_of(model.tower(static_cast<int>(other)), *gallery.halves[other], gallery.towers[other], options);
   std::vector<std::int64_t> rows;
@@ -101,9 +103,12 @@ Classified classify(nn::Model& model, const PairPrompts& prompts, const data::Da
     rows.push_back(static_cast<std::int64_t>(i));
     labels.push_back(static_cast<std::int32_t>(place_of(asked.classes, label)));
   }
-  SIMCLR_CHECK(!rows.empty(), "no test sample that can be read is of a class with a prompt that can be read");
-  return {nn::compute_metrics(prompt_scores(points, asked.classes, rows_of(all, rows).values), labels),
-          std::ssize(points.labels), asked.left_out};
+  Classified result{.metrics = {}, .prompts = std::ssize(points.labels), .left_out = asked.left_out};
+  together(options.world, [&] {
+    SIMCLR_CHECK(!rows.empty(), "no test sample that can be read is of a class with a prompt that can be read");
+    result.metrics = nn::compute_metrics(prompt_scores(points, asked.classes, rows_of(all, rows).values), labels);
+  });
+  return result;
 }
 
 /// Warns of classes without a prompt that can be read. `halves`: those that can.
@@ -232,7 +237,9 @@ OwnEvaluation measure_prompts(const PairPrompts& prompts, const std::shared_ptr<
                               const EvaluationOptions& options) {
   if (prompts.labels.empty()) return {};
   const auto halves = readable_part(files_of(kind, prompts.files), options.on_warning, options.poll, options.world);
-  SIMCLR_CHECK(halves->size() > 0, "none of ", simclr::counted(std::ssize(prompts.labels), "prompt"), " can be read");
+  together(options.world, [&] {
+    SIMCLR_CHECK(halves->size() > 0, "none of ", simclr::counted(std::ssize(prompts.labels), "prompt"), " can be read");
+  });
   tell_lost(prompts, *halves, gallery, options);
   const auto [after, used, left_out] = classify(trained, prompts, *halves, gallery, options);
   const nn::Metrics before = classify(untrained, prompts, *halves, gallery, options).metrics;

@@ -87,11 +87,12 @@ nn::Retrieval retrieve(const PairGallery& g, const Sides& sides, int from, const
     rows.push_back(static_cast<std::int64_t>(i));
     asked.push_back(group);
   }
-  SIMCLR_CHECK(!rows.empty(), "retrieval: of no test pair both halves can be read");
-  const nn::Features queries = rows_of({sides[a].values, sides[a].halves}, rows);
   nn::Retrieval found;
-  together(options.world,
-           [&] { found = nn::retrieval(queries.values, sides[b].values, asked, among, {.poll = options.poll}); });
+  together(options.world, [&] {
+    SIMCLR_CHECK(!rows.empty(), "retrieval: of no test pair both halves can be read");
+    const nn::Features queries = rows_of({sides[a].values, sides[a].halves}, rows);
+    found = nn::retrieval(queries.values, sides[b].values, asked, among, {.poll = options.poll});
+  });
   return found;
 }
 

@@ -312,18 +312,14 @@ OwnEvaluation Pairs::evaluate(nn::Model& trained, nn::Model& untrained, const Ev
   const std::vector<data::Tower> views = towers(false);
   for (std::size_t s = 0; s < 2; ++s) gallery.towers[s] = {.maker = views[s].maker, .views = 1, .part = 0};
   OwnEvaluation found;
-  const auto attempt = [&](const char* what, const auto& measure) {  // each is there without the other
-    try {
-      const OwnEvaluation more = measure();
-      found.table += more.table;
-      found.figures.update(more.figures);
-    } catch (const simclr::Error& error) {
-      warn_once(options, std::string("no ") + what + ": " + error.what());
-    }
+  const auto add = [&](const OwnEvaluation& more) {
+    found.table += more.table;
+    found.figures.update(more.figures);
   };
-  attempt("retrieval", [&] { return measure_retrieval(gallery, trained, untrained, options); });
-  attempt("zero-shot classification",
-          [&] { return measure_prompts(prompts_, half_at(prompts_.side), gallery, trained, untrained, options); });
+  attempt("retrieval", options, [&] { add(measure_retrieval(gallery, trained, untrained, options)); });
+  attempt("zero-shot classification", options, [&] {  // is there without the other
+    add(measure_prompts(prompts_, half_at(prompts_.side), gallery, trained, untrained, options));
+  });
   return found;
 }
 

@@ -4,6 +4,7 @@
 #include "train/monitor.h"
 #include "train/pair_neighbours.h"
 #include "train/ranks.h"
+#include "train/shared_work.h"
 #include "train/test_part.h"
 
 #include <simclr/data/loader.h>
@@ -16,17 +17,8 @@ namespace data = simclr::data;
 
 namespace {
 
-/// Measures, or warns that there is no `what`: other figures are none the worse.
-void attempt(const std::string& what, const EvaluationOptions& evaluation, const std::function<void()>& measure) {
-  try {
-    measure();
-  } catch (const simclr::Error& error) {
-    warn_once(evaluation, "no " + what + ": " + error.what());
-  }
-}
-
-/// What the encoder has learned, beside an untrained one. `test` are the test samples that can be read. Whatever goes
-/// wrong here is a warning: the weights are there.
+/// What the encoder has learned, beside an untrained one. `test` are the test samples that can be read. What goes wrong
+/// here is a warning, but for what one of several ranks meets alone: the weights are there.
 void evaluate_run(const Training& t, const std::shared_ptr<const simclr::data::Dataset>& test, const RunState& state,
                   const EvaluationOptions& evaluation, RunFolder& run) {
   Datasets sets = t.sets;
@@ -38,8 +30,11 @@ void evaluate_run(const Training& t, const std::shared_ptr<const simclr::data::D
   std::string tables, collapsed;
   attempt("evaluation", evaluation, [&] {
     const std::vector<data::Tower> towers = t.modality->towers(false);
-    const auto fresh = t.modality->make_model(t.options);
-    fresh->to(t.compute.device);
+    std::unique_ptr<simclr::nn::Model> fresh;
+    together(evaluation.world, [&] {
+      fresh = t.modality->make_model(t.options);
+      fresh->to(t.compute.device);
+    });
     calibrate(*fresh, *sets.train, towers, evaluation);
     if (sets.labelled->classes().size() >= 2) {
       attempt("accuracy", evaluation, [&] {

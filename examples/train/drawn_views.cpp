@@ -1,5 +1,7 @@
 #include "train/drawn_views.h"
 
+#include "train/shared_work.h"
+
 #include <simclr/core/error.h>
 
 #include <algorithm>
@@ -29,6 +31,15 @@ DrawnViews draw(const data::Dataset& samples, const std::vector<data::Tower>& to
   return drawn;
 }
 
+bool has_view(const data::Dataset& samples, std::int64_t i, const data::Tower& tower) {
+  try {
+    draw(*tower.maker, samples.sample(i, tower.part), {.sample = static_cast<std::uint32_t>(i)});
+    return true;
+  } catch (const simclr::Error&) {
+    return false;
+  }
+}
+
 }  // namespace
 
 std::vector<DrawnViews> draw_views(const data::Dataset& samples, const std::vector<data::Tower>& towers,
@@ -45,11 +56,15 @@ std::vector<DrawnViews> draw_views(const data::Dataset& samples, const std::vect
   return all;
 }
 
-bool has_view(const data::Dataset& samples, std::int64_t i, const data::Tower& tower) {
-  try {
-    draw(*tower.maker, samples.sample(i, tower.part), {.sample = static_cast<std::uint32_t>(i)});
-    return true;
-  } catch (const simclr::Error&) {
-    return false;
-  }
+std::vector<std::int64_t> viewed(const data::Dataset& samples, std::span<const data::Tower> towers,
+                                 simclr::World* world) {
+  const Part part = part_of(world, samples.size());
+  std::vector<std::int64_t> seen;
+  together(world, [&] {
+    for (std::int64_t i = part.begin; i < part.begin + part.count; ++i) {
+      const auto sees = [&](const data::Tower& tower) { return has_view(samples, i, tower); };
+      if (std::all_of(towers.begin(), towers.end(), sees)) seen.push_back(i);
+    }
+  });
+  return gather_values(world, std::move(seen));
 }

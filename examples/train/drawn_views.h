@@ -1,10 +1,12 @@
 #pragma once
 
 #include <simclr/core/tensor.h>
+#include <simclr/core/world.h>
 #include <simclr/data/dataset.h>
 #include <simclr/data/loader.h>
 
 #include <cstdint>
+#include <span>
 #include <vector>
 
 /// A sample and its views, for people to look at.
@@ -19,5 +21,7 @@ struct DrawnViews {
 std::vector<DrawnViews> draw_views(const simclr::data::Dataset& samples, const std::vector<simclr::data::Tower>& towers,
                                    std::uint64_t seed, std::int64_t count);
 
-/// Whether evaluation, by a tower of views without randomness, sees the sample: its part can be read, and be used.
-bool has_view(const simclr::data::Dataset& samples, std::int64_t i, const simclr::data::Tower& tower);
+/// Which samples evaluation sees, by each of these towers of views without randomness: their part can be read, and be
+/// used. The ranks of `world` look at a part each; null: this process at all.
+std::vector<std::int64_t> viewed(const simclr::data::Dataset& samples, std::span<const simclr::data::Tower> towers,
+                                 simclr::World* world);

@@ -228,6 +228,11 @@ void warn_once(const EvaluationOptions& options, const std::string& message) {
   if (options.on_warning && (options.world == nullptr || options.world->rank() == 0)) options.on_warning(message);
 }
 
+void attempt(const std::string& what, const EvaluationOptions& options, const std::function<void()>& measure) {
+  const std::string problem = problem_of(options.world, measure);
+  if (!problem.empty()) warn_once(options, "no " + what + ": " + problem);
+}
+
 nn::Features features_of(nn::Module& encoder, const data::Dataset& samples, const data::Tower& tower,
                          const EvaluationOptions& options, std::int64_t limit) {
   std::shared_ptr<const data::Dataset> chosen = borrowed(samples);
@@ -257,19 +262,29 @@ ViewsOnSphere views_on_sphere(nn::Module& encoder, const data::Dataset& samples,
   // Unreadable samples are left out of both.
   const Tensor a = all_features(encoder, chosen, tower, options, 1).values;
   const Tensor b = all_features(encoder, chosen, tower, options, 2).values;
-  return {.alignment = nn::alignment(a, b), .uniformity = (nn::uniformity(a) + nn::uniformity(b)) / 2};
+  ViewsOnSphere views;
+  together(options.world, [&] {
+    views = {.alignment = nn::alignment(a, b), .uniformity = (nn::uniformity(a) + nn::uniformity(b)) / 2};
+  });
+  return views;
 }
 
 Evaluation evaluate(nn::Module& encoder, const Datasets& sets, const data::Tower& tower,
                     const EvaluationOptions& options) {
   const nn::Features train = features_of(encoder, *sets.labelled, tower, options);
-  const nn::Features test = labelled_rows(features_of(encoder, *sets.test, tower, options));
+  nn::Features test = features_of(encoder, *sets.test, tower, options);
+  together(options.world, [&] { test = labelled_rows(std::move(test)); });
   const auto classes = static_cast<std::int64_t>(sets.labelled->classes().size());
   const Tensor probe = scores_of_parts(options, test.values, [&](const Tensor& part) {
     return nn::linear_probe_scores(train, part, classes, options.probe);
   });
-  return {nn::compute_metrics(knn_scores(train, test.values, classes, options), test.labels),
-          nn::compute_metrics(probe, test.labels), nn::check_collapse((test.values.dim(0) >= 2 ? test : train).values)};
+  const Tensor knn = knn_scores(train, test.values, classes, options);
+  Evaluation evaluation;
+  together(options.world, [&] {
+    evaluation = {nn::compute_metrics(knn, test.labels), nn::compute_metrics(probe, test.labels),
+                  nn::check_collapse((test.values.dim(0) >= 2 ? test : train).values)};
+  });
+  return evaluation;
 }
 
 void calibrate(nn::Module& encoder, const data::Dataset& samples, const data::Tower& tower,

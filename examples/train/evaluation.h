@@ -41,6 +41,9 @@ EvaluationOptions alone(EvaluationOptions options);
 /// Warns of what all ranks have met: rank 0 does.
 void warn_once(const EvaluationOptions& options, const std::string& message);
 
+/// Measures, or warns that there is no `what`: other figures are none the worse. As problem_of() has it.
+void attempt(const std::string& what, const EvaluationOptions& options, const std::function<void()>& measure);
+
 /// The features of up to `limit` samples (0: all), each seen once, as one view of the tower. Labels come along.
 simclr::nn::Features features_of(simclr::nn::Module& encoder, const simclr::data::Dataset& samples,
                                  const simclr::data::Tower& tower, const EvaluationOptions& options,

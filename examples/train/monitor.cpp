@@ -28,16 +28,18 @@ struct Questions {
 
 /// The group of each of `rows` rows of features_of(*sets.labelled, limit), which leaves out what cannot be read.
 std::vector<std::int32_t> groups_of_rows(const Datasets& sets, const data::Tower& tower, std::int64_t limit,
-                                         std::int64_t rows) {
+                                         std::int64_t rows, simclr::World* world) {
   const std::int64_t size = sets.labelled->size();
   const std::vector<std::int64_t> seen = data::spread_indices(size, limit > 0 ? limit : size);
   std::vector<std::int32_t> groups;
-  for (const std::int64_t i : seen) {
-    const bool read = rows == std::ssize(seen) || has_view(*sets.labelled, i, tower);
-    if (read) groups.push_back(sets.groups[static_cast<std::size_t>(i)]);
+  for (const std::int64_t i : seen) groups.push_back(sets.groups[static_cast<std::size_t>(i)]);
+  if (rows == std::ssize(groups)) return groups;
+  std::vector<std::int32_t> left;
+  for (const std::int64_t row : viewed(*data::subset(sets.labelled, seen), {&tower, 1}, world)) {
+    left.push_back(groups[static_cast<std::size_t>(row)]);
   }
-  SIMCLR_CHECK(std::ssize(groups) == rows, "samples changed while they were read");
-  return groups;
+  together(world, [&] { SIMCLR_CHECK(std::ssize(left) == rows, "samples changed while they were read"); });
+  return left;
 }
 
 /// On what --hold-out keeps; without it the labelled training samples are split, class by class.
@@ -53,7 +55,8 @@ std::optional<Questions> questions(const Training& t, const nn::Features& train,
   if (!sets.held_out && sets.groups.empty()) {
     asked = every_fifth(all.labels);
   } else if (!sets.held_out) {
-    asked = fifth_of_groups(all.labels, groups_of_rows(sets, tower, t.options.knn_samples, std::ssize(all.labels)));
+    asked = fifth_of_groups(
+        all.labels, groups_of_rows(sets, tower, t.options.knn_samples, std::ssize(all.labels), evaluation.world));
   }
   for (std::int64_t i = 0; i < std::ssize(all.labels); ++i) {
     const bool labelled = all.labels[static_cast<std::size_t>(i)] >= 0;
@@ -90,10 +93,20 @@ Measured measure(const Training& t, const EvaluationOptions& evaluation, int epo
   const TrainingOptions& o = t.options;
   const auto train =
       features_of(t.model->encoder(), *t.sets.train, t.modality->towers(false).front(), evaluation, o.knn_samples);
-  const nn::CollapseReport collapse = nn::check_collapse(train.values);
   const ViewsOnSphere views = views_on_sphere(t.model->encoder(), *t.sets.train, t.modality->towers(true).front(),
                                               evaluation, std::min(o.knn_samples, most_viewed));
+  const auto q = questions(t, train, evaluation);
+  simclr::Tensor scores;
+  if (q) {
+    const auto classes = static_cast<std::int64_t>(t.sets.labelled->classes().size());
+    scores = knn_scores(q->known, q->asked.values, classes, evaluation);
+  }
+  nn::CollapseReport collapse;
   Measured m;
+  together(evaluation.world, [&] {
+    collapse = nn::check_collapse(train.values);
+    if (q) m.score = nn::compute_metrics(scores, q->asked.labels).top1;
+  });
   m.entry = {{"event", "knn"},
              {"epoch", epoch},
              {"effective_rank", collapse.effective_rank},
@@ -103,10 +116,7 @@ Measured measure(const Training& t, const EvaluationOptions& evaluation, int epo
              {"uniformity", views.uniformity}};
   if (collapse.collapsed) m.warning = collapse.message;
   char text[160];
-  if (const auto q = questions(t, train, evaluation)) {
-    const auto classes = static_cast<std::int64_t>(t.sets.labelled->classes().size());
-    const auto scores = knn_scores(q->known, q->asked.values, classes, evaluation);
-    m.score = nn::compute_metrics(scores, q->asked.labels).top1;
+  if (q) {
     m.entry["top1"] = *m.score;
     m.entry["samples"] = q->of;
     std::snprintf(text, sizeof text, "kNN %.2f %% on %zu %s samples by %zu others, ", 100 * *m.score,
@@ -137,10 +147,9 @@ std::optional<double> monitor(const Training& t, const EvaluationOptions& evalua
                               Progress& progress) {
   const std::string opening = "epoch " + std::to_string(epoch) + ": ";
   Measured m;
-  try {
-    m = measure(t, evaluation, epoch);
-  } catch (const simclr::Error& error) {  // the training is none the worse
-    if (t.world->rank() == 0) progress.warn(opening + "not measured: " + error.what());
+  const std::string problem = problem_of(evaluation.world, [&] { m = measure(t, evaluation, epoch); });
+  if (!problem.empty()) {  // the training is none the worse
+    if (t.world->rank() == 0) progress.warn(opening + "not measured: " + problem);
     return std::nullopt;
   }
   progress.message(opening + m.line);

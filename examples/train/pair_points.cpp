@@ -1,6 +1,7 @@
 #include "train/pair_points.h"
 
 #include "train/drawn_views.h"
+#include "train/shared_work.h"
 
 #include <simclr/core/error.h>
 #include <simclr/data/subset.h>
@@ -41,15 +42,12 @@ PairPoints pair_points(const Modality& modality, nn::Model& model, const std::sh
   PairPoints points{data::spread(all, most), modality.towers(false)};
   look(points, model, evaluation);
   if (aligned(points)) return points;
-  std::vector<std::int64_t> whole;
-  for (std::int64_t i = 0; i < points.samples->size(); ++i) {
-    if (has_view(*points.samples, i, points.towers[0]) && has_view(*points.samples, i, points.towers[1])) {
-      whole.push_back(i);
-    }
-  }
-  SIMCLR_CHECK(!whole.empty(), "of no pair of ", all->describe(), " both parts can be read");
-  points.samples = data::subset(points.samples, std::move(whole));
+  std::vector<std::int64_t> whole = viewed(*points.samples, points.towers, evaluation.world);
+  together(evaluation.world, [&] {
+    SIMCLR_CHECK(!whole.empty(), "of no pair of ", all->describe(), " both parts can be read");
+    points.samples = data::subset(points.samples, std::move(whole));
+  });
   look(points, model, evaluation);
-  SIMCLR_CHECK(aligned(points), "samples changed while they were read");
+  together(evaluation.world, [&] { SIMCLR_CHECK(aligned(points), "samples changed while they were read"); });
   return points;
 }

@@ -32,11 +32,8 @@ Described describe_some(nn::Module& encoder, const std::shared_ptr<const data::D
   Described some{data::spread(all, count), {}, tower.part};
   some.features = features_of(encoder, *some.samples, tower, evaluation);
   if (some.features.values.dim(0) == some.samples->size()) return some;
-  std::vector<std::int64_t> left;  // features_of() leaves out what cannot be read or used
-  for (std::int64_t i = 0; i < some.samples->size(); ++i) {
-    if (has_view(*some.samples, i, tower)) left.push_back(i);
-  }
-  some.samples = data::subset(some.samples, left);
+  // features_of() leaves out what cannot be read or used.
+  some.samples = data::subset(some.samples, viewed(*some.samples, {&tower, 1}, evaluation.world));
   SIMCLR_CHECK(some.features.values.dim(0) == some.samples->size(), "report: samples changed while they were read");
   return some;
 }

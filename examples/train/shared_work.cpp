@@ -42,6 +42,18 @@ void together(World* world, const std::function<void()>& work) {
   if (const std::string text = met_by(all); !text.empty()) throw CommonError(text);
 }
 
+std::string problem_of(World* world, const std::function<void()>& work) {
+  try {
+    work();
+  } catch (const CommonError& error) {
+    return error.what();
+  } catch (const simclr::Error& error) {
+    if (!alone(world)) throw;
+    return error.what();
+  }
+  return "";
+}
+
 Part part_of(const World* world, std::int64_t count) {
   if (alone(world)) return {0, count};
   const std::int64_t begin = world->rank() * count / world->size();
@@ -65,7 +77,7 @@ Tensor gather_rows(World* world, const Tensor& own) {
   const std::int64_t longest = *std::max_element(counts.begin(), counts.end());
   std::vector<std::int64_t> begins = {0};
   for (const std::int64_t count : counts) begins.push_back(begins.back() + count);
-  SIMCLR_CHECK(begins.back() > 0, "no rank has a row of features; the data set is empty");
+  if (begins.back() == 0) simclr::fail<CommonError>("no rank has a row of features; the data set is empty");
   const Tensor all = Tensor::empty({begins.back(), width});
   const std::int64_t most = std::max<std::int64_t>(1, most_bytes / (width * static_cast<std::int64_t>(sizeof(float))));
   for (std::int64_t first = 0; first < longest; first += most) {

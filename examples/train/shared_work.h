@@ -22,6 +22,11 @@ class CommonError : public simclr::Error {
 /// where one does, else CommonError with each different simclr::Error, and which rank has met it where not all have.
 void together(simclr::World* world, const std::function<void()>& work);
 
+/// Calls `work`, without which the run goes on: what is wrong with it where it throws simclr::Error, else empty. Of
+/// several ranks all have met that (together()): what one meets alone in the midst of an exchange is thrown on, so that
+/// the run ends, for the others wait there.
+std::string problem_of(simclr::World* world, const std::function<void()>& work);
+
 /// A rank's part of `count` things, the r-th of as many parts as there are ranks, as even as they can be.
 struct Part {
   std::int64_t begin = 0, count = 0;
@@ -29,7 +34,7 @@ struct Part {
 Part part_of(const simclr::World* world, std::int64_t count);
 
 /// The rows [n,F] f32 of each rank, by rank, on the CPU; n may differ, and `own` be undefined where it is 0. Throws
-/// Error where no rank has any.
+/// CommonError where no rank has any.
 simclr::Tensor gather_rows(simclr::World* world, const simclr::Tensor& own);
 
 /// The first rank's text that is not empty; none: empty.

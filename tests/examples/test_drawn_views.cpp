@@ -3,6 +3,7 @@
 #include <simclr/core/error.h>
 
 #include "support/catch.h"
+#include "support/ranks.h"
 
 #include <numeric>
 
@@ -13,10 +14,11 @@ namespace {
 /// Samples of two parts of no bytes; every fourth one cannot be read, nor the second part of sample 4.
 class Empty final : public data::Dataset {
  public:
+  explicit Empty(std::int64_t broken = -1) : broken_(broken) {}
   std::int64_t size() const override { return 8; }
   int parts() const override { return 2; }
   data::Sample sample(std::int64_t i, int part) const override {
-    if (i % 4 == 3 || (i == 4 && part == 1)) fail("sample ", i, " is broken");
+    if (i % 4 == 3 || (i == 4 && part == 1) || i == broken_) fail("sample ", i, " is broken");
     return {.bytes = {}, .shape = {1 + part}, .label = static_cast<std::int32_t>(i), .owner = nullptr};
   }
   std::int32_t label(std::int64_t) const override { return -1; }
@@ -24,6 +26,7 @@ class Empty final : public data::Dataset {
   std::string describe() const override { return "empty"; }
 
  private:
+  std::int64_t broken_;
   std::vector<std::string> classes_;
 };
 
@@ -87,7 +90,12 @@ TEST_CASE("a sample that a maker refuses is not drawn, and evaluation has no vie
   const auto drawn = draw_views(Empty(), {strict}, 1, 8);
   REQUIRE(drawn.size() == 5);
   for (const auto& [sample, towers] : drawn) CHECK(sample.label != 2);
-  CHECK(has_view(Empty(), 1, strict));
-  CHECK_FALSE(has_view(Empty(), 2, strict));
-  CHECK_FALSE(has_view(Empty(), 3, strict));
+  CHECK(viewed(Empty(), {&strict, 1}, nullptr) == std::vector<std::int64_t>{0, 1, 4, 5, 6});
+}
+
+TEST_CASE("ranks have views of the same samples, where one cannot read what others can, too") {
+  const data::Tower any[] = {{.maker = std::make_shared<Ids>()}, {.maker = std::make_shared<Ids>(), .part = 1}};
+  const auto seen =
+      test::of_each(2, [&](World& world) { return viewed(Empty(world.rank() == 1 ? 5 : -1), any, &world); });
+  for (const auto& of_rank : seen) CHECK(of_rank == std::vector<std::int64_t>{0, 1, 2, 6});
 }

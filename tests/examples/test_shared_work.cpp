@@ -193,6 +193,25 @@ TEST_CASE("what stops or fails on one rank does on all") {
   CHECK_THROWS_AS(together(&alone, [] { simclr::fail<data::UnreadableData>("as it is"); }), data::UnreadableData);
 }
 
+TEST_CASE("what one rank meets alone between two passes is no warning: the others wait for it") {
+  const auto measure = [](World& world) {
+    Normalised encoder;
+    const EvaluationOptions options = options_of(world, 4);
+    return problem_of(&world, [&] {
+      features_of(encoder, Threes(9), tower, options);
+      SIMCLR_CHECK(world.rank() == 0, "no memory");
+      features_of(encoder, Threes(9), tower, options);
+    });
+  };
+  CHECK(test::message_of([&] { of_threads(2, measure); }) == "no memory");
+  const auto of_all = [](World& world) {
+    return problem_of(&world, [&] { together(&world, [] { simclr::fail("a wrong option"); }); });
+  };
+  CHECK(of_each(2, of_all) == std::vector<std::string>(2, "a wrong option"));
+  World alone;
+  CHECK(problem_of(&alone, [] { simclr::fail("no memory"); }) == "no memory");
+}
+
 TEST_CASE("rows of ranks are gathered by rank, of whom has some") {
   const auto rows_of = [](int rank) { return test::random_tensor({rank * 2, 5}, 10, DType::f32); };
   for (const Tensor& all : of_each(3, [&](World& world) {
