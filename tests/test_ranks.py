@@ -128,6 +128,25 @@ class Ranks(Base):
                  for text in (done.stderr, both.err)]
         self.assertEqual(named[0], named[1])
 
+    def test_what_one_host_cannot_read_is_held_out_for_none(self):
+        whole, torn = self.folder / "whole_pictures", self.folder / "torn_pictures"
+        for data in (whole, torn):
+            for label in range(2):
+                write_pictures(data / f"class{label}", 30, label)
+        for file in sorted(torn.rglob("*.png"))[45:]:  # of those that rank 1 looks at
+            file.write_bytes(file.read_bytes()[:60])
+        one, two = ([*self.changed("--dataset", "folder", "--data", data), "--no-evaluation", "--hold-out", "0.4"]
+                    for data in (torn, whole))
+        right = self.run_program(*one, "--out", self.out.with_name("torn1"))
+        out = self.out.with_name("torn2")
+        done = Done([*ENGINE, "-np", "1", PROGRAM, *two, "--out", out, ":", "-np", "1", PROGRAM, *one, "--out", out])
+        self.assertEqual((right.returncode, done.code), (0, 0), right.stderr + done.out + done.err)
+        held = [re.findall(r" on (\d+) held-out samples ", text) for text in (done.out, right.stdout)]
+        self.assertEqual(held[0], held[1])
+        self.assertEqual(len(held[0]), 3)
+        every = int(re.search(r"(\d+) pictures held out", done.out).group(1))
+        self.assertLess(int(held[0][0]), every - 1)
+
     def test_more_than_half_unreadable_over_all_ranks_ends_the_run(self):
         data = self.folder / "mostly_damaged"
         for label in range(2):

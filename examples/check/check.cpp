@@ -125,7 +125,6 @@ int check_run(const TrainingOptions& options, Modality& modality,
     if (!options.out.empty()) make_folder(options.out);
   });
   Training t = make_training(options, modality, on_warning, world);
-  require_same_run(t);
   std::printf("checking %s\n", t.sets.train->describe().c_str());
 
   const auto start = std::chrono::steady_clock::now();

@@ -149,7 +149,6 @@ int run_with(const TrainingOptions& options, Modality& modality, const std::shar
   });
   Training t = make_training(options, modality, warn, world);
   const TrainingOptions& o = t.options;
-  require_same_run(t);
   const std::unique_ptr<RunFolder> folder = open_folder(t, modality);
   RunFolder& run = *folder;
   if (o.started_in.empty()) t.options.started_in = started_in(o.data_dir, o.cache_dir, run.path());

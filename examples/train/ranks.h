@@ -41,7 +41,7 @@ std::int64_t count_of_ranks(simclr::World& world, const std::vector<std::int64_t
 /// machine may run on. Tells rank 0's `on_warning` where all ranks' threads are more.
 void set_threads_of_rank(simclr::World& world, int asked, const std::function<void(const std::string&)>& on_warning);
 
-/// Throws simclr::Error on all ranks unless they are of one version, configuration and data set.
+/// Throws CommonError unless the ranks are of one version, configuration and data set.
 void require_same_run(const Training& training);
 
 /// Calls `work` on all ranks, which share it and may take any time for their parts.

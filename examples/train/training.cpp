@@ -108,8 +108,7 @@ void limit_samples(Datasets& sets, std::int64_t limit) {
 
 /// --hold-out, --limit and the cache, in this order, then what the evaluation learns from. `ranks` share the machine's
 /// memory.
-void shape_sets(Datasets& sets, const TrainingOptions& o, int ranks,
-                const std::function<void(const std::string&)>& on_warning) {
+void shape_sets(Datasets& sets, const TrainingOptions& o, int ranks) {
   if (o.hold_out > 0) {
     const std::string neither = hold_out(sets, o.hold_out, o.seed);
     if (!neither.empty()) std::printf("%s\n", neither.c_str());
@@ -120,10 +119,17 @@ void shape_sets(Datasets& sets, const TrainingOptions& o, int ranks,
   cache_decoded(sets, ranks == 1 ? o.cache_gb : cache_bytes(o.cache_gb, "") / 1e9 / ranks, o.cache_path());
   const std::string unlabelled = learn_from_labelled(sets);
   if (!unlabelled.empty()) std::printf("%s\n", unlabelled.c_str());
+}
+
+/// Leaves out of what is held out what cannot be read, of which `on_warning` is told.
+void read_held_out(Training& t, const std::function<void(const std::string&)>& on_warning) {
+  Datasets& sets = t.sets;
   if (!sets.held_out) return;
-  sets.held_out = readable_part(sets.held_out, on_warning);
-  SIMCLR_CHECK(sets.held_out->size() > 0, "--hold-out ", o.hold_out, ": none of the ", sets.sample_name,
-               "s can be read");
+  sets.held_out = readable_part(sets.held_out, on_warning, {}, t.world.get());
+  together(t.world.get(), [&] {
+    SIMCLR_CHECK(sets.held_out->size() > 0, "--hold-out ", t.options.hold_out, ": none of the ", sets.sample_name,
+                 "s can be read");
+  });
 }
 
 /// For each rank. A file says how many the machine has had for all.
@@ -147,9 +153,6 @@ void check_views(const nn::Model& model, const Modality& modality) {
 
 /// All behind the ranks and their threads.
 void open(Training& t, const TrainingOptions& options, const std::function<void(const std::string&)>& on_warning) {
-  const auto said = [&](const std::string& warning) {
-    if (t.world->rank() == 0) on_warning(warning);
-  };
   t.compute = choose_compute(options);
   t.options.workers = workers_for(t.compute.device, options.workers);
   if (options.resume) take_kept_of_run(options.out, *t.modality);
@@ -158,8 +161,10 @@ void open(Training& t, const TrainingOptions& options, const std::function<void(
   t.labels = digest_labels(t.sets);
   t.options.dataset = t.sets.kind;  // not auto: a run that goes on or is repeated finds the same set
   if (!t.sets.note.empty()) std::printf("%s\n", t.sets.note.c_str());
-  for (const std::string& warning : t.sets.warnings) said(warning);
-  shape_sets(t.sets, options, t.world->local_size(), said);
+  for (const std::string& warning : t.sets.warnings) {
+    if (t.world->rank() == 0) on_warning(warning);
+  }
+  shape_sets(t.sets, options, t.world->local_size());
   const Recipe& r = t.options.recipe;
   SIMCLR_CHECK(t.sets.train->size() >= r.batch_size, "--batch-size ", r.batch_size, " is more than the ",
                t.sets.train->size(), " training ", t.sets.sample_name, t.sets.train->size() == 1 ? "" : "s",
@@ -196,5 +201,7 @@ Training make_training(const TrainingOptions& options, Modality& modality,
   t.options.local_ranks = t.world->local_size();
   set_threads_of_rank(*t.world, threads_asked(t.options), on_warning);
   together(t.world.get(), [&] { open(t, options, on_warning); });
+  require_same_run(t);
+  read_held_out(t, on_warning);
   return t;
 }

@@ -70,7 +70,8 @@ std::unique_ptr<ViewSource> make_view_source(std::shared_ptr<const simclr::data:
                                              const ViewSourceOptions& options);
 
 /// Opens the data, makes the model and all around it. `on_warning` is told of unreadable samples, on rank 0 of what all
-/// ranks meet, too. Throws simclr::Error for data that is missing and options that do not fit it.
+/// ranks meet, too. Throws simclr::Error for data that is missing and options that do not fit it, and for ranks that
+/// were not started alike (require_same_run()).
 Training make_training(const TrainingOptions& options, Modality& modality,
                        const std::function<void(const std::string&)>& on_warning,
                        std::shared_ptr<simclr::World> world = std::make_shared<simclr::World>());
