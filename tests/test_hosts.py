@@ -7,16 +7,18 @@ usage: test_hosts.py
 TRAIN_CIFAR is the built program, beside whose library libsimclr_mpi.so lies. The hosts are network namespaces, which
 root alone may make: elsewhere the exit code is 77.
 """
+import os
 import pathlib
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
 import time
 import unittest
 
-from support.engine import Done, ranks_below, runs
+from support.engine import Done, below, limited, ranks_below, runs
 from support.hosts import Hosts, Unavailable
 from support.runs import ENVIRONMENT, PROGRAM, Base, entries
 
@@ -59,18 +61,27 @@ class ThreeHosts(Base):
         """Runs it and cuts the link to host 2 behind some steps: the process, its ranks and the file of what it says."""
         said = self.out.with_suffix(".said")
         with said.open("w") as output:
-            process = subprocess.Popen([*map(str, command)], env=ENVIRONMENT, stdin=subprocess.DEVNULL, stdout=output,
+            process = subprocess.Popen(limited(command, 300), env=ENVIRONMENT, stdin=subprocess.DEVNULL, stdout=output,
                                        stderr=output)
-        self.addCleanup(process.kill)
+        self.addCleanup(self.end, process)
         ranks = {}
         while len(ranks) < 3 and process.poll() is None:
+            time.sleep(0.01)
             ranks = ranks_below(process.pid)
+        self.addCleanup(self.end, process, below(process.pid))  # mpirun's own may outlive it
         while self.steps() < 3 and process.poll() is None:
             time.sleep(0.002)
         self.hosts.link(2, "down")
         self.addCleanup(self.hosts.link, 2, "up")
         self.assertEqual(sorted(ranks), [0, 1, 2], said.read_text())
         return process, ranks, said
+
+    @staticmethod
+    def end(process, others=()):
+        for each in (*others, *below(process.pid)):
+            if runs(each):
+                os.kill(each, signal.SIGKILL)
+        process.wait()
 
     def seconds_until(self, what):
         begin = time.monotonic()
@@ -85,8 +96,7 @@ class ThreeHosts(Base):
                           "The run ends; ")
         self.assertLess(self.seconds_until(lambda: line.search(said.read_text())), TIMEOUT + 10, said.read_text())
         seconds = self.seconds_until(lambda: not any(map(runs, ranks.values())))
-        process.kill()  # mpirun has told host 2 to end, and waits for a quarter of an hour for its answer
-        process.wait()
+        self.end(process)  # mpirun has told host 2 to end, and waits for a quarter of an hour for its answer
         self.assertLess(seconds, 10 * TIMEOUT + 10, said.read_text())
         done = Done(self.command((1, 3), "--resume", "--out", self.out))
         self.assertEqual(done.code, 0, done.out + done.err)
@@ -102,6 +112,7 @@ class ThreeHosts(Base):
         self.assertLess(seconds, 40, said.read_text())
         self.assertNotEqual(process.returncode, 0)
         self.assertFalse(runs(ranks[0]) or runs(ranks[2]), said.read_text())
+        self.assertLess(self.seconds_until(lambda: not runs(ranks[1])), 60, said.read_text())
 
 
 if __name__ == "__main__":

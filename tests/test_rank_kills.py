@@ -92,9 +92,11 @@ def kill_one(run, ranks, source):
         os.kill(victim, signal.SIGSTOP)
         if not run.wait_for(lambda: stopped(victim)):
             return None
-        phase = run.phase(victim)
-        os.kill(victim, signal.SIGKILL)
-    except OSError:  # it has ended
+        try:
+            phase = run.phase(victim)
+        finally:
+            os.kill(victim, signal.SIGKILL)
+    except (ProcessLookupError, FileNotFoundError):  # it has ended
         return None
     begin = time.monotonic()
     run.process.communicate()
@@ -188,7 +190,7 @@ def main():
         kills, killed, number = Kills(pathlib.Path(name), random.Random(options.seed)), 0, 0
         while killed < options.kills or min(kills.phases[each] for each in PHASES) < options.kills // 10:
             number += 1
-            if number > 4 * options.kills:
+            if number > 20 * options.kills:
                 sys.exit(f"{number - 1} runs gave only {killed} kills: {dict(kills.phases)}")
             killed += kills.one(number)
     print(f"{killed} kills, {kills.with_checkpoint} of them behind the first checkpoint; killed while: "

@@ -202,7 +202,7 @@ TEST_CASE("a rank counts the time in which it waits for the others") {
   const auto traffic = of_each(2, [](World& world) {
     world.all_gather(Tensor::zeros({1}));  // both have begun
     const Traffic before = world.traffic();
-    if (world.rank() == 1) std::this_thread::sleep_for(300ms);
+    if (world.rank() == 1) std::this_thread::sleep_for(1s);
     world.all_reduce(Tensor::zeros({1}));
     return world.traffic() - before;
   });

@@ -9,8 +9,8 @@ LIMIT = 120  # seconds that no run may take, whatever hangs
 ENGINE = ["mpirun", "--allow-run-as-root", "--oversubscribe", "--mca", "mpi_yield_when_idle", "1"]
 
 
-def limited(command):
-    return ["timeout", "-k", "5", str(LIMIT), *map(str, command)]  # -k: mpirun, which the signal ends, may not end all
+def limited(command, seconds=LIMIT):
+    return ["timeout", "-k", "5", str(seconds), *map(str, command)]  # -k: mpirun, which the signal ends, may not end all
 
 
 class Done:
@@ -40,19 +40,28 @@ def runs(pid):
     return state not in "ZX"  # a container may have nobody who waits for those whose parent has gone
 
 
-def ranks_below(pid):
-    """The processes that an engine under `pid` has started: {rank: process id}."""
+def below(pid):
+    """All processes that `pid` has started, and those that these have."""
     parents = {int(each.name): parent_of(each) for each in pathlib.Path("/proc").iterdir() if each.name.isdigit()}
-    found = {}
+    found = []
     for process in parents:
         above = parents[process]
         while above not in (0, 1, pid):
             above = parents.get(above, 0)
+        if above == pid:
+            found.append(process)
+    return found
+
+
+def ranks_below(pid):
+    """The processes that an engine under `pid` has started: {rank: process id}."""
+    found = {}
+    for process in below(pid):
         try:
             variables = pathlib.Path(f"/proc/{process}/environ").read_bytes().split(b"\0")
         except OSError:
             continue
         rank = [value for value in variables if value.startswith(b"OMPI_COMM_WORLD_RANK=")]
-        if above == pid and rank:
+        if rank:
             found[int(rank[0].partition(b"=")[2])] = process
     return found

@@ -1,5 +1,5 @@
 """Hosts of one machine: network namespaces with names and addresses of their own, on one switch whose links can be cut.
-A process that sleeps is the host, and what ends it ends the host."""
+A process that waits for its input to end, as it does with the test, is the host, and what ends it ends the host."""
 import json
 import subprocess
 
@@ -30,7 +30,7 @@ class Hosts:
             for i, host in enumerate(self.hosts, 1):
                 self.inside(self.switch, f"ip link add port{i} type veth peer name eth0 netns {host.pid}",
                             f"ip link set port{i} master switch up")
-                self.inside(host, f"echo node{i} >/proc/sys/kernel/hostname", "ip link set lo up",
+                self.inside(host, f"hostname node{i}", "ip link set lo up",
                             f"ip address add {self.address(i)}/24 dev eth0", "ip link set eth0 up")
         except (OSError, subprocess.SubprocessError) as error:
             self.end()
@@ -40,8 +40,8 @@ class Hosts:
         self.agent.chmod(0o755)
 
     def start(self):
-        process = subprocess.Popen(["unshare", "--net", "--uts", "sh", "-c", "echo; exec sleep 3600"],
-                                   stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        process = subprocess.Popen(["unshare", "--net", "--uts", "sh", "-c", "echo; exec cat"],
+                                   stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         self.processes.append(process)
         if not process.stdout.readline():
             raise subprocess.SubprocessError(process.communicate()[1].strip())
