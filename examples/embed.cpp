@@ -8,7 +8,7 @@
 #include "run/progress.h"
 #include "run/run_folder.h"
 #include "run/shared_rows.h"
-#include "train/ranks.h"
+#include "train/rank_program.h"
 #include "train/shared_work.h"
 
 #include <algorithm>
@@ -71,7 +71,7 @@ struct Opened {
 };
 
 /// Settles `o.out`, too. `on_warning` is told of samples.
-Opened open(Options& o, const std::function<void(const std::string&)>& on_warning) {
+Opened open_samples(Options& o, const std::function<void(const std::string&)>& on_warning) {
   Opened opened{kind_of_weights(o.weights, o.side), {}, {}};
   if (o.out == default_out) o.out = free_folder(o, *opened.kind);
   std::vector<std::string> outputs = embedding_files(o.out);
@@ -86,7 +86,7 @@ Opened open(Options& o, const std::function<void(const std::string&)>& on_warnin
   return opened;
 }
 
-void write(Options& o, const Kind& kind, const Embedding& embedding, bool named) {
+void write_features(Options& o, const Kind& kind, const Embedding& embedding, bool named) {
   for (bool written = false; !written;) {
     try {
       write_embedding(o.out, embedding, existing_output(o.overwrite));
@@ -105,7 +105,7 @@ void embed(Options o, simclr::World& world) {
   set_threads_of_rank(world, o.compute.threads, warn);
   Opened opened;
   together(&world, [&] {
-    opened = open(o, [&](const std::string& message) {
+    opened = open_samples(o, [&](const std::string& message) {
       if (world.rank() == 0) warn(message);
     });
   });
@@ -118,7 +118,7 @@ void embed(Options o, simclr::World& world) {
   options.world = &world;
   const Embedding embedding = embed_samples(opened.file, *opened.named.samples, options);
   if (world.rank() > 0) return;
-  write(o, *opened.kind, embedding, named);
+  write_features(o, *opened.kind, embedding, named);
   progress.message("features of " + counted(std::ssize(embedding.files), sample) + ", " +
                    std::to_string(embedding.features.dim(1)) + " each, in " + o.out);
   if (!opened.named.left_out.empty()) progress.message("left out: " + opened.named.left_out);

@@ -6,6 +6,7 @@
 #include "run/command_line.h"
 #include "run/option_file.h"
 #include "run/stop_request.h"
+#include "train/rank_program.h"
 #include "train/ranks.h"
 #include "train/run_data.h"
 #include "train/run_state.h"

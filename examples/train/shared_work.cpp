@@ -2,14 +2,16 @@
 
 #include "run/stop_request.h"
 
+#include <set>
+
 using simclr::Tensor;
 using simclr::World;
 
 namespace {
 
-constexpr std::int64_t most_bytes = std::int64_t{64} << 20;  // that a rank sends of its rows at a time
+constexpr std::int64_t most_bytes = std::int64_t{64} << 20;  // of all ranks' rows at a time
 
-bool alone(const World* world) {
+bool single(const World* world) {
   return world == nullptr || world->size() == 1;
 }
 
@@ -27,7 +29,7 @@ std::string met_by(const std::vector<std::string>& all) {
 }  // namespace
 
 void together(World* world, const std::function<void()>& work) {
-  if (alone(world)) return work();
+  if (single(world)) return work();
   const std::string stops = "stopped";  // no error's text: these say what to do
   std::string met;
   try {
@@ -48,20 +50,35 @@ std::string problem_of(World* world, const std::function<void()>& work) {
   } catch (const CommonError& error) {
     return error.what();
   } catch (const simclr::Error& error) {
-    if (!alone(world)) throw;
+    if (!single(world)) throw;
     return error.what();
   }
   return "";
 }
 
 Part part_of(const World* world, std::int64_t count) {
-  if (alone(world)) return {0, count};
+  if (single(world)) return {0, count};
   const std::int64_t begin = world->rank() * count / world->size();
   return {begin, (world->rank() + 1) * count / world->size() - begin};
 }
 
+double greatest_of_ranks(World& world, double own) {
+  if (world.size() == 1) return own;
+  const auto all = world.all_gather(Tensor::from(std::vector<double>{own}, {1})).to_vector<double>();
+  return *std::max_element(all.begin(), all.end());
+}
+
+int greatest_of_ranks(World& world, int own) {
+  return static_cast<int>(greatest_of_ranks(world, static_cast<double>(own)));
+}
+
+std::int64_t count_of_ranks(World& world, const std::vector<std::int64_t>& own) {
+  const std::vector<std::int64_t> all = gather_values(&world, own);
+  return std::ssize(std::set<std::int64_t>(all.begin(), all.end()));
+}
+
 std::string first_text(World* world, const std::string& own) {
-  if (alone(world)) return own;
+  if (single(world)) return own;
   for (const std::string& each : simclr::gather_texts(*world, own)) {
     if (!each.empty()) return each;
   }
@@ -69,7 +86,7 @@ std::string first_text(World* world, const std::string& own) {
 }
 
 Tensor gather_rows(World* world, const Tensor& own) {
-  if (alone(world)) return own;
+  if (single(world)) return own;
   const std::int64_t rows = own.defined() ? own.dim(0) : 0;
   const std::vector<std::int64_t> counts = gather_values(world, std::vector{rows});
   const std::vector<std::int64_t> widths = gather_values(world, std::vector{rows > 0 ? own.dim(1) : 0});
@@ -79,7 +96,8 @@ Tensor gather_rows(World* world, const Tensor& own) {
   for (const std::int64_t count : counts) begins.push_back(begins.back() + count);
   if (begins.back() == 0) simclr::fail<CommonError>("no rank has a row of features; the data set is empty");
   const Tensor all = Tensor::empty({begins.back(), width});
-  const std::int64_t most = std::max<std::int64_t>(1, most_bytes / (width * static_cast<std::int64_t>(sizeof(float))));
+  const std::int64_t most =
+      std::max<std::int64_t>(1, most_bytes / (world->size() * width * static_cast<std::int64_t>(sizeof(float))));
   for (std::int64_t first = 0; first < longest; first += most) {
     const std::int64_t padded = std::min(most, longest - first);
     const auto sent = [&](std::int64_t count) { return std::clamp<std::int64_t>(count - first, 0, padded); };

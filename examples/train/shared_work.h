@@ -4,6 +4,7 @@
 #include <simclr/core/world.h>
 
 #include <algorithm>
+#include <chrono>
 #include <cstdint>
 #include <functional>
 #include <string>
@@ -11,6 +12,9 @@
 
 /// Work that the ranks of a run share: each does a part, and all have the whole. All call these, in one order; a world
 /// that is null is this process alone.
+
+/// How long ranks wait for what takes no known time: opening a data set, the evaluation, rank 0's report.
+inline constexpr std::chrono::milliseconds patience = std::chrono::hours(24);
 
 /// What is wrong for all ranks of a run: rank 0 alone says it.
 class CommonError : public simclr::Error {
@@ -36,6 +40,13 @@ Part part_of(const simclr::World* world, std::int64_t count);
 /// The rows [n,F] f32 of each rank, by rank, on the CPU; n may differ, and `own` be undefined where it is 0. Throws
 /// CommonError where no rank has any.
 simclr::Tensor gather_rows(simclr::World* world, const simclr::Tensor& own);
+
+/// The greatest of what the ranks have.
+double greatest_of_ranks(simclr::World& world, double own);
+int greatest_of_ranks(simclr::World& world, int own);
+
+/// How many numbers the ranks have, those of several counted once.
+std::int64_t count_of_ranks(simclr::World& world, const std::vector<std::int64_t>& own);
 
 /// The first rank's text that is not empty; none: empty.
 std::string first_text(simclr::World* world, const std::string& own);

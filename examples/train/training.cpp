@@ -4,6 +4,7 @@
 #include "run/progress.h"
 #include "train/data_files.h"
 #include "train/encoder_file.h"
+#include "train/rank_program.h"
 #include "train/ranks.h"
 #include "train/shared_work.h"
 #include "train/test_part.h"
