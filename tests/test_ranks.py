@@ -156,7 +156,7 @@ class Ranks(Base):
         options = [*self.changed("--dataset", "folder", "--data", data), "--no-evaluation", "--checkpoint-minutes", "0"]
         done = self.refused(*engine(2, *options, "--out", self.out),
                             words=["s cannot be read, more than half; check the data, which the warnings name; the checkpoint "
-                                   "of step 7 is kept: once the pictures can be read, go on with train_cifar --resume"])
+                                   "of step 6 is kept: once the pictures can be read, go on with train_cifar --resume"])
         self.assertLess(done.seconds, LIMIT - 10)
         self.assertIn(" (sample skipped)\n", done.err)
 
