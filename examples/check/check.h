@@ -23,4 +23,5 @@ Findings findings_of(const Training& training, const CheckFigures& figures, Find
 /// it looks fine, 1 where something looks wrong.
 /// Throws simclr::Error where the run could not begin at all.
 int check_run(const TrainingOptions& options, Modality& modality,
-              const std::function<void(const std::string&)>& on_warning, const std::shared_ptr<simclr::World>& world);
+              const std::function<void(const std::string&)>& on_warning,
+              const std::shared_ptr<simclr::World>& world = std::make_shared<simclr::World>());
