@@ -26,6 +26,7 @@ OPTIONS = ("--dataset cifar10 --width 4 --size 16 --batch-size 12 --epochs 3 --t
            "--resume").split()
 PHASES = ("loading", "step", "collective", "save")
 MOST_RANKS = 4
+LONGEST_SEARCH = 10  # seconds, for an instant in which a rank is at what is wanted
 NEAR = 1e-4  # losses near 5, and kNN's figures
 
 
@@ -85,18 +86,31 @@ def stopped(pid):
     return pathlib.Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "T"
 
 
-def kill_one(run, ranks, source):
+def stop_in(run, rank, wanted, source):
+    """Stops a rank, once more where it was at something else, for some seconds; the phase in which it stands."""
+    begin = time.monotonic()
+    while True:
+        os.kill(rank, signal.SIGSTOP)
+        if not run.wait_for(lambda: stopped(rank)):
+            return None
+        phase = run.phase(rank)
+        if phase == wanted or wanted == "loading" or time.monotonic() - begin > LONGEST_SEARCH:
+            return phase
+        os.kill(rank, signal.SIGCONT)
+        time.sleep(source.uniform(0, 0.01))
+
+
+def kill_one(run, ranks, wanted, source):
     """Kills one of `ranks`; its phase, and the seconds until none of them runs any more; None where it was faster."""
     victim = ranks[source.randrange(run.ranks)]
     try:
-        os.kill(victim, signal.SIGSTOP)
-        if not run.wait_for(lambda: stopped(victim)):
-            return None
         try:
-            phase = run.phase(victim)
+            phase = stop_in(run, victim, wanted, source)
         finally:
             os.kill(victim, signal.SIGKILL)
     except (ProcessLookupError, FileNotFoundError):  # it has ended
+        return None
+    if phase is None:
         return None
     begin = time.monotonic()
     run.process.communicate()
@@ -152,11 +166,12 @@ class Kills:
         """Starts a run, kills a rank, goes on and compares; False where the run was faster."""
         source, out = self.source, self.folder / f"run{number}"
         run = Run(self.data, out, source.randint(2, MOST_RANKS))
-        duration, while_loading = self.durations[run.ranks], number % 6 == 0
+        duration, wanted = self.durations[run.ranks], PHASES[number % len(PHASES)]
+        while_loading = wanted == "loading"
         ranks = run.wait_for(lambda: len(found := ranks_below(run.process.pid)) == run.ranks and found)
         ready = ranks and (while_loading or run.wait_for(run.has_checkpoint))
-        time.sleep(source.uniform(0, (0.1 if while_loading else 0.8) * duration))
-        killed = ready and kill_one(run, ranks, source)
+        time.sleep(source.uniform(0, (0.1 if while_loading else 0.6) * duration))
+        killed = ready and kill_one(run, ranks, wanted, source)
         if killed:
             self.go_on(run, *killed)
         else:
