@@ -380,7 +380,7 @@ def test_a_part_keeps_the_rest(folder):
     before = written.read_text()
     for more, said in ((["--what", *both, "--only", "^optimiser"],
                         "--only ^optimiser: finds none of the runs of --what similarity optimizer_step"),
-                       (["--what", "epoch"], "nothing is left to measure; give --data")):
+                       (["--what", "epoch"], "nothing is left to measure; give --data, or a build with MPI")):
         failed = subprocess.run([sys.executable, COMPARE, "--build", folder / "build", "--python",
                                  folder / "build/python", "--out", folder, *more], stdout=subprocess.DEVNULL,
                                 stderr=subprocess.PIPE, text=True)
