@@ -10,15 +10,15 @@ Each round runs both sides one after the other, so that a change of the machine'
 within its round, and the median of the rounds counts. Ratios are above 1 where libsimclr is faster or smaller. Writes
 <date>-<device>.json and <date>-<device>.md into --out, anew after each program, so that a run that is cut off leaves
 what it has; --resume goes on with what the same day's record lacks or has as failed. A program that fails, or runs past
---limit, leaves an error in the record and the others go on. The exit code is 0 where all that
-this call is about was measured.
+--limit, leaves an error in the record and the others go on. The exit code is 0 where all that this call is about was
+measured.
 --only measures, of --what, those runs whose name the pattern finds: --what attention --only long. Where --what or
 --only measures a part, the same day's record keeps its other runs; where that is of another commit (or nobody knows of
 which), machine or version, of other --threads, --rounds or --seconds, or where all is measured without --resume, it
 gets another name, and the day's record begins anew. A commit that ends in -dirty is taken for the same sources.
 --python is the interpreter that has the peers: build/peers, which `scripts/install_deps --peers` makes, or python3.
 "epoch", "pretrain" and "start" need CIFAR-10's files, --data. --update-docs runs nothing: it puts the tables of each
-device's newest record into docs/performance.md, and of older ones what it lacks.
+device's newest record into docs/performance.md, and of older ones, those of another name too, the runs that it lacks.
 """
 import argparse
 import datetime
@@ -70,10 +70,6 @@ def failure(args, what, name, error):
             "target": "", "met": None, "ratios": [], "note": note, "run": name, "failed": True}
 
 
-def failed_runs(found):
-    return {r["run"] for r in found["results"] if r.get("failed")}
-
-
 def measure(args, run):
     """The records of a run; a failure is the last."""
     ours, peers, failures = [], [], []
@@ -94,7 +90,7 @@ def measure(args, run):
 
 def note_missed(found, missed):
     """What there was no time for is noted, but for what the day's record has figures of."""
-    known = {r["run"] for r in found["results"]} - failed_runs(found)
+    known = {r["run"] for r in found["results"]} - record.failed_runs(found)
     for name in missed:
         if name in known:
             print(f"{name}: not measured anew for want of time; the record keeps the day's earlier figures", flush=True)
@@ -126,7 +122,7 @@ def main():
              "threads": args.threads, "commit": args.commit, "versions": versions, "rounds": args.rounds,
              "seconds": args.seconds, "tiny": args.tiny, "not_measured": [], "results": []}
     goes_on = (args.resume or args.part) and record.go_on(found, args.out)
-    there = {r["run"] for r in found["results"]} - failed_runs(found) if args.resume else set()
+    there = {r["run"] for r in found["results"]} - record.failed_runs(found) if args.resume else set()
     fits, missed, tried = False, [], set()  # whether --only finds a run; those without time left, and the others
 
     def replace(name, results=()):
@@ -146,7 +142,7 @@ def main():
         save()
 
     for what in args.what:
-        if what in failed_runs(found):
+        if what in record.failed_runs(found):
             replace(what)
         try:
             for run in runs.runs_of(args, what):
@@ -165,7 +161,7 @@ def main():
     note_missed(found, missed)
     save()
     print(record.markdown(found), end="")
-    sys.exit(1 if missed or failed_runs(found) & tried else 0)
+    sys.exit(1 if missed or record.failed_runs(found) & tried else 0)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,8 @@
 """Checks what compare.py makes of measurements, with programs that print made-up ones in place of both sides."""
 
 import argparse
+import contextlib
+import io
 import json
 import os
 import pathlib
@@ -438,27 +440,46 @@ def test_what_a_record_goes_on_with(folder):
     assert done.returncode != 0 and (folder / "2026-01-02-cpu.json").read_text() == "whole", done
 
 
+def write_record(folder, name, *names, **more):
+    """A record of runs, each with one case; the first word of a run's name is its kind, `failed` its last."""
+    results = [{"what": run.split()[0], "run": run.removesuffix(" failed"), "failed": run.endswith(" failed"),
+                "case": f"{run} of {name}", "ours": 1, "peer": 2, "unit": "ms", "ratio": 2, "target": None, "met": None}
+               for run in names]
+    (folder / f"{name}.json").write_text(json.dumps(
+        {"date": name[:10], "device": "cpu", "machine": "one", "threads": 2, "commit": "abc", "rounds": 2,
+         "versions": {"torch": "2.9"}, "not_measured": [], "results": [*results, {"case": "of another form"}]} | more))
+
+
 def test_document(folder):
     document = folder / "performance.md"
     text = "# Performance\n\n<!-- record: cpu -->\nold\n<!-- end -->\n\n<!-- record: cuda -->\nnot yet\n<!-- end -->\n"
     document.write_text(text)
     record.update_document(folder, document)
     assert document.read_text() == text  # there is no record
-    for name, whats in (("2026-01-01-cpu", "size nt_xent"), ("2026-01-02-cpu", "nt_xent"),
-                        ("2026-01-02-cpu.101500", "nt_xent step"), ("2026-01-02-registers-cpu", "gru")):
-        results = [{"what": what, "case": f"{what} of {name}", "ours": 1, "peer": 2, "unit": "ms", "ratio": 2,
-                    "target": None, "met": None} for what in whats.split()] + [{"case": "of another form"}]
-        (folder / f"{name}.json").write_text(json.dumps(
-            {"date": name[:10], "device": "cpu", "machine": "one", "threads": 2, "commit": "abc", "rounds": 2,
-             "versions": {"torch": "2.9"}, "not_measured": [], "results": results}))
+    write_record(folder, "2026-01-01-cpu", "size", "nt_xent", "step of 1024", "step of 128")
+    write_record(folder, "2026-01-02-cpu", "nt_xent", "step of 128 failed", not_measured=["size"])
+    write_record(folder, "2026-01-02-cpu.101500", "nt_xent", "step of 256", "step of 128", not_measured=["nt_xent"])
+    write_record(folder, "2026-01-02-cpu.101600", "gru", tiny=True)
+    write_record(folder, "2026-01-02-registers-cpu", "gru")
+    for number, content in enumerate(('{"date": "20', "[]", '{"results": {}}', "{}", "\xff")):
+        (folder / f"2026-01-02-cpu.10170{number}.json").write_text(content, encoding="latin-1")
     for _ in range(2):
-        record.update_document(folder, document)
+        said = io.StringIO()
+        with contextlib.redirect_stdout(said):
+            record.update_document(folder, document)
         shown = document.read_text()
-        cases = re.findall(r"^\| (\w+ of \S+) \|", shown, flags=re.MULTILINE)
-        assert cases == ["nt_xent of 2026-01-02-cpu", "step of 2026-01-02-cpu.101500", "size of 2026-01-01-cpu"], shown
+        cases = re.findall(r"^\| (\w.* of 2026\S+) \|", shown, flags=re.MULTILINE)
+        # A part that newer records lack is of an older one, as is one that failed.
+        assert cases == ["nt_xent of 2026-01-02-cpu", "step of 128 failed of 2026-01-02-cpu",
+                         "step of 256 of 2026-01-02-cpu.101500", "step of 128 of 2026-01-02-cpu.101500",
+                         "step of 1024 of 2026-01-01-cpu", "size of 2026-01-01-cpu"], shown
         links = re.findall(r"results/([^)]+)\)", shown)
         assert links == ["2026-01-02-cpu.json", "2026-01-02-cpu.101500.json", "2026-01-01-cpu.json"], shown
         assert "old" not in shown and "\nnot yet\n" in shown, shown
+        assert re.findall("Not measured for want of time: (.*)", shown) == ["size."], shown
+        names = re.findall(rf"^{folder}/2026-01-02-cpu\.(\d+)\.json: .*, and so is not shown$", said.getvalue(),
+                           flags=re.MULTILINE)
+        assert sorted(names) == ["101600", *(f"10170{number}" for number in range(5))], said.getvalue()
 
 
 def test_the_document_shows_the_newest_records(folder):

@@ -71,17 +71,21 @@ def markdown(record):
     return "\n".join(text) + "\n"
 
 
+def failed_runs(record):
+    return {result["run"] for result in record["results"] if result.get("failed")}
+
+
 def stem_of(record):
     return f"{record['date']}-{record['device']}"
 
 
-def earlier(record, folder):
-    """The record of the same day that lies there; nothing where none does, or it cannot be read."""
+def read(path):
+    """The record that lies there; nothing where none does, or it cannot be read."""
     try:
-        found = json.loads((folder / f"{stem_of(record)}.json").read_text())
+        found = json.loads(path.read_text())
     except (FileNotFoundError, ValueError):
         found = None
-    return found if isinstance(found, dict) else {}
+    return found if isinstance(found, dict) and isinstance(found.get("results"), list) else {}
 
 
 def conditions(record):
@@ -123,7 +127,7 @@ def save(record, folder):
 
 def go_on(record, folder):
     """Puts into `record` what an alike one of the same day has. Whether there is one: else it must be set aside."""
-    other = earlier(record, folder)
+    other = read(folder / f"{stem_of(record)}.json")
     if record["commit"] == "unknown" or conditions(other) != conditions(record):
         return False
     record["results"], record["not_measured"] = other["results"], other["not_measured"]
@@ -132,26 +136,31 @@ def go_on(record, folder):
 
 
 def shown(folder, device):
-    """The device's records, the newest first, each without the kinds of runs that a newer one has: (path, record)."""
+    """The device's records, the newest first, each without the runs that a newer one has: (path, record). Names those
+    that cannot be read, and those of --tiny, whose figures mean nothing."""
     name = re.compile(rf"\d{{4}}-\d\d-\d\d-{device}(\.[\d-]+)?\.json")
     found = [path for path in folder.glob(f"*-{device}*.json") if name.fullmatch(path.name)]
     seen = set()
     # Of one day the one without a time in its name is the newest.
     for path in sorted(found, key=lambda path: (path.name[:10], "." not in path.stem, path.stem), reverse=True):
-        record = json.loads(path.read_text())
-        results = [result for result in record["results"] if result.get("what") not in seen | {None}]
-        seen |= {result["what"] for result in results}
+        record = read(path)
+        if not record or record.get("tiny"):
+            print(f"{path}: {'is of --tiny' if record else 'cannot be read'}, and so is not shown", flush=True)
+            continue
+        results = [result for result in record["results"] if result.get("run") not in seen | {None}]
         if results:
             yield path, record | {"results": results}
+        seen |= {r["run"] for r in results} - failed_runs(record)
 
 
 def update_document(folder, document=DOCUMENT):
     """Puts each device's newest figures between its markers, <!-- record: cpu --> and <!-- end -->: the newest record,
-    and of older ones the kinds of runs that it lacks."""
+    and of older ones the runs that it lacks, or that failed in it."""
     def newest(match):
         parts = []
         for path, record in shown(folder, match[1]):
-            title, _, body = markdown(record).partition("\n")
+            # What there was no time for is said of the newest alone, as a newer one may have it.
+            title, _, body = markdown(record | ({"not_measured": []} if parts else {})).partition("\n")
             body = re.sub("^#", "##" if not parts else "###", body.strip(), flags=re.MULTILINE)
             link = f"[record](../benchmarks/results/{path.name})"
             parts.append(f"{title[2:]} ({link}): {body}\n" if not parts else f"### {title[2:]}\n\n({link}) {body}\n")
