@@ -11,7 +11,7 @@ within its round, and the median of the rounds counts. Ratios are above 1 where 
 <date>-<device>.json and <date>-<device>.md into --out, anew after each program, so that a run that is cut off leaves
 what it has; --resume goes on with what the same day's record lacks or has as failed. A program that fails, or runs past
 --limit, leaves an error in the record and the others go on. The exit code is 0 where all that this call is about was
-measured.
+measured, 1 where a part of it was not, and 2 where nothing was begun.
 --only measures, of --what, those runs whose name the pattern finds: --what attention --only long. Where --what or
 --only measures a part, the same day's record keeps its other runs; where that is of another commit (or nobody knows of
 which), machine or version, of other --threads, --rounds or --seconds, or where all is measured without --resume, it
@@ -70,6 +70,12 @@ def failure(args, what, name, error):
             "target": "", "met": None, "ratios": [], "note": note, "run": name, "failed": True}
 
 
+def refuse(message):
+    """Ends with code 2, as an option that is wrong does: nothing was measured, and the day's record is as it was."""
+    print(f"compare: {message}", file=sys.stderr)
+    sys.exit(2)
+
+
 def measure(args, run):
     """The records of a run; a failure is the last."""
     ours, peers, failures = [], [], []
@@ -110,13 +116,13 @@ def main():
         print("without mpirun or a build with MPI, so without ranks", flush=True)
         args.what.remove("ranks")
     if not args.what:
-        sys.exit("compare: nothing is left to measure; give --data, or a build with MPI")
+        refuse("nothing is left to measure; give --data, or a build with MPI")
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that what runs is ended too
     programs.limits.program, programs.limits.deadline = args.limit, time.monotonic() + args.budget
     try:
         versions = programs.versions(args.python, ask=not args.tiny)
     except programs.Failed as error:
-        sys.exit(f"compare: {error}")
+        refuse(error)
     found = {"date": datetime.date.today().isoformat(), "device": args.device,
              "machine": programs.gpu() if args.device == "cuda" else programs.processor(),
              "threads": args.threads, "commit": args.commit, "versions": versions, "rounds": args.rounds,
@@ -157,7 +163,7 @@ def main():
             fits = True
             add(what, [failure(args, what, what, error)])
     if not fits:
-        sys.exit(f"compare: --only {args.only.pattern}: finds none of the runs of --what {' '.join(args.what)}")
+        refuse(f"--only {args.only.pattern}: finds none of the runs of --what {' '.join(args.what)}")
     note_missed(found, missed)
     save()
     print(record.markdown(found), end="")

@@ -149,6 +149,19 @@ class GpuCheck(unittest.TestCase):
         self.assertEqual((code, self.part(record, "benchmarks")["verdict"]), (0, "passed"))
         self.assertEqual(self.compared()[0]["ratio"], 4.0)
 
+    def test_benchmarks_are_judged_by_what_was_asked_for(self):
+        self.check("--only", "configure,build")
+        _, _, record = self.check("--only", "benchmarks", "--what", "similarity", "--benchmark-limit", "2",
+                                  PEER_HANGS="1")
+        self.assertEqual(self.part(record, "benchmarks")["verdict"], "failed")
+        _, _, record = self.check("--only", "benchmarks", "--what", "optimizer_step", "--budget", "10")
+        self.assertEqual(self.part(record, "benchmarks")["verdict"], "cut off")  # and not failed, as similarity is
+        _, _, record = self.check("--only", "benchmarks")
+        self.assertEqual(self.part(record, "benchmarks")["verdict"], "passed")
+        _, _, record = self.check("--only", "benchmarks", "--what", "epoch")
+        self.assertEqual((self.part(record, "benchmarks")["verdict"], self.part(record, "benchmarks")["note"]),
+                         ("failed", "compare: nothing is left to measure; give --data"))
+
     def compared(self):
         (path,) = (self.folder / "out").glob("*-cuda.json")
         return json.loads(path.read_text())["results"]
