@@ -49,10 +49,16 @@ class Summary(unittest.TestCase):
         self.assertEqual(lines[0], "2 files, 50 tested samples.")
         self.assertEqual(lines[4:], ["| 10 % | 20 to 24 | trained | 65.00 +- 7.07 | 70.00 +- 0.00 | 50.00 +- 0.00 |"])
 
+    def test_a_baseline_that_was_tested_on_fewer(self):
+        less = figures(baseline=[draw(10, 20, 0.1, 0.2, 0.3)], baseline_name="MFCC statistics")
+        lines = self.rows(a=less, b=less | {"baseline_test_samples": 19})
+        self.assertEqual(lines[0], "2 files, 60 tested samples. MFCC statistics: measured on 49 of them.")
+
     def test_what_is_no_file_of_figures(self):
         for content in ([], {"results": []}, figures(results=[]), figures(results=[{"samples": 2}]),
                         figures(results=[{"percent": 10, "samples": 2, "knn": {"top1": 0.5}}]),
-                        figures(baseline=[{"percent": 10}]), figures(test_samples="many")):
+                        figures(baseline=[{"percent": 10}]), figures(test_samples="many"),
+                        figures(baseline=[draw(50, 20, 0.1, 0.2, 0.3)])):
             done = self.summarize(a=content)
             self.refused(done, r"summarize_probes: a: .*is this a file of linear_probe --json\?\n")
         (self.folder / "a").write_bytes(b"\xff\xfe")
@@ -60,8 +66,10 @@ class Summary(unittest.TestCase):
         self.refused(done, r"summarize_probes: .*/a: .*is this a file of linear_probe --json\?\n")
 
     def test_files_that_do_not_belong_together(self):
-        few, baseline = figures(results=[draw(50, 20, 0.5, 0.6, 0.4)]), [draw(10, 20, 0.1, 0.2, 0.3)]
-        for other, said in ((few, "results of 50 %, not 10 %"), (figures(untrained=baseline), "of 10 %, not no labels"),
+        few, baseline = figures(results=[draw(50, 20, 0.5, 0.6, 0.4)] * 2), [draw(10, 20, 0.1, 0.2, 0.3)]
+        for other, said in ((few, "results of 50 % (2 draws), not 10 % (2 draws)"),
+                            (figures(results=baseline), "results of 10 % (1 draw), not 10 % (2 draws)"),
+                            (figures(untrained=baseline), "of 10 % (1 draw), not no labels"),
                             (figures(baseline=baseline, baseline_name="MFCC statistics"), "baseline MFCC statistics")):
             first = figures(baseline=baseline, baseline_name="TF-IDF") if "baseline" in other else figures()
             for one, two in ((first, other), (other, first)):
