@@ -40,6 +40,8 @@ def read_index(path):
             lacking = [name for name in COLUMNS if not row.get(name)]
             if lacking:
                 raise ValueError(f"line {reader.line_num}: has no {' and no '.join(lacking)}")
+            if None in row:
+                raise ValueError(f"line {reader.line_num}: has more fields than the header; quote names with commas")
             rows.append(tuple(row[name] for name in COLUMNS))
     return rows
 

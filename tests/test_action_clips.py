@@ -56,6 +56,7 @@ class ActionClips(unittest.TestCase):
         for index, said in ((None, "No such file"), (b"clip,label\na,walk\n", "session"), (b"\xff", "utf-8"),
                             (INDEX.encode() + b"z,walk\n", "line 12: has no session"),
                             (INDEX.encode() + b"z,,s1,3\n", "line 12: has no label"),
+                            (INDEX.encode() + b"x,y.mp4,walk,s2,9\n", "line 12: has more fields than the header"),
                             (b"clip,label,session\na,active,s1\n", "holds no clip of these actions"),
                             (b'clip,label,session\n"' + b"a" * 200_000 + b'",walk,s1\n', "field larger")):
             if index is not None:
