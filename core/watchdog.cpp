@@ -37,12 +37,13 @@ void Watchdog::live() {
     waited = count % 2 == 1 && count == before ? waited + tick : 0;
     before = count;
     if (waited < timeout) continue;
-    std::ostringstream line;
-    line << who_ << ": " << what_.load(std::memory_order_relaxed) << " has waited "
+    std::ostringstream text;
+    text << who_ << ": " << what_.load(std::memory_order_relaxed) << " has waited "
          << static_cast<double>(timeout) / 1000 << " s for the other ranks; one of them hangs or is cut off. "
-         << "The run ends; go on from its last checkpoint, where ranks are only slow with a longer limit "
+         << "The run ends. Go on from its last checkpoint, if it has one; if ranks were only slow, allow more "
          << "(--world-timeout, World::set_timeout)\n";
-    [[maybe_unused]] const auto written = write(STDERR_FILENO, line.str().data(), line.str().size());
+    const std::string line = text.str();
+    [[maybe_unused]] const auto written = write(STDERR_FILENO, line.data(), line.size());
     std::_Exit(EXIT_FAILURE);
   }
 }
