@@ -77,7 +77,7 @@ const MpiFunctions& load() {
   if (void* const handle = opened(library)) return functions_of(handle, library);
   SIMCLR_CHECK(problem.empty(), need, library, ": ", problem,
                "; install or load the MPI that it was built with, or start one process");
-  fail(need, library, " (which is not in ", looked, "nor where the system looks, as LD_LIBRARY_PATH says: ", dlerror(),
+  fail(need, library, " (not in ", looked, "nor on LD_LIBRARY_PATH or where the system looks: ", dlerror(),
        "); build libsimclr with MPI (Debian: libopenmpi-dev), or start one process");
 }
 
