@@ -93,9 +93,10 @@ SIMCLR_API std::vector<std::string> gather_texts(World& world, std::string_view 
 SIMCLR_API void require_same(World& world, std::string_view what, std::string_view text);
 
 /// The run that mpirun or srun has started this process in, or World() where it was started by itself. Call it once,
-/// and destroy the world on all ranks or none: an exception that leaves it ends the run. Needs libsimclr_mpi.so, which
-/// is loaded where there are several processes. Throws Error where that is missing, where srun's processes do not know
-/// of one another, and for several processes on a GPU. `timeout` as set_timeout() has it.
+/// and destroy the world on all ranks or none: an exception that leaves it ends the run of all processes, when this one
+/// exits, with code 1 whatever main() returns; until then the others wait. World::fail() ends it at once. Needs
+/// libsimclr_mpi.so, which is loaded where there are several processes. Throws Error where that is missing, where
+/// srun's processes do not know of one another, and for several processes on a GPU. `timeout` as set_timeout() has it.
 SIMCLR_API std::unique_ptr<World> make_world(Device device = {},
                                              std::chrono::milliseconds timeout = std::chrono::seconds(60));
 

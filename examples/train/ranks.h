@@ -17,7 +17,7 @@ void require_same_run(const Training& training);
 void on_all_ranks(const Training& training, const std::function<void()>& work);
 
 /// Calls `work` on rank 0 alone, while the others wait. Throws Stopped on all ranks where `work` does. Any other
-/// exception ends the run: ranks that wait are ended by their engine.
+/// exception ends the run: once it has ended this process, the engine ends the ranks that wait.
 void on_first_rank(const Training& training, const std::function<void()>& work,
                    std::chrono::milliseconds limit = patience);
 
