@@ -29,7 +29,8 @@ SIMCLR_API Tensor gather_views(World& world, const Tensor& z, int views = 2);
 SIMCLR_API Tensor sum_over_ranks(World& world, const Tensor& x);
 
 /// nt_xent(gather_views(z), options), where each rank computes the rows of its own anchors: memory grows with W N, not
-/// with its square.
+/// with its square. With options.logit_scale the backward pass has one more collective, an all-reduce, and until all
+/// gradients are summed, rank 0 alone has the gradient of logit_scale, which is capped; the others have 0.
 SIMCLR_API Tensor nt_xent(World& world, const Tensor& z, const NtXentOptions& options = {});
 
 /// SupCon: nt_xent(z, z, {.anchor_group = g, .candidate_group = g}) of gather_views(z) and the groups g of its rows.
@@ -40,7 +41,8 @@ SIMCLR_API Tensor supcon(World& world, const Tensor& z, const Tensor& groups, co
 
 /// The rectangular form, nt_xent(gather(anchors), gather(candidates), ...): anchors [N,D] and candidates [N,D] of each
 /// rank, by rank. `pairs` are those of the own anchors among all candidates: anchor_group [N], candidate_group [W N].
-/// Every anchor must have a positive, as in two towers: the mean is taken of the ranks' means.
+/// Every anchor must have a positive, as in two towers: the mean is taken of the ranks' means. options.logit_scale as
+/// above.
 SIMCLR_API Tensor nt_xent(World& world, const Tensor& anchors, const Tensor& candidates,
                           const kernels::NtXentPairs& pairs, const NtXentOptions& options = {});
 
