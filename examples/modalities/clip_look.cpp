@@ -16,7 +16,7 @@ namespace fs = std::filesystem;
 
 namespace {
 
-constexpr std::int64_t videos_read = 32;  // about: of an AVI the middle frame takes half of the file
+constexpr std::int64_t videos_read = 32;  // at most: of an AVI the middle frame takes half of the file
 
 /// Adds what tells a file from others without decoding it.
 void add_file(const fs::path& path, std::string& known) {
@@ -91,15 +91,15 @@ data::ClipInfo info_of(const data::Dataset& clips, std::int64_t i, bool is_read,
 
 }  // namespace
 
-LookedAtClips look_at_clips(const data::Dataset& clips, std::int64_t most, bool copies) {
+LookedAtClips look_at_clips(const data::Dataset& clips, std::int64_t most, bool thorough) {
   LookedAtClips found;
   ValueLook values("clip");
-  const std::int64_t every = std::max(std::int64_t{1}, std::min(most, clips.size()) / videos_read);
+  const std::int64_t every = (std::min(most, clips.size()) + videos_read - 1) / videos_read;
   std::int64_t videos = 0;
   found.unread = look_at_some(clips, most, [&](std::int64_t i) {
     const std::string file = clips.file(i);
-    const bool is_read = copies && !file.empty() && (has_frames_apart(file) || videos++ % every == 0);
-    found.read.push_back(info_of(clips, i, is_read, values, copies ? &found.copies : nullptr));
+    const bool is_read = thorough && !file.empty() && (has_frames_apart(file) || videos++ % every == 0);
+    found.read.push_back(info_of(clips, i, is_read, values, thorough ? &found.copies : nullptr));
   });
   found.values = values.values();
   return found;

@@ -18,9 +18,9 @@ struct LookedAtClips {
   Copies copies = {};      // by the size and two pieces of the files, or where a set has no files by the clips
   ValueRange values = {};  // of the middle frames of those of more than 8 bits
 };
-/// `copies`: finds these, too, by nothing that is decoded, and tries the middle frame: of folders, of arrays, and of
-/// about 32 videos.
-LookedAtClips look_at_clips(const simclr::data::Dataset& clips, std::int64_t most, bool copies = false);
+/// `thorough`: finds copies, too, by nothing that is decoded, and tries the middle frame: of folders, of arrays, and of
+/// at most 32 videos.
+LookedAtClips look_at_clips(const simclr::data::Dataset& clips, std::int64_t most, bool thorough = false);
 
 /// The same of 32 of them.
 LookedAtClips look_at_clips(const simclr::data::Dataset& clips);
