@@ -152,6 +152,25 @@ class Clips(ClipPrograms):
         self.assertIn("3 clips could not be read: left out", done.stdout)
         self.assertIn("left out: 1 .txt file", done.stdout)
 
+    def test_a_baseline_says_what_it_alone_cannot_read(self):
+        """Of a long clip the encoder reads a few frames, and motion statistics all."""
+        data, figures = write_clips(self.folder / "long"), self.out.with_suffix(".json")
+        frames, broken = 1 << 17, 40_000
+        with open(data / "right" / "s0_long.npy", "wb") as file:  # most of it lies on no disk
+            header = npy(frames, "<f4", b"")
+            file.write(header)
+            file.seek(len(header) + broken * SIDE * SIDE * 4)
+            file.write(struct.pack("<f", math.nan))
+            file.truncate(len(header) + frames * SIDE * SIDE * 4)
+        done = self.launch("linear_probe", self.weights, "--data", data, "--pattern", "{label}/{session}_{}", "--test",
+                           "session=s0", "--labels", "100", "--epochs", "5", "--baseline", "--json", figures, "--device",
+                           "cpu")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertIn("motion statistics: measured on 4 of 5 test clips", done.stdout)
+        self.assertIn("s0_long.npy", done.stderr)
+        results = json.loads(figures.read_text())
+        self.assertEqual((results["test_samples"], results["baseline_test_samples"]), (5, 4))
+
     def test_few_labels(self):
         figures = self.out.with_suffix(".json")
         printed = self.run_program("linear_probe", self.weights, "--labels", "50,100", "--epochs", "20",
