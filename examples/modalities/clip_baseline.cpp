@@ -18,7 +18,8 @@ using simclr::DType;
 namespace {
 
 constexpr std::int64_t cells = 8;  // each way
-// A long video never lies in memory as a whole. Each read goes to its frames anew, of some videos from the start.
+// A long video never lies in memory as a whole. Each read begins anew: at the key frame before its frames, or where a
+// video cannot be entered there, at its start.
 constexpr std::int64_t bytes_of_a_read = 64 << 20, least_frames_of_a_read = 16;
 
 template <class T>
