@@ -78,7 +78,8 @@ void RunRecorder::record(TrainingStep& step) {
   if (known_) progress_.show(shown_);
 }
 
-/// Of all ranks. One process counts while it reads, and ends in the middle of an epoch.
+/// Of all ranks. Throws UnreadableData where they are more than half, as a loader does in the middle of an epoch of
+/// what it has met itself.
 std::int64_t RunRecorder::count_skipped_of_ranks() const {
   const std::int64_t count = count_of_ranks(*training_.world, training_.source->skipped());
   const std::int64_t size = training_.sets.train->size();
