@@ -3,8 +3,8 @@
 
 usage: test_mpi.py
 
-WORLD_TOOL is tests/support/world_tool.cpp, WITH_MPI whether the build has libsimclr_mpi.so beside it, WITH_EMU whether it
-has the emulated device, PROGRAMS files that must do without MPI.
+WORLD_TOOL is tests/support/world_tool.cpp, WITH_MPI whether the build has libsimclr_mpi.so beside it, WITH_EMU whether
+it has the emulated device, PROGRAMS files that must do without MPI.
 """
 import os
 import pathlib
@@ -59,7 +59,8 @@ class WithoutMpi(unittest.TestCase):
             done = Done([alone, "place"], {"OMPI_COMM_WORLD_SIZE": "4"})
         self.assertEqual((done.code, done.out), (1, ""))
         self.assertIn(f"need libsimclr_mpi.so: {broken} is there, but cannot be loaded: ", done.err)
-        self.assertIn("file too short; install or load the MPI that it was built with, or start one process\n", done.err)
+        self.assertIn("file too short; install or load the MPI that it was built with, or start one process\n",
+                      done.err)
 
 
 @unittest.skipUnless(os.environ["WITH_MPI"] == "1", "no MPI in this build")
@@ -89,7 +90,8 @@ class Mpi(unittest.TestCase):
         one = self.losses(Done([TOOL, "train", "cpu", "30"]))
         self.assertLess(one[-1], one[0] - 0.1, "nothing is learned")
         for ranks in (2, 3, 4):
-            done, threads = run(ranks, "train", "cpu", "30"), Done([TOOL, "--threads", str(ranks), "train", "cpu", "30"])
+            done = run(ranks, "train", "cpu", "30")
+            threads = Done([TOOL, "--threads", str(ranks), "train", "cpu", "30"])
             losses = self.losses(done)
             self.assertAlmostEqual(losses[0], one[0], delta=2e-6)  # six decimals are printed
             self.assertAlmostEqual(losses[-1], one[-1], delta=1e-3)
@@ -108,7 +110,8 @@ class Mpi(unittest.TestCase):
     def test_ranks_that_differ_are_refused_by_all(self):
         done = run(2, "differ")
         self.assertNotEqual(done.code, 0)
-        self.assertIn('world_tool: seed: rank 1 has "1", rank 0 "0"; start all ranks alike\n', done.err)  # once or twice
+        self.assertIn('world_tool: seed: rank 1 has "1", rank 0 "0"; start all ranks alike\n',
+                      done.err)  # once or twice
 
     def test_whatever_ends_a_rank_ends_all(self):
         for rank in ("0", "1"):
@@ -132,16 +135,16 @@ class Mpi(unittest.TestCase):
         done = run(2, "timeout", "1500", "hang", "1")
         self.assertNotIn(done.code, (0, 124, 137), done.err)
         self.assertIn("rank 0 of 2: all_to_all has waited 1.5 s for the other ranks; one of them hangs or is cut off. "
-                      "The run ends. Go on from its last checkpoint, if it has one; if ranks were only slow, allow more "
-                      "(--world-timeout, World::set_timeout)\n", done.err)
+                      "The run ends. Go on from its last checkpoint, if it has one; if ranks were only slow, allow "
+                      "more (--world-timeout, World::set_timeout)\n", done.err)
 
     def test_processes_that_do_not_know_of_one_another_are_refused(self):
         for engine in ("SLURM_STEP_NUM_TASKS", "PMI_SIZE"):
             done = Done([TOOL, "place"], {engine: "4"})
             self.assertEqual((done.code, done.out), (1, ""))
             self.assertEqual(done.err, "world_tool: mpi: of 4 processes that were started this one knows itself alone; "
-                                       "start them by srun --mpi=pmix, or by the mpirun of the MPI that libsimclr was built "
-                                       "with\n")
+                                       "start them by srun --mpi=pmix, or by the mpirun of the MPI that libsimclr was "
+                                       "built with\n")
 
 
 if __name__ == "__main__":

@@ -265,8 +265,8 @@ class Ranks(Base):
     def test_threads_that_are_more_than_the_processors_are_told(self):
         threads = str(os.cpu_count())  # of each: twice as many as there are
         done = self.train(2, *self.changed("--threads", threads, "--epochs", "1"), "--no-evaluation", "--out", self.out)
-        said = (rf"^warning: 2 ranks of {threads} threads? on \d+ processors? take turns, which is slow: start fewer ranks, "
-                r"or lower --threads$")
+        said = (rf"^warning: 2 ranks of {threads} threads? on \d+ processors? take turns, which is slow: start fewer "
+                r"ranks, or lower --threads$")
         self.assertEqual(len(re.findall(said, done.err, re.MULTILINE)), 1, done.err)
 
 
