@@ -438,6 +438,7 @@ def test_what_a_record_goes_on_with(folder):
     command = f"ulimit -f 1; exec {sys.executable} -c '{CUT_OFF}' {folder}"  # of 512 or 1024 bytes
     done = subprocess.run(["sh", "-c", command], cwd=BENCHMARKS, stderr=subprocess.PIPE, text=True)
     assert done.returncode != 0 and (folder / "2026-01-02-cpu.json").read_text() == "whole", done
+    assert not list(folder.glob("*.part")), done
 
 
 def write_record(folder, name, *names, **more):

@@ -112,9 +112,13 @@ def set_aside(record, folder):
 
 def write_whole(path, text):
     """So that a run that is cut off meanwhile leaves what lay there."""
-    part = f"{path}.part"
-    pathlib.Path(part).write_text(text)
-    os.replace(part, path)
+    part = pathlib.Path(f"{path}.part")
+    try:
+        part.write_text(text)
+        os.replace(part, path)
+    except BaseException:
+        part.unlink(missing_ok=True)
+        raise
 
 
 def save(record, folder):
