@@ -242,13 +242,12 @@ std::string digest_of(const std::vector<const TextList*>& lists) {
   return simclr::hex(digest.value());
 }
 
-/// Keeps a test part out of what is trained on, and its digest in sets.within; the first is that of the set that is
-/// evaluated on.
-void forbid(const TextList& tested, Gathered& gathered, TextSets& sets) {
+/// Keeps a test part out of what is trained on, and its digest in sets.within. `is_own`: of the set that is evaluated
+/// on.
+void forbid(const TextList& tested, bool is_own, Gathered& gathered, TextSets& sets) {
   gathered.forbid(tested);
   if (tested.size() == 0) return;
-  const bool is_own = sets.within.empty();
-  const std::string name = test_part_within + (is_own ? "" : " " + std::to_string(sets.within.size() + 1));
+  const std::string name = test_part_within + (is_own ? "" : " " + std::to_string(sets.within_training.size() + 2));
   sets.within[name] = digest_of({&tested});
   if (!is_own) sets.within_training.insert(name);  // nobody is tested with it
 }
@@ -306,8 +305,8 @@ TextSets open_texts(const std::string& kind, const std::string& places_text) {
   sets.add_note(parts.how);
   const std::vector<Parts> more = read_further(places, set, sets);
   Gathered gathered(places_text);
-  forbid(parts.test, gathered, sets);
-  for (const Parts& each : more) forbid(each.test, gathered, sets);
+  forbid(parts.test, true, gathered, sets);
+  for (const Parts& each : more) forbid(each.test, false, gathered, sets);
   gathered.add(parts.train, true);
   for (const Parts& each : more) gathered.add(each.train, false);
   sets.add_note(gathered.note());

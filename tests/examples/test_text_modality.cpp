@@ -280,6 +280,11 @@ TEST_CASE("no text is trained on that any published set is tested with") {
   folder.write("mr/rt-polarity.pos", reviews[1] + "a sentence\n" + objective);
   const TextSets other = open_texts("mr", folder.path("mr"));
   CHECK(test_part_differs({{"within", before.within}}, {{"within", other.within}}, other.within_training));
+  // Nor has it the name of a test part that the first place lacks.
+  const TextSets no_own = open_texts("texts", folder.path("imdb.txt") + "::" + folder.path("sets"));
+  CHECK(no_own.within.size() > 2);
+  CHECK(no_own.within_training.size() == no_own.within.size());
+  CHECK_FALSE(no_own.within.contains(test_part_within));
   CHECK_THAT(message_of([&] { open_texts("trec", folder.path("sets/TREC.train")); }),
              Contains("does not hold TREC.train"));
 }
