@@ -21,8 +21,7 @@ struct MpiFunctions {
   void (*finish)();
 };
 
-/// The name and type of the one function that libsimclr_mpi.so exports.
+/// The name of the one function that libsimclr_mpi.so exports, which gives this.
 inline constexpr const char* mpi_symbol = "simclr_mpi_functions";
-using MpiSymbol = const MpiFunctions* (*)();
 
 }  // namespace simclr

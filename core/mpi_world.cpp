@@ -1,26 +1,27 @@
-// The run that mpirun or srun has started this process in. libsimclr_mpi.so is looked for beside the library and the
-// program, then where the system looks for libraries.
+// The run that mpirun or srun has started this process in.
 #include <simclr/core/host_world.h>
+#include <simclr/core/loaded_library.h>
 #include <simclr/core/mpi_functions.h>
 #include <simclr/core/watchdog.h>
 
-#include <dlfcn.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cstdio>
 #include <cstdlib>
 #include <exception>
-#include <filesystem>
 #include <string>
-#include <vector>
 
 namespace simclr {
 namespace {
 
-namespace fs = std::filesystem;
-
-constexpr const char* library = "libsimclr_mpi.so";
+constexpr LoadedLibrary library = {
+    .file = "libsimclr_mpi.so",
+    .symbol = mpi_symbol,
+    .global = true,
+    .need = "mpi: this process is one of several, which need ",
+    .unloadable = "install or load the MPI that it was built with, or start one process",
+    .missing = "build libsimclr with MPI (Debian: libopenmpi-dev), or start one process"};
 
 /// How many processes this one was started with, itself included, as their engine says; 0: it does not say.
 int started_together() {
@@ -28,57 +29,6 @@ int started_together() {
     if (const char* value = std::getenv(name)) return std::max(std::atoi(value), 1);
   }
   return std::getenv("PMIX_RANK") != nullptr ? 0 : 1;
-}
-
-/// Where the library may lie: beside the file that holds this function, or the program; `lib` is how both are installed
-/// and built.
-std::vector<fs::path> places() {
-  std::vector<fs::path> found;
-  std::error_code none;
-  Dl_info info{};
-  const fs::path own = dladdr(reinterpret_cast<void*>(&started_together), &info) != 0 ? info.dli_fname : "";
-  for (const fs::path& file : {fs::weakly_canonical(own, none), fs::read_symlink("/proc/self/exe", none)}) {
-    const fs::path folder = file.parent_path();
-    for (const fs::path& place : {folder / library, folder / "lib" / library, folder.parent_path() / "lib" / library}) {
-      if (std::find(found.begin(), found.end(), place) == found.end()) found.push_back(place);
-    }
-  }
-  return found;
-}
-
-/// Null where it cannot be loaded; dlerror() says why.
-void* opened(const fs::path& file) {
-  return dlopen(file.c_str(), RTLD_NOW | RTLD_GLOBAL);  // MPI's own plugins want to see it: global
-}
-
-const MpiFunctions& functions_of(void* handle, const fs::path& file) {
-  const auto symbol = reinterpret_cast<MpiSymbol>(dlsym(handle, mpi_symbol));
-  SIMCLR_CHECK(symbol != nullptr, "mpi: ", file.string(), " is not libsimclr's; remove it");
-  const MpiFunctions& functions = *symbol();
-  SIMCLR_CHECK(std::string(functions.version) == SIMCLR_MPI_VERSION, "mpi: ", file.string(), " is of libsimclr ",
-               functions.version, ", this is ", SIMCLR_MPI_VERSION, "; install both anew");
-  return functions;
-}
-
-const MpiFunctions& load() {
-  constexpr const char* need = "mpi: this process is one of several, which need ";
-  std::string problem, looked;
-  std::error_code none;
-  for (const fs::path& place : places()) {
-    if (!fs::exists(place, none)) {
-      looked += place.parent_path().string() + ", ";
-    } else if (void* const handle = opened(place)) {
-      return functions_of(handle, place);
-    } else if (problem.empty()) {
-      problem = dlerror();
-      problem = place.string() + " is there, but cannot be loaded: " + problem;
-    }
-  }
-  if (void* const handle = opened(library)) return functions_of(handle, library);
-  SIMCLR_CHECK(problem.empty(), need, library, ": ", problem,
-               "; install or load the MPI that it was built with, or start one process");
-  fail(need, library, " (not in ", looked, "nor on LD_LIBRARY_PATH or where the system looks: ", dlerror(),
-       "); build libsimclr with MPI (Debian: libopenmpi-dev), or start one process");
 }
 
 class MpiTransport final : public Transport {
@@ -133,7 +83,7 @@ std::unique_ptr<World> make_world(Device device, std::chrono::milliseconds timeo
   if (processes == 1) return std::make_unique<World>();
   SIMCLR_CHECK(is_host_memory(device), device,
                ": several processes train on the CPU alone; take it (--device cpu), or start one process");
-  const MpiFunctions& mpi = load();
+  const auto& mpi = load_functions<MpiFunctions>(library);
   Place place;
   {
     Watchdog watchdog("process " + std::to_string(getpid()), timeout);

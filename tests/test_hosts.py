@@ -93,7 +93,7 @@ class ThreeHosts(Base):
         options = self.changed("--epochs", "6")
         process, ranks, said = self.cut(self.command((1, 2, 3), *options, "--out", self.out))
         line = re.compile(rf"rank [02] of 3: \w+ has waited {TIMEOUT} s for the other ranks; one of them hangs or is cut off. "
-                          "The run ends; ")
+                          "The run ends. ")
         self.assertLess(self.seconds_until(lambda: line.search(said.read_text())), TIMEOUT + 10, said.read_text())
         seconds = self.seconds_until(lambda: not any(map(runs, ranks.values())))
         self.end(process)  # mpirun has told host 2 to end, and waits for a quarter of an hour for its answer

@@ -50,11 +50,11 @@ void finish() {
   MPI_Finalize();
 }
 
-constexpr simclr::MpiFunctions functions = {SIMCLR_MPI_VERSION, start,     all_to_all, all_gather,
-                                            broadcast,          abort_all, finish};
+constexpr simclr::MpiFunctions functions = {
+    SIMCLR_LOADED_VERSION, start, all_to_all, all_gather, broadcast, abort_all, finish};
 
 }  // namespace
 
-extern "C" SIMCLR_API const simclr::MpiFunctions* simclr_mpi_functions() {
+extern "C" SIMCLR_API const void* simclr_mpi_functions() {
   return &functions;
 }
