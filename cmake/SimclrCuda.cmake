@@ -45,3 +45,19 @@ simclr_link(CUDNN 9 TARGETS CUDNN::cudnn)
 list(APPEND SIMCLR_DEVICES CUDA)
 string(REPLACE ";" ", sm_" architectures "${CMAKE_CUDA_ARCHITECTURES}")
 simclr_summary("CUDA" "${CUDAToolkit_VERSION}, cuDNN ${CUDNN_VERSION}, for sm_${architectures}")
+
+# Of a library of its own, libsimclr_nccl.so.
+if(SIMCLR_NCCL STREQUAL "OFF")
+  simclr_summary("NCCL" "off by SIMCLR_NCCL: several processes train on the CPU alone")
+else()
+  find_package(NCCL 2.14)  # the first that says what has gone wrong
+  if(NCCL_FOUND)
+    simclr_summary("NCCL" "${NCCL_VERSION}, ${NCCL_LIBRARY}")
+  elseif(SIMCLR_NCCL STREQUAL "ON")
+    message(FATAL_ERROR "SIMCLR_NCCL=ON, but NCCL was not found (NVIDIA: libnccl-dev; PyPI: "
+                        "nvidia-nccl-cu${CUDAToolkit_VERSION_MAJOR}, whose folder nvidia/nccl is NCCL_ROOT)")
+  else()
+    simclr_summary("NCCL" "not found (NVIDIA: libnccl-dev; PyPI: nvidia-nccl-cu${CUDAToolkit_VERSION_MAJOR}, whose \
+folder nvidia/nccl is NCCL_ROOT): several processes train on the CPU alone")
+  endif()
+endif()

@@ -24,7 +24,7 @@ class Transport {
   virtual void fail(const std::string& why) = 0;
 };
 
-class HostWorld final : public World {
+class HostWorld : public World {
  public:
   HostWorld(const Place& place, std::unique_ptr<Transport> transport)
       : World(place), transport_(std::move(transport)) {}
@@ -33,12 +33,15 @@ class HostWorld final : public World {
   void fail(const std::string& why) override { transport_->fail(why); }
   Traffic traffic() const override { return traffic_; }
 
- private:
+ protected:
   void all_reduce_checked(Tensor& x) override;
   void all_gather_checked(const Tensor& x, Tensor& all) override;
   void reduce_scatter_checked(const Tensor& all, Tensor& x) override;
   void broadcast_checked(Tensor& x, int from) override;
 
+  Traffic traffic_;
+
+ private:
   /// `count` elements of `dtype` at `data` become the sum of all ranks'.
   void sum(std::byte* data, std::int64_t count, DType dtype);
   /// The sum of the ranks' part `rank` of `from`, `count` elements of `dtype` a part.
@@ -54,7 +57,6 @@ class HostWorld final : public World {
   }
 
   std::unique_ptr<Transport> transport_;
-  Traffic traffic_;
 };
 
 }  // namespace simclr

@@ -2,6 +2,8 @@
 #include <simclr/core/host_world.h>
 #include <simclr/core/loaded_library.h>
 #include <simclr/core/mpi_functions.h>
+#include <simclr/core/nccl_world.h>
+#include <simclr/core/runtime.h>
 #include <simclr/core/watchdog.h>
 
 #include <unistd.h>
@@ -76,14 +78,22 @@ class MpiTransport final : public Transport {
   int exceptions_;
 };
 
+/// Whether this process can take a GPU; no GPU is opened.
+void check_gpu(Device device) {
+  if (!device_problem(device.type).empty()) Context::of(device);  // says why
+  SIMCLR_CHECK(device.index == 0, device, ": each of several processes takes a GPU of its own; ask for cuda, and name ",
+               "the GPUs that they may use in CUDA_VISIBLE_DEVICES");
+}
+
 }  // namespace
 
 std::unique_ptr<World> make_world(Device device, std::chrono::milliseconds timeout) {
   const int processes = started_together();
   if (processes == 1) return std::make_unique<World>();
-  SIMCLR_CHECK(is_host_memory(device), device,
-               ": several processes train on the CPU alone; take it (--device cpu), or start one process");
+  const bool gpus = device.type == DeviceType::cuda;
+  if (gpus) check_gpu(device);
   const auto& mpi = load_functions<MpiFunctions>(library);
+  const NcclFunctions* const nccl = gpus ? &load_nccl() : nullptr;
   Place place;
   {
     Watchdog watchdog("process " + std::to_string(getpid()), timeout);
@@ -93,7 +103,13 @@ std::unique_ptr<World> make_world(Device device, std::chrono::milliseconds timeo
       place.size > 1 || processes == 0, "mpi: of ", processes,
       " processes that were started this one knows itself alone; start them by srun --mpi=pmix, or by the mpirun of "
       "the MPI that libsimclr was built with");
-  return std::make_unique<HostWorld>(place, std::make_unique<MpiTransport>(mpi, place, timeout));
+  auto transport = std::make_unique<MpiTransport>(mpi, place, timeout);
+  if (gpus && place.size > 1) {
+    return std::make_unique<NcclWorld>(place, std::move(transport), *nccl, device, timeout);
+  }
+  auto world = std::make_unique<HostWorld>(place, std::move(transport));
+  require_same(*world, "device", name(device.type));
+  return world;
 }
 
 }  // namespace simclr

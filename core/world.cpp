@@ -1,4 +1,5 @@
 #include <simclr/core/parameter_memory.h>
+#include <simclr/core/runtime.h>
 #include <simclr/core/text.h>
 #include <simclr/core/world.h>
 
@@ -68,6 +69,12 @@ void World::broadcast(Tensor x, int from) {
   if (size() == 1 || x.numel() == 0) return;
   broadcast_checked(x, from);
   note_written(x);
+}
+
+Device device_of_rank(const World& world, Device device) {
+  if (world.size() == 1 || device.type != DeviceType::cuda) return device;
+  if (!device_problem(device.type).empty()) Context::of(device);  // says why
+  return {device.type, world.local_rank() % runtime_slot.on(device).count()};
 }
 
 std::vector<std::string> gather_texts(World& world, std::string_view text) {

@@ -36,8 +36,8 @@ struct Traffic {
 ///
 /// All ranks call the collectives in one order, with tensors of one shape, dtype and kind of device. They take what is
 /// queued for the tensors before them, and what is queued afterwards finds their results. Sums are taken in the order
-/// of the ranks, so that a run gives the same bits each time. They throw Error for tensors that do not fit, and where
-/// the run cannot go on (fail(), set_timeout()).
+/// of the ranks (on CUDA in NCCL's own), so that a run gives the same bits each time. They throw Error for tensors that
+/// do not fit, and where the run cannot go on (fail(), set_timeout()).
 class SIMCLR_API World {
  public:
   World() = default;
@@ -95,10 +95,16 @@ SIMCLR_API void require_same(World& world, std::string_view what, std::string_vi
 /// The run that mpirun or srun has started this process in, or World() where it was started by itself. Call it once,
 /// and destroy the world on all ranks or none: an exception that leaves it ends the run of all processes, when this one
 /// exits, with code 1 whatever main() returns; until then the others wait. World::fail() ends it at once. Needs
-/// libsimclr_mpi.so, which is loaded where there are several processes. Throws Error where that is missing, where
-/// srun's processes do not know of one another, and for several processes on a GPU. `timeout` as set_timeout() has it.
+/// libsimclr_mpi.so, which is loaded where there are several processes, and on CUDA libsimclr_nccl.so. There each rank
+/// takes a GPU of its own, device_of_rank()'s; what lies on it is exchanged in the order of its stream, and in a captured
+/// step too, which must go before the world does. Throws Error where a library is missing, where srun's processes do not
+/// know of one another, and where ranks share a GPU or are on other kinds of device. `timeout` as set_timeout() has it.
 SIMCLR_API std::unique_ptr<World> make_world(Device device = {},
                                              std::chrono::milliseconds timeout = std::chrono::seconds(60));
+
+/// `device` for a rank of several: of GPUs the one with its local rank's number, counted anew where there are fewer
+/// (under srun each rank may see one alone, its own). Throws Error where there is none.
+SIMCLR_API Device device_of_rank(const World& world, Device device);
 
 /// A run in one process, for tests: calls body(world) in as many threads as there are ranks, and returns when all have.
 /// Rethrows what the first of them threw; the others are not left waiting. Tensors on the CPU or the emulated device.

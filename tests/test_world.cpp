@@ -3,6 +3,7 @@
 #include <simclr/core/autograd.h>
 #include <simclr/core/error.h>
 #include <simclr/core/parameter_memory.h>
+#include <simclr/core/runtime.h>
 #include <simclr/core/world.h>
 
 #include "support/catch.h"
@@ -303,11 +304,21 @@ TEST_CASE("a rank that hangs is waited for as long as was said") {
   CHECK_THAT(message, Contains("rank 0: all_gather: the others have not come for 100 ms"));
 }
 
-TEST_CASE("several processes on a GPU are refused with what to do") {
+TEST_CASE("each of several processes on GPUs has the one with its local rank's number") {
+  const auto devices = of_each(3, [](World& world) {
+    return std::vector{device_of_rank(world, {}), device_of_rank(world, {DeviceType::emu})};
+  });
+  for (const auto& device : devices) CHECK(device == std::vector{Device{}, Device{DeviceType::emu}});
+  CHECK(device_of_rank(World(), {DeviceType::cuda, 1}) == Device{DeviceType::cuda, 1});  // of one process as it is
+  const std::string problem = device_problem(DeviceType::cuda);
+  if (problem.empty()) return;
+  const auto messages =
+      of_each(2, [](World& world) { return message_of([&] { device_of_rank(world, {DeviceType::cuda}); }); });
   setenv("OMPI_COMM_WORLD_SIZE", "2", 1);
   const std::string message = message_of([] { make_world({DeviceType::cuda, 0}); });
   unsetenv("OMPI_COMM_WORLD_SIZE");
-  CHECK(message == "cuda:0: several processes train on the CPU alone; take it (--device cpu), or start one process");
+  CHECK_THAT(message, Contains("cuda:0: " + problem));
+  CHECK(messages == std::vector(2, message));
 }
 
 TEST_CASE("collectives refuse what does not fit and say why") {
