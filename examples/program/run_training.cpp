@@ -44,8 +44,10 @@ void describe(const Training& t, const RunFolder& run) {
   if (t.compute.device.type == DeviceType::cpu) {
     std::printf("on the CPU, %s\n", counted(simclr::threads(), "thread").c_str());
   } else {
-    std::printf("on %s in %s, %s, views made %s\n", to_string(t.compute.device).c_str(), name(t.compute.dtype),
-                o.graph ? "each step one graph" : "without a graph", t.source->where().c_str());
+    const bool alone = t.world->size() == 1;
+    std::printf("on %s in %s, %s, views made %s\n",
+                alone ? to_string(t.compute.device).c_str() : name(t.compute.device.type), name(t.compute.dtype),
+                o.graph && alone ? "each step one graph" : "without a graph", t.source->where().c_str());
     if (o.wgmma) std::printf("NT-Xent by its tiles for Hopper\n");
   }
 }

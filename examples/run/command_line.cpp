@@ -149,8 +149,8 @@ Device device_of(const std::string& option) {
   }
 }
 
-Device choose_device(const std::string& option, const char* doing) {
-  const Device device = device_of(option);
+Device choose_device(const std::string& option, const char* doing, const simclr::World& world) {
+  const Device device = device_of_rank(world, device_of(option));
   if (option == "auto") {
     if (device.type == DeviceType::cpu) {
       std::printf("%s on the CPU: %s\n", doing, simclr::device_problem(DeviceType::cuda).c_str());

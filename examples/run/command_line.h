@@ -2,6 +2,7 @@
 
 #include <simclr/core/device.h>
 #include <simclr/core/file.h>
+#include <simclr/core/world.h>
 
 #include <CLI/CLI.hpp>
 
@@ -53,9 +54,10 @@ int workers_for(simclr::Device device, int asked);
 /// As `option` says: auto, cpu, cuda or cuda:N. Throws simclr::Error where it is none of them.
 simclr::Device device_of(const std::string& option);
 
-/// The same, of which something is to be computed. Where `auto` falls back to the CPU, a line says why, opened by
-/// `doing`. Throws simclr::Error where the device cannot be used.
-simclr::Device choose_device(const std::string& option, const char* doing);
+/// The same, of which something is to be computed; for a rank of several on GPUs its own. Where `auto` falls back to
+/// the CPU, a line says why, opened by `doing`. Throws simclr::Error where the device cannot be used.
+simclr::Device choose_device(const std::string& option, const char* doing,
+                             const simclr::World& world = simclr::World());
 
 /// `bytes` as text for JSON, which holds only UTF-8: a folder's name may be any bytes.
 std::string utf8(const std::string& bytes);

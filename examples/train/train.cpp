@@ -21,7 +21,7 @@ auto reading(const RunRecorder& recorder, Read read) {
 }  // namespace
 
 void train(Training& t, const RunState& state, RunRecorder& recorder) {
-  const bool alone = t.world->size() == 1;  // what crosses between ranks is no part of a graph
+  const bool alone = t.world->size() == 1;  // NCCL lets what crosses between ranks be captured; nobody has seen it yet
   TrainingStep step(t.compute.device, t.options.graph && !t.options.profile && alone, [&t] {
     const Tensor loss = t.loss();
     loss.backward();

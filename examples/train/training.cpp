@@ -35,9 +35,9 @@ std::unique_ptr<nn::Optimizer> make_optimizer(const Recipe& r, const nn::Module&
   return optimizer_of(r).make(r, model, schedule);
 }
 
-Compute choose_compute(const TrainingOptions& o) {
+Compute choose_compute(const TrainingOptions& o, const simclr::World& world) {
   Compute c;
-  c.device = choose_device(o.device, "training");
+  c.device = choose_device(o.device, "training", world);
   const bool gpu = c.device.type != DeviceType::cpu;
   SIMCLR_CHECK(gpu || o.dtype != "bf16", "--dtype bf16: only a GPU computes with it, and this run is on the CPU");
   c.dtype = o.dtype == "bf16" || (o.dtype == "auto" && c.device.type == DeviceType::cuda) ? DType::bf16 : DType::f32;
@@ -154,7 +154,7 @@ void check_views(const nn::Model& model, const Modality& modality) {
 
 /// All behind the ranks and their threads.
 void open(Training& t, const TrainingOptions& options, const std::function<void(const std::string&)>& on_warning) {
-  t.compute = choose_compute(options);
+  t.compute = choose_compute(options, *t.world);
   t.options.workers = workers_for(t.compute.device, options.workers);
   if (options.resume) take_kept_of_run(options.out, *t.modality);
   t.sets = t.modality->open(t.options);

@@ -19,9 +19,9 @@ struct Compute {
   simclr::DType dtype = simclr::DType::f32;  // of activations; parameters are f32
 };
 
-/// As --device and --dtype say. Where `auto` falls back to the CPU, a line says why. Throws simclr::Error where the
-/// device cannot be used.
-Compute choose_compute(const TrainingOptions& options);
+/// As --device and --dtype say, of several ranks on GPUs this one's own. Where `auto` falls back to the CPU, a line
+/// says why. Throws simclr::Error where the device cannot be used.
+Compute choose_compute(const TrainingOptions& options, const simclr::World& world);
 
 /// SimCLR of so many views of each sample: an encoder and the options' projection head with their initial weights, on
 /// the CPU.
