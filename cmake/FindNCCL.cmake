@@ -3,7 +3,7 @@
 # Sets NCCL_FOUND, NCCL_VERSION, NCCL_INCLUDE_DIR and NCCL_LIBRARY.
 find_package(Python3 QUIET COMPONENTS Interpreter)
 find_path(NCCL_INCLUDE_DIR nccl.h HINTS ${CUDAToolkit_INCLUDE_DIRS} PATHS ${Python3_SITELIB}/nvidia/nccl/include)
-find_library(NCCL_LIBRARY NAMES nccl libnccl.so.2 HINTS ${CUDAToolkit_LIBRARY_DIR}
+find_library(NCCL_LIBRARY NAMES nccl libnccl.so.2 NAMES_PER_DIR HINTS ${CUDAToolkit_LIBRARY_DIR}
              PATHS ${Python3_SITELIB}/nvidia/nccl/lib)
 set(NCCL_VERSION "")
 if(NCCL_INCLUDE_DIR)

@@ -54,10 +54,10 @@ else()
   if(NCCL_FOUND)
     simclr_summary("NCCL" "${NCCL_VERSION}, ${NCCL_LIBRARY}")
   elseif(SIMCLR_NCCL STREQUAL "ON")
-    message(FATAL_ERROR "SIMCLR_NCCL=ON, but NCCL was not found (NVIDIA: libnccl-dev; PyPI: "
+    message(FATAL_ERROR "SIMCLR_NCCL=ON, but NCCL was not found (NVIDIA: libnccl-dev, PyPI: "
                         "nvidia-nccl-cu${CUDAToolkit_VERSION_MAJOR}, whose folder nvidia/nccl is NCCL_ROOT)")
   else()
-    simclr_summary("NCCL" "not found (NVIDIA: libnccl-dev; PyPI: nvidia-nccl-cu${CUDAToolkit_VERSION_MAJOR}, whose \
+    simclr_summary("NCCL" "not found (NVIDIA: libnccl-dev, PyPI: nvidia-nccl-cu${CUDAToolkit_VERSION_MAJOR}, whose \
 folder nvidia/nccl is NCCL_ROOT): several processes train on the CPU alone")
   endif()
 endif()
