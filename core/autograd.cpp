@@ -3,6 +3,7 @@
 #include <simclr/core/tensor_impl.h>
 
 #include <algorithm>
+#include <unordered_map>
 #include <unordered_set>
 #include <utility>
 
@@ -16,6 +17,42 @@ namespace {
 
 thread_local bool recording = true;
 thread_local RecordObserver* observer = nullptr;
+thread_local const CompleteGradients::See* see_complete = nullptr;
+
+/// Which leaves a backward pass still has something for.
+class LeavesLeft {
+ public:
+  explicit LeavesLeft(const std::vector<std::shared_ptr<Node>>& order) : see_(std::exchange(see_complete, nullptr)) {
+    if (see_ == nullptr) return;  // nobody asks, or an outer pass counts
+    for (const auto& node : order) {
+      for (const Edge& edge : node->edges) {
+        if (edge.leaf.defined()) ++uses_[edge.leaf.impl().get()];
+      }
+    }
+  }
+  ~LeavesLeft() { see_complete = see_; }
+  LeavesLeft(const LeavesLeft&) = delete;
+  LeavesLeft& operator=(const LeavesLeft&) = delete;
+
+  /// Before a node runs, which lets go of them.
+  std::vector<Tensor> of(const Node& node) const {
+    std::vector<Tensor> leaves;
+    if (see_ == nullptr) return leaves;
+    for (const Edge& edge : node.edges) {
+      if (edge.leaf.defined()) leaves.push_back(edge.leaf);
+    }
+    return leaves;
+  }
+  void used(const std::vector<Tensor>& leaves) {
+    for (const Tensor& leaf : leaves) {
+      if (--uses_[leaf.impl().get()] == 0) (*see_)(leaf);
+    }
+  }
+
+ private:
+  const CompleteGradients::See* see_;
+  std::unordered_map<const TensorImpl*, int> uses_;
+};
 
 /// Whether no other tensor sees what is written to this one.
 bool is_alone(const Tensor& tensor) {
@@ -240,6 +277,14 @@ void RecordObserver::tell(const char* name, Tensor& output) const {
   see_(name, output);
 }
 
+CompleteGradients::CompleteGradients(See see) : see_(std::move(see)) {
+  SIMCLR_CHECK(see_complete == nullptr, "CompleteGradients: another lives on this thread; one at a time");
+  see_complete = &see_;
+}
+CompleteGradients::~CompleteGradients() {
+  see_complete = nullptr;
+}
+
 // Tensor's side of it.
 
 bool Tensor::requires_grad() const {
@@ -286,6 +331,7 @@ void Tensor::backward(const Tensor& gradient) const {
                describe(gradient), " for ", describe(*this));
   if (!impl_->node) {
     Backward::reach_leaf(*this, gradient);
+    if (see_complete != nullptr) (*see_complete)(*this);
     return;
   }
   SIMCLR_CHECK(!impl_->node->used, "backward: this graph was already used and freed; run the forward pass again");
@@ -296,11 +342,14 @@ void Tensor::backward(const Tensor& gradient) const {
     node->gradients.assign(node->outputs.size(), {});
   }
   impl_->node->accumulate(impl_->node_output, gradient);
+  LeavesLeft left(order);
   for (auto& node : order) {
+    const std::vector<Tensor> leaves = left.of(*node);
     bool reached = false;
     for (const auto& g : node->gradients) reached = reached || g.defined();
     if (reached) node->run();
     node.reset();  // frees what only this pass still held
+    left.used(leaves);
   }
 }
 

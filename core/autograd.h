@@ -118,4 +118,19 @@ class SIMCLR_API RecordObserver {
                      BackwardFunction);
 };
 
+/// While it lives, `see(leaf)` is called on this thread when a backward pass has added the last that it has to add to a
+/// leaf's gradient: once for each leaf that the record holds, though nothing should flow into it. What runs a backward
+/// pass of its own (nn/micro_batches.h) is a part of the outer pass. One at a time.
+class SIMCLR_API CompleteGradients {
+ public:
+  using See = std::function<void(const Tensor& leaf)>;
+  explicit CompleteGradients(See see);
+  ~CompleteGradients();
+  CompleteGradients(const CompleteGradients&) = delete;
+  CompleteGradients& operator=(const CompleteGradients&) = delete;
+
+ private:
+  See see_;
+};
+
 }  // namespace simclr

@@ -4,7 +4,10 @@
 #include <simclr/core/autograd.h>
 #include <simclr/core/parameter_memory.h>
 
+#include <algorithm>
 #include <functional>
+#include <string>
+#include <vector>
 
 using namespace simclr;
 
@@ -218,6 +221,41 @@ TEST_CASE("a hook sees an intermediate's whole gradient once, while the tensor i
   }
   y.backward();
   CHECK(seen.size() == 2);
+}
+
+TEST_CASE("a leaf is complete once, behind its last use, though that gives it nothing") {
+  Tensor x = leaf(3.0), y = leaf(2.0), unused = leaf(1.0);
+  const Tensor dead = record("gives_nothing", {y}, Tensor::from(std::vector<double>{1.0}, {1}), [](Backward&) {});
+  std::vector<std::string> seen;
+  const CompleteGradients watch([&](const Tensor& complete) {
+    seen.push_back((complete.same_as(x)   ? "x "
+                    : complete.same_as(y) ? "y "
+                                          : "other ") +
+                   (complete.grad().defined() ? std::to_string(static_cast<int>(complete.grad().item())) : "none"));
+  });
+  plus(times(x, 2.0), times(plus(x, dead), 5.0)).backward();
+  std::sort(seen.begin(), seen.end());
+  CHECK(seen == std::vector<std::string>{"x 7", "y none"});
+  seen.clear();
+  unused.backward();
+  CHECK(seen == std::vector<std::string>{"other 1"});
+  CHECK_THROWS_WITH(CompleteGradients([](const Tensor&) {}), Catch::Contains("one at a time"));
+}
+
+TEST_CASE("a backward pass within another completes nothing by itself") {
+  Tensor x = leaf(1.0);
+  const auto twice = record("nested", {x}, Tensor::from(std::vector<double>{1.0}, {1}), [x](Backward& bw) {
+    for (int i = 0; i < 2; ++i) {
+      const WithGrad with_grad;
+      times(x, 3.0).backward(bw.dy());
+    }
+  });
+  std::vector<double> seen;
+  const CompleteGradients watch([&](const Tensor& complete) { seen.push_back(complete.grad().item()); });
+  twice.backward();
+  CHECK(seen == std::vector<double>{6.0});
+  times(x, 1.0).backward();
+  CHECK(seen == std::vector<double>{6.0, 7.0});
 }
 
 TEST_CASE("observers nest: the first one made sees first, and may change what the next one sees") {
