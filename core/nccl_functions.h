@@ -30,6 +30,9 @@ struct NcclFunctions {
   /// `count` of x.
   std::string (*reduce_scatter)(const void* all, void* x, std::size_t count, DType dtype, void* stream);
   std::string (*broadcast)(void* x, std::size_t bytes, int from, void* stream);
+  /// all_reduce() of what is queued in `stream` before, beside what follows there until join() or another collective.
+  std::string (*start_all_reduce)(void* x, std::size_t count, DType dtype, void* stream);
+  std::string (*join)(void* stream);
   /// The watchdog asks these two, in its own thread: what has gone wrong with the communicator meanwhile, and the
   /// number of the last collective, where the GPU is not through with it; else 0. Those of a captured step do not
   /// count.

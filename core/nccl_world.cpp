@@ -91,10 +91,19 @@ void NcclWorld::set_timeout(std::chrono::milliseconds timeout) {
   HostWorld::set_timeout(timeout);
 }
 
+void NcclWorld::join() {
+  check("join", nccl_.join(gpu_.stream()));
+}
+
 bool NcclWorld::is_own(const Tensor& x) const {
   SIMCLR_CHECK(x.device() == gpu_.device() || is_host_memory(x.device()), "world: ", describe(x), " is not on ",
                gpu_.device(), ", the GPU of rank ", rank(), "; device_of_rank() says which is");
   return x.device() == gpu_.device();
+}
+
+/// What a rank sends of a sum.
+std::int64_t NcclWorld::ring_bytes(const Tensor& x) const {
+  return 2 * (size() - 1) * static_cast<std::int64_t>(x.bytes()) / size();
 }
 
 template <class Collective>
@@ -111,10 +120,17 @@ void NcclWorld::all_reduce_checked(Tensor& x) {
   if (!is_own(x)) return HostWorld::all_reduce_checked(x);
   const bool half = x.dtype() == DType::bf16;  // which NCCL would round at each rank
   const Tensor sum = half ? x.detach().to(DType::f32) : x;
-  queue("all_reduce", 2 * (size() - 1) * static_cast<std::int64_t>(sum.bytes()) / size(), [&](void* stream) {
+  queue("all_reduce", ring_bytes(sum), [&](void* stream) {
     return nccl_.all_reduce(sum.raw_data(), static_cast<std::size_t>(sum.numel()), sum.dtype(), stream);
   });
   if (half) x.copy_from(sum.to(DType::bf16));
+}
+
+void NcclWorld::start_all_reduce_checked(Tensor& x) {
+  if (!is_own(x) || x.dtype() == DType::bf16) return all_reduce_checked(x);
+  queue("all_reduce", ring_bytes(x), [&](void* stream) {
+    return nccl_.start_all_reduce(x.raw_data(), static_cast<std::size_t>(x.numel()), x.dtype(), stream);
+  });
 }
 
 void NcclWorld::all_gather_checked(const Tensor& x, Tensor& all) {

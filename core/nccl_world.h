@@ -27,14 +27,17 @@ class NcclWorld final : public HostWorld {
   ~NcclWorld() override;
 
   void set_timeout(std::chrono::milliseconds timeout) override;
+  void join() override;
 
  private:
   void all_reduce_checked(Tensor& x) override;
   void all_gather_checked(const Tensor& x, Tensor& all) override;
   void reduce_scatter_checked(const Tensor& all, Tensor& x) override;
   void broadcast_checked(Tensor& x, int from) override;
+  void start_all_reduce_checked(Tensor& x) override;
 
   bool is_own(const Tensor& x) const;
+  std::int64_t ring_bytes(const Tensor& x) const;
   /// Queues a collective of which this rank sends so many bytes, as a ring does.
   template <class Collective>
   void queue(const char* what, std::int64_t bytes, const Collective& collective);

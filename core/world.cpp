@@ -44,6 +44,13 @@ void World::all_reduce(Tensor x) {
   note_written(x);
 }
 
+void World::start_all_reduce(Tensor x) {
+  check_adds_up("start_all_reduce", x);
+  if (size() == 1 || x.numel() == 0) return;
+  start_all_reduce_checked(x);
+  mark_changed(x);
+}
+
 Tensor World::all_gather(const Tensor& x) {
   check_defined("all_gather", x);
   SIMCLR_CHECK(x.rank() > 0, "all_gather: wants [n,...], got ", describe(x));

@@ -59,6 +59,9 @@ class SIMCLR_API World {
   Tensor reduce_scatter(const Tensor& all);
   /// x becomes that of rank `from`; any dtype.
   void broadcast(Tensor x, int from = 0);
+  /// all_reduce(x), beside what is queued afterwards where the ranks can (on CUDA): until join() x must neither be read
+  /// nor written. A bf16 copy of x (shadow()) does not follow. Collectives that follow take their turn behind it.
+  void start_all_reduce(Tensor x);
   /// The compute stream waits for the collectives that were started beside it.
   virtual void join() {}
 
@@ -81,6 +84,7 @@ class SIMCLR_API World {
   virtual void all_gather_checked(const Tensor&, Tensor&) {}
   virtual void reduce_scatter_checked(const Tensor&, Tensor&) {}
   virtual void broadcast_checked(Tensor&, int) {}
+  virtual void start_all_reduce_checked(Tensor& x) { all_reduce_checked(x); }
 
   Place place_;
 };

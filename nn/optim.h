@@ -28,6 +28,9 @@ class SIMCLR_API Optimizer {
   void zero_grad();
   /// The gradients of all parameters, one after the other, [n]: what the ranks of a run add up before step().
   const Tensor& gradients() const { return arena_.gradients; }
+  /// Those that are trained, and where the gradient of each begins in gradients(), in elements.
+  const std::vector<Parameter>& parameters() const { return parameters_; }
+  const std::vector<std::int64_t>& offsets() const { return offsets_; }
 
   /// The update, from 0, that was refused since a gradient, the loss, a parameter or the optimizer's state is NaN or
   /// Inf; -1: all is well. nn::inspect() names the layer. Looks at parameters and state now, and reads device memory.

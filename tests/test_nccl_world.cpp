@@ -64,6 +64,9 @@ const NcclFunctions stand_in = {
                          void*) { return sum("reduce_scatter", all, x, count, dtype); },
     .broadcast = [](void*, std::size_t bytes, int from,
                     void*) { return said("broadcast " + std::to_string(bytes) + " from " + std::to_string(from)); },
+    .start_all_reduce = [](void* x, std::size_t count, DType dtype,
+                           void*) { return sum("start_all_reduce", x, x, count, dtype); },
+    .join = [](void*) { return said("join"); },
     .problem = [] { return std::string(); },
     .unfinished = [] { return std::uint64_t{0}; },
     .finish = [] { return said("finish"); },
@@ -144,6 +147,17 @@ TEST_CASE("what lies on the GPU is exchanged by NCCL, and host memory by MPI") {
   calls.clear();
   world->all_gather(Tensor::zeros({2}));
   CHECK(calls == std::vector<std::string>{"host all_gather"});
+}
+
+TEST_CASE("what is started goes beside the stream until it is joined") {
+  if (no_emulated_device()) return;
+  const auto world = rank_of_three();
+  calls.clear();
+  const Tensor x = Tensor::full({4}, 2.0, DType::f32, emu);
+  world->start_all_reduce(x);
+  world->join();
+  CHECK(calls == std::vector<std::string>{"start_all_reduce 4 f32", "join"});
+  CHECK(same_bits(x.to(Device{}), Tensor::full({4}, 6.0)));
 }
 
 TEST_CASE("bf16 is added up in f32 and rounded once") {

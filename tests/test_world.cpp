@@ -187,6 +187,21 @@ TEST_CASE("a parameter's bf16 copy follows what the ranks write to it") {
   CHECK(same == std::vector(2, std::vector{true, true}));
 }
 
+TEST_CASE("a sum that was started is there behind the join") {
+  const auto sums = of_each(3, [](World& world) {
+    const Tensor x = share(world.rank(), {5}, DType::f32), y = share(world.rank(), {3}, DType::f32);
+    world.start_all_reduce(x);
+    world.start_all_reduce(y);
+    world.join();
+    return std::vector{x, y};
+  });
+  for (const auto& sum : sums) {
+    CHECK(same_bits(sum, std::vector{expected_sum(3, {5}, DType::f32), expected_sum(3, {3}, DType::f32)}));
+  }
+  CHECK_THAT(message_of([] { World().start_all_reduce(Tensor::zeros({2}, DType::u8)); }),
+             Contains("start_all_reduce: u8 [2] on cpu is not added up"));
+}
+
 TEST_CASE("a rank counts what it sends: a sum costs the ring's volume") {
   for (const int ranks : {2, 3, 4}) {
     const auto traffic = of_each(ranks, [](World& world) {

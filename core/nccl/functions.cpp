@@ -22,6 +22,9 @@ struct Communicator {
   ncclComm_t comm = nullptr;
   int gpu = 0;
   cudaEvent_t queued = nullptr;  // recorded behind each collective
+  cudaStream_t beside = nullptr;
+  cudaEvent_t before = nullptr, behind = nullptr;  // what runs there
+  bool started = false;                            // and was not joined
   std::atomic<std::uint64_t> count{0};
 };
 Communicator own;
@@ -79,7 +82,10 @@ std::string start(const simclr::NcclId& id, int rank, int size, int gpu) {
   prefer_same_bits();
   own.gpu = gpu;
   std::string problem = words(cudaSetDevice(gpu));
-  if (problem.empty()) problem = words(cudaEventCreateWithFlags(&own.queued, cudaEventDisableTiming));
+  for (cudaEvent_t* event : {&own.queued, &own.before, &own.behind}) {
+    if (problem.empty()) problem = words(cudaEventCreateWithFlags(event, cudaEventDisableTiming));
+  }
+  if (problem.empty()) problem = words(cudaStreamCreateWithFlags(&own.beside, cudaStreamNonBlocking));
   if (!problem.empty()) return problem;
   ncclUniqueId given;
   std::copy(id.begin(), id.end(), std::begin(given.internal));
@@ -91,35 +97,62 @@ std::string start(const simclr::NcclId& id, int rank, int size, int gpu) {
   return "";
 }
 
-/// What a collective has returned. The watchdog is to see when the GPU is through with it; what is captured is queued
-/// later, and nothing of a capture can be asked after.
-std::string queued(ncclResult_t status, void* handle) {
-  if (status != ncclSuccess) return words(status);
-  const auto stream = static_cast<cudaStream_t>(handle);
+/// The stream waits for what was started beside it.
+std::string join(void* stream) {
+  if (!own.started) return "";
+  own.started = false;
+  return words(cudaStreamWaitEvent(static_cast<cudaStream_t>(stream), own.behind, 0));
+}
+
+/// Queues a collective. The watchdog is to see when the GPU is through with it; what is captured is queued later, and
+/// nothing of a capture can be asked after.
+template <class Collective>
+std::string queue(cudaStream_t stream, const Collective& collective) {
+  std::string problem = words(collective(stream));
   cudaStreamCaptureStatus capture = cudaStreamCaptureStatusNone;
-  std::string problem = words(cudaStreamIsCapturing(stream, &capture));
+  if (problem.empty()) problem = words(cudaStreamIsCapturing(stream, &capture));
   if (!problem.empty() || capture != cudaStreamCaptureStatusNone) return problem;
   problem = words(cudaEventRecord(own.queued, stream));
   ++own.count;
   return problem;
 }
 
+/// The same in the caller's stream, behind what was started beside it.
+template <class Collective>
+std::string queue_behind(void* stream, const Collective& collective) {
+  const std::string problem = join(stream);
+  return problem.empty() ? queue(static_cast<cudaStream_t>(stream), collective) : problem;
+}
+
 std::string all_reduce(void* x, std::size_t count, DType dtype, void* stream) {
-  return queued(ncclAllReduce(x, x, count, type_of(dtype), ncclSum, own.comm, static_cast<cudaStream_t>(stream)),
-                stream);
+  return queue_behind(
+      stream, [&](cudaStream_t in) { return ncclAllReduce(x, x, count, type_of(dtype), ncclSum, own.comm, in); });
 }
 
 std::string all_gather(const void* x, void* all, std::size_t bytes, void* stream) {
-  return queued(ncclAllGather(x, all, bytes, ncclUint8, own.comm, static_cast<cudaStream_t>(stream)), stream);
+  return queue_behind(stream, [&](cudaStream_t in) { return ncclAllGather(x, all, bytes, ncclUint8, own.comm, in); });
 }
 
 std::string reduce_scatter(const void* all, void* x, std::size_t count, DType dtype, void* stream) {
-  return queued(ncclReduceScatter(all, x, count, type_of(dtype), ncclSum, own.comm, static_cast<cudaStream_t>(stream)),
-                stream);
+  return queue_behind(
+      stream, [&](cudaStream_t in) { return ncclReduceScatter(all, x, count, type_of(dtype), ncclSum, own.comm, in); });
 }
 
 std::string broadcast(void* x, std::size_t bytes, int from, void* stream) {
-  return queued(ncclBroadcast(x, x, bytes, ncclUint8, from, own.comm, static_cast<cudaStream_t>(stream)), stream);
+  return queue_behind(stream,
+                      [&](cudaStream_t in) { return ncclBroadcast(x, x, bytes, ncclUint8, from, own.comm, in); });
+}
+
+std::string start_all_reduce(void* x, std::size_t count, DType dtype, void* stream) {
+  std::string problem = words(cudaEventRecord(own.before, static_cast<cudaStream_t>(stream)));
+  if (problem.empty()) problem = words(cudaStreamWaitEvent(own.beside, own.before, 0));
+  if (problem.empty()) {
+    problem = queue(own.beside,
+                    [&](cudaStream_t in) { return ncclAllReduce(x, x, count, type_of(dtype), ncclSum, own.comm, in); });
+  }
+  if (problem.empty()) problem = words(cudaEventRecord(own.behind, own.beside));
+  own.started = true;
+  return problem;
 }
 
 std::string problem() {
@@ -145,13 +178,27 @@ std::string finish() {
   }
   if (comm == nullptr) return "";
   const ncclResult_t status = ncclCommDestroy(comm);
-  cudaEventDestroy(own.queued);
+  for (cudaEvent_t event : {own.queued, own.before, own.behind}) cudaEventDestroy(event);
+  cudaStreamDestroy(own.beside);
   return words(status);
 }
 
 constexpr simclr::NcclFunctions functions = {
-    SIMCLR_LOADED_VERSION, nccl_version, address, make_id,    start, all_reduce, all_gather,
-    reduce_scatter,        broadcast,    problem, unfinished, finish};
+    .version = SIMCLR_LOADED_VERSION,
+    .nccl_version = nccl_version,
+    .address = address,
+    .make_id = make_id,
+    .start = start,
+    .all_reduce = all_reduce,
+    .all_gather = all_gather,
+    .reduce_scatter = reduce_scatter,
+    .broadcast = broadcast,
+    .start_all_reduce = start_all_reduce,
+    .join = join,
+    .problem = problem,
+    .unfinished = unfinished,
+    .finish = finish,
+};
 
 }  // namespace
 

@@ -53,6 +53,26 @@ DEVICE_TEST_CASE("the collectives of one rank give what it has") {
   CHECK(nccl.unfinished() == 0);
 }
 
+DEVICE_TEST_CASE("what is started beside the stream finds what was queued before, and is found behind the join") {
+  const NcclFunctions& nccl = joined();
+  Context& gpu = Context::of(device());
+  Tensor x = Tensor::zeros({1 << 20}, DType::f32, device());
+  const Tensor y = Tensor::zeros_like(x);
+  const auto run = [&](double value) {
+    x.fill(value);
+    std::string problem = nccl.start_all_reduce(x.raw_data(), 1 << 19, DType::f32, gpu.stream());
+    problem += nccl.start_all_reduce(x.data<float>() + (1 << 19), 1 << 19, DType::f32, gpu.stream());
+    problem += nccl.join(gpu.stream());
+    CHECK(problem == "");
+    y.detach().copy_from(x);
+  };
+  run(2.0);
+  CHECK(same_bits(y.to(Device{}), Tensor::full({1 << 20}, 2.0)));
+  CapturedStep step(device(), [&] { run(3.0); });
+  step.replay();
+  CHECK(same_bits(y.to(Device{}), Tensor::full({1 << 20}, 3.0)));
+}
+
 DEVICE_TEST_CASE("a captured step holds collectives, which the watchdog does not ask after") {
   const NcclFunctions& nccl = joined();
   Context& gpu = Context::of(device());
