@@ -3,6 +3,7 @@
 usage: test_no_gpu.py TRAIN_CIFAR
 """
 
+import os
 import pathlib
 import subprocess
 import sys
@@ -14,8 +15,9 @@ import tiny_data
 REASONS = ("no NVIDIA driver is loaded", "the NVIDIA driver is too old", "no CUDA device", "CUDA does not start")
 
 
-def run(train_cifar, *arguments):
-    return subprocess.run([train_cifar, *arguments], capture_output=True, text=True, timeout=300)
+def run(train_cifar, *arguments, **environment):
+    return subprocess.run([train_cifar, *arguments], capture_output=True, text=True, timeout=300,
+                          env=dict(os.environ, **environment))
 
 
 def main():
@@ -35,6 +37,8 @@ def main():
         assert asked.stderr.startswith("train_cifar: cuda:0: "), asked.stderr
         assert any(reason in asked.stderr for reason in REASONS), asked.stderr
         assert not pathlib.Path(folder, "asked").exists()
+        one_of_two = run(train_cifar, *common, "--device", "cuda", "--out", f"{folder}/asked", OMPI_COMM_WORLD_SIZE="2")
+        assert (one_of_two.returncode, one_of_two.stderr) == (1, asked.stderr), one_of_two
 
         found = run(train_cifar, *common, "--out", f"{folder}/found")
         assert found.returncode == 0, found
