@@ -6,6 +6,7 @@
 #include "support/catch.h"
 #include "support/message_of.h"
 
+#include <cstdlib>
 #include <string>
 
 using namespace simclr;
@@ -25,6 +26,14 @@ TEST_CASE("libsimclr_nccl.so loads, or says what is missing") {
 #if SIMCLR_TEST_NCCL
   const NcclFunctions& nccl = load_nccl();
   CHECK(nccl.nccl_version() > 20000);
+  NcclId id{};
+  unsetenv("NCCL_NVLS_ENABLE");
+  for (const bool chosen : {false, true}) {  // sums in NVLink's switches are another order each time
+    if (chosen) setenv("NCCL_NVLS_ENABLE", "1", 1);
+    nccl.make_id(id);
+    const char* const set = std::getenv("NCCL_NVLS_ENABLE");
+    CHECK(std::string(set != nullptr ? set : "") == (chosen ? "1" : "0"));
+  }
   if (device_problem(DeviceType::cuda).empty()) return;
   std::string address;
   for (const std::string& problem : {nccl.address(0, address), nccl.start(NcclId{}, 0, 1, 0)}) {
