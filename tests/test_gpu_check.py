@@ -160,7 +160,7 @@ class GpuCheck(unittest.TestCase):
         self.assertEqual(self.part(record, "benchmarks")["verdict"], "passed")
         _, _, record = self.check("--only", "benchmarks", "--what", "epoch")
         self.assertEqual((self.part(record, "benchmarks")["verdict"], self.part(record, "benchmarks")["note"]),
-                         ("failed", "compare: nothing is left to measure; give --data"))
+                         ("failed", "compare: nothing is left to measure; give --data, or a build with MPI"))
 
     def compared(self):
         (path,) = (self.folder / "out").glob("*-cuda.json")

@@ -45,7 +45,7 @@ TEST_CASE("libsimclr_nccl.so loads, or says what is missing") {
   CHECK(nccl.finish().empty());
 #else
   const std::string message = message_of([] { load_nccl(); });
-  CHECK_THAT(message, Contains("nccl: several processes on GPUs need libsimclr_nccl.so (which is not in "));
+  CHECK_THAT(message, Contains("nccl: several processes on GPUs need libsimclr_nccl.so (not in "));
   CHECK_THAT(message, Contains("; build libsimclr with NCCL (NVIDIA: libnccl-dev, PyPI: nvidia-nccl-cu13), or train on "
                                "the CPU (--device cpu)"));
 #endif

@@ -52,7 +52,7 @@ class Nccl(unittest.TestCase):
         with tempfile.TemporaryDirectory() as folder:
             code, said = self.loads(folder)
             self.assertNotEqual(code, 0)
-            self.assertIn("nccl: several processes on GPUs need libsimclr_nccl.so (which is not in ", said)
+            self.assertIn("nccl: several processes on GPUs need libsimclr_nccl.so (not in ", said)
             self.assertIn("); build libsimclr with NCCL (NVIDIA: libnccl-dev, PyPI: nvidia-nccl-cu13), or train on the CPU "
                           "(--device cpu)", said)
             code, said = self.loads(folder, b"")

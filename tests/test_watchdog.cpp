@@ -19,8 +19,8 @@ using namespace std::chrono_literals;
 namespace {
 
 constexpr const char* too_long =
-    " has waited 0.2 s for the other ranks; one of them hangs or is cut off. The run ends; go on from its last "
-    "checkpoint, where ranks are only slow with a longer limit (--world-timeout, World::set_timeout)\n";
+    " has waited 0.2 s for the other ranks; one of them hangs or is cut off. The run ends. Go on from its last "
+    "checkpoint, if it has one; if ranks were only slow, allow more (--world-timeout, World::set_timeout)\n";
 
 /// What a process that runs `body` leaves on stderr, and how it ends: "code: text".
 std::string end_of(const std::function<void()>& body) {
