@@ -74,22 +74,24 @@ struct Training {
   nn::SimCLR model;
   nn::Sgd optimizer;
   simclr::Input views;
+  std::int64_t bucket_bytes;  // nn::backward()'s
 
-  Training(const bench::Bench& bench, World& ranks, const PictureRecipe& r, std::int64_t own_views)
+  Training(const bench::Bench& bench, World& ranks, const PictureRecipe& r, std::int64_t own_views,
+           std::int64_t bucket_bytes_of_sums = 0)
       : world(ranks),
         model({.encoder = nn::make_resnet(r.arch, {.stem = r.stem, .width = r.width}),
                .head = head_options(r),
                .loss = {.temperature = r.temperature}}),
         optimizer(model.parameters(), {.momentum = r.momentum, .weight_decay = r.weight_decay}, nn::constant(1e-4f)),
-        views(bench.random({own_views, r.size, r.size, 3}, static_cast<std::uint64_t>(7 + ranks.rank()))) {
+        views(bench.random({own_views, r.size, r.size, 3}, static_cast<std::uint64_t>(7 + ranks.rank()))),
+        bucket_bytes(bucket_bytes_of_sums) {
     model.set_world(&world);
   }
 
   /// The loss, when the gradients of all ranks are added up.
   Tensor gradients() {
     Tensor loss = model.loss_of({&views, 1});
-    loss.backward();
-    world.all_reduce(optimizer.gradients());
+    nn::backward(world, loss, optimizer, bucket_bytes);
     return loss;
   }
 };
@@ -106,8 +108,9 @@ std::string name_of(const PictureRecipe& r, std::int64_t views, int ranks) {
          (ranks == 1 ? " process" : " ranks");
 }
 
-void time_steps(const bench::Bench& bench, World& ranks, const PictureRecipe& r, std::int64_t views, int rounds) {
-  Training t(bench, ranks, r, views / ranks.size());
+void time_steps(const bench::Bench& bench, World& ranks, const PictureRecipe& r, std::int64_t views, int rounds,
+                std::int64_t bucket_bytes) {
+  Training t(bench, ranks, r, views / ranks.size(), bucket_bytes);
   const auto run = [&t](int steps) {
     for (int i = 0; i < steps; ++i) t.optimizer.step(t.gradients());
   };
@@ -189,13 +192,15 @@ void count(const bench::Bench& bench, const PictureRecipe& r, int ranks, std::in
 int main(int argc, char** argv) {
   bench::Bench bench("Times a training step of several ranks, or counts what they send.");
   std::string preset = "quick";
-  std::int64_t views = 512, samples = 64, width = 0;
+  std::int64_t views = 512, samples = 64, width = 0, bucket_bytes = 0;
   int rounds = 7, size = 0;
   std::vector<int> counted;
   Link link;
   bench.app.add_option("--preset", preset, "The recipe: one of train_cifar's");
   bench.app.add_option("--views", views, "Views a step of all ranks, two a sample")->check(CLI::Range(4, 1 << 20));
   bench.app.add_option("--rounds", rounds, "Measured rounds")->check(CLI::Range(1, 1000));
+  bench.app.add_option("--bucket-bytes", bucket_bytes, "Of the gradients that are added up at once; 0: all")
+      ->check(CLI::Range(0, 1 << 30));
   bench.app.add_option("--width", width, "Of the encoder; 0: the recipe's")->check(CLI::Range(0, 1024));
   bench.app.add_option("--size", size, "Side of a view in pixels; 0: the recipe's, or 32")->check(CLI::Range(0, 1024));
   bench.app.add_option("--count", counted, "Count what so many ranks send in a step, instead of measuring")
@@ -214,7 +219,7 @@ int main(int argc, char** argv) {
   const std::unique_ptr<World> world = simclr::make_world();
   SIMCLR_CHECK(views % (2 * world->size()) == 0, "--views ", views, ": not as many samples for each of ", world->size(),
                " ranks");
-  time_steps(bench, *world, r, views, rounds);
+  time_steps(bench, *world, r, views, rounds, bucket_bytes);
   if (world->size() > 1) time_waiting(bench, *world);
   return bench.exit_code();
 }

@@ -71,7 +71,7 @@ NAMES = ["nt_xent", "step", "augment", "batchnorm", "epoch", "pretrain", "start"
          "similarity", "conv2d", "sequences", "gru", "attention", "logmel", "optimizer_step", "ranks", "size"]
 NEED_DATA = {"epoch", "pretrain", "start"}
 # What is left out where nobody names it: a whole run takes long on a CPU; on a GPU the programs link unlike parts of
-# NVIDIA's libraries, and ranks train on CPUs.
+# NVIDIA's libraries, and ranks have not been measured.
 LEFT_OUT = {"cpu": {"pretrain"}, "cuda": {"size", "ranks"}, "tiny": set()}
 
 
@@ -297,25 +297,33 @@ def start_run(args, preset, batch, limit):
 
 
 def ranks_run(args, preset, views):
-    """Ranks of one thread against as many threads of one process."""
+    """Ranks of one thread against as many threads of one process, and against their own sums in buckets."""
     ranks, model = max(args.threads, 2), shape_of(args, preset)[1]
     case = f"{model} step, {views} views, {ranks} ranks of one thread"
+    buckets = case + ", gradients added up behind the pass"
     bench = [args.build / "benchmarks" / "bench_ranks", "--preset", preset, "--views", views, "--seconds", args.seconds,
              "--rounds", 1 if args.tiny else 5]
 
+    def of_ranks(*more, yields=0):
+        """The step, and how a rank waits."""
+        engine = [*ENGINE, "--mca", "mpi_yield_when_idle", yields, "-np", ranks]
+        return list(lines([*engine, *bench, "--threads", 1, *more]))
+
     def ours(_):
         for name, yields in (("", 0), (" that yields", 1)):
-            engine = [*ENGINE, "--mca", "mpi_yield_when_idle", yields, "-np", ranks]
-            step, waiting = lines([*engine, *bench, "--threads", 1])
+            step, waiting = of_ranks(yields=yields)
             if not yields:
                 yield {"case": case, "seconds": step["seconds"]}
                 yield {"case": case + ", share of communication", "times": step["share_of_communication"]}
+                yield {"case": buckets, "seconds": step["seconds"]}
             yield {"case": f"processor time of a waiting rank{name}, over the time that it waits",
                    "times": waiting["processor_share"]}
 
     def peers(_):
         yield {"case": case, "peer": f"one process of {ranks} threads",
                "seconds": last([*bench, "--threads", ranks])["seconds"]}
+        yield {"case": buckets, "peer": "in parts of 1 MiB amid it",
+               "seconds": of_ranks("--bucket-bytes", 1 << 20)[0]["seconds"]}
 
     return Run("ranks", case, ours, peers)
 

@@ -19,7 +19,7 @@ auto reading(const RunRecorder& recorder, Read read) {
 }
 
 /// Of the gradients that ranks add up at once. Beside the backward pass where a GPU can; on the CPU the rank that sends
-/// does not compute meanwhile, so that one sum behind the pass is no slower.
+/// does not compute meanwhile, and buckets gain nothing (docs/performance.md).
 std::int64_t bucket_bytes(simclr::Device device) {
   return device.type == simclr::DeviceType::cuda ? std::int64_t{25} << 20 : 0;
 }
