@@ -17,7 +17,8 @@ PROGRAMS = pathlib.Path(os.environ.get("DOCS_PROGRAMS", ""))
 FOLDERS = ("docs", "benchmarks", "tests", "examples")  # where documents may lie, besides the top
 FOREIGN = {"--logdir", "--cflags", "--libs",  # TensorBoard's, pkg-config's, mpirun's and SLURM's
            "--allow-run-as-root", "--oversubscribe", "--hostfile", "--bind-to", "--map-by", "--mca", "--mpi",
-           "--cpus-per-task", "--gpus-per-task", "--kill-on-bad-exit", "--wait", "--requeue", "--signal"}
+           "--cpus-per-task", "--ntasks-per-node", "--gpus-per-task", "--kill-on-bad-exit",
+           "--wait", "--requeue", "--signal"}
 
 
 def documents():
