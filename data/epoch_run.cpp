@@ -98,7 +98,8 @@ void LoaderState::deliver_warnings() {
   }
 }
 
-EpochRun::EpochRun(std::shared_ptr<LoaderState> state, std::uint32_t epoch, std::int64_t first_batch)
+EpochRun::EpochRun(std::shared_ptr<LoaderState> state, std::uint32_t epoch, std::int64_t first_batch,
+                   std::int64_t end_batch)
     : state_(std::move(state)), epoch_(epoch), slots_(static_cast<std::size_t>(state_->options.prefetch)) {
   const std::int64_t size = state_->dataset->size();
   if (state_->options.shuffle) {
@@ -108,11 +109,11 @@ EpochRun::EpochRun(std::shared_ptr<LoaderState> state, std::uint32_t epoch, std:
     std::iota(order_.begin(), order_.end(), std::int64_t{0});
   }
   const std::int64_t ranks = state_->options.shard.ranks;
-  batches_ = state_->batches();
+  batches_ = end_batch;
   end_ = std::min(size, batches_ * state_->options.batch_size) / ranks;
   full_ = state_->options.batch_size / ranks;
   SIMCLR_CHECK(first_batch >= 0 && first_batch <= batches_, "loader: batch ", first_batch, " of an epoch of ",
-               batches_);
+               state_->batches());
   taken_ = first_batch;
   next_position_ = std::min(end_, first_batch * full_);
 }

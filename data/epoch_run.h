@@ -49,7 +49,10 @@ struct LoaderState {
 /// that is needed next is always the one being filled. At most `prefetch` batches are in the making or ready.
 class EpochRun {
  public:
-  EpochRun(std::shared_ptr<LoaderState> state, std::uint32_t epoch, std::int64_t first_batch);
+  /// From batch `first_batch` up to `end_batch`; nothing behind it is read. Throws Error for a first one that the epoch
+  /// lacks.
+  EpochRun(std::shared_ptr<LoaderState> state, std::uint32_t epoch, std::int64_t first_batch,
+           std::int64_t end_batch);
   ~EpochRun() { stop(); }
 
   void start();
@@ -82,7 +85,7 @@ class EpochRun {
   const std::shared_ptr<LoaderState> state_;
   const std::uint32_t epoch_;
   std::vector<std::int64_t> order_;     // of all ranks; what follows counts this rank's samples alone
-  std::int64_t batches_ = 0, end_ = 0;  // batches of the epoch; samples in them
+  std::int64_t batches_ = 0, end_ = 0;  // the last batch is the one before; samples up to there
   std::int64_t full_ = 0;               // samples of a batch that is not the last
   bool started_ = false;
   std::optional<Batch> current_;

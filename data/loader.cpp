@@ -133,6 +133,23 @@ void check(const Tower& tower, const Dataset& dataset) {
                "; f32 and integer types are possible, a model's step rounds f32 to what it computes with");
 }
 
+std::shared_ptr<detail::LoaderState> make_state(std::shared_ptr<const Dataset> dataset, std::vector<Tower> towers,
+                                                const LoaderOptions& options) {
+  SIMCLR_CHECK(dataset && !towers.empty(), "loader: a data set and a view maker are needed, got none");
+  check(*dataset, options);
+  auto state = std::make_shared<detail::LoaderState>();
+  for (const Tower& tower : towers) {
+    check(tower, *dataset);
+    auto& parts = state->parts;
+    if (std::find(parts.begin(), parts.end(), tower.part) == parts.end()) parts.push_back(tower.part);
+  }
+  state->unreadable = std::make_unique<std::atomic<bool>[]>(static_cast<std::size_t>(dataset->size()));
+  state->dataset = std::move(dataset);
+  state->towers = std::move(towers);
+  state->options = options;
+  return state;
+}
+
 }  // namespace
 
 Loader::Loader(std::shared_ptr<const Dataset> dataset, std::shared_ptr<const ViewMaker> view_maker,
@@ -140,19 +157,7 @@ Loader::Loader(std::shared_ptr<const Dataset> dataset, std::shared_ptr<const Vie
     : Loader(std::move(dataset), std::vector<Tower>{{.maker = std::move(view_maker)}}, options) {}
 
 Loader::Loader(std::shared_ptr<const Dataset> dataset, std::vector<Tower> towers, const LoaderOptions& options)
-    : state_(std::make_shared<detail::LoaderState>()) {
-  SIMCLR_CHECK(dataset && !towers.empty(), "loader: a data set and a view maker are needed, got none");
-  check(*dataset, options);
-  for (const Tower& tower : towers) {
-    check(tower, *dataset);
-    auto& parts = state_->parts;
-    if (std::find(parts.begin(), parts.end(), tower.part) == parts.end()) parts.push_back(tower.part);
-  }
-  state_->unreadable = std::make_unique<std::atomic<bool>[]>(static_cast<std::size_t>(dataset->size()));
-  state_->dataset = std::move(dataset);
-  state_->towers = std::move(towers);
-  state_->options = options;
-}
+    : state_(make_state(std::move(dataset), std::move(towers), options)) {}
 
 Loader::~Loader() = default;
 Loader::Loader(Loader&&) noexcept = default;
@@ -172,7 +177,7 @@ const LoaderOptions& Loader::options() const {
 }
 
 Epoch Loader::epoch(std::uint32_t epoch, std::int64_t first_batch) const {
-  return Epoch(std::make_unique<detail::EpochRun>(state_, epoch, first_batch));
+  return Epoch(std::make_unique<detail::EpochRun>(state_, epoch, first_batch, state_->batches()));
 }
 
 std::int64_t Loader::skipped() const {
@@ -218,21 +223,19 @@ NextBatch one_pass(std::shared_ptr<const Dataset> dataset, std::shared_ptr<const
   options.shuffle = options.drop_last = false;
   const Shard shard = std::exchange(options.shard, {});
   check(shard, shard.ranks, "one_pass");  // a rank has whole batches
-  const Loader loader(std::move(dataset),
-                      std::vector<Tower>{{.maker = std::move(view_maker), .views = 1, .part = part}}, options);
-  const std::int64_t all = loader.batches(), begin = shard.rank * all / shard.ranks;
-  const std::int64_t count = (shard.rank + 1) * all / shard.ranks - begin;
-  if (count == 0) return [](Input&, std::vector<std::int32_t>&) { return false; };
-  const auto epoch = std::make_shared<Epoch>(loader.epoch(0, begin));  // keeps what it needs of the loader
-  return [epoch, at = std::optional<Epoch::Iterator>(), first = begin * options.batch_size, left = count](
+  const auto state =
+      make_state(std::move(dataset), {{.maker = std::move(view_maker), .views = 1, .part = part}}, options);
+  const std::int64_t all = state->batches(), begin = shard.rank * all / shard.ranks;
+  const std::int64_t end = (shard.rank + 1) * all / shard.ranks;
+  if (begin == end) return [](Input&, std::vector<std::int32_t>&) { return false; };
+  const auto epoch = std::make_shared<Epoch>(std::make_unique<detail::EpochRun>(state, 0, begin, end));
+  return [epoch, at = std::optional<Epoch::Iterator>(), first = begin * options.batch_size](
              Input& input, std::vector<std::int32_t>& labels) mutable {
     do {
-      if (left == 0) return false;
-      --left;
-      if (at) {
-        ++*at;
-      } else {
+      if (!at) {
         at = epoch->begin();
+      } else if (*at != epoch->end()) {
+        ++*at;
       }
       if (*at == epoch->end()) return false;
       input = own_samples(**at, first, labels);

@@ -174,6 +174,25 @@ TEST_CASE("A rank reads its own samples, and what replaces them") {
   }
 }
 
+TEST_CASE("A rank's share of one pass ends where it ends: no sample of the next rank is read") {
+  const auto samples = std::make_shared<Numbers>(20);
+  for (const int workers : {0, 2}) {
+    for (int rank = 0; rank < 3; ++rank) {
+      samples->reads = 0;
+      std::size_t served = 0;
+      {
+        const NextBatch next = one_pass(samples, std::make_shared<Probes>(),
+                                        {.batch_size = 2, .shard = {rank, 3}, .workers = workers, .prefetch = 8});
+        Input input;
+        for (std::vector<std::int32_t> labels; next(input, labels);) served += labels.size();
+      }
+      CAPTURE(workers, rank);
+      CHECK(served == (rank < 2 ? 6 : 8));
+      CHECK(samples->reads == static_cast<int>(served));
+    }
+  }
+}
+
 TEST_CASE("Ranks of which each finds most of a data set unreadable end") {
   const Loader loader(std::make_shared<Numbers>(40, [](std::int64_t i) { return i > 3; }), std::make_shared<Probes>(),
                       {.batch_size = 8, .shard = {1, 2}, .on_warning = [](const std::string&) {}});
