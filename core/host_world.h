@@ -59,4 +59,7 @@ class HostWorld : public World {
   std::unique_ptr<Transport> transport_;
 };
 
+/// device_of_rank()'s number, where `count` GPUs are there for the rank.
+SIMCLR_API int gpu_of_rank(const World& world, int count);
+
 }  // namespace simclr

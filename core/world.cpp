@@ -1,9 +1,11 @@
+#include <simclr/core/host_world.h>
 #include <simclr/core/parameter_memory.h>
 #include <simclr/core/runtime.h>
 #include <simclr/core/text.h>
 #include <simclr/core/world.h>
 
 #include <algorithm>
+#include <limits>
 #include <sstream>
 
 namespace simclr {
@@ -78,13 +80,19 @@ void World::broadcast(Tensor x, int from) {
   note_written(x);
 }
 
+int gpu_of_rank(const World& world, int count) {
+  return world.local_rank() % count;
+}
+
 Device device_of_rank(const World& world, Device device) {
   if (world.size() == 1 || device.type != DeviceType::cuda) return device;
   if (!device_problem(device.type).empty()) Context::of(device);  // says why
-  return {device.type, world.local_rank() % runtime_slot.on(device).count()};
+  return {device.type, gpu_of_rank(world, runtime_slot.on(device).count())};
 }
 
 std::vector<std::string> gather_texts(World& world, std::string_view text) {
+  SIMCLR_CHECK(text.size() <= std::size_t{std::numeric_limits<std::int32_t>::max()}, "gather_texts: a text of ",
+               text.size(), " bytes; 2 GiB and more cannot be sent");
   const auto bytes = static_cast<std::int32_t>(text.size());
   const auto lengths = world.all_gather(Tensor::from(std::vector{bytes}, {1})).to_vector<std::int32_t>();
   const std::int32_t longest = *std::max_element(lengths.begin(), lengths.end());

@@ -2,6 +2,7 @@
 
 #include <simclr/core/autograd.h>
 #include <simclr/core/error.h>
+#include <simclr/core/host_world.h>
 #include <simclr/core/parameter_memory.h>
 #include <simclr/core/runtime.h>
 #include <simclr/core/world.h>
@@ -320,6 +321,17 @@ TEST_CASE("a rank that hangs is waited for as long as was said") {
 }
 
 TEST_CASE("each of several processes on GPUs has the one with its local rank's number") {
+  struct At : World {
+    explicit At(const Place& place) : World(place) {}
+  };
+  for (const int local_rank : {0, 1, 3}) {
+    const At at({.rank = 5 + local_rank, .size = 12, .local_rank = local_rank, .local_size = 4});
+    CHECK(gpu_of_rank(at, 4) == local_rank);
+    CHECK(gpu_of_rank(at, 1) == 0);  // its own, the one that it sees
+  }
+}
+
+TEST_CASE("ranks on the CPU keep their device, and without a GPU all say why") {
   const auto devices = of_each(3, [](World& world) {
     return std::vector{device_of_rank(world, {}), device_of_rank(world, {DeviceType::emu})};
   });
@@ -350,5 +362,8 @@ TEST_CASE("collectives refuse what does not fit and say why") {
   CHECK_THAT(messages[0][2], Contains("wants [n,...]"));
   CHECK_THAT(messages[0][3], Contains("f32 [3,2] on cpu is not as many rows for each of 2 ranks"));
   CHECK_THAT(messages[0][4], Contains("from rank 2 of 2"));
+  World alone;
+  CHECK(message_of([&] { gather_texts(alone, std::string_view("", std::size_t{1} << 31)); }) ==
+        "gather_texts: a text of 2147483648 bytes; 2 GiB and more cannot be sent");
   CHECK_THROWS_WITH(of_threads(0, [](World&) {}), Contains("at least 1 is needed"));
 }
