@@ -4,9 +4,12 @@
 #include <simclr/core/error.h>
 #include <simclr/core/nccl_world.h>
 #include <simclr/core/runtime.h>
+#include <simclr/nn/gradient_buckets.h>
+#include <simclr/nn/simclr.h>
 
 #include "support/catch.h"
 #include "support/message_of.h"
+#include "support/ranks.h"
 #include "support/tensors.h"
 
 #include <chrono>
@@ -174,6 +177,42 @@ TEST_CASE("bf16 is added up in f32 and rounded once") {
   CHECK(calls == std::vector<std::string>{"all_reduce 24 f32", "reduce_scatter 8 f32"});
   CHECK(same_bits(own.to(Device{}), three));
   CHECK(same_bits(rows.to(Device{}), three.narrow(0, 2)));
+}
+
+TEST_CASE("a step of two towers in bf16: what goes when") {
+  if (no_emulated_device()) return;
+  const auto world = rank_of_three();
+  const auto encoder = [] { return std::make_shared<test::SmallEncoder>(); };
+  nn::TwoTowers model({.encoders = {encoder(), encoder()},
+                       .heads = {{{.hidden = 8, .out = 6}, {.hidden = 8, .out = 6, .seed = 1}}},
+                       .learn_temperature = true});
+  model.to(emu);
+  model.set_world(world.get());
+  nn::Sgd optimizer(model.parameters(), {}, {{0.5f}});
+  const auto side = [](std::uint64_t seed) {
+    return Input(random_tensor({4, 5, 4, 3}, seed, DType::f32).to(DType::bf16).to(emu));
+  };
+  calls.clear();
+  nn::backward(*world, model.loss_of(std::vector{side(1), side(2)}), optimizer, 400);
+  // Forward: of each batch norm 3 C doubles (C is 4, 4 and the head's 8, a tower), then each tower's z of 4 rows of 6 in
+  // bf16 and the loss that it anchors.
+  const std::vector<std::string> forward = {
+      "all_gather 96",  "all_gather 96", "all_gather 192",   "all_gather 96", "all_gather 96",
+      "all_gather 192", "all_gather 48", "all_reduce 1 f32", "all_gather 48", "all_reduce 1 f32"};
+  // Back: of each loss the temperature's gradient, to be capped, and z's in f32; of each batch norm 2 C sums, and a
+  // bucket as soon as its parameters, which follow one another, are complete. The last one holds the temperature.
+  const std::vector<std::string> backward = {"all_reduce 1 f32",         "reduce_scatter 24 f32",
+                                             "all_reduce 1 f32",         "reduce_scatter 24 f32",
+                                             "all_reduce 16 f32",        "all_reduce 8 f32",
+                                             "start_all_reduce 144 f32", "all_reduce 8 f32",
+                                             "start_all_reduce 176 f32", "start_all_reduce 112 f32",
+                                             "all_reduce 16 f32",        "all_reduce 8 f32",
+                                             "start_all_reduce 144 f32", "all_reduce 8 f32",
+                                             "start_all_reduce 176 f32", "start_all_reduce 128 f32",
+                                             "join"};
+  CHECK(std::vector(calls.begin(), calls.begin() + std::min<std::ptrdiff_t>(10, std::ssize(calls))) == forward);
+  CHECK(std::vector(calls.begin() + std::min<std::ptrdiff_t>(10, std::ssize(calls)), calls.end()) == backward);
+  CHECK(optimizer.gradients().numel() == 2 * (144 + 176) + 112 + 128);
 }
 
 TEST_CASE("a collective that cannot be queued says which and why") {
