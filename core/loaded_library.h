@@ -18,7 +18,7 @@ struct LoadedLibrary {
 /// where it cannot be had.
 const void* load_table(const LoadedLibrary& library);
 
-/// The same as what it is.
+/// The table as the struct that it is.
 template <class Functions>
 const Functions& load_functions(const LoadedLibrary& library) {
   return *static_cast<const Functions*>(load_table(library));

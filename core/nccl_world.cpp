@@ -80,7 +80,7 @@ NcclWorld::NcclWorld(const Place& place, std::unique_ptr<Transport> transport, c
   check("the start", problem);
 }
 
-/// Whom an exception takes out of here ends, and leaves NCCL as it is: the others do not come.
+/// A rank that an exception takes out of here leaves NCCL as it is, for the others do not come to its end.
 NcclWorld::~NcclWorld() {
   if (std::uncaught_exceptions() > exceptions_) return;
   watchdog_.watch("the end of the run", [&] { nccl_.finish(); });

@@ -78,8 +78,8 @@ void RunRecorder::record(TrainingStep& step) {
   if (known_) progress_.show(shown_);
 }
 
-/// Of all ranks. Throws UnreadableData where they are more than half, as a loader does in the middle of an epoch of
-/// what it has met itself.
+/// Of all ranks. Throws CommonError where they are more than half: a loader throws in the middle of an epoch only where
+/// it has met as many itself.
 std::int64_t RunRecorder::count_skipped_of_ranks() const {
   const std::int64_t count = count_of_ranks(*training_.world, training_.source->skipped());
   const std::int64_t size = training_.sets.train->size();
@@ -123,7 +123,7 @@ void RunRecorder::save_epoch(std::optional<double> score) {
   if (best || last) checkpoints_.save(state_, best);
 }
 
-/// Once the samples can be read; empty: there is no checkpoint in this process's folder.
+/// What a message says of going on once the samples can be read; empty: this process's folder has no checkpoint.
 std::string RunRecorder::how_to_go_on() const {
   const std::optional<std::int64_t> kept = checkpoints_.newest();
   if (!kept) return "";
