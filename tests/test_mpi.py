@@ -100,10 +100,14 @@ class Mpi(unittest.TestCase):
 
     @unittest.skipUnless(os.environ["WITH_EMU"] == "1", "no emulated device in this build")
     def test_ranks_train_in_bf16_on_the_emulated_device(self):
-        one, done, again = Done([TOOL, "train", "emu", "3"]), run(2, "train", "emu", "3"), run(2, "train", "emu", "3")
-        losses, right = self.losses(done, 3), self.losses(one, 3)
+        words = ("train", "emu", "30")
+        one, done, again = Done([TOOL, *words]), run(2, *words), run(2, *words)
+        losses, right = self.losses(done), self.losses(one)
         self.assertAlmostEqual(losses[0], right[0], delta=1e-3)
-        self.assertAlmostEqual(losses[1], right[1], delta=0.02)  # bf16's rounding soon leads elsewhere
+        self.assertAlmostEqual(losses[1], right[1], delta=0.02)
+        # bf16's rounding soon leads elsewhere: in the first ten steps by 0.03, with a sliced gradient of the gather 0.14
+        self.assertLess(sum(abs(a - b) for a, b in zip(losses[:10], right)) / 10, 0.07)
+        self.assertAlmostEqual(sum(losses) / 30, sum(right) / 30, delta=0.1)
         self.assertEqual(done.lines(), again.lines())
         self.assertEqual(len(set(re.findall(r"weights (\w+)", done.out))), 1)
 
