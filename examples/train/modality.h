@@ -88,7 +88,8 @@ class Modality : public ModalityOptions {
                                                 const ViewSourceOptions& options) const;
 
   /// What only this kind of data can measure at the end, of the trained model and of an untrained one, whose batch
-  /// norms are calibrated, on their device: nothing, unless a kind says otherwise. It has opened a test part.
+  /// norms are calibrated, on their device: nothing, unless a kind says otherwise. It has opened a test part. All ranks
+  /// of a run call it: what may fail belongs into together() (train/shared_work.h), or else it ends the run.
   virtual OwnEvaluation evaluate(simclr::nn::Model& trained, simclr::nn::Model& untrained,
                                  const EvaluationOptions& options) const;
 

@@ -148,7 +148,7 @@ void add_computing_rows(OptionTable& table, TrainingOptions& o) {
   table
       .add("world-timeout", o.world_timeout,
            "Of several processes (mpirun, srun): seconds that one waits for the others in a step, until it takes it "
-           "that they hang and ends the run")
+           "that they hang and ends the run. On GPUs the time that the step itself takes counts, too")
       .between(1, 86400)
       .command_line_only();
 }
