@@ -51,8 +51,7 @@ class EpochRun {
  public:
   /// From batch `first_batch` up to `end_batch`; nothing behind it is read. Throws Error for a first one that the epoch
   /// lacks.
-  EpochRun(std::shared_ptr<LoaderState> state, std::uint32_t epoch, std::int64_t first_batch,
-           std::int64_t end_batch);
+  EpochRun(std::shared_ptr<LoaderState> state, std::uint32_t epoch, std::int64_t first_batch, std::int64_t end_batch);
   ~EpochRun() { stop(); }
 
   void start();

@@ -194,21 +194,29 @@ TEST_CASE("a step of two towers in bf16: what goes when") {
   };
   calls.clear();
   nn::backward(*world, model.loss_of(std::vector{side(1), side(2)}), optimizer, 400);
-  // Forward: of each batch norm 3 C doubles (C is 4, 4 and the head's 8, a tower), then each tower's z of 4 rows of 6 in
-  // bf16 and the loss that it anchors.
-  const std::vector<std::string> forward = {
-      "all_gather 96",  "all_gather 96", "all_gather 192",   "all_gather 96", "all_gather 96",
-      "all_gather 192", "all_gather 48", "all_reduce 1 f32", "all_gather 48", "all_reduce 1 f32"};
+  // Forward: of each batch norm 3 C doubles (C is 4, 4 and the head's 8, a tower), then each tower's z of 4 rows of 6
+  // in bf16 and the loss that it anchors.
+  const std::vector<std::string> forward = {"all_gather 96", "all_gather 96",   "all_gather 192", "all_gather 96",
+                                            "all_gather 96", "all_gather 192",  "all_gather 48",  "all_reduce 1 f32",
+                                            "all_gather 48", "all_reduce 1 f32"};
   // Back: of each loss the temperature's gradient, to be capped, and z's in f32; of each batch norm 2 C sums, and a
   // bucket as soon as its parameters, which follow one another, are complete. The last one holds the temperature.
-  const std::vector<std::string> backward = {"all_reduce 1 f32",         "reduce_scatter 24 f32",
-                                             "all_reduce 1 f32",         "reduce_scatter 24 f32",
-                                             "all_reduce 16 f32",        "all_reduce 8 f32",
-                                             "start_all_reduce 144 f32", "all_reduce 8 f32",
-                                             "start_all_reduce 176 f32", "start_all_reduce 112 f32",
-                                             "all_reduce 16 f32",        "all_reduce 8 f32",
-                                             "start_all_reduce 144 f32", "all_reduce 8 f32",
-                                             "start_all_reduce 176 f32", "start_all_reduce 128 f32",
+  const std::vector<std::string> backward = {"all_reduce 1 f32",
+                                             "reduce_scatter 24 f32",
+                                             "all_reduce 1 f32",
+                                             "reduce_scatter 24 f32",
+                                             "all_reduce 16 f32",
+                                             "all_reduce 8 f32",
+                                             "start_all_reduce 144 f32",
+                                             "all_reduce 8 f32",
+                                             "start_all_reduce 176 f32",
+                                             "start_all_reduce 112 f32",
+                                             "all_reduce 16 f32",
+                                             "all_reduce 8 f32",
+                                             "start_all_reduce 144 f32",
+                                             "all_reduce 8 f32",
+                                             "start_all_reduce 176 f32",
+                                             "start_all_reduce 128 f32",
                                              "join"};
   CHECK(std::vector(calls.begin(), calls.begin() + std::min<std::ptrdiff_t>(10, std::ssize(calls))) == forward);
   CHECK(std::vector(calls.begin() + std::min<std::ptrdiff_t>(10, std::ssize(calls)), calls.end()) == backward);
