@@ -24,7 +24,7 @@ struct Place {
 struct Traffic {
   std::int64_t messages = 0;  // each is one call that all ranks join in
   std::int64_t bytes = 0;
-  double seconds = 0;  // that the rank has spent in collectives, waiting for the others included
+  double seconds = 0;  // in collectives of host memory, with waiting for the others; those of GPUs are queued
 
   /// Since then.
   Traffic operator-(const Traffic& before) const {
@@ -100,9 +100,9 @@ SIMCLR_API void require_same(World& world, std::string_view what, std::string_vi
 /// and destroy the world on all ranks or none: an exception that leaves it ends the run of all processes, when this one
 /// exits, with code 1 whatever main() returns; until then the others wait. World::fail() ends it at once. Needs
 /// libsimclr_mpi.so, which is loaded where there are several processes, and on CUDA libsimclr_nccl.so. There each rank
-/// takes a GPU of its own, device_of_rank()'s; what lies on it is exchanged in the order of its stream, and in a captured
-/// step too, which must go before the world does. Throws Error where a library is missing, where srun's processes do not
-/// know of one another, and where ranks share a GPU or are on other kinds of device. `timeout` as set_timeout() has it.
+/// takes a GPU of its own, device_of_rank()'s; what lies on it is exchanged in the order of its stream, in a captured
+/// step too, which must go before the world does. Throws Error where a library is missing, where srun's processes know
+/// nothing of one another, where ranks share a GPU or are on other kinds of device. `timeout` as in set_timeout().
 SIMCLR_API std::unique_ptr<World> make_world(Device device = {},
                                              std::chrono::milliseconds timeout = std::chrono::seconds(60));
 

@@ -63,15 +63,6 @@ void print_cost(const CostFigures& c, const Training& t) {
   std::printf("memory: %.2f GB on %s at the peak (%s)\n", c.peak_bytes / 1e9, to_string(t.compute.device).c_str(), how);
 }
 
-void print_communication(const CostFigures& c, const Training& t) {
-  if (t.world->size() == 1) return;
-  std::printf(
-      "communication: each of %d processes sends %.3g MB a step in %lld calls, %.0f %% of its time, with waiting "
-      "for the others\n",
-      t.world->size(), static_cast<double>(c.sent.bytes) / 1e6, static_cast<long long>(c.sent.messages),
-      100 * c.sending);
-}
-
 /// Returns the exit code.
 int print_findings(const Findings& found) {
   if (found.empty()) {
@@ -118,6 +109,18 @@ Findings look(const Training& t, std::vector<simclr::Input> towers) {
 
 }  // namespace
 
+std::string communication(const Training& t, const CostFigures& c) {
+  if (t.world->size() == 1 || !c.failed.empty()) return "";
+  char text[160];
+  std::snprintf(text, sizeof text, "communication: each of %d processes sends %.3g MB a step in %lld calls",
+                t.world->size(), static_cast<double>(c.sent.bytes) / 1e6, static_cast<long long>(c.sent.messages));
+  // How long those of GPUs take, which are queued, nobody knows.
+  if (t.compute.device.type == simclr::DeviceType::cuda) return text;
+  char share[80];
+  std::snprintf(share, sizeof share, ", %.0f %% of its time, with waiting for the others", 100 * c.sending);
+  return std::string(text) + share;
+}
+
 int check_run(const TrainingOptions& options, Modality& modality,
               const std::function<void(const std::string&)>& on_warning, const std::shared_ptr<simclr::World>& world) {
   together(world.get(), [&] {
@@ -144,7 +147,7 @@ int check_run(const TrainingOptions& options, Modality& modality,
   std::fflush(stdout);
   figures.cost = measure_cost(t, towers, views_seconds);
   print_cost(figures.cost, t);
-  print_communication(figures.cost, t);
+  if (const std::string said = communication(t, figures.cost); !said.empty()) std::printf("%s\n", said.c_str());
   const int code = print_findings(findings_of(t, figures, std::move(looked)));
   return greatest_of_ranks(*world, world->rank() == 0 ? code : 0);
 }

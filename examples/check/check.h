@@ -18,6 +18,10 @@ struct CheckFigures {
 /// What looks wrong in the options and in what was measured with them, behind what the modality has found.
 Findings findings_of(const Training& training, const CheckFigures& figures, Findings looked);
 
+/// What a step sends to the other ranks, in a line; empty where there are none, or no step. Its share of the time, too,
+/// but of GPUs, whose collectives go beside the program.
+std::string communication(const Training& training, const CostFigures& figures);
+
 /// Measures, prints, and lets the modality draw check-views into --out, else into the current folder, but not among the
 /// data. Takes about a minute on a CPU. All ranks measure, and rank 0 looks and speaks. Returns the exit code: 0 where
 /// it looks fine, 1 where something looks wrong.

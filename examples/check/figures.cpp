@@ -5,6 +5,7 @@
 #include "train/shared_work.h"
 
 #include <simclr/data/free_memory.h>
+#include <simclr/nn/gradient_buckets.h>
 
 #include <algorithm>
 #include <chrono>
@@ -59,8 +60,7 @@ Cost cost_of(Training& t, std::span<const Input> towers) {
   auto& allocator = simclr::Context::of(t.compute.device).allocator();
   const auto step = [&] {
     const Tensor loss = t.loss_of(towers);
-    loss.backward();
-    t.world->all_reduce(t.optimizer->gradients());
+    nn::backward(*t.world, loss, *t.optimizer, bucket_bytes(t.compute.device));
     t.optimizer->zero_grad();
     return loss.item();  // waits
   };

@@ -47,7 +47,7 @@ struct CostFigures {
   double peak_bytes = 0;      // on the device
   double free_bytes = 0;      // before the check, on the CPU, its share of them; 0: not known
   simclr::Traffic sent = {};  // in the step that was measured
-  double sending = 0;         // its time over that step's
+  double sending = 0;         // its time over that step's; not of GPUs, see Traffic
   bool measured = true;       // else extrapolated from smaller batches, as a whole one takes long
   std::string failed;         // why a step of the whole batch cannot be done; empty: it can
   Fitting fitting;            // the micro-batch that fits where memory is why

@@ -53,6 +53,10 @@ void on_all_ranks(const Training& t, const std::function<void()>& work) {
   t.world->set_timeout(std::chrono::seconds(t.options.world_timeout));
 }
 
+std::int64_t bucket_bytes(simclr::Device device) {
+  return device.type == simclr::DeviceType::cuda ? std::int64_t{25} << 20 : 0;
+}
+
 std::chrono::milliseconds saving_limit(const Training& t) {
   return 10 * std::chrono::seconds(t.options.world_timeout);
 }

@@ -4,6 +4,7 @@
 #include "train/training.h"
 
 #include <chrono>
+#include <cstdint>
 #include <functional>
 
 /// What the processes of a training (simclr/core/world.h) decide together: each holds a part of every batch and of what
@@ -20,6 +21,10 @@ void on_all_ranks(const Training& training, const std::function<void()>& work);
 /// exception ends the run: once it has ended this process, the engine ends the ranks that wait.
 void on_first_rank(const Training& training, const std::function<void()>& work,
                    std::chrono::milliseconds limit = patience);
+
+/// Of the gradients that ranks add up at once, for nn::backward(). Beside the backward pass where a GPU can; on the CPU
+/// the rank that sends does not compute meanwhile, and buckets gain nothing: there 0 (docs/performance.md).
+std::int64_t bucket_bytes(simclr::Device device);
 
 /// The limit for what saves a checkpoint.
 std::chrono::milliseconds saving_limit(const Training& training);

@@ -1,6 +1,7 @@
 #include "train/train.h"
 
 #include "train/out_of_memory.h"
+#include "train/ranks.h"
 
 #include <simclr/data/loader.h>
 
@@ -16,12 +17,6 @@ auto reading(const RunRecorder& recorder, Read read) {
   } catch (const simclr::data::UnreadableData& error) {
     recorder.say_how_to_go_on(error);
   }
-}
-
-/// Of the gradients that ranks add up at once. Beside the backward pass where a GPU can; on the CPU the rank that sends
-/// does not compute meanwhile, and buckets gain nothing (docs/performance.md).
-std::int64_t bucket_bytes(simclr::Device device) {
-  return device.type == simclr::DeviceType::cuda ? std::int64_t{25} << 20 : 0;
 }
 
 }  // namespace

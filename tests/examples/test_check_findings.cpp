@@ -3,6 +3,7 @@
 #include "modalities/picture_check.h"
 #include "modalities/pictures.h"
 #include "support/catch.h"
+#include "support/ranks.h"
 
 #include <simclr/data/text/text_list.h>
 
@@ -155,4 +156,24 @@ TEST_CASE("views of one sample are as different as their values are, or as many 
   const double same = 64.0 + (1 + 1), different = (69995.0 * 69995 + 36 + 36 + 16) + (69994.0 * 69994 + 36 + 36 + 25);
   CHECK(view_difference(views.to(DType::f32), 2).value() == Approx(same / different));
   CHECK_FALSE(view_difference(views, 1).has_value());
+}
+
+TEST_CASE("What crosses between ranks is told, and its share of the time where that is known") {
+  const auto said = test::of_each(2, [](World& world) {
+    Run run;
+    run.training.world = {std::shared_ptr<void>(), &world};
+    CostFigures& cost = run.figures.cost;
+    cost.sent = {.messages = 7, .bytes = 3'000'000};
+    cost.sending = 0.25;
+    std::vector<std::string> texts = {communication(run.training, cost)};
+    run.training.compute.device = {DeviceType::cuda};
+    texts.push_back(communication(run.training, cost));
+    cost.failed = "out of memory";
+    texts.push_back(communication(run.training, cost));
+    return texts;
+  });
+  const std::string sends = "communication: each of 2 processes sends 3 MB a step in 7 calls";
+  CHECK(said[0] == std::vector<std::string>{sends + ", 25 % of its time, with waiting for the others", sends, ""});
+  CHECK(said[1] == said[0]);
+  CHECK(communication(Run().training, {.failed = {}, .fitting = {}}).empty());
 }
