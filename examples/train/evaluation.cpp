@@ -125,6 +125,7 @@ void calibrate_by_ranks(nn::Module& model, simclr::NextBatch next, const Evaluat
   });
   double all = 0;
   for (const std::int64_t each : gather_values(options.world, std::vector{own})) all += static_cast<double>(each);
+  if (all == 0) simclr::fail<CommonError>("calibrate: no rank can read a sample of its share; check the data");
   for (const nn::NamedTensor& tensor : model.state()) {
     Tensor value = tensor.value;
     if (!tensor.name.ends_with("running_mean") && !tensor.name.ends_with("running_var")) continue;

@@ -148,6 +148,16 @@ TEST_CASE("an untrained encoder's statistics are those of one process") {
   }
 }
 
+TEST_CASE("statistics of shares of which no rank can read a sample are refused by all") {
+  const std::vector<std::int64_t> order = data::shuffled_order(4, 0, 0);  // in which they are shared
+  const auto messages = of_each(2, [&](World& world) {
+    const auto first = order.begin() + 2 * world.rank();  // what stands in for its own samples is the other's
+    Normalised encoder;
+    return test::message_of([&] { calibrate(encoder, Threes(4, {first, first + 2}), tower, options_of(world, 2)); });
+  });
+  CHECK(messages == std::vector<std::string>(2, "calibrate: no rank can read a sample of its share; check the data"));
+}
+
 TEST_CASE("kNN's scores and the test samples that can be read are those of one process") {
   const auto of = [](World& world) {
     const EvaluationOptions options = options_of(world, 4);
