@@ -235,3 +235,21 @@ TEST_CASE("rows of ranks are gathered by rank, of whom has some") {
     CHECK(same_bits(all.narrow(2, 4), rows_of(2)));
   }
 }
+
+TEST_CASE("rows of more than 64 MiB are gathered piece by piece") {
+  const auto rows_of = [](int rank) {  // 3 and 1 of 20 MiB: a piece holds one of each rank
+    const Tensor rows = Tensor::full({3 - 2 * rank, 5 << 20}, rank);
+    for (std::int64_t i = 0; i < rows.dim(0); ++i) rows.narrow(i, 1).fill(10 * rank + static_cast<double>(i));
+    return rows;
+  };
+  const auto got = of_each(2, [&](World& world) {
+    const std::int64_t before = world.traffic().messages;
+    const Tensor all = gather_rows(&world, rows_of(world.rank()));
+    return std::pair(all, world.traffic().messages - before);
+  });
+  for (const auto& [all, messages] : got) {
+    CHECK(messages == 4 + 3);  // of the counts and of the widths, two each
+    CHECK(same_bits(all.narrow(0, 3), rows_of(0)));
+    CHECK(same_bits(all.narrow(3, 1), rows_of(1)));
+  }
+}
