@@ -10,6 +10,7 @@ import math
 import os
 import random
 import re
+import resource
 import shutil
 import signal
 import subprocess
@@ -18,8 +19,9 @@ import time
 import unittest
 
 from support.engine import ENGINE, LIMIT, Done, limited, ranks_below, runs
-from support.runs import ENVIRONMENT, PROGRAM, Base
-from support.tiny_data import load_safetensors, write_pictures
+from support.runs import ENVIRONMENT, PROGRAM, SANITIZED, Base
+from support.tiny_data import load_safetensors, write_cifar10, write_pictures
+from test_shard_programs import write_shards
 
 
 def engine(ranks, *options):
@@ -167,6 +169,19 @@ class Ranks(Base):
         self.train(2, *options, "--out", two)
         self.check_losses(two, one)
 
+    @unittest.skipIf(os.environ.get("WITH_SHARDS") == "0", "no libarchive in this build")
+    def test_shards_are_read_by_all(self):
+        for label in range(3):
+            write_pictures(self.folder / "of_shards" / f"class{label}", 10, 3 * label)
+        shards = self.folder / "shards"
+        write_shards(self.folder / "of_shards", [shards / f"{k}.tar" for k in range(3)])
+        options = [*self.changed("--dataset", "shards", "--data", shards / "{0..2}.tar"), "--no-evaluation",
+                   "--cache-dir", self.folder / "cache"]
+        one, two = self.out.with_name("shards1"), self.out.with_name("shards2")
+        self.assertIn("30 pictures in 3 shards in ", self.good(*options, "--out", one))
+        self.train(2, *options, "--out", two)
+        self.check_losses(two, one)
+
     def test_ranks_on_another_device_are_shown(self):
         done = Done(engine(2, *self.changed("--epochs", "1", "--device", "emu", "--knn-every", "0"), "--no-evaluation", "--out",
                            self.out))
@@ -174,6 +189,29 @@ class Ranks(Base):
             self.skipTest("this build has no emulated device")
         self.assertEqual(done.code, 0, done.out + done.err)
         self.assertRegex(done.out, r"\n2 processes, each on emu(:0)? in \w+, ")
+
+    @unittest.skipIf(SANITIZED, "the sanitizers' programs are too slow on it")
+    def test_memory_that_ends_on_one_rank_ends_all(self):
+        options = [*self.changed("--epochs", "1", "--device", "emu", "--batch-size", "32", "--knn-every", "0"),
+                   "--no-evaluation", "--out", self.out]
+        done = Done([*engine(1, *options), ":", "-np", "1", "env", "SIMCLR_EMU_MEMORY=3000000", PROGRAM, *options])
+        if "no emu support" in done.err:
+            self.skipTest("this build has no emulated device")
+        self.assertNotIn(done.code, (0, 124, 137), done.out)
+        self.assertRegex(done.err, r"(^|\n)train_cifar: out of memory on emu: asked for .*, on rank 1 of 2\. Try a "
+                                   r"smaller --micro-batch, or more ranks on more machines\n")
+        self.assertLess(done.seconds, LIMIT - 10)
+
+    def test_a_full_disk_of_the_first_rank_ends_all(self):
+        options = [*self.changed("--epochs", "30", "--knn-every", "0"), "--no-evaluation", "--out", self.out]
+        process = self.start(2, *options, "--checkpoint-minutes", "0", after=5)
+        ranks = ranks_below(process.pid)
+        resource.prlimit(ranks[0], resource.RLIMIT_FSIZE, (50_000, 50_000))  # less than a checkpoint
+        out, error = process.communicate()
+        self.assertNotIn(process.returncode, (0, 124, 137), out)
+        self.assertRegex(error, r"(^|\n)train_cifar: .*unproven.safetensors: writing failed: File too large; make ")
+        self.assertFalse(any(map(runs, ranks.values())))
+        self.assertRegex(self.good("--resume", "--out", self.out), r"going on after \d+ of 210 steps")
 
     def refused(self, *command, words):
         done = Done(command)
@@ -197,6 +235,11 @@ class Ranks(Base):
         self.refused(*ENGINE, "-np", "1", PROGRAM, *map(str, self.options), "--out", self.out, ":",
                      "-np", "1", PROGRAM, *map(str, self.changed("--data", "none")), "--out", self.out,
                      words=["train_cifar: rank 1: cifar10: there is no folder none; "])
+        data = write_cifar10(self.folder / "fewer", each=11)
+        self.refused(*ENGINE, "-np", "1", PROGRAM, *map(str, self.options), "--out", self.out, ":",
+                     "-np", "1", PROGRAM, *map(str, self.changed("--data", data)), "--out", self.out,
+                     words=['train_cifar: data: rank 1 has "  "samples": 55,", rank 0 "  "samples": 60,"; '
+                            "start all ranks alike\n"])
         self.assertFalse((self.out / "log.jsonl").exists())
 
     def test_check_measures_with_the_ranks(self):
