@@ -1,14 +1,16 @@
 #pragma once
 
+#include <simclr/core/world.h>
 #include <simclr/data/dataset.h>
 
 #include <cstdint>
 #include <memory>
-#include <mutex>
 #include <string>
 #include <vector>
 
 namespace simclr::data {
+
+class SampleStore;
 
 struct DecodedCacheOptions {
   /// The most that is kept in memory, in bytes. Negative: half of what is free when the cache is made.
@@ -29,6 +31,12 @@ class SIMCLR_API DecodedCache final : public Dataset {
   DecodedCache(const DecodedCache&) = delete;
   DecodedCache& operator=(const DecodedCache&) = delete;
 
+  /// Lets the ranks of each host keep samples for one another, in the memory and the file that its local rank 0 was to
+  /// have: each sample is decoded once for all of them. All ranks call it, with a cache of the same samples, before the
+  /// first is asked for. Where one rank cannot open what another has, as in containers that do not see each other's
+  /// processes, each keeps what it decodes itself, in its part of the memory, and state() says why.
+  void share(World& world);
+
   std::int64_t size() const override;
   Sample sample(std::int64_t i, int part = 0) const override;
   int parts() const override;
@@ -39,29 +47,20 @@ class SIMCLR_API DecodedCache final : public Dataset {
   std::string place(std::int64_t i) const override;
   std::string describe() const override;
 
-  /// What is kept by now.
+  /// What is kept by now, by all that share it.
   struct State {
     std::int64_t in_memory = 0, memory_bytes = 0;  // samples, each part one, and their bytes
     std::int64_t in_file = 0, file_bytes = 0;
     bool full = false;         // some sample did not fit
     std::string file_problem;  // why the file takes no more; empty: no problem
+    int ranks = 1;             // that share it
+    std::string not_shared;    // why share() could not be; empty: no problem
   };
   State state() const;
 
  private:
-  struct Kept;
-  void keep(std::size_t slot, const Sample& sample) const;
-  void spill(std::size_t slot, const Sample& sample) const;
-  bool read_back(const Kept& kept, Sample& sample) const;
-
   const std::shared_ptr<const Dataset> samples_;
-  const std::int64_t most_memory_;
-  int file_ = -1;
-
-  mutable std::mutex mutex_;                               // guards what follows
-  mutable std::vector<std::shared_ptr<const Kept>> kept_;  // the parts of a sample one behind another
-  mutable std::int64_t file_end_ = 0;
-  mutable State state_;
+  const std::unique_ptr<SampleStore> store_;  // the parts of a sample one behind another
 };
 
 }  // namespace simclr::data
