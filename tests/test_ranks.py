@@ -130,6 +130,30 @@ class Ranks(Base):
                  for text in (done.stderr, both.err)]
         self.assertEqual(named[0], named[1])
 
+    def test_pictures_are_decoded_once_for_all_ranks(self):
+        """Once the first epoch has read them they may go: no rank decodes again what another has."""
+        spill = self.folder / "spill"
+        spill.mkdir()
+        for options, kept in (((), r"16 in memory \(19.2 kB\)"),
+                              (("--cache-gb", "5e-6", "--cache-dir", spill),
+                               r"4 in memory \(4.8 kB\), 12 in a temporary file \(14.4 kB\)")):
+            with self.subTest(options=options):
+                data = self.folder / "going"
+                write_pictures(data, 16, 0)
+                command = engine(2, *self.changed("--dataset", "folder", "--data", data, "--batch-size", "8", "--epochs", "5",
+                                               "--knn-every", "1"), *options, "--out", self.out)
+                with subprocess.Popen(limited(command), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                                      stderr=subprocess.PIPE, text=True, env=ENVIRONMENT) as process:
+                    for line in process.stdout:
+                        if line.startswith("decoded pictures are kept: "):
+                            shutil.rmtree(data)
+                            said = line
+                    rest = process.stderr.read()
+                self.assertEqual((process.returncode, rest), (0, ""), rest)
+                self.assertRegex(said, rf" {kept}, once for the 2 processes of this host$")
+                shutil.rmtree(self.out)
+        self.assertEqual(list(spill.iterdir()), [])
+
     def test_what_one_host_cannot_read_is_held_out_for_none(self):
         whole, torn = self.folder / "whole_pictures", self.folder / "torn_pictures"
         for data in (whole, torn):

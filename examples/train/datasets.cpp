@@ -18,7 +18,7 @@ double cache_bytes(double cache_gb, const std::string& cache_dir) {
 }
 
 void cache_decoded(Datasets& sets, double cache_gb, const std::string& cache_dir) {
-  if (!sets.decoded || (cache_gb == 0 && cache_dir.empty())) return;
+  if (!sets.decoded) return;
   const double memory = cache_bytes(cache_gb, "");
   const bool apart = sets.labelled != sets.train;
   std::vector<std::shared_ptr<const data::Dataset>*> parts;
@@ -37,6 +37,10 @@ void cache_decoded(Datasets& sets, double cache_gb, const std::string& cache_dir
   for (std::size_t i = 0; i < parts.size(); ++i) *parts[i] = caches[i];  // once all are there
   sets.caches = std::move(caches);
   if (!apart) sets.labelled = sets.train;
+}
+
+void share_caches(Datasets& sets, simclr::World& world) {
+  for (const auto& cache : sets.caches) cache->share(world);
 }
 
 void cache_where_run_did(Datasets& sets, const std::string& cache_dir) {
@@ -58,6 +62,8 @@ std::string cache_line(const Datasets& sets) {
     sum.file_bytes += state.file_bytes;
     sum.full = sum.full || state.full;
     if (sum.file_problem.empty()) sum.file_problem = state.file_problem;
+    if (sum.not_shared.empty()) sum.not_shared = state.not_shared;
+    sum.ranks = state.ranks;
   }
   if (sum.in_memory + sum.in_file == 0) return "";
   const auto part = [](std::int64_t count, std::int64_t bytes, const char* where) {
@@ -72,6 +78,8 @@ std::string cache_line(const Datasets& sets) {
   };
   std::string line = "decoded " + sets.sample_name + "s are kept: " + part(sum.in_memory, sum.memory_bytes, "memory");
   if (sum.in_file > 0) line += ", " + part(sum.in_file, sum.file_bytes, "a temporary file");
+  if (sum.ranks > 1) line += ", once for the " + std::to_string(sum.ranks) + " processes of this host";
+  if (!sum.not_shared.empty()) line += ", by this process for itself, as by each: " + sum.not_shared;
   if (!sum.file_problem.empty()) line += "; the file takes no more: " + sum.file_problem;
   if (sum.full) line += "; the others are decoded in every epoch, --cache-gb and --cache-dir keep more";
   return line;

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <simclr/core/world.h>
 #include <simclr/data/dataset.h>
 #include <simclr/data/decoded_cache.h>
 
@@ -29,7 +30,7 @@ struct Datasets {
   std::map<std::string, std::string> within = {};  // of files that hold many samples each: a digest of these
   std::set<std::string> within_training = {};      // those of them that tell nothing of what is tested on
   bool decoded = false;                            // whether reading a sample decodes a file, which a cache saves
-  std::vector<std::shared_ptr<const simclr::data::DecodedCache>> caches = {};  // of these, where they have one
+  std::vector<std::shared_ptr<simclr::data::DecodedCache>> caches = {};  // of these, where they have one
 
   /// One more line of `note`; an empty one adds none.
   void add_note(const std::string& line);
@@ -42,9 +43,13 @@ double cache_bytes(double cache_gb, const std::string& cache_dir);
 /// nothing, where the folder takes no file.
 void cache_decoded(Datasets& sets, double cache_gb, const std::string& cache_dir);
 
-/// The same with half of the free memory; what does not fit goes where a run's did, `cache_dir`, or to no file where
-/// none can be made there, since the folder is another user's, or read-only: sets.note says so then.
+/// Lets the ranks of each host have these caches in common. All call it, before they ask for a sample.
+void share_caches(Datasets& sets, simclr::World& world);
+
+/// cache_decoded() with half of the free memory; what does not fit goes where a run's did, `cache_dir`, or to no file
+/// where none can be made there, since the folder is another user's, or read-only: sets.note says so then.
 void cache_where_run_did(Datasets& sets, const std::string& cache_dir);
 
-/// What the caches hold by now, in one line; empty where there are none, or nothing in them.
+/// What the caches hold by now, those of this host's ranks together, in one line; empty where there are none, or
+/// nothing in them.
 std::string cache_line(const Datasets& sets);

@@ -107,9 +107,8 @@ void limit_samples(Datasets& sets, std::int64_t limit) {
   sets.groups = std::move(groups);
 }
 
-/// --hold-out, --limit and the cache, in this order, then what the evaluation learns from. `ranks` share the machine's
-/// memory.
-void shape_sets(Datasets& sets, const TrainingOptions& o, int ranks) {
+/// --hold-out, --limit and the cache, in this order, then what the evaluation learns from.
+void shape_sets(Datasets& sets, const TrainingOptions& o) {
   if (o.hold_out > 0) {
     const std::string neither = hold_out(sets, o.hold_out, o.seed);
     if (!neither.empty()) std::printf("%s\n", neither.c_str());
@@ -117,7 +116,7 @@ void shape_sets(Datasets& sets, const TrainingOptions& o, int ranks) {
                 counted(sets.held_out->size(), sets.sample_name).c_str());
   }
   if (o.limit > 0) limit_samples(sets, o.limit);
-  cache_decoded(sets, ranks == 1 ? o.cache_gb : cache_bytes(o.cache_gb, "") / 1e9 / ranks, o.cache_path());
+  cache_decoded(sets, o.cache_gb, o.cache_path());
   const std::string unlabelled = learn_from_labelled(sets);
   if (!unlabelled.empty()) std::printf("%s\n", unlabelled.c_str());
 }
@@ -152,8 +151,7 @@ void check_views(const nn::Model& model, const Modality& modality) {
   }
 }
 
-/// All behind the ranks and their threads.
-void open(Training& t, const TrainingOptions& options, const std::function<void(const std::string&)>& on_warning) {
+void open_data(Training& t, const TrainingOptions& options, const std::function<void(const std::string&)>& on_warning) {
   t.compute = choose_compute(options, *t.world);
   t.options.workers = workers_for(t.compute.device, options.workers);
   if (options.resume) take_kept_of_run(options.out, *t.modality);
@@ -165,7 +163,12 @@ void open(Training& t, const TrainingOptions& options, const std::function<void(
   for (const std::string& warning : t.sets.warnings) {
     if (t.world->rank() == 0) on_warning(warning);
   }
-  shape_sets(t.sets, options, t.world->local_size());
+  shape_sets(t.sets, options);
+}
+
+/// Behind open_data() of all ranks, whose caches are shared by now: views on a GPU ask for all samples.
+void open_model(Training& t, const TrainingOptions& options,
+                const std::function<void(const std::string&)>& on_warning) {
   const Recipe& r = t.options.recipe;
   SIMCLR_CHECK(t.sets.train->size() >= r.batch_size, "--batch-size ", r.batch_size, " is more than the ",
                t.sets.train->size(), " training ", t.sets.sample_name, t.sets.train->size() == 1 ? "" : "s",
@@ -201,8 +204,10 @@ Training make_training(const TrainingOptions& options, Modality& modality,
   t.world = std::move(world);
   t.options.local_ranks = t.world->local_size();
   set_threads_of_rank(*t.world, threads_asked(t.options), on_warning);
-  together(t.world.get(), [&] { open(t, options, on_warning); });
+  together(t.world.get(), [&] { open_data(t, options, on_warning); });
   require_same_run(t);
+  share_caches(t.sets, *t.world);
+  together(t.world.get(), [&] { open_model(t, options, on_warning); });
   read_held_out(t, on_warning);
   return t;
 }

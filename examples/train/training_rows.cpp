@@ -193,7 +193,8 @@ void add_training_rows(OptionTable& table, TrainingOptions& o) {
 void add_cache_rows(OptionTable& table, TrainingOptions& o, const std::string& sample, const std::string& also_there) {
   table
       .add("cache-gb", o.cache_gb,
-           "Memory for a folder's decoded " + sample + "s; -1: half of what is free, 0: decode in every epoch")
+           "Memory for a folder's decoded " + sample +
+               "s, of a host's processes together; -1: half of what is free, 0: decode in every epoch")
       .between(0, 1e6)
       .or_else(-1, "half of the free memory")
       .may_change();
