@@ -139,6 +139,8 @@ class Ranks(Base):
                                r"4 in memory \(4.8 kB\), 12 in a temporary file \(14.4 kB\)")):
             with self.subTest(options=options):
                 data = self.folder / "going"
+                for before in (data, self.out):
+                    shutil.rmtree(before, ignore_errors=True)
                 write_pictures(data, 16, 0)
                 command = engine(2, *self.changed("--dataset", "folder", "--data", data, "--batch-size", "8", "--epochs", "5",
                                                "--knn-every", "1"), *options, "--out", self.out)
@@ -151,7 +153,6 @@ class Ranks(Base):
                     rest = process.stderr.read()
                 self.assertEqual((process.returncode, rest), (0, ""), rest)
                 self.assertRegex(said, rf" {kept}, once for the 2 processes of this host$")
-                shutil.rmtree(self.out)
         self.assertEqual(list(spill.iterdir()), [])
 
     def test_what_one_host_cannot_read_is_held_out_for_none(self):
