@@ -71,14 +71,15 @@ struct Opened {
 };
 
 /// Settles `o.out`, too. `on_warning` is told of samples.
-Opened open_samples(Options& o, const std::function<void(const std::string&)>& on_warning) {
+Opened open_samples(Options& o, const simclr::World& world, const std::function<void(const std::string&)>& on_warning) {
   Opened opened{kind_of_weights(o.weights, o.side), {}, {}};
   if (o.out == default_out) o.out = free_folder(o, *opened.kind);
   std::vector<std::string> outputs = embedding_files(o.out);
   outputs.insert(outputs.begin(), o.out);
   opened.kind->refuse_in("--out", outputs, o.dataset, o.folder);
   for (const std::string& file : embedding_files(o.out)) refuse_to_replace(file, o.overwrite);
-  const simclr::Device device = open_device(o.compute);
+  const simclr::Device device = choose_device(o.compute.device, "computing", world);
+  o.compute.workers = workers_for(device, o.compute.workers);
   opened.file = open_side(o.weights, *opened.kind, o.side);
   std::printf("%s\n", opened.file.description.c_str());
   opened.file.encoder->to(device);
@@ -105,7 +106,7 @@ void embed(Options o, simclr::World& world) {
   set_threads_of_rank(world, o.compute.threads, warn);
   Opened opened;
   together(&world, [&] {
-    opened = open_samples(o, [&](const std::string& message) {
+    opened = open_samples(o, world, [&](const std::string& message) {
       if (world.rank() == 0) warn(message);
     });
   });
@@ -133,7 +134,7 @@ int main(int argc, char** argv) {
   Options options;
   const auto parse = [&]() -> std::optional<Start> {
     if (!parse_options(argc, argv, options)) return std::nullopt;
-    return Start{.device = options.compute.device};
+    return Start{};  // whatever computes, what the ranks exchange lies in host memory
   };
   return run_ranks("embed", parse, [&](const std::shared_ptr<simclr::World>& world) {
     embed(options, *world);

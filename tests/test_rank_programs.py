@@ -91,7 +91,17 @@ class Programs(unittest.TestCase):
         data = write_cifar10(self.folder / "cifar10")
         weights = self.same_run("train_cifar", "--dataset", "cifar10", "--data", data, "--width", "4", "--size", "8",
                                 "--batch-size", "12")
-        self.same_embedding(weights, write_pictures(self.folder / "pictures", 11))
+        pictures = write_pictures(self.folder / "pictures", 11)
+        self.same_embedding(weights, pictures)
+        # What is exchanged lies in host memory: the ranks need no world of a kind of device.
+        out = self.folder / "mixed"
+        words = [PROGRAMS / "embed", weights, pictures, "--batch-size", "4", "--out", out, "--device"]
+        done = Done([*ENGINE, "-np", "1", *words, "cpu", ":", "-np", "1", *words, "emu"])
+        if "no emu support" not in done.err:
+            self.assertEqual(done.code, 0, done.out + done.err)
+            right = sum(read_npy(self.folder / f"embedded-{weights.name}-1" / "features.npy"), ())
+            got = sum(read_npy(out / "features.npy"), ())
+            self.assertLess(max(abs(a - b) for a, b in zip(got, right, strict=True)), 1e-3)
 
     def test_recordings(self):
         data = write_recordings(self.folder / "words")
