@@ -228,7 +228,7 @@ class Ranks(Base):
         self.assertLess(done.seconds, LIMIT - 10)
 
     def test_a_full_disk_of_the_first_rank_ends_all(self):
-        options = [*self.changed("--epochs", "30", "--knn-every", "0"), "--no-evaluation", "--out", self.out]
+        options = [*self.changed("--epochs", "15", "--knn-every", "0"), "--no-evaluation", "--out", self.out]
         process = self.start(2, *options, "--checkpoint-minutes", "0", after=5)
         ranks = ranks_below(process.pid)
         resource.prlimit(ranks[0], resource.RLIMIT_FSIZE, (50_000, 50_000))  # less than a checkpoint
@@ -236,7 +236,7 @@ class Ranks(Base):
         self.assertNotIn(process.returncode, (0, 124, 137), out)
         self.assertRegex(error, r"(^|\n)train_cifar: .*unproven.safetensors: writing failed: File too large; make ")
         self.assertFalse(any(map(runs, ranks.values())))
-        self.assertRegex(self.good("--resume", "--out", self.out), r"going on after \d+ of 210 steps")
+        self.assertRegex(self.good("--resume", "--out", self.out), r"going on after \d+ of 105 steps")
 
     def refused(self, *command, words):
         done = Done(command)
