@@ -19,6 +19,7 @@
 #include <chrono>
 #include <csignal>
 #include <cstdio>
+#include <filesystem>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -185,13 +186,22 @@ int run_with(const TrainingOptions& options, Modality& modality, const std::shar
   return 0;
 }
 
+/// What this process is to do, behind the program's name.
+std::string task(const TrainingOptions& o) {
+  if (o.check) return ", to check";
+  if (!o.resume) return "";
+  std::error_code none;
+  const bool begun = std::filesystem::exists(std::filesystem::path(o.out) / "config.json", none);
+  return begun ? ", to go on" : ", to go on, without a run in --out";
+}
+
 }  // namespace
 
 int run_training(const char* name, int argc, char** argv, Modality& modality) {
   TrainingOptions options;
   const auto parse = [&]() -> std::optional<Start> {
     if (!parse_command_line(name, argc, argv, options, modality)) return std::nullopt;
-    return Start{options.device, std::chrono::seconds(options.world_timeout)};
+    return Start{options.device, std::chrono::seconds(options.world_timeout), task(options)};
   };
   return run_ranks(name, parse,
                    [&](const std::shared_ptr<simclr::World>& world) { return run_with(options, modality, world); });

@@ -4,8 +4,7 @@
 #include "run/progress.h"
 #include "train/shared_work.h"
 
-#include <simclr/core/error.h>
-#include <simclr/core/parallel.h>
+#include <simclr/simclr.h>
 
 #include <sched.h>
 #include <unistd.h>
@@ -50,6 +49,8 @@ int run_ranks(const char* name, const std::function<std::optional<Start>()>& par
     world->set_timeout(patience);  // until all have opened their data
     try {
       together(world.get(), [&] { SIMCLR_CHECK(problem.empty(), problem); });
+      // Before they exchange anything else, which another program, or another version, would take for something else.
+      require_alike(*world, "program", std::string(name) + " " SIMCLR_VERSION + start->what);
       if (world->rank() > 0) {
         SIMCLR_CHECK(std::freopen("/dev/null", "w", stdout) != nullptr, "/dev/null: cannot be opened");
       }

@@ -14,6 +14,7 @@
 struct Start {
   std::string device = "cpu";  // as device_of() reads it
   std::chrono::seconds timeout{60};
+  std::string what = {};  // the program is to do, in a few words; the ranks must agree on it
 };
 
 /// The whole of a program that may be several ranks: as run_program(), but what all have met, a command line that

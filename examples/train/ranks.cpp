@@ -22,13 +22,8 @@ void require_same_run(const Training& t) {
   for (const char* key : own_affairs) config.erase(key);
   const nlohmann::ordered_json data = {
       {"samples", t.sets.train->size()}, {"labels", t.labels}, {"within", t.sets.within}};
-  try {
-    simclr::require_same(*t.world, "version", SIMCLR_VERSION);
-    simclr::require_same(*t.world, "options", config.dump(2));
-    simclr::require_same(*t.world, "data", data.dump(2));
-  } catch (const simclr::Error& error) {  // on all ranks alike
-    throw CommonError(error.what());
-  }
+  require_alike(*t.world, "options", config.dump(2));
+  require_alike(*t.world, "data", data.dump(2));
 }
 
 void on_first_rank(const Training& t, const std::function<void()>& work, std::chrono::milliseconds limit) {

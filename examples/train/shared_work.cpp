@@ -44,6 +44,14 @@ void together(World* world, const std::function<void()>& work) {
   if (const std::string text = met_by(all); !text.empty()) throw CommonError(text);
 }
 
+void require_alike(World& world, std::string_view what, std::string_view text) {
+  try {
+    simclr::require_same(world, what, text);
+  } catch (const simclr::Error& error) {  // on all ranks alike
+    throw CommonError(error.what());
+  }
+}
+
 std::string problem_of(World* world, const std::function<void()>& work) {
   try {
     work();

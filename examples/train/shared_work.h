@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <functional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 /// Work that the ranks of a run share: each does a part, and all have the whole. All call these, in one order; a world
@@ -25,6 +26,9 @@ class CommonError : public simclr::Error {
 /// Calls `work`, in which the ranks exchange nothing. Where it throws on some of several ranks, all throw: Stopped
 /// where one does, else CommonError with each different simclr::Error, and which rank has met it where not all have.
 void together(simclr::World* world, const std::function<void()>& work);
+
+/// As simclr::require_same(), but throws CommonError.
+void require_alike(simclr::World& world, std::string_view what, std::string_view text);
 
 /// Calls `work`, without which the run goes on: what is wrong with it where it throws simclr::Error, else empty. Of
 /// several ranks all have met that (together()): what one meets alone in the midst of an exchange is thrown on, so that
