@@ -11,6 +11,9 @@
 #include "train/rank_program.h"
 #include "train/shared_work.h"
 
+#include <simclr/core/crc64.h>
+#include <simclr/core/text.h>
+
 #include <algorithm>
 #include <cstdio>
 #include <filesystem>
@@ -68,11 +71,42 @@ struct Opened {
   std::unique_ptr<Kind> kind;
   EncoderFile file;
   NamedSamples named;
+  std::string weights;  // their digest
 };
+
+std::string digest(const simclr::nn::Module& encoder) {
+  simclr::Crc64 all;
+  for (const simclr::NamedTensor& tensor : encoder.state()) {
+    all.update(tensor.name.c_str(), tensor.name.size() + 1);
+    all.update(tensor.value.raw_data(), tensor.value.bytes());
+  }
+  return simclr::hex(all.value());
+}
+
+std::string digest_of_names(const simclr::data::Dataset& samples) {
+  simclr::Crc64 all;
+  for (std::int64_t i = 0; i < samples.size(); ++i) {
+    const std::string name = samples.file(i);
+    all.update(name.c_str(), name.size() + 1);
+  }
+  return simclr::hex(all.value());
+}
+
+/// Each rank's rows go into one file: throws CommonError where they would be of other weights or samples.
+void require_same_embedding(simclr::World& world, const Options& o, const Opened& opened) {
+  if (world.size() == 1) return;
+  const simclr::data::Dataset& samples = *opened.named.samples;
+  require_alike(world, "weights", "those of digest " + opened.weights);
+  require_alike(world, "samples",
+                counted(samples.size(), opened.kind->sample()) + ", their names of digest " + digest_of_names(samples));
+  require_alike(
+      world, "options",
+      "--batch-size " + std::to_string(o.compute.batch_size) + " --dataset " + o.dataset + " --side " + o.side);
+}
 
 /// Settles `o.out`, too. `on_warning` is told of samples.
 Opened open_samples(Options& o, const simclr::World& world, const std::function<void(const std::string&)>& on_warning) {
-  Opened opened{kind_of_weights(o.weights, o.side), {}, {}};
+  Opened opened{kind_of_weights(o.weights, o.side), {}, {}, {}};
   if (o.out == default_out) o.out = free_folder(o, *opened.kind);
   std::vector<std::string> outputs = embedding_files(o.out);
   outputs.insert(outputs.begin(), o.out);
@@ -82,6 +116,7 @@ Opened open_samples(Options& o, const simclr::World& world, const std::function<
   o.compute.workers = workers_for(device, o.compute.workers);
   opened.file = open_side(o.weights, *opened.kind, o.side);
   std::printf("%s\n", opened.file.description.c_str());
+  opened.weights = digest(*opened.file.encoder);
   opened.file.encoder->to(device);
   opened.named = opened.kind->open_named(o.dataset, o.folder, opened.file, on_warning);
   return opened;
@@ -110,6 +145,7 @@ void embed(Options o, simclr::World& world) {
       if (world.rank() == 0) warn(message);
     });
   });
+  require_same_embedding(world, o, opened);
   const std::string sample = opened.kind->sample();
   EvaluationOptions options;
   options.batch_size = o.compute.batch_size;

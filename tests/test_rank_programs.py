@@ -87,12 +87,28 @@ class Programs(unittest.TestCase):
         for text in said:
             self.assertEqual(text.count("features of "), 1)
 
+    def refuses_to_mix(self, weights, pictures):
+        """Of ranks with other weights, samples or batches no row is written."""
+        alone = weights.with_name(weights.name[:-1] + "1")
+        fewer = self.folder / "fewer"
+        shutil.copytree(pictures, fewer)
+        next(path for path in sorted(fewer.rglob("*")) if path.is_file()).unlink()
+        for what, others in (("weights", [alone, pictures]), ("samples", [weights, fewer]),
+                             ("options", [weights, pictures, "--batch-size", "3"])):
+            with self.subTest(what):
+                words = [PROGRAMS / "embed", weights, pictures, "--device", "cpu", "--out", self.folder / "mixture"]
+                done = Done([*ENGINE, "-np", "1", *words, ":", "-np", "1", words[0], *others, *words[3:]])
+                self.assertEqual(done.code, 1, done.out + done.err)
+                self.assertRegex(done.err, f"^embed: {what}: rank 1 has ")
+                self.assertFalse((self.folder / "mixture").exists())
+
     def test_pictures(self):
         data = write_cifar10(self.folder / "cifar10")
         weights = self.same_run("train_cifar", "--dataset", "cifar10", "--data", data, "--width", "4", "--size", "8",
                                 "--batch-size", "12")
         pictures = write_pictures(self.folder / "pictures", 11)
         self.same_embedding(weights, pictures)
+        self.refuses_to_mix(weights, pictures)
         # What is exchanged lies in host memory: the ranks need no world of a kind of device.
         out = self.folder / "mixed"
         words = [PROGRAMS / "embed", weights, pictures, "--batch-size", "4", "--out", out, "--device"]
