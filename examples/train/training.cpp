@@ -166,6 +166,16 @@ void open_data(Training& t, const TrainingOptions& options, const std::function<
   shape_sets(t.sets, options);
 }
 
+/// Throws simclr::Error where the ranks cannot share the batches of a run that goes on, which keep their size.
+void check_number_of_ranks(const simclr::World& world, std::int64_t batch_size) {
+  if (batch_size % world.size() == 0) return;
+  std::int64_t below = world.size(), above = world.size();
+  while (batch_size % below != 0) --below;
+  while (above < batch_size && batch_size % above != 0) ++above;
+  simclr::fail("--resume: ", world.size(), " ranks cannot share the run's batches of ", batch_size, "; start ", below,
+               above <= batch_size && batch_size % above == 0 ? " or " + std::to_string(above) : "");
+}
+
 /// Behind open_data() of all ranks, whose caches are shared by now: views on a GPU ask for all samples.
 void open_model(Training& t, const TrainingOptions& options,
                 const std::function<void(const std::string&)>& on_warning) {
@@ -174,6 +184,7 @@ void open_model(Training& t, const TrainingOptions& options,
                t.sets.train->size(), " training ", t.sets.sample_name, t.sets.train->size() == 1 ? "" : "s",
                "; lower it (", t.sets.train->describe(), ")");
   const data::Shard shard{t.world->rank(), t.world->size()};
+  if (options.resume) check_number_of_ranks(*t.world, r.batch_size);
   check(shard, r.batch_size, "--batch-size");
 
   t.model = t.modality->make_model(t.options);
