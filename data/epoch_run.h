@@ -84,7 +84,7 @@ class EpochRun {
   const std::shared_ptr<LoaderState> state_;
   const std::uint32_t epoch_;
   std::vector<std::int64_t> order_;     // of all ranks; what follows counts this rank's samples alone
-  std::int64_t batches_ = 0, end_ = 0;  // the last batch is the one before; samples up to there
+  std::int64_t batches_ = 0, end_ = 0;  // the batch to end before; this rank's samples before it
   std::int64_t full_ = 0;               // samples of a batch that is not the last
   bool started_ = false;
   std::optional<Batch> current_;

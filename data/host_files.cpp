@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <exception>
 #include <filesystem>
 #include <sstream>
 #include <system_error>
@@ -47,7 +48,7 @@ std::vector<Descriptor> open_links(const std::string& links) {
 std::string problem_in(const std::function<void()>& work) {
   try {
     work();
-  } catch (const Error& error) {
+  } catch (const std::exception& error) {  // of random_device, too
     return error.what();
   }
   return "";

@@ -29,9 +29,10 @@ class Descriptor {
   int number_;
 };
 
-/// A file of the ranks of a host that needs no name: `make` returns the numbers of what each host's local rank 0 has
-/// open, if there are others, and `use` gets the same files on these, a number of their own each. All ranks call it.
-/// Returns on all of them why it could not be done on one: which, and what its call threw; empty: it was.
+/// Opens on all ranks of a host the files that its local rank 0 has made, by /proc. `make` is called on local rank 0
+/// where there are others, and returns its files' numbers; `use` is called on the others with the same files, in this
+/// order. All ranks call it. Returns on all of them why it could not be done on one: which, and what its call threw;
+/// empty: it was.
 std::string open_on_host(World& world, const std::function<std::vector<int>()>& make,
                          const std::function<void(std::vector<Descriptor>)>& use);
 

@@ -5,6 +5,7 @@
 #include <simclr/core/error.h>
 #include <simclr/core/posix.h>
 
+#include <fcntl.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <unistd.h>
@@ -12,19 +13,19 @@
 #include <algorithm>
 #include <atomic>
 #include <cerrno>
-#include <limits>
 #include <random>
+#include <type_traits>
 #include <utility>
 
 namespace simclr::data {
 namespace {
 
-constexpr std::int64_t no_limit = std::numeric_limits<std::int64_t>::max();
 /// More than any machine has, and less than a process can map.
 constexpr std::int64_t most_mapped = std::int64_t{1} << 45;
 constexpr std::int64_t alignment = 8;  // the largest dtype's
 
-enum Place : std::uint32_t { nowhere, taken, in_memory, in_file };
+/// Where a sample is.
+enum Kept : std::uint32_t { nowhere, taken, in_memory, in_file };
 
 /// `file` from `offset` on, or zeros where `file` is negative.
 std::shared_ptr<std::byte> map(int file, std::int64_t offset, std::int64_t bytes, int protection) {
@@ -89,16 +90,18 @@ struct SampleStore::Slot {
   Shape shape;
   DType dtype;
   bool finite;
-  static_assert(std::atomic<std::uint32_t>::is_always_lock_free);
+  static_assert(std::atomic<std::uint32_t>::is_always_lock_free && std::is_trivially_copyable_v<Shape>);
 };
 
 SampleStore::SampleStore(std::int64_t size, std::int64_t most_memory, Descriptor file)
-    : size_(size), owned_(static_cast<std::size_t>(size)), file_(std::move(file)) {
+    : size_(most_memory > 0 || file.is_open() ? size : 0),  // what keeps nothing takes nothing
+      owned_(static_cast<std::size_t>(size_)),
+      file_(std::move(file)) {
   const std::int64_t page = ::sysconf(_SC_PAGESIZE);
-  const std::int64_t bytes = sizeof(Table) + size * static_cast<std::int64_t>(sizeof(Slot));
+  const std::int64_t bytes = sizeof(Table) + size_ * static_cast<std::int64_t>(sizeof(Slot));
   table_bytes_ = (bytes + page - 1) / page * page;
   memory_ = map(-1, 0, table_bytes_, PROT_READ | PROT_WRITE);
-  table().size = size;
+  table().size = size_;
   table().most_memory = most_memory;
 }
 
@@ -124,6 +127,9 @@ void SampleStore::share(World& world) {
   const auto make = [&] {
     const std::int64_t most = std::min(table().most_memory, most_mapped);
     shared = file_in_memory(table_bytes_ + most);
+    // Slots are stored to as mapped: memory that is not to be had then would end the process.
+    const int error = ::posix_fallocate(shared.number(), 0, table_bytes_);
+    SIMCLR_CHECK(error == 0, "has no memory for ", table_bytes_, " bytes", system_reason(error));
     Table& made = map_table();
     made.size = size_;
     made.most_memory = most;
@@ -146,11 +152,12 @@ void SampleStore::share(World& world) {
   bytes_ = std::move(bytes);
   shared_ = std::move(shared);
   if (world.local_rank() > 0) file_ = std::move(file);
-  owned_.clear();
+  owned_ = std::vector<Owned>();  // clear() would keep its memory
   ranks_ = world.local_size();
 }
 
 bool SampleStore::find(std::int64_t i, Sample& sample) const {
+  if (size_ == 0) return false;
   const Slot& kept = slot(i);
   const std::uint32_t place = kept.place.load(std::memory_order_acquire);
   if (place != in_memory && place != in_file) return false;
@@ -188,6 +195,10 @@ bool SampleStore::find(std::int64_t i, Sample& sample) const {
 }
 
 void SampleStore::keep(std::int64_t i, const Sample& sample) {
+  if (size_ == 0) {
+    table().full = true;
+    return;
+  }
   Slot& kept = slot(i);
   std::uint32_t free = nowhere;
   if (!kept.place.compare_exchange_strong(free, taken)) return;  // another was faster, or it does not fit
@@ -215,7 +226,11 @@ bool SampleStore::keep_in_memory(std::int64_t i, const Sample& sample) {
     const std::int64_t whole = (kept.bytes + kept.warning_bytes + alignment - 1) / alignment * alignment;
     kept.offset = take(table().memory_end, whole, table().most_memory);
     // A write tells of memory that is not to be had. Storing to the mapped bytes would end the process then.
-    if (kept.offset < 0 || write(shared_.number(), table_bytes_ + kept.offset, sample) != 0) return false;
+    if (kept.offset < 0) return false;
+    if (write(shared_.number(), table_bytes_ + kept.offset, sample) != 0) {
+      table().memory_end = table().most_memory;  // nor will there be for the next
+      return false;
+    }
   }
   ++table().in_memory;
   table().memory_bytes += kept.bytes;
@@ -225,7 +240,7 @@ bool SampleStore::keep_in_memory(std::int64_t i, const Sample& sample) {
 bool SampleStore::keep_in_file(std::int64_t i, const Sample& sample) {
   if (!file_.is_open() || table().file_error != 0) return false;
   Slot& kept = slot(i);
-  kept.offset = take(table().file_end, kept.bytes + kept.warning_bytes, no_limit);
+  kept.offset = table().file_end.fetch_add(kept.bytes + kept.warning_bytes);
   if (const int error = write(file_.number(), kept.offset, sample); error != 0) {
     table().file_error = error;
     return false;

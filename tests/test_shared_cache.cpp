@@ -66,11 +66,12 @@ std::int64_t decodes(const std::vector<Rank>& ranks) {
   return sum;
 }
 
-/// Calls work(rank) in a thread for each; whether all return true.
-bool side_by_side(const std::vector<Rank>& ranks, const std::function<bool(std::size_t)>& work) {
-  std::vector<char> right(ranks.size());
+/// Calls work(rank) in as many threads for each; whether all return true.
+bool side_by_side(const std::vector<Rank>& ranks, const std::function<bool(std::size_t)>& work,
+                  std::size_t threads_each = 1) {
+  std::vector<char> right(threads_each * ranks.size());
   std::vector<std::thread> threads;
-  for (std::size_t r = 0; r < ranks.size(); ++r) threads.emplace_back([&, r] { right[r] = work(r); });
+  for (std::size_t i = 0; i < right.size(); ++i) threads.emplace_back([&, i] { right[i] = work(i / threads_each); });
   for (std::thread& thread : threads) thread.join();
   return std::count(right.begin(), right.end(), 1) == std::ssize(right);
 }
@@ -131,7 +132,9 @@ TEST_CASE("ranks of a host decode each sample once, and all find the very bytes"
 
 TEST_CASE("ranks that ask for the same samples at once keep each once") {
   const auto ranks = share(4, 300, 1, {.memory_bytes = 300 * room});
-  CHECK(side_by_side(ranks, [&](std::size_t r) { return pass(*ranks[r].cache); }));
+  // Two threads each: ThreadSanitizer sees what those share that have it mapped at one address.
+  CHECK(side_by_side(
+      ranks, [&](std::size_t r) { return pass(*ranks[r].cache); }, 2));
   CHECK(ranks[0].cache->state().in_memory == 300);
   CHECK(ranks[0].cache->state().memory_bytes == 300 * sample_bytes);
   const std::int64_t before = decodes(ranks);
@@ -151,6 +154,35 @@ TEST_CASE("what the ranks of a host keep is limited for all together; what does 
   CHECK(ranks[1].cache->state().full);
   CHECK(ranks[0].source->decodes() == 100 + (100 - kept));
   CHECK(ranks[1].source->decodes() == 2 * (100 - kept));
+}
+
+TEST_CASE("what memory is refused for goes into the file, or is decoded again") {
+  const TempDir dir;
+  const auto previous_handler = std::signal(SIGXFSZ, SIG_IGN);
+  for (const bool file : {true, false}) {
+    const auto ranks = share(2, 20, 1, {.memory_bytes = 100 * room, .spill_folder = file ? dir.path() : ""});
+    {
+      const FileLimit limit(4096 + 3 * room);  // slots of 20 samples take a page
+      CHECK(pass(*ranks[0].cache));
+      CHECK(pass(*ranks[1].cache));
+    }
+    const DecodedCache::State state = ranks[1].cache->state();
+    CHECK(state.in_memory >= 3);
+    CHECK(state.in_memory < 5);
+    CHECK(state.in_file == (file ? 20 - state.in_memory : 0));
+    CHECK(state.full == !file);
+    CHECK(pass(*ranks[1].cache));
+    CHECK(ranks[1].cache->state().in_memory == state.in_memory);  // it is not asked for again
+  }
+  std::signal(SIGXFSZ, previous_handler);
+}
+
+TEST_CASE("ranks whose caches keep nothing decode all") {
+  const auto ranks = share(2, 20, 1, {.memory_bytes = 0});
+  for (const Rank& rank : ranks) CHECK(pass(*rank.cache));
+  CHECK(decodes(ranks) == 40);
+  CHECK(ranks[0].cache->state().full);
+  CHECK(ranks[0].cache->state().in_memory == 0);
 }
 
 TEST_CASE("a sample outlives all caches that share it") {
