@@ -71,7 +71,7 @@ struct Opened {
   std::unique_ptr<Kind> kind;
   EncoderFile file;
   NamedSamples named;
-  std::string weights;  // their digest
+  std::string weights;  // of several ranks their digest
 };
 
 std::string digest(const simclr::nn::Module& encoder) {
@@ -83,12 +83,10 @@ std::string digest(const simclr::nn::Module& encoder) {
   return simclr::hex(all.value());
 }
 
+/// Of what files.txt will hold.
 std::string digest_of_names(const simclr::data::Dataset& samples) {
   simclr::Crc64 all;
-  for (std::int64_t i = 0; i < samples.size(); ++i) {
-    const std::string name = samples.file(i);
-    all.update(name.c_str(), name.size() + 1);
-  }
+  for (const std::string& name : samples.classes()) all.update(name.c_str(), name.size() + 1);
   return simclr::hex(all.value());
 }
 
@@ -116,7 +114,7 @@ Opened open_samples(Options& o, const simclr::World& world, const std::function<
   o.compute.workers = workers_for(device, o.compute.workers);
   opened.file = open_side(o.weights, *opened.kind, o.side);
   std::printf("%s\n", opened.file.description.c_str());
-  opened.weights = digest(*opened.file.encoder);
+  if (world.size() > 1) opened.weights = digest(*opened.file.encoder);
   opened.file.encoder->to(device);
   opened.named = opened.kind->open_named(o.dataset, o.folder, opened.file, on_warning);
   return opened;

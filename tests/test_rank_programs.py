@@ -90,10 +90,11 @@ class Programs(unittest.TestCase):
     def refuses_to_mix(self, weights, pictures):
         """Of ranks with other weights, samples or batches no row is written."""
         alone = weights.with_name(weights.name[:-1] + "1")
-        fewer = self.folder / "fewer"
-        shutil.copytree(pictures, fewer)
-        next(path for path in sorted(fewer.rglob("*")) if path.is_file()).unlink()
-        for what, others in (("weights", [alone, pictures]), ("samples", [weights, fewer]),
+        renamed = self.folder / "renamed"
+        shutil.copytree(pictures, renamed)
+        file = next(path for path in sorted(renamed.rglob("*")) if path.is_file())
+        file.rename(file.with_stem("another"))
+        for what, others in (("weights", [alone, pictures]), ("samples", [weights, renamed]),
                              ("options", [weights, pictures, "--batch-size", "3"])):
             with self.subTest(what):
                 words = [PROGRAMS / "embed", weights, pictures, "--device", "cpu", "--out", self.folder / "mixture"]
