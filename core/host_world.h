@@ -59,7 +59,10 @@ class HostWorld : public World {
   std::unique_ptr<Transport> transport_;
 };
 
-/// device_of_rank()'s number, where `count` GPUs are there for the rank.
+/// Throws Error where `device` is a GPU by number: each of several ranks takes its own.
+void require_no_number(Device device);
+
+/// The number of the GPU that a rank takes of the `count` that it sees.
 SIMCLR_API int gpu_of_rank(const World& world, int count);
 
 }  // namespace simclr

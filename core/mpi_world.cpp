@@ -81,8 +81,7 @@ class MpiTransport final : public Transport {
 /// Whether this process can take a GPU; no GPU is opened.
 void check_gpu(Device device) {
   if (!device_problem(device.type).empty()) Context::of(device);  // says why
-  SIMCLR_CHECK(device.index == 0, device, ": each of several processes takes a GPU of its own; ask for cuda, and name ",
-               "the GPUs that they may use in CUDA_VISIBLE_DEVICES");
+  require_no_number(device);
 }
 
 }  // namespace

@@ -80,12 +80,18 @@ void World::broadcast(Tensor x, int from) {
   note_written(x);
 }
 
+void require_no_number(Device device) {
+  SIMCLR_CHECK(device.index == 0, device, ": each of several processes takes a GPU of its own; ask for cuda, and name ",
+               "the GPUs that they may use in CUDA_VISIBLE_DEVICES");
+}
+
 int gpu_of_rank(const World& world, int count) {
   return world.local_rank() % count;
 }
 
 Device device_of_rank(const World& world, Device device) {
   if (world.size() == 1 || device.type != DeviceType::cuda) return device;
+  require_no_number(device);
   if (!device_problem(device.type).empty()) Context::of(device);  // says why
   return {device.type, gpu_of_rank(world, runtime_slot.on(device).count())};
 }

@@ -337,6 +337,13 @@ TEST_CASE("ranks on the CPU keep their device, and without a GPU all say why") {
   });
   for (const auto& device : devices) CHECK(device == std::vector{Device{}, Device{DeviceType::emu}});
   CHECK(device_of_rank(World(), {DeviceType::cuda, 1}) == Device{DeviceType::cuda, 1});  // of one process as it is
+  for (const std::string& message : of_each(2, [](World& world) {
+         return message_of([&] { device_of_rank(world, {DeviceType::cuda, 1}); });
+       })) {
+    CHECK(message ==
+          "cuda:1: each of several processes takes a GPU of its own; ask for cuda, and name the GPUs that they "
+          "may use in CUDA_VISIBLE_DEVICES");
+  }
   const std::string problem = device_problem(DeviceType::cuda);
   if (problem.empty()) return;
   const auto messages =
