@@ -254,6 +254,8 @@ class Ranks(Base):
     def test_what_ranks_cannot_do_together_is_refused(self):
         self.refused(*engine(2, *self.changed("--batch-size", "9"), "--out", self.out),
                      words=["--batch-size: batch_size 9 for 2 ranks, which hold as many samples each; 8 and 10 fit\n"])
+        self.refused(*engine(2, *self.changed("--batch-size", "9"), "--resume", "--out", self.out),  # begins afresh
+                     words=["; 8 and 10 fit\n"])
         self.refused(*engine(2, *self.changed("--epochs", "few"), "--out", self.out),
                      words=["train_cifar: --epochs few: "])
         self.refused(*engine(2, *self.changed("--data", "none"), "--out", self.out),

@@ -19,7 +19,6 @@
 #include <chrono>
 #include <csignal>
 #include <cstdio>
-#include <filesystem>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -190,9 +189,7 @@ int run_with(const TrainingOptions& options, Modality& modality, const std::shar
 std::string task(const TrainingOptions& o) {
   if (o.check) return ", to check";
   if (!o.resume) return "";
-  std::error_code none;
-  const bool begun = std::filesystem::exists(std::filesystem::path(o.out) / "config.json", none);
-  return begun ? ", to go on" : ", to go on, without a run in --out";
+  return goes_on(o) ? ", to go on" : ", to go on, without a run in --out";
 }
 
 }  // namespace

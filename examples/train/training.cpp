@@ -14,6 +14,7 @@
 
 #include <algorithm>
 #include <cstdio>
+#include <filesystem>
 #include <utility>
 
 using simclr::DeviceType;
@@ -33,6 +34,11 @@ nn::Schedule make_schedule(const Recipe& r, std::int64_t steps_per_epoch) {
 
 std::unique_ptr<nn::Optimizer> make_optimizer(const Recipe& r, const nn::Module& model, const nn::Schedule& schedule) {
   return optimizer_of(r).make(r, model, schedule);
+}
+
+bool goes_on(const TrainingOptions& o) {
+  std::error_code none;
+  return o.resume && std::filesystem::exists(std::filesystem::path(o.out) / "config.json", none);
 }
 
 Compute choose_compute(const TrainingOptions& o, const simclr::World& world) {
@@ -176,7 +182,7 @@ void check_number_of_ranks(const simclr::World& world, std::int64_t batch_size) 
                above <= batch_size && batch_size % above == 0 ? " or " + std::to_string(above) : "");
 }
 
-/// Behind open_data() of all ranks, whose caches are shared by now: views on a GPU ask for all samples.
+/// Called once all ranks have opened their data and share their caches, for views on a GPU read all samples here.
 void open_model(Training& t, const TrainingOptions& options,
                 const std::function<void(const std::string&)>& on_warning) {
   const Recipe& r = t.options.recipe;
@@ -184,7 +190,7 @@ void open_model(Training& t, const TrainingOptions& options,
                t.sets.train->size(), " training ", t.sets.sample_name, t.sets.train->size() == 1 ? "" : "s",
                "; lower it (", t.sets.train->describe(), ")");
   const data::Shard shard{t.world->rank(), t.world->size()};
-  if (options.resume) check_number_of_ranks(*t.world, r.batch_size);
+  if (goes_on(options)) check_number_of_ranks(*t.world, r.batch_size);
   check(shard, r.batch_size, "--batch-size");
 
   t.model = t.modality->make_model(t.options);

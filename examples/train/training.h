@@ -13,6 +13,9 @@
 #include <span>
 #include <string>
 
+/// Whether --resume finds a run in --out to go on with; else it begins one.
+bool goes_on(const TrainingOptions& options);
+
 /// Where a run computes.
 struct Compute {
   simclr::Device device;
