@@ -49,7 +49,7 @@ int run_ranks(const char* name, const std::function<std::optional<Start>()>& par
     world->set_timeout(patience);  // until all have opened their data
     try {
       together(world.get(), [&] { SIMCLR_CHECK(problem.empty(), problem); });
-      // Before they exchange anything else, which another program, or another version, would take for something else.
+      // Every program begins with these two; what they exchange then another one would take for something else.
       require_alike(*world, "program", std::string(name) + " " SIMCLR_VERSION + start->what);
       if (world->rank() > 0) {
         SIMCLR_CHECK(std::freopen("/dev/null", "w", stdout) != nullptr, "/dev/null: cannot be opened");

@@ -11,7 +11,7 @@
 /// is measured, and rank 0 alone prints and writes. All ranks call these, in one order; a run of one process has
 /// nothing to wait for.
 
-/// Throws CommonError unless the ranks are of one version, configuration and data set.
+/// Throws CommonError unless the ranks have one configuration and data set.
 void require_same_run(const Training& training);
 
 /// Calls `work` on all ranks, which share it and may take any time for their parts.
