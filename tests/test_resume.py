@@ -270,7 +270,8 @@ class Resume(Base):
             done = self.run_within(resource.RLIMIT_AS, megabytes << 20, "--out", self.out / str(megabytes))
             if done.returncode == 127 or refused == 3:  # with less, the program cannot even be loaded
                 break
-            if done.returncode != 0:
+            if done.returncode != 0:  # a measurement that there is no memory for is a warning, and the run goes on
+                done.stderr = re.sub(r"(?m)^warning: no accuracy: out of memory .*\n", "", done.stderr)
                 self.assert_one_line(done, "out of memory")
                 refused += 1
         self.assertGreater(refused, 0)
