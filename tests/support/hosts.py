@@ -1,7 +1,9 @@
 """Hosts of one machine: network namespaces with names and addresses of their own, on one switch whose links can be cut.
 A process that waits for its input to end, as it does with the test, is the host, and what ends it ends the host."""
 import json
+import shlex
 import subprocess
+import sys
 
 PREFIX = "10.77.0."
 # What mpirun starts in place of ssh, with a host's address and a command.
@@ -12,6 +14,15 @@ case $1 in
 esac
 shift
 exec nsenter -t "$host" -n -u sh -c "$*"
+"""
+# Ends when a host answers that nobody listens at that port; where its link is not up yet there is no answer.
+ANSWERS = """
+import errno, socket, sys, time
+begin = time.monotonic()
+while socket.socket().connect_ex((sys.argv[1], 9)) not in (0, errno.ECONNREFUSED):
+    if time.monotonic() - begin > 30:
+        sys.exit(sys.argv[1] + " does not answer")
+    time.sleep(0.1)
 """
 
 
@@ -64,8 +75,11 @@ class Hosts:
                               timeout=60).stdout
 
     def link(self, number, state):
-        """Cuts the link to a host ("down") or mends it ("up")."""
+        """Cuts the link to a host ("down") or mends it ("up"), which takes a moment."""
         self.inside(self.switch, f"ip link set port{number} {state}")
+        if state == "up":
+            command = shlex.join([sys.executable, "-c", ANSWERS, self.address(2 if number == 1 else 1)])
+            self.inside(self.hosts[number - 1], command)
 
     def received(self, number):
         """Bytes that have come from a host."""
