@@ -2,7 +2,7 @@
 
 import argparse
 
-from stub_programs import BENCHMARKS, compare, peer, run
+from stand_in_programs import BENCHMARKS, compare, peer, run
 from comparison import programs, record, runs
 
 

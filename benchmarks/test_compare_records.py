@@ -7,7 +7,7 @@ import re
 import subprocess
 import sys
 
-from stub_programs import BENCHMARKS, COMPARE, compare, peer, run
+from stand_in_programs import BENCHMARKS, COMPARE, compare, peer, run
 from comparison import record
 
 # Saves a record for which there is no room.

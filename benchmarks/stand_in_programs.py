@@ -15,7 +15,7 @@ COMPARE = BENCHMARKS / "compare.py"
 
 # A program that prints what its name, or that of the script it is told to run, has in `answers`; the first that fits.
 # Where its exit code is null, it and what it started never end.
-STUB = """#!{python}
+PROGRAM = """#!{python}
 import json, os, pathlib, subprocess, sys, time
 answers = json.loads({answers!r})
 told = " ".join([pathlib.Path(sys.argv[0]).name, *sys.argv[1:]])
@@ -45,7 +45,7 @@ def compare(folder, device, what, answers, *more, code=0, commit="abc"):
     for name in [*(f"benchmarks/bench_{op}" for op in ops), "examples/train_cifar", "python", "nvidia-smi"]:
         program = folder / "build" / name
         program.parent.mkdir(parents=True, exist_ok=True)
-        program.write_text(STUB.format(python=sys.executable, answers=json.dumps(VERSIONS | answers),
+        program.write_text(PROGRAM.format(python=sys.executable, answers=json.dumps(VERSIONS | answers),
                                        log=str(folder / "commands")))
         program.chmod(0o755)
     done = subprocess.run([sys.executable, COMPARE, "--device", device, *(["--what", *what] if what else []), "--build",
