@@ -56,6 +56,13 @@ Sides by_towers(nn::Model& model, const PairGallery& g, const EvaluationOptions&
   return {points_of(model.tower(0), g, 0, options), points_of(model.tower(1), g, 1, options)};
 }
 
+/// By an encoder that both sides share, without their heads. Empty: each has its own, and two spaces compare only
+/// behind the heads that were trained to.
+std::optional<Sides> by_encoder(nn::Model& model, const PairGallery& g, const EvaluationOptions& options) {
+  if (&model.encoder(0) != &model.encoder(1)) return std::nullopt;
+  return Sides{points_of(model.encoder(0), g, 0, options), points_of(model.encoder(0), g, 1, options)};
+}
+
 /// Empty: views of the two sides cannot be compared.
 std::optional<Sides> by_views(const PairGallery& g, const EvaluationOptions& options) {
   const data::ViewMaker &first = *g.towers[0].maker, &second = *g.towers[1].maker;
@@ -114,7 +121,7 @@ std::string rows_of_table(const std::string& direction, const ordered_json& figu
     char row[96];
     std::snprintf(row, sizeof row, "  %-24s", name);
     text += row;
-    for (const char* of : {"trained", "untrained", "raw", "chance"}) {
+    for (const char* of : {"trained", "encoder", "untrained", "raw", "chance"}) {
       if (!figures.contains(of)) continue;
       std::snprintf(row, sizeof row, " %10.2f", 100 * figures.at(of).at(key).get<double>());
       text += row;
@@ -129,16 +136,17 @@ std::string rows_of_table(const std::string& direction, const ordered_json& figu
 OwnEvaluation measure_retrieval(const PairGallery& g, nn::Model& trained, nn::Model& untrained,
                                 const EvaluationOptions& options) {
   const Sides after = by_towers(trained, g, options), before = by_towers(untrained, g, options);
-  const std::optional<Sides> raw = by_views(g, options);
+  const std::optional<Sides> shared = by_encoder(trained, g, options), raw = by_views(g, options);
   OwnEvaluation result;
-  result.table =
-      std::string("  retrieval, %                trained  untrained") + (raw ? "        raw" : "") + "     chance\n";
+  result.table = std::string("  retrieval, %                trained") + (shared ? "    encoder" : "") + "  untrained" +
+                 (raw ? "        raw" : "") + "     chance\n";
   ordered_json all = ordered_json::object();
   for (int from = 0; from < 2; ++from) {
     const auto a = static_cast<std::size_t>(from);
     std::int64_t in_vain = 0;
     const nn::Retrieval found = retrieve(g, after, from, options, in_vain);
     ordered_json figures = {{"queries", found.queries}, {"candidates", found.candidates}, {"trained", to_json(found)}};
+    if (shared) figures["encoder"] = to_json(retrieve(g, *shared, from, options, in_vain));
     figures["untrained"] = to_json(retrieve(g, before, from, options, in_vain));
     if (raw) figures["raw"] = to_json(retrieve(g, *raw, from, options, in_vain));
     figures["chance"] = shares(found.chance1, found.chance5, found.chance10);

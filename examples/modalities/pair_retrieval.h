@@ -17,8 +17,9 @@ struct PairGallery {
   std::array<simclr::data::Tower, 2> towers;  // of views without randomness, of part 0
 };
 
-/// R@1, R@5 and R@10 from each side to the other, of the trained and the untrained model and by chance; where the views
-/// of both sides have one shape, of the views themselves, too ("raw": the correlation of their values). Halves that
-/// cannot be read are left out, and what is asked for in vain then is counted.
+/// R@1, R@5 and R@10 from each side to the other, of the trained and the untrained model and by chance; where both
+/// sides share an encoder, of that without the heads, too ("encoder": its features transfer better than what the loss
+/// sees), and where their views have one shape, of the views themselves ("raw": the correlation of their values).
+/// Halves that cannot be read are left out, and what is asked for in vain then is counted.
 OwnEvaluation measure_retrieval(const PairGallery& gallery, simclr::nn::Model& trained, simclr::nn::Model& untrained,
                                 const EvaluationOptions& options);

@@ -112,12 +112,12 @@ std::string retrieval_tables(const ReportInput& in) {
     const auto among = number_of(figures, "candidates");
     if (!among) continue;
     std::string head, rows;
-    for (const char* of : {"trained", "untrained", "raw", "chance"}) {
+    for (const char* of : {"trained", "encoder", "untrained", "raw", "chance"}) {
       if (figures.contains(of)) head += std::string("<th>") + of + "</th>";
     }
     for (const char* key : {"r1", "r5", "r10"}) {
       rows += std::string("<tr><th scope=\"row\">R@") + (key + 1) + "</th>";
-      for (const char* of : {"trained", "untrained", "raw", "chance"}) {
+      for (const char* of : {"trained", "encoder", "untrained", "raw", "chance"}) {
         if (const auto share = number_of(object_of(figures, of), key))
           rows += "<td>" + fixed(100 * *share, 2) + "</td>";
       }

@@ -176,6 +176,24 @@ TEST_CASE("either side's encoder is opened by itself, where both are of one kind
   }
 }
 
+TEST_CASE("a shared encoder's halves are looked for without the heads, too") {
+  const TempDir dir;
+  const std::string list = write_pairs(dir, {""});
+  // Learning nothing, the two runs differ by their heads alone; one of a single dimension tells nothing apart.
+  std::vector<nlohmann::ordered_json> found;
+  for (const char* dimensions : {"1", "32"}) {
+    const std::string out = dir.path(std::string("run") + dimensions);
+    REQUIRE(train(list, out, {"--share-encoder", "--lr", "1e-30", "--head-out", dimensions}) == 0);
+    found.push_back(evaluation_of(out)["retrieval"]["bright -> dark"]);
+    const auto report = test::read_bytes(out + "/report.html");
+    const std::string head = "<th>encoder</th>";
+    CHECK(std::search(report.begin(), report.end(), head.begin(), head.end()) != report.end());
+  }
+  CHECK(found[0]["encoder"] == found[1]["encoder"]);
+  CHECK(found[0]["trained"] != found[1]["trained"]);
+  CHECK(found[0]["encoder"] != found[0]["trained"]);
+}
+
 TEST_CASE("a class without a prompt that can be read takes no part") {
   const TempDir dir;
   const std::string list = write_pairs(dir, {"a", "b", "z"}), out = dir.path("run");

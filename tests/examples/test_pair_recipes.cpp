@@ -125,6 +125,7 @@ TEST_CASE("two drawings train, stop nowhere for a broken half, are evaluated bot
     CHECK(figures["chance"]["r1"].get<double>() == Approx(1.0 / 12));
     CHECK(figures["chance"]["r10"].get<double>() == Approx(10.0 / 12));
     for (const char* of : {"trained", "untrained", "raw"}) CHECK(figures[of]["r10"].get<double>() <= 1);
+    CHECK_FALSE(figures.contains("encoder"));  // two encoders' features are in two spaces
   }
   const std::string report = text_of(out + "/report.html");
   CHECK(report.find("bright -&gt; dark, among 12") != std::string::npos);
