@@ -134,7 +134,7 @@ void write_features(Options& o, const Kind& kind, const Embedding& embedding, bo
 
 void embed(Options o, simclr::World& world) {
   const bool named = o.out != default_out;
-  Progress progress(world.size() == 1);
+  Progress progress;
   const auto warn = [&progress](const std::string& message) { progress.warn(message); };
   set_threads_of_rank(world, o.compute.threads, warn);
   Opened opened;

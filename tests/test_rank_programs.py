@@ -42,8 +42,8 @@ class Programs(unittest.TestCase):
         cls.addClassCleanup(folder.cleanup)
         cls.folder = pathlib.Path(folder.name)
 
-    def run_program(self, ranks, name, *words):
-        engine = [*ENGINE, "-np", str(ranks)] if ranks > 1 else []
+    def run_program(self, ranks, name, *words, engine=False):
+        engine = [*ENGINE, "-np", str(ranks)] if ranks > 1 or engine else []
         done = Done([*engine, PROGRAMS / name, *words])
         said = [line for line in done.err.splitlines() if " take turns, which is slow: " not in line]  # on few processors
         self.assertEqual((done.code, said), (0, []), done.out)
@@ -110,6 +110,9 @@ class Programs(unittest.TestCase):
         pictures = write_pictures(self.folder / "pictures", 11)
         self.same_embedding(weights, pictures)
         self.refuses_to_mix(weights, pictures)
+        # mpirun makes a terminal for its first process, though what it says goes into a file or a pipe.
+        said = self.run_program(1, "embed", weights, pictures, "--out", self.folder / "alone", engine=True)
+        self.assertNotRegex(said, "[\r\033]")
         # What is exchanged lies in host memory: the ranks need no world of a kind of device.
         out = self.folder / "mixed"
         words = [PROGRAMS / "embed", weights, pictures, "--batch-size", "4", "--out", out, "--device"]

@@ -252,7 +252,7 @@ class BadOptions(Base):
                 ("--epochs", "0", "at least 1"), ("--epochs", "abc", "abc", "see train_cifar --help"),
                 ("--batch-size", "1", "at least 2"), ("--batch-size", "61", "the 60 training pictures"),
                 ("--batch-size", "-8", "at least 2"), ("--batch-size", "9" * 30),
-                ("--micro-batch", "1", "at least 2; batch norm needs them"), ("--micro-batch", "-8", "0: the whole batch"),
+                ("--micro-batch", "1", "at least 2; batch norm needs them"), ("--micro-batch", "-8", "0: all"),
                 ("--micro-batch", "9", "more than --batch-size 8, which is the whole batch"),
                 ("--temperature", "0", "must be at least 1e-05; below that"), ("--temperature", "-1", "at least 1e-05"),
                 ("--temperature", "nan", "at least 1e-05 and finite"), ("--temperature", "inf", "at least 1e-05 and finite"),

@@ -143,7 +143,7 @@ int leave_stopped(const Training& t, const RunState& state, RunCheckpoints& chec
 
 /// Returns the exit code.
 int run_with(const TrainingOptions& options, Modality& modality, const std::shared_ptr<simclr::World>& world) {
-  Progress progress(world->size() == 1);
+  Progress progress;
   const auto warn = [&progress](const std::string& message) { progress.warn(message); };
   if (options.check) return check_run(options, modality, warn, world);
   together(world.get(), [&] {

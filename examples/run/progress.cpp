@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
+#include <cstdlib>
 #include <iostream>
 #include <string>
 #include <utility>
@@ -61,7 +62,7 @@ std::string grouped(std::int64_t number) {
   return text;
 }
 
-Progress::Progress(bool redraws) : terminal_(redraws && isatty(STDOUT_FILENO) != 0) {}
+Progress::Progress() : terminal_(isatty(STDOUT_FILENO) != 0 && std::getenv("OMPI_COMM_WORLD_SIZE") == nullptr) {}
 
 bool Progress::due(bool now) {
   const auto time = std::chrono::steady_clock::now();

@@ -22,8 +22,8 @@ class Progress {
     double seconds_left = 0;
   };
 
-  /// `redraws`: on a terminal. An engine that passes lines on makes one for a program, whatever it writes them to.
-  explicit Progress(bool redraws = true);
+  /// Redraws its line on a terminal. mpirun makes one for its first process, whatever it passes the lines on to.
+  Progress();
   /// Ends the drawn line, so that what follows, an error say, stands below it.
   ~Progress() { leave_drawn_line(); }
   Progress(const Progress&) = delete;

@@ -49,10 +49,9 @@ void add_step_rows(OptionTable& table, TrainingOptions& o) {
           "micro-batch", o.micro_batch,
           "Samples of the batch that go through the network at a time, in each process, to save memory, at the cost of "
           "one more forward pass; the loss has the negatives of the whole batch, batch norm sees each part by itself. "
-          "0: "
-          "the whole batch")
+          "0: all of a process's")
       .at_least(2, "batch norm needs them")
-      .or_else(0, "the whole batch");
+      .or_else(0, "all");
   table.add("temperature", r.temperature, "Temperature of the loss; 0.5 and 0.2 are usual for CIFAR")
       .at_least(simclr::kernels::nt_xent_least_temperature(simclr::DType::f32),
                 "below that rounding decides the loss, and 0.1 to 1 is usual");
