@@ -18,8 +18,8 @@ struct PairGallery {
 };
 
 /// R@1, R@5 and R@10 from each side to the other, of the trained and the untrained model and by chance; where both
-/// sides share an encoder, of that without the heads, too ("encoder": its features transfer better than what the loss
-/// sees), and where their views have one shape, of the views themselves ("raw": the correlation of their values).
-/// Halves that cannot be read are left out, and what is asked for in vain then is counted.
+/// sides share an encoder, of its features without the heads, too ("encoder"), and where their views have one shape, of
+/// the views themselves ("raw": the correlation of their values). Halves that cannot be read are left out, and what is
+/// asked for in vain then is counted.
 OwnEvaluation measure_retrieval(const PairGallery& gallery, simclr::nn::Model& trained, simclr::nn::Model& untrained,
                                 const EvaluationOptions& options);
