@@ -1,0 +1,72 @@
+# The documents: every C++ block is compiled; every command and program is run, and prints what the document says; and
+# no link is broken. Label: unit.
+include(SimclrSnippets)
+file(GLOB documents CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/*.md ${PROJECT_SOURCE_DIR}/docs/*.md)
+foreach(document IN LISTS documents)
+  simclr_extract_snippets(${document})
+endforeach()
+simclr_add_snippet_op(silu)
+simclr_add_snippet(test_silu ${snippets}/silu/tests/test_silu.cpp snippet_op_silu simclr_test_support)
+set(unbuilt "")
+if(SIMCLR_EMU)
+  # The steps of docs/nt-xent-kernel.md, and each with a fault.
+  add_executable(test_nt_xent_ladder emu/test_nt_xent_ladder.cpp)
+  target_include_directories(test_nt_xent_ladder PRIVATE ${snippets} ${snippets}/nt_xent_ladder)
+  target_link_libraries(test_nt_xent_ladder PRIVATE simclr_test_support)
+  set_source_files_properties(emu/test_nt_xent_ladder.cpp PROPERTIES COMPILE_OPTIONS
+                              "-Wno-unknown-pragmas;-Wno-conversion;-ffp-contract=off")
+  add_test(NAME test_nt_xent_ladder COMMAND test_nt_xent_ladder)
+  set_tests_properties(test_nt_xent_ladder PROPERTIES LABELS emu TIMEOUT 300)
+  simclr_plant_ladder_fault(self_in_the_sum naive "if (k != i) sum +=" "sum +=")
+  simclr_plant_ladder_fault(missing_barrier tiles "    __syncthreads();  // the slice is there" "")
+  simclr_plant_ladder_fault(positive_in_the_sum positives "is_negative(i, k, rows)" "k < rows && k != i")
+  simclr_plant_ladder_fault(weights_before_barrier backward "    __syncthreads();  // all weights" "    // all weights")
+  simclr_plant_ladder_fault(one_sided_weights backward " + fast_exp2(static_cast<float>(x - log_sum[k]))" "")
+  simclr_plant_ladder_fault(wrong_fragment_word tensor_cores "lane.group + w % 2 * 8) * depth + 16 * k + w / 2 * 8"
+                            "lane.group + w / 2 * 8) * depth + 16 * k + w % 2 * 8")
+  simclr_plant_ladder_fault(wrong_left_side tensor_cores "pack_bf16(left[2], left[3]), pack_bf16(right[0], right[1])"
+                            "pack_bf16(right[0], right[1]), pack_bf16(left[2], left[3])")
+  simclr_plant_ladder_fault(early_release hopper
+                            "    warpgroup_wait<0>();\n    settle(x);\n    barrier_arrive(ring.free[t % stages]);"
+                            "    barrier_arrive(ring.free[t % stages]);\n    warpgroup_wait<0>();\n    settle(x);")
+  simclr_plant_ladder_fault(wrong_phase hopper "(t / stages + 1) % 2" "t / stages % 2")
+  simclr_add_snippet(device_silu ${snippets}/silu/tests/device/test_silu.cpp snippet_op_silu simclr_test_support)
+  target_compile_definitions(snippet_device_silu PRIVATE SIMCLR_EMU_CHECKS)
+else()
+  list(APPEND unbuilt device_silu SIMCLR_EMU_MEMORY)
+endif()
+if(SIMCLR_HAVE_CUDA)  # nvcc takes the steps, too
+  set(steps ${snippets}/nt_xent_ladder/steps.cu)
+  file(CONFIGURE OUTPUT ${steps} CONTENT "#include \"naive.h\"\n#include \"tensor_cores.h\"\n#include \"hopper.h\"\n")
+  add_library(nt_xent_ladder_cuda OBJECT ${steps})
+  set_target_properties(nt_xent_ladder_cuda PROPERTIES CUDA_ARCHITECTURES 90a-real)
+  set_property(TARGET nt_xent_ladder_cuda PROPERTY CUDA_STANDARD)  # simclr_build_flags says it
+  target_link_libraries(nt_xent_ladder_cuda PRIVATE simclr::simclr simclr_build_flags)
+endif()
+if(SIMCLR_BENCHMARKS)
+  simclr_add_snippet(bench_silu ${snippets}/silu/benchmarks/bench_silu.cpp snippet_op_silu simclr_bench)
+else()
+  list(APPEND unbuilt bench_silu bench_nt_xent bench_open bench_ranks)
+endif()
+if(NOT TARGET simclr_mpi OR NOT MPIEXEC_EXECUTABLE)
+  list(APPEND unbuilt mpirun srun sbatch)
+endif()
+if(NOT "SIMCLR_HAVE_ARCHIVE" IN_LIST SIMCLR_PRIVATE_DEFINITIONS)
+  list(APPEND unbuilt shards/ .npz)
+endif()
+if(Python3_FOUND AND TARGET train_cifar)
+  foreach(document IN LISTS documents)
+    cmake_path(GET document STEM name)
+    if(document STREQUAL ${PROJECT_SOURCE_DIR}/docs/README.md)
+      set(name index)
+    endif()
+    string(TOLOWER docs_${name} name)
+    add_test(NAME ${name} COMMAND Python3::Interpreter ${tests_source}/test_docs.py ${document}
+             --programs $<TARGET_FILE_DIR:train_cifar> --snippets ${CMAKE_CURRENT_BINARY_DIR}
+             --benchmarks ${PROJECT_BINARY_DIR}/benchmarks --unbuilt ${unbuilt})
+    set_tests_properties(${name} PROPERTIES LABELS "unit;docs" TIMEOUT 900 SKIP_RETURN_CODE 77)
+  endforeach()
+  add_test(NAME test_docs_links COMMAND Python3::Interpreter ${tests_source}/test_docs_links.py)
+  set_tests_properties(test_docs_links PROPERTIES LABELS unit TIMEOUT 300
+                       ENVIRONMENT DOCS_PROGRAMS=$<TARGET_FILE_DIR:train_cifar>)
+endif()
