@@ -50,6 +50,9 @@ def arguments():
     parser.add_argument("--threads", type=int, help="default: 2; on cuda all processors")
     parser.add_argument("--limit", type=float, default=900, metavar="SECONDS", help="for one program (900)")
     parser.add_argument("--budget", type=float, default=float("inf"), metavar="SECONDS", help="for everything")
+    parser.add_argument("--offline", action="store_true", help="do not ask what the newest PyTorch is")
+    parser.add_argument("--ways", nargs="+", default=[], metavar="WAY",
+                        help="of the peers' steps of pictures, as they name them: eager graph compile")
     parser.add_argument("--resume", action="store_true", help="keep what the same day's record has")
     parser.add_argument("--commit", default=programs.commit(), help="what the record says where there is no git")
     parser.add_argument("--tiny", action="store_true", help="only see that everything runs; the figures mean nothing")
@@ -120,7 +123,7 @@ def main():
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that what runs is ended too
     programs.limits.program, programs.limits.deadline = args.limit, time.monotonic() + args.budget
     try:
-        versions = programs.versions(args.python, ask=not args.tiny)
+        versions = programs.versions(args.python, ask=not args.tiny and not args.offline)
     except programs.Failed as error:
         refuse(error)
     found = {"date": datetime.date.today().isoformat(), "device": args.device,

@@ -20,8 +20,8 @@ STARTS = 9  # a round; the median counts, as memory that a host has taken back m
 LONG = "--long 512 1024 2048 4096"  # of attention, whose memory must grow as they do
 # What both sides of a kernel's benchmark are told, and (preset, views) of the steps.
 KERNELS = {
-    "cuda": [("nt_xent", "--m 1024 4096 8192 32768 65536 131072"), ("nt_xent", "--m 8192 --d 64 256"),
-             ("nt_xent", "--m 8192 --tau 0.07"), ("similarity", "--m 4096 16384"),
+    "cuda": [("nt_xent", "--m 8192"), ("nt_xent", "--m 1024 4096 32768 65536 131072"),
+             ("nt_xent", "--m 8192 --d 64 256"), ("nt_xent", "--m 8192 --tau 0.07"), ("similarity", "--m 4096 16384"),
              ("augment", "--pictures 4096 --photographs 512"), ("conv2d", "--views 1024"),
              ("batchnorm", "--views 1024"), ("sequences", "--sequences 1024"), ("gru", ""), ("attention", ""),
              ("attention", LONG), ("logmel", "--sequences 1024"), ("optimizer_step", "")],
@@ -172,11 +172,11 @@ def shape_of(args, preset):
 
 
 class Fastest:
-    """A program of the peers that has several ways. The first round runs all; the others the fastest of each kind. The
-    memory of the fastest is a line, too, where the program tells it."""
+    """A program of the peers that has several ways. The first round runs all, or `ways`; the others the fastest of each
+    kind. The memory of the fastest is a line, too, where the program tells it."""
 
-    def __init__(self, command, case, kind_of):
-        self.command, self.case, self.kind_of, self.chosen = command, case, kind_of, []
+    def __init__(self, command, case, kind_of, ways=()):
+        self.command, self.case, self.kind_of, self.chosen = command, case, kind_of, ways
 
     def __call__(self, _):
         line = last([*self.command, *(["--only", *self.chosen] if self.chosen else [])])
@@ -201,10 +201,10 @@ def kind_of_step(way):
 
 def picture_step_run(args, preset, views):
     return step_run(args, "step", "train_step", f"{shape_of(args, preset)[1]} step, {views} views",
-                    f"--preset {preset} --views {views}", once=views >= ONCE.get(args.device, math.inf))
+                    f"--preset {preset} --views {views}", once=views >= ONCE.get(args.device, math.inf), ways=args.ways)
 
 
-def step_run(args, what, program, case, told, once=False):
+def step_run(args, what, program, case, told, once=False, ways=()):
     """What libsimclr's program describes tells the peer's; it is asked where the step is measured. `once`: in the first
     round alone."""
     common = ["--device", args.device, "--seconds", args.seconds, "--threads", args.threads]
@@ -222,7 +222,7 @@ def step_run(args, what, program, case, told, once=False):
     @functools.cache
     def peers():
         setup = json.dumps(last([*bench, "--describe"]))
-        return Fastest([args.python, PEERS / f"{program}.py", *common, "--setup", setup], case, kind_of_step)
+        return Fastest([args.python, PEERS / f"{program}.py", *common, "--setup", setup], case, kind_of_step, ways)
 
     def skips(number):
         return once and number > 0
