@@ -34,7 +34,7 @@ if(SIMCLR_EMU)
 endif()
 if(SIMCLR_HAVE_CUDA AND TARGET simclr_nt_xent_sm90)
   add_test(NAME cuda_nt_xent_sm90 COMMAND device_nt_xent)
-  set_tests_properties(cuda_nt_xent_sm90 PROPERTIES LABELS cuda TIMEOUT 120 SKIP_RETURN_CODE 77 RUN_SERIAL TRUE
+  set_tests_properties(cuda_nt_xent_sm90 PROPERTIES LABELS cuda TIMEOUT 40 SKIP_RETURN_CODE 77 RUN_SERIAL TRUE
                        SKIP_REGULAR_EXPRESSION "kernels that run on sm_90 alone"  # as the op says on another GPU
                        ENVIRONMENT "SIMCLR_TEST_DEVICE=cuda;SIMCLR_TEST_WGMMA=1")
 endif()

@@ -149,7 +149,8 @@ class Day:
         if slot.unless and all(self.fulfilled(name) and name in self.states for name in slot.unless):
             state, note, done = "not needed", f"{' and '.join(slot.unless)} passed", []
         elif lacking:
-            state, note, done = "left out", f"{' and '.join(lacking)} did not pass", []
+            state = "missing" if all(self.states.get(name) == "missing" for name in lacking) else "left out"
+            note, done = f"{' and '.join(lacking)} did not pass", []
         else:
             say(slot.name)
             done = self.do_slot(slot)
@@ -199,7 +200,8 @@ class Day:
             if names:
                 say(f"{state}: {len(names)}: {', '.join(names)}")
         say(f"record: {record.path_of(self.record, self.out).with_suffix('.md')}")
-        return 1 if stop.is_set() or any(slot["state"] in BAD for slot in own) else 0
+        states = {slot["state"] for slot in own}
+        return 1 if stop.is_set() or states & {*BAD} or "passed" not in self.states.values() else 0
 
 
 def parse(by, usage, default):

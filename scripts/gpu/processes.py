@@ -17,7 +17,7 @@ stop = threading.Event()  # set where the whole run is interrupted
 
 
 def say(line):
-    print(f"[{time.monotonic() - START:4.0f} s] {line}", flush=True)
+    print(f"[{time.monotonic() - START:4.0f} s] {line}\n", end="", flush=True)  # whole, whichever thread says it
 
 
 class Result:

@@ -1,10 +1,17 @@
 """A machine with a GPU, of which only the names are real: what scripts/gpu_day asks and starts there, as shell scripts.
 Variables of the environment, such as TEST_BAD, make them fail."""
+import json
 import os
 import pathlib
+import shutil
+import subprocess
+import sys
+import tempfile
+import unittest
 
-BENCHMARKS = pathlib.Path(__file__).resolve().parents[2] / "benchmarks"
-TESTS = BENCHMARKS.parent / "tests" / "device"
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+BENCHMARKS = ROOT / "benchmarks"
+TESTS = ROOT / "tests" / "device"
 
 NVIDIA_SMI = 'echo "NVIDIA Toy, 580.1, 9.0, 81559 MiB"\n'
 NVCC = 'echo "Cuda compilation tools, release 13.0, V13.0.88"\n'
@@ -68,7 +75,9 @@ case " $* " in *" --wgmma "*) echo "$*" | grep -o 'regex:[^ ]*' >>"$TOYS/by_warp
 printf '==PROF== x\n"ID","Kernel Name","Metric Value"\n"0","toy_kernel","1"\n"0","toy_kernel","2"\n"1","toy_kernel","3"\n' >"$2"
 """
 TRAIN = """
-[ "$1" = --help ] && { echo "  --device TEXT"; exit 0; }
+[ "$1" = --help ] && exit 0
+echo "$*" >>"$TOYS/trained"
+case " $* " in *" --epochs 100 "*) slow=$TRAIN_SLOW ;; esac
 while [ "$1" != --out ]; do shift; done
 mkdir -p "$2"
 echo '{"event": "step", "step": 1, "loss": 6.0}' >"$2/log.jsonl"
@@ -76,8 +85,12 @@ echo '{"event": "epoch", "epoch": 1, "loss": 5.0, "seconds": 2, "samples_per_sec
 echo '{"event": "epoch", "epoch": 2, "loss": '${LOSS:-4.5}', "seconds": 4, "samples_per_second": 200}' >>"$2/log.jsonl"
 echo '{"event": "knn", "epoch": 2, "top1": 0.5}' >>"$2/log.jsonl"
 echo '{"event": "evaluation", "training_seconds": 4, "trained": {"knn": {"top1": 0.5}}}' >>"$2/log.jsonl"
+[ -z "$slow" ] || exec sleep 300
 sleep 0.1  # the first step is looked for while it runs
 """
+
+
+STRIP = 'cp "$3" "$2"\n'
 
 
 def script(path, body):
@@ -90,7 +103,8 @@ def make(folder):
     """Fills `folder`; the environment in which these programs are found."""
     programs = folder / "bin"
     for name, body in (("nvidia-smi", NVIDIA_SMI), ("nvcc", NVCC), ("cmake", CMAKE),
-                       ("compute-sanitizer", SANITIZER), ("ncu", NCU), ("python3", PYTHON)):
+                       ("compute-sanitizer", SANITIZER), ("ncu", NCU), ("strip", STRIP),
+                       ("python3", PYTHON)):
         script(programs / name, body)
     toys = folder / "toys"
     tests = [path.stem.replace("test_", "device_", 1) for path in TESTS.glob("test_*.cpp")]
@@ -98,3 +112,51 @@ def make(folder):
                        *((path.stem, BENCH) for path in BENCHMARKS.glob("bench_*.cpp"))):
         script(toys / name, body)
     return os.environ | {"PATH": f"{programs}:/usr/bin:/bin", "CUDA_HOME": str(folder), "TOYS": str(toys)}
+
+
+class ToyDay(unittest.TestCase):
+    """A day on such a machine."""
+
+    def setUp(self):
+        self.folder = pathlib.Path(tempfile.mkdtemp())
+        self.addCleanup(shutil.rmtree, self.folder)
+        self.toys, self.out = self.folder / "toys", self.folder / "out"
+        self.environment = make(self.folder)
+
+    def command(self, program, *options):
+        return [sys.executable, ROOT / "scripts" / program, "--build", self.folder / "build", "--out", self.out,
+                "--deps", self.folder / "deps", "--commit", "abc", *options]
+
+    def run_day(self, program, *options, **environment):
+        """The exit code, what was printed, and the record."""
+        result = subprocess.run(self.command(program, *options), capture_output=True, text=True,
+                                env=self.environment | environment, timeout=120)
+        return result.returncode, result.stdout + result.stderr, self.record()
+
+    def record(self):
+        found = list(self.out.glob("????-??-??-gpu.json"))
+        if not found:
+            return None
+        self.assertTrue(found[0].with_suffix(".md").read_text().startswith("# GPU check, "))
+        return json.loads(found[0].read_text())
+
+    def build(self):
+        """What a build leaves."""
+        for folder, pattern in (("tests", "device_*"), ("tests", "test_*"), ("benchmarks", "bench_*"),
+                                ("examples", "train_cifar")):
+            (self.folder / "build" / folder).mkdir(parents=True, exist_ok=True)
+            for path in self.toys.glob(pattern):
+                shutil.copy(path, self.folder / "build" / folder)
+
+    def states(self, record):  # in their order
+        return {slot["name"]: slot["state"] for slot in record["slots"]}
+
+    def slot(self, record, name):
+        return next(slot for slot in record["slots"] if slot["name"] == name)
+
+    def commands(self, record, name):
+        return {command["name"]: command for command in self.slot(record, name)["commands"]}
+
+    def compared(self):
+        (path,) = self.out.glob("*-cuda.json")
+        return json.loads(path.read_text())["results"]
