@@ -9,20 +9,6 @@ import unittest
 from support import toy_gpu
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
-PEER = "/usr/bin/python3"  # which the toy's python3 is
-MAKE_PICTURES = """
-import io, sys, tarfile
-from PIL import Image
-with tarfile.open(sys.argv[1], "w:gz") as archive:
-    for name, colour in (("train/airplane/0.jpg", (0, 0, 0)), ("train/truck/0.jpg", (255, 255, 255)),
-                         ("train/truck/1.jpg", (255, 255, 255)), ("test/cat/0.jpg", (255, 255, 255)), ("readme.txt", None)):
-        file = io.BytesIO()
-        if colour:
-            Image.new("RGB", (32, 32), colour).save(file, "JPEG")
-        info = tarfile.TarInfo(name)
-        info.size = len(file.getvalue())
-        archive.addfile(info, io.BytesIO(file.getvalue()))
-"""
 # cmake/SimclrCuda.cmake where the toolkit is a folder without cuBLAS and NVTX.
 TOOLKIT = """
 cmake_minimum_required(VERSION 3.25)
@@ -54,10 +40,6 @@ if(TARGET CUDA::cublas)
   message(STATUS "cublas=${place}")
 endif()
 """
-
-
-def has_pillow():
-    return subprocess.run([PEER, "-c", "import PIL"], capture_output=True).returncode == 0
 
 
 @unittest.skipUnless(shutil.which("cmake") and pathlib.Path("/usr/include/catch2/catch.hpp").exists(),
@@ -132,19 +114,17 @@ class BundleDeps(unittest.TestCase):
             self.assertIn("headers=\n", output)
 
 
-@unittest.skipUnless(pathlib.Path("/usr/include/catch2/catch.hpp").exists() and has_pillow(), "needs Catch2 2 and Pillow")
+@unittest.skipUnless(pathlib.Path("/usr/include/catch2/catch.hpp").exists() and toy_gpu.has_pillow(), "needs Catch2 2 and Pillow")
 class Carried(toy_gpu.ToyDay):
     """A day with all that it needs in the folder."""
 
-    def bundle(self, *options):
+    def bundle(self, *options, **environment):
         return subprocess.run([sys.executable, ROOT / "scripts" / "bundle_deps", "--out", self.folder / "deps", "--commit",
                                "abc", "--cuda", self.folder, *options], capture_output=True, text=True,
-                              env=self.environment)
+                              env=self.environment | environment)
 
     def fill(self):
-        self.build()
-        (self.folder / "build").rename(self.folder / "carried")
-        subprocess.run([PEER, "-c", MAKE_PICTURES, self.folder / "pictures.tar.gz"], check=True)
+        toy_gpu.make_pictures(self.folder / "pictures.tar.gz")
         result = self.bundle("--programs", self.folder / "carried", "--pictures", self.folder / "pictures.tar.gz")
         self.assertEqual(result.returncode, 0, result.stdout + result.stderr)
         return result.stdout
@@ -169,8 +149,8 @@ class Carried(toy_gpu.ToyDay):
         code, output, found = self.run_day("gpu_day", "--only", "unpack,build", "--commit", "def")
         self.assertEqual((code, self.states(found)), (1, {"unpack": "failed", "build": "passed"}), output)
         self.assertIn("of commit abc, the sources of def", output)
-        (self.folder / "carried" / "examples" / "train_cifar").write_text("#!/bin/sh\necho no libcudnn >&2\nexit 127\n")
-        self.bundle("--programs", self.folder / "carried", "--pictures", self.folder / "pictures.tar.gz")
+        (self.toys / "train_cifar").write_text("#!/bin/sh\necho no libcudnn >&2\nexit 127\n")
+        self.fill()
         code, output, found = self.run_day("gpu_day", "--only", "unpack,build")
         self.assertEqual((code, self.states(found)), (1, {"unpack": "failed", "build": "passed"}), output)
         self.assertIn("train_cifar does not run here: no libcudnn", output)
@@ -178,9 +158,9 @@ class Carried(toy_gpu.ToyDay):
     def test_too_much_or_not_built(self):
         self.fill()
         before = sorted(self.folder.glob("deps/*"))
-        for options, said in ((["--most", "1"], "more than 1 (include "), (["--programs", self.folder], " is not built, nor"),
+        for options, said in ((["--most", "1"], "more than 1 (include "), (["--programs", self.folder / "carried"], "does not build"),
                               (["--pictures", self.folder / "none"], "none is no file")):
-            result = self.bundle(*options)
+            result = self.bundle(*options, BUILD_CODE="2")
             self.assertEqual((result.returncode, len(result.stderr.splitlines())), (1, 1), result.stderr)
             self.assertIn(said, result.stderr)
             self.assertEqual(sorted(self.folder.glob("deps/*")), before)

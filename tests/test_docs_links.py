@@ -22,7 +22,7 @@ FOREIGN = {"--logdir", "--cflags", "--libs",  # TensorBoard's, pkg-config's, mpi
 
 
 def documents():
-    """All but the records that benchmarks/ and scripts/gpu_check write."""
+    """All but the records that benchmarks/ and scripts/gpu_day write."""
     found = [*ROOT.glob("*.md"), *(path for folder in FOLDERS for path in (ROOT / folder).glob("**/*.md"))]
     return sorted(path for path in found if not re.match(r"\d{4}-\d\d-\d\d-", path.name))
 

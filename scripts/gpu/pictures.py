@@ -46,6 +46,8 @@ def read(archive):
 def main():
     archive, folder = map(pathlib.Path, sys.argv[1:])
     found = read(archive)
+    if not all(found.values()):
+        sys.exit(f"{archive}: has no {' and no '.join(f'{split}/CLASS/*.jpg' for split, all in found.items() if not all)}")
     folder.mkdir(parents=True, exist_ok=True)
     with concurrent.futures.ProcessPoolExecutor() as pool:
         for split, pictures in found.items():

@@ -19,18 +19,15 @@ FILTERS = [{"id": lzma.FILTER_LZMA2, "preset": 6, "dict_size": 128 << 20}]
 
 
 def pack(build, names, commit, target):
-    """Packs the programs of a build folder without symbols, and returns the names of those that are not built."""
-    missing = [name for name in names if not (build / name).is_file()]
-    with tempfile.TemporaryDirectory() as scratch, lzma.open(target, "wb", filters=FILTERS) as file, \
+    """Packs programs of a build folder without symbols, and the commit that they are of."""
+    with tempfile.TemporaryDirectory() as name, lzma.open(target, "wb", filters=FILTERS) as file, \
             tarfile.open(fileobj=file, mode="w") as archive:
-        (pathlib.Path(scratch) / COMMIT_FILE).write_text(commit + "\n")
-        archive.add(pathlib.Path(scratch) / COMMIT_FILE, COMMIT_FILE)
+        scratch = pathlib.Path(name)
+        (scratch / COMMIT_FILE).write_text(commit + "\n")
+        archive.add(scratch / COMMIT_FILE, COMMIT_FILE)
         for name in names:
-            if name not in missing:
-                stripped = pathlib.Path(scratch) / "program"
-                subprocess.run(["strip", "-o", stripped, build / name], check=True)
-                archive.add(stripped, name)
-    return missing
+            subprocess.run(["strip", "-o", scratch / "program", build / name], check=True)
+            archive.add(scratch / "program", name)
 
 
 def same(a, b):

@@ -34,7 +34,7 @@ name=$(basename "$0")
 if [ "$name" = "$TEST_HANGS" ]; then  # with a child in a session of its own, and deaf to the friendly signal
   trap '' TERM
   setsid sleep 300 &
-  echo $! >"$TOYS/left"
+  echo $$ $! >"$TOYS/left"
   sleep 300
 fi
 [ "$SIMCLR_TEST_WGMMA" != 1 ] || echo "$name" >>"$TOYS/by_warpgroups"
@@ -90,6 +90,20 @@ sleep 0.1  # the first step is looked for while it runs
 """
 
 
+MAKE_PICTURES = """
+import io, sys, tarfile
+from PIL import Image
+with tarfile.open(sys.argv[1], "w:gz") as archive:
+    for name, colour in (("train/airplane/0.jpg", (0, 0, 0)), ("train/truck/0.jpg", (255, 255, 255)),
+                         ("train/truck/1.jpg", (255, 255, 255)), ("test/cat/0.jpg", (255, 255, 255)), ("readme.txt", None)):
+        file = io.BytesIO()
+        if colour:
+            Image.new("RGB", (32, 32), colour).save(file, "JPEG")
+        info = tarfile.TarInfo(name)
+        info.size = len(file.getvalue())
+        archive.addfile(info, io.BytesIO(file.getvalue()))
+"""
+PEER = "/usr/bin/python3"  # which the toy's python3 is
 STRIP = 'cp "$3" "$2"\n'
 
 
@@ -112,6 +126,16 @@ def make(folder):
                        *((path.stem, BENCH) for path in BENCHMARKS.glob("bench_*.cpp"))):
         script(toys / name, body)
     return os.environ | {"PATH": f"{programs}:/usr/bin:/bin", "CUDA_HOME": str(folder), "TOYS": str(toys)}
+
+
+def has_pillow():
+    return subprocess.run([PEER, "-c", "import PIL"], capture_output=True).returncode == 0
+
+
+def make_pictures(path):
+    """An archive of CIFAR-10's pictures: one black and two white to train on, and a white one."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    subprocess.run([PEER, "-c", MAKE_PICTURES, path], check=True)
 
 
 class ToyDay(unittest.TestCase):
