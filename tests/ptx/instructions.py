@@ -20,7 +20,7 @@ def refuse(instruction, known):
 
 
 def flushed(expression, instruction):
-    return f"ftz({expression})" if "ftz" in instruction.kinds else expression
+    return f"ftz({expression})" if "ftz" in instruction.kinds and "f64" not in instruction.kinds else expression
 
 
 def plain(expression, known=("rn", "ftz", "lo", "approx", "full", "sat"), types=None):
@@ -32,7 +32,7 @@ def plain(expression, known=("rn", "ftz", "lo", "approx", "full", "sat"), types=
         if types is not None and kind[0] not in types:
             raise PtxError(ins.text)
         names = dict(zip("abcde", (t.get(word, kind) for word in ins.operands[1:])))
-        value = flushed(expression.format(**names, T=f"T_{kind}"), ins)
+        value = flushed(expression.format(**names), ins)
         t.put(ins.operands[0], f"saturate({value})" if "sat" in ins.kinds else value, kind)
 
     return rule
@@ -222,6 +222,12 @@ def load(t, ins):
     names = [word.strip() for word in ins.operands[0].strip("{}").split(",")]
     if space == "param":
         base, plus = t.address(ins.operands[1])
+        if base not in t.parameters:
+            address, plus = address_of(t, ins.operands[1], space)
+            t.do(f"V = M.load('generic', {address}, {plus}, T_{kind}, {count}, MASK)")
+            for k, name in enumerate(names):
+                t.put(name, f"V[{k}]", kind)
+            return
         for k, name in enumerate(names):
             t.put(name, f"M.parameter({t.parameters[base].offset + plus}, {k}, {kind!r})", kind)
         return
@@ -290,6 +296,11 @@ def matrix_product(t, ins):
         t.put(name.strip(), f"V[{k}]", "f32")
 
 
+def rcp(t, ins):
+    rough = ins.kinds == ("approx", "ftz", "f64")
+    plain("rough_reciprocal_f64({a})" if rough else "reciprocal({a})")(t, ins)
+
+
 RULES = {
     "add": plain("{a} + {b}"), "sub": plain("{a} - {b}"), "mul": multiply, "mad": multiply, "fma": fma,
     "div": by_kind(plain("divide_whole({a}, {b})", known=()), plain("{a} / {b}")),
@@ -301,7 +312,7 @@ RULES = {
     "bfind": highest_bit, "brev": plain("reverse_bits({a})"), "popc": plain("count_ones({a})"),
     "clz": plain("leading_zeros({a})"), "prmt": plain("permute_bytes({a}, {b}, {c})"), "lop3": logic_table,
     "setp": set_predicate, "selp": select, "cvt": convert, "mov": move, "cvta": to_address,
-    "rcp": plain("reciprocal({a})"), "sqrt": plain("np.sqrt({a})"), "rsqrt": plain("inverse_root({a})"),
+    "rcp": rcp, "sqrt": plain("np.sqrt({a})"), "rsqrt": plain("inverse_root({a})"),
     "ex2": plain("exp2_f32({a})"), "lg2": plain("log2_f32({a})"), "sin": plain("sin_f32({a})"),
     "cos": plain("cos_f32({a})"), "copysign": plain("np.copysign({b}, {a})"),
     "ld": load, "st": store, "shfl": shuffle, "vote": vote, "bar": barrier, "barrier": barrier,

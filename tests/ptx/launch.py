@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from machine import Machine
 from memory import Memory
-from parser import PtxError, parse_file
+from parser import PtxError, parse
 from translate import Translator
 
 
@@ -117,7 +117,7 @@ class Library:
         for path in sorted(pathlib.Path(folder).glob("*.ptx")):
             if names is not None and path.stem not in names:
                 continue
-            self.add(path.stem, parse_file(path, path.parent))
+            self.add(path.stem, parse(path.read_text()))
 
     def add(self, source, module):
         self.modules[source] = module
@@ -137,7 +137,7 @@ class Library:
         key = (instantiation.source, instantiation.mangled)
         if key not in self.translated:
             module = self.modules[instantiation.source]
-            self.translated[key] = Translator(module.kernels[instantiation.mangled], module)
+            self.translated[key] = Translator(module.kernels[instantiation.mangled].parsed(), module)
         return self.translated[key]
 
 

@@ -27,7 +27,9 @@ class Machine(Spaces, Matrices, Asynchronous):
         self.T = int(np.prod(self.grid)) * block
         self.warps = self.T // 32
         self.parameters, self.random = parameters, random
+        memory.mark()
         self.place_variables(dynamic_shared, memory)
+        self.parameter_address = memory.allocate(np.frombuffer(parameters, np.uint8))
         self.lay_out(memory, self.shared_bytes, self.local_bytes)
         self.R = [None] * len(translator.slot_type)
         for slot, kind in enumerate(translator.slot_type):
@@ -69,6 +71,8 @@ class Machine(Spaces, Matrices, Asynchronous):
     def fixed_value(self, how):
         if how[0] == "literal":
             return how[1]
+        if how[0] == "parameter":
+            return self.parameter_address + how[1]
         if how[0] == "variable":
             return self.address[how[1]] + how[2]
         word, thread = how[1], np.arange(self.T)
@@ -118,6 +122,7 @@ class Machine(Spaces, Matrices, Asynchronous):
                     waiting[target] = self.all if threads is not self.all and threads.all() else threads
         self.end_asynchronous()
         self.give_back()
+        self.memory.release()
         return self.warp_instructions
 
     def choose(self, waiting):
@@ -174,10 +179,7 @@ class Machine(Spaces, Matrices, Asynchronous):
             self.segment = number
             self.executed.add(number)
             self.warp_instructions += active * len(segment.code)
-            if full:
-                segment.full(self, self.R, None)
-            else:
-                segment.some(self, self.R, mask)
+            self.translator.function(segment, full)(self, self.R, None if full else mask)
             if segment.end[0] == "next":
                 number += 1
                 following = segments[number].together
@@ -240,7 +242,3 @@ class Machine(Spaces, Matrices, Asynchronous):
             against = ~value if mask is None else ~value & mask
             return np.repeat(~against.reshape(-1, 32).any(axis=1), 32)
         raise PtxError(f"vote.{how}")
-
-
-def translate(module, name):
-    return Translator(module.kernels[name], module)

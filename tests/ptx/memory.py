@@ -32,6 +32,14 @@ class Memory:
         self.allowed[address : address + size] = True
         return address
 
+    def mark(self):
+        """What is allocated from here on, release() frees."""
+        self.kept = self.used
+
+    def release(self):
+        self.allowed[self.kept : self.used] = False
+        self.used = self.kept
+
     def read(self, address, size):
         return self.bytes[address : address + size]
 
@@ -119,3 +127,14 @@ class Spaces:
         view, index = self.views[size], at // size
         for k, value in enumerate(values):
             view[index + k] = (value if lanes is None else value[lanes]).view(f"u{size}")
+
+    def increment(self, address, offset, bound, mask):
+        """atom.inc: 0 behind the bound. A thread at a time; gives what was there."""
+        lanes = np.arange(self.T) if mask is None else np.nonzero(mask)[0]
+        at = self.place("global", address, offset, 4, 4, lanes)
+        old = np.zeros(self.T, np.uint32)
+        view = self.views[4]
+        for lane, index in zip(lanes.tolist(), (at // 4).tolist()):
+            old[lane] = view[index]
+            view[index] = 0 if old[lane] >= bound[lane] else old[lane] + 1
+        return old

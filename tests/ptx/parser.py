@@ -4,7 +4,6 @@ Written from the PTX ISA manual ("Syntax", "State spaces, types and variables", 
 that nvcc writes. What it does not know, it refuses.
 """
 
-import pickle
 import re
 from dataclasses import dataclass, field
 
@@ -51,6 +50,13 @@ class Kernel:
     labels: dict = field(default_factory=dict)  # name: index of the instruction behind it
     tables: dict = field(default_factory=dict)  # name: branch targets
     code: list = field(default_factory=list)
+    body: str = ""  # until it is wanted
+
+    def parsed(self):
+        if self.body:
+            Body(self, self.body).parse()
+            self.body = ""
+        return self
 
 
 @dataclass
@@ -203,26 +209,27 @@ class Body:
 
 def closing(text, start):
     depth = 0
-    for i in range(start, len(text)):
-        depth += {"{": 1, "}": -1}.get(text[i], 0)
+    for found in re.compile(r"[{}]").finditer(text, start):
+        depth += 1 if found.group() == "{" else -1
         if depth == 0:
-            return i
+            return found.start()
     raise PtxError("a brace is not closed")
 
 
 def parse(text):
+    """The module; kernels' bodies are parsed when they are wanted."""
     text = strip_comments(text)
     module = Module(re.search(r"\.target\s+(\w+)", text).group(1))
     at = 0
     head = re.compile(r"\s*(?:\.(?:version|target|address_size|file)\s+[^\n]*)")
     entry = re.compile(r"\s*(?:\.visible\s+|\.weak\s+)*\.entry\s+([\w$]+)\s*\(([^)]*)\)[^{]*")
-    while text[at:].strip():
+    end_of_text = len(text.rstrip())
+    while at < end_of_text:
         if found := head.match(text, at):
             at = found.end()
         elif found := entry.match(text, at):
             end = closing(text, found.end())
-            kernel = Kernel(found.group(1), parse_parameters(found.group(2)))
-            Body(kernel, text[found.end() + 1 : end]).parse()
+            kernel = Kernel(found.group(1), parse_parameters(found.group(2)), body=text[found.end() + 1 : end])
             module.kernels[kernel.name] = kernel
             at = end + 1
         else:
@@ -233,33 +240,3 @@ def parse(text):
             parse_variable(statement, module.variables)
             at = end + 1
     return module
-
-
-def parse_file(path, cache=None):
-    """The module of a file; kept in `cache` (a folder) until the file changes."""
-    text = path.read_text()
-    if cache is None:
-        return parse(text)
-    stored = cache / f"{path.stem}.parsed"
-    if stored.exists():
-        try:
-            known, module = pickle.loads(stored.read_bytes())
-            if known == (text, pathlib_digest()):
-                return module
-        except (pickle.UnpicklingError, EOFError, AttributeError, ValueError):
-            pass  # made anew
-    module = parse(text)
-    stored.write_bytes(pickle.dumps(((text, pathlib_digest()), module)))
-    return module
-
-
-def pathlib_digest():
-    """What the cache depends on besides the PTX: this file."""
-    with open(__file__, encoding="utf-8") as source:
-        return hash_of(source.read())
-
-
-def hash_of(text):
-    import hashlib
-
-    return hashlib.sha256(text.encode()).hexdigest()

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 import arithmetic
 import numpy as np
+from asynchronous_rules import RULES as ASYNCHRONOUS_RULES
 from instructions import RULES
 from parser import WIDTH, PtxError
 
@@ -32,7 +33,9 @@ class Segment:
     code: list = field(default_factory=list)
     together: str = ""
     members: int = -1  # slot of the member mask
-    full: object = None
+    wait: tuple = ()  # slots of an mbarrier's address and parity, and the address's offset between them
+    lines: list = None
+    full: object = None  # both are compiled when they are wanted
     some: object = None
     end: tuple = ("next",)  # ("branch", slot of the predicate or -1, negated, segment), ("exit", slot, negated)
 
@@ -84,25 +87,28 @@ class Translator:
                 self.finish(segment, instruction)
                 continue
             if instruction is segment.code[0] and segment.together:
-                segment.members = self.members_of(instruction)
+                segment.members, segment.wait = self.members_of(instruction), self.wait_of(instruction)
                 if instruction.guard:
                     raise PtxError(f"guarded: {instruction.text}")
-            rule = RULES.get(instruction.name)
+            rule = RULES.get(instruction.name) or ASYNCHRONOUS_RULES.get(instruction.name)
             if rule is None:
                 raise PtxError(f"instruction not understood: {instruction.text}")
             try:
                 rule(self, instruction)
             except (KeyError, IndexError, ValueError, StopIteration) as error:
                 raise PtxError(f"instruction not understood: {instruction.text} ({error!r})") from error
-        segment.full = self.compiled(segment, full=True)
-        segment.some = self.compiled(segment, full=False)
+        segment.lines = self.lines
 
     def members_of(self, instruction):
         if instruction.name in ("shfl", "vote") or (instruction.name, *instruction.kinds[:1]) == ("bar", "warp"):
             return self.slot(instruction.operands[-1], "b32")
-        if instruction.name == "mbarrier":
-            return self.slot(self.address(instruction.operands[1])[0], "b32")
         return -1
+
+    def wait_of(self, instruction):
+        if not instruction.name == "mbarrier":
+            return ()
+        base, plus = self.address(instruction.operands[1])
+        return self.slot(base, "b32"), plus, self.slot(instruction.operands[2], "b32")
 
     def finish(self, segment, instruction):
         if instruction.name == "bra":
@@ -111,10 +117,17 @@ class Translator:
         else:
             segment.end = ("exit", self.guard, self.negated)
 
+    def function(self, segment, full):
+        if full:
+            segment.full = segment.full or self.compiled(segment, full)
+            return segment.full
+        segment.some = segment.some or self.compiled(segment, full)
+        return segment.some
+
     def compiled(self, segment, full):
         """The lines as a function of the machine M, with `m` the mask of the threads that are here, or None."""
         lines = []
-        for kind, guard, negated, text in self.lines:
+        for kind, guard, negated, text in segment.lines:
             mask = "None" if full else "m"
             if guard >= 0:
                 condition = f"{'~' if negated else ''}R[{guard}]"
@@ -172,6 +185,8 @@ class Translator:
         if SPECIAL.match(word):
             return self.fix(word, "b32", ("special", word))
         base, _, plus = word.partition("+")
+        if base in self.parameters:
+            return self.fix(word, "b64", ("parameter", self.parameters[base].offset + int(plus or 0)))
         if base in self.kernel.variables or base in self.module.variables:
             return self.fix((word, WIDTH[kind]), STORED.get(kind, kind), ("variable", base, int(plus or 0)))
         stored = STORED.get(kind, kind)
