@@ -127,7 +127,11 @@ class Library:
 
     def find(self, source, *words):
         """The one instantiation of a source whose readable name holds all words."""
-        found = [i for i in self.instantiations if i.source == source and all(word in i.shown for word in words)]
+        found = [
+            i
+            for i in self.instantiations
+            if i.source == source and all(i.name == word if word.isidentifier() else word in i.shown for word in words)
+        ]
         if len(found) != 1:
             shown = "\n".join(i.shown for i in found or self.instantiations if i.source == source)
             raise PtxError(f"{source}: {len(found)} kernels with {words}:\n{shown}")
