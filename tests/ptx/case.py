@@ -75,7 +75,10 @@ class Run:
 
     def check(self, what, buffer, reference, dtype=F32, tolerance=TOLERANCE):
         """Compares; `dtype` None is for whole numbers and f64."""
-        got, want = buffer.array(), np.asarray(reference, np.float64).reshape(buffer.shape)
+        self.compare(what, buffer.array(), reference, dtype, tolerance)
+
+    def compare(self, what, got, reference, dtype=None, tolerance=TOLERANCE):
+        want = np.asarray(reference, np.float64).reshape(got.shape)
         finite = np.isfinite(want)
         largest = np.abs(want[finite]).max(initial=0.0) or 1.0
         if dtype is BF16:
