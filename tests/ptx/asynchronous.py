@@ -67,6 +67,8 @@ class Asynchronous:
     def end_asynchronous(self):
         if self.bulk or any(self.open.values()) or any(self.groups.values()):
             raise PtxError(f"{self.kernel.name} ends before its copies or products do")
+        if any(barrier.bytes for barrier in self.barriers.values()):
+            raise PtxError(f"{self.kernel.name}: more bytes were copied than announced at an mbarrier")
 
     def lanes(self, mask):
         return np.arange(self.T) if mask is None else np.nonzero(mask)[0]
@@ -152,9 +154,9 @@ class Asynchronous:
             self.flat[at : at + count] = 0xFF
 
     def land_copies(self):
-        """The oldest bulk copy of each block; whether there was one."""
+        """The newest bulk copy of each block, for they need not land in order; whether there was one."""
         landed, kept = set(), []
-        for copy in self.bulk:
+        for copy in reversed(self.bulk):
             block = int(np.searchsorted(self.shared_base[:: self.block], copy.to, side="right"))
             if block in landed:
                 kept.append(copy)
@@ -164,7 +166,7 @@ class Asynchronous:
             barrier = self.barrier_of(copy.barrier)
             barrier.bytes -= len(copy.data)
             barrier.settle()
-        self.bulk = kept
+        self.bulk = kept[::-1]
         return bool(landed)
 
     # wgmma

@@ -163,15 +163,19 @@ def case_nt_xent_tiles(run):
     group[::11] = -1
     for depth in (64, 128, 256):
         for shifted in (True, False):
-            tiles_case(run, "nt_xent", depth, shifted, 100, 0.01 if shifted else 0.2,
-                       (group, group) if depth == 64 and shifted else None)  # fmt: skip
+            tiles_case(run, "nt_xent", depth, shifted, 100, 0.01 if shifted else 0.2)
+            tiles_case(run, "nt_xent", depth, shifted, 100, 0.05, (group, group))
 
 
 @case
 def case_nt_xent_sm90(run):
+    group = np.arange(580) % 40
+    group[::11] = -1
     for depth in (64, 128, 256):
         for shifted in (True, False):
             tiles_case(run, "nt_xent_sm90", depth, shifted, 580 if depth <= 128 else 330, 0.01 if shifted else 0.2)
+        rows = 580 if depth == 64 else 140
+        tiles_case(run, "nt_xent_sm90", depth, depth == 128, rows, 0.1, (group[:rows], group[:rows]))
 
 
 SIMT_STAGE = 2 * 64 * 36

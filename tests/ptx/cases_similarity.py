@@ -16,6 +16,9 @@ def case_similarity(run):
             a, b = Side(run, dtype, rows, width), Side(run, dtype, columns, width)
             for side in (a, b):
                 side.unit_rows(run, depth, 1.0, dtype)
+            if dtype is F32:
+                a.unit_rows(run, depth, 1.0, BF16)  # compiled, though no path asks for it
+                a.unit_rows(run, depth, 1.0, F32)
             s = run.empty(rows, columns)
             kernel, height = ("similarity_kernel", 128) if dtype is BF16 else ("similarity_f32_kernel", 64)
             shared = 2 * (128 + 64) * 72 * 2 if dtype is BF16 else 2 * SIMT_STAGE * 4
