@@ -33,6 +33,7 @@ class SIMCLR_API Conv2d : public Module {
   /// Throws Error for sizes that are not positive, or a negative padding.
   explicit Conv2d(const Conv2dOptions& options);
   Tensor forward(const Input& input) override;
+  const kernels::Conv2dGeometry& geometry() const { return geometry_; }
 
  private:
   kernels::Conv2dGeometry geometry_;
@@ -57,6 +58,7 @@ class SIMCLR_API Conv1d : public Module {
   /// Throws Error for sizes that are not positive, or a negative padding.
   explicit Conv1d(const Conv1dOptions& options);
   Tensor forward(const Input& input) override;
+  const Conv1dGeometry& geometry() const { return geometry_; }
 
  private:
   Conv1dGeometry geometry_;
@@ -129,6 +131,7 @@ class SIMCLR_API LayerNorm : public Module {
   Tensor forward(const Input& input) override;
   /// sum = x + residual, and y = layernorm(sum), in one pass: what follows a residual branch of a pre-norm encoder.
   ResidualNorm add(const Tensor& x, const Tensor& residual);
+  double eps() const { return eps_; }
 
  private:
   void check_channels(const Tensor& x) const;

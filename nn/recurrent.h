@@ -54,6 +54,7 @@ class SIMCLR_API GruEncoder : public Module {
   explicit GruEncoder(const GruEncoderOptions& options);
   Tensor forward(const Input& input) override;
   std::int64_t output_features() const override { return gru_->output_features(); }
+  Readout readout() const { return readout_; }
 
  private:
   Readout readout_;

@@ -36,6 +36,7 @@ class SIMCLR_API ResNet : public Module {
   /// channels, and for an x that is too small for the stem.
   Tensor forward(const Input& input) override;
   std::int64_t output_features() const override { return features_; }
+  Stem stem() const { return stem_; }
 
  private:
   Stem stem_;

@@ -29,6 +29,7 @@ class SIMCLR_API MultiHeadAttention : public Module {
   /// The same of packed rows [R,C] of N sequences of T steps (pack_sequences), as rows.
   Tensor of_rows(const Tensor& rows, const Tensor& lengths, std::int64_t sequences, std::int64_t steps);
   std::int64_t output_features() const override { return out_->output_features(); }
+  std::int64_t heads() const { return heads_; }
 
  private:
   std::int64_t heads_;
