@@ -6,3 +6,10 @@ if(Python3_FOUND)
   set_tests_properties(test_onnx_encoders PROPERTIES LABELS unit TIMEOUT 1200 SKIP_RETURN_CODE 77 ENVIRONMENT
                        ONNX_TOOL=$<TARGET_FILE:onnx_tool>)
 endif()
+if(Python3_FOUND AND TARGET export_onnx)
+  add_executable(view_tool support/view_tool.cpp)
+  target_link_libraries(view_tool PRIVATE simclr_examples)
+  add_test(NAME test_onnx_programs COMMAND Python3::Interpreter ${tests_source}/test_onnx_programs.py)
+  set_tests_properties(test_onnx_programs PROPERTIES LABELS unit TIMEOUT 1200 SKIP_RETURN_CODE 77 ENVIRONMENT
+                       "PROGRAMS=$<TARGET_FILE_DIR:export_onnx>;VIEW_TOOL=$<TARGET_FILE:view_tool>")
+endif()

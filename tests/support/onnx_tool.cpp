@@ -7,6 +7,7 @@
 
 #include <simclr/core/autograd.h>
 #include <simclr/core/serialize.h>
+#include <simclr/data/pictures/augmentation.h>
 #include <simclr/nn/onnx.h>
 #include <simclr/nn/recurrent.h>
 #include <simclr/nn/simclr.h>
@@ -20,6 +21,8 @@
 #include <span>
 
 namespace fs = std::filesystem;
+namespace data = simclr::data;
+namespace kernels = simclr::kernels;
 namespace nn = simclr::nn;
 using simclr::DType;
 using simclr::Shape;
@@ -121,6 +124,49 @@ void write_pictures(const fs::path& folder) {
                  sample});
 }
 
+/// Pictures u8 of this size as evaluation sees them, [rows,S,S,C].
+Tensor views_of(const Tensor& pictures, const data::Augmentation& policy) {
+  const auto height = static_cast<std::int32_t>(pictures.dim(1)), width = static_cast<std::int32_t>(pictures.dim(2));
+  const kernels::ImageRef picture{.height = height, .width = width, .channels = policy.channels};
+  Tensor views = Tensor::empty({rows, policy.size, policy.size, policy.channels});
+  for (std::int64_t i = 0; i < rows; ++i) {
+    const auto parameters = kernels::draw_augment_parameters(policy, height, width, 0, 0, 0, 0);
+    kernels::augment_picture(pictures.narrow(i, 1).data<const std::uint8_t>(), picture, policy, parameters,
+                             views.narrow(i, 1).data<float>());
+  }
+  return views;
+}
+
+/// What goes in is u8: a picture of the views' size, larger ones and smaller ones.
+void write_prepared(const fs::path& folder) {
+  using kernels::Interpolation;
+  for (const auto& [name, channels, interpolation] :
+       {std::tuple("linear", 3, Interpolation::bilinear), std::tuple("cubic", 3, Interpolation::bicubic),
+        std::tuple("grey", 1, Interpolation::bilinear), std::tuple("five", 5, Interpolation::bicubic)}) {
+    data::Augmentation policy = data::Augmentation::evaluation(24, channels);
+    policy.interpolation = interpolation;
+    for (int c = 0; c < channels; ++c) policy.mean[c] = draw(0.3f, 0.6f), policy.stddev[c] = draw(0.2f, 0.4f);
+    const auto encoder = nn::resnet18({.width = 8, .channels = channels});
+    disturb(*encoder);
+    encoder->eval();
+    nn::OnnxOptions options{.pictures = policy};
+    for (const auto& [height, width] : {std::pair(24, 24), std::pair(61, 90), std::pair(150, 37), std::pair(7, 11)}) {
+      Tensor pictures = Tensor::zeros({rows, height, width, channels}, DType::u8);
+      for (std::int64_t i = 0; i < pictures.numel(); ++i) {  // hard edges, where the cubic overshoots
+        pictures.data<std::uint8_t>()[i] = static_cast<std::uint8_t>(draw(0, 1) < 0.4f ? 255 : draw(0, 255));
+      }
+      const simclr::NoGrad no_grad;
+      const fs::path path = folder / ("u8-" + std::string(name) + "-" + std::to_string(height));
+      simclr::save_tensors(path.string() + ".safetensors",
+                           {{"input", pictures}, {"features", (*encoder)(views_of(pictures, policy))}});
+      for (const char* end : {".onnx", "-plain.onnx"}) {
+        options.fold_batchnorm = end[0] == '.';
+        nn::export_onnx(*encoder, path.string() + end, {24, 24, channels}, options);
+      }
+    }
+  }
+}
+
 void write_clips(const fs::path& folder) {
   const Shape clip = {5, 18, 20, 3}, several = {2, 5, 18, 20, 3};
   const auto video = std::make_shared<nn::VideoResNet>(nn::VideoResNetOptions{.width = 8, .seed = 3});
@@ -170,6 +216,7 @@ int main(int argc, char** argv) {
   try {
     if (argc != 2) simclr::fail("usage: onnx_tool FOLDER");
     write_pictures(argv[1]);
+    write_prepared(argv[1]);
     write_clips(argv[1]);
     write_sequences(argv[1]);
   } catch (const std::exception& error) {
