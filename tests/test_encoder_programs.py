@@ -14,7 +14,7 @@ import zlib
 from support.encoder_programs import PROGRAMS, Base, read_npy
 from support.tiny_data import load_safetensors, png, write_pictures
 
-NAMES = ("embed", "nearest", "linear_probe", "finetune", "torchvision_weights")
+NAMES = ("embed", "nearest", "linear_probe", "finetune", "torchvision_weights", "export_onnx")
 
 
 def cosine(a, b):
@@ -211,7 +211,8 @@ class WeightsFiles(Base):
             for program, *arguments in (("embed", path, pictures, "--out", self.out),
                                         ("nearest", path, pictures / "00.png", pictures), ("linear_probe", path),
                                         ("finetune", path, "--out", self.out),
-                                        ("torchvision_weights", "export", path, self.out)):
+                                        ("torchvision_weights", "export", path, self.out),
+                                        ("export_onnx", path, self.out)):
                 with self.subTest(program=program, tensor=name):
                     self.refused(program, *arguments, words=(path, f"encoder.{name}: 1 of", what))
                     self.assertFalse(self.out.exists())
@@ -346,7 +347,7 @@ class Outputs(Base):
         """They are refused before anything is read or computed."""
         pictures = write_pictures(self.folder / "few", 3)
         cases = {"linear_probe": (self.weights, "--json"), "nearest": (self.weights, pictures / "00.png", pictures, "--sheet"),
-                 "torchvision_weights": ("export", self.weights)}
+                 "torchvision_weights": ("export", self.weights), "export_onnx": (self.weights,)}
         for name, arguments in cases.items():
             for out in ("nosuch/x", "run/config.json/x"):
                 with self.subTest(program=name, out=out):

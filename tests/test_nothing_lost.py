@@ -390,7 +390,8 @@ class AtOnce(Base):
                  "figures.json": ["linear_probe", self.whole, "--json", "figures.json", "--epochs", "5", *common],
                  "sheet.png": ["nearest", self.whole, self.pictures / "00.png", self.pictures, "--sheet", "sheet.png",
                                *common],
-                 "encoder.safetensors": ["torchvision_weights", "export", self.whole, "encoder.safetensors"]}
+                 "encoder.safetensors": ["torchvision_weights", "export", self.whole, "encoder.safetensors"],
+                 "encoder.onnx": ["export_onnx", self.whole, "encoder.onnx"]}
         for name, command in cases.items():
             with self.subTest(name=name):
                 done = self.together(*[command] * 3)

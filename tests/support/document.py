@@ -14,7 +14,7 @@ DURATION = r"(?:\d+ h )?(?:\d+ min )?\d+ s\b|\d+ h \d+ min\b"
 BYTES = r"\d+(?:\.\d+)? (?:bytes|kB|MB|GB)\b"
 FIGURE = f"{BYTES}|{DURATION}|{NUMBER}"
 PLURAL = r"\A(\\ [a-z]+)s\b"  # behind a number that may be 1
-PEERS = "torch|torchvision|numpy|safetensors|tensorboard"
+PEERS = "torch|torchvision|numpy|safetensors|tensorboard|onnx|onnxruntime"
 TERMS = {"figures vary", "prints nothing", "fails", "interrupted", "printed above", "in a copy", "in a copy, too",
          "with a toy GPU"}
 TERMS_WITH_VALUE = r"with -.+|figures within (?P<percent>\d+) %"
