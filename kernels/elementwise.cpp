@@ -56,22 +56,32 @@ void relu_backward_cpu(const Tensor& dy_tensor, const Tensor& y_tensor, Tensor& 
   });
 }
 
-void add_bias_cpu(const Tensor& x_tensor, const Tensor& bias, Tensor& y_tensor) {
+/// y = value(x, row's value of the same column).
+template <class Value>
+void map_rows(const Tensor& x_tensor, const Tensor& row_tensor, Tensor& y_tensor, Value value) {
   dispatch_float(y_tensor.dtype(), [&](auto zero) {
     using T = decltype(zero);
     const Rows rows(x_tensor);
-    const T *x = x_tensor.data<T>(), *b = bias.data<T>();
+    const T *x = x_tensor.data<T>(), *row = row_tensor.data<T>();
     std::vector<T> spread;
-    rows.spread(spread, [=](std::int64_t c) { return b[c]; });
+    rows.spread(spread, [=](std::int64_t c) { return row[c]; });
     const T* lanes = spread.data();
     T* y = y_tensor.data<T>();
     rows.for_each([=](const RowSteps& steps) {
       for_each_step(steps, [=](std::int64_t offset, std::int64_t n) {
 #pragma omp simd
-        for (std::int64_t i = 0; i < n; ++i) y[offset + i] = x[offset + i] + lanes[i];
+        for (std::int64_t i = 0; i < n; ++i) y[offset + i] = value(x[offset + i], lanes[i]);
       });
     });
   });
+}
+
+void add_bias_cpu(const Tensor& x, const Tensor& bias, Tensor& y) {
+  map_rows(x, bias, y, [](auto value, auto b) { return value + b; });
+}
+
+void multiply_rows_cpu(const Tensor& x, const Tensor& row, Tensor& y) {
+  map_rows(x, row, y, [](auto value, auto factor) { return value * factor; });
 }
 
 void bias_backward_cpu(const Tensor& dy_tensor, Tensor& dbias) {
@@ -183,8 +193,8 @@ void check_bias(const char* op, const Tensor& x, const char* what, const Tensor&
 
 extern const ElementwiseKernels elementwise_cpu;
 const ElementwiseKernels elementwise_cpu = {
-    multiply_cpu,      scale_cpu, relu_forward_cpu,      relu_backward_cpu,     add_bias_cpu,
-    bias_backward_cpu, sum_cpu,   normalize_forward_cpu, normalize_backward_cpu};
+    multiply_cpu,      scale_cpu,         relu_forward_cpu, relu_backward_cpu,     add_bias_cpu,
+    multiply_rows_cpu, bias_backward_cpu, sum_cpu,          normalize_forward_cpu, normalize_backward_cpu};
 
 Tensor add(const Tensor& a, const Tensor& b) {
   check_pair("add", a, "b", b);
@@ -225,6 +235,13 @@ Tensor add_bias(const Tensor& x, const Tensor& bias) {
   check_bias("add_bias", x, "bias", bias);
   Tensor y = Tensor::empty_like(x);
   kernels_of(x).add_bias(x, bias, y);
+  return y;
+}
+
+Tensor multiply_rows(const Tensor& x, const Tensor& row) {
+  check_bias("multiply_rows", x, "row", row);
+  Tensor y = Tensor::empty_like(x);
+  kernels_of(x).multiply_rows(x, row, y);
   return y;
 }
 

@@ -1,5 +1,5 @@
-// Elementwise functions on a GPU. x of any shape, [...,C] for a bias [C], [N,D] for normalize:
-//   multiply, scale, relu and its gradient, add_bias: one pass
+// Elementwise functions on a GPU. x of any shape, [...,C] for a bias or a row [C], [N,D] for normalize:
+//   multiply, scale, relu and its gradient, add_bias, multiply_rows: one pass
 //   bias_backward: dbias_c = sum over the rows of dy_c;  sum: the same over everything
 //   normalize: u = x / |x|, 0 for rows of norm 0;  dx = (du - (du.u) u) / |x|
 // Backward needs y for relu, u and |x| for normalize, nothing else. Sums are f64, in an order that the sizes alone
@@ -73,10 +73,11 @@ struct ReluBackward {
   }
 };
 
-template <class T>
-struct AddBias {
+/// y = value op row's value of the same column, op a sum or a product.
+template <class T, bool product>
+struct WithRow {
   const T* x;
-  const float* bias;
+  const float* row;
   T* y;
   std::int64_t channels;
   template <int N>
@@ -84,7 +85,7 @@ struct AddBias {
     Pack<N> value = load<N>(x + i);
     const auto c = static_cast<int>(i % channels);  // N values of one row: channels is a multiple of N
 #pragma unroll
-    for (int k = 0; k < N; ++k) value[k] += bias[c + k];
+    for (int k = 0; k < N; ++k) value[k] = product ? value[k] * row[c + k] : value[k] + row[c + k];
     store<N>(y + i, value);
   }
 };
@@ -231,10 +232,11 @@ void relu_backward_gpu(const Tensor& dy, const Tensor& y, Tensor& dx) {
   });
 }
 
-void add_bias_gpu(const Tensor& x, const Tensor& bias, Tensor& y) {
+template <bool product>
+void with_row_gpu(const Tensor& x, const Tensor& row, Tensor& y) {
   dispatch_float(y.dtype(), [&](auto zero) {
     using T = decltype(zero);
-    const AddBias<T> f{x.data<T>(), bias.data<float>(), y.data<T>(), x.dim(-1)};
+    const WithRow<T, product> f{x.data<T>(), row.data<float>(), y.data<T>(), x.dim(-1)};
     map_over<T>(y, f.channels % vector_width<T> == 0 && aligned16(f.x, f.y), f);
   });
 }
@@ -287,7 +289,7 @@ void normalize_backward_gpu(const Tensor& du, const Normalized& forward, Tensor&
 
 extern const ElementwiseKernels SIMCLR_KERNELS(elementwise);
 const ElementwiseKernels SIMCLR_KERNELS(elementwise) = {
-    multiply_gpu,      scale_gpu, relu_forward_gpu,      relu_backward_gpu,     add_bias_gpu,
-    bias_backward_gpu, sum_gpu,   normalize_forward_gpu, normalize_backward_gpu};
+    multiply_gpu,       scale_gpu,         relu_forward_gpu, relu_backward_gpu,     with_row_gpu<false>,
+    with_row_gpu<true>, bias_backward_gpu, sum_gpu,          normalize_forward_gpu, normalize_backward_gpu};
 
 }  // namespace simclr::kernels

@@ -22,6 +22,8 @@ SIMCLR_API Tensor relu_forward(const Tensor& x);
 SIMCLR_API Tensor relu_backward(const Tensor& dy, const Tensor& y);
 /// x [...,C] + bias [C].
 SIMCLR_API Tensor add_bias(const Tensor& x, const Tensor& bias);
+/// x [...,C] * row [C]: each row of x times one that is f32 beside bf16, as a bias is.
+SIMCLR_API Tensor multiply_rows(const Tensor& x, const Tensor& row);
 /// Sums of dy [...,C] over all rows, written over dbias [C]. Accumulates in f64, in a fixed order.
 SIMCLR_API void bias_backward(const Tensor& dy, Tensor& dbias);
 /// The sum of all elements of x of any shape, a scalar [] tensor. Accumulates in f64, in a fixed order.
@@ -41,6 +43,7 @@ struct ElementwiseKernels {
   Kernel<"relu forward", void(const Tensor& x, Tensor& y)> relu_forward;
   Kernel<"relu backward", void(const Tensor& dy, const Tensor& y, Tensor& dx)> relu_backward;
   Kernel<"add bias", void(const Tensor& x, const Tensor& bias, Tensor& y)> add_bias;
+  Kernel<"multiply rows", void(const Tensor& x, const Tensor& row, Tensor& y)> multiply_rows;
   Kernel<"bias backward", void(const Tensor& dy, Tensor& dbias)> bias_backward;
   Kernel<"sum", void(const Tensor& x, Tensor& y)> sum;
   Kernel<"normalize forward", void(const Tensor& x, Tensor& u, Tensor& norm)> normalize_forward;

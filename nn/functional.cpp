@@ -1,7 +1,6 @@
 #include <simclr/core/parameter_memory.h>
 #include <simclr/kernels/batchnorm.h>
 #include <simclr/kernels/elementwise.h>
-#include <simclr/kernels/gelu.h>
 #include <simclr/kernels/gemm.h>
 #include <simclr/kernels/similarity.h>
 #include <simclr/nn/functional.h>
@@ -64,48 +63,6 @@ std::pair<Tensor, Tensor> over_ranks(World* world, const Tensor& dgamma, const T
 }
 
 }  // namespace
-
-Tensor add(const Tensor& a, const Tensor& b) {
-  return record("add", {a, b}, kernels::add(a, b), [](Backward& bw) {
-    bw.set(0, bw.dy());
-    bw.set(1, bw.dy());
-  });
-}
-
-Tensor multiply(const Tensor& a, const Tensor& b) {
-  return record("multiply", {a, b}, kernels::multiply(a, b), {a, b}, [a = a.detach(), b = b.detach()](Backward& bw) {
-    if (bw.needs(0)) bw.set(0, kernels::multiply(bw.dy(), b));
-    if (bw.needs(1)) bw.set(1, kernels::multiply(bw.dy(), a));
-  });
-}
-
-Tensor scale(const Tensor& x, double factor) {
-  return record("scale", {x}, kernels::scale(x, factor),
-                [factor](Backward& bw) { bw.set(0, kernels::scale(bw.dy(), factor)); });
-}
-
-Tensor relu(const Tensor& x) {
-  const Tensor y = kernels::relu_forward(x);
-  return record("relu", {x}, y, {y}, [y = y.detach()](Backward& bw) { bw.set(0, kernels::relu_backward(bw.dy(), y)); });
-}
-
-Tensor gelu(const Tensor& x) {
-  return record("gelu", {x}, kernels::gelu_forward(x), {x},
-                [x = x.detach()](Backward& bw) { bw.set(0, kernels::gelu_backward(bw.dy(), x)); });
-}
-
-Tensor sum(const Tensor& x) {
-  return record("sum", {x}, kernels::sum(x), [shape = x.shape(), dtype = x.dtype()](Backward& bw) {
-    // dy for every element, without the host's knowing it.
-    const Tensor zeros = Tensor::zeros({shape.numel(), 1}, dtype, bw.dy().device());
-    bw.set(0, kernels::add_bias(zeros, bw.dy().reshape({1})).reshape(shape));
-  });
-}
-
-Tensor mean(const Tensor& x) {
-  SIMCLR_CHECK(x.numel() > 0, "mean: of no elements");
-  return scale(sum(x), 1.0 / static_cast<double>(x.numel()));
-}
 
 Tensor normalize(const Tensor& x) {
   const kernels::Normalized forward = kernels::normalize_forward(x);

@@ -11,29 +11,50 @@
 #include <vector>
 
 /// The differentiable functions, one for each op. Formulas, shapes and errors are those of the contract in kernels/OP.h
-/// (elementwise.h, gelu.h, gemm.h, conv2d.h, batchnorm.h, layernorm.h, pool.h, similarity.h; for sequences embedding.h,
-/// dropout.h, gru.h, attention.h, time_pool.h, columns.h): Error for tensors that do not fit each other.
-/// Every tensor of a call has the same floating dtype and device, but weights and biases may be f32 beside bf16.
+/// (elementwise.h, unary.h, gelu.h, softmax.h, sum_along.h, gemm.h, transpose.h, columns.h, conv2d.h, batchnorm.h,
+/// layernorm.h, pool.h, similarity.h; for sequences embedding.h, dropout.h, gru.h, attention.h, time_pool.h): Error for
+/// tensors that do not fit each other. Every tensor of a call has the same floating dtype and device, but weights and
+/// biases may be f32 beside bf16.
 namespace simclr::nn {
 
-/// a + b, same shapes.
+/// Elementwise, of b with a's shape, or a row b [C] for every row of a [...,C]. A row is f32 beside bf16, as biases
+/// are, and as sums along a dimension come.
 SIMCLR_API Tensor add(const Tensor& a, const Tensor& b);
-/// a * b elementwise, same shapes.
+SIMCLR_API Tensor subtract(const Tensor& a, const Tensor& b);
 SIMCLR_API Tensor multiply(const Tensor& a, const Tensor& b);
+/// a * (1 / b), which is a / b to a rounding.
+SIMCLR_API Tensor divide(const Tensor& a, const Tensor& b);
 /// factor x.
 SIMCLR_API Tensor scale(const Tensor& x, double factor);
 SIMCLR_API Tensor relu(const Tensor& x);
 /// x P(x), P the normal distribution's cumulative function.
 SIMCLR_API Tensor gelu(const Tensor& x);
+/// Of each value (kernels/unary.h). The slope of sqrt at 0 is infinite: add a little before it.
+SIMCLR_API Tensor exp(const Tensor& x);
+SIMCLR_API Tensor log(const Tensor& x);
+SIMCLR_API Tensor sqrt(const Tensor& x);
+SIMCLR_API Tensor reciprocal(const Tensor& x);
+SIMCLR_API Tensor sigmoid(const Tensor& x);
+SIMCLR_API Tensor tanh(const Tensor& x);
+/// e^{x_c} / sum_k e^{x_k} for each row of x [...,C].
+SIMCLR_API Tensor softmax(const Tensor& x);
 /// The sum of all elements, a scalar.
 SIMCLR_API Tensor sum(const Tensor& x);
 /// The mean of all elements, a scalar. Throws Error where there are none.
 SIMCLR_API Tensor mean(const Tensor& x);
+/// The same along dimension `dim`, which is gone then, or counted from the end where it is negative: [N,C] -> [C] along
+/// 0, [N] along 1 or -1. Of bf16 they are f32.
+SIMCLR_API Tensor sum(const Tensor& x, int dim);
+SIMCLR_API Tensor mean(const Tensor& x, int dim);
 /// x / |x| for each row of x [N,D].
 SIMCLR_API Tensor normalize(const Tensor& x);
 
 /// a [M,K] times b [K,N].
 SIMCLR_API Tensor matmul(const Tensor& a, const Tensor& b);
+/// x [R,C] -> [C,R].
+SIMCLR_API Tensor transpose(const Tensor& x);
+/// x [R,C] -> [min(R,C)], the values x_ii.
+SIMCLR_API Tensor diagonal(const Tensor& x);
 /// x [N,I] times w [O,I] transposed, plus bias [O] where defined: [N,O].
 SIMCLR_API Tensor linear(const Tensor& x, const Tensor& w, const Tensor& bias = {});
 /// x [...,C] + bias [C].

@@ -84,7 +84,7 @@ TEST_CASE("gradients that are not finite pass a closed ReLU and a zero row as Na
   }
 }
 
-TEST_CASE("bias and its gradient agree with loops in double") {
+TEST_CASE("rows' products, bias and its gradient agree with loops in double") {
   for (const DType dtype : {DType::f64, DType::f32}) {
     for (const std::int64_t rows : edge_sizes) {
       for (const std::int64_t channels : {1, 3, 16, 31, 33, 128, 1003}) {
@@ -94,6 +94,9 @@ TEST_CASE("bias and its gradient agree with loops in double") {
         const auto c = static_cast<std::size_t>(channels);
         CHECK(relative_error(add_bias(x, bias), reference(x.shape(), [&](std::size_t i) {
                                return xs[i] + bs[i % c];
+                             })) < tolerance(dtype));
+        CHECK(relative_error(multiply_rows(x, bias), reference(x.shape(), [&](std::size_t i) {
+                               return xs[i] * bs[i % c];
                              })) < tolerance(dtype));
         Values total(c, 0.0);
         for (std::size_t i = 0; i < xs.size(); ++i) total[i % c] += xs[i];
@@ -109,6 +112,7 @@ TEST_CASE("bias works on any rank, and the gradient over no rows is 0") {
   const Tensor x = random_tensor({2, 3, 5, 7}, 5), bias = random_tensor({7}, 6);
   CHECK(same_bits(add_bias(x, bias), add_bias(x.reshape({30, 7}), bias).reshape(x.shape())));
   CHECK(same_bits(add_bias(bias, bias), add(bias, bias)));
+  CHECK(same_bits(multiply_rows(x, bias), multiply_rows(x.reshape({30, 7}), bias).reshape(x.shape())));
   Tensor dbias = Tensor::full({7}, NAN, DType::f64);
   bias_backward(Tensor::empty({0, 7}, DType::f64), dbias);
   CHECK(dbias.to_vector<double>() == Values(7, 0.0));

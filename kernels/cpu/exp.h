@@ -78,10 +78,12 @@ struct NaturalExponent;
 template <>
 struct NaturalExponent<float> {
   static constexpr float ln2_high = 0.693359375f, ln2_low = -2.12194440e-4f, limit = 80;
+  static constexpr float least = -86.98997f, most = 88.7228394f;  // of 2^-125.5, and of the largest number
 };
 template <>
 struct NaturalExponent<double> {
   static constexpr double ln2_high = 6.93147180369123816490e-1, ln2_low = 1.90821492927058770002e-10, limit = 700;
+  static constexpr double least = -708.0498, most = 709.782712893384;  // of 2^-1021.5
 };
 
 /// 1 / k! for k = 1, 2, ...
@@ -114,6 +116,24 @@ template <class T>
   for (int k = Format<T>::terms - 2; k >= 0; --k) p = p * f + series.at[k];
   const Vector<T> power = power_of_two<T>(placed);
   return power * (p * f) + (power - T(1));
+}
+
+/// e^x of any x: infinity where that is no number of T, 0 below about 2^-125 (f64: 2^-1021). A NaN stays one.
+template <class T>
+[[gnu::always_inline]] inline Vector<T> exp(Vector<T> x) {
+  using E = NaturalExponent<T>;
+  constexpr ExpSeries<T> series;
+  const Vector<T> most = broadcast(E::most), least = broadcast(E::least), infinity = broadcast(T(__builtin_inf()));
+  Vector<T> bounded = x > most ? most : x;
+  bounded = bounded < least ? least : bounded;
+  const Vector<T> placed = bounded * T(1.4426950408889634074) + integer_place<T>;
+  const Vector<T> n = placed - integer_place<T>;
+  const Vector<T> f = bounded - n * E::ln2_high - n * E::ln2_low;
+  Vector<T> p = broadcast(series.at[Format<T>::terms - 1]);
+#pragma GCC unroll 16
+  for (int k = Format<T>::terms - 2; k >= 0; --k) p = p * f + series.at[k];
+  const Vector<T> value = (p * f + T(1)) * T(2) * power_of_two<T>(placed - T(1));  // 2^n may be beyond T
+  return x > most ? infinity : x < least ? Vector<T>{} : value;
 }
 
 /// 1 / (1 + e^-x)

@@ -5,6 +5,7 @@
 #include "gelu.h"
 
 #include "exp.h"
+#include "vectors.h"
 
 namespace simclr::kernels::SIMCLR_ISA {
 namespace {
@@ -26,26 +27,6 @@ struct Normal {
   for (int k = 8; k >= 0; --k) p = p * t + g[k];
   const V tail = e * t * p;
   return {x < 0.0f ? tail : 1.0f - tail, e};
-}
-
-/// write(i, count, value(i, count)) for the `count` values from i on: vectors, and a rest.
-template <class Value, class Write>
-[[gnu::always_inline]] inline void for_vectors(std::int64_t n, Value value, Write write) {
-  std::int64_t i = 0;
-  for (; i + lanes<float> <= n; i += lanes<float>) write(i, lanes<float>, value(i, lanes<float>));
-  if (i < n) write(i, static_cast<int>(n - i), value(i, static_cast<int>(n - i)));
-}
-
-[[gnu::always_inline]] inline V load_some(const float* from, int count) {
-  if (count == lanes<float>) return load(from);
-  V v{};
-  for (int k = 0; k < count; ++k) v[k] = from[k];
-  return v;
-}
-
-[[gnu::always_inline]] inline void store_some(float* to, int count, V v) {
-  if (count == lanes<float>) return store(to, v);
-  for (int k = 0; k < count; ++k) to[k] = v[k];
 }
 
 void forward(std::int64_t n, const float* x, float* y) {

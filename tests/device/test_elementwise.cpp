@@ -103,11 +103,13 @@ DEVICE_TEST_CASE("gradients that are not finite pass a closed ReLU and a zero ro
   }
 }
 
-DEVICE_TEST_CASE("bias and its gradient agree with double") {
+DEVICE_TEST_CASE("rows' products, bias and its gradient agree with double") {
   const auto check = [](std::int64_t rows, std::int64_t channels, DType dtype) {
     CAPTURE(dtype, rows, channels);
     const Both x = random_both({rows, channels}, 4, dtype), bias = random_both({channels}, 5, DType::f32);
     CHECK(agrees(add_bias(x.on_device, bias.on_device), add_bias(x.exact, bias.exact), f32_rounding, bf16_rounding));
+    CHECK(agrees(multiply_rows(x.on_device, bias.on_device), multiply_rows(x.exact, bias.exact), f32_rounding,
+                 bf16_rounding));
     Tensor dbias = test::poisoned({channels}, DType::f32), exact = Tensor::empty({channels}, DType::f64);
     bias_backward(x.on_device, dbias);
     bias_backward(x.exact, exact);
