@@ -4,8 +4,13 @@ Arrays go in and out without a copy. Nothing but NumPy is needed; simclr.torch, 
 PyTorch, is imported by itself.
 """
 from simclr._errors import Error, InputError, OutOfMemory, RunError  # isort: skip  (the compiled part looks for them)
-from simclr._core import build_info, set_threads, threads
+from simclr import metrics
+from simclr._augment import augment
+from simclr._core import Policy, build_info, set_threads, threads
+from simclr._evaluate import knn, linear_probe
+from simclr._views import Views
 
 __version__ = build_info()["version"]
 
-__all__ = ["Error", "InputError", "OutOfMemory", "RunError", "build_info", "set_threads", "threads"]
+__all__ = ["Error", "InputError", "OutOfMemory", "Policy", "RunError", "Views", "augment", "build_info", "knn",
+           "linear_probe", "metrics", "set_threads", "threads"]

@@ -3,7 +3,8 @@ import sys
 
 import numpy as np
 
-from . import _simclr
+from simclr import _core
+from simclr._errors import InputError
 
 _DTYPES = (np.uint8, np.uint16, np.float32)
 _MOST_U32 = 2**32 - 1
@@ -18,52 +19,52 @@ def is_tensor(value):
 def pixels_of(who, what, value):
     """The values of an array or a CPU tensor of pictures, uint8, uint16 or float32, contiguous: as they are, else a copy.
 
-    Raises TypeError for anything else, ValueError for a tensor that lies elsewhere or wants a gradient."""
+    Raises InputError for anything else, a tensor that lies elsewhere, and one that wants a gradient."""
     if is_tensor(value):
         if value.device.type != "cpu":
-            raise ValueError(f"{who}: {what} lies on {value.device}; views are made on the CPU: give {what}.cpu()")
+            raise InputError(f"{who}: {what} lies on {value.device}; views are made on the CPU: give {what}.cpu()")
         if value.requires_grad:
-            raise ValueError(f"{who}: {what} requires a gradient, and none flows through a view; give {what}.detach()")
+            raise InputError(f"{who}: {what} requires a gradient, and none flows through a view; give {what}.detach()")
         value = value.numpy()
     if not isinstance(value, np.ndarray):
-        raise TypeError(f"{who}: {what} must be a numpy array or a torch tensor, not {type(value).__name__}")
+        raise InputError(f"{who}: {what} must be a numpy array or a torch tensor, not {type(value).__name__}")
     value = value.astype(value.dtype.newbyteorder("="), copy=False)
     if value.dtype not in _DTYPES:
-        raise TypeError(f"{who}: {what} holds {value.dtype}, and pictures hold uint8 (of 255), uint16 (of 65535) or float32 "
+        raise InputError(f"{who}: {what} holds {value.dtype}, and pictures hold uint8 (of 255), uint16 (of 65535) or float32 "
                         "(from 0 to 1)")
     return np.ascontiguousarray(value)
 
 
 def number_of(who, what, value, most):
-    """An int from 0 to `most`. Raises TypeError for anything else, ValueError outside."""
+    """An int from 0 to `most`. Raises InputError for anything else."""
     if isinstance(value, bool) or not hasattr(value, "__index__"):
-        raise TypeError(f"{who}: {what} must be an int, not {value!r}")
+        raise InputError(f"{who}: {what} must be an int, not {value!r}")
     number = value.__index__()
     if not 0 <= number <= most:
-        raise ValueError(f"{who}: {what} is {number}, it must be from 0 to {most}")
+        raise InputError(f"{who}: {what} is {number}, it must be from 0 to {most}")
     return number
 
 
 def ids_of(who, ids, count):
-    """uint32 [count]. Raises TypeError for what are no integers, ValueError for others than `count` or out of range."""
+    """`count` ints. Raises InputError for what are no integers, for fewer or more, and for those out of range."""
     if is_tensor(ids):
         ids = ids.cpu().numpy()
     array = np.asarray(ids if hasattr(ids, "__len__") else list(ids))
     if array.size == 0:
         array = array.astype(np.int64)
     if array.dtype.kind not in "iu":
-        raise TypeError(f"{who}: ids must be integers, one a picture, not {array.dtype}")
+        raise InputError(f"{who}: ids must be integers, one a picture, not {array.dtype}")
     if array.ndim != 1 or len(array) != count:
-        raise ValueError(f"{who}: ids has shape {list(array.shape)}, and there are {count} pictures; give one each")
+        raise InputError(f"{who}: ids has shape {list(array.shape)}, and there are {count} pictures; give one each")
     if array.size and (array.min() < 0 or array.max() > _MOST_U32):
-        raise ValueError(f"{who}: ids must be from 0 to {_MOST_U32}, and there are {array.min()} to {array.max()}")
-    return np.ascontiguousarray(array, dtype=np.uint32)
+        raise InputError(f"{who}: ids must be from 0 to {_MOST_U32}, and there are {array.min()} to {array.max()}")
+    return array.tolist()
 
 
 def policy_of(who, policy):
     """A simclr.Policy that asks for nothing impossible."""
-    if not isinstance(policy, _simclr.Policy):
-        raise TypeError(f"{who}: policy must be a simclr.Policy, not {type(policy).__name__}")
+    if not isinstance(policy, _core.Policy):
+        raise InputError(f"{who}: policy must be a simclr.Policy, not {type(policy).__name__}")
     policy.check()
     return policy
 
@@ -75,13 +76,9 @@ def make_views(who, images, policy, seed, ids, epoch, views, one_thread=False):
     seed = number_of(who, "seed", seed, 2**64 - 1)
     epoch = number_of(who, "epoch", epoch, _MOST_U32)
     if not views:
-        raise ValueError(f"{who}: view is empty; give a number or several")
+        raise InputError(f"{who}: view is empty; give a number or several")
     views = [number_of(who, "view", view, 2**24 - 1) for view in views]
-    ids = ids_of(who, ids, len(images))
-    out = np.empty((len(views), len(images), policy.size, policy.size, policy.channels), dtype=np.float32)
-    make = _simclr.augment_list if isinstance(images, list) else _simclr.augment_batch
-    make(images, policy, seed, ids, epoch, views, out, one_thread)
-    return out
+    return _core.augment(images, policy, seed, ids_of(who, ids, len(images)), epoch, views, one_thread)
 
 
 def augment(images, policy, *, seed, ids, epoch, view):
@@ -102,8 +99,8 @@ def augment(images, policy, *, seed, ids, epoch, view):
     Returns float32 [N,S,S,C], of a sequence [V,N,S,S,C], normalised by the policy's mean and stddev: a tensor where
     `images` is one, or a list that begins with one, else a numpy array.
 
-    Raises TypeError for another dtype or type, simclr.Error (a ValueError) for shapes that do not fit, values that are NaN
-    or infinite, and an impossible policy, ValueError for other wrong values.
+    Raises InputError, a ValueError, for another type, dtype, shape or device, for values that are NaN or infinite, for
+    numbers out of their range and an impossible policy.
     """
     several = not hasattr(view, "__index__")
     views = list(view) if several else [view]
@@ -114,7 +111,7 @@ def augment(images, policy, *, seed, ids, epoch, view):
         given_tensor = is_tensor(images)
         pixels = pixels_of("augment", "images", images)
         if pixels.ndim != 4:
-            raise ValueError(f"augment: images has shape {list(pixels.shape)}, and pictures are [N,H,W,C], channels last; "
+            raise InputError(f"augment: images has shape {list(pixels.shape)}, and pictures are [N,H,W,C], channels last; "
                              "give images[None] where it is one picture")
     out = make_views("augment", pixels, policy, seed, ids, epoch, views)
     out = out if several else out[0]

@@ -4,7 +4,8 @@ import multiprocessing.context
 
 import numpy as np
 
-from ._augment import is_tensor, make_views, number_of, pixels_of, policy_of
+from simclr._augment import is_tensor, make_views, number_of, pixels_of, policy_of
+from simclr._errors import InputError
 
 _PLAIN_MODES = ("L", "RGB", "RGBA")
 _MOST_U32 = 2**32 - 1
@@ -13,7 +14,7 @@ _MOST_U32 = 2**32 - 1
 def _pixels_of_pil(image):
     """uint8 or uint16 [H,W,C] of a picture of Pillow's."""
     if image.mode in ("I", "F"):
-        raise TypeError(f"a picture of mode {image.mode} has no largest value; give an array of uint8, uint16, or float32 "
+        raise InputError(f"a picture of mode {image.mode} has no largest value; give an array of uint8, uint16, or float32 "
                         "from 0 to 1")
     if image.mode.startswith("I;16"):
         return np.asarray(image)
@@ -28,16 +29,16 @@ def picture_of(who, what, value):
     if hasattr(value, "convert") and hasattr(value, "mode"):
         try:
             value = _pixels_of_pil(value)
-        except TypeError as error:
-            raise TypeError(f"{who}: {what}: {error}") from None
+        except InputError as error:
+            raise InputError(f"{who}: {what}: {error}") from None
     if not isinstance(value, np.ndarray) and not is_tensor(value):
-        raise TypeError(f"{who}: {what} is a {type(value).__name__}; a sample is an array [H,W,C], a PIL picture, or one of "
+        raise InputError(f"{who}: {what} is a {type(value).__name__}; a sample is an array [H,W,C], a PIL picture, or one of "
                         "these with its label")
     pixels = pixels_of(who, what, value)
     if pixels.ndim == 2:
         pixels = pixels[:, :, None]
     if pixels.ndim != 3:
-        raise ValueError(f"{who}: {what} has shape {list(pixels.shape)}, and a picture is [H,W,C], channels last")
+        raise InputError(f"{who}: {what} has shape {list(pixels.shape)}, and a picture is [H,W,C], channels last")
     return pixels
 
 
@@ -61,20 +62,20 @@ class Views:
     seed: int from 0 to 2^64-1.
     channels_first: [C,S,S], as torch's layers take them.
 
-    A batch is made on all cores in the process that asks; DataLoader's workers use one each. Raises TypeError and
-    ValueError (simclr.Error among these) for samples and options that cannot be used, IndexError for an index outside.
+    A batch is made on all cores in the process that asks; DataLoader's workers use one each. Raises InputError
+    for samples and options that cannot be used, IndexError for an index outside.
     """
 
     def __init__(self, dataset, policy, *, views=2, seed=0, channels_first=False):
         if not hasattr(dataset, "__len__") or not hasattr(dataset, "__getitem__"):
-            raise TypeError(f"Views: dataset is a {type(dataset).__name__}, which lacks __len__ or __getitem__")
+            raise InputError(f"Views: dataset is a {type(dataset).__name__}, which lacks __len__ or __getitem__")
         if len(dataset) > _MOST_U32 + 1:
-            raise ValueError(f"Views: dataset has {len(dataset)} samples, at most 2^32 have numbers")
+            raise InputError(f"Views: dataset has {len(dataset)} samples, at most 2^32 have numbers")
         self.dataset = dataset
         self.policy = policy_of("Views", policy)
         self.views = number_of("Views", "views", views, 2**24)
         if self.views == 0:
-            raise ValueError("Views: views is 0, at least 1 is needed")
+            raise InputError("Views: views is 0, at least 1 is needed")
         self.seed = number_of("Views", "seed", seed, 2**64 - 1)
         self.channels_first = bool(channels_first)
         # Workers that live longer than an epoch see it change: it is shared with them.
@@ -117,7 +118,7 @@ class Views:
         sample, label = self.dataset[i], -1
         if isinstance(sample, (tuple, list)):
             if len(sample) != 2:
-                raise TypeError(f"Views: sample {i} has {len(sample)} parts; give a picture or (picture, label)")
+                raise InputError(f"Views: sample {i} has {len(sample)} parts; give a picture or (picture, label)")
             sample, label = sample
         return picture_of("Views", f"sample {i}", sample), label
 
