@@ -1,0 +1,133 @@
+"""LARS for PyTorch, by the rule of libsimclr's own (kernels/optimizer_step.h)."""
+from __future__ import annotations
+
+import math
+from typing import Any, Callable, Dict, Iterable, List, Optional, Union
+
+import torch
+
+from simclr._errors import InputError
+
+Parameters = Union[Iterable[torch.Tensor], Iterable[Dict[str, Any]]]
+
+
+class Lars(torch.optim.Optimizer):
+    """LARS (You et al., arXiv 1708.03888) as SimCLR uses it. For each parameter w with gradient g, d = g + weight_decay w:
+
+    rule="simclr"  (google-research/simclr) ratio = trust_coefficient |w| / |d|, 1 where either norm is 0;
+                   v = momentum v + lr ratio d;  w -= momentum v + lr ratio d with nesterov, else v
+    rule="bolts"   (PyTorch Lightning Bolts, solo-learn) ratio = trust_coefficient |w| / (|g| + weight_decay |w| + 1e-8),
+                   1, with d = g, where |w| or |g| is 0; v = momentum v + ratio d;
+                   w -= lr (ratio d + momentum v) with nesterov, else lr v
+    clip=True      the ratio becomes min(ratio / lr, 1)
+
+    Biases and the parameters of norm layers, which is what has at most one dimension, take neither weight decay nor the
+    ratio; a group of parameters says otherwise by "adapt": True, False or None (by the number of dimensions).
+
+    params   tensors, or groups: dicts of "params" and of any of the options below. float32 or float64
+    lr       0.3 for each 256 samples of a batch is the paper's; a torch.optim.lr_scheduler may move it
+    options  in range, as for libsimclr's own LARS; else InputError
+
+    state_dict() holds "momentum_buffer" for each parameter.
+    """
+
+    def __init__(self, params: Parameters, lr: float, *, momentum: float = 0.9, weight_decay: float = 1e-6,
+                 trust_coefficient: float = 0.001, nesterov: bool = False, clip: bool = False, rule: str = "simclr",
+                 adapt: Optional[bool] = None) -> None:
+        defaults = dict(lr=lr, momentum=momentum, weight_decay=weight_decay, trust_coefficient=trust_coefficient,
+                        nesterov=nesterov, clip=clip, rule=rule, adapt=adapt)
+        super().__init__(params, defaults)
+        for group in self.param_groups:
+            _check(group)
+
+    def add_param_group(self, param_group: Dict[str, Any]) -> None:
+        super().add_param_group(param_group)
+        _check(self.param_groups[-1])
+
+    @torch.no_grad()
+    def step(self, closure: Optional[Callable[[], float]] = None) -> Optional[float]:  # type: ignore[override]
+        """One update of all parameters that have a gradient; the closure, if any, makes the gradients first."""
+        loss = None
+        if closure is not None:
+            with torch.enable_grad():
+                loss = closure()
+        for group in self.param_groups:
+            for adapts in (False, True):
+                chosen = [p for p in group["params"] if p.grad is not None and _adapts(p, group) == adapts]
+                if chosen:
+                    self._update(chosen, group, adapts)
+        return loss
+
+    def _update(self, params: List[torch.Tensor], group: Dict[str, Any], adapts: bool) -> None:
+        gradients = [_gradient(p) for p in params]
+        for p in params:
+            if "momentum_buffer" not in self.state[p]:
+                self.state[p]["momentum_buffer"] = torch.zeros_like(p, memory_format=torch.preserve_format)
+        velocity = [self.state[p]["momentum_buffer"] for p in params]
+        lr, momentum, bolts = float(group["lr"]), group["momentum"], group["rule"] == "bolts"
+        decay = group["weight_decay"] if adapts else 0.0
+        moves = [g + decay * p if decay != 0 else g.clone() for p, g in zip(params, gradients)]
+        if adapts:
+            moves = [move * factor for move, factor in zip(moves, _ratios(params, gradients, moves, group, decay, lr))]
+            if bolts and decay != 0:  # a weight or gradient of 0 takes no decay
+                moves = [torch.where(_either_zero(p, g), g, move) for p, g, move in zip(params, gradients, moves)]
+        if not bolts:
+            torch._foreach_mul_(moves, lr)
+        torch._foreach_mul_(velocity, momentum)
+        torch._foreach_add_(velocity, moves)
+        if group["nesterov"]:
+            torch._foreach_add_(moves, velocity, alpha=momentum)
+        else:
+            moves = velocity
+        torch._foreach_add_(params, moves, alpha=-lr if bolts else -1.0)
+
+
+def _ratios(params: List[torch.Tensor], gradients: List[torch.Tensor], decayed: List[torch.Tensor],
+            group: Dict[str, Any], decay: float, lr: float) -> List[torch.Tensor]:
+    """A factor for each parameter, on its device: no wait for a GPU."""
+    trust = group["trust_coefficient"]
+    factors = []
+    for p, g, d in zip(params, gradients, decayed):
+        w = torch.linalg.vector_norm(p)
+        if group["rule"] == "bolts":
+            norm = torch.linalg.vector_norm(g)
+            ratio = trust * w / (norm + decay * w + 1e-8)
+        else:
+            norm = torch.linalg.vector_norm(d)
+            ratio = trust * w / norm
+        if group["clip"]:
+            ratio = torch.where(ratio >= lr, torch.ones_like(ratio), ratio / lr)
+        factors.append(torch.where((w == 0) | (norm == 0), torch.ones_like(ratio), ratio))
+    return factors
+
+
+def _either_zero(p: torch.Tensor, g: torch.Tensor) -> torch.Tensor:
+    return (torch.linalg.vector_norm(p) == 0) | (torch.linalg.vector_norm(g) == 0)
+
+
+def _adapts(p: torch.Tensor, group: Dict[str, Any]) -> bool:
+    return p.dim() > 1 if group["adapt"] is None else bool(group["adapt"])
+
+
+def _gradient(p: torch.Tensor) -> torch.Tensor:
+    assert p.grad is not None
+    if p.grad.is_sparse:
+        raise InputError("Lars: a gradient is sparse; make the embedding that gave it with sparse=False")
+    return p.grad
+
+
+def _check(group: Dict[str, Any]) -> None:
+    for name, least in (("lr", 0.0), ("momentum", 0.0), ("weight_decay", 0.0), ("trust_coefficient", 0.0)):
+        value = group[name]
+        if isinstance(value, bool) or not isinstance(value, (int, float, torch.Tensor)) or not (
+                float(value) >= least and math.isfinite(float(value))):
+            raise InputError(f"Lars: {name} is {value!r}; a finite number of at least {least:g} is wanted")
+    if group["nesterov"] and not group["momentum"] > 0:
+        raise InputError("Lars: nesterov needs a momentum above 0")
+    if group["rule"] not in ("simclr", "bolts"):
+        raise InputError(f"Lars: rule is {group['rule']!r}; 'simclr' and 'bolts' are known")
+    if group["adapt"] not in (None, True, False):
+        raise InputError(f"Lars: adapt is {group['adapt']!r}; True, False or None is wanted")
+    for p in group["params"]:
+        if p.dtype not in (torch.float32, torch.float64):
+            raise InputError(f"Lars: a parameter is {p.dtype}; float32 or float64 is wanted, and autocast for less")
