@@ -49,7 +49,10 @@ def ids_of(who, ids, count):
     """`count` ints. Raises InputError for what are no integers, for fewer or more, and for those out of range."""
     if is_tensor(ids):
         ids = ids.cpu().numpy()
-    array = np.asarray(ids if hasattr(ids, "__len__") else list(ids))
+    try:
+        array = np.asarray(ids if hasattr(ids, "__len__") else list(ids))
+    except (TypeError, ValueError):  # None, a list of lists of several lengths
+        raise InputError(f"{who}: ids must be integers, one a picture, not {ids!r}") from None
     if array.size == 0:
         array = array.astype(np.int64)
     if array.dtype.kind not in "iu":
@@ -102,7 +105,7 @@ def augment(images, policy, *, seed, ids, epoch, view):
     Raises InputError, a ValueError, for another type, dtype, shape or device, for values that are NaN or infinite, for
     numbers out of their range and an impossible policy.
     """
-    several = not hasattr(view, "__index__")
+    several = hasattr(view, "__iter__") and not hasattr(view, "__index__")
     views = list(view) if several else [view]
     if isinstance(images, (list, tuple)):
         given_tensor = len(images) > 0 and is_tensor(images[0])
