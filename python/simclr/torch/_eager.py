@@ -4,9 +4,9 @@ from __future__ import annotations
 from typing import Any, Callable, Dict, Optional, Tuple
 
 import torch
-from torch.autograd.function import once_differentiable
 
 from simclr import _core
+from simclr._errors import RunError
 
 _streams: Dict[int, "torch.cuda.ExternalStream"] = {}
 
@@ -32,6 +32,30 @@ def plain(t: Optional[torch.Tensor]) -> Optional[torch.Tensor]:
     return None if t is None else t.detach()
 
 
+class _Once(torch.autograd.Function):
+    """A gradient that remembers whose it is, and says so when it is to be differentiated itself. PyTorch's own
+    once_differentiable would let it pass as a constant where the backward pass began at a number."""
+
+    @staticmethod
+    def forward(ctx: Any, name: str, x: torch.Tensor, *gradients: torch.Tensor) -> Tuple[torch.Tensor, ...]:
+        ctx.name = name
+        return tuple(g.view_as(g) for g in gradients)
+
+    @staticmethod
+    def backward(ctx: Any, *_: torch.Tensor) -> None:
+        raise RunError(f"{ctx.name} has no second derivative; write the penalty with PyTorch's own functions, or take "
+                       "create_graph away")
+
+
+def _once(name: str, inputs: Tuple[Optional[torch.Tensor], ...],
+          gradients: Tuple[Optional[torch.Tensor], ...]) -> Tuple[Optional[torch.Tensor], ...]:
+    if not torch.is_grad_enabled():  # as in every backward pass but those that create a graph
+        return gradients
+    x = next(x for x in inputs if x is not None and x.requires_grad)
+    refused = iter(_Once.apply(name, x, *(g for g in gradients if g is not None)))
+    return tuple(None if g is None else next(refused) for g in gradients)
+
+
 class NtXent(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, z: torch.Tensor, candidates: Optional[torch.Tensor], logit_scale: Optional[torch.Tensor],
@@ -43,12 +67,11 @@ class NtXent(torch.autograd.Function):
         return loss
 
     @staticmethod
-    @once_differentiable
     def backward(ctx: Any, dloss: torch.Tensor) -> Tuple[Optional[torch.Tensor], ...]:
-        z, _, _ = ctx.saved_tensors
-        gradients = on_stream(z.device, _core.nt_xent_backward, ctx.state, dloss.contiguous())
-        wanted = [g if need else None for g, need in zip(gradients, ctx.needs_input_grad)]
-        return (*wanted, None, None, None, None)
+        inputs = ctx.saved_tensors
+        gradients = on_stream(inputs[0].device, _core.nt_xent_backward, ctx.state, plain(dloss))
+        wanted = tuple(g if need else None for g, need in zip(gradients, ctx.needs_input_grad))
+        return (*_once("nt_xent", inputs, wanted), None, None, None, None)
 
 
 class Similarity(torch.autograd.Function):
@@ -59,11 +82,12 @@ class Similarity(torch.autograd.Function):
         return on_stream(a.device, _core.similarity_forward, plain(a), plain(b), temperature)
 
     @staticmethod
-    @once_differentiable
     def backward(ctx: Any, ds: torch.Tensor) -> Tuple[Optional[torch.Tensor], ...]:
         a, b = ctx.saved_tensors
-        da, db = on_stream(a.device, _core.similarity_backward, ds.contiguous(), plain(a), plain(b), ctx.temperature)
-        return da, db, None
+        gradients = on_stream(a.device, _core.similarity_backward, plain(ds.contiguous()), plain(a), plain(b),
+                              ctx.temperature)
+        wanted = tuple(g if need else None for g, need in zip(gradients, ctx.needs_input_grad))
+        return (*_once("similarity", (a, b), wanted), None)
 
 
 class Attention(torch.autograd.Function):
@@ -75,9 +99,8 @@ class Attention(torch.autograd.Function):
         return y
 
     @staticmethod
-    @once_differentiable
     def backward(ctx: Any, dy: torch.Tensor) -> Tuple[Optional[torch.Tensor], ...]:
         qkv, lengths, y, log_sum = ctx.saved_tensors
-        dqkv = on_stream(qkv.device, _core.attention_backward, dy.contiguous(), plain(qkv), lengths, ctx.heads,
+        dqkv = on_stream(qkv.device, _core.attention_backward, plain(dy.contiguous()), plain(qkv), lengths, ctx.heads,
                          plain(y), log_sum)
-        return dqkv, None, None
+        return (*_once("attention", (qkv,), (dqkv,)), None, None)
