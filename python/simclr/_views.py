@@ -101,9 +101,11 @@ class Views:
         size = len(self.dataset)
         ids, pictures, labels = [], [], []
         for i in indices:
-            number = number_of("Views", "index", i + size if i < 0 else i, _MOST_U32)
-            if number >= size:
-                raise IndexError(f"Views: index {number}, and there are {size} samples")
+            if not hasattr(i, "__index__"):
+                raise InputError(f"Views: index must be an int, not {i!r}")
+            number = i.__index__() + (size if i < 0 else 0)
+            if not 0 <= number < size:
+                raise IndexError(f"Views: index {i}, and there are {size} samples")
             picture, label = self._sample(number)
             ids.append(number)
             pictures.append(picture)
