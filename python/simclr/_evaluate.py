@@ -119,6 +119,9 @@ def linear_probe(train_features, train_labels, test_features, *, classes=None, e
     """
     who = "linear_probe"
     train, labels, test, classes = _problem(who, train_features, train_labels, test_features, classes)
+    if (train.shape[1] + 1) * classes > _MOST_I32:
+        raise InputError(f"{who}: {classes} classes of {train.shape[1]} features are more weights than {_MOST_I32}; number the "
+                         "classes from 0 on")
     if isinstance(seed, bool) or not hasattr(seed, "__index__") or not 0 <= seed.__index__() < 2**64:
         raise InputError(f"{who}: seed must be an int from 0 to 2^64-1, not {seed!r}")
     return _core.linear_probe(train, labels, test, classes, _count(who, "epochs", epochs),
