@@ -4,7 +4,7 @@
 usage: tests/test_include_graph.py
 
 Also: a public header includes public headers and the standard library alone (tests/test_headers.py compiles them), and
-the examples include public headers only.
+the examples and the Python package include public headers only.
 """
 import pathlib
 import posixpath
@@ -41,6 +41,7 @@ FOLDERS = {
                          "examples/check"],
     "examples": [*ALL_OF_THE_LIBRARY, "examples/recipes", "examples/run", "examples/report", "examples/train",
                  "examples/check", "examples/modalities", "examples/program"],
+    "python": [*ALL_OF_THE_LIBRARY, "examples/run", "examples/train", "examples/modalities"],
 }
 LIBRARY = ("core/", "kernels/", "nn/", "data/")
 
@@ -124,7 +125,7 @@ class Tree:
                 folder = folder_of(target)
                 if folder != own and folder not in FOLDERS[own]:
                     found.append(f"{file} includes {target}: {own} knows {', '.join(FOLDERS[own]) or 'none'} alone")
-                elif self.is_private(target) and (public or file.startswith("examples/")):
+                elif self.is_private(target) and (public or file.startswith(("examples/", "python/"))):
                     found.append(f"{file} includes {target}, which is private")
             for name in sorted(self.foreign[file]):  # a header of the standard library has neither a dot nor a folder
                 if re.search(r"[./]", name) and (public or file.startswith("core/") and file.endswith(".h")):

@@ -64,5 +64,6 @@ void bind_library(nb::module_& m);   // library.cpp: build_info, threads
 void bind_losses(nb::module_& m);    // losses.cpp: NT-Xent, similarity, attention, LARS, for simclr.torch
 void bind_augment(nb::module_& m);   // augment.cpp
 void bind_evaluate(nb::module_& m);  // evaluate.cpp
+void bind_encoder(nb::module_& m);   // encoder.cpp: trained encoders, in builds with the programs
 
 }  // namespace simclr::python

@@ -1,15 +1,12 @@
 // simclr.knn, simclr.linear_probe and simclr.metrics: what features are worth. simclr/_evaluate.py prepares the arrays.
-#include "common.h"
+#include "signals.h"
 
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/vector.h>
 #include <simclr/nn/evaluate.h>
 #include <simclr/nn/retrieval.h>
 
-#include <chrono>
 #include <cstdint>
-#include <functional>
-#include <thread>
 #include <vector>
 
 namespace simclr::python {
@@ -19,18 +16,6 @@ using Labels = std::vector<std::int32_t>;
 
 Tensor features_of(nb::handle array, const char* name) {
   return as_tensor(array, name, {DType::f32});
-}
-
-/// What ends a long call of the thread that makes it at Ctrl-C, a few times a second: Python runs signals' handlers in
-/// its main thread alone, and other threads of the work must not wait for the lock.
-std::function<void()> signals() {
-  using Clock = std::chrono::steady_clock;
-  return [caller = std::this_thread::get_id(), next = std::make_shared<Clock::time_point>(Clock::now())] {
-    if (std::this_thread::get_id() != caller || Clock::now() < *next) return;
-    const nb::gil_scoped_acquire locked;
-    if (PyErr_CheckSignals() != 0) throw nb::python_error();
-    *next = Clock::now() + std::chrono::milliseconds(100);
-  };
 }
 
 nb::object knn(nb::handle train, Labels labels, nb::handle test, std::int64_t classes, int k, double temperature) {

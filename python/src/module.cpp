@@ -8,4 +8,5 @@ NB_MODULE(_core, m) {
   python::bind_losses(m);
   python::bind_augment(m);
   python::bind_evaluate(m);
+  python::bind_encoder(m);
 }
