@@ -15,7 +15,7 @@ import unittest
 from support.cpp_functions import functions_of
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
-FOLDERS = ("core", "kernels", "nn", "data", "examples")
+FOLDERS = ("core", "kernels", "nn", "data", "examples", "python")
 MOST_IN_A_FUNCTION, MOST_IN_A_FILE, MOST_IN_A_LINE = 60, 400, 120
 
 SAMPLE = r'''

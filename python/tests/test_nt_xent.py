@@ -76,8 +76,7 @@ def test_groups():
     groups = torch.arange(30) % 7
     groups[3] = -1
     check_like(st.nt_xent(z, 0.3, groups=groups), reference(z, 0.3, groups=groups), [z], 4e-6)
-    assert torch.equal(st.sup_con(z, groups, 0.3), st.nt_xent(z, 0.3, groups=groups.to(torch.uint8).int().where(
-        groups >= 0, torch.tensor(-1, dtype=torch.int32))))
+    assert torch.equal(st.sup_con(z, groups, 0.3), st.nt_xent(z, 0.3, groups=groups.to(torch.int16)))
 
 
 def test_candidates():
@@ -155,21 +154,6 @@ def test_scaled_gradients():
     plain, = torch.autograd.grad(st.nt_xent(z), z)
     scaled, = torch.autograd.grad(st.nt_xent(z) * 1024, z)
     assert torch.equal(scaled, plain * 1024)
-
-
-def test_grad_scaler():
-    if not hasattr(torch, "amp") or not hasattr(torch.amp, "GradScaler"):
-        pytest.skip("this PyTorch scales gradients on a GPU alone")
-    weight = torch.nn.Parameter(embeddings(8, 8).detach())
-    x = embeddings(16, 8).detach()
-    optimizer = torch.optim.SGD([weight], lr=0.1)
-    before = weight.detach().clone()
-    gradient, = torch.autograd.grad(st.nt_xent(x @ weight), weight)
-    scaler = torch.amp.GradScaler("cpu", init_scale=256.0)
-    scaler.scale(st.nt_xent(x @ weight)).backward()
-    scaler.step(optimizer)
-    scaler.update()
-    assert torch.equal(weight.detach(), before - 0.1 * gradient)
 
 
 def test_autocast():

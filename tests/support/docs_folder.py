@@ -93,7 +93,9 @@ def make(folder, programs, snippets, benches=None):
         write_pictures(folder / "drawings" / name, 20, 5 * label)
     toys = folder / "toy-cluster"
     engine = toy_cluster.make(toys)
+    package = [str(programs.parent / "python"), *filter(None, [os.environ.get("PYTHONPATH")])]
     path = [str(release), str(toys), *([str(PYTHON)] if PYTHON.is_dir() else []), os.environ["PATH"]]
     return os.environ | engine | {"PATH": ":".join(path), "OMP_WAIT_POLICY": "PASSIVE", "PYTHONDONTWRITEBYTECODE": "1",
-                         "PYTHONUNBUFFERED": "1", "TORCH_HOME": str(folder / "torch"),
+                         "PYTHONUNBUFFERED": "1", "PYTHONPATH": ":".join(package),
+                         "TORCH_HOME": str(folder / "torch"),
                          "XDG_CACHE_HOME": str(folder / "cache")}

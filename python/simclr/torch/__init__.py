@@ -62,7 +62,8 @@ def nt_xent(z: torch.Tensor, temperature: _check.Floats = 0.5, *, candidates: Op
         logit_scale = _check.scale(logit_scale, z)
     if candidates is None:
         if self_offset is not None:
-            raise InputError("self_offset says where z's rows are among the candidates; without candidates leave it out")
+            raise InputError("self_offset says where z's rows are among the candidates; without candidates leave it "
+                             "out")
         return _square(z, tau, groups, logit_scale)
     candidates = _check.floats(candidates, "candidates", 2, "rows of embeddings, [M,D],")
     _check.rows(candidates, "candidates")
