@@ -5,90 +5,22 @@
 #include <simclr/core/parallel.h>
 #include <simclr/kernels/nt_xent.h>
 
-#include "cpu/nt_xent.h"
 #include "cpu/nt_xent_positives.h"
+#include "cpu/nt_xent_rounds.h"
 #include "shared/check.h"
+
+#include <array>
 
 namespace simclr::kernels {
 namespace {
 
+using detail::for_tiles;
 using detail::GroupOrder;
+using detail::loops;
+using detail::no_self;
+using detail::powers_of;
 using detail::Side;
-
-constexpr std::int64_t no_self = std::numeric_limits<std::int64_t>::min() / 2;
-
-template <class T>
-const NtXentFunctions<T>& loops() {
-  if constexpr (std::is_same_v<T, float>) {
-    return nt_xent_loops().f32;
-  } else {
-    return nt_xent_loops().f64;
-  }
-}
-
-/// Blocks of rows against blocks of columns, in rounds whose tiles share neither. In the square case rows and columns
-/// are the same blocks, and each pair of blocks is met once: they play each other as in a tournament.
-struct Rounds {
-  std::int64_t rows, columns;
-  bool square;
-
-  std::int64_t odd() const { return rows - (rows % 2 == 0); }
-  std::int64_t count() const { return std::max(rows, columns); }
-  std::int64_t tiles(std::int64_t round) const {
-    if (!square) return std::min(rows, columns);
-    return round == odd() ? rows : (odd() + 1) / 2;
-  }
-  std::pair<std::int64_t, std::int64_t> tile(std::int64_t round, std::int64_t i) const {
-    if (!square) {
-      const std::int64_t other = (i + round) % count();
-      return rows <= columns ? std::pair(i, other) : std::pair(other, i);
-    }
-    if (round == odd()) return {i, i};  // with an even number the last round is each block's with itself,
-    if (i == 0) return {round, odd() == rows ? round : odd()};  // with an odd one that of the block left over
-    return {(round + i) % odd(), (round - i + odd()) % odd()};
-  }
-};
-
-/// Rows and columns of a tile: large ones are faster, many keep many threads busy.
-constexpr std::int64_t block_of(std::int64_t count) {
-  return count < 256 ? 32 : count < 2048 ? 64 : nt_xent_block;
-}
-
-/// From one row of du to the next.
-template <class T>
-std::int64_t stride_of(std::int64_t width) {
-  const std::int64_t alignment = loops<T>().alignment;
-  return (width + alignment - 1) / alignment * alignment;
-}
-
-/// Calls body(tile, first row, first column, scratch) for all tiles.
-template <class T, class Body>
-void for_tiles(const NtXentSaved& saved, const Body& body) {
-  const Side<T> rows = Side<T>::anchors(saved), columns = Side<T>::candidates(saved);
-  const Log2Scale<T> scale(saved.temperature);
-  const std::int64_t self = saved.pairs.self_offset < 0 ? no_self : saved.pairs.self_offset;
-  const std::int64_t stride = stride_of<T>(rows.width);
-  const std::int64_t block = block_of(std::min(rows.count, columns.count));
-  const Rounds rounds = {(rows.count + block - 1) / block, (columns.count + block - 1) / block, saved.square};
-  PerThread<Tensor> scratch;
-  for (std::int64_t round = 0; round < rounds.count(); ++round) {
-    parallel_for(rounds.tiles(round), 1, [&](std::int64_t t, std::int64_t, int thread) {
-      const auto [row, column] = rounds.tile(round, t);
-      const std::int64_t i = row * block, j = column * block;
-      const NtXentTile<T> tile = {.rows = rows.rows(i, std::min(block, rows.count - i)),
-                                  .columns = columns.rows(j, std::min(block, columns.count - j)),
-                                  .width = rows.width,
-                                  .stride = stride,
-                                  .self = self + i - j,
-                                  .scale_high = scale.high,
-                                  .scale_low = scale.low,
-                                  .shifted = saved.shifted};
-      Tensor& memory =
-          scratch.get(thread, [stride] { return Tensor::empty({loops<T>().scratch(stride)}, dtype_of<T>); });
-      body(tile, i, j, memory.data<T>());
-    });
-  }
-}
+using detail::stride_of;
 
 /// sum 2^shift += a tile's sums.
 template <class T>
@@ -101,20 +33,40 @@ void add_sums(const NtXentSums<T>& tile, std::int64_t count, bool shifted, doubl
   }
 }
 
-/// log of the sum over the negatives of every anchor, into f64 [A].
+/// log of the sum over the negatives of every anchor, f64 [powers,A].
 template <class T>
-void log_negative_sums(const NtXentSaved& saved, double* log_sums) {
+Tensor log_negative_sums(const NtXentSaved& saved) {
   const std::int64_t count = saved.log_sum.numel();
-  Tensor shifts = Tensor::zeros({count}, DType::f64);
-  double* shift = shifts.data<double>();
-  std::fill_n(log_sums, count, 0.0);
+  const int powers = powers_of(saved);
+  Tensor sums = Tensor::zeros({powers, count}, DType::f64), shifts = Tensor::zeros({powers, count}, DType::f64);
+  double *sum = sums.data<double>(), *shift = shifts.data<double>();
   for_tiles<T>(saved, [&](const NtXentTile<T>& tile, std::int64_t i, std::int64_t j, T* scratch) {
-    NtXentSums<T> rows, columns;
+    NtXentSums<T> rows[2], columns[2];
     loops<T>().sums(tile, rows, columns, scratch);
-    add_sums(rows, tile.rows.count, tile.shifted, log_sums + i, shift + i);
-    if (saved.square && i != j) add_sums(columns, tile.columns.count, tile.shifted, log_sums + j, shift + j);
+    for (int p = 0; p < powers; ++p) {
+      double *to = sum + p * count, *by = shift + p * count;
+      add_sums(rows[p], tile.rows.count, tile.shifted, to + i, by + i);
+      if (saved.square && i != j) add_sums(columns[p], tile.columns.count, tile.shifted, to + j, by + j);
+    }
   });
-  for (std::int64_t i = 0; i < count; ++i) log_sums[i] = ShiftedSum<double>{log_sums[i], shift[i]}.log();
+  for (std::int64_t i = 0; i < powers * count; ++i) sum[i] = ShiftedSum<double>{sum[i], shift[i]}.log();
+  return sums;
+}
+
+/// DCLW's: `pull` has the mean similarity of each anchor's positives and gets w, `loss` log S- and gets w times the
+/// mean less.
+void weigh_positives(const NtXentSaved& saved, std::int64_t counted, double* pull, double* loss) {
+  const auto* positives = saved.positives.data<const std::int32_t>();
+  const std::int64_t count = saved.log_sum.numel();
+  const auto share = [&](std::int64_t i) { return mises_fisher(saved.form.sigma, saved.temperature, pull[i]); };
+  double sum = 0;
+  for (std::int64_t i = 0; i < count; ++i) sum += positives[i] != 0 ? share(i) : 0;
+  for (std::int64_t i = 0; i < count; ++i) {
+    if (positives[i] == 0) continue;
+    const double weight = decoupled_weight(share(i), sum, static_cast<double>(counted));
+    loss[i] -= weight * pull[i];
+    pull[i] = weight;
+  }
 }
 
 template <class T>
@@ -123,12 +75,18 @@ void forward_typed(NtXentSaved& saved, const Tensor& anchors, const Tensor& cand
   saved.candidate_norm = saved.square ? saved.anchor_norm : row_norms<T>(candidates);
   const Side<T> rows = Side<T>::anchors(saved), columns = Side<T>::candidates(saved);
   const std::int64_t count = rows.count;
-  const std::int64_t self_offset = saved.pairs.self_offset < 0 ? no_self : saved.pairs.self_offset;
+  const bool among = saved.pairs.self_offset >= 0;
+  const std::int64_t self_offset = among ? saved.pairs.self_offset : no_self;
 
   double* log_sum = saved.log_sum.data<double>();
-  double* negatives = saved.negatives.data<double>();
+  double* pull = saved.pull.data<double>();
   std::int32_t* positives = saved.positives.data<std::int32_t>();
-  log_negative_sums<T>(saved, log_sum);
+  const NtXentForm& form = saved.form;
+  const Tensor sums = log_negative_sums<T>(saved);
+  const double* log_negatives = sums.data<const double>();
+  const double* log_second = log_negatives + (powers_of(saved) - 1) * count;
+  if (!form.plain()) saved.log_divisors = Tensor::empty({powers_of(saved), count}, DType::f64);
+  double* divisors = form.plain() ? nullptr : saved.log_divisors.data<double>();
 
   const GroupOrder order(columns);
   Tensor losses = Tensor::empty({count}, DType::f64);
@@ -139,17 +97,22 @@ void forward_typed(NtXentSaved& saved, const Tensor& anchors, const Tensor& cand
       for (const std::int64_t p : order.of(rows.group[i])) {
         if (p != self_offset + i) sum.add(similarity(rows, i, columns, p, saved.temperature));
       }
-      const RowLoss<double> row = row_loss(log_sum[i], sum);
+      const FormRow<double> row = form_row<double>(
+          form, saved.temperature, {log_negatives[i], log_second[i], columns.count - sum.count - (among ? 1 : 0)}, sum);
       positives[i] = sum.count;
-      anchor_loss[i] = row.loss;
-      negatives[i] = row.negatives;
+      anchor_loss[i] = form.sigma > 0 && sum.count > 0 ? log_negatives[i] : row.loss;
+      pull[i] = form.sigma > 0 && sum.count > 0 ? sum.total / sum.count : row.pull;
       log_sum[i] = row.log_sum;
+      if (divisors == nullptr) continue;
+      divisors[i] = row.log_divisor;
+      if (form.hardness > 0) divisors[count + i] = row.log_second;
     }
   });
 
   saved.counted = count - std::count(positives, positives + count, 0);
   SIMCLR_CHECK(saved.counted > 0, "nt_xent: no anchor has a positive among the ", columns.count,
                " candidates; check the groups");
+  if (form.sigma > 0) weigh_positives(saved, saved.counted, pull, anchor_loss);
   const double total = std::accumulate(anchor_loss, anchor_loss + count, 0.0);
   loss.fill(total / static_cast<double>(saved.counted));
 }
@@ -163,38 +126,50 @@ void forward(NtXentSaved& saved, const Tensor& anchors, const Tensor& candidates
 template <class T>
 class Anchors {
  public:
-  explicit Anchors(std::int64_t count) : terms_(Tensor::zeros({2, count}, dtype_of<T>)) {
-    std::fill_n(terms_.template data<T>(), count, no_anchor<T>().shift);
+  explicit Anchors(std::int64_t count, int powers)
+      : count_(count), terms_(Tensor::zeros({powers, 2, count}, dtype_of<T>)) {
+    for (int p = 0; p < powers; ++p) std::fill_n(data(p), count, no_anchor<T>().shift);
   }
 
-  explicit Anchors(const NtXentSaved& saved) : Anchors(saved.log_sum.dim(0)) {
+  explicit Anchors(const NtXentSaved& saved) : Anchors(saved.log_sum.dim(0), powers_of(saved)) {
     log_sum_ = saved.log_sum.data<double>();
-    negatives_ = saved.negatives.data<double>();
+    pull_ = saved.pull.data<double>();
     positives_ = saved.positives.data<std::int32_t>();
-    const std::int64_t count = terms_.dim(1);
-    T* out = terms_.template data<T>();
-    for (std::int64_t i = 0; i < count; ++i) {
-      if (positives_[i] == 0) continue;
-      const AnchorTerm<T> term = anchor_term<T>(log_sum_[i], saved.shifted);
-      out[i] = term.shift;
-      out[count + i] = term.share;
+    decoupled_ = saved.form.decoupled;
+    const double* divisors = saved.log_divisors.defined() ? saved.log_divisors.data<double>() : log_sum_;
+    for (int p = 0; p < powers_of(saved); ++p) {
+      T* out = data(p);
+      for (std::int64_t i = 0; i < count_; ++i) {
+        if (positives_[i] == 0) continue;
+        const AnchorTerm<T> term = divided_term<T>(divisors[p * count_ + i], saved.shifted);
+        out[i] = term.shift;
+        out[count_ + i] = p == 0 ? term.share : -term.share;
+      }
     }
   }
 
-  NtXentTerms<T> terms(std::int64_t first) const {
-    const T* data = terms_.template data<T>() + first;
-    return {data, data + terms_.dim(1)};
+  /// Of each power, from row `first` on.
+  std::array<NtXentTerms<T>, 2> terms(std::int64_t first) const {
+    const auto of = [&](std::int64_t p) {
+      const T* from = data(p) + first;
+      return NtXentTerms<T>{from, from + count_};
+    };
+    return {of(0), of(terms_.dim(0) - 1)};
   }
 
   /// Of anchor i and a positive at similarity s; 0 where the rows are no anchors.
   double positive_weight_of(std::int64_t i, double s) const {
-    return positives_ == nullptr ? 0 : positive_weight(s, log_sum_[i], negatives_[i], positives_[i]);
+    return positives_ == nullptr ? 0 : positive_weight(s, log_sum_[i], pull_[i], positives_[i], decoupled_);
   }
 
  private:
-  Tensor terms_;  // [2,R]
-  const double *log_sum_ = nullptr, *negatives_ = nullptr;
+  T* data(std::int64_t power) const { return terms_.template data<T>() + power * 2 * count_; }
+
+  std::int64_t count_;
+  Tensor terms_;  // [powers,2,R]
+  const double *log_sum_ = nullptr, *pull_ = nullptr;
   const std::int32_t* positives_ = nullptr;
+  bool decoupled_ = false;
 };
 
 /// Adds the positives to du [R,stride] and goes back through the normalisation. Row i itself is column self_offset + i.
@@ -245,12 +220,13 @@ void backward_typed(const NtXentSaved& saved, const Tensor& dloss, NtXentGradien
   const Side<T> anchors = Side<T>::anchors(saved), candidates = Side<T>::candidates(saved);
   const double factor = dloss.item() / static_cast<double>(saved.counted), temperature = saved.temperature;
   const Anchors<T> terms(saved);
-  const Anchors<T> others = saved.square ? terms : Anchors<T>(candidates.count);
+  const Anchors<T> others = saved.square ? terms : Anchors<T>(candidates.count, powers_of(saved));
   Tensor du = sums_for(anchors, gradient.danchors);
   Tensor dv = saved.square ? du : sums_for(candidates, gradient.dcandidates);
   for_tiles<T>(saved, [&](const NtXentTile<T>& tile, std::int64_t i, std::int64_t j, T* scratch) {
     T* columns = saved.square && i == j ? nullptr : dv.data<T>() + j * tile.stride;
-    loops<T>().gradient(tile, terms.terms(i), others.terms(j), du.data<T>() + i * tile.stride, columns, scratch);
+    loops<T>().gradient(tile, terms.terms(i).data(), others.terms(j).data(), du.data<T>() + i * tile.stride, columns,
+                        scratch);
   });
   const std::int64_t offset = saved.pairs.self_offset;
   Tensor along = gradient.dlogit_scale.defined() ? Tensor::empty({anchors.count}, DType::f64) : Tensor();
@@ -309,13 +285,33 @@ void check_temperature(const Tensor& anchors, const NtXentTemperature& temperatu
                " decides the loss; raise it, 0.1 to 1 is usual");
 }
 
+void check_form(const NtXentForm& form, const NtXentTemperature& temperature, DType dtype, bool wgmma) {
+  SIMCLR_CHECK(form.class_prior >= 0 && form.class_prior < 1, "nt_xent: a class prior of ", form.class_prior,
+               "; it is the share of negatives of the own class, 0 or more and below 1: 0.1 of ten classes");
+  SIMCLR_CHECK(form.hardness >= 0 && std::isfinite(form.hardness), "nt_xent: a hardness of ", form.hardness,
+               "; it must be 0 or more, 0.5 to 2 is usual");
+  SIMCLR_CHECK(form.sigma == 0 || (form.decoupled && form.sigma >= 0.01 && std::isfinite(form.sigma)),
+               "nt_xent: a sigma of ", form.sigma, "; it is for the decoupled loss, 0.01 or more: 0.5 is usual");
+  const bool reweighted = form.class_prior > 0 || form.hardness > 0;
+  SIMCLR_CHECK(!form.decoupled || !reweighted,
+               "nt_xent: a class prior or a hardness is not for the decoupled loss; choose one of them");
+  SIMCLR_CHECK(!reweighted || !temperature.logit_scale.defined(),
+               "nt_xent: a class prior or a hardness needs a fixed temperature, and this one is learned; fix it");
+  SIMCLR_CHECK(form.hardness == 0 || !wgmma,
+               "nt_xent: wgmma has no tiles for a hardness; leave it off, or the hardness 0");
+  const double least = nt_xent_least_temperature(dtype);
+  SIMCLR_CHECK(form.hardness == 0 || temperature.fixed / (1 + form.hardness) >= least, "nt_xent: temperature ",
+               temperature.fixed, " over 1 + hardness ", form.hardness, ": below ", least, " the rounding of ", dtype,
+               " decides the loss; raise it or lower the hardness");
+}
+
 /// Sets both temperatures, and whether sums are shifted: always where the host does not know what tau is.
 void save_temperature(const NtXentTemperature& temperature, DType dtype, NtXentSaved& saved) {
   const bool learned = temperature.logit_scale.defined();
   saved.temperature = learned ? std::numeric_limits<double>::quiet_NaN() : temperature.fixed;
   if (learned) saved.logit_scale = temperature.logit_scale.detach();
-  saved.shifted =
-      learned || (dtype == DType::f64 ? needs_shift<double>(temperature.fixed) : needs_shift<float>(temperature.fixed));
+  const double least = temperature.fixed / (1 + saved.form.hardness);
+  saved.shifted = learned || (dtype == DType::f64 ? needs_shift<double>(least) : needs_shift<float>(least));
 }
 
 }  // namespace
@@ -324,7 +320,7 @@ extern const NtXentKernels nt_xent_cpu;
 const NtXentKernels nt_xent_cpu = {forward, backward};
 
 NtXentResult nt_xent_forward(const Tensor& anchors, const Tensor& candidates, const NtXentTemperature& temperature,
-                             const NtXentPairs& pairs, bool wgmma) {
+                             const NtXentPairs& pairs, bool wgmma, const NtXentForm& form) {
   check_floats("nt_xent", anchors, candidates);
   check_rank("nt_xent", "anchors", anchors, 2);
   check_rank("nt_xent", "candidates", candidates, 2);
@@ -332,12 +328,14 @@ NtXentResult nt_xent_forward(const Tensor& anchors, const Tensor& candidates, co
                "nt_xent: anchors ", anchors.shape(), " and candidates ", candidates.shape(),
                " must have rows of one length, and some");
   check_temperature(anchors, temperature);
+  check_form(form, temperature, anchors.dtype(), wgmma);
   const Device device = anchors.device();
   SIMCLR_CHECK(!wgmma || (device.type != DeviceType::cpu && anchors.dtype() == DType::bf16 && anchors.dim(1) <= 256),
                "nt_xent: wgmma multiplies bf16 rows of up to 256 values on a GPU of sm_90, got ", describe(anchors),
                "; leave it off");
   const std::int64_t count = anchors.dim(0);
   NtXentSaved saved;
+  saved.form = form;
   save_temperature(temperature, anchors.dtype(), saved);
   saved.wgmma = wgmma;
   saved.square =
@@ -346,7 +344,7 @@ NtXentResult nt_xent_forward(const Tensor& anchors, const Tensor& candidates, co
   saved.anchors = anchors.detach();
   saved.candidates = candidates.detach();
   saved.log_sum = Tensor::empty({count}, DType::f64, device);
-  saved.negatives = Tensor::empty({count}, DType::f64, device);
+  saved.pull = Tensor::empty({count}, DType::f64, device);
   saved.positives = Tensor::empty({count}, DType::i32, device);
   Tensor loss = Tensor::empty({}, parameter_dtype(anchors.dtype()), device);
   nt_xent_slot.on(device).forward(saved, anchors, candidates, loss);

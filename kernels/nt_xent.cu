@@ -15,11 +15,12 @@
 // bf16 rows of up to 256 go through the tensor cores: u is scaled by sqrt(log2(e)/tau), so that a product of two rows
 // is x_ik; W is rounded to bf16 in registers and is the next product's left side. cuda/nt_xent_sm90.cu does so in
 // Hopper's way, where `wgmma` asks for it. Others go through the f32 cores, from f32 unit vectors
-// (cuda/nt_xent_f32.h). Above a temperature of 0.015 no sum can overflow, and each 2^x is taken as it is; below it
-// relative to its row's maximum, and so where the temperature is learned: the host, which picks the kernels, does not
-// know it then.
-#include <simclr/kernels/cuda/mma_tile.h>
+// (cuda/nt_xent_f32.h). Other losses of the family (NtXentForm) have other rows (shared/nt_xent_form.h) and the same
+// tiles; with a hardness these take two powers of x, and W has two terms a row (TwoPowers in cuda/nt_xent_terms.h).
+// Above a temperature of 0.015 no sum can overflow, and each 2^x is taken as it is; below it relative to its row's
+// maximum, and so where the temperature is learned: the host, which picks the kernels, does not know it then.
 #include <simclr/kernels/cuda/nt_xent_f32.h>
+#include <simclr/kernels/cuda/nt_xent_mma.h>
 #include <simclr/kernels/cuda/nt_xent_rows.h>
 #include <simclr/kernels/cuda/nt_xent_sm90.h>
 #include <simclr/kernels/nt_xent.h>
@@ -28,98 +29,6 @@ namespace simclr::kernels {
 namespace {
 
 using namespace gpu;
-
-// bf16, on the tensor cores: four warps of 16 or 32 rows each, whose u stays in registers; tiles of 64 columns pass
-// through shared memory, one being copied while the other is used.
-
-template <int depth, bool shifted>
-__global__ void __launch_bounds__(tile_threads, depth <= 128 ? 3 : 2)
-    nt_xent_sums_kernel(const BFloat16* rows, const BFloat16* columns, int tiles, int tiles_each, Pairs pairs,
-                        PartialSums partial) {
-  using Tile = MmaTile<depth, TileTerm>;
-  constexpr int parts = Tile::row_parts, column_parts = 4;
-  SIMCLR_DYNAMIC_SHARED(BFloat16, memory);
-  const int first_row = static_cast<int>(blockIdx.x) * Tile::rows,
-            first_tile = static_cast<int>(blockIdx.y) * tiles_each;
-  const int row = first_row + fragment_row<parts>();
-  // 1 own rows' u, into registers
-  Tile own;
-  own.load_rows(rows + static_cast<std::int64_t>(first_row) * depth);
-  RowSum<shifted> sums[2 * parts];
-  // 2 sweep the columns of this split
-  Tile::sweep(columns + static_cast<std::int64_t>(first_tile) * tile_size * depth, nullptr,
-              min(tiles_each, tiles - first_tile), memory, [&](int tile, const BFloat16* u) {
-                const int first_column = (first_tile + tile) * tile_size;
-                const bool masked = pairs.touch(first_row, Tile::rows, first_column, tile_size);
-#pragma unroll 1
-                for (int column = 0; column < tile_size; column += 8 * column_parts) {
-                  // 3 x of 32 columns
-                  FragmentC x[parts][column_parts];
-                  own.products(u, column, x);
-                  // 4 mask: self and positives
-                  if (masked) exclude_pairs(pairs, row, first_column + column + fragment_column(), x);
-                  // 5 add up 2^x, row by row
-                  for_each_row(x,
-                               [&](const float(&values)[2 * column_parts], int r) { sums[r].template add<1>(values); });
-                }
-              });
-  // 6 four lanes' sums are one row's
-#pragma unroll
-  for (int r = 0; r < 2 * parts; ++r) {
-    sums[r].template merge_lanes<4>();
-    if (lane_index() % 4 == 0) partial.write(blockIdx.y, row + row_offset(r), sums[r]);
-  }
-}
-
-template <int depth, bool shifted>
-__global__ void __launch_bounds__(tile_threads, 2)
-    nt_xent_weights_kernel(TileSide<BFloat16> rows, TileSide<BFloat16> columns, int tiles, int tiles_each, Pairs pairs,
-                           float* du) {
-  using Tile = MmaTile<depth, TileTerm>;
-  constexpr int parts = Tile::row_parts, column_parts = 4 / parts;
-  SIMCLR_DYNAMIC_SHARED(BFloat16, memory);
-  const int first_row = static_cast<int>(blockIdx.x) * Tile::rows,
-            first_tile = static_cast<int>(blockIdx.y) * tiles_each;
-  const int row = first_row + fragment_row<parts>();
-  const std::int64_t start = static_cast<std::int64_t>(first_tile) * tile_size;
-  // 1 own rows' u and terms, into registers
-  Tile own;
-  own.load_rows(rows.u + static_cast<std::int64_t>(first_row) * depth);
-  TileTerm own_terms[2 * parts];
-#pragma unroll
-  for (int r = 0; r < 2 * parts; ++r) own_terms[r] = rows.terms.at(row + row_offset(r));
-  FragmentC sum[parts][depth / 8] = {};
-  // 2 sweep the columns of this split; their terms come with them
-  Tile::sweep(columns.u + start * depth, columns.terms.from(start).term, min(tiles_each, tiles - first_tile), memory,
-              [&](int tile, const BFloat16* u) {
-                const AnchorTerms others = {columns.terms.term == nullptr ? nullptr : Tile::extras_of(u)};
-                const int first_column = (first_tile + tile) * tile_size;
-                const bool masked = pairs.touch(first_row, Tile::rows, first_column, tile_size);
-#pragma unroll 1
-                for (int column = 0; column < tile_size; column += 8 * column_parts) {
-                  // 3 x of 16 or 32 columns
-                  FragmentC x[parts][column_parts];
-                  own.products(u, column, x);
-                  // 4 mask: self and positives
-                  if (masked) exclude_pairs(pairs, row, first_column + column + fragment_column(), x);
-                  // 5 x becomes W
-                  weigh<shifted>(own_terms, others, column + fragment_column(), x);
-#pragma unroll
-                  for (int n = 0; n < column_parts; n += 2) {
-                    // 6 du += W u: 16 columns' weights are a left side, the same columns' u the right one
-                    FragmentA w[parts];
-                    round_left(w, x, n);
-                    multiply_columns(sum, w, u + (column + 8 * n) * Tile::pitch, Tile::pitch);
-                  }
-                }
-              });
-  // 7 this split's du
-  const std::int64_t all_rows = static_cast<std::int64_t>(gridDim.x) * Tile::rows;
-  float* const to = du + (blockIdx.y * all_rows + row) * depth + fragment_column();
-  for_each_row(sum, [&](const float(&values)[depth / 4], int r) { store_row(values, to + row_offset(r) * depth); });
-}
-
-// Launchers.
 
 constexpr std::int64_t tensor_core_width = 256;
 
@@ -228,29 +137,58 @@ Embeddings<T> embeddings_of(const Tensor& z, const Tensor& norm) {
 }
 
 AnchorValues values_of(const NtXentSaved& saved) {
-  return {saved.log_sum.data<double>(), saved.negatives.data<double>(), saved.positives.data<std::int32_t>()};
+  return {saved.log_sum.data<double>(), saved.pull.data<double>(), saved.positives.data<std::int32_t>(),
+          saved.form.decoupled};
 }
 
-/// Sums of e^s over the negatives of the anchors, into `partial`.
+/// Calls body(the powers that tiles take).
+template <class Body>
+decltype(auto) dispatch_powers(const NtXentSaved& saved, Body&& body) {
+  if (saved.form.hardness > 0) return body(TwoPowers{static_cast<float>(saved.form.hardness)});
+  return body(OnePower{});
+}
+
+/// Calls body(form, powers) for the kernels that take a row each.
+template <class Body>
+void dispatch_form(const NtXentSaved& saved, Body&& body) {
+  if (saved.form.plain()) return body(PlainForm{}, OnePower{});
+  dispatch_powers(saved, [&](auto powers) { body(saved.form, powers); });
+}
+
+/// Sums of e^s over the negatives of the anchors, into `partial`; of both powers where there are two.
 void launch_sums(const TileLaunch& shape, const Tiling& tiling, const NtXentSaved& saved, const PartialSums& partial) {
   const Tensor &rows = saved.anchor_u, &columns = saved.candidate_u;
   if (tiling.cores == Cores::warpgroups) {
     if constexpr (sm90_built) launch_sums_sm90(shape, {rows}, {columns}, partial);
   } else if (tiling.cores == Cores::tensor) {
-    dispatch_depth(tiling.depth, shape.shifted, [&](auto depth, auto shifted) {
-      launch("nt_xent_sums_kernel", shape.device, {shape.grid, tile_threads, MmaTile<depth(), TileTerm>::shared},
-             nt_xent_sums_kernel<depth(), shifted()>, rows.data<BFloat16>(), columns.data<BFloat16>(), shape.tiles,
-             shape.tiles_each, shape.pairs, partial);
+    dispatch_powers(saved, [&](auto powers) {
+      using Powers = decltype(powers);
+      dispatch_depth(tiling.depth, shape.shifted, [&](auto depth, auto shifted) {
+        launch("nt_xent_sums_kernel", shape.device,
+               {shape.grid, tile_threads, MmaTile<depth(), typename Powers::Term>::shared},
+               nt_xent_sums_kernel<depth(), shifted(), Powers>, rows.data<BFloat16>(), columns.data<BFloat16>(),
+               shape.tiles, shape.tiles_each, shape.pairs, powers, partial);
+      });
     });
   } else {
     dispatch_temperature(saved, [&](auto temperature, auto) {
-      dispatch_scale(temperature, shape.shifted, [&](auto scale, auto shifted) {
+      dispatch_scale(temperature, saved.form, shape.shifted, [&](auto scale, auto shifted) {
         launch("nt_xent_sums_f32_kernel", shape.device, {shape.grid, tile_threads, sums_f32_shared},
                nt_xent_sums_f32_kernel<shifted(), decltype(scale)>, rows.data<float>(), columns.data<float>(),
                static_cast<int>(tiling.depth), shape.tiles, shape.tiles_each, shape.pairs, scale, partial);
       });
     });
   }
+}
+
+/// DCLW's: the positives' weights, and the mean with them.
+void weighted_mean(const NtXentSaved& saved, const Tensor& losses, Tensor& loss) {
+  dispatch_temperature(saved, [&](auto temperature, auto) {
+    launch("nt_xent_weighted_mean_kernel", losses.device(), {1, mean_threads},
+           nt_xent_weighted_mean_kernel<decltype(temperature)>, losses.data<double>(), values_of(saved),
+           static_cast<int>(losses.numel()), temperature, saved.form.sigma, loss.data<float>(),
+           saved.device_counted.data<double>());
+  });
 }
 
 void forward_gpu(NtXentSaved& saved, const Tensor& anchors, const Tensor& candidates, Tensor& loss) {
@@ -268,27 +206,33 @@ void forward_gpu(NtXentSaved& saved, const Tensor& anchors, const Tensor& candid
   const Pairs pairs = pairs_of(saved, true);
   const TileLaunch shape = plan_tiles(saved, tiling, pairs, tiling.forward_blocks, 1);
   const std::int64_t count = anchors.dim(0), all_rows = tiling.all_rows, splits = shape.grid.y;
-  const Tensor sums = Tensor::empty({splits, all_rows}, DType::f64, device);
-  const Tensor tops = shape.shifted ? Tensor::empty({splits, all_rows}, DType::f32, device) : Tensor();
+  const std::int64_t powers = saved.form.hardness > 0 ? 2 : 1;
+  const Tensor sums = Tensor::empty({powers * splits, all_rows}, DType::f64, device);
+  const Tensor tops = shape.shifted ? Tensor::empty({powers * splits, all_rows}, DType::f32, device) : Tensor();
   const PartialSums partial = {sums.data<double>(), shape.shifted ? tops.data<float>() : nullptr,
                                static_cast<int>(splits), static_cast<int>(all_rows)};
   launch_sums(shape, tiling, saved, partial);
 
   // 3 the anchors' losses, with their positives, and what the tiles of backward need
   const Tensor losses = Tensor::empty({count}, DType::f64, device);
-  saved.device_terms = Tensor::empty({all_rows, 2}, DType::f32, device);
+  saved.device_terms = Tensor::empty({all_rows, 2 * powers}, DType::f32, device);
   saved.device_counted = Tensor::empty({}, DType::f64, device);
   dispatch_float(anchors.dtype(), [&](auto zero) {
     using T = decltype(zero);
     dispatch_temperature(saved, [&](auto temperature, auto) {
-      launch("nt_xent_loss_kernel", device, {blocks_for(all_rows, row_threads / 32), row_threads},
-             nt_xent_loss_kernel<T, decltype(temperature)>, partial, embeddings_of<T>(anchors, saved.anchor_norm),
-             embeddings_of<T>(candidates, saved.candidate_norm), pairs, temperature, shape.shifted, values_of(saved),
-             reinterpret_cast<TileTerm*>(saved.device_terms.raw_data()), losses.data<double>());
+      dispatch_form(saved, [&](auto form, auto of) {
+        using Term = typename decltype(of)::Term;
+        launch("nt_xent_loss_kernel", device, {blocks_for(all_rows, row_threads / 32), row_threads},
+               nt_xent_loss_kernel<T, decltype(temperature), decltype(form), Term>, partial,
+               embeddings_of<T>(anchors, saved.anchor_norm), embeddings_of<T>(candidates, saved.candidate_norm), pairs,
+               temperature, form, shape.shifted, values_of(saved),
+               reinterpret_cast<Term*>(saved.device_terms.raw_data()), losses.data<double>());
+      });
     });
   });
 
   // 4 their mean
+  if (saved.form.sigma > 0) return weighted_mean(saved, losses, loss);
   launch("nt_xent_mean_kernel", device, {1, mean_threads}, nt_xent_mean_kernel, losses.data<double>(),
          saved.positives.data<std::int32_t>(), static_cast<int>(count), loss.data<float>(),
          saved.device_counted.data<double>());
@@ -298,18 +242,22 @@ void forward_gpu(NtXentSaved& saved, const Tensor& anchors, const Tensor& candid
 struct Gradient {
   const Tensor &z, &u, &norm;
   bool anchors;
-  AnchorTerms terms;  // none where these rows are no anchors
+  const void* terms;  // null where these rows are no anchors
 
   Gradient(const NtXentSaved& saved, bool are_anchors)
       : z(are_anchors ? saved.anchors : saved.candidates),
         u(are_anchors ? saved.anchor_u : saved.candidate_u),
         norm(are_anchors ? saved.anchor_norm : saved.candidate_norm),
         anchors(are_anchors),
-        terms{are_anchors ? reinterpret_cast<const TileTerm*>(saved.device_terms.raw_data()) : nullptr} {}
+        terms(are_anchors ? saved.device_terms.raw_data() : nullptr) {}
 
-  template <class U>
-  TileSide<U> side() const {
-    return {u.data<U>(), terms};
+  template <class Term>
+  TermsOf<Term> terms_of() const {
+    return {static_cast<const Term*>(terms)};
+  }
+  template <class U, class Powers>
+  TileSide<U, typename Powers::Term> side() const {
+    return {u.data<U>(), terms_of<typename Powers::Term>()};
   }
 };
 
@@ -317,19 +265,26 @@ struct Gradient {
 void launch_weights(const TileLaunch& shape, const Tiling& tiling, const Gradient& rows, const Gradient& columns,
                     const NtXentSaved& saved, float* du) {
   if (tiling.cores == Cores::warpgroups) {
-    if constexpr (sm90_built) launch_weights_sm90(shape, {rows.u, rows.terms}, {columns.u, columns.terms}, du);
+    if constexpr (sm90_built) {
+      launch_weights_sm90(shape, {rows.u, rows.terms_of<TileTerm>()}, {columns.u, columns.terms_of<TileTerm>()}, du);
+    }
   } else if (tiling.cores == Cores::tensor) {
-    dispatch_depth(tiling.depth, shape.shifted, [&](auto depth, auto shifted) {
-      launch("nt_xent_weights_kernel", shape.device, {shape.grid, tile_threads, MmaTile<depth(), TileTerm>::shared},
-             nt_xent_weights_kernel<depth(), shifted()>, rows.side<BFloat16>(), columns.side<BFloat16>(), shape.tiles,
-             shape.tiles_each, shape.pairs, du);
+    dispatch_powers(saved, [&](auto powers) {
+      using Powers = decltype(powers);
+      dispatch_depth(tiling.depth, shape.shifted, [&](auto depth, auto shifted) {
+        launch("nt_xent_weights_kernel", shape.device,
+               {shape.grid, tile_threads, MmaTile<depth(), typename Powers::Term>::shared},
+               nt_xent_weights_kernel<depth(), shifted(), Powers>, rows.side<BFloat16, Powers>(),
+               columns.side<BFloat16, Powers>(), shape.tiles, shape.tiles_each, shape.pairs, powers, du);
+      });
     });
   } else {
     dispatch_temperature(saved, [&](auto temperature, auto) {
-      dispatch_scale(temperature, shape.shifted, [&](auto scale, auto shifted) {
+      dispatch_scale(temperature, saved.form, shape.shifted, [&](auto scale, auto shifted) {
+        using Powers = PowersOf<decltype(scale)>;
         const auto run = [&](std::size_t bytes, auto kernel) {
           launch("nt_xent_weights_f32_kernel", shape.device, {shape.grid, tile_threads, bytes}, kernel,
-                 rows.side<float>(), columns.side<float>(), static_cast<int>(tiling.depth), shape.tiles,
+                 rows.side<float, Powers>(), columns.side<float, Powers>(), static_cast<int>(tiling.depth), shape.tiles,
                  shape.tiles_each, shape.pairs, scale, du);
         };
         using Scale = decltype(scale);

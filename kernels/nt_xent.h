@@ -42,6 +42,27 @@ struct NtXentTemperature {
   NtXentTemperature(Tensor log_inverse) : logit_scale(std::move(log_inverse)) {}
 };
 
+/// What is made of the sums of an anchor's row: NT-Xent itself, or a loss of its family. With S- the sum of e^{s} over
+/// its N negatives, S+ that over its P positives, m the mean of s over these, all of anchor i:
+///   NT-Xent    log(S+ + S-) - m
+///   decoupled  log S- - w m, DCL (arXiv 2110.06848, equation 6), with w = 1; with a sigma DCLW, where
+///              w_i = 2 - A e^{c_i/sigma} / sum_j e^{c_j/sigma}, c the mean cosine of an anchor's positives and A the
+///              anchors that are counted; w is a constant to the gradient
+///   class_prior, hardness
+///              log(S+ + G) - m,  G = max((L - prior N S+/P) / (1 - prior), N e^{-1/tau}),
+///              L = N sum e^{(1 + hardness) s} / sum e^{hardness s} over the negatives, S- without a hardness:
+///              debiased (arXiv 2007.00224, equation 8) and hard-negative reweighting (arXiv 2010.04592, equation 4)
+/// The papers have one positive; more are taken as NT-Xent takes them here. Where the maximum is its second part, the
+/// negatives have no gradient. An anchor without negatives is at -infinity if decoupled, else as in NT-Xent.
+struct NtXentForm {
+  bool decoupled = false;
+  double sigma = 0;        // above 0.01, with decoupled alone; 0: w = 1
+  double class_prior = 0;  // tau+, the share of negatives that are of the anchor's own class: 0 or more, below 1
+  double hardness = 0;     // beta: 0 or more
+
+  bool plain() const { return !decoupled && class_prior == 0 && hardness == 0; }
+};
+
 /// The largest 1/tau that is learned.
 inline constexpr double nt_xent_most_scale = 100;
 
@@ -50,17 +71,19 @@ inline constexpr double nt_xent_most_scale = 100;
 struct NtXentSaved {
   Tensor anchors, anchor_u, anchor_norm;           // z itself [A,D], u as a GPU's kernels want it, |z| f64 [A]
   Tensor candidates, candidate_u, candidate_norm;  // the same of M rows; the anchors' own in the square case
-  Tensor log_sum;                                  // f64 [A]: log sum_{k != self} e^{s_ik}
-  Tensor negatives;                                // f64 [A]: share of the sum that negatives hold, sum_neg / sum
+  Tensor log_sum;                                  // f64 [A]: log sum_{k != self} e^{s_ik}; of other forms log(S+ + G)
+  Tensor pull;                                     // f64 [A]: of a single positive -d loss_i/ds; shared/nt_xent_row.h
   Tensor positives;                                // i32 [A]: |P_i|
   std::int64_t counted = 0;                        // anchors that have a positive; 0 on a GPU, whose host cannot know
   Tensor device_counted;                           // f64 []: the same in a GPU's memory
   Tensor device_terms;                             // f32: what a GPU's tiles need of each anchor
+  Tensor log_divisors;                             // f64 [1 or 2,A]: the same on the CPU, of other forms than NT-Xent
   double temperature = 1.0;                        // a learned one on a GPU: NaN, the host does not know it
   Tensor logit_scale;                              // as nt_xent_forward was given it
   Tensor device_scales;  // f64 [2]: a learned tau in a GPU's memory, and what the tiles' u is multiplied by
   bool shifted = false;  // whether sums are kept relative to their row's maximum
   bool wgmma = false;    // as nt_xent_forward was told
+  NtXentForm form;       // the same
   NtXentPairs pairs;     // on the CPU both groups are defined, SimCLR's order written out
   bool square = false;   // anchors and candidates are one tensor, with one grouping and self_offset 0
 };
@@ -84,9 +107,12 @@ struct NtXentResult {
 /// loss is NaN.
 /// `wgmma` asks for the tiles that are made for Hopper's tensor cores (docs/decisions/hopper-warpgroups.md): bf16 rows
 /// of up to 256 values on a GPU of sm_90, elsewhere an Error. They have run on no GPU yet.
+/// `form`: which loss of the family. Throws Error for a prior or a hardness out of range, for a sigma, a prior or a
+/// hardness beside what it does not go with, for a prior or a hardness beside a logit_scale, for a hardness beside
+/// wgmma, and for a temperature over 1 + hardness below the least. L's two sums are kept in one pass.
 SIMCLR_API NtXentResult nt_xent_forward(const Tensor& anchors, const Tensor& candidates,
                                         const NtXentTemperature& temperature, const NtXentPairs& pairs = {},
-                                        bool wgmma = false);
+                                        bool wgmma = false, const NtXentForm& form = {});
 
 struct NtXentGradient {
   Tensor danchors;           // [A,D]; the whole gradient of z in the square case

@@ -10,30 +10,32 @@ namespace {
 
 /// 2^f, and `placed` = n + integer_place.
 template <class T>
-[[gnu::always_inline]] inline Vector<T> exp2_fraction(const NtXentTile<T>& tile, Vector<T> dot, Vector<T>& placed) {
+[[gnu::always_inline]] inline Vector<T> exp2_fraction(NtXentScale<T> scale, Vector<T> dot, Vector<T>& placed) {
   constexpr Exp2Series<T> series;
-  placed = dot * tile.scale_high + integer_place<T>;
+  placed = dot * scale.high + integer_place<T>;
   const Vector<T> n = placed - integer_place<T>;
-  const Vector<T> f = dot * tile.scale_low + (dot * tile.scale_high - n);
+  const Vector<T> f = dot * scale.low + (dot * scale.high - n);
   Vector<T> p = broadcast(series.at[Format<T>::terms - 1]);
 #pragma GCC unroll 16
   for (int k = Format<T>::terms - 2; k >= 0; --k) p = p * f + series.at[k];
   return p;
 }
 
-/// A tile's scratch memory: its dot products, both its sides as unit vectors, and a panel of one.
+/// A tile's scratch memory: its dot products, both its sides as unit vectors, a panel of one, and, where there are two
+/// powers, the dot products again.
 template <class T>
 struct Scratch {
-  T *dots, *u, *v, *panel;
+  T *dots, *u, *v, *panel, *again;
 
   Scratch(T* at, std::int64_t stride)
       : dots(at),
         u(dots + nt_xent_block * nt_xent_block),
         v(u + nt_xent_block * stride),
-        panel(v + nt_xent_block * stride) {}
+        panel(v + nt_xent_block * stride),
+        again(panel + lanes<T> * stride) {}
 
-  static std::int64_t size(std::int64_t stride) {
-    return nt_xent_block * (nt_xent_block + 2 * stride) + lanes<T> * stride;
+  static std::int64_t size(std::int64_t stride, int powers) {
+    return nt_xent_block * (powers * nt_xent_block + 2 * stride) + lanes<T> * stride;
   }
 };
 
@@ -154,8 +156,8 @@ T nearest(T x) {
 
 /// Sets shifts, by the largest of what is summed up.
 template <class T>
-void find_shifts(const NtXentTile<T>& tile, const OfColumns<Bits<T>>& groups, const T* dots, NtXentSums<T>& rows,
-                 NtXentSums<T>& columns) {
+void find_shifts(const NtXentTile<T>& tile, NtXentScale<T> scale, const OfColumns<Bits<T>>& groups, const T* dots,
+                 NtXentSums<T>& rows, NtXentSums<T>& columns) {
   const Vector<T> least = broadcast(T(-1));
   for (std::int64_t j = 0; j < nt_xent_block; ++j) columns.shift[j] = -1;
   for (std::int64_t i = 0; i < tile.rows.count; ++i) {
@@ -170,16 +172,17 @@ void find_shifts(const NtXentTile<T>& tile, const OfColumns<Bits<T>>& groups, co
     T values[lanes<T>], most = -1;
     store(values, highest);
     for (const T value : values) most = value > most ? value : most;
-    rows.shift[i] = nearest(most * tile.scale_high);
+    rows.shift[i] = nearest(most * scale.high);
   }
-  for (T& shift : columns.shift) shift = nearest(shift * tile.scale_high);
+  for (T& shift : columns.shift) shift = nearest(shift * scale.high);
 }
 
 /// Sums of what dot products stand for, over the rows and over the columns.
 template <class T, bool shifted>
-void add_exponentials(const NtXentTile<T>& tile, const T* dots, NtXentSums<T>& rows, NtXentSums<T>& columns) {
+void add_exponentials(const NtXentTile<T>& tile, NtXentScale<T> scale, const T* dots, NtXentSums<T>& rows,
+                      NtXentSums<T>& columns) {
   const OfColumns<Bits<T>> groups(tile.columns.group, tile.columns.count);
-  if constexpr (shifted) find_shifts(tile, groups, dots, rows, columns);
+  if constexpr (shifted) find_shifts(tile, scale, groups, dots, rows, columns);
   for (T& sum : columns.sum) sum = 0;
   for (std::int64_t i = 0; i < tile.rows.count; ++i) {
     const RowGroup<T> group(tile.rows.group[i]);
@@ -188,7 +191,7 @@ void add_exponentials(const NtXentTile<T>& tile, const T* dots, NtXentSums<T>& r
       const Vector<T> dot = load(dots + i * nt_xent_block + j);
       const auto left_out = is_left_out<T>(dot, load(groups.at + j), group);
       Vector<T> placed;
-      const Vector<T> p = exp2_fraction(tile, dot, placed);
+      const Vector<T> p = exp2_fraction(scale, dot, placed);
       const auto add = [&](Vector<T> power, Vector<T> to) __attribute__((always_inline)) {
         return to + (left_out ? Vector<T>{} : p * power);
       };
@@ -211,9 +214,10 @@ void add_exponentials(const NtXentTile<T>& tile, const T* dots, NtXentSums<T>& r
   }
 }
 
-/// Dot products become weights.
-template <class T, bool shifted>
-void weigh(const NtXentTile<T>& tile, NtXentTerms<T> rows, NtXentTerms<T> columns, T* dots) {
+/// Dot products become weights, in the same place; or weights are added to those that are there.
+template <class T, bool shifted, bool more>
+void weigh(const NtXentTile<T>& tile, NtXentScale<T> scale, NtXentTerms<T> rows, NtXentTerms<T> columns, const T* dots,
+           T* weights) {
   const OfColumns<Bits<T>> groups(tile.columns.group, tile.columns.count);
   const OfColumns<T> shifts(columns.shift, tile.columns.count), shares(columns.share, tile.columns.count);
   for (std::int64_t i = 0; i < tile.rows.count; ++i) {
@@ -221,31 +225,43 @@ void weigh(const NtXentTile<T>& tile, NtXentTerms<T> rows, NtXentTerms<T> column
     const T share = rows.share[i];
     const Vector<T> shift = broadcast(rows.shift[i]);
     for (std::int64_t j = 0; j < tile.columns.count; j += lanes<T>) {
-      T* at = dots + i * nt_xent_block + j;
-      const Vector<T> dot = load(at), other = load(shares.at + j);
+      T* at = weights + i * nt_xent_block + j;
+      const Vector<T> dot = load(dots + i * nt_xent_block + j), other = load(shares.at + j);
       Vector<T> placed;
-      const Vector<T> p = exp2_fraction(tile, dot, placed);
+      const Vector<T> p = exp2_fraction(scale, dot, placed);
       Vector<T> w;
       if constexpr (shifted) {
         w = p * (power_of_two<T>(placed, shift) * share + power_of_two<T>(placed, load(shifts.at + j)) * other);
       } else {
         w = p * power_of_two<T>(placed) * (share + other);
       }
-      store(at, is_left_out<T>(dot, load(groups.at + j), group) ? Vector<T>{} : w);
+      w = is_left_out<T>(dot, load(groups.at + j), group) ? Vector<T>{} : w;
+      if constexpr (more) w += load(at);
+      store(at, w);
     }
   }
 }
 
 template <class T>
-void sums(const NtXentTile<T>& tile, NtXentSums<T>& rows, NtXentSums<T>& columns, T* scratch) {
+void sums(const NtXentTile<T>& tile, NtXentSums<T>* rows, NtXentSums<T>* columns, T* scratch) {
   const Scratch<T> s = dot_products(tile, scratch);
-  (tile.shifted ? add_exponentials<T, true> : add_exponentials<T, false>)(tile, s.dots, rows, columns);
+  for (int p = 0; p < tile.powers; ++p) {
+    (tile.shifted ? add_exponentials<T, true> : add_exponentials<T, false>)(tile, tile.scales[p], s.dots, rows[p],
+                                                                            columns[p]);
+  }
 }
 
 template <class T>
-void gradient(const NtXentTile<T>& tile, NtXentTerms<T> rows, NtXentTerms<T> columns, T* du, T* dv, T* scratch) {
+void gradient(const NtXentTile<T>& tile, const NtXentTerms<T>* rows, const NtXentTerms<T>* columns, T* du, T* dv,
+              T* scratch) {
   const Scratch<T> s = dot_products(tile, scratch);
-  (tile.shifted ? weigh<T, true> : weigh<T, false>)(tile, rows, columns, s.dots);
+  if (tile.powers == 2) __builtin_memcpy(s.again, s.dots, nt_xent_block * nt_xent_block * sizeof(T));
+  (tile.shifted ? weigh<T, true, false> : weigh<T, false, false>)(tile, tile.scales[0], rows[0], columns[0], s.dots,
+                                                                  s.dots);
+  if (tile.powers == 2) {
+    (tile.shifted ? weigh<T, true, true> : weigh<T, false, true>)(tile, tile.scales[1], rows[1], columns[1], s.again,
+                                                                  s.dots);
+  }
   product<false>(s.dots, nt_xent_block, s.v, tile.stride, du, tile.stride, tile.rows.count, tile.stride,
                  tile.columns.count, true);
   if (dv == nullptr) return;

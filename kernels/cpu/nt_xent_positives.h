@@ -3,7 +3,7 @@
 // Private to nt_xent.cpp: both sides of NT-Xent, and who is whose positive.
 
 #include <simclr/kernels/nt_xent.h>
-#include <simclr/kernels/shared/nt_xent_row.h>
+#include <simclr/kernels/shared/nt_xent_form.h>
 
 #include "normalize.h"
 #include "nt_xent.h"

@@ -35,8 +35,9 @@ struct MmaTile {
     BFloat16* row = to + thread / vectors * pitch + thread % vectors * 8;
 #pragma unroll
     for (int r = 0; r < tile_size; r += rows_at_once) copy_async16(row + r * pitch, from + r * depth);
-    if (extras != nullptr && threadIdx.x < tile_size / 2) {
-      copy_async16(to + tile_size * pitch + threadIdx.x * 8, extras + threadIdx.x * 2);
+    constexpr int at_once = 16 / static_cast<int>(sizeof(Extra));
+    if (extras != nullptr && threadIdx.x < tile_size / at_once) {
+      copy_async16(to + tile_size * pitch + threadIdx.x * 8, extras + threadIdx.x * at_once);
     }
     copy_async_commit();
   }

@@ -1,10 +1,9 @@
 #pragma once
 
 // Private to nt_xent.cu, whose head has the maths: the kernels that take a warp for each row, in f64. The maths of a
-// row is in shared/nt_xent_row.h.
+// row is in shared/nt_xent_row.h, that of the family's other losses in shared/nt_xent_form.h.
 
 #include <simclr/kernels/cuda/nt_xent_terms.h>
-#include <simclr/kernels/shared/nt_xent_row.h>
 
 namespace simclr::gpu {
 inline namespace SIMCLR_TARGET {
@@ -27,34 +26,69 @@ __device__ double pair_similarity(const Embeddings<T>& a, int i, const Embedding
 
 /// Saved values of the anchors; null for rows that are none.
 struct AnchorValues {
-  double *log_sum, *negatives;
+  double *log_sum, *pull;
   std::int32_t* positives;
+  bool decoupled;
 
   /// Of anchor i and a positive at similarity s; 0 where the rows are no anchors.
   __device__ double positive_weight_of(int i, double s) const {
-    return positives == nullptr ? 0.0 : kernels::positive_weight(s, log_sum[i], negatives[i], positives[i]);
+    return positives == nullptr ? 0.0 : kernels::positive_weight(s, log_sum[i], pull[i], positives[i], decoupled);
   }
 };
 
+/// NT-Xent itself, which knows nothing of its family.
+struct PlainForm {};
+
+/// A row's loss, and what `term` its tiles need.
+__device__ inline kernels::RowLoss<double> row_of(PlainForm, const PartialSums& partial, const Pairs&, int i, double,
+                                                  const kernels::PositiveSum<double>& positives, bool shifted,
+                                                  TileTerm& term) {
+  const kernels::RowLoss<double> row = kernels::row_loss(partial.log_of(i), positives);
+  if (positives.count != 0) term = kernels::anchor_term<float>(row.log_sum, shifted);
+  return row;
+}
+/// DCLW: its loss is log S- and its pull the mean similarity of its positives, for nt_xent_weighted_mean_kernel.
+template <class Term>
+__device__ kernels::RowLoss<double> row_of(const kernels::NtXentForm& form, const PartialSums& partial,
+                                           const Pairs& pairs, int i, double temperature,
+                                           const kernels::PositiveSum<double>& positives, bool shifted, Term& term) {
+  constexpr bool hard = std::is_same_v<Term, HardTerm>;
+  const int among = pairs.first_row >= 0 ? 1 : 0;  // the row itself
+  const kernels::NegativeSums<double> negatives = {partial.log_of(i), hard ? partial.log_of(i, 1) : 0.0,
+                                                   pairs.columns - positives.count - among};
+  kernels::FormRow<double> row = kernels::form_row(form, temperature, negatives, positives);
+  if (positives.count == 0) return row;
+  const TileTerm first = kernels::divided_term<float>(row.log_divisor, shifted);
+  if constexpr (hard) {
+    term = {first, kernels::negated(kernels::divided_term<float>(row.log_second, shifted))};
+  } else {
+    term = first;
+  }
+  if (form.sigma > 0) {
+    row.loss = negatives.log_sum;
+    row.pull = positives.total / positives.count;
+  }
+  return row;
+}
+
 /// Losses of the anchors from their sums over negatives, and terms for all padded rows.
-template <class T, class Number>
+template <class T, class Number, class Form, class Term>
 __global__ void __launch_bounds__(row_threads)
     nt_xent_loss_kernel(PartialSums partial, Embeddings<T> anchors, Embeddings<T> candidates, Pairs pairs,
-                        Number temperature, bool shifted, AnchorValues values, TileTerm* terms, double* loss) {
+                        Number temperature, Form form, bool shifted, AnchorValues values, Term* terms, double* loss) {
   const int i = static_cast<int>(blockIdx.x * (row_threads / 32) + threadIdx.x / 32);
-  TileTerm term = kernels::no_anchor<float>();
+  Term term = no_term<Term>();
   if (i < pairs.rows) {
     // 1 the positives' similarities, from z in f64
     const double tau = value_of(temperature);
     kernels::PositiveSum<double> positives;
     pairs.each_positive(i, [&](int k) { positives.add(pair_similarity(anchors, i, candidates, k, tau)); });
     // 2 the splits' sums over the negatives
-    const kernels::RowLoss<double> row = kernels::row_loss(partial.log_of(i), positives);
-    if (positives.count != 0) term = kernels::anchor_term<float>(row.log_sum, shifted);
+    const kernels::RowLoss<double> row = row_of(form, partial, pairs, i, tau, positives, shifted, term);
     // 3 what backward needs, and the loss
     if (lane_index() == 0) {
       values.positives[i] = positives.count;
-      values.negatives[i] = row.negatives;
+      values.pull[i] = row.pull;
       values.log_sum[i] = row.log_sum;
       loss[i] = row.loss;
     }
@@ -76,6 +110,37 @@ __global__ void __launch_bounds__(mean_threads) nt_xent_mean_kernel(const double
   // 2 the block, in a fixed order
   sum = block_sum<mean_threads>(sum);
   count = block_sum<mean_threads>(count);
+  if (threadIdx.x == 0) {
+    *loss = static_cast<float>(sum / count);
+    *counted = count;
+  }
+}
+
+/// DCLW's mean, and in the place of the mean similarities the positives' weights, by one block.
+template <class Number>
+__global__ void __launch_bounds__(mean_threads)
+    nt_xent_weighted_mean_kernel(const double* losses, AnchorValues values, int anchors, Number temperature,
+                                 double sigma, float* loss, double* counted) {
+  // 1 what the weights share: each thread every 1024th anchor, then the block, in a fixed order
+  const double tau = value_of(temperature);
+  double shares = 0, count = 0;
+  for (int i = static_cast<int>(threadIdx.x); i < anchors; i += mean_threads) {
+    if (values.positives[i] == 0) continue;
+    shares += kernels::mises_fisher(sigma, tau, values.pull[i]);
+    count += 1.0;
+  }
+  shares = block_sum<mean_threads>(shares);
+  count = block_sum<mean_threads>(count);
+  // 2 the weights, and the losses with them
+  double sum = 0;
+  for (int i = static_cast<int>(threadIdx.x); i < anchors; i += mean_threads) {
+    if (values.positives[i] == 0) continue;
+    const double mean = values.pull[i];
+    const double weight = kernels::decoupled_weight(kernels::mises_fisher(sigma, tau, mean), shares, count);
+    sum += losses[i] - weight * mean;
+    values.pull[i] = weight;
+  }
+  sum = block_sum<mean_threads>(sum);
   if (threadIdx.x == 0) {
     *loss = static_cast<float>(sum / count);
     *counted = count;

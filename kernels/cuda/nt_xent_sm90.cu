@@ -196,7 +196,7 @@ __global__ void __launch_bounds__(sm90_threads, 1)
     block.exclude(pairs, row, t, x);
     // 5 x becomes W, and W the next product's left side
     const AnchorTerms others = {columns.terms.term == nullptr ? nullptr : block.tile_terms(t)};
-    weigh<shifted>(own_terms, others, fragment_column(), x);
+    weigh<shifted>(OnePower{}, own_terms, others, fragment_column(), x);
 #pragma unroll
     for (int n = 0; n < parts; n += 2) round_left(w[n / 2], x, n);
     // 6 du += W u, and the tile's place can be filled anew

@@ -4,7 +4,7 @@
 
 #include <simclr/kernels/cuda/fragments.h>
 #include <simclr/kernels/cuda/tiles.h>
-#include <simclr/kernels/shared/nt_xent_row.h>
+#include <simclr/kernels/shared/nt_xent_form.h>
 
 namespace simclr::gpu {
 inline namespace SIMCLR_TARGET {
@@ -55,15 +55,26 @@ struct Pairs {
 };
 
 using TileTerm = kernels::AnchorTerm<float>;
+using HardTerm = kernels::HardTerm<float>;
+
+template <class Term>
+__device__ Term no_term() {
+  if constexpr (std::is_same_v<Term, TileTerm>)
+    return kernels::no_anchor<float>();
+  else
+    return {kernels::no_anchor<float>(), kernels::no_anchor<float>()};
+}
 
 /// Of all rows of a side; null where they are no anchors.
-struct AnchorTerms {
-  const TileTerm* term;
+template <class Term>
+struct TermsOf {
+  const Term* term;
 
-  __device__ TileTerm at(int row) const { return term == nullptr ? kernels::no_anchor<float>() : term[row]; }
+  __device__ Term at(int row) const { return term == nullptr ? no_term<Term>() : term[row]; }
   /// Those of the rows from `row` on.
-  __device__ AnchorTerms from(std::int64_t row) const { return {term == nullptr ? nullptr : term + row}; }
+  __device__ TermsOf from(std::int64_t row) const { return {term == nullptr ? nullptr : term + row}; }
 };
+using AnchorTerms = TermsOf<TileTerm>;
 
 /// What a pair of rows contributes to the gradient, each as an anchor of the other. Where no shift is needed all are 0,
 /// or the share is.
@@ -71,6 +82,44 @@ template <bool shifted>
 __device__ float weight(float x, const TileTerm& a, const TileTerm& b) {
   if constexpr (shifted) return fast_exp2(x - a.shift) * a.share + fast_exp2(x - b.shift) * b.share;
   return fast_exp2(x) * (a.share + b.share);
+}
+
+/// The powers that tiles take of x: e^s.
+struct OnePower {
+  using Term = TileTerm;
+  static constexpr int count = 1;
+
+  template <int>
+  __device__ static const TileTerm& part(const TileTerm& term) {
+    return term;
+  }
+};
+
+/// With a hardness e^{(1 + hardness)s} and e^{hardness s}.
+struct TwoPowers {
+  using Term = HardTerm;
+  static constexpr int count = 2;
+  float hardness;
+
+  __device__ float factor(int power) const { return power == 0 ? 1 + hardness : hardness; }
+  template <int power>
+  __device__ static const TileTerm& part(const HardTerm& term) {
+    if constexpr (power == 0)
+      return term.first;
+    else
+      return term.second;
+  }
+};
+
+/// W of a pair, of the powers that there are.
+template <bool shifted>
+__device__ float weight(OnePower, float x, const TileTerm& a, const TileTerm& b) {
+  return weight<shifted>(x, a, b);
+}
+template <bool shifted>
+__device__ float weight(TwoPowers powers, float x, const HardTerm& a, const HardTerm& b) {
+  return weight<shifted>(x * powers.factor(0), a.first, b.first) +
+         weight<shifted>(x * powers.factor(1), a.second, b.second);
 }
 
 /// A sum of powers of two, relative to 2^top where they could overflow.
@@ -119,7 +168,34 @@ struct RowSum {
   }
 };
 
-/// The sums of each split's columns, [splits, padded rows].
+/// A row's sum of each power, shifted apart.
+template <bool shifted, class Powers>
+struct RowSums {
+  RowSum<shifted> of[Powers::count];
+
+  template <int chains, int count>
+  __device__ void add(Powers powers, const float (&x)[count]) {
+    if constexpr (Powers::count == 1) {
+      of[0].template add<chains>(x);
+    } else {
+#pragma unroll
+      for (int p = 0; p < Powers::count; ++p) {
+        float argument[count];
+#pragma unroll
+        for (int i = 0; i < count; ++i) argument[i] = x[i] * powers.factor(p);
+        of[p].template add<chains>(argument);
+      }
+    }
+  }
+
+  template <int lanes>
+  __device__ void merge_lanes() {
+#pragma unroll
+    for (int p = 0; p < Powers::count; ++p) of[p].template merge_lanes<lanes>();
+  }
+};
+
+/// The sums of each split's columns, [powers, splits, padded rows].
 struct PartialSums {
   double* sum;
   float* top;
@@ -131,12 +207,17 @@ struct PartialSums {
     sum[at] = value.sum;
     if constexpr (shifted) top[at] = value.top;
   }
+  template <bool shifted, class Powers>
+  __device__ void write(unsigned split, int row, const RowSums<shifted, Powers>& value) const {
+#pragma unroll
+    for (int p = 0; p < Powers::count; ++p) write(static_cast<unsigned>(p * splits) + split, row, value.of[p]);
+  }
 
-  /// The log of a row's whole sum, in every lane.
-  __device__ double log_of(int row) const {
+  /// The log of a row's whole sum of a power, in every lane.
+  __device__ double log_of(int row, int power = 0) const {
     kernels::ShiftedSum<double> total;
     for (int s = lane_index(); s < splits; s += 32) {
-      const std::int64_t at = static_cast<std::int64_t>(s) * all_rows + row;
+      const std::int64_t at = static_cast<std::int64_t>(power * splits + s) * all_rows + row;
       total.add({sum[at], top == nullptr ? 0.0 : static_cast<double>(top[at])});
     }
 #pragma unroll
@@ -148,10 +229,10 @@ struct PartialSums {
 };
 
 /// Rows of one side as the tiles read them.
-template <class U>
+template <class U, class Term>
 struct TileSide {
   const U* u;
-  AnchorTerms terms;
+  TermsOf<Term> terms;
 };
 
 /// A pass over all pairs, in tiles.
@@ -185,11 +266,12 @@ __device__ void exclude_pairs(const Pairs& pairs, int row, int column, FragmentC
 }
 
 /// x becomes W: each pair's weight, of the lane's own rows and of the columns from `column` on.
-template <bool shifted, int row_parts, int column_parts>
-__device__ void weigh(const TileTerm (&own)[2 * row_parts], const AnchorTerms& others, int column,
+template <bool shifted, class Powers, int row_parts, int column_parts>
+__device__ void weigh(Powers powers, const typename Powers::Term (&own)[2 * row_parts],
+                      const TermsOf<typename Powers::Term>& others, int column,
                       FragmentC (&x)[row_parts][column_parts]) {
   for_each_value(x, [&](float& value, int r, int c) {
-    value = weight<shifted>(value, own[r], others.at(column + column_offset(c)));
+    value = weight<shifted>(powers, value, own[r], others.at(column + column_offset(c)));
   });
 }
 

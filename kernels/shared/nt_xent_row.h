@@ -6,6 +6,7 @@
 //   log_sum  log(S+ + S-) = log S+ + log(1 + e^m)
 //   loss     log_sum - the mean of s over the positives
 //   weights  e^s / (S+ + S-) of a negative, the same less 1/|P| of a positive
+// Of the family's other losses (NtXentForm) see shared/nt_xent_form.h.
 // Tiles add up S-, as powers of two. The positives are few and taken apart, in Real (double on both sides) and from z
 // itself: in well-aligned pairs 1 - p, log(1/p), and the part of the positive that is perpendicular to u are small
 // differences of large numbers, and a sum over all candidates would round them away.
@@ -116,26 +117,30 @@ struct PositiveSum {
 template <class Real>
 struct RowLoss {
   Real loss;
-  Real log_sum;    // log(S+ + S-)
-  Real negatives;  // S- / (S+ + S-)
+  Real log_sum;      // log(S+ + S-)
+  Real pull;         // for positive_weight(): of one positive S- / (S+ + S-), of several 1
+  Real log_divisor;  // log of what e^s of a negative is divided by for its weight: log_sum
 };
 
 /// Of an anchor without a positive the loss is 0, which counts as nothing.
 template <class Real>
 SIMCLR_HOST_DEVICE inline RowLoss<Real> row_loss(Real log_negatives, const PositiveSum<Real>& positives) {
-  if (positives.count == 0) return {0, log_negatives, 0};
+  if (positives.count == 0) return {0, log_negatives, 0, log_negatives};
   const Real log_positives = positives.highest + std::log(positives.sum);
   const Real margin = log_negatives - log_positives;
   const Real excess = margin > 0 ? margin + std::log1p(std::exp(-margin)) : std::log1p(std::exp(margin));
-  return {excess + (log_positives - positives.total / positives.count), log_positives + excess,
-          1 / (1 + std::exp(-margin))};
+  const Real log_sum = log_positives + excess;
+  return {excess + (log_positives - positives.total / positives.count), log_sum,
+          positives.count == 1 ? 1 / (1 + std::exp(-margin)) : Real{1}, log_sum};
 }
 
 /// p - 1/|P| of an anchor and a positive at similarity s. With one positive that is minus the share of the negatives,
-/// free of cancellation.
+/// free of cancellation. Decoupled, p is 0 and all positives have the weight `pull` between them.
 template <class Real>
-SIMCLR_HOST_DEVICE inline Real positive_weight(Real s, Real log_sum, Real negatives, std::int32_t positives) {
-  return positives == 1 ? -negatives : std::exp(s - log_sum) - Real{1} / positives;
+SIMCLR_HOST_DEVICE inline Real positive_weight(Real s, Real log_sum, Real pull, std::int32_t positives,
+                                               bool decoupled) {
+  if (positives == 1) return -pull;
+  return decoupled ? -pull / positives : std::exp(s - log_sum) * pull - Real{1} / positives;
 }
 
 /// What tiles need of a row as an anchor: e^s over its row's sum is 2^{x - shift} share.
