@@ -59,8 +59,16 @@ Tensor sum_over_ranks(World& world, const Tensor& x) {
 
 namespace {
 
+/// DCLW's weights are shares of one sum over all anchors, of which a rank has its own alone.
+void check_ranks(const kernels::NtXentForm& form) {
+  SIMCLR_CHECK(form.sigma == 0,
+               "nt_xent: DCLW weighs the pairs of a batch against each other, which ranks do not share; "
+               "use DCL, or one process");
+}
+
 /// The loss of this rank's z, whose views are of all ranks' rows' `groups` [V W N]; undefined: SimCLR's order of two.
 Tensor loss_of_views(World& world, const Tensor& z, const Tensor& groups, const NtXentOptions& options) {
+  check_ranks(options.form);
   const Tensor candidates = gather_views(world, z, options.views);
   const std::int64_t samples = z.dim(0) / options.views;
   NtXentOptions plain = options;
@@ -105,6 +113,7 @@ Tensor supcon(World& world, const Tensor& z, const Tensor& groups, const NtXentO
 Tensor nt_xent(World& world, const Tensor& anchors, const Tensor& candidates, const kernels::NtXentPairs& pairs,
                const NtXentOptions& options) {
   if (world.size() == 1) return nt_xent(anchors, candidates, pairs, options);
+  check_ranks(options.form);
   NtXentOptions plain = options;
   plain.logit_scale = shared_scale(world, options.logit_scale);
   const Tensor mean = record_nt_xent(anchors, gather(world, candidates), pairs, plain, ScaleGradient::raw);

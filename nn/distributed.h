@@ -30,7 +30,8 @@ SIMCLR_API Tensor sum_over_ranks(World& world, const Tensor& x);
 
 /// nt_xent(gather_views(z), options), where each rank computes the rows of its own anchors: memory grows with W N, not
 /// with its square. With options.logit_scale the backward pass has one more collective, an all-reduce, and until all
-/// gradients are summed, rank 0 alone has the gradient of logit_scale, which is capped; the others have 0.
+/// gradients are summed, rank 0 alone has the gradient of logit_scale, which is capped; the others have 0. Throws Error
+/// for DCLW (options.form.sigma), whose weights are shares of a sum over all anchors.
 SIMCLR_API Tensor nt_xent(World& world, const Tensor& z, const NtXentOptions& options = {});
 
 /// SupCon: nt_xent(z, z, {.anchor_group = g, .candidate_group = g}) of gather_views(z) and the groups g of its rows.

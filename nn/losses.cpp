@@ -15,7 +15,7 @@ kernels::NtXentTemperature temperature_of(const NtXentOptions& options) {
 
 /// Anchors and candidates are one tensor, with one grouping.
 Tensor square_nt_xent(const Tensor& z, const kernels::NtXentPairs& pairs, const NtXentOptions& options) {
-  const auto forward = kernels::nt_xent_forward(z, z, temperature_of(options), pairs, options.wgmma);
+  const auto forward = kernels::nt_xent_forward(z, z, temperature_of(options), pairs, options.wgmma, options.form);
   return record("nt_xent", {z, options.logit_scale}, forward.loss, {z, pairs.anchor_group, options.logit_scale},
                 [saved = forward.saved](Backward& bw) {
                   const kernels::NtXentGradient gradient = kernels::nt_xent_backward(saved, bw.dy());
@@ -61,7 +61,7 @@ Tensor record_nt_xent(const Tensor& anchors, const Tensor& candidates, const ker
   if (square && !raw) return square_nt_xent(anchors, pairs, options);
   // In other cases anchors and candidates are two inputs, even where they are one tensor.
   const Tensor other = candidates.same_as(anchors) ? candidates.reshape(candidates.shape()) : candidates;
-  auto forward = kernels::nt_xent_forward(anchors, other, temperature_of(options), pairs, options.wgmma);
+  auto forward = kernels::nt_xent_forward(anchors, other, temperature_of(options), pairs, options.wgmma, options.form);
   if (raw && options.logit_scale.defined()) {
     forward.saved.logit_scale = Tensor::zeros_like(options.logit_scale);  // backward asks it about the cap alone
   }
@@ -76,14 +76,27 @@ Tensor record_nt_xent(const Tensor& anchors, const Tensor& candidates, const ker
 }
 
 double nt_xent_chance(std::int64_t samples) {
-  return std::log(2.0 * static_cast<double>(samples) - 1.0);
+  return nt_xent_chance(samples, 2, 1, {});
 }
 
 double nt_xent_bound(std::int64_t samples, double temperature) {
-  if (samples < 2) return 0.0;
-  const double n = static_cast<double>(samples);
-  // -1/tau + ln(e^{1/tau} + (M-2) e^{-1/(tau(N-1))}) with e^{1/tau} taken out, so that a small tau cannot overflow.
-  return std::log1p((2.0 * n - 2.0) * std::exp(-1.0 / (temperature * (n - 1.0)) - 1.0 / temperature));
+  return nt_xent_bound(samples, 2, 1, temperature, {});
+}
+
+double nt_xent_chance(std::int64_t samples, int views, int positives, const kernels::NtXentForm& form) {
+  const double negatives = views * (static_cast<double>(samples) - 1);
+  return std::log(form.decoupled ? negatives : positives + negatives);
+}
+
+double nt_xent_bound(std::int64_t samples, int views, int positives, double temperature,
+                     const kernels::NtXentForm& form) {
+  if (samples < 2) return std::log(positives);
+  const double n = static_cast<double>(samples), negatives = views * (n - 1);
+  const double apart = n / ((n - 1) * temperature);  // of s, from a positive to the negatives of a simplex
+  if (form.decoupled) return std::log(negatives) - apart;
+  // e^{1/tau} is taken out of both sums, so that a small tau cannot overflow.
+  const double rest = negatives * std::exp(form.class_prior > 0 ? -2 / temperature : -apart);
+  return std::log(positives) + std::log1p(rest / positives);
 }
 
 Tensor cross_entropy(const Tensor& logits, const Tensor& labels) {

@@ -18,6 +18,9 @@ struct NtXentOptions {
   /// A GPU's tiles for Hopper, off until a GPU has shown them right and faster: kernels::nt_xent_forward says where
   /// they can be had.
   bool wgmma = false;
+  /// Another loss of the family: DCL {.decoupled = true}, DCLW with .sigma = 0.5 besides, the debiased one
+  /// {.class_prior = 0.1}, hard negatives {.class_prior = 0.1, .hardness = 1}. kernels::NtXentForm has the formulas.
+  kernels::NtXentForm form = {};
 };
 
 /// NT-Xent over z [V N,D] with V = options.views: view v of sample n in row v N + n, as data::Batch has them, and every
@@ -39,6 +42,14 @@ SIMCLR_API Tensor sample_groups(std::int64_t rows, int views, Device device = {}
 SIMCLR_API double nt_xent_chance(std::int64_t samples);
 /// What no model can go below: both views of a sample equal, the N samples spread as a simplex.
 SIMCLR_API double nt_xent_bound(std::int64_t samples, double temperature);
+/// The same of a loss of the family, for anchors with so many positives and N - 1 other samples of `views` each.
+/// Chance: all similarities are equal, ln(P + views (N - 1)), decoupled ln(views (N - 1)). Bound: NT-Xent's with a
+/// hardness alone, for harder negatives weigh more; decoupled ln(views (N - 1)) - N / ((N - 1) tau), DCLW's too, whose
+/// weights are 1 in the mean and less the nearer a pair is; with a class prior ln(P + views (N - 1) e^{-2/tau}), the
+/// sum at its least, which need not be reached.
+SIMCLR_API double nt_xent_chance(std::int64_t samples, int views, int positives, const kernels::NtXentForm& form);
+SIMCLR_API double nt_xent_bound(std::int64_t samples, int views, int positives, double temperature,
+                                const kernels::NtXentForm& form);
 
 /// Softmax cross-entropy of logits [N,K] with labels i32 [N], mean over the rows.
 SIMCLR_API Tensor cross_entropy(const Tensor& logits, const Tensor& labels);

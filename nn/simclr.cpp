@@ -125,12 +125,6 @@ class SharedEncoder : public Module {
   std::array<std::shared_ptr<ProjectionHead>, 2> heads_;
 };
 
-/// e^{s/tau} of a negative over that of a positive where positives coincide and the samples are spread as a simplex.
-double negative_share(std::int64_t samples, double temperature) {
-  const double n = static_cast<double>(samples);
-  return std::exp(-n / ((n - 1) * temperature));
-}
-
 /// The least temperature that the loss can have.
 double least_temperature(const NtXentOptions& loss) {
   return loss.logit_scale.defined() ? 1 / kernels::nt_xent_most_scale : loss.temperature;
@@ -198,13 +192,11 @@ Tensor SimCLR::loss(std::span<const Tensor> z) {
 }
 
 double SimCLR::chance(std::int64_t samples) const {
-  return std::log(static_cast<double>(loss_.views) * static_cast<double>(samples) - 1);
+  return nt_xent_chance(samples, loss_.views, loss_.views - 1, loss_.form);
 }
 
 double SimCLR::bound(std::int64_t samples) const {
-  if (loss_.views == 2) return nt_xent_bound(samples, least_temperature(loss_));
-  const double views = loss_.views, others = views * static_cast<double>(samples - 1);  // whose views are not positives
-  return std::log(views - 1 + (samples < 2 ? 0 : others * negative_share(samples, least_temperature(loss_))));
+  return nt_xent_bound(samples, loss_.views, loss_.views - 1, least_temperature(loss_), loss_.form);
 }
 
 Tensor SimCLR::forward(const Input& views) {
@@ -240,6 +232,8 @@ TwoTowers::TwoTowers(const TwoTowersOptions& options) : encoders_(options.encode
   if (encoders_[0] == encoders_[1]) both_ = std::make_shared<SharedEncoder>(encoders_[0], heads);
   check_logit_scale("TwoTowers", loss_, "learn_temperature makes one that is");
   if (!options.learn_temperature) return;
+  SIMCLR_CHECK(loss_.form.class_prior == 0 && loss_.form.hardness == 0,
+               "TwoTowers: a class prior or a hardness needs a fixed temperature; leave learn_temperature off");
   const double scale = 1 / loss_.temperature;
   SIMCLR_CHECK(scale > 0 && scale <= kernels::nt_xent_most_scale, "TwoTowers: a temperature of ", loss_.temperature,
                " to learn from; it must be finite and at least ", 1 / kernels::nt_xent_most_scale);
@@ -294,12 +288,11 @@ Tensor TwoTowers::loss_of_all_groups(std::span<const Tensor> z, const Tensor& al
 }
 
 double TwoTowers::chance(std::int64_t samples) const {
-  return std::log(static_cast<double>(samples));
+  return nt_xent_chance(samples, 1, 1, loss_.form);
 }
 
 double TwoTowers::bound(std::int64_t samples) const {
-  if (samples < 2) return 0;
-  return std::log1p(static_cast<double>(samples - 1) * negative_share(samples, least_temperature(loss_)));
+  return nt_xent_bound(samples, 1, 1, least_temperature(loss_), loss_.form);
 }
 
 }  // namespace simclr::nn

@@ -62,7 +62,7 @@ class SIMCLR_API SimCLR : public Model {
   Module& encoder(int tower = 0) override;
   Module& head() { return *head_; }
   Tensor loss(std::span<const Tensor> z) override;
-  /// nt_xent_chance() and nt_xent_bound(), for as many views as the loss has.
+  /// nt_xent_chance() and nt_xent_bound(), for as many views as the loss has and its form.
   double chance(std::int64_t samples) const override;
   double bound(std::int64_t samples) const override;
 
@@ -99,7 +99,7 @@ SIMCLR_API Input both_parts(const Input& first, const Input& second);
 class SIMCLR_API TwoTowers : public Model {
  public:
   /// Throws Error without two encoders, for heads that do not fit them or each other, for a loss.logit_scale, and with
-  /// learn_temperature for a temperature below 0.01 or not finite.
+  /// learn_temperature for a temperature below 0.01 or not finite and for a loss with a class prior or a hardness.
   explicit TwoTowers(const TwoTowersOptions& options);
   /// z [2N,D] of both_parts() [2N,...] through an encoder that both share. Throws Error where each tower has its own.
   Tensor forward(const Input& input) override;
@@ -114,9 +114,10 @@ class SIMCLR_API TwoTowers : public Model {
   /// Several captions of one picture, say, are one group: every z_b of a_i's group is its positive, and none of them a
   /// negative; P_i of kernels/nt_xent.h. Pairs without a group have one of their own, a number that is not -1.
   Tensor loss_of_groups(std::span<const Tensor> z, const Tensor& groups) override;
-  /// ln N: each of the other tower's N is as like as any other.
+  /// ln N: each of the other tower's N is as like as any other. Of other forms as nt_xent_chance() says.
   double chance(std::int64_t samples) const override;
-  /// ln(1 + (N-1) e^{-N / ((N-1) tau)}): both towers' z of a sample equal, the N samples spread as a simplex.
+  /// ln(1 + (N-1) e^{-N / ((N-1) tau)}): both towers' z of a sample equal, the N samples spread as a simplex. Of other
+  /// forms as nt_xent_bound() says.
   double bound(std::int64_t samples) const override;
 
  private:
