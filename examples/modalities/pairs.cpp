@@ -138,6 +138,9 @@ void Pairs::options(OptionTable& table, TrainingOptions& o) {
     constexpr double least = 0.01;
     SIMCLR_CHECK(!learn_temperature_ || o.recipe.temperature >= least, rows.said(o.recipe.temperature),
                  ": one that is learned begins at ", least, " or more; to keep a lower one add --fixed-temperature");
+    const bool reweighted = o.recipe.loss == "debiased" || o.recipe.loss == "hard";
+    SIMCLR_CHECK(!learn_temperature_ || !reweighted, rows.said(o.recipe.loss),
+                 ": its temperature is not learned; add --fixed-temperature");
   });
 }
 

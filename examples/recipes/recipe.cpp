@@ -54,3 +54,17 @@ const OptimizerKind& optimizer_of(const Recipe& r) {
   }
   simclr::fail("optimizer: \"", r.optimizer, "\" is not known");
 }
+
+const std::vector<std::string>& loss_names() {
+  static const std::vector<std::string> names = {"nt-xent", "dcl", "dclw", "debiased", "hard"};
+  return names;
+}
+
+simclr::kernels::NtXentForm loss_form(const Recipe& r) {
+  if (r.loss == "nt-xent") return {};
+  if (r.loss == "dcl") return {.decoupled = true};
+  if (r.loss == "dclw") return {.decoupled = true, .sigma = r.dclw_sigma};
+  if (r.loss == "debiased") return {.class_prior = r.class_prior};
+  if (r.loss == "hard") return {.class_prior = r.class_prior, .hardness = r.hardness};
+  simclr::fail("loss: \"", r.loss, "\" is not known; use one of ", simclr::joined(loss_names(), ", "));
+}

@@ -41,7 +41,16 @@ struct Recipe {
   double warmup_start = 0;         // the first learning rate, of Warmup::from_start
   bool schedule_by_epoch = false;  // the learning rate moves once an epoch, not at each step
   double temperature = 0.5;
+  std::string loss = "nt-xent";  // one of loss_names()
+  double class_prior = 0.1;      // of debiased and hard
+  double hardness = 1.0;         // of hard
+  double dclw_sigma = 0.5;       // of dclw
 };
+
+/// nt-xent, and the losses of its family: dcl, dclw, debiased, hard.
+const std::vector<std::string>& loss_names();
+/// The recipe's; throws simclr::Error where there is none of its name.
+simclr::kernels::NtXentForm loss_form(const Recipe& recipe);
 
 /// The recipe of that name; throws simclr::Error that lists the names.
 template <class R>

@@ -51,16 +51,22 @@ Compute choose_compute(const TrainingOptions& o, const simclr::World& world) {
                "--wgmma: the tiles for Hopper's tensor cores take bf16 projections of at most 256 values on a GPU of "
                "sm_90, this run computes in ",
                name(c.dtype), " on ", to_string(c.device), " with --head-out ", o.recipe.head_out, "; leave it out");
+  SIMCLR_CHECK(!o.wgmma || loss_form(o.recipe).hardness == 0,
+               "--wgmma: there are no such tiles for --loss hard; leave out one of them");
+  SIMCLR_CHECK(world.size() == 1 || o.recipe.loss != "dclw",
+               "--loss dclw: it weighs the pairs of a batch against each "
+               "other, which the ",
+               world.size(), " processes of this run do not share; use --loss dcl, or one process");
   return c;
 }
 
 std::unique_ptr<nn::SimCLR> make_simclr(const TrainingOptions& o, std::shared_ptr<nn::Module> encoder, int views) {
   const Recipe& r = o.recipe;
-  return std::make_unique<nn::SimCLR>(
-      nn::SimCLROptions{.encoder = std::move(encoder),
-                        .head = head_options(r, o.seed),
-                        .views_apart = r.views_apart,
-                        .loss = {.temperature = r.temperature, .views = views, .wgmma = o.wgmma}});
+  return std::make_unique<nn::SimCLR>(nn::SimCLROptions{
+      .encoder = std::move(encoder),
+      .head = head_options(r, o.seed),
+      .views_apart = r.views_apart,
+      .loss = {.temperature = r.temperature, .views = views, .wgmma = o.wgmma, .form = loss_form(r)}});
 }
 
 std::unique_ptr<nn::TwoTowers> make_two_towers(const TrainingOptions& o,
@@ -71,7 +77,7 @@ std::unique_ptr<nn::TwoTowers> make_two_towers(const TrainingOptions& o,
   return std::make_unique<nn::TwoTowers>(
       nn::TwoTowersOptions{.encoders = std::move(encoders),
                            .heads = {head_options(r, o.seed), head_options(r, o.seed + 1)},
-                           .loss = {.temperature = r.temperature, .wgmma = o.wgmma},
+                           .loss = {.temperature = r.temperature, .wgmma = o.wgmma, .form = loss_form(r)},
                            .learn_temperature = learn_temperature});
 }
 

@@ -31,6 +31,32 @@ void add_head_rows(OptionTable& table, Recipe& r) {
              "In training batch norm sees the two views of a batch apart, or together");
 }
 
+void add_loss_rows(OptionTable& table, Recipe& r) {
+  table.add(
+      "loss", r.loss, loss_names(),
+      "dcl leaves the positive out of the negatives' sum, dclw gives far pairs more weight besides, debiased takes "
+      "off the negatives that are of the own class, hard makes near negatives weigh more");
+  table.add("class-prior", r.class_prior, "Of debiased and hard: the share of negatives that are of the own class")
+      .at_least(0, "0.1 suits ten classes")
+      .below(1);
+  table.add("hardness", r.hardness, "Of hard: a negative at s = cosine / temperature weighs e^(hardness x s)")
+      .between(0, 100);
+  table.add("dclw-sigma", r.dclw_sigma, "Of dclw: pairs share their weights as a softmax of cosine / sigma")
+      .between(0.01, 1000);
+  table.rule([&r](const OptionTable& rows) {
+    const auto only = [&](const double& option, bool used, const char* losses) {
+      SIMCLR_CHECK(used || !rows.typed(option), rows.said(option), ": it is for --loss ", losses, ", not for ", r.loss,
+                   "; leave it out, or choose that loss");
+    };
+    only(r.class_prior, r.loss == "debiased" || r.loss == "hard", "debiased or hard");
+    only(r.hardness, r.loss == "hard", "hard");
+    only(r.dclw_sigma, r.loss == "dclw", "dclw");
+    const double least = simclr::kernels::nt_xent_least_temperature(simclr::DType::f32);
+    SIMCLR_CHECK(r.loss != "hard" || r.temperature / (1 + r.hardness) >= least, rows.said(r.hardness),
+                 ": --temperature over 1 + hardness must be at least ", least, "; lower it, 0.5 to 2 is usual");
+  });
+}
+
 void add_step_rows(OptionTable& table, TrainingOptions& o) {
   Recipe& r = o.recipe;
   table.group("Training");
@@ -55,6 +81,7 @@ void add_step_rows(OptionTable& table, TrainingOptions& o) {
   table.add("temperature", r.temperature, "Temperature of the loss; 0.5 and 0.2 are usual for CIFAR")
       .at_least(simclr::kernels::nt_xent_least_temperature(simclr::DType::f32),
                 "below that rounding decides the loss, and 0.1 to 1 is usual");
+  add_loss_rows(table, r);
   add_seed_row(table, o.seed, "Of weights, order and views: the same seed gives the same bits");
 }
 
