@@ -10,7 +10,8 @@ from .programs import ROOT
 
 DOCUMENT = ROOT / "docs" / "performance.md"
 TITLES = {"nt_xent": "NT-Xent", "similarity": "Similarity", "augment": "Augmentation", "conv2d": "Convolution",
-          "batchnorm": "Batch normalisation", "sequences": "Ops of sequences", "gru": "GRU",
+          "batchnorm": "Batch normalisation", "sequences": "Ops of sequences", "values": "Functions of values",
+          "gru": "GRU",
           "attention": "Attention and a transformer", "logmel": "Log-mel", "optimizer_step": "Optimizer",
           "step": "Training step", "text_step": "Training step of texts", "clip_step": "Training step of clips",
           "epoch": "Epoch", "pretrain": "Pre-training", "start": "Start",

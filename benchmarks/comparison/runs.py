@@ -23,17 +23,17 @@ KERNELS = {
     "cuda": [("nt_xent", "--m 8192"), ("nt_xent", "--m 1024 4096 32768 65536 131072"),
              ("nt_xent", "--m 8192 --d 64 256"), ("nt_xent", "--m 8192 --tau 0.07"), ("similarity", "--m 4096 16384"),
              ("augment", "--pictures 4096 --photographs 512"), ("conv2d", "--views 1024"),
-             ("batchnorm", "--views 1024"), ("sequences", "--sequences 1024"), ("gru", ""), ("attention", ""),
-             ("attention", LONG), ("logmel", "--sequences 1024"), ("optimizer_step", "")],
+             ("batchnorm", "--views 1024"), ("sequences", "--sequences 1024"), ("values", ""), ("gru", ""),
+             ("attention", ""), ("attention", LONG), ("logmel", "--sequences 1024"), ("optimizer_step", "")],
     "cpu": [("nt_xent", "--m 256 1024 2048 8192 16384"), ("nt_xent", "--m 8192 --d 64 256"),
             ("nt_xent", "--m 8192 --tau 0.07"), ("similarity", "--m 2048"),
             ("augment", "--pictures 4096 --photographs 512"), ("conv2d", "--views 32"), ("batchnorm", "--views 64"),
-            ("sequences", "--sequences 256"), ("gru", ""), ("attention", ""), ("attention", LONG),
+            ("sequences", "--sequences 256"), ("values", ""), ("gru", ""), ("attention", ""), ("attention", LONG),
             ("logmel", "--sequences 64"), ("optimizer_step", "")],
     "tiny": [("nt_xent", "--m 64 --d 16"), ("similarity", "--m 64 --d 16"),
              ("augment", "--pictures 8 --photographs 1"), ("conv2d", "--views 2 --size 8 --width 4"),
              ("batchnorm", "--views 2 --size 8 --width 4"),
-             ("sequences", "--sequences 3 --steps 5 --width 8 --entries 20"),
+             ("sequences", "--sequences 3 --steps 5 --width 8 --entries 20"), ("values", "--rows 9 --width 5"),
              ("gru", "--sequences 2 --steps 3 --inputs 4 --width 5"),
              ("attention", "--sequences 2 --steps 3 --heads 2 --width 4 --layers 1"),
              ("attention", "--heads 2 --width 4 --long 8 16"),
@@ -68,7 +68,8 @@ TRAINING = {"cuda": ("reference", 512, 0), "cpu": ("quick", 256, 10000), "tiny":
 PRETRAINING = {"cuda": ("reference", 0, 0, 0), "cpu": ("quick", 0, 0, 0), "tiny": ("quick", 16, 2, 48)}
 # Those that a GPU has targets for come first.
 NAMES = ["nt_xent", "step", "augment", "batchnorm", "epoch", "pretrain", "start", "text_step", "clip_step",
-         "similarity", "conv2d", "sequences", "gru", "attention", "logmel", "optimizer_step", "ranks", "size"]
+         "similarity", "conv2d", "sequences", "values", "gru", "attention", "logmel", "optimizer_step", "ranks",
+         "size"]
 NEED_DATA = {"epoch", "pretrain", "start"}
 # What is left out where nobody names it: a whole run takes long on a CPU; on a GPU the programs link unlike parts of
 # NVIDIA's libraries, and ranks have not been measured.

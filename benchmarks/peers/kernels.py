@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Times in other libraries what benchmarks/bench_*.cpp time in libsimclr, and prints one JSON line a case and peer.
 
-usage: kernels.py {nt_xent,similarity,batchnorm,optimizer_step,conv2d,augment,sequences,gru,attention,logmel}
+usage: kernels.py {nt_xent,similarity,batchnorm,optimizer_step,conv2d,augment,sequences,values,gru,attention,logmel}
     [--device cpu] ...
 
 Cases have the same names. The peers are "PyTorch", eager; on a GPU "PyTorch in a CUDA graph", the same captured;
@@ -140,6 +140,18 @@ def time_sequences(peers, args):
     peers.report("dropout forward" + figures, [x], lambda x: F.dropout(x, 0.1), lambda x: F.dropout(x, 0.1))
     peers.report("mean over time forward" + figures, [x], lambda x: x.mean(1), lambda x: x.mean(1))
     peers.report("max over time forward" + figures, [x], lambda x: x.max(1), lambda x: x.max(1))
+
+
+def time_values(peers, args):
+    rows = args.rows or (32768 if args.device == "cuda" else 8192)
+    figures = f", {rows}x{args.width}"
+    x, dy = peers.random(rows, args.width, requires_grad=True), peers.random(rows, args.width)
+    for name, function in (("exp", torch.exp), ("sigmoid", torch.sigmoid), ("tanh", torch.tanh)):
+        peers.report_both(name, figures, [x], function, dy)
+    peers.report_both("softmax", figures, [x], lambda x: F.softmax(x, 1), dy)
+    for name, function in (("transpose", lambda x: x.T.contiguous()), ("sum along 0", lambda x: x.sum(0)),
+                           ("sum along 1", lambda x: x.sum(1))):
+        peers.report(f"{name} forward{figures}", [x.detach()], function, function)
 
 
 def time_optimizer_step(peers, args):
@@ -301,7 +313,8 @@ def time_logmel(peers, args):
 def main():
     ops = {"nt_xent": time_nt_xent, "similarity": time_similarity, "batchnorm": time_batchnorm,
            "optimizer_step": time_optimizer_step, "conv2d": time_conv2d, "augment": augmentation.time_augment,
-           "sequences": time_sequences, "gru": time_gru, "attention": time_attention, "logmel": time_logmel}
+           "sequences": time_sequences, "values": time_values, "gru": time_gru, "attention": time_attention,
+           "logmel": time_logmel}
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("op", choices=ops)
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
@@ -317,6 +330,7 @@ def main():
     parser.add_argument("--views", type=int)
     parser.add_argument("--size", type=int, default=32)
     parser.add_argument("--width", type=int, help="channels; default: 256 of sequences, 64 of a network's first stage")
+    parser.add_argument("--rows", type=int, help="of values")
     parser.add_argument("--sequences", type=int)
     parser.add_argument("--steps", type=int, help="default: 128 of attention, else 32")
     parser.add_argument("--heads", type=int, default=4, help="of attention; --width is of a head, default 64")
@@ -336,7 +350,7 @@ def main():
         sys.exit("kernels: this PyTorch sees no GPU")
     args.dtype = args.dtype or ("bf16" if args.device == "cuda" else "f32")
     args.steps = args.steps or (128 if args.op == "attention" else 32)
-    args.width = args.width or (256 if args.op in ("sequences", "gru") else 64)
+    args.width = args.width or (256 if args.op in ("sequences", "values", "gru") else 64)
     if args.memory:
         memory.prepare()
     torch.set_num_threads(args.threads)
