@@ -55,9 +55,7 @@ def run(name):
 def instantiations_of(folder, sm90):
     """{(source, mangled): instantiation} of the architecture's sources."""
     load(folder)
-    return {
-        (i.source, i.mangled): i for i in library.instantiations if (i.source.endswith("_sm90")) == sm90
-    }
+    return {(i.source, i.mangled): i for i in library.instantiations if (i.source.endswith("_sm90")) == sm90}
 
 
 def report(known, executed, totals, kernels):
@@ -70,8 +68,10 @@ def report(known, executed, totals, kernels):
     missing = sorted(kernels - names)
     for name in missing:
         print(f"{name}: no case in tests/ptx executes its PTX")
-    print(f"{len(names & kernels)} of {len(kernels)} kernels, {len(done)} of {len(known)} instantiations, "
-          f"{segments[0]} of {segments[1]} segments of their code")  # fmt: skip
+    print(
+        f"{len(names & kernels)} of {len(kernels)} kernels, {len(done)} of {len(known)} instantiations, "
+        f"{segments[0]} of {segments[1]} segments of their code"
+    )
     return not missing
 
 
@@ -97,8 +97,10 @@ def main():
     for failure in failures:
         print(f"FAILED {failure}")
     complete = report(known, executed, totals, kernels)
-    print(f"{instructions} warp instructions in {time.time() - compiled:.0f} s, nvcc before them {compiled - start:.0f} s, "
-          f"greatest error {error:.1e} of the largest value")  # fmt: skip
+    print(
+        f"{instructions} warp instructions in {time.time() - compiled:.0f} s, nvcc {compiled - start:.0f} s, "
+        f"greatest error {error:.1e} of the largest value"
+    )
     sys.exit(0 if complete and not failures and known else 1)
 
 

@@ -104,7 +104,8 @@ class Instructions(unittest.TestCase):
         take, give = "mov.b32 %f2, %r2;", "mov.b32 %r9, %f9;"
         np.testing.assert_array_equal(
             of_floats(f"{take} cvt.rni.s32.f32 %r9, %f2;", values).view(np.int32)[:8],
-            [0, 2, 2, 0, 2**31 - 1, -(2**31), 0, 0])  # fmt: skip
+            [0, 2, 2, 0, 2**31 - 1, -(2**31), 0, 0],
+        )
         self.assertEqual(of_floats(f"{take} add.ftz.f32 %f9, %f2, 0f00000000; {give}", values)[7], 0)
         self.assertNotEqual(of_floats(f"{take} add.f32 %f9, %f2, 0f00000000; {give}", values)[7], 0)
         one = np.float32(1 + 2**-12)
@@ -115,8 +116,11 @@ class Instructions(unittest.TestCase):
         x = np.array([1 + 2**-8, 1 + 3 * 2**-8, -1 - 2**-8, 1 + 2**-8 + 2**-20] * 8, np.float32)
         bits = of_floats(f"{take} cvt.rn.bf16x2.f32 %r9, %f2, 0f00000000;", x) >> 16
         np.testing.assert_array_equal(bits[:4], [0x3F80, 0x3F82, 0xBF80, 0x3F81])
-        nan = of_floats(f"{take} setp.ne.f32 %p1, %f2, %f2; setp.neu.f32 %p2, %f2, %f2; selp.b32 %r3, 1, 0, %p1; "
-                        "selp.b32 %r4, 2, 0, %p2; or.b32 %r9, %r3, %r4;", values)  # fmt: skip
+        nan = of_floats(
+            f"{take} setp.ne.f32 %p1, %f2, %f2; setp.neu.f32 %p2, %f2, %f2; selp.b32 %r3, 1, 0, %p1; "
+            "selp.b32 %r4, 2, 0, %p2; or.b32 %r9, %r3, %r4;",
+            values,
+        )
         np.testing.assert_array_equal(nan[:8], [0, 0, 0, 0, 0, 0, 2, 0])
 
     def test_lanes(self):
@@ -145,12 +149,12 @@ class Instructions(unittest.TestCase):
             "not aligned": "add.s64 %d6, %d6, 2; ld.global.u32 %r9, [%d6];",
             "shared memory of": "st.shared.u32 [dynamic+16], %r2; mov.u32 %r9, 0;",
             "wait for ever": "setp.lt.u32 %p1, %r1, 16; @%p1 bra $a; shfl.sync.idx.b32 %r9, %r2, 0, 31, -1; "
-                             "$a: mov.u32 %r9, 0; bar.warp.sync -1;",
+            "$a: mov.u32 %r9, 0; bar.warp.sync -1;",
             "one that is not here": "setp.lt.u32 %p1, %r1, 16; @%p1 bra $a; shfl.sync.idx.b32 %r9, %r2, 0, 31, "
-                                    "0xffff0000; $a: mov.u32 %r9, 0;",
+            "0xffff0000; $a: mov.u32 %r9, 0;",
             "not understood": "match.any.sync.b32 %r9, %r2, -1;",
             "modifier sat": "mad.lo.sat.s32 %r9, %r2, 3, 4; min.sat.s32 %r9, %r2, 4;",
-        }  # fmt: skip
+        }
         for message, text in cases.items():
             with self.subTest(message), self.assertRaisesRegex(PtxError, message):
                 words(text, LANES, shared=16)
@@ -185,10 +189,9 @@ class Asynchronous(unittest.TestCase):
         np.testing.assert_array_equal(self.bulk(), LANES * 7)
         with self.assertRaisesRegex(PtxError, "ends before its copies"):
             self.bulk(wait="")
-        with self.assertRaisesRegex(PtxError, "wait for ever"):
-            self.bulk(expect="144")
-        with self.assertRaisesRegex(PtxError, "more bytes were copied"):
-            self.bulk(expect="112")
+        for expect in ("144", "112"):
+            with self.assertRaisesRegex(PtxError, "wait for ever"):
+                self.bulk(expect=expect)
 
     def test_tensor_cores(self):
         """mma.sync of one and of the identity, by the manual's figures of who holds what."""
@@ -197,13 +200,20 @@ class Asynchronous(unittest.TestCase):
         lane = np.arange(32)
         group, part = lane // 4, lane % 4
         fragments = [(a, group + 8 * (i % 2), 2 * part + 8 * (i // 2)) for i in range(4)]
-        left = [to_bf16(m[r, c]).astype(np.uint32) | to_bf16(m[r, c + 1]).astype(np.uint32) << 16 for m, r, c in fragments]
-        right = [to_bf16(b[2 * part + k, group]).astype(np.uint32) | to_bf16(b[2 * part + k + 1, group]).astype(np.uint32) << 16
-                 for k in (0, 8)]  # fmt: skip
+        left = [
+            to_bf16(m[r, c]).astype(np.uint32) | to_bf16(m[r, c + 1]).astype(np.uint32) << 16 for m, r, c in fragments
+        ]
+        right = [
+            to_bf16(b[2 * part + k, group]).astype(np.uint32)
+            | to_bf16(b[2 * part + k + 1, group]).astype(np.uint32) << 16
+            for k in (0, 8)
+        ]
         loads = "".join(f"ld.global.u32 %r{10 + k}, [%d6+{128 * k}];" for k in range(6))
-        text = (LOAD + loads + "mov.f32 %f1, 0f3F800000; mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 "
-                "{%f10, %f11, %f12, %f13}, {%r10, %r11, %r12, %r13}, {%r14, %r15}, {%f1, %f1, %f1, %f1}; "
-                "mov.b32 %r9, %fN;")  # fmt: skip
+        text = (
+            LOAD + loads + "mov.f32 %f1, 0f3F800000; mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 "
+            "{%f10, %f11, %f12, %f13}, {%r10, %r11, %r12, %r13}, {%r14, %r15}, {%f1, %f1, %f1, %f1}; "
+            "mov.b32 %r9, %fN;"
+        )
         want = a @ b + 1
         for i in range(4):
             got = run_text(HEAD + text.replace("%fN", f"%f{10 + i}") + STORE, np.concatenate(left + right))
@@ -238,7 +248,9 @@ class Faults(unittest.TestCase):
             self.assertEqual(run_case(library, case, random.Random(5)).failures, [])
 
     def test_lanes(self):
-        self.assert_seen("softmax_xent", ("softmax_rows_kernel<32, float>",), r"shfl\.sync\.bfly", "shfl.sync.idx", "softmax")
+        self.assert_seen(
+            "softmax_xent", ("softmax_rows_kernel<32, float>",), r"shfl\.sync\.bfly", "shfl.sync.idx", "softmax"
+        )
 
     def test_a_dropped_barrier(self):
         """Is seen only where warps go ahead of each other."""
@@ -250,16 +262,26 @@ class Faults(unittest.TestCase):
         self.assert_seen("similarity", ("similarity_kernel",), r"cp\.async\.wait_group 0;", "", "similarity")
 
     def test_a_wrong_address(self):
-        self.assert_seen("softmax_xent", ("softmax_backward_kernel<32, float>",), r"(st\.global\.f32\s+\[%rd\d+)\]", r"\1+4]",
-                         "softmax")  # fmt: skip
+        self.assert_seen(
+            "softmax_xent",
+            ("softmax_backward_kernel<32, float>",),
+            r"(st\.global\.f32\s+\[%rd\d+)\]",
+            r"\1+4]",
+            "softmax",
+        )
 
     def test_a_matrix_not_transposed(self):
         self.assert_seen("nt_xent", ("nt_xent_weights_kernel<64, true>",), r"x4\.trans", "x4", "nt_xent_tiles")
 
     def test_rounding_left_out(self):
         """W cut instead of rounded to bf16."""
-        self.assert_seen("nt_xent", ("nt_xent_weights_kernel<64, true>",), r"cvt\.rn\.bf16x2\.f32 (%r\d+), (%f\d+), %f\d+;",
-                         r"cvt.rn.bf16x2.f32 \1, \2, \2;", "nt_xent_tiles")  # fmt: skip
+        self.assert_seen(
+            "nt_xent",
+            ("nt_xent_weights_kernel<64, true>",),
+            r"cvt\.rn\.bf16x2\.f32 (%r\d+), (%f\d+), %f\d+;",
+            r"cvt.rn.bf16x2.f32 \1, \2, \2;",
+            "nt_xent_tiles",
+        )
 
     def test_hopper(self):
         kernel = ("nt_xent_weights_sm90_kernel<128, true>",)

@@ -1,9 +1,9 @@
 """What arithmetic instructions compute, on arrays with an element a thread (PTX ISA manual, "Integer arithmetic",
 "Floating point", "Logic and shift", "Data movement and conversion").
 
-f32 results are those of f64 rounded once more, which for a * b + c can differ from the one rounding of the GPU by a unit
-in the last place in one of 2^29 cases; f64's fma goes through 80 bits. The approximations (ex2, lg2, sin, cos, rcp, rsqrt)
-give the function's value rounded to f32: the GPU's own are within 2^-22 of it.
+f32 results are those of f64 rounded once more, which for a * b + c can differ from the one rounding of the GPU by a
+unit in the last place in one of 2^29 cases; f64's fma goes through 80 bits. The approximations (ex2, lg2, sin, cos,
+rcp, rsqrt) give the function's value rounded to f32: the GPU's own are within 2^-22 of it.
 """
 
 import numpy as np
@@ -89,7 +89,9 @@ def extract_bits(a, position, length):
     unsigned = a.view(u4 if bits == 32 else u8)
     start, count = position & u4(255), length & u4(255)
     field = shift_right(unsigned, start)
-    kept = np.where(count >= bits, ~unsigned.dtype.type(0), shift_left(np.ones_like(unsigned), count) - unsigned.dtype.type(1))
+    kept = np.where(
+        count >= bits, ~unsigned.dtype.type(0), shift_left(np.ones_like(unsigned), count) - unsigned.dtype.type(1)
+    )
     field = field & kept
     if a.dtype.kind == "i":
         last = np.minimum(start + count - u4(1), bits - 1)
@@ -209,13 +211,25 @@ def convert(x, kinds, to, source, type_of):
 def convert_whole(x, to, type_of, sat):
     if sat:
         limits = np.iinfo(type_of[to])
-        return np.clip(x, max(limits.min, np.iinfo(x.dtype).min), min(limits.max, np.iinfo(x.dtype).max)).astype(type_of[to])
+        return np.clip(x, max(limits.min, np.iinfo(x.dtype).min), min(limits.max, np.iinfo(x.dtype).max)).astype(
+            type_of[to]
+        )
     return x.astype(type_of[to])
 
 
 def compare(how, a, b):
-    plain = {"eq": np.equal, "ne": np.not_equal, "lt": np.less, "le": np.less_equal, "gt": np.greater,
-             "ge": np.greater_equal, "lo": np.less, "ls": np.less_equal, "hi": np.greater, "hs": np.greater_equal}  # fmt: skip
+    plain = {
+        "eq": np.equal,
+        "ne": np.not_equal,
+        "lt": np.less,
+        "le": np.less_equal,
+        "gt": np.greater,
+        "ge": np.greater_equal,
+        "lo": np.less,
+        "ls": np.less_equal,
+        "hi": np.greater,
+        "hs": np.greater_equal,
+    }
     if how == "nan":
         return np.isnan(a) | np.isnan(b)
     if how == "num":

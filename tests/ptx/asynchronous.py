@@ -1,9 +1,9 @@
 """What goes on while threads do: cp.async, bulk copies with mbarriers, products of warpgroups (PTX ISA manual,
 "cp.async", "cp.async.bulk", "mbarrier", "Asynchronous Warpgroup Level Matrix Instructions").
 
-Here copies land as late as the manual allows, and what they will overwrite is NaN until then: a thread's cp.async when it
-waits for its group, a bulk copy when no thread can go on without it. Products are taken at the wait for their group, of
-what shared memory holds then. So a wait that is missing, or too short, changes the result.
+Here copies land as late as the manual allows, and what they will overwrite is NaN until then: a thread's cp.async when
+it waits for its group, a bulk copy when no thread can go on without it. Products are taken at the wait for their group,
+of what shared memory holds then. So a wait that is missing, or too short, changes the result.
 """
 
 from dataclasses import dataclass

@@ -47,7 +47,10 @@ def product(t, ins):
         t.do("M.commit_products(m)")
     elif opcode == "wait_group.sync.aligned":
         t.do(f"M.wait_products({int(ins.operands[0])}, m)")
-    elif opcode in ("mma_async.sync.aligned.m64n64k16.f32.bf16.bf16", "mma_async.sync.aligned.m64n128k16.f32.bf16.bf16"):
+    elif opcode in (
+        "mma_async.sync.aligned.m64n64k16.f32.bf16.bf16",
+        "mma_async.sync.aligned.m64n128k16.f32.bf16.bf16",
+    ):
         d = [t.slots[name.strip()] for name in ins.operands[0].strip("{}").split(",")]
         in_registers = ins.operands[1].startswith("{")
         left = registers(t, ins.operands[1], "b32") if in_registers else t.get(ins.operands[1], "b64")
@@ -56,8 +59,10 @@ def product(t, ins):
         columns = 64 if "m64n64k16" in ins.kinds else 128
         if signs != ("1", "1") or len(d) != columns // 2 or (not in_registers and ins.operands[6] != "0"):
             raise PtxError(ins.text)
-        t.do(f"M.start_product({tuple(d)}, {left}, {t.get(ins.operands[2], 'b64')}, {t.get(ins.operands[3], 'pred')}, "
-             f"{transposed == ('1',)}, m)")  # fmt: skip
+        t.do(
+            f"M.start_product({tuple(d)}, {left}, {t.get(ins.operands[2], 'b64')}, {t.get(ins.operands[3], 'pred')}, "
+            f"{transposed == ('1',)}, m)"
+        )
     else:
         raise PtxError(f"instruction not understood: {ins.text}")
 
@@ -74,4 +79,12 @@ def atomic(t, ins):
     t.put(ins.operands[0], "V", "u32")
 
 
-RULES = {"atom": atomic, "cp": copy, "mbarrier": barrier, "wgmma": product, "fence": nothing, "membar": nothing, "setmaxnreg": nothing}
+RULES = {
+    "atom": atomic,
+    "cp": copy,
+    "mbarrier": barrier,
+    "wgmma": product,
+    "fence": nothing,
+    "membar": nothing,
+    "setmaxnreg": nothing,
+}

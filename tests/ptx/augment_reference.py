@@ -49,8 +49,22 @@ class Parameters:
     sigma: float = 0.0
 
     def bytes(self):
-        words = [self.top, self.left, self.height, self.width, self.flip, self.rotate, F(self.angle), self.jitter, *self.order,
-                 *(F(x) for x in self.factors), F(self.hue), self.grayscale, self.blur, F(self.sigma)]  # fmt: skip
+        words = [
+            self.top,
+            self.left,
+            self.height,
+            self.width,
+            self.flip,
+            self.rotate,
+            F(self.angle),
+            self.jitter,
+            *self.order,
+            *(F(x) for x in self.factors),
+            F(self.hue),
+            self.grayscale,
+            self.blur,
+            F(self.sigma),
+        ]
         return np.array([int(np.asarray(w, F).view(np.int32)) if isinstance(w, F) else w for w in words], np.int32)
 
 

@@ -98,7 +98,7 @@ class Run:
         if not error <= tolerance:
             worst = np.unravel_index(int(np.argmax(np.where(np.isnan(off), np.inf, off))), off.shape)
             self.failures.append(
-                f"{self.name}: {what} is {value[worst]:.9g} at {worst}, not {want[worst]:.9g}: {error:.2e} of the largest"
+                f"{self.name}: {what} is {value[worst]:.9g} at {worst}, not {want[worst]:.9g}, off by {error:.1e}"
             )
 
 

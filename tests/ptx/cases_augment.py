@@ -5,7 +5,7 @@ Sizes are chosen so that the places of resized pixels are exact in f32.
 
 import numpy as np
 from augment_reference import Parameters, Policy, draw, view_of
-from case import BF16, F32, FLOATS, blocks_for, case
+from case import F32, FLOATS, blocks_for, case
 from launch import boolean, f32, i32, i64, u8, u32, u64
 
 P = Parameters
@@ -13,10 +13,26 @@ SHAPES = ((8, 8), (6, 7), (5, 4), (40, 30))
 
 
 def policy_of(p):
-    return (i32(p.size), i32(p.channels), boolean(p.random_crop), *(f32(x) for x in (*p.crop_area, *p.crop_aspect)),
-            i32(p.bicubic), f32(p.flip), f32(p.rotation), f32(p.degrees), f32(p.jitter), *(f32(x) for x in p.strengths),
-            f32(p.hue), f32(p.grayscale), f32(p.blur), f32(p.sigma[0]), f32(p.sigma[1]), i32(p.blur_kernel),
-            *(f32(x) for x in p.mean), *(f32(x) for x in p.stddev))  # fmt: skip
+    return (
+        i32(p.size),
+        i32(p.channels),
+        boolean(p.random_crop),
+        *(f32(x) for x in (*p.crop_area, *p.crop_aspect)),
+        i32(p.bicubic),
+        f32(p.flip),
+        f32(p.rotation),
+        f32(p.degrees),
+        f32(p.jitter),
+        *(f32(x) for x in p.strengths),
+        f32(p.hue),
+        f32(p.grayscale),
+        f32(p.blur),
+        f32(p.sigma[0]),
+        f32(p.sigma[1]),
+        i32(p.blur_kernel),
+        *(f32(x) for x in p.mean),
+        *(f32(x) for x in p.stddev),
+    )
 
 
 class Pictures:
@@ -83,12 +99,29 @@ def augment(run, pictures, policy, dtype, any_values, lanes, views):
         else:
             scratch = run.empty(blocks * 2 * plane)
     mean, deviation = np.asarray(policy.mean, np.float32), np.asarray(policy.stddev, np.float32)
-    task = (pictures.argument(any_values), index, u32(len(views)), u32(total), parameters, policy_of(policy),
-            *(f32(x) for x in mean), *(f32(x) for x in np.float32(1) / deviation), i32(taps), scratch, i64(plane),
-            i64(2 * plane))  # fmt: skip
+    task = (
+        pictures.argument(any_values),
+        index,
+        u32(len(views)),
+        u32(total),
+        parameters,
+        policy_of(policy),
+        *(f32(x) for x in mean),
+        *(f32(x) for x in np.float32(1) / deviation),
+        i32(taps),
+        scratch,
+        i64(plane),
+        i64(2 * plane),
+    )
     kind = "AnyValues" if any_values else "unsigned char const*"
-    run.launch(f"augment_kernel<{kind}, {lanes}, {str(resident).lower()}, {dtype.name}>", blocks, threads, task, out,
-               shared=floats * 4)  # fmt: skip
+    run.launch(
+        f"augment_kernel<{kind}, {lanes}, {str(resident).lower()}, {dtype.name}>",
+        blocks,
+        threads,
+        task,
+        out,
+        shared=floats * 4,
+    )
     want = np.full(out.shape, np.nan)
     for i, (picture, p) in enumerate(views):
         if picture < len(pictures.pictures) and p.top + p.height <= len(pictures.pictures[picture]):
@@ -141,8 +174,18 @@ def case_augment_any_large(run):
 @case
 def case_augment_draw(run):
     run.source = "augment_parameters"
-    policy = Policy(crop_area=(0.2, 0.9), crop_aspect=(0.5, 2.0), rotation=0.5, degrees=30.0, jitter=0.8,
-                    strengths=(0.4, 0.4, 1.2), hue=0.1, grayscale=0.2, blur=0.5, blur_kernel=3)  # fmt: skip
+    policy = Policy(
+        crop_area=(0.2, 0.9),
+        crop_aspect=(0.5, 2.0),
+        rotation=0.5,
+        degrees=30.0,
+        jitter=0.8,
+        strengths=(0.4, 0.4, 1.2),
+        hue=0.1,
+        grayscale=0.2,
+        blur=0.5,
+        blur_kernel=3,
+    )
     seed, epoch, views = 0xFEDCBA9876543210, 6, 3
     shapes = [(32, 40, 3, 11), (1, 900, 3, 12), (7, 5, 1, 4000000000), (0, 5, 1, 14)]
     refs = np.zeros(len(shapes), [("offset", "<i8"), ("size", "<i4", 3), ("sample", "<u4")])
@@ -154,9 +197,21 @@ def case_augment_draw(run):
         policy.random_crop = random_crop
         drawn = run.empty(rows, 19, kind=np.int32)
         device_epoch = run.buffer([epoch], np.int32) if random_crop else None
-        run.launch("augment_draw_kernel", blocks_for(rows, 64), 64, run.device.buffer(refs.view(np.uint8)), i64(len(shapes)),
-                   run.buffer(index, np.int32), i64(len(index)), policy_of(policy), u64(seed),
-                   u32(0 if random_crop else epoch), device_epoch, i64(rows), drawn)  # fmt: skip
+        run.launch(
+            "augment_draw_kernel",
+            blocks_for(rows, 64),
+            64,
+            run.device.buffer(refs.view(np.uint8)),
+            i64(len(shapes)),
+            run.buffer(index, np.int32),
+            i64(len(index)),
+            policy_of(policy),
+            u64(seed),
+            u32(0 if random_crop else epoch),
+            device_epoch,
+            i64(rows),
+            drawn,
+        )
         want = []
         for row in range(rows):
             at, view = index[row % len(index)], row // len(index)
@@ -164,6 +219,3 @@ def case_augment_draw(run):
             drawn_here = draw(policy, height, width, seed, (sample, epoch, view)) if height else Parameters()
             want.append(drawn_here.bytes())
         run.check("parameters", drawn, np.stack(want), None, tolerance=0)
-
-
-__all__ = ["BF16"]

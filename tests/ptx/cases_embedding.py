@@ -3,7 +3,7 @@
 import numpy as np
 from case import FLOATS, blocks_for, case
 from cases_pointwise import map_over
-from launch import i32, i64
+from launch import i64
 
 SEQUENCES, STEPS, ENTRIES = 3, 401, 5
 LENGTHS = np.array([401, 390, 500])  # the last is impossible
@@ -60,10 +60,9 @@ def case_embedding_backward(run):
             chunks, grid_y = places // 128, blocks_for(width, 32 * vector)
             partial, dtable = run.empty(chunks, width, kind=np.float64), run.empty(ENTRIES, width)
             rows, name = (g, keys[0], i64(width)), f"<{vector}, {dtype.name}>"
-            run.launch(f"embedding_chunk_kernel{name}", (blocks_for(chunks, 8), grid_y), 256, rows, i64(chunks), partial)
+            run.launch(
+                f"embedding_chunk_kernel{name}", (blocks_for(chunks, 8), grid_y), 256, rows, i64(chunks), partial
+            )
             run.launch(f"embedding_sum_kernel{name}", (1, grid_y), 256, rows, first, i64(ENTRIES), partial, dtable)
             want = np.stack([dy[entry == v].sum(axis=0) for v in range(ENTRIES)])
             run.check("dtable", dtable, want)
-
-
-__all__ = ["i32"]

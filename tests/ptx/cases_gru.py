@@ -17,8 +17,16 @@ def case_gru(run):
     run.source = "gru"
     for dtype in FLOATS:
         for s, backwards in ((2, True), (STEPS - 1, False)):
-            step = (run.buffer(LENGTHS, np.int32), i64(SEQUENCES), i64(STEPS), i64(SIZE), i64(s), i64(2 * SIZE),
-                    i64(SIZE if backwards else 0), boolean(backwards))  # fmt: skip
+            step = (
+                run.buffer(LENGTHS, np.int32),
+                i64(SEQUENCES),
+                i64(STEPS),
+                i64(SIZE),
+                i64(s),
+                i64(2 * SIZE),
+                i64(SIZE if backwards else 0),
+                boolean(backwards),
+            )
             column = SIZE if backwards else 0
             own = (s < LENGTHS) & (LENGTHS <= STEPS)
             time = np.where(own & backwards, LENGTHS - 1 - s, s)
@@ -27,14 +35,22 @@ def case_gru(run):
 
 
 def forward(run, dtype, step, s, own, time, column):
-    (p, products), (w, hidden) = run.tensor(run.normal(SEQUENCES, STEPS, 3, SIZE), dtype), run.tensor(run.normal(SEQUENCES, 3, SIZE))
+    (p, products), (w, hidden) = (
+        run.tensor(run.normal(SEQUENCES, STEPS, 3, SIZE), dtype),
+        run.tensor(run.normal(SEQUENCES, 3, SIZE)),
+    )
     (bi, b_ih), (bh, b_hh) = run.tensor(run.normal(3, SIZE)), run.tensor(run.normal(3, SIZE))
     c, h = run.tensor(np.tanh(run.normal(SEQUENCES, SIZE)))
     last_step = s == STEPS - 1
     gates, y = run.empty(SEQUENCES, 4, SIZE), run.empty(SEQUENCES, STEPS, 2 * SIZE, kind=dtype)
     following, last = run.empty(SEQUENCES, SIZE, kind=dtype), run.empty(SEQUENCES, 2 * SIZE, kind=dtype)
-    run.launch(f"gru_forward_kernel<{dtype.name}>", (SEQUENCES, 1), 128, step,
-               (p, w, bi, bh, c, gates, None if last_step else following, y, last))  # fmt: skip
+    run.launch(
+        f"gru_forward_kernel<{dtype.name}>",
+        (SEQUENCES, 1),
+        128,
+        step,
+        (p, w, bi, bh, c, gates, None if last_step else following, y, last),
+    )
     x, q = products[np.arange(SEQUENCES), time] + b_ih, hidden + b_hh
     r, z = sigmoid(x[:, 0] + q[:, 0]), sigmoid(x[:, 1] + q[:, 1])
     n = np.tanh(x[:, 2] + r * q[:, 2])
@@ -55,16 +71,18 @@ def forward(run, dtype, step, s, own, time, column):
 
 
 def backward(run, dtype, step, s, own, time, column):
-    (g, dy), (e, dlast) = (run.tensor(run.normal(*shape), dtype)
-                           for shape in ((SEQUENCES, STEPS, 2 * SIZE), (SEQUENCES, 2 * SIZE)))  # fmt: skip
+    (g, dy), (e, dlast) = (
+        run.tensor(run.normal(*shape), dtype) for shape in ((SEQUENCES, STEPS, 2 * SIZE), (SEQUENCES, 2 * SIZE))
+    )
     values = run.normal(SEQUENCES, 4, SIZE)
     values[:, :2] = sigmoid(values[:, :2])
     values[:, 2] = np.tanh(values[:, 2])
     (kept, gates), (states, h) = run.tensor(values), run.tensor(run.normal(SEQUENCES, SIZE), dtype)
     carry, dh = run.tensor(run.normal(SEQUENCES, SIZE))
     dproducts, dhidden = run.empty(SEQUENCES, STEPS, 3, SIZE, kind=dtype), run.empty(SEQUENCES, 3, SIZE, kind=dtype)
-    run.launch(f"gru_backward_kernel<{dtype.name}>", (SEQUENCES, 1), 128, step,
-               (g, e, kept, states, carry, dproducts, dhidden))  # fmt: skip
+    run.launch(
+        f"gru_backward_kernel<{dtype.name}>", (SEQUENCES, 1), 128, step, (g, e, kept, states, carry, dproducts, dhidden)
+    )
     if s == STEPS - 1:
         dh = dlast[:, column : column + SIZE]
     inside = own[:, None]

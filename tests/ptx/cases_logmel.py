@@ -51,10 +51,16 @@ def logmel(run, window, lengths):
     floor = 0.05
     y, counts = run.empty(sequences, frames, mels), run.empty(sequences, kind=np.int32)
     own = None if lengths is None else run.buffer(lengths, np.int32)
-    run.launch("logmel_kernel", 1, 256,
-               (w, own, i64(size), i64(frames), i64(sequences * frames), i64(hop), i32(window // 2), i32(window % 2)),
-               (table, bank, bands, i32(first_bin), i32(bins), i32(128), i32(pairs), i32(mels), f32(floor)), y, counts,
-               shared=(4 * 64 * 36 + mels * 65) * 4)  # fmt: skip
+    run.launch(
+        "logmel_kernel",
+        1,
+        256,
+        (w, own, i64(size), i64(frames), i64(sequences * frames), i64(hop), i32(window // 2), i32(window % 2)),
+        (table, bank, bands, i32(first_bin), i32(bins), i32(128), i32(pairs), i32(mels), f32(floor)),
+        y,
+        counts,
+        shared=(4 * 64 * 36 + mels * 65) * 4,
+    )
     want = np.zeros((sequences, frames, mels))
     lengths = lengths or (size,) * sequences
     for n in range(sequences):

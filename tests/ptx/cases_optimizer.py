@@ -1,8 +1,8 @@
 """optimizer_step.cu."""
 
 import numpy as np
-from case import BF16, F32, blocks_for, case
-from launch import boolean, f32, f64, i32, i64
+from case import BF16, blocks_for, case
+from launch import boolean, f32, f64, i32, i64, part_of
 
 N = 1100
 SEGMENTS = np.array([[0, 300, 3], [300, 301, 0], [301, 1033, 2], [1040, 1098, 1], [1098, 1100, 3]])
@@ -19,9 +19,14 @@ class Arena:
         self.segments = (run.buffer(SEGMENTS, np.int32), i32(len(SEGMENTS)))
         self.step = run.buffer([step], np.int32)
         self.counters = run.buffer(np.zeros(1 + len(SEGMENTS)), np.uint32)
-        self.arrived = Offset(self.counters, 4)
-        self.timetable = (run.buffer(RATES, np.float32), i64(len(RATES)), self.step, self.counters,
-                          run.buffer([-1], np.int32))  # fmt: skip
+        self.arrived = part_of(self.counters, 4)
+        self.timetable = (
+            run.buffer(RATES, np.float32),
+            i64(len(RATES)),
+            self.step,
+            self.counters,
+            run.buffer([-1], np.int32),
+        )
         self.rate = np.float64(RATES[min(step, len(RATES) - 1)])
         self.flags = np.full(N, -1)
         self.segment = np.zeros(N, np.int64)
@@ -34,12 +39,6 @@ class Arena:
         run.check(f"{what} shadow", self.shadow, np.where(inside, want, np.nan), BF16)
         run.check(f"{what} step", self.step, [step + 1], None, tolerance=0)
         run.check(f"{what} counters", self.counters, np.zeros(1 + len(SEGMENTS)), None, tolerance=0)
-
-
-def Offset(buffer, bytes_):
-    from launch import u64
-
-    return u64(buffer.address + bytes_)
 
 
 def block_size(width):
@@ -93,13 +92,41 @@ def momentum_step(run, width, rule, name, nesterov):
     if rule:
         pieces = run.empty(blocks + len(SEGMENTS), 2, kind=np.float64)
         options = (f64(momentum), f64(decay), f64(trust), boolean(nesterov), boolean(clip), i32(rule - 1))
-        run.launch(f"norms_kernel<{width}>", blocks, 256, arena.w, arena.g, i64(N), arena.segments, options,
-                   arena.timetable, pieces, arena.arrived, adapted)  # fmt: skip
+        run.launch(
+            f"norms_kernel<{width}>",
+            blocks,
+            256,
+            arena.w,
+            arena.g,
+            i64(N),
+            arena.segments,
+            options,
+            arena.timetable,
+            pieces,
+            arena.arrived,
+            adapted,
+        )
         adapts = SEGMENTS[:, 2] & 2 != 0
         run.compare(f"{name} factors", adapted.array()[adapts], np.stack([rates, decays], axis=1)[adapts])
-    fields = (arena.w, v, arena.g, adapted if rule else None, arena.shadow, f32(momentum), f32(decay), boolean(nesterov))
-    run.launch(f"update_kernel<{width}, Momentum<(MomentumRule){rule}> >", blocks, 256, fields, arena.segments, i64(N),
-               arena.timetable)  # fmt: skip
+    fields = (
+        arena.w,
+        v,
+        arena.g,
+        adapted if rule else None,
+        arena.shadow,
+        f32(momentum),
+        f32(decay),
+        boolean(nesterov),
+    )
+    run.launch(
+        f"update_kernel<{width}, Momentum<(MomentumRule){rule}> >",
+        blocks,
+        256,
+        fields,
+        arena.segments,
+        i64(N),
+        arena.timetable,
+    )
     flags = arena.flags
     adapts = (flags & 2 != 0) & (flags >= 0) & (rule > 0)
     rate = np.where(adapts, rates[arena.segment], 1.0 if rule == 2 else arena.rate)
@@ -121,8 +148,15 @@ def case_adamw(run):
         (m, first), (v, second) = run.tensor(run.normal(N)), run.tensor(np.abs(run.normal(N)))
         constants = tuple(f32(x) for x in (beta1, beta2, 1 - beta1, 1 - beta2, eps))
         fields = (arena.w, m, v, arena.g, arena.shadow, constants, f64(np.log(beta1)), f64(np.log(beta2)), f64(decay))
-        run.launch(f"update_kernel<{width}, Adamw>", blocks_for(N, block_size(width)), 256, fields, arena.segments, i64(N),
-                   arena.timetable)  # fmt: skip
+        run.launch(
+            f"update_kernel<{width}, Adamw>",
+            blocks_for(N, block_size(width)),
+            256,
+            fields,
+            arena.segments,
+            i64(N),
+            arena.timetable,
+        )
         g, t = arena.gradients, step + 1
         a, b = beta1 * first + (1 - beta1) * g, beta2 * second + (1 - beta2) * g * g
         keep = np.where(arena.flags & 1 != 0, 1 - arena.rate * decay, 1)
@@ -131,6 +165,3 @@ def case_adamw(run):
         run.check("m", m, np.where(inside, a, first))
         run.check("v", v, np.where(inside, b, second))
         arena.check(run, "adamw", keep * arena.values - arena.rate / (1 - beta1**t) * a / root, step)
-
-
-__all__ = ["F32"]

@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 from case import BF16, F32, FLOATS, blocks_for, case
-from launch import f32, f64, i32, i64, u32, u64
+from launch import Scalar, f32, i32, i64, u32, u64
 from philox import random_block
 
 
@@ -32,11 +32,17 @@ def case_elementwise(run):
             return functor
 
         map_over(run, [f"Multiply<{dtype.name}>"], dtype, n, checked(lambda y: (a, b, y), ("multiply", x * z)))
-        map_over(run, [f"Scale<{dtype.name}>"], dtype, n,
-                 checked(lambda y: (a, y, f32(0.3)), ("scale", x * np.float32(0.3))))  # fmt: skip
+        map_over(
+            run, [f"Scale<{dtype.name}>"], dtype, n, checked(lambda y: (a, y, f32(0.3)), ("scale", x * np.float32(0.3)))
+        )
         map_over(run, [f"Relu<{dtype.name}>"], dtype, n, checked(lambda y: (a, y), ("relu", np.maximum(x, 0))))
-        map_over(run, [f"ReluBackward<{dtype.name}>"], dtype, n,
-                 checked(lambda y: (a, b, y), ("relu backward", np.where(z > 0, x, 0))))  # fmt: skip
+        map_over(
+            run,
+            [f"ReluBackward<{dtype.name}>"],
+            dtype,
+            n,
+            checked(lambda y: (a, b, y), ("relu backward", np.where(z > 0, x, 0))),
+        )
     for dtype, channels in ((F32, 12), (BF16, 24)):
         a, x = run.tensor(run.normal(40, channels), dtype)
         bias, c = run.tensor(run.normal(channels))
@@ -83,7 +89,12 @@ def case_normalize(run):
         run.launch(("normalize_backward_kernel", f"<{dtype.name}>"), 2, 128, g, u, norm, i64(rows), i64(width), dx)
         unit, kept = dtype.widen(u.array()), norm.array().astype(np.float64)
         dot = (du * unit).sum(axis=1)[:, None]
-        run.check("dx", dx, np.where(length[:, None] == 0, 0, (du - dot * unit) / np.where(kept == 0, 1, kept)[:, None]), dtype)
+        run.check(
+            "dx",
+            dx,
+            np.where(length[:, None] == 0, 0, (du - dot * unit) / np.where(kept == 0, 1, kept)[:, None]),
+            dtype,
+        )
 
 
 KINDS = {"float": np.float32, "double": np.float64, "BFloat16": BF16, "unsigned char": np.uint8, "int": np.int32}
@@ -113,8 +124,6 @@ def case_primitives(run):
 
         map_over(run, [f"Add<{dtype.name}>"], dtype, n + 3, functor)
     for kind in KINDS:
-        from launch import Scalar
-
         form = {"float": "f", "double": "d", "BFloat16": "H", "unsigned char": "B", "int": "i"}[kind]
         stored, value = kept(kind, np.array([97.0]))
         y = run.empty(n, kind=stored.dtype)
@@ -190,6 +199,3 @@ def case_columns(run):
             return (a, y, i64(wide), i64(narrow), i64(count)), lambda: run.check("columns", y, want, dtype)
 
         map_over(run, [f"Copy<{dtype.name}>"], dtype, rows * count, functor)
-
-
-__all__ = ["f64"]

@@ -72,7 +72,9 @@ def case_average_pool(run):
         def backward():
             dx = run.empty(images, pixels, channels, kind=dtype)
             want = np.repeat(dy[:, None] * np.float32(1 / pixels), pixels, axis=1)
-            return (g, dx, i64(pixels), i64(channels), f32(1 / pixels)), lambda: run.check("average dx", dx, want, dtype)
+            return (g, dx, i64(pixels), i64(channels), f32(1 / pixels)), lambda: run.check(
+                "average dx", dx, want, dtype
+            )
 
         map_over(run, [f"AverageBackward<{dtype.name}>"], dtype, images * pixels * channels, backward)
 
@@ -120,5 +122,10 @@ def case_time_pool(run):
         map_over(run, [f"MeanForward<{dtype.name}>"], dtype, small, checked(lambda y: (a, y, of), mean, "mean"))
         map_over(run, [f"MeanBackward<{dtype.name}>"], dtype, large, checked(lambda y: (g, y, of), dmean, "mean dx"))
         map_over(run, [f"MaxForward<{dtype.name}>"], dtype, small, maxima)
-        map_over(run, [f"MaxBackward<{dtype.name}>"], dtype, large,
-                 checked(lambda y: (g, picked, y, (None, *of[1:])), dbest, "max dx"))  # fmt: skip
+        map_over(
+            run,
+            [f"MaxBackward<{dtype.name}>"],
+            dtype,
+            large,
+            checked(lambda y: (g, picked, y, (None, *of[1:])), dbest, "max dx"),
+        )

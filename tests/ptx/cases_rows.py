@@ -1,7 +1,7 @@
 """softmax_xent.cu, layernorm.cu and batchnorm.cu."""
 
 import numpy as np
-from case import BF16, FLOATS, blocks_for, case
+from case import FLOATS, blocks_for, case
 from launch import boolean, f32, f64, i32, i64
 
 
@@ -25,7 +25,9 @@ def case_softmax(run):
             run.check("loss", loss, (want - x[np.arange(rows), label]).mean())
             dloss, scale = run.tensor([0.7])
             dx = run.empty(rows, classes, kind=dtype)
-            run.launch(f"softmax_backward_kernel{name}", rows, threads, a, labels, log_sum, dloss, i64(rows), i64(classes), dx)
+            run.launch(
+                f"softmax_backward_kernel{name}", rows, threads, a, labels, log_sum, dloss, i64(rows), i64(classes), dx
+            )
             one_hot = np.arange(classes) == label[:, None]
             run.check("dx", dx, (np.exp(x - want[:, None]) - one_hot) * scale / rows, dtype)
 
@@ -49,8 +51,16 @@ def layernorm_sums(run, dtype, width, rows, channels, buffers, want):
     partial = run.empty(grid[0], 2, channels, kind=np.float64)
     run.launch(f"layernorm_backward_sums_kernel<{width}, {dtype.name}>", grid, 256, walk, g, s, mean, rstd, partial)
     dgamma, dbeta = run.empty(channels), run.empty(channels)
-    run.launch("layernorm_add_gradients_kernel", blocks_for(channels, 8), 256, partial, i64(grid[0]), i32(channels),
-               dgamma, dbeta)  # fmt: skip
+    run.launch(
+        "layernorm_add_gradients_kernel",
+        blocks_for(channels, 8),
+        256,
+        partial,
+        i64(grid[0]),
+        i32(channels),
+        dgamma,
+        dbeta,
+    )
     run.check("dgamma", dgamma, want[0])
     run.check("dbeta", dbeta, want[1])
 
@@ -74,8 +84,22 @@ def layernorm_of(run, dtype, width, threads, rows, channels, eps, with_residual)
     block = 128 if threads == 32 else 256
     grid = blocks_for(rows, block // threads)
     name = f"<{width}, {threads}, {dtype.name}>"
-    run.launch(f"layernorm_forward_kernel{name}", grid, block, a, r if with_residual else None, gamma, beta, f32(eps),
-               i64(rows), i64(channels), kept, y, mean, rstd)  # fmt: skip
+    run.launch(
+        f"layernorm_forward_kernel{name}",
+        grid,
+        block,
+        a,
+        r if with_residual else None,
+        gamma,
+        beta,
+        f32(eps),
+        i64(rows),
+        i64(channels),
+        kept,
+        y,
+        mean,
+        rstd,
+    )
     s = dtype.round(np.float32(x) + np.float32(residual))
     centre = s.mean(axis=1, keepdims=True)
     deviation = 1 / np.sqrt(s.var(axis=1, keepdims=True) + eps)
@@ -85,13 +109,29 @@ def layernorm_of(run, dtype, width, threads, rows, channels, eps, with_residual)
     run.check("y", y, xhat * g + b, dtype)
     (d, dy), (e, ds) = run.tensor(run.normal(rows, channels), dtype), run.tensor(run.normal(rows, channels), dtype)
     dx = run.empty(rows, channels, kind=dtype)
-    run.launch(f"layernorm_backward_data_kernel{name}", grid, block, d, e if with_residual else None, kept, gamma, mean,
-               rstd, i64(rows), i64(channels), dx)  # fmt: skip
+    run.launch(
+        f"layernorm_backward_data_kernel{name}",
+        grid,
+        block,
+        d,
+        e if with_residual else None,
+        kept,
+        gamma,
+        mean,
+        rstd,
+        i64(rows),
+        i64(channels),
+        dx,
+    )
     turned = dy * g
-    want = deviation * (turned - turned.mean(axis=1, keepdims=True) - xhat * (turned * xhat).mean(axis=1, keepdims=True))
+    want = deviation * (
+        turned - turned.mean(axis=1, keepdims=True) - xhat * (turned * xhat).mean(axis=1, keepdims=True)
+    )
     run.check("dx", dx, want + (ds if with_residual else 0), dtype)
     if threads == 32 and with_residual:
-        layernorm_sums(run, dtype, width, rows, channels, (d, kept, mean, rstd), ((dy * xhat).sum(axis=0), dy.sum(axis=0)))
+        layernorm_sums(
+            run, dtype, width, rows, channels, (d, kept, mean, rstd), ((dy * xhat).sum(axis=0), dy.sum(axis=0))
+        )
 
 
 @case
@@ -103,7 +143,9 @@ def case_batchnorm_statistics(run):
             walk, grid = plan_walk(rows, channels, width, 3)
             partial, sums = run.empty(grid[0], 2, channels, kind=np.float64), run.empty(3, channels, kind=np.float64)
             run.launch(f"batchnorm_sums_kernel<{width}, {dtype.name}>", grid, 256, walk, a, partial)
-            run.launch(f"batchnorm_add_sums_kernel<{dtype.name}>", 3, 256, a, partial, i64(grid[0]), i32(channels), sums)
+            run.launch(
+                f"batchnorm_add_sums_kernel<{dtype.name}>", 3, 256, a, partial, i64(grid[0]), i32(channels), sums
+            )
             d = x - x[0]
             run.check("sums", sums, np.stack([x[0], d.sum(axis=0), (d * d).sum(axis=0)]), None)
     parts = np.stack([sums.array()] * 2)
@@ -114,7 +156,9 @@ def case_batchnorm_statistics(run):
     run.check("merged", both, np.stack([x[0], all_d.sum(axis=0), (all_d**2).sum(axis=0)]), None)
     (m, old_mean), (v, old_var) = run.tensor(run.normal(channels)), run.tensor(np.abs(run.normal(channels)))
     mean, rstd = run.empty(channels), run.empty(channels)
-    run.launch("batchnorm_finalize_kernel", 1, 256, sums, f64(rows), f64(eps), f64(momentum), i32(channels), mean, rstd, m, v)
+    run.launch(
+        "batchnorm_finalize_kernel", 1, 256, sums, f64(rows), f64(eps), f64(momentum), i32(channels), mean, rstd, m, v
+    )
     run.check("mean", mean, x.mean(axis=0))
     run.check("rstd", rstd, 1 / np.sqrt(x.var(axis=0) + eps))
     run.check("running mean", m, old_mean + momentum * (x.mean(axis=0) - old_mean))
@@ -145,8 +189,17 @@ def batchnorm_of(run, dtype, width, rows, channels):
         for rectified in (True, False):
             y = run.empty(rows, channels, kind=dtype)
             name = f"<{width}, {str(with_residual).lower()}, {dtype.name}>"
-            run.launch(f"batchnorm_apply_kernel{name}", grid, 256, walk, parameters, a, r if with_residual else None,
-                       boolean(rectified), y)  # fmt: skip
+            run.launch(
+                f"batchnorm_apply_kernel{name}",
+                grid,
+                256,
+                walk,
+                parameters,
+                a,
+                r if with_residual else None,
+                boolean(rectified),
+                y,
+            )
             want = affine + residual if with_residual else affine
             run.check("y", y, np.maximum(want, 0) if rectified else want, dtype)
     kept, signs = run.tensor(np.maximum(affine, 0), dtype)
@@ -164,10 +217,18 @@ def batchnorm_of(run, dtype, width, rows, channels):
         run.check("dbeta", dbeta, sums[1])
         for training in (True, False):
             dx = run.empty(rows, channels, kind=dtype)
-            run.launch(f"batchnorm_backward_data_kernel{name}", grid, 256, walk, parameters, d, saved,
-                       dgamma if training else None, dbeta if training else None, f32(rows), dx)  # fmt: skip
+            run.launch(
+                f"batchnorm_backward_data_kernel{name}",
+                grid,
+                256,
+                walk,
+                parameters,
+                d,
+                saved,
+                dgamma if training else None,
+                dbeta if training else None,
+                f32(rows),
+                dx,
+            )
             line = sums[1] / rows + (x - m) * s * sums[0] / rows if training else 0
             run.check("dx", dx, g * s * (gradient - line), dtype)
-
-
-__all__ = ["BF16"]

@@ -22,8 +22,19 @@ def case_similarity(run):
             s = run.empty(rows, columns)
             kernel, height = ("similarity_kernel", 128) if dtype is BF16 else ("similarity_f32_kernel", 64)
             shared = 2 * (128 + 64) * 72 * 2 if dtype is BF16 else 2 * SIMT_STAGE * 4
-            run.launch(kernel, (blocks_for(columns, 64), blocks_for(rows, height)), 128, a.u, b.u, i32(depth), i32(rows),
-                       i32(columns), f32(scale), s, shared=shared)  # fmt: skip
+            run.launch(
+                kernel,
+                (blocks_for(columns, 64), blocks_for(rows, height)),
+                128,
+                a.u,
+                b.u,
+                i32(depth),
+                i32(rows),
+                i32(columns),
+                f32(scale),
+                s,
+                shared=shared,
+            )
             run.check("s", s, (a.u_value @ b.u_value.T)[:rows, :columns] * scale)
             gradients(run, dtype, a, b, temperature)
 
@@ -37,14 +48,34 @@ def gradients(run, dtype, a, b, temperature):
     parts = 1 if depth <= 64 else 2
     for own, other, transposed in ((a, b, False), (b, a, True)):
         du = run.empty(blocks_for(own.rows, 64) * 64, depth)
-        run.launch(f"similarity_gradient_kernel<{parts}, {str(transposed).lower()}>",
-                   (blocks_for(own.rows, 64), blocks_for(depth, 64 * parts)), 128, g, other.u, i32(depth), i32(own.rows),
-                   i32(other.rows), du, shared=64 * (68 + 64 * parts + 4) * 4)  # fmt: skip
+        run.launch(
+            f"similarity_gradient_kernel<{parts}, {str(transposed).lower()}>",
+            (blocks_for(own.rows, 64), blocks_for(depth, 64 * parts)),
+            128,
+            g,
+            other.u,
+            i32(depth),
+            i32(own.rows),
+            i32(other.rows),
+            du,
+            shared=64 * (68 + 64 * parts + 4) * 4,
+        )
         weights = ds.T if transposed else ds
         run.compare("du", du.array()[: own.rows], weights @ other.u_value[: other.rows])
         dz = run.empty(own.rows, width, kind=dtype)
-        run.launch(f"similarity_rows_kernel<{dtype.name}>", blocks_for(own.rows, 4), 128, du, own.z, own.norm,
-                   i32(own.rows), i32(width), i32(depth), f64(1 / temperature), dz)  # fmt: skip
+        run.launch(
+            f"similarity_rows_kernel<{dtype.name}>",
+            blocks_for(own.rows, 4),
+            128,
+            du,
+            own.z,
+            own.norm,
+            i32(own.rows),
+            i32(width),
+            i32(depth),
+            f64(1 / temperature),
+            dz,
+        )
         back = du.array()[: own.rows, :width].astype(np.float64)
         dot = (back * own.unit).sum(axis=1, keepdims=True)
         length = np.where(own.length == 0, 1, own.length)[:, None]

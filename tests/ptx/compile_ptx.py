@@ -1,9 +1,9 @@
 """PTX of the kernels' sources, as the build's own commands make it.
 
 usage: compile_ptx.py COMPILE_COMMANDS FOLDER [NAME...]
-Reads nvcc's commands for kernels/*.cu from the build's compile_commands.json and writes FOLDER/NAME.ptx, for compute_90a
-where the source is of sm_90's kernels, else for compute_80. A file is left as it is where command, sources and headers
-are those that made it: FOLDER/NAME.made holds their digest.
+Reads nvcc's commands for kernels/*.cu from the build's compile_commands.json and writes FOLDER/NAME.ptx, for
+compute_90a where the source is of sm_90's kernels, else for compute_80. A file is left as it is where command, sources
+and headers are those that made it: FOLDER/NAME.made holds their digest.
 """
 
 import hashlib
@@ -20,7 +20,9 @@ def ptx_command(command, source, target):
     words = shlex.split(command)
     words = words[next(i for i, word in enumerate(words) if pathlib.Path(word).name == "nvcc") :]
     end = words.index("-c")
-    kept = [word for word in words[:end] if not word.startswith(("--generate-code", "-gencode")) and word != "-lineinfo"]
+    kept = [
+        word for word in words[:end] if not word.startswith(("--generate-code", "-gencode")) and word != "-lineinfo"
+    ]
     architecture = "compute_90a" if "sm90" in source.name else "compute_80"
     return [*kept, "--ptx", f"-arch={architecture}", str(source), "-o", str(target)]
 

@@ -157,9 +157,6 @@ def convert(t, ins):
     t.put(ins.operands[0], f"convert({value}, {ins.kinds[:-2]!r}, {to!r}, {source!r}, M.types)", to)
 
 
-HALF = {"b32": "b16", "b64": "b32"}
-
-
 def move(t, ins):
     kind = last_type(ins)
     to, source = ins.operands
@@ -262,8 +259,11 @@ def vote(t, ins):
     how = ins.kinds[1]
     word = ins.operands[1]
     value = f"~{t.get(word[1:], 'pred')}" if word.startswith("!") else t.get(word, "pred")
-    t.put(ins.operands[0], f"M.vote({how!r}, {value}, {t.get(ins.operands[2], 'u32')}, m)",
-          "b32" if how == "ballot" else "pred")  # fmt: skip
+    t.put(
+        ins.operands[0],
+        f"M.vote({how!r}, {value}, {t.get(ins.operands[2], 'u32')}, m)",
+        "b32" if how == "ballot" else "pred",
+    )
 
 
 def barrier(t, ins):
@@ -288,7 +288,7 @@ def registers(t, word, kind):
 
 
 def matrix_product(t, ins):
-    if ins.kinds != tuple("sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32".split(".")):
+    if ins.kinds != tuple(["sync", "aligned", "m16n8k16", "row", "col", "f32", "bf16", "bf16", "f32"]):
         raise PtxError(ins.text)
     to, a, b, c = ins.operands
     t.do(f"V = M.multiply({registers(t, a, 'b32')}, {registers(t, b, 'b32')}, {registers(t, c, 'f32')}, m)")
@@ -302,19 +302,51 @@ def rcp(t, ins):
 
 
 RULES = {
-    "add": plain("{a} + {b}"), "sub": plain("{a} - {b}"), "mul": multiply, "mad": multiply, "fma": fma,
+    "add": plain("{a} + {b}"),
+    "sub": plain("{a} - {b}"),
+    "mul": multiply,
+    "mad": multiply,
+    "fma": fma,
     "div": by_kind(plain("divide_whole({a}, {b})", known=()), plain("{a} / {b}")),
-    "rem": plain("remainder_whole({a}, {b})", known=(), types="us"), "abs": plain("abs({a})"), "neg": negate,
+    "rem": plain("remainder_whole({a}, {b})", known=(), types="us"),
+    "abs": plain("abs({a})"),
+    "neg": negate,
     "min": by_kind(plain("np.minimum({a}, {b})", known=()), plain("np.fmin({a}, {b})", known=("ftz",))),
     "max": by_kind(plain("np.maximum({a}, {b})", known=()), plain("np.fmax({a}, {b})", known=("ftz",))),
-    "and": plain("{a} & {b}"), "or": plain("{a} | {b}"), "xor": plain("{a} ^ {b}"), "not": invert,
-    "shl": shift(left=True), "shr": shift(left=False), "shf": funnel_shift, "bfe": extract, "bfi": insert,
-    "bfind": highest_bit, "brev": plain("reverse_bits({a})"), "popc": plain("count_ones({a})"),
-    "clz": plain("leading_zeros({a})"), "prmt": plain("permute_bytes({a}, {b}, {c})"), "lop3": logic_table,
-    "setp": set_predicate, "selp": select, "cvt": convert, "mov": move, "cvta": to_address,
-    "rcp": rcp, "sqrt": plain("np.sqrt({a})"), "rsqrt": plain("inverse_root({a})"),
-    "ex2": plain("exp2_f32({a})"), "lg2": plain("log2_f32({a})"), "sin": plain("sin_f32({a})"),
-    "cos": plain("cos_f32({a})"), "copysign": plain("np.copysign({b}, {a})"),
-    "ld": load, "st": store, "shfl": shuffle, "vote": vote, "bar": barrier, "barrier": barrier,
-    "ldmatrix": matrix_load, "mma": matrix_product,
-}  # fmt: skip
+    "and": plain("{a} & {b}"),
+    "or": plain("{a} | {b}"),
+    "xor": plain("{a} ^ {b}"),
+    "not": invert,
+    "shl": shift(left=True),
+    "shr": shift(left=False),
+    "shf": funnel_shift,
+    "bfe": extract,
+    "bfi": insert,
+    "bfind": highest_bit,
+    "brev": plain("reverse_bits({a})"),
+    "popc": plain("count_ones({a})"),
+    "clz": plain("leading_zeros({a})"),
+    "prmt": plain("permute_bytes({a}, {b}, {c})"),
+    "lop3": logic_table,
+    "setp": set_predicate,
+    "selp": select,
+    "cvt": convert,
+    "mov": move,
+    "cvta": to_address,
+    "rcp": rcp,
+    "sqrt": plain("np.sqrt({a})"),
+    "rsqrt": plain("inverse_root({a})"),
+    "ex2": plain("exp2_f32({a})"),
+    "lg2": plain("log2_f32({a})"),
+    "sin": plain("sin_f32({a})"),
+    "cos": plain("cos_f32({a})"),
+    "copysign": plain("np.copysign({b}, {a})"),
+    "ld": load,
+    "st": store,
+    "shfl": shuffle,
+    "vote": vote,
+    "bar": barrier,
+    "barrier": barrier,
+    "ldmatrix": matrix_load,
+    "mma": matrix_product,
+}

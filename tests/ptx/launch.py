@@ -51,6 +51,11 @@ def u8(x):
     return Scalar("B", int(x))
 
 
+def part_of(buffer, offset):
+    """The address of what begins so many bytes behind a buffer's start."""
+    return u64(buffer.address + offset)
+
+
 class Buffer:
     """Global memory: an array that kernels may change."""
 

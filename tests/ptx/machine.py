@@ -1,19 +1,18 @@
 """Runs a translated kernel: all threads of a launch at once, an instruction at a time.
 
-Threads that are at the same segment go on together, those at the lowest one first; instructions that a warp, a warpgroup
-or a block executes together wait until all its threads are there. So nothing is assumed of the order of warps but what
-the kernel says. With `random` the order is drawn, and single warps go ahead.
+Threads that are at the same segment go on together, those at the lowest one first; instructions that a warp, a
+warpgroup or a block executes together wait until all its threads are there. So nothing is assumed of the order of
+warps but what the kernel says. With `random` the order is drawn, and single warps go ahead.
 """
 
 import itertools
 
-import arithmetic  # noqa: F401  (segments use it)
 import numpy as np
 from asynchronous import Asynchronous
 from matrices import Matrices
 from memory import START, Spaces
 from parser import PtxError
-from translate import TYPES, Translator
+from translate import TYPES
 
 
 class Machine(Spaces, Matrices, Asynchronous):
@@ -66,7 +65,8 @@ class Machine(Spaces, Matrices, Asynchronous):
 
     def uses(self, name):
         return any(how[0] == "variable" and how[1] == name for how in self.translator.fixed.values()) or any(
-            name in word for i in self.kernel.code for word in i.operands)  # fmt: skip
+            name in word for i in self.kernel.code for word in i.operands
+        )
 
     def fixed_value(self, how):
         if how[0] == "literal":
@@ -84,8 +84,12 @@ class Machine(Spaces, Matrices, Asynchronous):
         axis = "xyz".index(axis)
         block = thread // self.block
         x, y, _ = self.grid
-        return {"tid": (thread % self.block, 0, 0), "ntid": (self.block, 1, 1), "nctaid": self.grid,
-                "ctaid": (block % x, block // x % y, block // (x * y))}[kind][axis]  # fmt: skip
+        return {
+            "tid": (thread % self.block, 0, 0),
+            "ntid": (self.block, 1, 1),
+            "nctaid": self.grid,
+            "ctaid": (block % x, block // x % y, block // (x * y)),
+        }[kind][axis]
 
     def parameter(self, offset, k, kind):
         dtype = np.dtype(TYPES[kind])
@@ -171,7 +175,7 @@ class Machine(Spaces, Matrices, Asynchronous):
         return mask & np.repeat(complete, width)
 
     def execute(self, number, mask):
-        """Runs a segment, and those behind it as long as nothing parts the threads; [(segment, threads)] to go on at."""
+        """Runs a segment, and those behind it until something parts the threads; [(segment, threads)] to go on at."""
         segments, full = self.translator.segments, mask is self.all
         active = self.warps if full else int(mask.reshape(-1, 32).any(axis=1).sum())
         while True:

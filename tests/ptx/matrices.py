@@ -62,5 +62,7 @@ class Matrices:
         left[:, A_ROW, A_COLUMN] = np.stack(unpack(a), axis=1)
         right[:, B_ROW, B_COLUMN] = np.stack(unpack(b), axis=1)
         product = left @ right
-        return [self.spread((product[:, C_ROW[i], C_COLUMN[i]] + c[i]).astype(np.float32), warps, np.float32)
-                for i in range(4)]  # fmt: skip
+        return [
+            self.spread((product[:, C_ROW[i], C_COLUMN[i]] + c[i]).astype(np.float32), warps, np.float32)
+            for i in range(4)
+        ]

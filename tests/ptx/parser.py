@@ -7,8 +7,27 @@ that nvcc writes. What it does not know, it refuses.
 import re
 from dataclasses import dataclass, field
 
-WIDTH = {"pred": 1, "b8": 1, "u8": 1, "s8": 1, "b16": 2, "u16": 2, "s16": 2, "b32": 4, "u32": 4, "s32": 4, "f32": 4,
-         "b64": 8, "u64": 8, "s64": 8, "f64": 8, "bf16": 2, "bf16x2": 4, "f16": 2, "f16x2": 4}  # fmt: skip
+WIDTH = {
+    "pred": 1,
+    "b8": 1,
+    "u8": 1,
+    "s8": 1,
+    "b16": 2,
+    "u16": 2,
+    "s16": 2,
+    "b32": 4,
+    "u32": 4,
+    "s32": 4,
+    "f32": 4,
+    "b64": 8,
+    "u64": 8,
+    "s64": 8,
+    "f64": 8,
+    "bf16": 2,
+    "bf16x2": 4,
+    "f16": 2,
+    "f16x2": 4,
+}
 
 
 class PtxError(Exception):
@@ -114,7 +133,9 @@ def parse_variable(statement, variables):
 def parse_parameters(text):
     parameters, offset = [], 0
     for word in split_operands(text):
-        found = re.match(r"\.param\s+(?:\.align\s+(\d+)\s+)?\.(\w+)\s+(?:\.ptr\s+[\w.\s]*?)?([\w$]+)(?:\[(\d+)\])?$", word)
+        found = re.match(
+            r"\.param\s+(?:\.align\s+(\d+)\s+)?\.(\w+)\s+(?:\.ptr\s+[\w.\s]*?)?([\w$]+)(?:\[(\d+)\])?$", word
+        )
         if not found:
             raise PtxError(f"parameter not understood: {word}")
         align, kind, name, extent = found.groups()
@@ -203,8 +224,14 @@ class Body:
         opcode, _, operands = rest.partition(" ")
         name, *kinds = opcode.split(".")
         renamed = tuple(re.sub(r"[\w%$]+", lambda m: self.rename(m.group()), word) for word in split_operands(operands))
-        return Instruction(name, tuple(kinds), renamed, self.rename(guard.group(2)) if guard else "",
-                           bool(guard and guard.group(1)), text)  # fmt: skip
+        return Instruction(
+            name,
+            tuple(kinds),
+            renamed,
+            self.rename(guard.group(2)) if guard else "",
+            bool(guard and guard.group(1)),
+            text,
+        )
 
 
 def closing(text, start):

@@ -18,7 +18,9 @@ if __name__ == "__main__":
     for name in sys.argv[2:] or CASES:
         start = time.time()
         run = run_case(library, name)
-        print(f"{name}: error {run.error:.2e}, {run.device.warp_instructions} warp instructions, {time.time() - start:.1f} s, "
-              f"{len(run.device.segments)} instantiations")  # fmt: skip
+        print(
+            f"{name}: error {run.error:.2e}, {run.device.warp_instructions} warp instructions, "
+            f"{len(run.device.segments)} instantiations, {time.time() - start:.1f} s"
+        )
         for failure in run.failures:
             print("  FAILED", failure)

@@ -15,16 +15,41 @@ from asynchronous_rules import RULES as ASYNCHRONOUS_RULES
 from instructions import RULES
 from parser import WIDTH, PtxError
 
-TYPES = {"pred": np.bool_, "b8": np.uint8, "u8": np.uint8, "s8": np.int8, "b16": np.uint16, "u16": np.uint16, "s16": np.int16,
-         "b32": np.uint32, "u32": np.uint32, "s32": np.int32, "f32": np.float32, "b64": np.uint64, "u64": np.uint64,
-         "s64": np.int64, "f64": np.float64, "bf16": np.uint16, "bf16x2": np.uint32}  # fmt: skip
+TYPES = {
+    "pred": np.bool_,
+    "b8": np.uint8,
+    "u8": np.uint8,
+    "s8": np.int8,
+    "b16": np.uint16,
+    "u16": np.uint16,
+    "s16": np.int16,
+    "b32": np.uint32,
+    "u32": np.uint32,
+    "s32": np.int32,
+    "f32": np.float32,
+    "b64": np.uint64,
+    "u64": np.uint64,
+    "s64": np.int64,
+    "f64": np.float64,
+    "bf16": np.uint16,
+    "bf16x2": np.uint32,
+}
 STORED = {"s8": "u8", "s16": "b16", "u16": "b16", "bf16": "b16", "s32": "b32", "u32": "b32", "s64": "b64", "u64": "b64"}
 SPECIAL = re.compile(r"%(tid|ntid|ctaid|nctaid)\.[xyz]$|%(laneid|warpid)$|WARP_SZ$")
 
 # What threads must do together, by the first words of an instruction.
-TOGETHER = (("shfl.sync", "warp"), ("vote.sync", "warp"), ("bar.warp", "warp"), ("bar.sync", "block"),
-            ("barrier.sync", "block"), ("mma.sync", "whole warp"), ("ldmatrix.sync", "whole warp"),
-            ("setmaxnreg", "whole warp"), ("wgmma", "warpgroup"), ("mbarrier.try_wait", "phase"))  # fmt: skip
+TOGETHER = (
+    ("shfl.sync", "warp"),
+    ("vote.sync", "warp"),
+    ("bar.warp", "warp"),
+    ("bar.sync", "block"),
+    ("barrier.sync", "block"),
+    ("mma.sync", "whole warp"),
+    ("ldmatrix.sync", "whole warp"),
+    ("setmaxnreg", "whole warp"),
+    ("wgmma", "warpgroup"),
+    ("mbarrier.try_wait", "phase"),
+)
 
 
 @dataclass
@@ -105,7 +130,7 @@ class Translator:
         return -1
 
     def wait_of(self, instruction):
-        if not instruction.name == "mbarrier":
+        if instruction.name != "mbarrier":
             return ()
         base, plus = self.address(instruction.operands[1])
         return self.slot(base, "b32"), plus, self.slot(instruction.operands[2], "b32")
