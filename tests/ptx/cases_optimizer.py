@@ -14,7 +14,9 @@ class Arena:
 
     def __init__(self, run, step):
         self.w, self.values = run.tensor(run.normal(N))
-        self.g, self.gradients = run.tensor(run.normal(N))
+        gradients = run.normal(N)
+        gradients[slice(*SEGMENTS[4, :2])] = 0  # LARS then has no ratio to take
+        self.g, self.gradients = run.tensor(gradients)
         self.shadow = run.empty(N, kind=BF16)
         self.segments = (run.buffer(SEGMENTS, np.int32), i32(len(SEGMENTS)))
         self.step = run.buffer([step], np.int32)
@@ -75,9 +77,11 @@ def factors_of(arena, rule, decay, trust, clip):
         w, g = arena.values[begin:end], arena.gradients[begin:end]
         d = g if rule == 2 else g + own * w
         ww, gg = np.sqrt((w * w).sum()), np.sqrt((d * d).sum())
-        ratio = trust * ww / (gg + own * ww + 1e-8) if rule == 2 else trust * ww / gg
-        if clip:
-            ratio = 1.0 if ratio >= arena.rate else ratio / arena.rate
+        if gg == 0:
+            ratio, own = 1.0, own if rule == 1 else 0.0
+        else:
+            ratio = trust * ww / (gg + own * ww + 1e-8) if rule == 2 else trust * ww / gg
+            ratio = min(ratio / arena.rate, 1.0) if clip else ratio
         rates[s], decays[s] = (ratio if rule == 2 else arena.rate * ratio), own
     return rates, decays
 
@@ -165,3 +169,17 @@ def case_adamw(run):
         run.check("m", m, np.where(inside, a, first))
         run.check("v", v, np.where(inside, b, second))
         arena.check(run, "adamw", keep * arena.values - arena.rate / (1 - beta1**t) * a / root, step)
+
+
+@case
+def case_stopped(run):
+    """Behind a step that met NaN no update changes anything."""
+    run.source = "optimizer_step"
+    arena = Arena(run, 1)
+    m, first = run.tensor(run.normal(N))
+    fields = (arena.w, m, arena.g, None, arena.shadow, f32(0.9), f32(0), boolean(False))
+    timetable = (*arena.timetable[:4], run.buffer([0], np.int32))
+    run.launch("update_kernel<4, Momentum<(MomentumRule)0> >", 1, 256, fields, arena.segments, i64(N), timetable)
+    run.check("values", arena.w, arena.values)
+    run.check("momentum", m, first)
+    run.check("step", arena.step, [1], None, tolerance=0)

@@ -63,6 +63,7 @@ def multiply(t, ins):
     a, b = (t.get(word, kind) for word in ins.operands[1:3])
     if kind[0] == "f":
         return plain("{a} * {b}")(t, ins)
+    refuse(ins, ("lo", "hi", "wide"))
     to = WIDE[kind] if how == "wide" else kind
     if how == "wide":
         value = f"{a}.astype(T_{to}) * {b}.astype(T_{to})"
@@ -150,6 +151,7 @@ def select(t, ins):
 
 def convert(t, ins):
     if ins.kinds[-2] == "bf16x2":
+        refuse(ins, ("rn", "bf16x2"))
         high, low = (t.get(word, "f32") for word in ins.operands[1:])
         return t.put(ins.operands[0], f"pack_bf16({high}, {low})", "b32")
     to, source = ins.kinds[-2:]
