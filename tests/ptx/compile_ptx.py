@@ -2,7 +2,7 @@
 
 usage: compile_ptx.py COMPILE_COMMANDS FOLDER [NAME...]
 Reads nvcc's commands for kernels/*.cu from the build's compile_commands.json and writes FOLDER/NAME.ptx, for
-compute_90a where the source is of sm_90's kernels, else for compute_80. A file is left as it is where command, sources
+compute_90a where the source is of sm_90's kernels, else for compute_80. A file is left as it is where command, source
 and headers are those that made it: FOLDER/NAME.made holds their digest.
 """
 
@@ -27,28 +27,37 @@ def ptx_command(command, source, target):
     return [*kept, "--ptx", f"-arch={architecture}", str(source), "-o", str(target)]
 
 
-def digest_of(root, command):
-    """Of all that a kernel's PTX is made from: the project's headers and sources are few, so all of them."""
+def digest_of(command, dependencies):
+    """Of the command and of all files that nvcc said it read; none where that is not known."""
+    if not dependencies.exists():
+        return ""
+    words = dependencies.read_text().replace("\\\n", " ").partition(" : ")[2].split()
     digest = hashlib.sha256(shlex.join(command).encode())
-    for folder in ("core", "kernels"):
-        for path in sorted((root / folder).rglob("*")):
-            if path.suffix in (".h", ".cu"):
-                digest.update(path.read_bytes())
+    for path in map(pathlib.Path, words):
+        if not path.exists():
+            return ""
+        digest.update(path.read_bytes())
     return digest.hexdigest()
 
 
-def compile_one(root, entry, folder):
+def compile_one(entry, folder):
     source = pathlib.Path(entry["file"])
     target = folder / f"{source.stem}.ptx"
+    made, dependencies = target.with_suffix(".made"), target.with_suffix(".d")
     command = ptx_command(entry["command"], source, target)
-    made, digest = target.with_suffix(".made"), digest_of(root, command)
-    if target.exists() and made.exists() and made.read_text() == digest:
+    if target.exists() and made.exists() and made.read_text() == digest_of(command, dependencies) != "":
         return
     made.unlink(missing_ok=True)
-    done = subprocess.run(command, cwd=entry["directory"], capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [*command, "-MD", "-MF", str(dependencies)],
+        cwd=entry["directory"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     if done.returncode != 0:
         sys.exit(f"{source.name}: nvcc gave no PTX\n{done.stderr}")
-    made.write_text(digest)
+    made.write_text(digest_of(command, dependencies))
 
 
 def compile_all(commands, folder, names=()):
@@ -64,7 +73,7 @@ def compile_all(commands, folder, names=()):
         and (not names or pathlib.Path(entry["file"]).stem in names)
     ]
     with ThreadPoolExecutor(2) as pool:
-        list(pool.map(lambda entry: compile_one(root, entry, folder), entries))
+        list(pool.map(lambda entry: compile_one(entry, folder), entries))
     return {pathlib.Path(e["file"]).stem: folder / f"{pathlib.Path(e['file']).stem}.ptx" for e in entries}
 
 
