@@ -135,6 +135,7 @@ class GpuDay(toy_gpu.ToyDay):
         self.assertEqual(self.commands(found, "kernels")["nt_xent"]["figures"][0]["seconds"], 0.5)
         self.assertIn(4.0, {r["ratio"] for r in self.compared()})
         self.assertEqual({r["run"] for r in self.compared()}, {"nt_xent --m 8192", "ResNet-18 step, 1024 views"})
+        self.assertFalse((self.toys / "asked_pip").exists())  # which takes 20 s without a network
         files = [path for path in self.out.rglob("*") if path.is_file()]
         self.assertLessEqual(len(files), MOST_FILES, files)
         with tarfile.open(self.out / "logs.tar.gz") as archive:

@@ -61,6 +61,7 @@ esac
 PYTHON = """
 case "$*" in
 *importlib.util*nvidia*) echo '{"torch": "2.11", "pillow": "12.0", "cudnn": "9.18.0", "folders": []}' ;;
+*" pip "*) echo "$*" >>"$TOYS/asked_pip" ;;
 *importlib.metadata*) echo '{"Python": "3.12", "torch": "2.11"}' ;;
 */peers/kernels.py*) [ -z "$PEER_HANGS" ] || sleep 60; echo '{"case": "toy", "peer": "PyTorch", "seconds": 2.0}' ;;
 */peers/pretrain.py*) echo '{"seconds": 8.0, "knn_top1": 0.5, "compiled": false}' ;;
