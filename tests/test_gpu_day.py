@@ -92,6 +92,15 @@ seconds = 3
 [[slot.command]]
 run = "true"
 """
+TRAINING = """
+seconds = 20
+[[slot]]
+name = "training"
+seconds = 6
+reader = "training"
+[[slot.command]]
+run = "{python} {root}/scripts/gpu/train.py --epochs 100 --out {work}/run -- {build}/examples/train_cifar"
+"""
 
 
 def is_running(pid):
@@ -135,6 +144,7 @@ class GpuDay(toy_gpu.ToyDay):
         self.assertEqual(self.commands(found, "kernels")["nt_xent"]["figures"][0]["seconds"], 0.5)
         self.assertIn(4.0, {r["ratio"] for r in self.compared()})
         self.assertEqual({r["run"] for r in self.compared()}, {"nt_xent --m 8192", "ResNet-18 step, 1024 views"})
+        self.assertIn("--only eager graph compile", (self.toys / "peers_of_steps").read_text())  # five take too long
         self.assertFalse((self.toys / "asked_pip").exists())  # which takes 20 s without a network
         files = [path for path in self.out.rglob("*") if path.is_file()]
         self.assertLessEqual(len(files), MOST_FILES, files)
@@ -200,15 +210,18 @@ class GpuDay(toy_gpu.ToyDay):
         data = self.folder / "cifar-10-batches-bin"
         data.mkdir()
         self.build()
-        code, output, found = self.day("--only", "training", "--data", str(self.folder), "--set", "slow=1", TRAIN_SLOW="1")
+        code, output, found = self.day("--only", "training", "--data", str(self.folder), TRAIN_SLOW="1")
         training = self.slot(found, "training")["commands"][0]
         self.assertEqual((code, training["training"]["planned"]), (0, 40), output)
         self.assertEqual([line.partition("--epochs ")[2].split()[0] for line in
                           (self.toys / "trained").read_text().splitlines()], ["100", "40"])
         code, output, found = self.day("--only", "training", "--data", str(self.folder), LOSS="6.0")
         self.assertEqual((code, self.states(found)["training"]), (1, "failed"), output)
-        code, output, found = self.day("--only", "training", "--data", str(self.folder), "--scale", "0.05",
-                                       TRAIN_SLOW="1")  # epochs are fast enough, but then it hangs
+        code, output, found = self.day("--only", "training", "--data", str(self.folder), TRAIN_SLOW="1",
+                                       SECOND="12")  # 10 s an epoch, of which a dozen fit
+        self.assertEqual(code, 0, output)
+        self.assertLess(self.slot(found, "training")["commands"][0]["training"]["planned"], 15)
+        code, output, found = self.day(*self.table(TRAINING), TRAIN_SLOW="1")  # it hangs after two epochs
         self.assertEqual((code, self.states(found)["training"]), (1, "cut off"), output)
         self.assertEqual(self.slot(found, "training")["commands"][0]["training"]["epochs"], 2)
 

@@ -1,10 +1,11 @@
 #!/usr/bin/env python3
 """Trains by train_cifar, with fewer epochs where the first ones are slow, and prints a line of JSON of what came of it.
 
-usage: train.py --epochs 100 --slow 2.5 --slow-epochs 40 --out FOLDER -- PROGRAM [option...]
+usage: train.py --epochs 100 --slow-epochs 40 --seconds 150 --out FOLDER -- PROGRAM [option...]
 
-Where an epoch takes more than --slow seconds, the run is begun anew with --slow-epochs, so that its schedule comes to an
-end. The kNN's score is taken after the last epoch. Ended by a signal, it prints what there is.
+Where so many epochs do not fit into the seconds, the run is begun anew with --slow-epochs, or as many as fit where these
+are too many: so its schedule comes to an end, and the kNN's score is taken after it. Ended by a signal, it prints what
+there is.
 """
 import argparse
 import json
@@ -18,6 +19,7 @@ import time
 
 POLL = 0.1  # seconds
 JUDGED = 2  # the epoch that says how fast it is; what is made once is made in the first
+AROUND = 12  # seconds for the start and the kNN
 
 
 class Interrupted(Exception):
@@ -38,8 +40,8 @@ def epochs_of(log):
     return [event for event in events(log) if event.get("event") == "epoch"]
 
 
-def train(args, epochs, slow):
-    """Runs the program; its exit code, or None where an epoch takes more than `slow` seconds."""
+def train(args, epochs, deadline):
+    """Runs the program; its exit code, and None or the seconds of an epoch where so many do not fit."""
     shutil.rmtree(args.out, ignore_errors=True)
     process = subprocess.Popen([*args.command, "--epochs", str(epochs), "--knn-every", str(epochs), "--out", args.out])
     judged = False
@@ -49,9 +51,10 @@ def train(args, epochs, slow):
             done = [] if judged else epochs_of(args.out / "log.jsonl")
             if len(done) >= JUDGED:
                 judged = True
-                if done[JUDGED - 1]["seconds"] - done[JUDGED - 2]["seconds"] > slow:
-                    return None
-        return process.returncode
+                pace = done[JUDGED - 1]["seconds"] - done[JUDGED - 2]["seconds"]
+                if pace * (epochs - len(done)) + AROUND > deadline - time.monotonic():
+                    return None, pace
+        return process.returncode, None
     finally:
         if process.poll() is None:
             process.kill()
@@ -71,19 +74,20 @@ def summary(log, planned):
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--epochs", type=int, required=True)
-    parser.add_argument("--slow", type=float, default=math.inf, metavar="SECONDS", help="an epoch")
     parser.add_argument("--slow-epochs", type=int, default=0)
+    parser.add_argument("--seconds", type=float, default=math.inf, help="that there are, if there are --slow-epochs")
     parser.add_argument("--out", type=pathlib.Path, required=True)
     parser.add_argument("command", nargs="+")
     args = parser.parse_args()
     signal.signal(signal.SIGTERM, interrupt)
     planned, code = args.epochs, 1
+    deadline = time.monotonic() + args.seconds
     try:
-        code = train(args, planned, args.slow if args.slow_epochs else math.inf)
-        if code is None:
-            planned = args.slow_epochs
-            print(f"an epoch takes more than {args.slow:g} s: {planned} epochs", flush=True)
-            code = train(args, planned, math.inf)
+        code, pace = train(args, planned, deadline if args.slow_epochs else math.inf)
+        if pace is not None:
+            planned = max(1, min(args.slow_epochs, int((deadline - time.monotonic() - AROUND) / pace)))
+            print(f"an epoch takes {pace:.3g} s, so {args.epochs} do not fit: {planned} epochs", flush=True)
+            code, _ = train(args, planned, math.inf)
     except Interrupted:
         print("interrupted", flush=True)
     found = summary(args.out / "log.jsonl", planned)

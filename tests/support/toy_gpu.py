@@ -65,7 +65,7 @@ case "$*" in
 *importlib.metadata*) echo '{"Python": "3.12", "torch": "2.11"}' ;;
 */peers/kernels.py*) [ -z "$PEER_HANGS" ] || sleep 60; echo '{"case": "toy", "peer": "PyTorch", "seconds": 2.0}' ;;
 */peers/pretrain.py*) echo '{"seconds": 8.0, "knn_top1": 0.5, "compiled": false}' ;;
-*/peers/*) echo '{"seconds": {"eager": 2.0}, "errors": {}}' ;;
+*/peers/*) echo "$*" >>"$TOYS/peers_of_steps"; echo '{"seconds": {"eager": 2.0}, "errors": {}}' ;;
 *) exec /usr/bin/python3 "$@" ;;
 esac
 """
@@ -83,7 +83,7 @@ while [ "$1" != --out ]; do shift; done
 mkdir -p "$2"
 echo '{"event": "step", "step": 1, "loss": 6.0}' >"$2/log.jsonl"
 echo '{"event": "epoch", "epoch": 1, "loss": 5.0, "seconds": 2, "samples_per_second": 100}' >>"$2/log.jsonl"
-echo '{"event": "epoch", "epoch": 2, "loss": '${LOSS:-4.5}', "seconds": 4, "samples_per_second": 200}' >>"$2/log.jsonl"
+echo '{"event": "epoch", "epoch": 2, "loss": '${LOSS:-4.5}', "seconds": '${SECOND:-4}', "samples_per_second": 200}' >>"$2/log.jsonl"
 echo '{"event": "knn", "epoch": 2, "top1": 0.5}' >>"$2/log.jsonl"
 echo '{"event": "evaluation", "training_seconds": 4, "trained": {"knn": {"top1": 0.5}}}' >>"$2/log.jsonl"
 [ -z "$slow" ] || exec sleep 300
