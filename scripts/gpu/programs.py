@@ -15,7 +15,7 @@ import tempfile
 
 COMMIT_FILE = "programs-of-commit"
 # Each program has the library and its kernels: one dictionary that spans several is what makes their archive small.
-FILTERS = [{"id": lzma.FILTER_LZMA2, "preset": 6, "dict_size": 128 << 20}]
+FILTERS = [{"id": lzma.FILTER_LZMA2, "preset": 6, "dict_size": 64 << 20}]
 
 
 def pack(build, names, commit, target):
