@@ -17,7 +17,7 @@ A table is a TOML file, scripts/gpu/day.toml for example:
     chain = true             # the first command that does not pass ends it
 
     [[slot.command]]
-    items = ["gemm"]         # a command each, for {item}; or the name of a value that lists them
+    items = ["gemm"]         # a command each, for {item}; or the name of a value that lists them: "device_tests" are all
     name = "{item}"          # the slot's where it is left out
     run = "{build}/tests/device_{item}"
     programs = ["benchmarks/bench_gemm"]  # that it starts itself
@@ -29,10 +29,11 @@ A table is a TOML file, scripts/gpu/day.toml for example:
 A word of `run` that names a value in braces is one argument, whatever spaces the value has; several, where it is a list.
 """
 import dataclasses
+import pathlib
 import re
 import shlex
 import tomllib
-
+DEVICE_TESTS = pathlib.Path(__file__).resolve().parents[2] / "tests" / "device"
 END = 8  # seconds that the record and the logs take
 
 
@@ -82,12 +83,18 @@ class Table:
 
 
 def items_of(named, values):
-    """A list, or the value of that name; of its items "+OTHER" stands for those of another."""
+    """A list, or the value of that name. Of its items "+OTHER" stands for those of another, and "-ITEM" takes one out."""
     if isinstance(named, str):
         if not isinstance(values.get(named), list):
             raise Wrong(f"items: there is no list {named}")
         named = values[named]
-    return [item for one in named for item in (items_of(one[1:], values) if one.startswith("+") else [one])]
+    found = []
+    for item in named:
+        if item.startswith("-"):
+            found = [other for other in found if other != item[1:]]
+        else:
+            found += items_of(item[1:], values) if item.startswith("+") else [item]
+    return found
 
 
 def read_command(found, slot, values):
@@ -130,8 +137,10 @@ def read(path, scale=1.0):
     except ValueError as error:
         raise Wrong(f"{path}: {error}") from error
     slots, seen = [], set()
+    values = {"device_tests": sorted(path.stem.removeprefix("test_") for path in DEVICE_TESTS.glob("test_*.cpp")),
+              **found.get("values", {})}
     for one in found.get("slot", []):
-        slot = read_slot(one, scale, found.get("values", {}))
+        slot = read_slot(one, scale, values)
         if slot.name in seen:
             raise Wrong(f"slot {slot.name}: stands there twice")
         for earlier in [*slot.after, *slot.unless]:
