@@ -79,10 +79,18 @@ std::string base64(std::string_view bytes) {
   return text;
 }
 
-/// What a runtime has to know that the graph does not say. Places of this machine are nobody else's concern.
+/// Without the places of this machine, which are nobody else's concern; those of a side of pairs are in it.
+nlohmann::ordered_json without_places(nlohmann::ordered_json config) {
+  for (const char* place : {"data", "cache_dir", "started_in", "noise", "prompts"}) config.erase(place);
+  for (auto& part : config) {
+    if (part.is_object()) part = without_places(part);
+  }
+  return config;
+}
+
+/// What a runtime has to know that the graph does not say.
 std::map<std::string, std::string> metadata_of(const Options& o, const Kind& kind, const EncoderFile& file) {
-  nlohmann::ordered_json config = file.config;
-  for (const char* place : {"data_dir", "cache_dir", "started_in"}) config.erase(place);
+  const nlohmann::ordered_json config = without_places(file.config);
   std::map<std::string, std::string> metadata = {
       {"libsimclr", SIMCLR_VERSION},
       {"config", config.dump()},
@@ -90,6 +98,7 @@ std::map<std::string, std::string> metadata_of(const Options& o, const Kind& kin
       {"output", o.head ? "z of the projection head" : "features"},
       {"preprocessing", o.preprocessing ? "in the graph" : "before the graph"}};
   for (const char* key : {"modality", "arch", "dataset"}) {
+    if (key == std::string_view("arch") && is_of_pairs(config)) continue;  // of each side its own
     if (const std::string text = text_at(config, key); !text.empty()) metadata[key] = text;
   }
   for (const simclr::NamedTensor& tensor : file.encoder->state()) {

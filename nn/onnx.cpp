@@ -72,17 +72,19 @@ class Exporter {
   /// Declares the input: its sizes by a letter each, of which those in `any` may be 0.
   std::string input(ElementType type, std::string_view letters, std::string_view any) {
     std::vector<Dimension> sizes = {"N"};
-    std::string wanted;
+    std::vector<std::string> wanted, free;
     bool fits = sample_.rank() == static_cast<int>(letters.size());
     for (std::size_t i = 0; i < letters.size(); ++i) {
       const std::string letter(letters.substr(i, 1));
-      wanted += (i > 0 ? "," : "") + letter;
+      const bool may_vary = any.find(letter) != std::string_view::npos;
+      wanted.push_back(letter);
+      if (may_vary) free.push_back(letter);
       const std::int64_t size = fits ? sample_[static_cast<int>(i)] : 0;
-      fits = fits && (size > 0 || any.find(letter) != std::string_view::npos);
+      fits = fits && (size > 0 || may_vary);
       sizes.push_back(size > 0 ? Dimension(size) : Dimension(letter));
     }
-    SIMCLR_CHECK(fits, "export_onnx: samples are ", sample_, "; this encoder takes [", wanted, "]",
-                 any.empty() ? "" : ", of which 0 stands for any ", any);
+    SIMCLR_CHECK(fits, "export_onnx: samples are ", sample_, "; this encoder takes [", joined(wanted, ","), "]",
+                 free.empty() ? "" : "; 0 stands for any " + joined(free, " or "));
     graph_.input("input", type, sizes);
     return "input";
   }

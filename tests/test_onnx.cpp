@@ -155,7 +155,7 @@ TEST_CASE("What cannot be exported is refused, and leaves no file", "[onnx]") {
   CHECK_THAT(refused(Unknown(), {4}), Contains("the module is none of what can be exported: ResNet, "));
   const auto resnet = small();
   CHECK_THAT(refused(*resnet, {8, 8}), Contains("samples are [8,8]; this encoder takes [H,W,C]"));
-  CHECK_THAT(refused(*resnet, {8, 8, 0}), Contains("of which 0 stands for any HW"));
+  CHECK_THAT(refused(*resnet, {8, 8, 0}), Contains("[H,W,C]; 0 stands for any H or W"));
   CHECK_THAT(refused(*resnet, {8, 8, 1}), Contains("takes 3 channels"));
   CHECK_THAT(refused(nn::VideoResNet({.width = 2}), {8, 8, 3}), Contains("takes [T,H,W,C]"));
   CHECK_THAT(refused(nn::FrameGru({.resnet = {.width = 2}, .width = 2}), {0, 8, 8, 3}), Contains("takes [T,H,W,C]"));
