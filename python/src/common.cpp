@@ -107,12 +107,13 @@ Framework framework_of(nb::handle array) {
 
 Tensor as_tensor(nb::handle array, const char* name) {
   Array view;
-  SIMCLR_CHECK(nb::ndarray_check(array), name, " is a ", type_of(array), "; a NumPy array or a torch tensor is wanted");
-  const bool has_gradient = nb::hasattr(array, "requires_grad") && nb::cast<bool>(array.attr("requires_grad"));
-  SIMCLR_CHECK(!has_gradient, name, " requires a gradient, which this function does not give; pass ", name,
-               ".detach()");
-  SIMCLR_CHECK(nb::try_cast(array, view), name, " is a ", type_of(array), " that cannot be read through DLPack (dtype ",
-               dtype_name(array), "); pass a dense array of numbers");
+  const bool read = nb::try_cast(array, view);  // of a torch tensor also where it requires a gradient
+  SIMCLR_CHECK(read || nb::ndarray_check(array), name, " is a ", type_of(array),
+               "; a NumPy array or a torch tensor is wanted");
+  SIMCLR_CHECK(!nb::getattr(array, "requires_grad", nb::none()).is(Py_True), name,
+               " requires a gradient, which this function does not give; pass ", name, ".detach()");
+  SIMCLR_CHECK(read, name, " is a ", type_of(array), " that cannot be read through DLPack (dtype ", dtype_name(array),
+               "); pass a dense array of numbers");
   const std::optional<DType> dtype = dtype_of_array(view.dtype());
   SIMCLR_CHECK(dtype.has_value(), name, " is ", dtype_name(array),
                "; convert it to float32, float64, bfloat16, uint8, uint16 or int32");

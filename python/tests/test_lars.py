@@ -36,13 +36,13 @@ def flat(tensors):
     return torch.cat([t.detach().reshape(-1) for t in tensors]).numpy().copy()
 
 
-OPTIONS = list(itertools.product(["simclr", "bolts"], [False, True], [False, True], [False, True]))
+OPTIONS = list(itertools.product(["simclr", "bolts"], [False, True], [False, True], [False, True], [0.0, 0.02]))
 
 
 @pytest.mark.parametrize("dtype, relative", [(torch.float32, 1e-6), (torch.float64, 1e-14)])
-@pytest.mark.parametrize("rule, nesterov, clip, zeros", OPTIONS)
-def test_as_the_librarys(dtype, relative, rule, nesterov, clip, zeros):
-    options = dict(weight_decay=0.02, trust_coefficient=0.1, nesterov=nesterov, clip=clip, rule=rule)
+@pytest.mark.parametrize("rule, nesterov, clip, zeros, decay", OPTIONS)
+def test_as_the_librarys(dtype, relative, rule, nesterov, clip, zeros, decay):
+    options = dict(weight_decay=decay, trust_coefficient=0.1, nesterov=nesterov, clip=clip, rule=rule)
     params = parameters(dtype, zeros)
     optimizer = Lars(params, lr=0.3, momentum=0.8, **options)
     values, momentum = flat(params), np.zeros_like(flat(params))
