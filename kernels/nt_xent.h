@@ -51,12 +51,12 @@ struct NtXentTemperature {
 ///   class_prior, hardness
 ///              log(S+ + G) - m,  G = max((L - prior N S+/P) / (1 - prior), N e^{-1/tau}),
 ///              L = N sum e^{(1 + hardness) s} / sum e^{hardness s} over the negatives, S- without a hardness:
-///              debiased (arXiv 2007.00224, equation 8) and hard-negative reweighting (arXiv 2010.04592, equation 4)
+///              debiased (arXiv 2007.00224, equations 7 and 8) and hard-negative reweighting (arXiv 2010.04592)
 /// The papers have one positive; more are taken as NT-Xent takes them here. Where the maximum is its second part, the
 /// negatives have no gradient. An anchor without negatives is at -infinity if decoupled, else as in NT-Xent.
 struct NtXentForm {
   bool decoupled = false;
-  double sigma = 0;        // above 0.01, with decoupled alone; 0: w = 1
+  double sigma = 0;        // 0.01 or more, with decoupled alone; 0: w = 1
   double class_prior = 0;  // tau+, the share of negatives that are of the anchor's own class: 0 or more, below 1
   double hardness = 0;     // beta: 0 or more
 
