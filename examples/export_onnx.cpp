@@ -88,13 +88,21 @@ nlohmann::ordered_json without_places(nlohmann::ordered_json config) {
   return config;
 }
 
+/// Which network, for which samples.
+std::string description_of(const EncoderFile& file) {
+  std::string text = file.description;
+  const std::string from = ", from " + file.path;
+  const std::size_t at = text.find(from);
+  return at == std::string::npos ? text : text.erase(at, from.size());
+}
+
 /// What a runtime has to know that the graph does not say.
-std::map<std::string, std::string> metadata_of(const Options& o, const Kind& kind, const EncoderFile& file) {
+std::map<std::string, std::string> metadata_of(const Options& o, const EncoderFile& file) {
   const nlohmann::ordered_json config = without_places(file.config);
   std::map<std::string, std::string> metadata = {
       {"libsimclr", SIMCLR_VERSION},
       {"config", config.dump()},
-      {"description", kind.modality().encoder_name() + "; " + kind.modality().view_name()},
+      {"description", description_of(file)},
       {"output", o.head ? "z of the projection head" : "features"},
       {"preprocessing", o.preprocessing ? "in the graph" : "before the graph"}};
   for (const char* key : {"modality", "arch", "dataset"}) {
@@ -117,7 +125,7 @@ void export_onnx(const Options& o) {
   SIMCLR_CHECK(!fs::equivalent(file.path, o.out, error), o.out,
                ": is the input itself, which would be lost; choose another name");
   nn::OnnxOptions options{
-      .fold_batchnorm = o.fold, .metadata = metadata_of(o, *kind, file), .existing = existing_output(o.overwrite)};
+      .fold_batchnorm = o.fold, .metadata = metadata_of(o, file), .existing = existing_output(o.overwrite)};
   if (o.preprocessing) {
     const auto* pictures = dynamic_cast<const Pictures*>(&kind->modality());
     SIMCLR_CHECK(pictures != nullptr, "--preprocess: is of pictures, and these weights are of ", kind->sample(),

@@ -113,13 +113,16 @@ class Pictures(Base):
         z = self.run_onnx(self.export(self.weights, "--head"), self.views(self.weights, "headed"))
         state = safetensors.numpy.load_file(self.weights / "model.safetensors")
         part = {name.removeprefix("head."): value for name, value in state.items() if name.startswith("head.")}
-        hidden = h @ part["linear1.weight"].T
-        hidden = (hidden - part["bn1.running_mean"]) / numpy.sqrt(part["bn1.running_var"] + 1e-5)
-        hidden = numpy.maximum(hidden * part["bn1.weight"] + part["bn1.bias"], 0)
-        expected = hidden @ part["linear2.weight"].T
-        if "bn2.weight" in part:
-            expected = (expected - part["bn2.running_mean"]) / numpy.sqrt(part["bn2.running_var"] + 1e-5)
-            expected = expected * part["bn2.weight"] + part["bn2.bias"]
+
+        def layer(x, number):
+            x = x @ part[f"linear{number}.weight"].T + part.get(f"linear{number}.bias", 0)
+            norm = f"bn{number}."
+            if norm + "weight" in part:
+                x = (x - part[norm + "running_mean"]) / numpy.sqrt(part[norm + "running_var"] + 1e-5)
+                x = x * part[norm + "weight"] + part[norm + "bias"]
+            return x
+
+        expected = layer(numpy.maximum(layer(h, 1), 0), 2)
         self.assert_near(z, expected.astype(numpy.float32))
 
     def test_metadata(self):
@@ -128,7 +131,7 @@ class Pictures(Base):
                          {"modality": "pictures", "arch": "resnet18", "dataset": "cifar10", "output": "features",
                           "preprocessing": "before the graph"})
         self.assertRegex(metadata["libsimclr"], r"\A\d+\.\d+\.\d+\Z")
-        self.assertEqual(metadata["description"], "resnet18, width 4; pictures become 8x8 pixels")
+        self.assertEqual(metadata["description"], "resnet18, width 4, 32 features; pictures become 8x8 pixels")
         config = json.loads(metadata["config"])
         self.assertEqual((config["augmentation"]["size"], len(config["augmentation"]["mean"])), (8, 3))
         self.assertNotIn(str(self.folder), metadata["config"])  # where the data lay is nobody's concern
@@ -219,18 +222,18 @@ class Disks(Base):
         mount = f"mount -t tmpfs -o size=64k none {self.folder}/small"
         if subprocess.run(["unshare", "-m", "sh", "-c", mount], capture_output=True).returncode != 0:
             self.skipTest("nothing can be mounted here")
-        export = f"{encoder_programs.PROGRAMS}/export_onnx {self.weights} {self.folder}/small/a.onnx"
-        done = subprocess.run(["unshare", "-m", "sh", "-c", f"{mount}; export() {{ {export} \"$@\"; }}; {commands}"],
+        program = f"{encoder_programs.PROGRAMS}/export_onnx {self.weights} {self.folder}/small/a.onnx"
+        done = subprocess.run(["unshare", "-m", "sh", "-c", f"{mount}; write() {{ {program} \"$@\"; }}; {commands}"],
                               capture_output=True, text=True, cwd=self.folder)
         return done.stdout, done.stderr
 
     def test_a_full_disk(self):
-        out, error = self.within("export; echo $?; ls -A small; echo before > small/a.onnx; export --overwrite; cat small/a.onnx")
+        out, error = self.within("write; echo $?; ls -A small; echo before > small/a.onnx; write --overwrite; cat small/a.onnx")
         self.assertRegex(error, r"\A(export_onnx: [^\n]*small/a.onnx[^\n]*No space left on device[^\n]*\n){2}\Z")
         self.assertEqual(out, "1\nbefore\n")
 
     def test_a_disk_that_is_read_only(self):
-        out, error = self.within("echo before > small/b.onnx; mount -o remount,ro small; export; echo $?; ls -A small")
+        out, error = self.within("echo before > small/b.onnx; mount -o remount,ro small; write; echo $?; ls -A small")
         self.assertRegex(error, r"\Aexport_onnx: [^\n]*small[^\n]*[Rr]ead-only file system[^\n]*\n\Z")
         self.assertEqual(out, "1\nb.onnx\n")
 

@@ -21,7 +21,7 @@ using simclr::NamedTensor;
 
 namespace {
 
-constexpr std::string_view one_tower = "encoder.", several_towers = "towers.";
+constexpr std::string_view one_tower = "encoder.", its_head = "head.", several_towers = "towers.";
 
 bool named_as_ours(const std::string& name) {
   return name.starts_with(one_tower) || name.starts_with(several_towers);
@@ -32,6 +32,7 @@ bool named_as_ours(const std::string& name) {
 std::vector<NamedTensor> of_tower(const std::vector<NamedTensor>& all, int tower, bool head) {
   const bool several = std::any_of(all.begin(), all.end(),
                                    [](const NamedTensor& tensor) { return tensor.name.starts_with(several_towers); });
+  if (head && !several) return all;
   const std::string whole = std::string(several_towers) + std::to_string(tower) + ".";
   const std::string prefix = head ? whole : (several ? whole : "") + std::string(one_tower);
   std::vector<NamedTensor> own;
@@ -102,13 +103,14 @@ std::string other_version(const nlohmann::ordered_json& config) {
 }
 
 /// The towers' weights; `result` and `modality` become what their configuration says, and `tower` the one whose encoder
-/// is of this kind.
+/// is of this kind. `head`: with the head of a single tower, too.
 std::vector<NamedTensor> read_weights(const std::string& run_or_file, Modality& modality, EncoderFile& result,
-                                      int& tower) {
+                                      int& tower, bool head = false) {
   result.path = weights_of(run_or_file).string();
   bool torchvision = false;
   const simclr::TensorFile file = simclr::load_tensors(
-      result.path, {.skip = [&torchvision](const std::string& name) {
+      result.path, {.skip = [&torchvision, head](const std::string& name) {
+        if (head && name.starts_with(its_head)) return false;
         torchvision |= !named_as_ours(name) && (name == "conv1.weight" || name.ends_with(".layer1.0.conv1.weight"));
         return !named_as_ours(name);
       }});
@@ -193,7 +195,7 @@ void take_kept_of_run(const std::string& run, Modality& modality) {
 EncoderFile open_tower(const std::string& run_or_file, Modality& modality, int tower) {
   EncoderFile result;
   int own = 0;
-  const std::vector<NamedTensor> all = read_weights(run_or_file, modality, result, own);
+  const std::vector<NamedTensor> all = read_weights(run_or_file, modality, result, own, true);
   const int towers = static_cast<int>(modality.towers(false).size());
   SIMCLR_CHECK(tower >= 0 && tower < towers, result.path, ": there is no tower ", tower, " of ", towers);
   build(result, modality, tower, of_tower(all, tower, true), [&]() -> std::shared_ptr<nn::Module> {

@@ -28,8 +28,8 @@ EncoderFile open_encoder(const std::string& run_or_file, Modality& modality, int
 /// of its files that can be read. Nothing where the run has no such file yet.
 void take_kept_of_run(const std::string& run, Modality& modality);
 
-/// The same of several towers' model, of one of them and with its projection head, for that is where the towers are
-/// compared: z, what the loss saw. `tower` from 0 on; throws for one that there is not, too.
+/// The same of one of a model's towers and with its projection head, which gives z, what the loss saw; of several towers
+/// that is where they are compared. `tower` from 0 on; throws for one that there is not, too.
 EncoderFile open_tower(const std::string& run_or_file, Modality& modality, int tower);
 
 /// The configuration of weights, before it is known what kind of data they are of; where it cannot be read an empty
