@@ -135,12 +135,7 @@ class Day:
             return done
 
         with concurrent.futures.ThreadPoolExecutor(slot.together) as pool:
-            waiting = [pool.submit(do_group, group) for group in groups]
-            try:
-                concurrent.futures.wait(waiting)
-            except KeyboardInterrupt:
-                stop.set()
-        return [one for group in waiting for one in group.result()]
+            return [one for group in pool.map(do_group, groups) for one in group]
 
     def part(self, slot):
         """Runs one slot and records it."""
@@ -189,10 +184,7 @@ class Day:
         for slot in self.slots():
             if stop.is_set():
                 break
-            try:
-                self.part(slot)
-            except KeyboardInterrupt:
-                stop.set()
+            self.part(slot)
         self.save()
         own = [slot for slot in self.record["slots"] if slot["name"] in self.states]
         for state in STATES:
@@ -250,7 +242,8 @@ def main(by, usage, default):
             without = ",".join(slot.name for slot in table.slots if not slot.gpu)
             sys.exit(f"{by}: {gpu}" + (f"; only --only {without} can run here" if without else ""))
         gpu = None
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    for kind in (signal.SIGTERM, signal.SIGINT):  # what runs is ended, and what there is comes home
+        signal.signal(kind, lambda *_: stop.set())
     sys.exit(Day(args, table, gpu).run())
 
 
