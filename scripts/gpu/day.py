@@ -11,7 +11,7 @@ import sys
 import time
 
 from . import machine, record, slots
-from .processes import ROOT, run, say, stop
+from .processes import ROOT, START, run, say, stop
 from .readers import READERS, STATES
 
 GOOD = ("passed", "not needed")
@@ -24,7 +24,7 @@ class Day:
         self.args, self.table, self.gpu, self.out = args, table, gpu, args.out
         self.logs = args.build / "logs"
         self.logs.mkdir(parents=True, exist_ok=True)
-        self.begin, self.counted, self.states = time.monotonic(), False, {}
+        self.counted, self.states = False, {}
         self.environment = {"LD_LIBRARY_PATH": machine.library_path(), "PYTHONUNBUFFERED": "1"}
         found = machine.packages()
         self.record = {"date": datetime.date.today().isoformat(), "by": args.by, "gpu": gpu, "cuda": machine.cuda_version(),
@@ -66,7 +66,7 @@ class Day:
         self.counted = True
 
     def left(self):
-        return self.begin + self.table.seconds - slots.END * self.args.scale - time.monotonic()
+        return START + self.table.seconds - slots.END * self.args.scale - time.monotonic()
 
     def words_of(self, command, **more):
         """The command as it is started, or a line that says what is missing."""
