@@ -80,6 +80,7 @@ def test_a_folder_s_features_are_those_of_embed(folder, run, encoder, embedded):
     assert np.ptp(features, axis=0).mean() > 1e-3  # they tell pictures apart
     assert encoder.features == features.shape[1] == 32
     assert (encoder.sample, encoder.path) == ("picture", str(run / "model.safetensors"))
+    assert (encoder.policy.size, encoder.policy) == (16, encoder.policy.evaluation())
     assert encoder.config["arch"] == "resnet18" and "resnet18, width 4" in repr(encoder)
 
 

@@ -170,24 +170,9 @@ def test_wrong_options_are_said(classify, options, message):
 
 
 def test_ctrl_c_ends_a_long_call():
+    """Which another thread of Python sends, for the call does not keep the lock."""
     train, labels, test, _ = problem()
     stop = threading.Timer(0.5, os.kill, (os.getpid(), signal.SIGINT))
     stop.start()
     with pytest.raises(KeyboardInterrupt):
         simclr.linear_probe(train, labels, test, epochs=10**5, batch_size=64)
-
-
-def test_other_threads_go_on_meanwhile():
-    train, labels, test, _ = problem()
-    done = threading.Event()
-
-    def work():
-        simclr.linear_probe(train, labels, test, epochs=300, batch_size=8)
-        done.set()
-    thread = threading.Thread(target=work)
-    thread.start()
-    turns = 0
-    while not done.is_set():
-        turns += 1
-    thread.join()
-    assert turns > 1000  # a call that kept the lock would let none pass

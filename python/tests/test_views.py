@@ -62,7 +62,7 @@ def test_samples_may_be_pillow_s():
     grey16 = pictures(1, 24, 20, 1, "u16")[0, :, :, 0]
     palette = rgb.convert("P")
     transparent = palette.copy()
-    transparent.info["transparency"] = 3
+    transparent.info["transparency"] = palette.getpixel((3, 2))
     samples = [
         (rgb, IMAGES[0]),
         (rgb.convert("L"), np.asarray(rgb.convert("L"))[:, :, None]),
