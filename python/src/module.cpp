@@ -2,7 +2,8 @@
 
 NB_MODULE(_core, m) {
   namespace python = simclr::python;
-  // A loss that a global name still holds when Python ends holds its graph, which is PyTorch's to free: no leak of ours.
+  // A loss that a global name still holds when Python ends holds its graph, which is PyTorch's to free: no leak of
+  // ours.
   nanobind::set_leak_warnings(false);
   m.doc() = "The compiled part of simclr.";
   python::bind_errors();
