@@ -165,16 +165,11 @@ def pack_bf16(high, low):
     return to_bf16(low).astype(u4) | (to_bf16(high).astype(u4) << u4(16))
 
 
-def halves(word):
-    """The two bf16 of a word, as f32: low, high."""
-    return (word << u4(16)).view(f4), (word & u4(0xFFFF0000)).view(f4)
-
-
 ROUND = {"rni": np.rint, "rzi": np.trunc, "rmi": np.floor, "rpi": np.ceil}
 
 
 def to_integer(x, how, to):
-    """Saturates; NaN is 0 for all widths that kernels use but f64 to 64 bits, which no kernel asks."""
+    """Saturates; NaN is 0."""
     limits = np.iinfo(to)
     whole = ROUND[how](x.astype(f8))
     low, high = whole <= float(limits.min), whole >= float(limits.max)
@@ -188,7 +183,7 @@ def convert(x, kinds, to, source, type_of):
     how = next((k for k in kinds if k[0] == "r"), None)
     if flush and source == "f32":
         x = ftz(x)
-    if to[0] in "suq" and source.startswith("f"):
+    if to[0] in "su" and source.startswith("f"):
         return to_integer(x, how, type_of[to])
     if to[0] in "sub" and source[0] in "sub":
         return convert_whole(x, to, type_of, sat)
