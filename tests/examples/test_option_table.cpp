@@ -13,6 +13,8 @@
 
 #include <cmath>
 #include <deque>
+#include <iomanip>
+#include <sstream>
 
 using Json = nlohmann::ordered_json;
 using Make = std::function<OptionTable(TrainingOptions&)>;
@@ -124,6 +126,16 @@ std::vector<std::string> words_for(const OptionRow& row, const Json& value) {
   return {"--" + row.name() + "=" + text};
 }
 
+/// Words beside which alone the row of that name is taken; pairs' temperature is learned otherwise.
+std::vector<std::string> words_beside(const std::string& name, bool pairs) {
+  if (name == "resume") return {"--out=x"};
+  if (name == "dclw-sigma") return {"--loss=dclw"};
+  if (name != "class-prior" && name != "hardness") return {};
+  std::vector<std::string> words{"--loss=hard"};
+  if (pairs) words.push_back("--fixed-temperature");
+  return words;
+}
+
 /// What the row of that name should not do. `make` makes the table anew.
 class RowCheck {
  public:
@@ -165,10 +177,12 @@ class RowCheck {
     TrainingOptions o = quick();
     OptionTable table = make_(o);
     std::vector<std::string> words = words_for(changed, value_);
-    if (name_ == "resume") words.push_back("--out=x");  // which it needs
+    const std::vector<std::string> beside = words_beside(name_, table.rows().size() > 100);
+    words.insert(words.end(), beside.begin(), beside.end());
     const std::string message = read_words(table, words);
     if (!message.empty()) return say("is not taken from the command line: " + message);
     if (row_named(table, name_).value() != value_) say("is lost on the command line");
+    if (!beside.empty()) std::erase_if(table.sources, [&](const auto& each) { return each.first != name_; });
     if (table.sources != std::map<std::string, std::string>{{name_, ""}} && name_ != "resume") say("has no source");
   }
 
@@ -213,11 +227,7 @@ class RowCheck {
     if (!is_number(row)) return;
     const OptionRange& range = row.range();
     if (!range.given) return say("has no range");
-    const auto text = [](double value) {
-      char digits[64];
-      std::snprintf(digits, sizeof digits, "%.17g", value);
-      return std::string(digits);
-    };
+    const auto text = [&](double value) { return (std::ostringstream() << std::setprecision(17) << value).str(); };
     const bool whole = row.kind() == OptionKind::integer;
     if (!whole) {
       for (const char* none : {"nan", "inf", "-inf"}) refused(row, none);
