@@ -77,7 +77,8 @@ SIMCLR_HOST_DEVICE inline FormRow<Real> form_row(const NtXentForm& form, Real te
     return FormRow<Real>(
         {negatives.log_sum - positives.total / positives.count, negatives.log_sum, 1, negatives.log_sum});
   }
-  if (positives.count == 0 || negatives.count == 0 || form.plain()) {
+  const bool reweighted = form.class_prior != 0 || form.hardness != 0;
+  if (positives.count == 0 || negatives.count == 0 || !reweighted) {
     return FormRow<Real>(row_loss(negatives.log_sum, positives));
   }
   return reweighted_row(form, temperature, negatives, positives);
