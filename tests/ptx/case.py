@@ -85,11 +85,13 @@ class Run:
             slack = tolerance * largest
             low, high = (from_bf16(to_bf16(want + side)).astype(np.float64) for side in (-slack, slack))
             value = from_bf16(got).astype(np.float64)
-            off = np.maximum(low - value, value - high)
-            off = np.where(off <= 0, 0, np.abs(value - want))
+            with np.errstate(invalid="ignore"):
+                off = np.maximum(low - value, value - high)
+                off = np.where(off <= 0, 0, np.abs(value - want))
         else:
             value = got.astype(np.float64)
-            off = np.abs(value - want)
+            with np.errstate(invalid="ignore"):
+                off = np.abs(value - want)
         same = np.where(finite, True, (value == want) | (np.isnan(value) & np.isnan(want)))
         off = np.where(finite, off, np.where(same, 0, np.inf))
         error = float(np.where(np.isnan(off), np.inf, off).max(initial=0.0)) / largest

@@ -108,23 +108,33 @@ def weights_of(x, own, other, shifted):
         return fma_f32(exp2_f32(x - b[..., 0]), np.broadcast_to(b[..., 1], x.shape), first)
 
 
-def check_sums(run, words, grid, block, head, tail, x, pairs, shifted, shared, height):
-    """Runs a kernel of sums; gives (PartialSums, log of the sums)."""
+def powers_of(hardness):
+    """What x is multiplied by, f32, for each sum that there is."""
+    return (np.float32(1 + hardness), np.float32(hardness)) if hardness else (np.float32(1),)
+
+
+def log_sums(xs, counted):
+    return [np.log(np.where(counted, np.exp2(x.astype(np.float64)), 0).sum(axis=1)) for x in xs]
+
+
+def check_sums(run, words, grid, block, head, tail, xs, pairs, shifted, shared, height):
+    """Runs a kernel of sums of 2^x, of each power of `xs`."""
     splits, all_rows = grid[1], padded(pairs.rows, 128)
-    sums, tops = run.empty(splits, all_rows, kind=np.float64), run.empty(splits, all_rows)
+    sums = run.empty(len(xs), splits, all_rows, kind=np.float64)
+    tops = run.empty(len(xs), splits, all_rows)
     partial = (sums, tops if shifted else None, i32(splits), i32(all_rows))
     run.launch(words, grid, block, *head, pairs.argument, *tail, partial, shared=shared)
     rows = min(pairs.rows, height * grid[0])
     with np.errstate(over="ignore", invalid="ignore"):
         scale = np.exp2(tops.array().astype(np.float64)) if shifted else 1.0
-        total = (sums.array() * scale).sum(axis=0)
-    want = np.where(pairs.negative, np.exp2(x.astype(np.float64)), 0).sum(axis=1)
-    run.compare(f"sums {words}", total[:rows], want[:rows])
-    return partial, np.log(want)
+        total = (sums.array() * scale).sum(axis=1)
+    for p, (x, of) in enumerate(zip(xs, total)):
+        want = np.where(pairs.negative, np.exp2(x.astype(np.float64)), 0).sum(axis=1)
+        run.compare(f"sums {words}, power {p}", of[:rows], want[:rows])
 
 
-def mma_shared(depth):
-    return 2 * (64 * (depth + 8) + 64 * 4) * 2
+def mma_shared(depth, powers):
+    return 2 * (64 * (depth + 8) + 64 * 4 * powers) * 2
 
 
 def sm90_shared(depth):
@@ -132,7 +142,7 @@ def sm90_shared(depth):
     return 1024 + (128 * depth + 4 * columns * depth) * 2 + 4 * columns * 8 + 9 * 8
 
 
-def tiles_case(run, source, depth, shifted, rows, temperature, groups=None):
+def tiles_case(run, source, depth, shifted, rows, temperature, groups=None, hardness=0):
     """Unit rows, sums and weights of a square of the tensor cores' kernels."""
     warpgroups = source == "nt_xent_sm90"
     run.source = "nt_xent"
@@ -140,7 +150,8 @@ def tiles_case(run, source, depth, shifted, rows, temperature, groups=None):
     scale = np.sqrt(LOG2E / temperature)
     side.unit_rows(run, depth, scale, BF16, panels=warpgroups)
     pairs = Pairs(run, rows, rows, groups)
-    x = products_of(side.u_value, side.u_value)
+    x, powers = products_of(side.u_value, side.u_value)[:rows, :rows], powers_of(hardness)
+    xs = [x * power for power in powers]
     run.source = source
     flag, suffix = str(shifted).lower(), "_sm90" if warpgroups else ""
     height = 128 if warpgroups or depth <= 128 else 64
@@ -148,40 +159,47 @@ def tiles_case(run, source, depth, shifted, rows, temperature, groups=None):
     tiles = blocks_for(rows, width)
     each = tiles if warpgroups else blocks_for(tiles, 2)
     grid = (1 if warpgroups else blocks_for(rows, height), blocks_for(tiles, each))
-    block, shared = (384, sm90_shared(depth)) if warpgroups else (128, mma_shared(depth))
+    block, shared = (384, sm90_shared(depth)) if warpgroups else (128, mma_shared(depth, len(powers)))
+    kind = f"<{depth}, {flag}" + ("" if warpgroups else ", TwoPowers" if hardness else ", OnePower")
+    given = () if warpgroups else ((f32(hardness),) if hardness else (),)
     u = side.u
     all_rows = padded(rows, 128)
     operands = ((u, i32(all_rows), None),) * 2 if warpgroups else (u, u)
     check_sums(
         run,
-        f"nt_xent_sums{suffix}_kernel<{depth}, {flag}>",
+        f"nt_xent_sums{suffix}_kernel{kind}>",
         grid,
         block,
         (*operands, i32(tiles), i32(each)),
-        (),
-        x[:rows, :rows],
+        given,
+        xs,
         pairs,
         shifted,
         shared,
         height,
     )
-    log_sum = np.log(np.where(~np.eye(rows, dtype=bool), np.exp2(x[:rows, :rows].astype(np.float64)), 0).sum(axis=1))
-    terms = anchor_terms(log_sum, np.arange(rows) % 7 != 3, shifted, all_rows)
-    both = run.device.buffer(terms)
+    terms = [
+        anchor_terms(log_sum, np.arange(rows) % 7 != 3, shifted, all_rows)
+        for log_sum in divisors_of(log_sums(xs, ~np.eye(rows, dtype=bool)), hardness)
+    ]
+    for term in terms[1:]:
+        term[:, 1] *= -1
+    both = run.device.buffer(np.concatenate(terms, axis=1))
     du = run.empty(grid[1], grid[0] * height, depth)
     operands = ((u, i32(all_rows), both),) * 2 if warpgroups else ((u, both),) * 2
     run.launch(
-        f"nt_xent_weights{suffix}_kernel<{depth}, {flag}>",
+        f"nt_xent_weights{suffix}_kernel{kind}>",
         grid,
         block,
         *operands,
         i32(tiles),
         i32(each),
         pairs.argument,
+        *given,
         du,
         shared=shared,
     )
-    w = np.where(pairs.negative, BF16.round(weights_of(x[:rows, :rows], terms[:rows], terms, shifted)), 0)
+    w = np.where(pairs.negative, BF16.round(weights_of(x, powers, [(t[:rows], t) for t in terms], shifted)), 0)
     shown = min(rows, grid[0] * height)
     run.compare(
         f"du {source} {depth} {flag}",

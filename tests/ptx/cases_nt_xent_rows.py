@@ -4,16 +4,26 @@ import numpy as np
 from case import BF16, F32, blocks_for, case
 from cases_nt_xent import LOG2E, Pairs, Side, anchor_terms
 from launch import boolean, f64, i32, i64
+from nt_xent_forms import Form, rows_of
+
+PLAIN, WEIGHTED = Form(), Form(decoupled=True, sigma=0.4)
+FORMS = (
+    PLAIN,
+    Form(decoupled=True),
+    WEIGHTED,
+    Form(class_prior=0.1),
+    Form(class_prior=0.9),  # some rows' G is its least value, others' is not
+    Form(hardness=0.5),
+    Form(class_prior=0.8, hardness=0.7),
+)
 
 
 @case
 def case_nt_xent_rows(run):
     """Losses and gradients of rows, in f64."""
-    group = np.arange(75) % 6
-    group[::11] = -1
     for dtype in (F32, BF16):
         for learned in (True, False):
-            rows_case(run, dtype, learned, None if learned else group)
+            rows_case(run, dtype, learned, PLAIN)
     run.source = "nt_xent"
     for dtype in (F32, BF16):  # u of the remaining kinds
         scale = run.buffer([1.7], np.float64)
@@ -23,78 +33,99 @@ def case_nt_xent_rows(run):
             Side(run, dtype, 5, 40).unit_rows(run, 64, 1.7, BF16, panels, scale)
 
 
+@case
+def case_nt_xent_family(run):
+    """The same of the other losses."""
+    for dtype in (F32, BF16):
+        for learned in (True, False):
+            for form in FORMS[1:]:
+                rows_case(run, dtype, learned, form)
+
+
 def similarity_of(a, b, tau):
     norms = a.length[:, None] * b.length[None]
     return np.where(norms == 0, 0, a.value @ b.value.T / np.where(norms == 0, 1, norms * tau))
 
 
-def losses_of(s, pairs, log_negatives):
-    """log of the sums, share of the negatives, loss; 0 where there is no positive."""
-    count = pairs.positive.sum(axis=1)
-    with np.errstate(divide="ignore"):
-        log_positive = np.log(np.where(pairs.positive, np.exp(s), 0).sum(axis=1))
-    log_sum = np.logaddexp(log_negatives, log_positive)
-    mean = np.where(pairs.positive, s, 0).sum(axis=1) / np.maximum(count, 1)
-    share = np.where(count > 0, np.exp(log_negatives - log_sum), 0)
-    return count, log_sum, share, np.where(count > 0, log_sum - mean, 0)
-
-
-def rows_case(run, dtype, learned, groups):
-    run.source, rows, width = "nt_xent", 75, 37
-    others = rows + 1 if groups is None else rows
-    a, b = Side(run, dtype, rows, width), Side(run, dtype, others, width)
-    norms = [run.buffer(side.length, np.float64) for side in (a, b)]
-    pairs = Pairs(run, rows, others, None if groups is None else (groups, groups))
+def temperature_of(run, learned):
+    """(scales in the device's memory, tau)"""
     logit, logit_value = run.tensor([1.9])
     scales = run.empty(2, kind=np.float64)
     run.launch("nt_xent_temperature_kernel", 1, 32, logit, boolean(False), scales)
     run.check("tau", scales, [np.exp(-logit_value[0]), 1.0], None)
     run.launch("nt_xent_temperature_kernel", 1, 32, logit, boolean(True), scales)
-    tau = np.exp(-logit_value[0]) if learned else 0.2
     run.check("tau", scales, [np.exp(-logit_value[0]), np.sqrt(LOG2E * np.exp(logit_value[0]))], None)
-    name = f"<{dtype.name}, {'LearnedNumber' if learned else 'double'}>"
+    return scales, np.exp(-logit_value[0]) if learned else 0.2
+
+
+def partial_of(run, s, pairs, form, shifted):
+    """PartialSums of two splits, as the tiles leave them."""
+    rows, powers = pairs.rows, form.powers
+    sums, tops = np.zeros((len(powers), 2, 128)), np.zeros((len(powers), 2, 128), np.float32)
+    for p, power in enumerate(powers):
+        parts = np.where(pairs.negative, np.exp(power * s), 0)
+        sums[p, :, :rows] = parts[:, :40].sum(axis=1), parts[:, 40:].sum(axis=1)
+    if not shifted:
+        return (run.device.buffer(sums), None, i32(2), i32(128))
+    tops[:, 1] = 3
+    tops[1:, 0] = -2
+    sums *= np.exp2(-tops.astype(np.float64))
+    return (run.device.buffer(sums), run.device.buffer(tops), i32(2), i32(128))
+
+
+def check_terms(run, terms, want, shifted):
+    """Shifts and shares of all powers; those of the second power are taken off."""
+    stored = terms.array()
+    for p, divisor in enumerate(want.divisors):
+        counted = (want.count > 0) & np.isfinite(divisor)
+        term = anchor_terms(divisor, counted, shifted, 128).astype(np.float64)
+        run.compare(f"shares {p}", stored[:, 2 * p + 1], term[:, 1] * (1 - 2 * p))
+        rows = np.nonzero(counted)[0]
+        run.compare(f"shifts {p}", stored[rows, 2 * p], term[rows, 0], tolerance=0)
+        rest = np.setdiff1d(np.arange(128), rows)
+        run.compare(f"rows without a term {p}", stored[rest, 2 * p], term[rest, 0], tolerance=0)
+
+
+def rows_case(run, dtype, learned, form):
+    run.source, rows, width = "nt_xent", 75, 37
+    others = rows + 1 if learned else rows
+    group = np.arange(75) % 6
+    group[::11] = -1
+    a, b = Side(run, dtype, rows, width), Side(run, dtype, others, width)
+    norms = [run.buffer(side.length, np.float64) for side in (a, b)]
+    pairs = Pairs(run, rows, others, None if learned else (group, group))
+    scales, tau = temperature_of(run, learned)
+    name = f"<{dtype.name}, {'LearnedNumber' if learned else 'double'}"
     number = (scales,) if learned else f64(tau)
-    s = similarity_of(a, b, tau)
-    parts = np.where(pairs.negative, np.exp(s), 0)
-    splits = np.zeros((2, 128))
-    splits[:, :rows] = parts[:, :40].sum(axis=1), parts[:, 40:].sum(axis=1)
-    tops = np.zeros((2, 128), np.float32)
-    tops[1] = 3
-    given = splits * np.exp2(-tops.astype(np.float64))
-    partial = (run.device.buffer(given), run.device.buffer(tops), i32(2), i32(128))
+    s, shifted = similarity_of(a, b, tau), not (form.decoupled or form.class_prior == 0.1)
+    want = rows_of(form, s, pairs, tau)
+    if form.class_prior > 0.5 and not 0 < want.clamped.sum() < (want.count > 0).sum():
+        run.failures.append(f"{run.name}: {form} has {want.clamped.sum()} rows whose G is the least")
     values = (run.empty(rows, kind=np.float64), run.empty(rows, kind=np.float64), run.empty(rows, kind=np.int32))
-    terms, losses = run.empty(128, 2), run.empty(rows, kind=np.float64)
+    values = (*values, boolean(form.decoupled))
+    terms, losses = run.empty(128, 2 * len(form.powers)), run.empty(rows, kind=np.float64)
     embeddings = [(side.z, norm, i32(width)) for side, norm in zip((a, b), norms)]
-    run.launch(
-        f"nt_xent_loss_kernel{name}",
-        32,
-        128,
-        partial,
-        *embeddings,
-        pairs.argument,
-        number,
-        boolean(True),
-        values,
-        terms,
-        losses,
-    )
-    count, log_sum, share, loss = losses_of(s, pairs, np.log(splits[:, :rows].sum(axis=0)))
-    run.check("positives", values[2], count, None, tolerance=0)
-    run.check("log sum", values[0], log_sum, None)
-    run.check("negatives", values[1], share, None)
-    run.check("losses", losses, loss, None)
-    want = anchor_terms(log_sum, count > 0, True, 128).astype(np.float64)
-    run.check("shares", run.device.buffer(terms.array()[:, 1]), want[:, 1])
-    run.check("shifts", run.device.buffer(terms.array()[:rows, 0]), want[:rows, 0])
+    partial = partial_of(run, s, pairs, form, shifted)
+    arguments = (partial, *embeddings, pairs.argument, number, form.argument, boolean(shifted), values, terms, losses)
+    run.launch(f"nt_xent_loss_kernel{name}, {form.names}", 32, 128, *arguments)
+    run.check("positives", values[2], want.count, None, tolerance=0)
+    run.check("log sum", values[0], want.log_sum, None)
+    check_terms(run, terms, want, shifted)
     mean, counted = run.empty(1), run.empty(1, kind=np.float64)
-    run.launch("nt_xent_mean_kernel", 1, 1024, losses, values[2], i32(rows), mean, counted)
-    run.check("loss", mean, loss.sum() / (count > 0).sum())
-    run.check("counted", counted, (count > 0).sum(), None)
-    gradient_case(run, name, (a, b), embeddings, values, pairs, (number, tau), (s, log_sum, share, count), counted)
+    if form.sigma:
+        weighted = f"nt_xent_weighted_mean_kernel<{name.split(', ')[1]}>"
+        run.launch(weighted, 1, 1024, losses, values, i32(rows), number, f64(form.sigma), mean, counted)
+    else:
+        run.check("losses", losses, want.loss, None)
+        run.launch("nt_xent_mean_kernel", 1, 1024, losses, values[2], i32(rows), mean, counted)
+    run.check("pull", values[1], np.where(want.count > 0, want.pull, 0), None)
+    run.check("loss", mean, want.loss.sum() / (want.count > 0).sum())
+    run.check("counted", counted, (want.count > 0).sum(), None)
+    gradient_case(run, f"{name}>", (a, b), embeddings, values, pairs, (number, tau), want, counted)
 
 
 def gradient_case(run, name, sides, embeddings, values, pairs, temperature, of, counted):
-    (a, b), (number, tau), (s, log_sum, share, count) = sides, temperature, of
+    (a, b), (number, tau), weight, count = sides, temperature, of.positive_weights, of.count
     rows, width = pairs.rows, a.width
     du, u_scale = run.normal(2, 128, 40).astype(np.float32), 1.7
     dloss, scale = run.tensor([0.8])
@@ -110,7 +141,7 @@ def gradient_case(run, name, sides, embeddings, values, pairs, temperature, of, 
         embeddings[0],
         values,
         embeddings[1],
-        (None, None, None),
+        (None, None, None, boolean(False)),
         pairs.argument,
         number,
         scale_number,
@@ -120,10 +151,6 @@ def gradient_case(run, name, sides, embeddings, values, pairs, temperature, of, 
         along,
         shared=4 * width * 8,
     )
-    weight = np.where(
-        count[:, None] == 1, -share[:, None], np.exp(s - log_sum[:, None]) - 1 / np.maximum(count, 1)[:, None]
-    )
-    weight = np.where(pairs.positive, weight, 0)
     total = weight @ b.unit + du.astype(np.float64).sum(axis=0)[:rows, :width] / u_scale
     dot = (total * a.unit).sum(axis=1)
     n = (count > 0).sum()

@@ -45,13 +45,14 @@ def case_elementwise(run):
         )
     for dtype, channels in ((F32, 12), (BF16, 24)):
         a, x = run.tensor(run.normal(40, channels), dtype)
-        bias, c = run.tensor(run.normal(channels))
+        line, c = run.tensor(run.normal(channels))
+        for product, want in (("false", x + c), ("true", x * c)):
 
-        def functor():
-            y = run.empty(40, channels, kind=dtype)
-            return (a, bias, y, i64(channels)), lambda: run.check("add_bias", y, x + c, dtype)
+            def functor(want=want):
+                y = run.empty(40, channels, kind=dtype)
+                return (a, line, y, i64(channels)), lambda: run.check("with a row", y, want, dtype)
 
-        map_over(run, [f"AddBias<{dtype.name}>"], dtype, 40 * channels, functor)
+            map_over(run, [f"WithRow<{dtype.name}, {product}>"], dtype, 40 * channels, functor)
 
 
 @case
