@@ -92,20 +92,29 @@ def anchor_terms(log_sum, counted, shifted, all_rows):
     terms = np.zeros((all_rows, 2), np.float32)
     terms[:, 0] = np.finfo(np.float32).max
     log2_sum = log_sum * LOG2E
+    rows, log2_sum = np.nonzero(counted)[0], log2_sum[counted]
     shift = np.rint(log2_sum) if shifted else np.zeros_like(log2_sum)
-    rows = np.nonzero(counted)[0]
-    terms[rows] = np.stack([shift, np.exp2(shift - log2_sum)], axis=1)[rows]
+    terms[rows] = np.stack([shift, np.exp2(shift - log2_sum)], axis=1)
     return terms
 
 
-def weights_of(x, own, other, shifted):
-    """W as f32 arithmetic has it; nvcc adds the second term to the first by one multiply-add."""
-    a, b = own[:, None], other[None, : x.shape[1]]
+def weights_of(xs, terms, shifted):
+    """W as f32 arithmetic has it, of each power's x and (own, other) terms. Of a sum of two products nvcc makes one
+    multiply-add: the product that is rounded by itself is the row's own, but with two powers the other side's, and
+    without a shift the second power's.
+    """
     with np.errstate(over="ignore", invalid="ignore"):
         if not shifted:
-            return exp2_f32(x) * (a[..., 1] + b[..., 1])
-        first = exp2_f32(x - a[..., 0]) * a[..., 1]
-        return fma_f32(exp2_f32(x - b[..., 0]), np.broadcast_to(b[..., 1], x.shape), first)
+            shares = [own[:, None, 1] + other[None, : x.shape[1], 1] for x, (own, other) in zip(xs, terms)]
+            last = exp2_f32(xs[-1]) * shares[-1]
+            return last if len(xs) == 1 else fma_f32(exp2_f32(xs[0]), shares[0], last)
+        parts = []
+        for x, (own, other) in zip(xs, terms):
+            sides = own[:, None], other[None, : x.shape[1]]
+            alone, added = sides if len(xs) == 1 else sides[::-1]
+            first = exp2_f32(x - alone[..., 0]) * alone[..., 1]
+            parts.append(fma_f32(exp2_f32(x - added[..., 0]), np.broadcast_to(added[..., 1], x.shape), first))
+        return parts[0] if len(xs) == 1 else parts[0] + parts[1]
 
 
 def powers_of(hardness):
@@ -115,6 +124,11 @@ def powers_of(hardness):
 
 def log_sums(xs, counted):
     return [np.log(np.where(counted, np.exp2(x.astype(np.float64)), 0).sum(axis=1)) for x in xs]
+
+
+def divisors_of(logs, hardness):
+    """Logs of what the powers are divided by, of rows whose G is L."""
+    return [logs[0] - np.log(1 + hardness), logs[1] - np.log(hardness)] if hardness else logs
 
 
 def check_sums(run, words, grid, block, head, tail, xs, pairs, shifted, shared, height):
@@ -199,7 +213,7 @@ def tiles_case(run, source, depth, shifted, rows, temperature, groups=None, hard
         du,
         shared=shared,
     )
-    w = np.where(pairs.negative, BF16.round(weights_of(x, powers, [(t[:rows], t) for t in terms], shifted)), 0)
+    w = np.where(pairs.negative, BF16.round(weights_of(xs, [(term[:rows], term) for term in terms], shifted)), 0)
     shown = min(rows, grid[0] * height)
     run.compare(
         f"du {source} {depth} {flag}",
@@ -219,6 +233,15 @@ def case_nt_xent_tiles(run):
 
 
 @case
+def case_nt_xent_tiles_hard(run):
+    group = np.arange(100) % 9
+    group[::11] = -1
+    for depth in (64, 128, 256):
+        for shifted in (True, False):
+            tiles_case(run, "nt_xent", depth, shifted, 100, 0.2, (group, group) if depth == 128 else None, HARDNESS)
+
+
+@case
 def case_nt_xent_sm90(run):
     group = np.arange(580) % 40
     group[::11] = -1
@@ -230,6 +253,7 @@ def case_nt_xent_sm90(run):
 
 
 SIMT_STAGE = 2 * 64 * 36
+HARDNESS = 0.5
 
 
 @case
@@ -241,42 +265,48 @@ def case_nt_xent_f32(run):
             f32_tiles(run, width, depth, parts, kind, temperature)
 
 
+@case
+def case_nt_xent_f32_hard(run):
+    run.source = "nt_xent"
+    for width, depth, parts in ((29, 32, 1), (70, 96, 2)):
+        for kind in ("hard true", "hard false"):
+            f32_tiles(run, width, depth, parts, kind, 0.4)
+
+
+def scale_of(run, kind, temperature):
+    """(argument, its type, what a product of unit rows is multiplied by for each power)"""
+    if kind == "learned":
+        return (run.buffer([temperature, 1.0], np.float64),), "LearnedNumber", [LOG2E / temperature]
+    hard = kind.startswith("hard")
+    scales = [LOG2E / temperature * power for power in ((1 + HARDNESS, HARDNESS) if hard else (1,))]
+    halves = [(f32(np.float32(scale)), f32(scale - np.float64(np.float32(scale)))) for scale in scales]
+    return (tuple(halves), "HardScales", scales) if hard else (halves[0], "Log2Scale<float>", scales)
+
+
 def f32_tiles(run, width, depth, parts, kind, temperature):
     rows, others = 90, 140
-    shifted = kind != "false"
+    shifted = not kind.endswith("false")
     a, b = Side(run, F32, rows, width), Side(run, F32, others, width)
     for side in (a, b):
         side.unit_rows(run, depth, 1.0, F32)
     pairs = Pairs(run, rows, others, first_row=20)
-    scale = np.float64(LOG2E / temperature)
-    if kind == "learned":
-        number, name = (run.buffer([temperature, 1.0], np.float64),), "LearnedNumber"
-    else:
-        number, name = (f32(np.float32(scale)), f32(scale - np.float64(np.float32(scale)))), "Log2Scale<float>"
-    x = (a.u_value @ b.u_value.T * scale)[:rows, :others]
+    number, name, scales = scale_of(run, kind, temperature)
+    xs = [(a.u_value @ b.u_value.T * scale)[:rows, :others] for scale in scales]
     flag = str(shifted).lower()
-    check_sums(
-        run,
-        f"nt_xent_sums_f32_kernel<{flag}, {name}",
-        (2, 2),
-        128,
-        (a.u, b.u, i32(depth), i32(3), i32(2)),
-        (number,),
-        x,
-        pairs,
-        shifted,
-        2 * SIMT_STAGE * 4,
-        64,
-    )
-    log_sum = np.log(np.exp2(x).sum(axis=1))
-    terms = anchor_terms(log_sum, np.arange(rows) % 7 != 3, shifted, 128)
+    head = (a.u, b.u, i32(depth), i32(3), i32(2))
+    words = f"nt_xent_sums_f32_kernel<{flag}, {name}"
+    check_sums(run, words, (2, 2), 128, head, (number,), xs, pairs, shifted, 2 * SIMT_STAGE * 4, 64)
+    divisors = divisors_of(log_sums(xs, True), HARDNESS if len(xs) == 2 else 0)
+    terms = [anchor_terms(divisor, np.arange(rows) % 7 != 3, shifted, 128) for divisor in divisors]
+    for term in terms[1:]:
+        term[:, 1] *= -1
     du = run.empty(2, 128, depth)
     shared = (2 * SIMT_STAGE + 64 * (68 + 64 * parts + 4)) * 4
     run.launch(
         f"nt_xent_weights_f32_kernel<{parts}, {flag}, {name}",
         (2, 2, blocks_for(depth, 64 * parts)),
         128,
-        (a.u, run.device.buffer(terms)),
+        (a.u, run.device.buffer(np.concatenate(terms, axis=1))),
         (b.u, None),
         i32(depth),
         i32(3),
@@ -286,6 +316,9 @@ def f32_tiles(run, width, depth, parts, kind, temperature):
         du,
         shared=shared,
     )
-    own = terms[:rows].astype(np.float64)
-    w = np.where(pairs.negative & (own[:, 1:] != 0), np.exp2(x - own[:, :1] * (own[:, 1:] != 0)) * own[:, 1:], 0)
+    w = np.zeros((rows, others))
+    for x, term in zip(xs, terms):
+        own = term[:rows].astype(np.float64)
+        counted = pairs.negative & (own[:, 1:] != 0)
+        w += np.where(counted, np.exp2(x - own[:, :1] * (own[:, 1:] != 0)) * own[:, 1:], 0)
     run.compare(f"du f32 {kind}", du.array().astype(np.float64).sum(axis=0)[:rows], w @ b.u_value[:others])
