@@ -20,10 +20,12 @@ require("numpy")
 import numpy as np  # noqa: E402
 import run_cases  # noqa: E402, F401  (it reads all cases)
 from arithmetic import to_bf16  # noqa: E402
-from case import CASES, run_case  # noqa: E402
+from case import CASES, F32, run_case  # noqa: E402
 from cases_nt_xent import tiles_case  # noqa: E402
+from cases_nt_xent_rows import WEIGHTED, rows_case  # noqa: E402
 from compile_ptx import compile_all  # noqa: E402
 from launch import Device, Instantiation, Library, i32  # noqa: E402
+from nt_xent_forms import Form  # noqa: E402
 from parser import PtxError, parse  # noqa: E402
 
 COMMANDS, FOLDER = pathlib.Path(sys.argv[1]), pathlib.Path(sys.argv[2])
@@ -244,9 +246,10 @@ class Faults(unittest.TestCase):
 
     def test_nothing_planted(self):
         library = Library(FOLDER, FAULTY)
-        for case in ("sums", "softmax", "one tile", "one sm90"):
+        for case in ("sums", "softmax", "softmax_rows", "one tile", "one hard tile", "hard rows", "DCLW", "one sm90"):
             self.assertEqual(run_case(library, case).failures, [])
-        self.assertEqual(run_case(library, "sums", random.Random(5)).failures, [])
+        for case in ("sums", "transpose"):
+            self.assertEqual(run_case(library, case, random.Random(5)).failures, [])
 
     def test_lanes(self):
         self.assert_seen(
@@ -255,9 +258,14 @@ class Faults(unittest.TestCase):
 
     def test_a_dropped_barrier(self):
         """Is seen only where warps go ahead of each other."""
-        fault = ("elementwise", ("bias_partial_kernel<float>",), r"bar\.sync\s+0;", "", "sums")
-        self.assertEqual(self.planted(*fault), [])
-        self.assertTrue(any(self.planted(*fault, order=random.Random(seed)) for seed in range(3)))
+        for source, kernel, case in (
+            ("elementwise", "bias_partial_kernel<float>", "sums"),
+            ("transpose", "transpose_kernel<float>", "transpose"),
+        ):
+            with self.subTest(kernel):
+                fault = (source, (kernel,), r"bar\.sync\s+0;", "", case)
+                self.assertEqual(self.planted(*fault), [])
+                self.assertTrue(any(self.planted(*fault, order=random.Random(seed)) for seed in range(3)))
 
     def test_a_dropped_wait(self):
         self.assert_seen("similarity", ("similarity_kernel",), r"cp\.async\.wait_group 0;", "", "similarity")
@@ -272,17 +280,41 @@ class Faults(unittest.TestCase):
         )
 
     def test_a_matrix_not_transposed(self):
-        self.assert_seen("nt_xent", ("nt_xent_weights_kernel<64, true>",), r"x4\.trans", "x4", "one tile")
+        self.assert_seen("nt_xent", ("nt_xent_weights_kernel<64, true, OnePower>",), r"x4\.trans", "x4", "one tile")
 
     def test_rounding_left_out(self):
         """Two values of W cut instead of rounded to bf16: the upper halves of their words."""
         self.assert_seen(
             "nt_xent",
-            ("nt_xent_weights_kernel<64, true>",),
+            ("nt_xent_weights_kernel<64, true, OnePower>",),
             r"cvt\.rn\.bf16x2\.f32 (%r\d+), (%f\d+), (%f\d+);",
             r"prmt.b32 \1, \3, \2, 0x7632;",
             "one tile",
         )
+
+    def test_softmax_of_rows(self):
+        """One step of the sum over a warp left out."""
+        for kernel in ("softmax_forward_kernel<32, float>", "softmax_gradient_kernel<256, BFloat16>"):
+            with self.subTest(kernel):
+                pattern, instead = r"(shfl\.sync\.bfly[^;]*;\s*mov\.b64 [^;]*;\s*)add(\.f64)", r"\1max\2"
+                self.assert_seen("softmax", (kernel,), pattern, instead, "softmax_rows")
+
+    def test_two_powers(self):
+        tile = ("nt_xent_weights_kernel<64, true, TwoPowers>",)
+        rows = ("nt_xent_loss_kernel<float, double, NtXentForm, HardTerm<float>",)
+        faults = {
+            "first power": (tile, r"add(\.f32\s+%f\d+, %f\d+), 0f3F800000;", r"mul\1, 0f3F800000;", "one hard tile"),
+            "second": (tile, r"(fma[^;]*;\s*add\.f32\s+%f\d+, %f\d+), %f\d+;", r"\1, 0f00000000;", "one hard tile"),
+            "sign": (rows, r"neg(\.f32)", r"mov\1", "hard rows"),
+        }
+        for name, fault in faults.items():
+            with self.subTest(name):
+                self.assert_seen("nt_xent", *fault)
+
+    def test_weights_of_positives(self):
+        """DCLW's 2 - A p, with another 2."""
+        kernel = ("nt_xent_weighted_mean_kernel<double>",)
+        self.assert_seen("nt_xent", kernel, "0d4000000000000000", "0d3FF0000000000000", "DCLW")
 
     def test_hopper(self):
         kernel = ("nt_xent_weights_sm90_kernel<256, true>",)
@@ -297,9 +329,12 @@ class Faults(unittest.TestCase):
                 self.assert_seen("nt_xent_sm90", kernel, pattern, instead, "one sm90")
 
 
-FAULTY = ("elementwise", "softmax_xent", "similarity", "nt_xent", "nt_xent_sm90")
+FAULTY = ("elementwise", "softmax_xent", "softmax", "transpose", "similarity", "nt_xent", "nt_xent_sm90")
 # Of the cases that run more kernels than a fault is in, the part that is needed.
 CASES["one tile"] = lambda run: tiles_case(run, "nt_xent", 64, True, 100, 0.01)
+CASES["one hard tile"] = lambda run: tiles_case(run, "nt_xent", 64, True, 100, 0.2, hardness=0.5)
+CASES["hard rows"] = lambda run: rows_case(run, F32, False, Form(hardness=0.5))
+CASES["DCLW"] = lambda run: rows_case(run, F32, False, WEIGHTED)
 CASES["one sm90"] = lambda run: tiles_case(run, "nt_xent_sm90", 256, True, 330, 0.1)
 
 if __name__ == "__main__":
