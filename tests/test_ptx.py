@@ -23,7 +23,7 @@ from compile_ptx import compile_all  # noqa: E402
 from test_kernels_executed import kernels_in  # noqa: E402
 
 SM90 = {"nt_xent_sm90"}  # cases that need sm_90a's kernels
-FIRST = ("attention_f32", "nt_xent_f32", "augment_large", "attention_tiles", "augment_any_large")  # the longest
+FIRST = ("attention_f32", "nt_xent_family", "augment_large", "nt_xent_f32", "attention_tiles")  # the longest
 library = None
 
 

@@ -84,7 +84,9 @@ class Pairs:
             self.positive = (a[:, None] == b[None]) & (a[:, None] != -1) & (apart != 0)
             pointers = (run.buffer(a, np.int32), run.buffer(b, np.int32))
         self.negative = ~self.positive & (apart != 0)
-        self.argument = (*pointers, i32(rows), i32(columns), i32(first_row), i32(first_column), i32(self.samples))
+        numbers = (i32(rows), i32(columns)), (i32(first_row), i32(first_column))
+        self.argument = (*pointers, *numbers[0], *numbers[1], i32(self.samples))
+        self.turned = (*pointers[::-1], *numbers[0][::-1], *numbers[1][::-1], i32(self.samples))  # columns as rows
 
 
 def anchor_terms(log_sum, counted, shifted, all_rows):

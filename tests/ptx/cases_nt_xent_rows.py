@@ -121,17 +121,27 @@ def rows_case(run, dtype, learned, form):
     run.check("pull", values[1], np.where(want.count > 0, want.pull, 0), None)
     run.check("loss", mean, want.loss.sum() / (want.count > 0).sum())
     run.check("counted", counted, (want.count > 0).sum(), None)
-    gradient_case(run, f"{name}>", (a, b), embeddings, values, pairs, (number, tau), want, counted)
+    none = (None, None, None, boolean(False))
+    given = (values, none), embeddings, pairs.argument
+    along = gradient_case(run, f"{name}>", (a, b), given, (number, tau), want.positive_weights, want.count, counted)
+    if learned:
+        scale_case(run, along, rows, tau, counted, (want.count > 0).sum())
+    if dtype is F32:  # the candidates' side
+        given = (none, values), embeddings[::-1], pairs.turned
+        gradient_case(run, f"{name}>", (b, a), given, (number, tau), want.positive_weights.T, want.count, counted)
 
 
-def gradient_case(run, name, sides, embeddings, values, pairs, temperature, of, counted):
-    (a, b), (number, tau), weight, count = sides, temperature, of.positive_weights, of.count
-    rows, width = pairs.rows, a.width
+DLOSS = 0.8
+
+
+def gradient_case(run, name, sides, given, temperature, weight, count, counted):
+    """dz of the first side; gives du.u of each row, its buffer and its values."""
+    (a, b), (number, tau), (values, embeddings, pairs) = sides, temperature, given
+    rows, width = a.rows, a.width
     du, u_scale = run.normal(2, 128, 40).astype(np.float32), 1.7
-    dloss, scale = run.tensor([0.8])
+    dloss, scale = run.tensor([DLOSS])
     dz, along = run.empty(rows, width, kind=a.dtype), run.empty(rows, kind=np.float64)
-    learned = isinstance(number, tuple)
-    scale_number = (run.buffer([u_scale], np.float64),) if learned else f64(u_scale)
+    scale_number = (run.buffer([u_scale], np.float64),) if isinstance(number, tuple) else f64(u_scale)
     partial = (run.device.buffer(du), i32(2), i32(40), i64(128 * 40))
     run.launch(
         f"nt_xent_gradient_kernel{name}",
@@ -139,10 +149,10 @@ def gradient_case(run, name, sides, embeddings, values, pairs, temperature, of, 
         128,
         partial,
         embeddings[0],
-        values,
+        values[0],
         embeddings[1],
-        (None, None, None, boolean(False)),
-        pairs.argument,
+        values[1],
+        pairs,
         number,
         scale_number,
         dloss,
@@ -153,24 +163,18 @@ def gradient_case(run, name, sides, embeddings, values, pairs, temperature, of, 
     )
     total = weight @ b.unit + du.astype(np.float64).sum(axis=0)[:rows, :width] / u_scale
     dot = (total * a.unit).sum(axis=1)
-    n = (count > 0).sum()
     length = np.where(a.length == 0, 1, a.length)
-    want = (total - dot[:, None] * a.unit) * (scale[0] / (n * tau) / length)[:, None]
+    want = (total - dot[:, None] * a.unit) * (scale[0] / ((count > 0).sum() * tau) / length)[:, None]
     run.check("dz", dz, np.where(a.length[:, None] == 0, 0, want), a.dtype)
     run.check("along", along, dot, None)
+    return along, dot
+
+
+def scale_case(run, along, rows, tau, counted, n):
+    """d loss / d logit_scale."""
+    dloss, scale = run.tensor([DLOSS])
     dlogit, logit = run.empty(1), run.tensor([1.9])[0]
     scales = run.buffer([tau, 1.0], np.float64)
-    run.launch(
-        "nt_xent_temperature_gradient_kernel",
-        1,
-        1024,
-        along,
-        i32(rows),
-        f64(0.5),
-        dloss,
-        counted,
-        scales,
-        logit,
-        dlogit,
-    )
-    run.check("dlogit", dlogit, dot.sum() * 0.5 * scale[0] / (n * tau))
+    arguments = (along[0], i32(rows), f64(0.5), dloss, counted, scales, logit, dlogit)
+    run.launch("nt_xent_temperature_gradient_kernel", 1, 1024, *arguments)
+    run.check("dlogit", dlogit, along[1].sum() * 0.5 * scale[0] / (n * tau))
