@@ -85,15 +85,18 @@ Retrieval retrieval(const Tensor& queries, const Tensor& candidates, const std::
     }
   });
 
-  Retrieval found{.queries = n, .candidates = m};
+  Retrieval found{.queries = n, .candidates = m};  // counts and sums first: a sum of shares may round to above 1
   for (std::size_t i = 0; i < ranks.size(); ++i) {
     const std::int64_t of_group = std::ssize(right.at(query_groups[i]));
     for (const auto& [k, share, chance] :
          {std::tuple(1, &found.r1, &found.chance1), std::tuple(5, &found.r5, &found.chance5),
           std::tuple(10, &found.r10, &found.chance10)}) {
-      *share += (ranks[i] <= k ? 1.0 : 0.0) / static_cast<double>(n);
-      *chance += chance_of(of_group, m, k) / static_cast<double>(n);
+      *share += ranks[i] <= k ? 1.0 : 0.0;
+      *chance += chance_of(of_group, m, k);
     }
+  }
+  for (double* const sum : {&found.r1, &found.r5, &found.r10, &found.chance1, &found.chance5, &found.chance10}) {
+    *sum /= static_cast<double>(n);
   }
   found.median_rank = median_of(std::move(ranks));
   return found;

@@ -83,6 +83,17 @@ def test_retrieval_counts_ranks():
     assert grouped.r1 == pytest.approx(np.mean(ranks == 1), rel=1e-14) and grouped.r1 > found.r1
 
 
+@pytest.mark.parametrize("rows", [1, 3, 10, 49, 1000])
+def test_shares_are_no_more_than_one(rows):
+    a = np.random.default_rng(rows).normal(size=(rows, 32))
+    found = metrics.retrieval(a, a)
+    assert (found.r1, found.r5, found.r10) == (1, 1, 1)
+    assert found.chance1 == pytest.approx(1 / rows) and max(found.chance1, found.chance5, found.chance10) <= 1
+    groups = np.zeros(rows, int)
+    every = metrics.retrieval(a, a, groups, groups)
+    assert (every.r1, every.chance1, every.chance10) == (1, 1, 1)
+
+
 def test_collapse_is_seen():
     random = np.random.default_rng(3)
     spread = metrics.collapse(random.normal(size=(400, 16)))
