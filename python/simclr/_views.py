@@ -4,7 +4,7 @@ import multiprocessing.context
 
 import numpy as np
 
-from simclr._augment import is_tensor, make_views, number_of, pixels_of, policy_of
+from simclr._augment import check_range, is_tensor, make_views, number_of, pixels_of, policy_of
 from simclr._errors import InputError
 
 _PLAIN_MODES = ("L", "RGB", "RGBA")
@@ -39,6 +39,7 @@ def picture_of(who, what, value):
         pixels = pixels[:, :, None]
     if pixels.ndim != 3:
         raise InputError(f"{who}: {what} has shape {list(pixels.shape)}, and a picture is [H,W,C], channels last")
+    check_range(who, what, pixels)
     return pixels
 
 
@@ -56,7 +57,7 @@ class Views:
     library's loader, to the bit: a function of (seed, i, epoch, number of the view).
 
     dataset: has __len__ and __getitem__, which gives a picture or (picture, label); a picture is an array or a CPU tensor
-        [H,W,C] or [H,W] of uint8, uint16 or float32, or a picture of Pillow's. A transform of its own must be off.
+        [H,W,C] or [H,W] of uint8, uint16 or float32 from 0 to 1, or a picture of Pillow's. A transform of its own must be off.
     policy: simclr.Policy.
     views: how many of each picture.
     seed: int from 0 to 2^64-1.
@@ -73,9 +74,7 @@ class Views:
             raise InputError(f"Views: dataset has {len(dataset)} samples, at most 2^32 have numbers")
         self.dataset = dataset
         self.policy = policy_of("Views", policy)
-        self.views = number_of("Views", "views", views, 2**24)
-        if self.views == 0:
-            raise InputError("Views: views is 0, at least 1 is needed")
+        self.views = number_of("Views", "views", views, 2**24, least=1)
         self.seed = number_of("Views", "seed", seed, 2**64 - 1)
         self.channels_first = bool(channels_first)
         # Workers that live longer than an epoch see it change: it is shared with them.

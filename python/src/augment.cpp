@@ -1,5 +1,6 @@
 // simclr.augment: views of pictures, on all cores. simclr/_augment.py prepares what it is given.
 #include "policy.h"
+#include "signals.h"
 
 #include <nanobind/stl/vector.h>
 #include <simclr/core/parallel.h>
@@ -54,6 +55,7 @@ Tensor make_views(const std::vector<data::Sample>& pictures, const data::Augment
   const auto count = std::ssize(pictures), views = std::ssize(keys.views);
   SIMCLR_CHECK(std::ssize(keys.ids) == count, "augment: ", keys.ids.size(), " ids for ", count,
                " pictures; give one each");
+  const auto poll = signals();
   const Computing computing;
   Tensor out = Tensor::empty({views, count, policy.size, policy.size, policy.channels});
   const std::int64_t values = maker.view_shape().numel();
@@ -62,6 +64,7 @@ Tensor make_views(const std::vector<data::Sample>& pictures, const data::Augment
   if (one_thread) alone.emplace();
   parallel_for(views * count, values <= small ? 4 : 1, [&](std::int64_t begin, std::int64_t end) {
     for (std::int64_t row = begin; row < end; ++row) {
+      poll();
       const auto i = static_cast<std::size_t>(row % count), v = static_cast<std::size_t>(row / count);
       maker.make_view(pictures[i], {keys.seed, keys.ids[i], keys.epoch, keys.views[v]},
                       reinterpret_cast<std::byte*>(out.data<float>() + row * values));

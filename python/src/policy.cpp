@@ -112,6 +112,10 @@ void set(Augmentation& policy, const char* name, Channels& to, nb::handle value)
   std::copy(numbers.begin(), numbers.end(), to);
 }
 
+void check_by_name(const nb::args& unnamed) {
+  SIMCLR_CHECK(unnamed.size() == 0, "Policy: fields are given by name, as in Policy(size=32)");
+}
+
 /// Sets what is given, the fields that follow others last, whatever their order.
 void set_fields(Augmentation& policy, const nb::dict& fields) {
   for (auto [name, value] : fields) {
@@ -168,18 +172,29 @@ std::string class_doc() {
 void bind_policy(nb::module_& m) {
   static const std::string doc = class_doc();
   nb::class_<Augmentation> policy(m, "Policy", doc.c_str());
-  policy.def("__init__", [](Augmentation* self, const nb::kwargs& fields) {
-    Augmentation made;
-    set_fields(made, fields);
-    new (self) Augmentation(made);
-  });
+  policy.def(
+      "__init__",
+      [](Augmentation* self, const nb::args& unnamed, const nb::kwargs& fields) {
+        check_by_name(unnamed);
+        Augmentation made;
+        set_fields(made, fields);
+        new (self) Augmentation(made);
+      },
+      nb::sig("def __init__(self, **fields) -> None"));
   visit_fields([&](const char* name, auto member, const char* what) {
     policy.def_prop_rw(
         name, [member](const Augmentation& self) { return to_python(self, self.*member); },
         [member, name](Augmentation& self, nb::handle value) { set(self, name, self.*member, value); }, what);
   });
-  policy.def_static("simclr", &Augmentation::simclr, nb::arg("size"),
-                    "The paper's policy for photographs (arXiv 2002.05709, appendix A): colour views of size x size.");
+  policy.def_static(
+      "simclr",
+      [](nb::handle size) {
+        Augmentation sized;
+        set(sized, "size", sized.size, size);
+        return Augmentation::simclr(sized.size);
+      },
+      nb::arg("size").none(), nb::sig("def simclr(size: int) -> Policy"),
+      "The paper's policy for photographs (arXiv 2002.05709, appendix A): colour views of size x size.");
   policy.def_static("simclr_cifar", &Augmentation::simclr_cifar,
                     "The paper's policy for CIFAR (appendix B.9): 32 x 32, weaker jitter, no blur.");
   policy.def(
@@ -188,11 +203,13 @@ void bind_policy(nb::module_& m) {
       "this policy is to be evaluated with.");
   policy.def(
       "replace",
-      [](const Augmentation& self, const nb::kwargs& changes) {
+      [](const Augmentation& self, const nb::args& unnamed, const nb::kwargs& changes) {
+        check_by_name(unnamed);
         Augmentation made = self;
         set_fields(made, changes);
         return made;
       },
+      nb::sig("def replace(self, **fields) -> Policy"),
       "replace(**fields): a copy with these fields changed. Raises as the constructor does.");
   policy.def("to_dict", &fields_of, "All fields by name: Policy(**policy.to_dict()) is the same policy.");
   policy.def(

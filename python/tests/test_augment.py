@@ -1,5 +1,6 @@
 """simclr.augment and simclr.Policy: the bits of the C++ library, and one clear error for every wrong input."""
 import copy
+import functools
 import math
 import os
 import pathlib
@@ -117,12 +118,22 @@ def test_tensors_of_torch_come_back_as_such():
     assert isinstance(simclr.augment([torch.from_numpy(image) for image in images], policy, **keys), torch.Tensor)
     with pytest.raises(simclr.InputError, match=r"detach\(\)"):
         simclr.augment(torch.rand(4, 20, 20, 3, requires_grad=True), policy, **keys)
+    with pytest.raises(simclr.InputError, match=r"images holds torch.bfloat16.*\.float\(\)"):
+        simclr.augment(torch.rand(4, 20, 20, 3).bfloat16(), policy, **keys)
+    with pytest.raises(simclr.InputError, match="images.*has lost its memory"):
+        lost = torch.rand(4, 20, 20, 3)
+        (lost.untyped_storage() if hasattr(lost, "untyped_storage") else lost.storage()).resize_(0)
+        simclr.augment(lost, policy, **keys)
+    with pytest.raises(simclr.InputError, match="ids must be integers"):
+        simclr.augment(images, policy, **{**keys, "ids": torch.rand(4, requires_grad=True)})
     with pytest.raises(simclr.InputError, match=r"meta.*\.cpu\(\)"):
         simclr.augment(torch.empty(4, 20, 20, 3, dtype=torch.uint8, device="meta"), policy, **keys)
 
 
 NAN = pictures(4, 20, 20, 3, "f32")
 NAN[2, 3, 4, 1] = math.nan
+WHITE = pictures(4, 20, 20, 3).astype(np.float32)
+WHITE[:, 0, 0] = (0, 255, 255)
 GOOD = {"images": pictures(4, 20, 20, 3), "policy": simclr.Policy.simclr(16), "seed": 1, "ids": range(4), "epoch": 0,
         "view": 0}
 
@@ -141,6 +152,11 @@ GOOD = {"images": pictures(4, 20, 20, 3), "policy": simclr.Policy.simclr(16), "s
     ({"images": GOOD["images"][:, :0]}, r"shape \[0,20,3\]"),
     ({"images": [GOOD["images"]] * 4}, r"shape \[4,20,20,3\]"),
     ({"images": NAN}, "sample 2 has the value nan"),
+    ({"images": np.where(np.isnan(NAN), np.float32(np.inf), NAN)}, "sample 2 has the value inf"),
+    ({"images": WHITE}, "float32 pictures hold 0 to 1, and images holds 255; divide by 255"),
+    ({"images": WHITE * 257}, "images holds 65535; divide by the value of white, as 65535"),
+    ({"images": WHITE / np.float32(127.5) - 1}, r"float32 pictures hold 0 to 1, and images holds -1; bring them there"),
+    ({"images": [GOOD["images"][0], *WHITE[1:]]}, r"images\[1\] holds 255"),
     ({"images": GOOD["images"][:3]}, r"ids has shape \[4\], and there are 3 pictures"),
     ({"ids": range(5)}, r"ids has shape \[5\], and there are 4 pictures"),
     ({"ids": np.arange(4).reshape(2, 2)}, r"ids has shape \[2, 2\]"),
@@ -155,6 +171,10 @@ GOOD = {"images": pictures(4, 20, 20, 3), "policy": simclr.Policy.simclr(16), "s
     ({"view": -1}, "view is -1"),
     ({"view": 2**24}, "view is 16777216"),
     ({"view": []}, "view is empty"),
+    ({"view": [0.5]}, "view must be an int, not 0.5"),
+    ({"view": np.array(0.5)}, r"view must be an int, not array\(0.5\)"),
+    ({"view": np.zeros((2, 2), int)}, r"view must be an int, not array\(\[0, 0\]\)"),
+    ({"epoch": np.array([0, 1])}, r"epoch must be an int, not array\(\[0, 1\]\)"),
     ({"view": [0, None]}, "view must be an int, not None"),
     ({"view": None}, "view must be an int, not None"),
     ({"policy": {"size": 16}}, "policy must be a simclr.Policy, not dict"),
@@ -164,6 +184,42 @@ def test_what_is_wrong_is_said(wrong, message):
         given = {**GOOD, **wrong}
         simclr.augment(given.pop("images"), given.pop("policy"), **given)
     assert isinstance(caught.value, ValueError) and "\n" not in str(caught.value)
+
+
+def test_rounding_leaves_the_range_a_little():
+    images = pictures(4, 20, 20, 3, "f32")
+    images[0, 0, 0], images[0, 0, 1] = -1e-4, 1 + 1e-4
+    wanted = simclr.augment(images.clip(0, 1), GOOD["policy"].evaluation(), seed=1, ids=range(4), epoch=0, view=0)
+    made = simclr.augment(images, GOOD["policy"].evaluation(), seed=1, ids=range(4), epoch=0, view=0)
+    np.testing.assert_allclose(made, wanted, rtol=0, atol=1e-4)  # an average with what was cut off
+
+
+@pytest.mark.parametrize("number", [np.int64, np.uint8, np.array])
+def test_numbers_of_numpy_are_taken(number):
+    keys = {"seed": number(1), "ids": range(4), "epoch": number(2), "view": number(3)}
+    wanted = simclr.augment(GOOD["images"], GOOD["policy"], seed=1, ids=range(4), epoch=2, view=3)
+    assert np.array_equal(simclr.augment(GOOD["images"], GOOD["policy"], **keys), wanted)
+
+
+def test_several_views_are_any_sequence():
+    keys = {"seed": 1, "ids": range(4), "epoch": 0}
+    wanted = simclr.augment(GOOD["images"], GOOD["policy"], view=[0, 1], **keys)
+    for view in (np.array([0, 1]), (np.int64(0), 1), range(2), iter([0, 1])):
+        assert np.array_equal(simclr.augment(GOOD["images"], GOOD["policy"], view=view, **keys), wanted)
+    torch = pytest.importorskip("torch")
+    assert np.array_equal(simclr.augment(GOOD["images"], GOOD["policy"], view=torch.tensor([0, 1]), **keys), wanted)
+    one = simclr.augment(GOOD["images"], GOOD["policy"], view=torch.tensor([1]), **keys)
+    assert np.array_equal(one, wanted[1:])
+
+
+def test_ctrl_c_ends_a_long_call():
+    """Which another thread of Python sends, for the call does not keep the lock."""
+    make = functools.partial(simclr._core.augment, GOOD["images"], simclr.Policy.simclr(8), 1, list(range(4)), 0)
+    ended = []
+    threading.Timer(0.2, os.kill, (os.getpid(), signal.SIGINT)).start()
+    with pytest.raises(KeyboardInterrupt):
+        ended.extend(map(make, [list(range(30000))], [False]))  # no step of Python between its end and the list
+    assert not ended
 
 
 def test_no_pictures_are_no_views():
@@ -224,6 +280,14 @@ def test_a_policy_that_cannot_be_is_refused(fields, message):
     with pytest.raises(simclr.InputError, match=message):
         policy.replace(**fields)
     assert policy == simclr.Policy()
+
+
+def test_fields_are_given_by_name():
+    for wrong in (lambda: simclr.Policy(32), lambda: simclr.Policy(32, channels=3), lambda: simclr.Policy().replace(32)):
+        with pytest.raises(simclr.InputError, match=r"Policy: fields are given by name, as in Policy\(size=32\)"):
+            wrong()
+    with pytest.raises(simclr.InputError, match="Policy: size must be an int, not 'small'"):
+        simclr.Policy.simclr("small")
 
 
 def test_a_policy_that_was_changed_into_one_that_cannot_be_is_refused_when_used():
