@@ -7,7 +7,7 @@ import warnings
 import numpy as np
 
 from simclr import _core
-from simclr._augment import is_tensor, number_of, pixels_of
+from simclr._augment import check_range, is_tensor, number_of, pixels_of
 from simclr._errors import InputError, RunError
 from simclr._views import picture_of
 
@@ -27,6 +27,25 @@ class Embedding:
 
 def _is_path(value):
     return isinstance(value, (str, bytes, os.PathLike))
+
+
+def _encoded(who, what, path):
+    """The bytes of a path. Raises InputError where no file can be called so."""
+    try:
+        name = os.fsencode(path)
+    except UnicodeEncodeError:
+        raise InputError(f"{who}: {what} {path!r} cannot be a path: it holds a lone surrogate") from None
+    if b"\0" in name:
+        raise InputError(f"{who}: {what} {path!r} holds a NUL, which no path does")
+    return name
+
+
+def _recordings_hold(what, dtype):
+    """What is said of a recording of another dtype."""
+    mends = {"int16": f"{what}.astype('float32') / 32768", "int32": f"{what}.astype('float32') / 2147483648",
+             "uint8": f"({what}.astype('float32') - 128) / 128"}
+    mend = mends.get(str(dtype), f"{what}.astype('float32')" if dtype.kind == "f" else "")
+    return "recordings hold float32, of full scale from -1 to 1" + (f"; give {mend}" if mend else "")
 
 
 def _is_one_array(value):
@@ -67,8 +86,9 @@ class Encoder:
             raise InputError(f"simclr.load: side must be one of {', '.join(_SIDES)}, not {self.side!r}")
         if not isinstance(self.device, str):
             raise InputError(f"simclr.load: device must be a str as 'cpu', not {self.device!r}")
-        number_of("simclr.load", "batch_size", self.batch_size, 2**31 - 1)
-        self._core = _core.Encoder(os.fsencode(self.run_or_file), self.side, self.device)
+        number_of("simclr.load", "batch_size", self.batch_size, 2**31 - 1, least=1)
+        file = _encoded("simclr.load", "run_or_file", self.run_or_file)
+        self._core = _core.Encoder(file, self.side, self.device)
 
     @property
     def path(self):
@@ -102,28 +122,53 @@ class Encoder:
         """float32 [N,F] of samples in memory.
 
         samples: of pictures an array [N,H,W,C], or a list of arrays [H,W,C] or [H,W] and pictures of Pillow's: uint8,
-            uint16, or float32 from 0 to 1, of any size; of clips uint8 [N,T,H,W,C], or a list of [T,H,W,C]; of recordings
+            uint16, or float32 from 0 to 1, of any size; one picture is images[None]. An array [N,H,W] is grey pictures for
+            encoders of one channel alone. Of clips [N,T,H,W,C] of the same dtypes, or a list of [T,H,W,C]; of recordings
             float32 [N,samples], or a list of [samples], at the encoder's rate; of texts a list of str. What is not
             contiguous is copied; torch's tensors on the CPU are taken, too.
 
         Raises InputError, a ValueError, for the first sample that cannot be used.
         """
         if self.sample == "text":
-            if _is_path(samples) or not all(isinstance(text, str) for text in samples):
+            if _is_path(samples) or not hasattr(samples, "__iter__"):
+                raise InputError(f"encoder: samples is a {type(samples).__name__} and must be a list of str, for this is an "
+                                 "encoder of texts")
+            samples = list(samples)
+            if not all(isinstance(text, str) for text in samples):
                 raise InputError("encoder: samples must be a list of str, for this is an encoder of texts")
-            return self._checked(self._core.texts([text.encode("utf-8", "replace") for text in samples], self.batch_size))
+            texts = [text.encode("utf-8", "replace") for text in samples]
+            return self._checked(self._core.texts(texts, self._at_once()))
         if not _is_one_array(samples) and (_is_path(samples) or not hasattr(samples, "__iter__")):
             raise InputError(f"encoder: samples is a {type(samples).__name__}; give an array or a list of arrays, and to "
                              "transform() a list of paths")
         if _is_one_array(samples):
-            samples = pixels_of("encoder", "samples", samples)
-            if samples.ndim < 2:
-                raise InputError(f"encoder: samples has shape {list(samples.shape)}, and its first dimension is samples")
-        if self.sample == "picture":
-            arrays = [picture_of("encoder", f"samples[{i}]", sample) for i, sample in enumerate(samples)]
-        else:
-            arrays = [pixels_of("encoder", f"samples[{i}]", sample) for i, sample in enumerate(samples)]
-        return self._checked(self._core.arrays(arrays, self.batch_size))
+            samples = self._values_of("samples", samples)
+            self._check_shape(samples.shape)
+        read = picture_of if self.sample == "picture" else lambda _, what, sample: self._values_of(what, sample)
+        arrays = [read("encoder", f"samples[{i}]", sample) for i, sample in enumerate(samples)]
+        if self.sample == "clip":
+            for i, clip in enumerate(arrays):
+                check_range("encoder", f"samples[{i}]", clip, "clips")
+        return self._checked(self._core.arrays(arrays, self._at_once()))
+
+    def _values_of(self, what, sample):
+        if self.sample == "recording":
+            return pixels_of("encoder", what, sample, (np.float32,), _recordings_hold)
+        return pixels_of("encoder", what, sample)
+
+    def _check_shape(self, shape):
+        """Raises InputError for an array that is one sample."""
+        if len(shape) < 2:
+            raise InputError(f"encoder: samples has shape {list(shape)}, and its first dimension is samples")
+        if self.sample != "picture" or len(shape) != 3:
+            return
+        if self.policy.channels != 1 or shape[2] in (1, 3, 4):
+            raise InputError(f"encoder: samples has shape {list(shape)}, and pictures are [N,H,W,C], channels last; give "
+                             "samples[None] where it is one picture, samples[..., None] where they are grey")
+
+    def _at_once(self):
+        """batch_size, which people may have set."""
+        return number_of("encoder", "batch_size", self.batch_size, 2**31 - 1, least=1)
 
     def _checked(self, made):
         values, told = made
@@ -141,6 +186,8 @@ class Encoder:
             raise InputError("encoder.transform: X is one path; give a list of paths, and a folder to embed()")
         if _is_one_array(X) and X.dtype.__class__.__name__ not in ("StrDType", "ObjectDType", "dtype[str_]"):
             return self(X)
+        if not hasattr(X, "__iter__"):
+            raise InputError(f"encoder.transform: X is a {type(X).__name__}; give a list of paths or of samples")
         samples = list(X)
         file = os.PathLike if self.sample == "text" else (str, bytes, os.PathLike)
         paths = [isinstance(sample, file) for sample in samples]
@@ -148,7 +195,8 @@ class Encoder:
             return self(samples)
         if not all(paths):
             raise InputError(f"encoder.transform: X[{paths.index(False)}] is no path, and others are; give one kind")
-        return self._checked(self._core.files([os.fsencode(path) for path in samples], self.batch_size))
+        names = [_encoded("encoder.transform", f"X[{i}]", path) for i, path in enumerate(samples)]
+        return self._checked(self._core.files(names, self._at_once()))
 
     def embed(self, place, *, dataset="auto"):
         """The features of all samples in a place, in an Embedding, as the program embed writes them.
@@ -163,7 +211,7 @@ class Encoder:
             raise InputError(f"encoder.embed: place must be a path, not {type(place).__name__}")
         if not isinstance(dataset, str):
             raise InputError(f"encoder.embed: dataset must be a str, not {dataset!r}")
-        made = self._core.embed(os.fsencode(place), dataset, self.batch_size)
+        made = self._core.embed(_encoded("encoder.embed", "place", place), dataset, self._at_once())
         for message in made["warnings"]:
             warnings.warn(os.fsdecode(message), stacklevel=2)
         return Embedding([os.fsdecode(name) for name in made["files"]], made["features"], made["unreadable"],

@@ -129,6 +129,14 @@ class Encoder {
     return options;
   }
 
+  /// What is wrong with the first sample that is not usable: nothing is skipped here.
+  static std::string first_problem(const std::vector<std::string>& warnings) {
+    if (warnings.empty()) return "a sample cannot be used";
+    const std::string& first = warnings.front();
+    const std::string skipped = " (sample skipped)";
+    return first.ends_with(skipped) ? first.substr(0, first.size() - skipped.size()) : first;
+  }
+
   /// A row for each sample: where one is left out the first warning is what is wrong.
   Tensor all_of(const data::Dataset& samples, const EvaluationOptions& options,
                 const std::vector<std::string>& warnings) const {
@@ -136,10 +144,10 @@ class Encoder {
     try {
       embedding = embed_samples(file_, samples, options);
     } catch (const Error&) {
-      if (!warnings.empty()) fail(warnings.front());
+      if (!warnings.empty()) fail(first_problem(warnings));
       throw;
     }
-    if (embedding.unreadable > 0) fail(warnings.empty() ? "a sample cannot be used" : warnings.front());
+    if (embedding.unreadable > 0) fail(first_problem(warnings));
     return embedding.features;
   }
 

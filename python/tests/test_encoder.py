@@ -16,7 +16,7 @@ import simclr
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2] / "tests"))
 
-from support.tiny_data import png, write_pictures, write_texts  # noqa: E402
+from support.tiny_data import png, write_fashion_mnist, write_pictures, write_recordings, write_texts  # noqa: E402
 
 PROGRAMS = pathlib.Path(os.environ.get("PROGRAMS", pathlib.Path(simclr.__file__).parents[2] / "examples"))
 SMALL = ["--batch-size", "16", "--epochs", "1", "--knn-every", "0", "--no-evaluation", "--device", "cpu", "--threads", "1"]
@@ -205,11 +205,42 @@ def test_a_run_of_texts(tmp_path):
     assert np.array_equal(encoder.embed(tmp_path / "asked.txt").features, features)
     (tmp_path / "one.txt").write_text(lines[4])
     np.testing.assert_allclose(encoder.transform([tmp_path / "one.txt"])[0], features[4], rtol=1e-4, atol=1e-6)
-    for wrong, message in (("one", "list of str"), ([3], "list of str"), ([" "], "sample 0"), ([lines[0], "\0"], "sample 1")):
-        with pytest.raises(simclr.InputError, match=message):
+    for wrong, message in (("one", "list of str"), ([3], "list of str"), (None, "list of str"), (5, "list of str"),
+                           ([" "], "sample 0"), ([lines[0], "\0"], "sample 1")):
+        with pytest.raises(simclr.InputError, match=message) as caught:
             encoder(wrong)
+        assert "skipped" not in str(caught.value)
     with pytest.raises(simclr.InputError, match="no ResNet"):
         encoder.to_torch()
+
+
+def test_a_run_of_recordings(tmp_path):
+    write_recordings(tmp_path / "words", takes=2)
+    launch("train_speech", "--data", tmp_path / "words", "--pattern", "{label}_{speaker}_{take}.wav", "--rate", "8000",
+           "--mels", "16", "--width", "4", "--warmup-epochs", "0", *SMALL, "--out", tmp_path / "run")
+    encoder = simclr.load(tmp_path / "run")
+    names, features = embed(tmp_path / "run", tmp_path / "words", tmp_path / "out")
+    assert encoder.sample == "recording" and encoder.embed(tmp_path / "words").features.tobytes() == features.tobytes()
+    tones = np.sin(np.arange(2 * 2400, dtype=np.float32).reshape(2, 2400) / 5)
+    assert encoder(3 * tones - 1).shape == (2, encoder.features)  # of any range
+    for dtype, mend in (("int16", r"samples\.astype\('float32'\) / 32768"), ("float64", r"samples\.astype\('float32'\)"),
+                        ("uint8", r"\(samples\.astype\('float32'\) - 128\) / 128"), ("uint16", "-1 to 1$")):
+        with pytest.raises(simclr.InputError, match=f"samples holds {dtype}, and recordings hold float32.*{mend}") as caught:
+            encoder((100 * abs(tones)).astype(dtype))
+        assert "picture" not in str(caught.value)
+    with pytest.raises(simclr.InputError, match=r"samples\[1\] holds int16"):
+        encoder([tones[0], tones[1].astype(np.int16)])
+
+
+def test_one_channel_takes_grey_pictures(tmp_path):
+    write_fashion_mnist(tmp_path / "grey")
+    launch("train_cifar", "--dataset", "fashion-mnist", "--data", tmp_path / "grey", "--width", "4", *SMALL, "--out",
+           tmp_path / "run")
+    encoder = simclr.load(tmp_path / "run")
+    assert encoder.policy.channels == 1
+    assert np.array_equal(encoder(IMAGES[..., 0]), encoder(IMAGES[..., :1]))
+    with pytest.raises(simclr.InputError, match=r"shape \[16, 16, 3\].*samples\[None\]"):
+        encoder(IMAGES[0])
 
 
 def test_what_is_unreadable_is_left_out_of_a_folder_and_refused_in_a_list(folder, encoder, tmp_path):
@@ -221,8 +252,9 @@ def test_what_is_unreadable_is_left_out_of_a_folder_and_refused_in_a_list(folder
     assert found.files == ["00.png", "01.png", "02.png"] and found.unreadable == 1 and ".txt" in found.left_out
     with pytest.raises(simclr.InputError, match="broken.png"):
         encoder.transform(sorted((tmp_path / "mixed").glob("*.png")))
-    with pytest.raises(simclr.InputError, match="broken.png"):
+    with pytest.raises(simclr.InputError, match="broken.png") as caught:
         encoder.transform([tmp_path / "mixed/broken.png"])
+    assert "skipped" not in str(caught.value)
 
 
 IMAGES = np.zeros((2, 16, 16, 3), dtype=np.uint8)
@@ -236,22 +268,32 @@ IMAGES = np.zeros((2, 16, 16, 3), dtype=np.uint8)
     (lambda e: e(IMAGES[0, 0, 0]), r"samples has shape \[3\]"),
     (lambda e: e(IMAGES.transpose(0, 3, 1, 2)), r"shape \[3,16,16\]"),
     (lambda e: e(np.full((1, 4, 4, 3), np.nan, np.float32)), "the value nan"),
+    (lambda e: e(np.full((2, 4, 4, 3), 255, np.float32)), r"samples\[0\] holds 255; divide by 255"),
+    (lambda e: e([IMAGES[0], IMAGES[0] - np.float32(1)]), r"samples\[1\] holds -1"),
+    (lambda e: e(IMAGES[0]), r"samples has shape \[16, 16, 3\], and pictures are \[N,H,W,C\].*samples\[None\]"),
+    (lambda e: e(IMAGES[..., 0]), r"samples has shape \[2, 16, 16\].*samples\[..., None\]"),
     (lambda e: e([IMAGES[0], IMAGES]), r"samples\[1\] has shape \[2, 16, 16, 3\]"),
     (lambda e: e.transform("photo.png"), "X is one path"),
+    (lambda e: e.transform(None), "X is a NoneType; give a list of paths"),
+    (lambda e: e.transform(5), "X is a int; give a list of paths"),
+    (lambda e: e.transform(["a\0b.png"]), r"encoder.transform: X\[0\] 'a\\x00b.png' holds a NUL"),
+    (lambda e: e.embed("a\0b"), r"encoder.embed: place 'a\\x00b' holds a NUL"),
+    (lambda e: e.embed("\ud800"), r"encoder.embed: place '\\ud800' cannot be"),
     (lambda e: e.transform(["gone.png"]), "gone.png"),
     (lambda e: e.transform(["gone.png", IMAGES[0]]), r"X\[1\] is no path"),
     (lambda e: e.embed("gone"), "gone"),
     (lambda e: e.embed(3), "place must be a path"),
     (lambda e: e.embed(".", dataset="books"), "dataset books: is not known; use one of auto"),
     (lambda e: simclr.load("gone"), "gone: there is no such file or folder"),
+    (lambda e: simclr.load("rci\0far"), r"simclr.load: run_or_file 'rci\\x00far' holds a NUL"),
     (lambda e: simclr.load(3), "run_or_file must be a path, not int"),
     (lambda e: simclr.load(os.devnull), os.devnull),
     (lambda e: simclr.load(e.run_or_file, side="first"), "no first side"),
     (lambda e: simclr.load(e.run_or_file, side="left"), "side must be one of none, first, second"),
     (lambda e: simclr.load(e.run_or_file, device="tpu"), "tpu"),
     (lambda e: simclr.load(e.run_or_file, device=0), "device must be a str"),
-    (lambda e: simclr.load(e.run_or_file, batch_size=-1), "batch_size is -1"),
-    (lambda e: simclr.load(e.run_or_file, batch_size=0)(IMAGES), "batch_size is 0"),
+    (lambda e: simclr.load(e.run_or_file, batch_size=-1), "batch_size is -1, it must be from 1"),
+    (lambda e: simclr.load(e.run_or_file, batch_size=0), "batch_size is 0, it must be from 1"),
     (lambda e: simclr.load(e.run_or_file, batch_size="all"), "batch_size must be an int"),
 ])
 def test_what_is_wrong_is_said(encoder, call, message):
@@ -259,7 +301,16 @@ def test_what_is_wrong_is_said(encoder, call, message):
         warnings.simplefilter("ignore")
         with pytest.raises(simclr.InputError, match=message) as caught:
             call(encoder)
-    assert "\n" not in str(caught.value)
+    assert "\n" not in str(caught.value) and "skipped" not in str(caught.value)
+
+
+def test_a_size_of_batches_that_was_changed_is_looked_at(run):
+    encoder = simclr.load(run)
+    for wrong, message in (("a", "batch_size must be an int, not 'a'"), (0, "batch_size is 0")):
+        encoder.batch_size = wrong
+        for call in (lambda: encoder(IMAGES), lambda: encoder.transform(["a.png"]), lambda: encoder.embed(".")):
+            with pytest.raises(simclr.InputError, match=message):
+                call()
 
 
 def test_a_damaged_file_is_refused(run, tmp_path):
