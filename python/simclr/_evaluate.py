@@ -2,7 +2,7 @@
 import numpy as np
 
 from simclr import _core
-from simclr._augment import is_tensor
+from simclr._augment import check_memory, is_tensor, number_of, shown
 from simclr._errors import InputError
 
 _DEFAULTS = _core.evaluation_defaults()
@@ -16,6 +16,7 @@ def array_of(who, what, value):
             raise InputError(f"{who}: {what} lies on {value.device}; give {what}.cpu()")
         if value.requires_grad:
             raise InputError(f"{who}: {what} requires a gradient, and none is given; give {what}.detach()")
+        check_memory(who, what, value)
         value = value.float().numpy() if value.is_floating_point() else value.numpy()
     try:
         return np.asarray(value)
@@ -30,7 +31,8 @@ def features_of(who, what, value):
         raise InputError(f"{who}: {what} holds {array.dtype}, and features are floats; give {what}.astype('float32')")
     if array.ndim != 2:
         raise InputError(f"{who}: {what} has shape {list(array.shape)}, and features are [N,F]")
-    return np.ascontiguousarray(array, dtype=np.float32)
+    with np.errstate(over="ignore"):  # is an infinity, which is told
+        return np.ascontiguousarray(array, dtype=np.float32)
 
 
 def labels_of(who, what, value, rows):
@@ -48,18 +50,24 @@ def labels_of(who, what, value, rows):
     return array.tolist()
 
 
-def _count(who, what, value, least=1):
-    if isinstance(value, bool) or not hasattr(value, "__index__"):
-        raise InputError(f"{who}: {what} must be an int, not {value!r}")
-    if not least <= value.__index__() <= _MOST_I32:
-        raise InputError(f"{who}: {what} is {value}, it must be from {least} to {_MOST_I32}")
-    return value.__index__()
+def _count(who, what, value):
+    return number_of(who, what, value, _MOST_I32, least=1)
 
 
 def _number(who, what, value):
-    if isinstance(value, bool) or not hasattr(value, "__float__"):
-        raise InputError(f"{who}: {what} must be a number, not {value!r}")
-    return float(value)
+    if isinstance(value, bool) or not hasattr(value, "__float__") or getattr(value, "ndim", 0) != 0:
+        raise InputError(f"{who}: {what} must be a number, not {shown(value)}")
+    try:
+        return float(value)
+    except OverflowError:
+        raise InputError(f"{who}: {what} must be a number that float64 holds, not {shown(value)}") from None
+
+
+def _check_finite(who, what, features):
+    finite = np.isfinite(features).all(axis=1)
+    if not finite.all():
+        raise InputError(f"{who}: row {finite.argmin()} of {what} holds NaN or an infinity in float32; leave such rows out, or "
+                         "look at what made them")
 
 
 def _problem(who, train_features, train_labels, test_features, classes):
@@ -67,6 +75,8 @@ def _problem(who, train_features, train_labels, test_features, classes):
     train = features_of(who, "train_features", train_features)
     labels = labels_of(who, "train_labels", train_labels, len(train))
     test = features_of(who, "test_features", test_features)
+    _check_finite(who, "train_features", train)
+    _check_finite(who, "test_features", test)
     if classes is None:
         classes = max(labels, default=-1) + 1
         if classes < 1:
@@ -122,9 +132,8 @@ def linear_probe(train_features, train_labels, test_features, *, classes=None, e
     if (train.shape[1] + 1) * classes > _MOST_I32:
         raise InputError(f"{who}: {classes} classes of {train.shape[1]} features are more weights than {_MOST_I32}; number the "
                          "classes from 0 on")
-    if isinstance(seed, bool) or not hasattr(seed, "__index__") or not 0 <= seed.__index__() < 2**64:
-        raise InputError(f"{who}: seed must be an int from 0 to 2^64-1, not {seed!r}")
+    seed = number_of(who, "seed", seed, 2**64 - 1)
     return _core.linear_probe(train, labels, test, classes, _count(who, "epochs", epochs),
                               _number(who, "learning_rate", learning_rate), _count(who, "batch_size", batch_size),
                               _number(who, "momentum", momentum), _number(who, "weight_decay", weight_decay),
-                              seed.__index__())
+                              seed)

@@ -128,7 +128,8 @@ NAN[7, 3] = np.nan
     (0, problem()[0][:0], r"train_labels has shape \[300\], and there are 0 rows"),
     (0, [[1.0, 2.0], [1.0]], "train_features is no array|train_features holds object"),
     (0, None, "train_features holds object"),
-    (0, NAN, "row 7 of the training features holds NaN"),
+    (0, NAN, "row 7 of train_features holds NaN or an infinity"),
+    (0, np.full((300, 12), 1e300), "row 0 of train_features holds NaN or an infinity in float32"),
     (1, problem()[1][:5], r"train_labels has shape \[5\], and there are 300 rows"),
     (1, problem()[1].astype(float), "train_labels holds float64, and labels are integers"),
     (1, ["cat"] * 300, "train_labels holds <U3.*unique"),
@@ -136,7 +137,7 @@ NAN[7, 3] = np.nan
     (1, np.full(300, 2**40), "train_labels goes to 1099511627776"),
     (1, np.full(300, -1), "no training row has a label"),
     (2, problem()[2][:, :5], "test features have 5 columns, training features 12"),
-    (2, np.full((3, 12), np.inf, np.float32), "row 0 of the test features holds NaN or Inf"),
+    (2, np.full((3, 12), np.inf, np.float32), "row 0 of test_features holds NaN or an infinity"),
     ("classes", 4, "label 4, outside 0..3"),
     ("classes", 0, "classes is 0"),
     ("classes", 2.5, "classes must be an int"),
@@ -147,8 +148,9 @@ def test_what_is_wrong_is_said(classify, place, value, message):
         options[place] = value
     else:
         given[place] = value
-    with pytest.raises(simclr.InputError, match=message):
+    with pytest.raises(simclr.InputError, match=message) as caught:
         classify(*given, **options)
+    assert "train it again" not in str(caught.value)
 
 
 @pytest.mark.parametrize("classify, options, message", [
@@ -157,12 +159,16 @@ def test_what_is_wrong_is_said(classify, place, value, message):
     (simclr.knn, {"k": "all"}, "k must be an int"),
     (simclr.knn, {"temperature": 0}, "temperature 0; both must be positive"),
     (simclr.knn, {"temperature": "warm"}, "temperature must be a number"),
+    (simclr.knn, {"temperature": np.array([1.0, 2.0])}, r"temperature must be a number, not array\(\[1., 2.\]\)"),
+    (simclr.knn, {"temperature": 10**400}, "temperature must be a number that float64 holds"),
+    (simclr.knn, {"k": np.array([1, 2])}, r"k must be an int, not array\(\[1, 2\]\)"),
+    (simclr.linear_probe, {"seed": np.array([1, 2])}, r"seed must be an int"),
     (simclr.linear_probe, {"epochs": 0}, "epochs is 0"),
     (simclr.linear_probe, {"batch_size": -1}, "batch_size is -1"),
     (simclr.linear_probe, {"momentum": 1}, "momentum 1"),
     (simclr.linear_probe, {"learning_rate": float("nan")}, "learning rate nan"),
     (simclr.linear_probe, {"learning_rate": 1e38}, "diverged; lower its learning rate"),
-    (simclr.linear_probe, {"seed": -1}, "seed must be an int"),
+    (simclr.linear_probe, {"seed": -1}, "seed is -1, it must be from 0"),
     (simclr.linear_probe, {"classes": 2**31 - 1}, "more weights than"),
 ])
 def test_wrong_options_are_said(classify, options, message):
