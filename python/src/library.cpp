@@ -5,6 +5,9 @@
 #include <simclr/core/runtime.h>
 #include <simclr/simclr.h>
 
+#include <limits>
+#include <string>
+
 namespace simclr::python {
 namespace {
 
@@ -23,6 +26,25 @@ nb::dict build_info() {
   return info;
 }
 
+/// Any int of Python's: one that no int of C++ holds is out of range, too.
+void set_threads_to(nb::handle count) {
+  const auto shown = [&] { return nb::cast<std::string>(nb::repr(count)); };
+  const bool whole = PyIndex_Check(count.ptr()) != 0 && !nb::isinstance<nb::bool_>(count);
+  SIMCLR_CHECK(whole, "threads: count must be an int, not ", shown());
+  const int before = threads();
+  int wanted = 0;
+  if (nb::try_cast(nb::handle(count), wanted)) {
+    set_threads(wanted);
+    if (threads() == wanted) return;
+  } else {
+    SIMCLR_CHECK(count > nb::int_(0), "threads: ", shown(), ", at least 1 is needed");
+    set_threads(std::numeric_limits<int>::max());
+  }
+  const int most = threads();  // the library takes as many where more are asked for
+  set_threads(before);
+  fail("threads: ", shown(), ", at most ", most, " are taken");
+}
+
 }  // namespace
 
 void bind_library(nb::module_& m) {
@@ -30,8 +52,9 @@ void bind_library(nb::module_& m) {
         "What this build is: version, compiler, build_type, native (whether compiled for the building machine's\n"
         "processor alone), features (optional libraries that are in it), devices (a device's name to \"\", or to what\n"
         "keeps it from being used here) and threads (that its kernels use).");
-  m.def("set_threads", &set_threads, nb::arg("count"),
-        "How many threads the CPU kernels use, at least 1. It changes no result.");
+  m.def("set_threads", &set_threads_to, nb::arg("count").none(), nb::sig("def set_threads(count: int) -> None"),
+        "How many threads the CPU kernels use, at least 1. It changes no result. Raises InputError, a ValueError, for\n"
+        "what is no int, and for more than the library takes.");
   m.def("threads", &threads, "How many threads the CPU kernels use.");
 }
 

@@ -36,6 +36,19 @@ def test_errors():
         simclr.set_threads(0)
 
 
+def test_threads_that_cannot_be():
+    before = simclr.threads()
+    for wrong, message in ((1.5, "must be an int, not 1.5"), ("a", "must be an int, not 'a'"), (None, "must be an int"),
+                           (True, "must be an int, not True"), (2**40, "threads: 1099511627776, at most"),
+                           (-2**70, "threads: -11805916.*at least 1"), (3000, "threads: 3000, at most 256")):
+        with pytest.raises(simclr.InputError, match=message):
+            simclr.set_threads(wrong)
+        assert simclr.threads() == before
+    simclr.set_threads(256)
+    assert simclr.threads() == 256
+    simclr.set_threads(before)
+
+
 def test_typed():
     package = importlib.resources.files("simclr")
     assert (package / "py.typed").is_file()
