@@ -93,6 +93,7 @@ WRONG = [
     (lambda x: st.attention(x, 4), r"q, k and v of 4 heads, a multiple of 12 values"),
     (lambda x: st.attention(x, 0), r"heads is 0; it must be at least 1"),
     (lambda x: st.attention(x, 1, torch.tensor([5, 1])), r"length"),
+    (lambda x: st.attention(x, 1, torch.tensor([2**40, 1])), r"lengths holds numbers that int32 cannot; .*from 0 to 4$"),
     (lambda x: st.attention(x, 1, torch.tensor([1])), r"one number for each sequence is wanted, \[2\]"),
     (lambda x: st.attention(torch.zeros(1, 1, 3 * 300), 1), r"256"),
 ]

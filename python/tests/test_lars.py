@@ -1,5 +1,6 @@
 """simclr.torch.Lars beside the library's own update, and as an optimizer of PyTorch."""
 import copy
+import fractions
 import itertools
 
 import numpy as np
@@ -110,7 +111,19 @@ def test_schedulers_and_closures():
 
 @pytest.mark.parametrize("options, message", [
     (dict(lr=-1.0), r"lr is -1\.0; a finite number of at least 0"),
+    (dict(lr="0.1"), r"lr is '0\.1'; a finite number of at least 0"),
+    (dict(lr=10**400), r"lr is 1000.*a finite number"),
+    (dict(lr=True), r"lr is True; a finite number"),
+    (dict(lr=torch.ones(2)), r"lr is tensor.*; a finite number"),
     (dict(lr=0.1, momentum=float("nan")), r"momentum is nan"),
+    (dict(lr=0.1, momentum=1), r"momentum is 1; a number of at least 0 and below 1"),
+    (dict(lr=0.1, momentum=1.5), r"momentum is 1\.5; a number of at least 0 and below 1"),
+    (dict(lr=0.1, trust_coefficient=0), r"trust_coefficient is 0; a finite number above 0"),
+    (dict(lr=0.1, weight_decay=-1), r"weight_decay is -1; a finite number of at least 0"),
+    (dict(lr=0.1, clip="a"), r"clip is 'a'; True or False"),
+    (dict(lr=0.1, nesterov=1), r"nesterov is 1; True or False"),
+    (dict(lr=0.1, adapt=1), r"adapt is 1; True, False or None"),
+    (dict(lr=0.1, rule=["simclr"]), r"rule is \['simclr'\]"),
     (dict(lr=0.1, rule="lars"), r"rule is 'lars'; 'simclr' and 'bolts' are known"),
     (dict(lr=0.1, momentum=0.0, nesterov=True), r"nesterov needs a momentum above 0"),
     (dict(lr=0.1, adapt="yes"), r"adapt is 'yes'"),
@@ -118,6 +131,32 @@ def test_schedulers_and_closures():
 def test_wrong_options(options, message):
     with pytest.raises(simclr.InputError, match=message):
         Lars(parameters(), **options)
+
+
+def test_a_group_has_no_option_that_is_unknown():
+    made = parameters()
+    with pytest.raises(simclr.InputError, match=r"a group has 'weight_decy', which is no option; .*weight_decay"):
+        Lars([{"params": made, "weight_decy": 0.1}], lr=0.1)
+    optimizer = Lars([{"params": made[:1], "name": "first", "initial_lr": 0.2}], lr=0.1)  # as schedulers and people have
+    with pytest.raises(simclr.InputError, match=r"a group has 'lrs'"):
+        optimizer.add_param_group({"params": made[1:2], "lrs": 1})
+    with pytest.raises(simclr.InputError, match=r"momentum is 2"):
+        optimizer.add_param_group({"params": made[1:2], "momentum": 2})
+    assert len(optimizer.param_groups) == 1  # and what was refused is not there
+    optimizer.add_param_group({"params": made[1:2], "lr": 1})
+
+
+@pytest.mark.parametrize("number", [np.float32, np.float64, fractions.Fraction, torch.tensor])
+def test_numbers_of_any_kind_are_taken(number):
+    def stepped(kind):
+        params = parameters()
+        optimizer = Lars(params, lr=kind(0.5), momentum=kind(0.25), weight_decay=kind(0.125), trust_coefficient=kind(0.5))
+        for p in params:
+            p.grad = torch.ones_like(p)
+        optimizer.step()
+        optimizer.step()
+        return params
+    assert all(torch.equal(a, b) for a, b in zip(stepped(number), stepped(float)))
 
 
 def test_wrong_parameters():

@@ -1,6 +1,8 @@
 """simclr.torch.nt_xent and what is made of it, beside the equations written with PyTorch's own functions in float64."""
+import fractions
 import math
 
+import numpy as np
 import pytest
 
 torch = pytest.importorskip("torch")
@@ -175,9 +177,32 @@ def test_rows_of_zeros_have_no_gradient():
     assert torch.equal(z.grad[2], torch.zeros(3)) and torch.isfinite(z.grad).all()
 
 
+def freed(z):
+    """A tensor whose memory was given back, as FSDP does between steps."""
+    t = z.detach().clone()
+    (t.untyped_storage() if hasattr(t, "untyped_storage") else t.storage()).resize_(0)
+    return t
+
+
+def test_numbers_of_numpy_are_taken():
+    z, candidates = embeddings(4, 4), embeddings(12, 4, seed=1)
+    wanted = st.nt_xent(z, 0.5, candidates=candidates, self_offset=2)
+    for number, whole in ((np.float32, np.int64), (np.float64, np.uint8), (fractions.Fraction, int)):
+        assert torch.equal(st.nt_xent(z, number(0.5), candidates=candidates, self_offset=whole(2)), wanted)
+    qkv = torch.randn(1, 2, 12)
+    assert torch.equal(st.attention(qkv, np.int64(2)), st.attention(qkv, 2))
+
+
 WRONG = [
     (lambda z: st.nt_xent(z.detach().numpy()), r"z is a numpy\.ndarray; a torch tensor is wanted: torch\.from_numpy\(z\)"),
     (lambda z: st.nt_xent([[1.0]]), r"z is a list; a torch tensor is wanted: torch\.as_tensor\(z\)"),
+    (lambda z: st.nt_xent(None), r"z is a NoneType; a torch tensor is wanted$"),
+    (lambda z: st.nt_xent("z"), r"z is a str; a torch tensor is wanted$"),
+    (lambda z: st.nt_xent(freed(z)), r"z \[6, 4\] has lost its memory"),
+    (lambda z: st.nt_xent(z, 10**400), r"temperature is 1000.*; it must be positive and finite"),
+    (lambda z: st.nt_xent(z, np.array([0.1, 0.2])), r"temperature is a numpy\.ndarray; a number is wanted"),
+    (lambda z: st.nt_xent(z, True), r"temperature is a bool; a number is wanted"),
+    (lambda z: st.nt_xent(z, np.bool_(True)), r"temperature is a numpy\.bool_?; a number is wanted"),
     (lambda z: st.nt_xent(z.long()), r"z is torch\.int64; float32.* is wanted: z\.float\(\)"),
     (lambda z: st.nt_xent(z[0]), r"z has the shape \[4\]; rows of embeddings, \[2N,D\], is wanted"),
     (lambda z: st.nt_xent(z[:5]), r"5 rows, which are not two views of each sample; give an even number, or groups"),
@@ -199,11 +224,17 @@ WRONG = [
     (lambda z: st.nt_xent(z, candidates=z[:, :3].contiguous()), r"rows of candidates have 3 values, those of z 4"),
     (lambda z: st.nt_xent(z, candidates=z[:5]), r"5 candidates for 6 rows of z: .* pass groups"),
     (lambda z: st.nt_xent(z, candidates=z, groups=torch.arange(6)), r"are a pair"),
-    (lambda z: st.nt_xent(z, candidates=z, self_offset=1), r"6 anchors do not fit among 6 candidates from row 1"),
+    (lambda z: st.nt_xent(z, candidates=z, self_offset=1), r"6 rows of z do not fit among 6 candidates from row 1; leave it out"),
+    (lambda z: st.nt_xent(z, candidates=z, self_offset=3), r"self_offset is 3: 6 rows of z do not fit among 6 candidates"),
+    (lambda z: st.nt_xent(z, candidates=z, self_offset=2**70), r"self_offset is 1180591620717411303424: 6 rows of z do"),
+    (lambda z: st.nt_xent(z, candidates=z, self_offset=-1), r"self_offset is -1; it must be at least 0"),
+    (lambda z: st.nt_xent(z, candidates=z, self_offset=np.array([0, 1])), r"self_offset is a numpy\.ndarray; an int"),
     (lambda z: st.nt_xent(z, candidates=z, self_offset=1.5), r"self_offset is a float; an int is wanted"),
     (lambda z: st.nt_xent(z, logit_scale=torch.zeros(2)), r"logit_scale has the shape \[2\]; one value is wanted"),
     (lambda z: st.nt_xent(z, logit_scale=torch.zeros(()).double()), r"logit_scale is torch\.float64; .*logit_scale\.to"),
     (lambda z: st.nt_xent(z, logit_scale=2.0), r"logit_scale is a float; a torch tensor is wanted"),
+    (lambda z: st.clip(z.double(), z), r"b is torch\.float32, a torch\.float64; pass b\.to\(torch\.float64\)"),
+    (lambda z: st.clip(z[:0], z[:0]), r"a \[0, 4\] is empty"),
     (lambda z: st.clip(z, z[:4]), r"a is \[6, 4\], b \[4, 4\]; both towers must give one row a pair"),
 ]
 

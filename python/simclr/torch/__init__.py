@@ -70,6 +70,9 @@ def nt_xent(z: torch.Tensor, temperature: _check.Floats = 0.5, *, candidates: Op
     _check.alike(candidates, "candidates", z, "z")
     _check.columns(candidates, "candidates", z, "z")
     offset = -1 if self_offset is None else _check.integer(self_offset, "self_offset", 0)
+    if offset >= 0 and offset + z.shape[0] > candidates.shape[0]:
+        raise InputError(f"self_offset is {offset}: {z.shape[0]} rows of z do not fit among {candidates.shape[0]} "
+                         f"candidates from row {offset}; leave it out where the rows of z are no candidates")
     if groups is not None:
         of_z, of_candidates = _check.pair_of_groups(groups)
         of_z = _check.integers(of_z, "groups[0]", z.shape[0], z, "row of z")
@@ -134,6 +137,8 @@ def clip(a: torch.Tensor, b: torch.Tensor, logit_scale: Optional[torch.Tensor] =
     b = _check.floats(b, "b", 2, "rows of embeddings, [N,D],")
     if a.shape != b.shape:
         raise InputError(f"a is {list(a.shape)}, b {list(b.shape)}; both towers must give one row a pair, of one size")
+    _check.rows(a, "a")
+    _check.alike(b, "b", a, "a")
     loss = nt_xent(a, temperature, candidates=b, logit_scale=logit_scale)
     return (loss + nt_xent(b, temperature, candidates=a, logit_scale=logit_scale)) * 0.5
 
@@ -165,11 +170,12 @@ def attention(qkv: torch.Tensor, heads: int, lengths: Optional[torch.Tensor] = N
     y [N,T,C] of qkv's dtype. Raises InputError.
     """
     qkv = _check.floats(qkv, "qkv", 3, "[N,T,3C]")
-    _check.integer(heads, "heads", 1)
+    heads = _check.integer(heads, "heads", 1)
     if qkv.shape[2] % (3 * heads) != 0 or qkv.numel() == 0:
         raise InputError(f"qkv is {list(qkv.shape)}; its rows must be q, k and v of {heads} heads, a multiple of "
                          f"{3 * heads} values, and not empty")
     if lengths is not None:
-        lengths = _check.integers(lengths, "lengths", qkv.shape[0], qkv, "sequence")
+        lengths = _check.integers(lengths, "lengths", qkv.shape[0], qkv, "sequence",
+                                  f"lengths are from 0 to {qkv.shape[1]}")
     function = _compiled.attention if _is_compiling() else _eager.Attention.apply
     return function(_check.computed(qkv), lengths, heads).to(qkv.dtype)

@@ -2,6 +2,8 @@
 from __future__ import annotations
 
 import math
+import numbers
+import operator
 from typing import Optional, Sequence, Union
 
 import torch
@@ -11,16 +13,23 @@ from simclr._errors import InputError
 FLOATS = (torch.float32, torch.float64, torch.bfloat16, torch.float16)
 
 
+def _type(value: object) -> str:
+    module = type(value).__module__.split(".")[0]
+    return type(value).__name__ if module == "builtins" else f"{module}.{type(value).__name__}"
+
+
 def tensor(value: object, name: str) -> torch.Tensor:
     if not isinstance(value, torch.Tensor):
-        kind = type(value).__module__.split(".")[0]
-        mend = f"torch.from_numpy({name})" if kind == "numpy" else f"torch.as_tensor({name})"
-        raise InputError(f"{name} is a {kind + '.' if kind != 'builtins' else ''}{type(value).__name__}; "
-                         f"a torch tensor is wanted: {mend}")
+        mend = ": torch.from_numpy" if _type(value) == "numpy.ndarray" else ": torch.as_tensor"
+        has_numbers = isinstance(value, (list, tuple, numbers.Number)) or hasattr(value, "__array__")
+        raise InputError(f"{name} is a {_type(value)}; a torch tensor is wanted"
+                         f"{mend + '(' + name + ')' if has_numbers else ''}")
     if value.layout is not torch.strided:
         raise InputError(f"{name} is sparse ({value.layout}); pass {name}.to_dense()")
     if value.device.type not in ("cpu", "cuda"):
         raise InputError(f"{name} is on {value.device}; simclr works on the CPU and on CUDA: {name}.to('cpu')")
+    if not _compiling() and value.numel() > 0 and value.data_ptr() == 0:
+        raise InputError(f"{name} {list(value.shape)} has lost its memory, its storage was resized to 0")
     return value
 
 
@@ -69,8 +78,9 @@ def rows(value: torch.Tensor, name: str) -> None:
         raise InputError(f"{name} {list(value.shape)} is empty; pass at least one row of at least one value")
 
 
-def integers(value: object, name: str, count: int, other: torch.Tensor, what: str = "row") -> torch.Tensor:
-    """int32 [count] on the device of `other`, from integers of any width."""
+def integers(value: object, name: str, count: int, other: torch.Tensor, what: str = "row",
+             mend: str = "number the groups from 0") -> torch.Tensor:
+    """int32 [count] on the device of `other`, from integers of any width; `mend` is said of those that are too large."""
     t = tensor(value, name)
     if t.dtype in FLOATS or t.dtype.is_complex or t.dtype is torch.bool:
         raise InputError(f"{name} is {t.dtype}; integers are wanted: {name}.long()")
@@ -82,7 +92,7 @@ def integers(value: object, name: str, count: int, other: torch.Tensor, what: st
         return t.contiguous()
     narrow = t.to(torch.int32).contiguous()
     if t.dtype is torch.int64 and t.device.type == "cpu" and not _compiling() and not bool((narrow == t).all()):
-        raise InputError(f"{name} holds numbers that int32 cannot; number the groups from 0")
+        raise InputError(f"{name} holds numbers that int32 cannot; {mend}")
     return narrow
 
 
@@ -94,11 +104,24 @@ def temperature(value: object, name: str = "temperature") -> float:
         if value.numel() != 1:
             raise InputError(f"{name} has the shape {list(value.shape)}; one number is wanted")
         value = value.item()
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
-        raise InputError(f"{name} is a {type(value).__name__}; a number is wanted")
-    if not (value > 0 and math.isfinite(value)):
+    made = number(value)
+    if made is None:
+        raise InputError(f"{name} is a {_type(value)}; a number is wanted")
+    if not (made > 0 and math.isfinite(made)):
         raise InputError(f"{name} is {value}; it must be positive and finite, 0.1 to 1 is usual")
-    return float(value)
+    return made
+
+
+def number(value: object) -> Optional[float]:
+    """The float of a number of Python or NumPy, an infinity where it has none; None for what is no number."""
+    if isinstance(value, float):
+        return float(value)
+    if isinstance(value, bool) or not isinstance(value, (int, numbers.Real)):
+        return None
+    try:
+        return float(value)
+    except OverflowError:
+        return math.inf if value > 0 else -math.inf
 
 
 def scale(value: object, z: torch.Tensor) -> torch.Tensor:
@@ -116,11 +139,11 @@ def scale(value: object, z: torch.Tensor) -> torch.Tensor:
 
 
 def integer(value: object, name: str, least: int) -> int:
-    if isinstance(value, bool) or not isinstance(value, int):
-        raise InputError(f"{name} is a {type(value).__name__}; an int is wanted")
+    if isinstance(value, bool) or not isinstance(value, (int, numbers.Integral)):
+        raise InputError(f"{name} is a {_type(value)}; an int is wanted")
     if value < least:
         raise InputError(f"{name} is {value}; it must be at least {least}")
-    return value
+    return value if isinstance(value, int) else operator.index(value)
 
 
 def pair_of_groups(groups: object) -> tuple:

@@ -2,11 +2,13 @@
 from __future__ import annotations
 
 import math
-from typing import Any, Callable, Dict, Iterable, List, Optional, Union
+from typing import Any, Callable, Dict, Iterable, List, Optional, Tuple, Union
 
 import torch
 
+from simclr._augment import shown
 from simclr._errors import InputError
+from simclr.torch import _check
 
 Parameters = Union[Iterable[torch.Tensor], Iterable[Dict[str, Any]]]
 
@@ -26,7 +28,8 @@ class Lars(torch.optim.Optimizer):
 
     params   tensors, or groups: dicts of "params" and of any of the options below. float32 or float64
     lr       0.3 for each 256 samples of a batch is the paper's; a torch.optim.lr_scheduler may move it
-    options  in range, as for libsimclr's own LARS; else InputError
+    options  lr and weight_decay are at least 0, momentum is at least 0 and below 1, trust_coefficient is above 0; numbers
+             of NumPy and tensors of one value are taken, too. InputError for others, and for an option that there is not
 
     state_dict() holds "momentum_buffer" for each parameter.
     """
@@ -37,12 +40,15 @@ class Lars(torch.optim.Optimizer):
         defaults = dict(lr=lr, momentum=momentum, weight_decay=weight_decay, trust_coefficient=trust_coefficient,
                         nesterov=nesterov, clip=clip, rule=rule, adapt=adapt)
         super().__init__(params, defaults)
-        for group in self.param_groups:
-            _check(group)
 
     def add_param_group(self, param_group: Dict[str, Any]) -> None:
+        """Another group of parameters with options of its own; the optimizer's for those that it lacks."""
         super().add_param_group(param_group)
-        _check(self.param_groups[-1])
+        try:
+            _check_group(self.param_groups[-1], self.defaults)
+        except InputError:
+            self.param_groups.pop()
+            raise
 
     @torch.no_grad()
     def step(self, closure: Optional[Callable[[], float]] = None) -> Optional[float]:  # type: ignore[override]
@@ -116,17 +122,37 @@ def _gradient(p: torch.Tensor) -> torch.Tensor:
     return p.grad
 
 
-def _check(group: Dict[str, Any]) -> None:
-    for name, least in (("lr", 0.0), ("momentum", 0.0), ("weight_decay", 0.0), ("trust_coefficient", 0.0)):
+_RANGES: Dict[str, Tuple[Callable[[float], bool], str]] = {
+    "lr": (lambda x: 0 <= x < math.inf, "a finite number of at least 0"),
+    "momentum": (lambda x: 0 <= x < 1, "a number of at least 0 and below 1"),
+    "weight_decay": (lambda x: 0 <= x < math.inf, "a finite number of at least 0"),
+    "trust_coefficient": (lambda x: 0 < x < math.inf, "a finite number above 0"),
+}
+# What PyTorch's schedulers keep in a group, and what people call it.
+_OTHERS = ("params", "param_names", "name", "initial_lr", "max_lr", "min_lr", "base_momentum", "max_momentum", "swa_lr")
+
+
+def _check_group(group: Dict[str, Any], options: Dict[str, Any]) -> None:
+    """Raises InputError; numbers other than Python's become floats."""
+    for name in group:
+        if name not in options and name not in _OTHERS:
+            raise InputError(f"Lars: a group has {name!r}, which is no option; there are {', '.join(options)}")
+    for name, (fits, wanted) in _RANGES.items():
         value = group[name]
-        if isinstance(value, bool) or not isinstance(value, (int, float, torch.Tensor)) or not (
-                float(value) >= least and math.isfinite(float(value))):
-            raise InputError(f"Lars: {name} is {value!r}; a finite number of at least {least:g} is wanted")
+        one = isinstance(value, torch.Tensor) and value.numel() == 1 and not value.is_complex()
+        number = _check.number(value.item() if one else value)
+        if number is None or not fits(number):
+            raise InputError(f"Lars: {name} is {shown(value)}; {wanted} is wanted")
+        if name != "lr" or not one:  # which PyTorch's schedulers change in place
+            group[name] = value if isinstance(value, (int, float)) else number
+    for name in ("nesterov", "clip"):
+        if group[name] is not True and group[name] is not False:
+            raise InputError(f"Lars: {name} is {shown(group[name])}; True or False is wanted")
     if group["nesterov"] and not group["momentum"] > 0:
         raise InputError("Lars: nesterov needs a momentum above 0")
-    if group["rule"] not in ("simclr", "bolts"):
+    if not isinstance(group["rule"], str) or group["rule"] not in ("simclr", "bolts"):
         raise InputError(f"Lars: rule is {group['rule']!r}; 'simclr' and 'bolts' are known")
-    if group["adapt"] not in (None, True, False):
+    if not any(group["adapt"] is choice for choice in (None, True, False)):
         raise InputError(f"Lars: adapt is {group['adapt']!r}; True, False or None is wanted")
     for p in group["params"]:
         if p.dtype not in (torch.float32, torch.float64):
