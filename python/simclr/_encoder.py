@@ -160,6 +160,9 @@ class Encoder:
         """Raises InputError for an array that is one sample."""
         if len(shape) < 2:
             raise InputError(f"encoder: samples has shape {list(shape)}, and its first dimension is samples")
+        if self.sample == "clip" and len(shape) == 4:
+            raise InputError(f"encoder: samples has shape {list(shape)}, and clips are [N,T,H,W,C], channels last; give "
+                             "samples[None] where it is one clip")
         if self.sample != "picture" or len(shape) != 3:
             return
         if self.policy.channels != 1 or shape[2] in (1, 3, 4):

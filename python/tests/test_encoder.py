@@ -232,6 +232,24 @@ def test_a_run_of_recordings(tmp_path):
         encoder([tones[0], tones[1].astype(np.int16)])
 
 
+def test_a_run_of_clips(tmp_path):
+    for i in range(24):
+        write_pictures(tmp_path / f"clips/{'ab'[i % 2]}/s{i // 2}", 5, i % 2)  # frames
+    launch("train_video", "--data", tmp_path / "clips", "--pattern", "{label}/{session}", "--size", "16", "--frames", "4",
+           "--clips", "1", "--width", "4", *SMALL, "--out", tmp_path / "run")
+    encoder = simclr.load(tmp_path / "run")
+    clips = np.random.default_rng(0).integers(0, 256, (2, 5, 16, 16, 3), dtype=np.uint8)
+    features = encoder(clips)
+    assert encoder.sample == "clip" and np.ptp(features, axis=0).max() > 1e-3
+    floats = clips.astype(np.float32)
+    np.testing.assert_allclose(encoder(floats / 255), features, rtol=1e-4, atol=1e-5)
+    for wrong, message in ((floats, r"float32 clips hold 0 to 1, and samples\[0\] holds 255; divide by 255"),
+                           ([clips[0], floats[1] / 127.5 - 1], r"samples\[1\] holds -1"),
+                           (clips[0], r"clips are \[N,T,H,W,C\].*samples\[None\]"), (clips.astype(int), "samples holds int64")):
+        with pytest.raises(simclr.InputError, match=message):
+            encoder(wrong)
+
+
 def test_one_channel_takes_grey_pictures(tmp_path):
     write_fashion_mnist(tmp_path / "grey")
     launch("train_cifar", "--dataset", "fashion-mnist", "--data", tmp_path / "grey", "--width", "4", *SMALL, "--out",
