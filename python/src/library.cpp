@@ -29,15 +29,18 @@ nb::dict build_info() {
 /// Any int of Python's: one that no int of C++ holds is out of range, too.
 void set_threads_to(nb::handle count) {
   const auto shown = [&] { return nb::cast<std::string>(nb::repr(count)); };
-  const bool whole = PyIndex_Check(count.ptr()) != 0 && !nb::isinstance<nb::bool_>(count);
-  SIMCLR_CHECK(whole, "threads: count must be an int, not ", shown());
+  const nb::object whole = nb::steal(nb::isinstance<nb::bool_>(count) ? nullptr : PyNumber_Index(count.ptr()));
+  if (!whole.is_valid()) {
+    PyErr_Clear();
+    fail("threads: count must be an int, not ", shown());
+  }
   const int before = threads();
   int wanted = 0;
-  if (nb::try_cast(nb::handle(count), wanted)) {
+  if (nb::try_cast(whole, wanted)) {
     set_threads(wanted);
     if (threads() == wanted) return;
   } else {
-    SIMCLR_CHECK(count > nb::int_(0), "threads: ", shown(), ", at least 1 is needed");
+    SIMCLR_CHECK(whole > nb::int_(0), "threads: ", shown(), ", at least 1 is needed");
     set_threads(std::numeric_limits<int>::max());
   }
   const int most = threads();  // the library takes as many where more are asked for

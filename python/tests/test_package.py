@@ -7,6 +7,7 @@ import sys
 import threading
 import time
 
+import numpy
 import pytest
 
 import simclr
@@ -39,12 +40,13 @@ def test_errors():
 def test_threads_that_cannot_be():
     before = simclr.threads()
     for wrong, message in ((1.5, "must be an int, not 1.5"), ("a", "must be an int, not 'a'"), (None, "must be an int"),
+                           ([2], r"must be an int, not \[2\]"), (numpy.array([1, 2]), r"not array\(\[1, 2\]\)"),
                            (True, "must be an int, not True"), (2**40, "threads: 1099511627776, at most"),
                            (-2**70, "threads: -11805916.*at least 1"), (3000, "threads: 3000, at most 256")):
         with pytest.raises(simclr.InputError, match=message):
             simclr.set_threads(wrong)
         assert simclr.threads() == before
-    simclr.set_threads(256)
+    simclr.set_threads(numpy.int64(256))
     assert simclr.threads() == 256
     simclr.set_threads(before)
 
