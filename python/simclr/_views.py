@@ -1,10 +1,11 @@
 """simclr.Views: a data set of pictures as one of their random views."""
 import multiprocessing
 import multiprocessing.context
+import operator
 
 import numpy as np
 
-from simclr._augment import check_range, is_tensor, make_views, number_of, pixels_of, policy_of
+from simclr._augment import check_range, is_tensor, make_views, number_of, pixels_of, policy_of, shown
 from simclr._errors import InputError
 
 _PLAIN_MODES = ("L", "RGB", "RGBA")
@@ -100,9 +101,11 @@ class Views:
         size = len(self.dataset)
         ids, pictures, labels = [], [], []
         for i in indices:
-            if not hasattr(i, "__index__"):
-                raise InputError(f"Views: index must be an int, not {i!r}")
-            number = i.__index__() + (size if i < 0 else 0)
+            try:
+                number = operator.index(i)
+            except TypeError:
+                raise InputError(f"Views: index must be an int, not {shown(i)}") from None
+            number += size if number < 0 else 0
             if not 0 <= number < size:
                 raise IndexError(f"Views: index {i}, and there are {size} samples")
             picture, label = self._sample(number)

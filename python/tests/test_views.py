@@ -99,6 +99,7 @@ def test_samples_may_be_grey_arrays_and_tensors():
     ((IMAGES[0], 1, 2), "sample 0 has 3 parts"),
     (IMAGES, r"sample 0 has shape \[10, 24, 20, 3\]"),
     (IMAGES[0].astype(int), "sample 0 holds int64"),
+    (IMAGES[0].astype(np.float32), r"float32 pictures hold 0 to 1, and sample 0 holds 255; divide by 255"),
     (IMAGES[0].transpose(2, 0, 1), r"sample 0 has shape \[3,24,20\].*1, 3 or 4 channels"),
     (IMAGES[0][:0], r"sample 0 has shape \[0,20,3\]"),
 ])
@@ -126,6 +127,8 @@ def test_indices_outside_and_wrong_epochs_are_said():
     for index in (10, -11, 2**40):
         with pytest.raises(IndexError, match="there are 10 samples"):
             made[index]
+    with pytest.raises(simclr.InputError, match=r"index must be an int, not array\(\[0, 1\]\)"):
+        made[np.array([0, 1])]
     with pytest.raises(simclr.InputError, match="index must be an int"):
         made[0.5]
     for epoch in (-1, 2**32, 0.5):
