@@ -118,10 +118,11 @@ void refuse_to_replace(const std::string& path, bool overwrite) {
 
 void check_output(const std::string& path, bool overwrite) {
   if (path.empty()) return;
+  std::error_code error;
+  SIMCLR_CHECK(!std::filesystem::is_directory(path, error), path, ": is a folder; name a file, in it or elsewhere");
   refuse_to_replace(path, overwrite);
   const std::filesystem::path parent = std::filesystem::path(path).parent_path(),
                               folder = parent.empty() ? "." : parent;
-  std::error_code error;
   SIMCLR_CHECK(std::filesystem::is_directory(folder, error), path, ": there is no folder ", folder.string(),
                "; make the folder first");
   SIMCLR_CHECK(access(folder.c_str(), W_OK | X_OK) == 0, path, ": the folder ", folder.string(),
