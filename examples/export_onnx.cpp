@@ -97,18 +97,20 @@ std::string description_of(const EncoderFile& file) {
 }
 
 /// What a runtime has to know that the graph does not say.
-std::map<std::string, std::string> metadata_of(const Options& o, const EncoderFile& file) {
+std::map<std::string, std::string> metadata_of(const Options& o, const Kind& kind, const EncoderFile& file) {
   const nlohmann::ordered_json config = without_places(file.config);
   std::map<std::string, std::string> metadata = {
       {"libsimclr", SIMCLR_VERSION},
       {"config", config.dump()},
       {"description", description_of(file)},
+      {"sample", kind.sample()},
       {"output", o.head ? "z of the projection head" : "features"},
       {"preprocessing", o.preprocessing ? "in the graph" : "before the graph"}};
   for (const char* key : {"modality", "arch", "dataset"}) {
     if (key == std::string_view("arch") && is_of_pairs(config)) continue;  // of each side its own
     if (const std::string text = text_at(config, key); !text.empty()) metadata[key] = text;
   }
+  if (is_of_pairs(config)) metadata["side"] = side_names()[static_cast<std::size_t>(side_asked(config, o.side))];
   for (const simclr::NamedTensor& tensor : file.encoder->state()) {
     if (!tensor.name.ends_with("tokenizer")) continue;
     metadata["tokenizer"] = base64({static_cast<const char*>(tensor.value.raw_data()), tensor.value.bytes()});
@@ -125,7 +127,7 @@ void export_onnx(const Options& o) {
   SIMCLR_CHECK(!fs::equivalent(file.path, o.out, error), o.out,
                ": is the input itself, which would be lost; choose another name");
   nn::OnnxOptions options{
-      .fold_batchnorm = o.fold, .metadata = metadata_of(o, file), .existing = existing_output(o.overwrite)};
+      .fold_batchnorm = o.fold, .metadata = metadata_of(o, *kind, file), .existing = existing_output(o.overwrite)};
   if (o.preprocessing) {
     const auto* pictures = dynamic_cast<const Pictures*>(&kind->modality());
     SIMCLR_CHECK(pictures != nullptr, "--preprocess: is of pictures, and these weights are of ", kind->sample(),

@@ -23,6 +23,7 @@ from support import encoder_programs
 from support.tiny_data import png_file, write_pictures, write_recordings, write_texts
 
 VIEW_TOOL = os.environ["VIEW_TOOL"]
+GUIDE = (pathlib.Path(__file__).parents[1] / "docs/onnx.md").read_text()
 TOLERANCE = 4e-6  # of the largest feature, as in test_onnx.py
 
 
@@ -33,7 +34,19 @@ class Base(encoder_programs.Base):
         self.assertEqual((done.returncode, done.stderr), (0, ""), done.stdout)
         self.assertIn(f"written to {out}", done.stdout)
         onnx.checker.check_model(out, full_check=True)
+        self.check_description(out, done.stdout, "--head" in options)
         return out
+
+    def check_description(self, path, printed, head):
+        """Printed and in the metadata, with as many features as the graph gives; the metadata's keys are the guide's."""
+        metadata = self.metadata(path)
+        features = onnx.load(path).graph.output[0].type.tensor_type.shape.dim[1].dim_value
+        words = "projection head, " if head else ""
+        self.assertIn(f", {words}{features} features; ", metadata["description"])
+        self.assertEqual("head" in metadata["description"], head)
+        self.assertEqual(re.sub(", from [^;]+", "", printed.splitlines()[0]), metadata["description"])
+        named = set(re.findall(r"^\| (`[^|]+`) \|", GUIDE.split("| key |")[1].split("##")[0], re.MULTILINE))
+        self.assertLessEqual(set(metadata), set(re.findall("`(.+?)`", "".join(named))))
 
     def run_onnx(self, path, inputs):
         session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
@@ -127,9 +140,10 @@ class Pictures(Base):
 
     def test_metadata(self):
         metadata = self.metadata(self.export(self.weights))
-        self.assertEqual({key: metadata[key] for key in ("modality", "arch", "dataset", "output", "preprocessing")},
-                         {"modality": "pictures", "arch": "resnet18", "dataset": "cifar10", "output": "features",
-                          "preprocessing": "before the graph"})
+        expected = {"modality": "pictures", "sample": "picture", "arch": "resnet18", "dataset": "cifar10",
+                    "output": "features", "preprocessing": "before the graph"}
+        self.assertEqual({key: metadata[key] for key in expected}, expected)
+        self.assertNotIn("side", metadata)
         self.assertRegex(metadata["libsimclr"], r"\A\d+\.\d+\.\d+\Z")
         self.assertEqual(metadata["description"], "resnet18, width 4, 32 features; pictures become 8x8 pixels")
         config = json.loads(metadata["config"])
@@ -153,6 +167,22 @@ class Pictures(Base):
         self.refused("export_onnx", "no-run", self.out, words=("no-run",))
         self.refused("export_onnx", self.weights, self.out, "--side", "first", words=("no weights of pairs",))
         self.assertFalse(self.out.exists())
+        for overwrite in ((), ("--overwrite",)):
+            for folder in ("cifar10", "cifar10/"):
+                self.refused("export_onnx", self.weights, folder, *overwrite, words=(f"{folder}: is a folder",))
+
+    def test_a_link_is_replaced_and_its_target_kept(self):
+        target, link, loose = (self.folder / name for name in ("target.txt", "link.onnx", "loose.onnx"))
+        target.write_text("mine")
+        link.symlink_to(target.name)
+        loose.symlink_to("nowhere")
+        for each in (link, loose):
+            self.refused("export_onnx", self.weights, each, words=("exists already",))
+            self.assertTrue(each.is_symlink())
+            self.export(self.weights, out=each)
+            self.assertFalse(each.is_symlink())
+        self.assertEqual(target.read_text(), "mine")
+        self.assertFalse((self.folder / "nowhere").exists())
 
 
 class OtherKinds(Base):
@@ -189,7 +219,10 @@ class OtherKinds(Base):
             with self.subTest(arch):
                 weights = self.train("train_speech", "--data", "words", "--pattern", "{label}_{speaker}_{take}.wav", "--rate",
                                      "8000", "--seconds", "0.35", "--mels", "16", "--width", "4", "--arch", arch, "--overwrite")
-                self.check(weights, "words")
+                metadata = self.metadata(self.check(weights, "words"))
+                self.assertEqual((metadata["sample"], metadata["arch"]), ("recording", arch))
+                self.assertNotIn("dataset", metadata)
+                self.export(weights, "--head")
 
     def test_clips(self):
         source = numpy.random.default_rng(1)
@@ -201,7 +234,9 @@ class OtherKinds(Base):
             with self.subTest(arch, clips=clips):
                 weights = self.train("train_video", "--data", "clips", "--arch", arch, "--width", "4", "--size", "8", "--frames",
                                      "4", "--clips", clips, "--overwrite")
-                self.check(weights, "clips")
+                metadata = self.metadata(self.check(weights, "clips"))
+                self.assertEqual((metadata["sample"], metadata["arch"]), ("clip", arch))
+                self.export(weights, "--head")
 
     def test_pairs(self):
         names = sorted(path.name for path in write_pictures(self.folder / "drawings", 20).iterdir())
@@ -209,10 +244,21 @@ class OtherKinds(Base):
         (self.folder / "captions.csv").write_text("\n".join(["image,caption", *rows]) + "\n")
         weights = self.train("train_pairs", "--data", "captions.csv", "--size", "8", "--width", "4", "--text-width", "8")
         (self.folder / "words.txt").write_text("a drawing\na number 3\nof a drawing of number 7\n")
-        self.check(weights, "drawings")
-        self.check(weights, "drawings", "--side", "first", "--head", side=("first",))
-        self.check(weights, "words.txt", "--side", "second", "--head", side=("second",))
+        self.check_side(self.check(weights, "drawings"), "first", "picture", "resnet18, width 4, ")
+        path = self.check(weights, "drawings", "--side", "first", "--head", side=("first",))
+        self.check_side(path, "first", "picture", "resnet18, width 4, ", "; pictures become 8x8 pixels")
+        path = self.check(weights, "words.txt", "--side", "second", "--head", side=("second",))
+        self.check_side(path, "second", "text", "mean and maximum of embeddings, width 8, ", " words")
         self.refused("export_onnx", weights, self.folder / "a.onnx", "--head", words=("--side", "a head each"))
+
+    def check_side(self, path, side, sample, begin, end=""):
+        """Whose graph it is, its description without the other side's encoder and views."""
+        metadata = self.metadata(path)
+        self.assertEqual([metadata[key] for key in ("modality", "side", "sample")], ["pairs", side, sample])
+        self.assertFalse({"arch", "dataset"} & set(metadata))  # the guide says so
+        self.assertRegex(metadata["description"], f"\\A{begin}.*{end}\\Z")
+        self.assertNotIn("resnet18" if side == "second" else "embeddings", metadata["description"])
+        self.assertNotIn("pictures" if side == "second" else "texts", metadata["description"])
 
 
 class Disks(Base):

@@ -349,6 +349,7 @@ EncoderFile open_side_encoder(const std::string& run_or_file, Kind& kind, const 
 EncoderFile open_side(const std::string& run_or_file, Kind& kind, const std::string& side) {
   if (side == "none") return open_side_encoder(run_or_file, kind, side);
   Pairs pairs;
+  pairs.name_side(number_of_side(side));
   EncoderFile file = open_tower(run_or_file, pairs, number_of_side(side));
   file.tower.part = 0;  // its samples are no pairs
   kind.modality().configure(file.config);

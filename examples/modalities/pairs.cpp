@@ -282,11 +282,13 @@ void Pairs::take_kept(const simclr::Tensor& kept) {
 }
 
 std::string Pairs::encoder_name() const {
+  if (named_side_ >= 0) return kind(named_side_).encoder_name();
   const std::string first = kind(0).encoder_name();
   return first + (share_encoder_ ? " for both sides" : " beside " + kind(1).encoder_name());
 }
 
 std::string Pairs::view_name() const {
+  if (named_side_ >= 0) return kind(named_side_).view_name();
   return kind(0).view_name() + (half_at(0) == half_at(1) ? "" : ", " + kind(1).view_name());
 }
 

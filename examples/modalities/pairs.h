@@ -51,6 +51,8 @@ class Pairs final : public Modality {
 
   /// What a side, 0 or 1, is of, once open() or configure() knows it.
   std::shared_ptr<const PairHalf> half_at(int side) const;
+  /// encoder_name() and view_name() are of this side alone from now on: for whoever takes one side's encoder.
+  void name_side(int side) { named_side_ = side; }
   /// The seed that a side's encoder begins with in a run of this one.
   std::uint64_t encoder_seed(std::uint64_t seed, int side) const;
   /// As whoever reads pairs at `data` needs it: with what the options, or configure(), say of columns and kinds.
@@ -75,6 +77,7 @@ class Pairs final : public Modality {
   std::string halves_at_;      // the columns that were taken, as --columns has them
   std::string prompts_found_;  // where the prompts lie; empty: there
   bool learn_temperature_ = true, share_encoder_ = false;
+  int named_side_ = -1;           // -1: both
   simclr::data::PathList files_;  // the list and what it names, from its folder
   PairGallery gallery_;           // empty without a test part
   PairPrompts prompts_;           // empty without --prompts

@@ -146,6 +146,14 @@ std::vector<NamedTensor> read_weights(const std::string& run_or_file, Modality& 
   return file.tensors;
 }
 
+/// The head behind an encoder, whose width a whole model does not say; null: there is none.
+const nn::Module* head_of(const nn::Module& module) {
+  for (const auto& [name, part] : module.named_modules()) {
+    if (name == "head" && dynamic_cast<const nn::ProjectionHead*>(part) != nullptr) return part;
+  }
+  return nullptr;
+}
+
 /// Makes the encoder by `make`, and gives it its weights; `tower` is the kind's own, whose views it sees.
 void build(EncoderFile& result, const Modality& modality, int tower, const std::vector<NamedTensor>& state,
            const std::function<std::shared_ptr<nn::Module>()>& make) {
@@ -156,8 +164,10 @@ void build(EncoderFile& result, const Modality& modality, int tower, const std::
     simclr::fail(result.path, ": its encoder cannot be built: ", error.what());
   }
   result.tower = modality.towers(false)[static_cast<std::size_t>(tower)];
-  result.description = modality.encoder_name() + ", " + std::to_string(result.encoder->output_features()) +
-                       " features, from " + result.path + "; " + modality.view_name();
+  const nn::Module* head = head_of(*result.encoder);
+  const std::int64_t features = (head != nullptr ? *head : *result.encoder).output_features();
+  result.description = modality.encoder_name() + (head != nullptr ? ", projection head, " : ", ") +
+                       std::to_string(features) + " features, from " + result.path + "; " + modality.view_name();
 }
 
 }  // namespace
