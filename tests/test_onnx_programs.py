@@ -61,9 +61,9 @@ class Base(encoder_programs.Base):
         return {name: views[name] for name in ("input", "lengths") if name in views}
 
     def features(self, weights, place, *options):
-        """embed's."""
+        """embed's; what it calls the encoder is `embed_says`."""
         out = self.folder / "features"
-        self.run_program("embed", weights, place, "--out", out, "--overwrite", *options)
+        self.embed_says = self.run_program("embed", weights, place, "--out", out, "--overwrite", *options).splitlines()[0]
         return numpy.load(out / "features.npy")
 
     def assert_near(self, ours, theirs):
@@ -76,6 +76,7 @@ class Base(encoder_programs.Base):
         path = self.export(weights, *options)
         of_side = ("--side", *side) if side else ()
         self.assert_near(self.run_onnx(path, self.views(weights, place, *side)), self.features(weights, place, *of_side))
+        self.assertEqual(re.sub(", from [^;]+", "", self.embed_says), self.metadata(path)["description"])
         return path
 
     def metadata(self, path):
