@@ -163,6 +163,25 @@ TEST_CASE("a video that is cut off, or has nothing to see, is told in one line")
   CHECK(read(*whole, {7}) == read(*open_clip(folder.path("whole.mkv")), {7}));
 }
 
+TEST_CASE("a GIF that is cut off is told; the byte that ends it may be missing") {
+  Bytes gif = {'G', 'I', 'F', '8', '9', 'a', 1, 0, 1, 0, 0x80, 0, 0, 0, 0, 0, 255, 255, 255};
+  for (int i = 0; i < 3; ++i) {
+    for (const int byte : {0x21, 0xf9, 4, 0, 10, 0, 0, 0, 0x2c, 0, 0, 0, 0, 1, 0, 1, 0, 0, 2, 2, 0x44, 1, 0}) {
+      gif.push_back(static_cast<std::uint8_t>(byte));
+    }
+  }
+  gif.push_back(0x3b);
+  for (const int left_out : {0, 1}) {
+    const auto clip = open_clip(Bytes(gif.begin(), gif.end() - left_out), "a.gif");
+    CHECK(clip->info().frames == 3);
+  }
+  for (const int left_out : {2, 3, 5, 8, 20, 30}) {
+    CAPTURE(left_out);
+    const Bytes cut(gif.begin(), gif.end() - left_out);
+    CHECK(message_of([&] { open_clip(cut, "a.gif"); }) == "a.gif: damaged or cut off: the GIF ends within a picture");
+  }
+}
+
 #else
 
 TEST_CASE("damaged videos") {

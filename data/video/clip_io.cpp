@@ -33,6 +33,32 @@ bool is_npy(std::span<const std::uint8_t> start) {
   return start.size() >= magic.size() && std::memcmp(start.data(), magic.data(), magic.size()) == 0;
 }
 
+/// Whether none of a GIF's blocks is cut off. FFmpeg reads the pictures before the cut in silence. The end's own byte
+/// may be missing, which some writers leave out.
+bool is_whole_gif(const FileBytes& bytes) {
+  const auto byte_at = [&bytes](std::int64_t place) {
+    std::uint8_t byte = 0;
+    return place < bytes.size && bytes.read(place, {&byte, 1}).empty() ? int{byte} : -1;
+  };
+  const auto palette = [](int flags) { return (flags & 0x80) != 0 ? std::int64_t{6} << (flags & 7) : 0; };
+  std::int64_t at = 13 + palette(byte_at(10));
+  const auto skip_data = [&] {
+    for (int size = byte_at(at++); size > 0; size = byte_at(at++)) at += size;
+  };
+  while (at < bytes.size) {
+    const int block = byte_at(at++);
+    if (block == 0x3b) return true;
+    if (block == 0x21) {
+      ++at;
+      skip_data();
+    } else if (block == 0x2c) {
+      at += 10 + palette(byte_at(at + 8));
+      skip_data();
+    }
+  }
+  return at == bytes.size;
+}
+
 /// `as_npy` gives the array of a file that is one.
 template <class AsNpy>
 std::unique_ptr<ClipReader> open(FileBytes bytes, const AsNpy& as_npy) {
@@ -42,6 +68,7 @@ std::unique_ptr<ClipReader> open(FileBytes bytes, const AsNpy& as_npy) {
   const std::string kind = picture_kind(start);
   SIMCLR_CHECK(kind.empty() || kind == ".gif", bytes.name, ": a picture (", kind,
                ") and no clip; put the frames of each clip into a folder");
+  SIMCLR_CHECK(kind.empty() || is_whole_gif(bytes), bytes.name, ": damaged or cut off: the GIF ends within a picture");
   return open_video(std::move(bytes));
 }
 
