@@ -30,11 +30,11 @@ def gradient(source):
     return bytes([source.randrange(10)]) + bytes(planes)
 
 
-def write_set(folder, record):
+def write_set(folder, record, count=30):
     folder.mkdir()
     for name in FILES:
         source = random.Random(name)
-        (folder / name).write_bytes(b"".join(record(source) for _ in range(30)))
+        (folder / name).write_bytes(b"".join(record(source) for _ in range(count)))
     return folder
 
 
@@ -123,6 +123,11 @@ class Check(unittest.TestCase):
                    "--temperature", "3", "--batch-size", "16", "--crop-min", "0.01")
         self.finds({"temperature": ("at 0.01 only the single most similar", "--temperature 0.1")},
                    "--temperature", "0.01", only=False)
+
+    def test_a_batch_that_the_set_cannot_fill(self):
+        few = write_set(self.folder / "few", gradient, count=8)
+        self.finds({"batch size": ("16 pictures give each view only 30 others",
+                                   "more pictures: there are only 40 to train on")}, "--batch-size", "16", data=few, only=False)
 
     def test_learning_rate(self):
         for problem, remedy, *options in (

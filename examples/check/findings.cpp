@@ -37,10 +37,12 @@ struct Judge {
           "--temperature 0.1 to 0.5");
     }
     if (r.batch_size < 64) {
+      const std::int64_t there = t.sets.train->size();
       say("batch size",
           std::to_string(r.batch_size) + " " + sample + "s give each view only " +
               std::to_string(t.model->views(0) * (r.batch_size - 1)) + " others to be told from",
-          "--batch-size 128 or more");
+          there >= 128 ? "--batch-size 128 or more"
+                       : "more " + sample + "s: there are only " + std::to_string(there) + " to train on");
     }
   }
 
