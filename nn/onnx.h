@@ -36,11 +36,12 @@ struct OnnxOptions {
 /// of clips or [K,T,H,W,C] of several clips of each video, [T,C] of sequences, [T] of token ids. H and W of a ResNet,
 /// T, H and W of a VideoResNet and T of sequences may be 0, which stands for any.
 ///
-/// The graph's input is called "input", [N,...] with any N, f32 (i32 of token ids; u8 of OnnxOptions::pictures), its
-/// second one, of sequences, "lengths", i32 [N] in 0..T, and its output "features", f32 [N,F]. Inside, pictures are
-/// [N,C,H,W]: a Transpose comes first, and convolution weights are [out,in,kh,kw]. Initializers have the parameters'
-/// dotted names, so that a ResNet's are torchvision's; those of a GRU hold both directions, their gates in ONNX's
-/// order, and the bias that batch normalisation leaves is called as the convolution's.
+/// The graph's input is called "input", [N,...] with N of 1 or more, f32 (i32 of token ids; u8 of
+/// OnnxOptions::pictures), its second one, of sequences, "lengths", i32 [N] in 0..T, and its output "features", f32
+/// [N,F]. Inside, pictures are [N,C,H,W]: a Transpose comes first, and convolution weights are [out,in,kh,kw].
+/// Initializers have the parameters' dotted names, so that a ResNet's are torchvision's; those of a GRU hold both
+/// directions, their gates in ONNX's order, and the bias that batch normalisation leaves is called as the
+/// convolution's.
 ///
 /// The file appears when it is whole, as AtomicFile says. Throws Error for a module that is not known, naming it, for a
 /// sample that does not fit the module, for parameters that hold NaN or Inf, for a file of 2 GB or more, which protobuf
