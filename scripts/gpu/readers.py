@@ -127,7 +127,9 @@ def of_counters(result, day):
     said = " ".join(line.strip() for line in lines if line.startswith("==") and "==PROF==" not in line) or result.last()
     if len(table) > 1:
         day.add_counters(table)
-        return of_exit(result, day)
+        if result.code is None:
+            return "cut off", f"after {result.seconds:.0f} s", {}
+        return "passed", f"exit code {result.code}" if result.code else "", {}  # --kill ends the program as a failure
     if re.search(NOT_PERMITTED, said):
         return "missing", f"ncu may not read the counters here: {said[:200]}", {}
     return ("cut off", f"after {result.seconds:.0f} s", {}) if result.code is None else ("failed", said[:200], {})

@@ -53,12 +53,13 @@ def train(args, epochs, deadline):
                 judged = True
                 pace = done[JUDGED - 1]["seconds"] - done[JUDGED - 2]["seconds"]
                 if pace * (epochs - len(done)) + AROUND > deadline - time.monotonic():
+                    process.kill()
+                    process.wait()
                     return None, pace
         return process.returncode, None
-    finally:
-        if process.poll() is None:
-            process.kill()
-            process.wait()
+    except BaseException:
+        process.kill()  # not waited for: on a GPU a process may end slowly, and there is a second to print the summary
+        raise
 
 
 def summary(log, planned):
