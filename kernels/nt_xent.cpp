@@ -288,8 +288,8 @@ void check_temperature(const Tensor& anchors, const NtXentTemperature& temperatu
 void check_form(const NtXentForm& form, const NtXentTemperature& temperature, DType dtype, bool wgmma) {
   SIMCLR_CHECK(form.class_prior >= 0 && form.class_prior < 1, "nt_xent: a class prior of ", form.class_prior,
                "; it is the share of negatives of the own class, 0 or more and below 1: 0.1 of ten classes");
-  SIMCLR_CHECK(form.hardness >= 0 && std::isfinite(form.hardness), "nt_xent: a hardness of ", form.hardness,
-               "; it must be 0 or more, 0.5 to 2 is usual");
+  SIMCLR_CHECK(form.hardness == 0 || (form.hardness >= 1e-30 && std::isfinite(form.hardness)),
+               "nt_xent: a hardness of ", form.hardness, "; it must be 0, or 1e-30 or more: 0.5 to 2 is usual");
   SIMCLR_CHECK(form.sigma == 0 || (form.decoupled && form.sigma >= 0.01 && std::isfinite(form.sigma)),
                "nt_xent: a sigma of ", form.sigma, "; it is for the decoupled loss, 0.01 or more: 0.5 is usual");
   const bool reweighted = form.class_prior > 0 || form.hardness > 0;

@@ -85,7 +85,8 @@ Tensor sum_along(const Tensor& x, int dim) {
   const auto [along, without] = cut_at("sum_along", x.shape(), dim);
   Tensor y = Tensor::empty(without, parameter_dtype(x.dtype()), x.device());
   if (y.numel() == 0) return y;
-  if (along.outer == 1) {  // over the rows of a matrix, which a bias knows how to cut into parts
+  constexpr std::int64_t most_columns = 32 * 65535;       // of a bias on a GPU
+  if (along.outer == 1 && along.inner <= most_columns) {  // over a matrix's rows, which a bias knows how to part
     Tensor row = y.reshape({along.inner});
     bias_backward(x.detach().reshape({along.n, along.inner}), row);
   } else {

@@ -22,7 +22,7 @@ namespace simclr::nn {
 SIMCLR_API Tensor add(const Tensor& a, const Tensor& b);
 SIMCLR_API Tensor subtract(const Tensor& a, const Tensor& b);
 SIMCLR_API Tensor multiply(const Tensor& a, const Tensor& b);
-/// a * (1 / b), which is a / b to a rounding.
+/// a * (1 / b), which is a / b to a rounding, but for b so small that 1 / b is infinite (f32: below 2.9e-39).
 SIMCLR_API Tensor divide(const Tensor& a, const Tensor& b);
 /// factor x.
 SIMCLR_API Tensor scale(const Tensor& x, double factor);

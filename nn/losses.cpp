@@ -3,6 +3,7 @@
 #include <simclr/nn/nt_xent_record.h>
 
 #include <cmath>
+#include <limits>
 
 namespace simclr::nn {
 
@@ -90,7 +91,7 @@ double nt_xent_chance(std::int64_t samples, int views, int positives, const kern
 
 double nt_xent_bound(std::int64_t samples, int views, int positives, double temperature,
                      const kernels::NtXentForm& form) {
-  if (samples < 2) return std::log(positives);
+  if (samples < 2) return form.decoupled ? -std::numeric_limits<double>::infinity() : std::log(positives);
   const double n = static_cast<double>(samples), negatives = views * (n - 1);
   const double apart = n / ((n - 1) * temperature);  // of s, from a positive to the negatives of a simplex
   if (form.decoupled) return std::log(negatives) - apart;

@@ -277,6 +277,7 @@ TEST_CASE("the losses' reference values: chance and lower bound") {
   CHECK(nn::nt_xent_chance(512) == Approx(6.9305).margin(1e-4));
   CHECK(nn::nt_xent_bound(512, 0.5) == Approx(4.9345).margin(5e-3));
   CHECK(nn::nt_xent_bound(1, 0.5) == 0.0);
+  CHECK(nn::nt_xent_bound(1, 2, 1, 0.5, {.decoupled = true}) == nn::nt_xent_chance(1, 2, 1, {.decoupled = true}));
   CHECK(std::isfinite(nn::nt_xent_bound(512, 1e-3)));
   // The bound is reached: identical pairs on a simplex of three directions.
   const Tensor simplex = Tensor::from(std::vector<double>{1, 0, -0.5, std::sqrt(0.75), -0.5, -std::sqrt(0.75), 1, 0,

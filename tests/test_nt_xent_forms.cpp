@@ -255,6 +255,7 @@ TEST_CASE("options of the family that make no sense are refused") {
   refused({.class_prior = 1}, "class prior of 1");
   refused({.class_prior = -0.1}, "class prior of -0.1");
   refused({.hardness = -1}, "hardness of -1");
+  refused({.hardness = 1e-46}, "hardness of 1e-46");
   refused({.hardness = std::numeric_limits<double>::infinity()}, "hardness of inf");
   refused({.sigma = 0.5}, "it is for the decoupled loss");
   refused({.decoupled = true, .sigma = 0.001}, "0.01 or more");

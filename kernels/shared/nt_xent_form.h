@@ -100,10 +100,10 @@ struct HardTerm {
   AnchorTerm<T> first, second;  // the second share is negative
 };
 
-/// anchor_term(), or what contributes nothing for an infinite divisor.
+/// anchor_term(), or what contributes nothing for an infinite divisor: a sum without terms, or one at its least.
 template <class T>
 SIMCLR_HOST_DEVICE inline AnchorTerm<T> divided_term(double log_divisor, bool shifted) {
-  if (log_divisor == FormRow<double>::infinite) return no_anchor<T>();
+  if (log_divisor == FormRow<double>::infinite || log_divisor == -FormRow<double>::infinite) return no_anchor<T>();
   return anchor_term<T>(log_divisor, shifted);
 }
 

@@ -115,10 +115,27 @@ DEVICE_TEST_CASE("where the debiased sum is at its least the tiles give nothing"
       const Both z = aligned(34, 8, 0.3, dtype);
       const auto result = forward(z.on_device, z.on_device, 0.2, form);
       const auto terms = result.saved.device_terms.to(Device{}).to_vector<double>();
-      const auto clamped = std::count(terms.begin(), terms.begin() + 34 * result.saved.device_terms.dim(1), 0.0);
-      CHECK(clamped >= 34);  // shares of the anchors: those at the least have none
+      const std::int64_t width = result.saved.device_terms.dim(1);
+      int clamped = 0;
+      for (std::int64_t row = 0; row < 34; ++row) clamped += terms[static_cast<std::size_t>(row * width + 1)] == 0;
+      CHECK(clamped > 0);  // anchors at the least have no share
       check(z, z, 0.2, form, {}, 1e-3);
     }
+  }
+}
+
+DEVICE_TEST_CASE("where all are of one group the decoupled loss has no negatives, and only its positives pull") {
+  for (const DType dtype : test::device_dtypes) {
+    const Both a = test::random_both({34, 16}, 1, dtype), b = test::random_both({34, 16}, 2, dtype);
+    const NtXentPairs pairs{-1, classes_of(34, 1), classes_of(34, 1)};
+    const NtXentForm form{.decoupled = true};
+    const auto exact = kernels::nt_xent_forward(a.exact, b.exact, 0.2, pairs, false, form);
+    const auto result = forward(a.on_device, b.on_device, 0.2, form, on_device(pairs));
+    CHECK(result.loss.item() == -std::numeric_limits<double>::infinity());
+    const auto expected = kernels::nt_xent_backward(exact.saved, one(DType::f64));
+    const auto gradient = kernels::nt_xent_backward(result.saved, one(DType::f32, test::device()));
+    CHECK(test::nmse(gradient.danchors, expected.danchors) <= 2e-4);
+    CHECK(test::nmse(gradient.dcandidates, expected.dcandidates) <= 2e-4);
   }
 }
 
