@@ -242,7 +242,9 @@ class Faults(unittest.TestCase):
         return run_case(library, case, order).failures
 
     def assert_seen(self, *arguments, **options):
-        self.assertTrue(self.planted(*arguments, **options), f"not seen: {arguments}")
+        failures = self.planted(*arguments, **options)
+        self.assertTrue(failures, f"not seen: {arguments}")
+        self.assertFalse([failure for failure in failures if "not understood" in failure or "modifier" in failure])
 
     def test_nothing_planted(self):
         library = Library(FOLDER, FAULTY)

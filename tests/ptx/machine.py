@@ -155,7 +155,7 @@ class Machine(Spaces, Matrices, Asynchronous):
             return mask
         if together == "phase":
             return self.phase_ready(segment, mask)
-        if mask is self.all:
+        if mask is self.all and together != "warp":
             return mask
         width = {"block": self.block, "warpgroup": 128}.get(together, 32)
         here = mask.reshape(-1, width)
