@@ -135,7 +135,7 @@ class Anchors {
     log_sum_ = saved.log_sum.data<double>();
     pull_ = saved.pull.data<double>();
     positives_ = saved.positives.data<std::int32_t>();
-    decoupled_ = saved.form.decoupled;
+    rule_ = pull_rule(saved.form);
     const double* divisors = saved.log_divisors.defined() ? saved.log_divisors.data<double>() : log_sum_;
     for (int p = 0; p < powers_of(saved); ++p) {
       T* out = data(p);
@@ -159,7 +159,7 @@ class Anchors {
 
   /// Of anchor i and a positive at similarity s; 0 where the rows are no anchors.
   double positive_weight_of(std::int64_t i, double s) const {
-    return positives_ == nullptr ? 0 : positive_weight(s, log_sum_[i], pull_[i], positives_[i], decoupled_);
+    return positives_ == nullptr ? 0 : positive_weight(s, log_sum_[i], pull_[i], positives_[i], rule_);
   }
 
  private:
@@ -169,7 +169,7 @@ class Anchors {
   Tensor terms_;  // [powers,2,R]
   const double *log_sum_ = nullptr, *pull_ = nullptr;
   const std::int32_t* positives_ = nullptr;
-  bool decoupled_ = false;
+  PullRule rule_ = PullRule::outside;
 };
 
 /// Adds the positives to du [R,stride] and goes back through the normalisation. Row i itself is column self_offset + i.
@@ -295,6 +295,8 @@ void check_form(const NtXentForm& form, const NtXentTemperature& temperature, DT
   const bool reweighted = form.class_prior > 0 || form.hardness > 0;
   SIMCLR_CHECK(!form.decoupled || !reweighted,
                "nt_xent: a class prior or a hardness is not for the decoupled loss; choose one of them");
+  SIMCLR_CHECK(!form.inside || (!form.decoupled && !reweighted),
+               "nt_xent: SupCon's form inside stands alone; leave the rest of the form out, or inside");
   SIMCLR_CHECK(!reweighted || !temperature.logit_scale.defined(),
                "nt_xent: a class prior or a hardness needs a fixed temperature, and this one is learned; fix it");
   SIMCLR_CHECK(form.hardness == 0 || !wgmma,

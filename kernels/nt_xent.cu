@@ -138,7 +138,7 @@ Embeddings<T> embeddings_of(const Tensor& z, const Tensor& norm) {
 
 AnchorValues values_of(const NtXentSaved& saved) {
   return {saved.log_sum.data<double>(), saved.pull.data<double>(), saved.positives.data<std::int32_t>(),
-          saved.form.decoupled};
+          pull_rule(saved.form)};
 }
 
 /// Calls body(the powers that tiles take).

@@ -48,6 +48,7 @@ struct NtXentTemperature {
 ///   decoupled  log S- - w m, DCL (arXiv 2110.06848, equation 6), with w = 1; with a sigma DCLW, where
 ///              w_i = 2 - A e^{c_i/sigma} / sum_j e^{c_j/sigma}, c the mean cosine of an anchor's positives and A the
 ///              anchors that are counted; w is a constant to the gradient
+///   inside     log(S+ + S-) - log(S+/P), SupCon's L_in (arXiv 2004.11362, equation 3); NT-Xent is L_out (equation 2)
 ///   class_prior, hardness
 ///              log(S+ + G) - m,  G = max((L - prior N S+/P) / (1 - prior), N e^{-1/tau}),
 ///              L = N sum e^{(1 + hardness) s} / sum e^{hardness s} over the negatives, S- without a hardness:
@@ -56,11 +57,12 @@ struct NtXentTemperature {
 /// negatives have no gradient. An anchor without negatives is at -infinity if decoupled, else as in NT-Xent.
 struct NtXentForm {
   bool decoupled = false;
+  bool inside = false;     // alone
   double sigma = 0;        // 0.01 or more, with decoupled alone; 0: w = 1
   double class_prior = 0;  // tau+, the share of negatives that are of the anchor's own class: 0 or more, below 1
   double hardness = 0;     // beta: 0 or more
 
-  bool plain() const { return !decoupled && class_prior == 0 && hardness == 0; }
+  bool plain() const { return !decoupled && !inside && class_prior == 0 && hardness == 0; }
 };
 
 /// The largest 1/tau that is learned.
@@ -71,21 +73,21 @@ inline constexpr double nt_xent_most_scale = 100;
 struct NtXentSaved {
   Tensor anchors, anchor_u, anchor_norm;           // z itself [A,D], u as a GPU's kernels want it, |z| f64 [A]
   Tensor candidates, candidate_u, candidate_norm;  // the same of M rows; the anchors' own in the square case
-  Tensor log_sum;                                  // f64 [A]: log sum_{k != self} e^{s_ik}; of other forms log(S+ + G)
-  Tensor pull;                                     // f64 [A]: of a single positive -d loss_i/ds; shared/nt_xent_row.h
-  Tensor positives;                                // i32 [A]: |P_i|
-  std::int64_t counted = 0;                        // anchors that have a positive; 0 on a GPU, whose host cannot know
-  Tensor device_counted;                           // f64 []: the same in a GPU's memory
-  Tensor device_terms;                             // f32: what a GPU's tiles need of each anchor
-  Tensor log_divisors;                             // f64 [1 or 2,A]: the same on the CPU, of other forms than NT-Xent
-  double temperature = 1.0;                        // a learned one on a GPU: NaN, the host does not know it
-  Tensor logit_scale;                              // as nt_xent_forward was given it
-  Tensor device_scales;  // f64 [2]: a learned tau in a GPU's memory, and what the tiles' u is multiplied by
-  bool shifted = false;  // whether sums are kept relative to their row's maximum
-  bool wgmma = false;    // as nt_xent_forward was told
-  NtXentForm form;       // the same
-  NtXentPairs pairs;     // on the CPU both groups are defined, SimCLR's order written out
-  bool square = false;   // anchors and candidates are one tensor, with one grouping and self_offset 0
+  Tensor log_sum;            // f64 [A]: log sum_{k != self} e^{s_ik}; of other forms log(S+ + G), inside log S+
+  Tensor pull;               // f64 [A]: of a single positive -d loss_i/ds; shared/nt_xent_row.h
+  Tensor positives;          // i32 [A]: |P_i|
+  std::int64_t counted = 0;  // anchors that have a positive; 0 on a GPU, whose host cannot know
+  Tensor device_counted;     // f64 []: the same in a GPU's memory
+  Tensor device_terms;       // f32: what a GPU's tiles need of each anchor
+  Tensor log_divisors;       // f64 [1 or 2,A]: the same on the CPU, of other forms than NT-Xent
+  double temperature = 1.0;  // a learned one on a GPU: NaN, the host does not know it
+  Tensor logit_scale;        // as nt_xent_forward was given it
+  Tensor device_scales;      // f64 [2]: a learned tau in a GPU's memory, and what the tiles' u is multiplied by
+  bool shifted = false;      // whether sums are kept relative to their row's maximum
+  bool wgmma = false;        // as nt_xent_forward was told
+  NtXentForm form;           // the same
+  NtXentPairs pairs;         // on the CPU both groups are defined, SimCLR's order written out
+  bool square = false;       // anchors and candidates are one tensor, with one grouping and self_offset 0
 };
 
 /// 1e-5, for f64 1e-13: 1/tau multiplies the rounding of the similarities (6e-8 and 1e-16), and below this the result
@@ -107,9 +109,9 @@ struct NtXentResult {
 /// loss is NaN.
 /// `wgmma` asks for the tiles that are made for Hopper's tensor cores (docs/decisions/hopper-warpgroups.md): bf16 rows
 /// of up to 256 values on a GPU of sm_90, elsewhere an Error. They have run on no GPU yet.
-/// `form`: which loss of the family. Throws Error for a prior or a hardness out of range, for a sigma, a prior or a
-/// hardness beside what it does not go with, for a prior or a hardness beside a logit_scale, for a hardness beside
-/// wgmma, and for a temperature over 1 + hardness below the least. L's two sums are kept in one pass.
+/// `form`: which loss of the family. Throws Error for a prior or a hardness out of range, for a sigma, a prior, a
+/// hardness or `inside` beside what it does not go with, for a prior or a hardness beside a logit_scale, for a hardness
+/// beside wgmma, and for a temperature over 1 + hardness below the least. L's two sums are kept in one pass.
 SIMCLR_API NtXentResult nt_xent_forward(const Tensor& anchors, const Tensor& candidates,
                                         const NtXentTemperature& temperature, const NtXentPairs& pairs = {},
                                         bool wgmma = false, const NtXentForm& form = {});

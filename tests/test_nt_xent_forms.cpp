@@ -204,13 +204,16 @@ TEST_CASE("known values: four orthogonal directions") {
   CHECK(loss({.class_prior = 0.3}) == Approx(std::log1p(6 * std::exp(-4.0))).epsilon(1e-14));  // at its least
 }
 
-TEST_CASE("a learned temperature of a decoupled loss has the gradient of central differences") {
-  const Tensor z = aligned(66, 16, 1.0);
-  for (const NtXentForm& form : {NtXentForm{.decoupled = true}, NtXentForm{.decoupled = true, .sigma = 0.5}}) {
+TEST_CASE("a learned temperature of a loss that may have one has the gradient of central differences") {
+  const Tensor z = aligned(66, 16, 1.0), group = classes_of(66, 9);
+  for (const NtXentForm& form :
+       {NtXentForm{.decoupled = true}, NtXentForm{.decoupled = true, .sigma = 0.5}, NtXentForm{.inside = true}}) {
+    NtXentPairs pairs;
+    if (form.inside) pairs = {.anchor_group = group, .candidate_group = group};  // with one positive it is NT-Xent
     Tensor scale = Tensor::full({}, std::log(1 / 0.2), DType::f64);
-    const auto run = [&] { return kernels::nt_xent_forward(z, z, scale, {}, false, form); };
+    const auto run = [&] { return kernels::nt_xent_forward(z, z, scale, pairs, false, form); };
     const double gradient = kernels::nt_xent_backward(run().saved, one(DType::f64)).dlogit_scale.item();
-    CHECK(run().loss.item() == Approx(forward(z, z, 0.2, form).loss.item()).epsilon(1e-13));
+    CHECK(run().loss.item() == Approx(forward(z, z, 0.2, form, pairs).loss.item()).epsilon(1e-13));
     const double middle = scale.item(), step = 1e-6;
     scale.fill(middle + step);
     const double above = run().loss.item();
@@ -247,6 +250,22 @@ TEST_CASE("a zero row and a NaN are defined for each loss, and bits do not depen
   }
 }
 
+TEST_CASE("inside: of one positive NT-Xent, of several below the form with the log inside of the mean") {
+  const Tensor z = aligned(40, 8, 1.0), group = classes_of(40, 4);
+  CHECK(forward(z, z, 0.2, {.inside = true}).loss.item() ==
+        Approx(kernels::nt_xent_forward(z, z, 0.2).loss.item()).epsilon(1e-14));
+  const NtXentPairs classes = {.anchor_group = group, .candidate_group = group};
+  CHECK(forward(z, z, 0.2, {.inside = true}, classes).loss.item() <
+        kernels::nt_xent_forward(z, z, 0.2, classes).loss.item() - 0.1);
+  // Where all are positives there is nothing to push: the loss is log P, and no gradient is left.
+  const Tensor one_group = Tensor::zeros({40}, DType::i32);
+  const auto alike = forward(z, z, 0.2, {.inside = true}, {.anchor_group = one_group, .candidate_group = one_group});
+  CHECK(alike.loss.item() == Approx(std::log(39.0)).epsilon(1e-14));
+  for (const double d : kernels::nt_xent_backward(alike.saved, one(DType::f64)).danchors.to_vector<double>()) {
+    REQUIRE(d == 0);
+  }
+}
+
 TEST_CASE("options of the family that make no sense are refused") {
   const Tensor z = random_tensor({4, 3}, 1, DType::f32);
   const auto refused = [&](const NtXentForm& form, const char* why, double temperature = 0.5) {
@@ -260,6 +279,8 @@ TEST_CASE("options of the family that make no sense are refused") {
   refused({.sigma = 0.5}, "it is for the decoupled loss");
   refused({.decoupled = true, .sigma = 0.001}, "0.01 or more");
   refused({.decoupled = true, .hardness = 1}, "choose one of them");
+  refused({.decoupled = true, .inside = true}, "inside stands alone");
+  refused({.inside = true, .class_prior = 0.1}, "inside stands alone");
   refused({.hardness = 1}, "over 1 + hardness 1", 1.5e-5);
   CHECK_THROWS_WITH(kernels::nt_xent_forward(z, z, Tensor::zeros({}), {}, false, {.class_prior = 0.1}),
                     Catch::Contains("needs a fixed temperature"));

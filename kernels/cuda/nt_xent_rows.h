@@ -28,11 +28,11 @@ __device__ double pair_similarity(const Embeddings<T>& a, int i, const Embedding
 struct AnchorValues {
   double *log_sum, *pull;
   std::int32_t* positives;
-  bool decoupled;
+  kernels::PullRule rule;
 
   /// Of anchor i and a positive at similarity s; 0 where the rows are no anchors.
   __device__ double positive_weight_of(int i, double s) const {
-    return positives == nullptr ? 0.0 : kernels::positive_weight(s, log_sum[i], pull[i], positives[i], decoupled);
+    return positives == nullptr ? 0.0 : kernels::positive_weight(s, log_sum[i], pull[i], positives[i], rule);
   }
 };
 

@@ -1,8 +1,8 @@
 #pragma once
 
 // Private: one row of the losses that are NT-Xent with another sum in the place of S- (NtXentForm in nt_xent.h), for
-// the CPU and for GPUs. All is kept as logs: e^{1/tau} need not fit. With C and B the sums of e^{(1+beta)s} and e^{beta
-// s} over the N negatives, prior t, and P positives:
+// the CPU and for GPUs, and SupCon's L_in. All is kept as logs: e^{1/tau} need not fit. With C and B the sums of
+// e^{(1+beta)s} and e^{beta s} over the N negatives, prior t, and P positives:
 //   L     N C / B; S- where beta is 0
 //   G     max((L - t N S+/P) / (1 - t), N e^{-1/tau})
 //   dL/ds_k   of a negative L ((1+beta) e^{(1+beta)s}/C - beta e^{beta s}/B)
@@ -32,6 +32,15 @@ struct FormRow : RowLoss<Real> {
   SIMCLR_HOST_DEVICE explicit FormRow(const RowLoss<Real>& row, Real second = infinite)
       : RowLoss<Real>(row), log_second(second) {}
 };
+
+/// SupCon's L_in: of the positives S+ alone counts, so that they pull by their shares of it what the negatives push.
+template <class Real>
+SIMCLR_HOST_DEVICE inline FormRow<Real> inside_row(Real log_negatives, const PositiveSum<Real>& positives) {
+  const Real log_positives = positives.highest + std::log(positives.sum), margin = log_negatives - log_positives;
+  const Real excess = softplus(margin);
+  return FormRow<Real>({excess + std::log(static_cast<Real>(positives.count)), log_positives,
+                        1 / (1 + std::exp(-margin)), log_positives + excess});
+}
 
 /// Debiased and hard, of a row with negatives and positives.
 template <class Real>
@@ -77,6 +86,7 @@ SIMCLR_HOST_DEVICE inline FormRow<Real> form_row(const NtXentForm& form, Real te
     return FormRow<Real>(
         {negatives.log_sum - positives.total / positives.count, negatives.log_sum, 1, negatives.log_sum});
   }
+  if (positives.count != 0 && form.inside) return inside_row(negatives.log_sum, positives);
   const bool reweighted = form.class_prior != 0 || form.hardness != 0;
   if (positives.count == 0 || negatives.count == 0 || !reweighted) {
     return FormRow<Real>(row_loss(negatives.log_sum, positives));

@@ -113,6 +113,12 @@ struct PositiveSum {
   }
 };
 
+/// log(1 + e^margin).
+template <class Real>
+SIMCLR_HOST_DEVICE inline Real softplus(Real margin) {
+  return margin > 0 ? margin + std::log1p(std::exp(-margin)) : std::log1p(std::exp(margin));
+}
+
 /// What an anchor's row comes to.
 template <class Real>
 struct RowLoss {
@@ -128,19 +134,29 @@ SIMCLR_HOST_DEVICE inline RowLoss<Real> row_loss(Real log_negatives, const Posit
   if (positives.count == 0) return {0, log_negatives, 0, log_negatives};
   const Real log_positives = positives.highest + std::log(positives.sum);
   const Real margin = log_negatives - log_positives;
-  const Real excess = margin > 0 ? margin + std::log1p(std::exp(-margin)) : std::log1p(std::exp(margin));
+  const Real excess = softplus(margin);
   const Real log_sum = log_positives + excess;
   return {excess + (log_positives - positives.total / positives.count), log_sum,
           positives.count == 1 ? 1 / (1 + std::exp(-margin)) : Real{1}, log_sum};
 }
 
-/// p - 1/|P| of an anchor and a positive at similarity s. With one positive that is minus the share of the negatives,
-/// free of cancellation. Decoupled, p is 0 and all positives have the weight `pull` between them.
+/// How a row's positives share what pulls them: by p - 1/|P|, equally, or as a softmax of their own.
+enum class PullRule : std::uint8_t { outside, equal, inside };
+
+SIMCLR_HOST_DEVICE constexpr PullRule pull_rule(const NtXentForm& form) {
+  if (form.decoupled) return PullRule::equal;
+  return form.inside ? PullRule::inside : PullRule::outside;
+}
+
+/// d loss/ds of an anchor and a positive at similarity s, p - 1/|P|. With one positive that is minus the share of the
+/// negatives, free of cancellation. Decoupled, p is 0 and all positives have the weight `pull` between them; inside
+/// they have it by their shares of S+, whose log `log_sum` then is.
 template <class Real>
-SIMCLR_HOST_DEVICE inline Real positive_weight(Real s, Real log_sum, Real pull, std::int32_t positives,
-                                               bool decoupled) {
+SIMCLR_HOST_DEVICE inline Real positive_weight(Real s, Real log_sum, Real pull, std::int32_t positives, PullRule rule) {
   if (positives == 1) return -pull;
-  return decoupled ? -pull / positives : std::exp(s - log_sum) * pull - Real{1} / positives;
+  if (rule == PullRule::equal) return -pull / positives;
+  const Real share = std::exp(s - log_sum) * pull;
+  return rule == PullRule::inside ? -share : share - Real{1} / positives;
 }
 
 /// What tiles need of a row as an anchor: e^s over its row's sum is 2^{x - shift} share.

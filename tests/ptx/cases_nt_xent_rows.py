@@ -11,6 +11,7 @@ FORMS = (
     PLAIN,
     Form(decoupled=True),
     WEIGHTED,
+    Form(inside=True),
     Form(class_prior=0.1),
     Form(class_prior=0.9),  # some rows' G is its least value, others' is not
     Form(hardness=0.5),
@@ -102,7 +103,7 @@ def rows_case(run, dtype, learned, form):
     if form.class_prior > 0.5 and not 0 < want.clamped.sum() < (want.count > 0).sum():
         run.failures.append(f"{run.name}: {form} has {want.clamped.sum()} rows whose G is the least")
     values = (run.empty(rows, kind=np.float64), run.empty(rows, kind=np.float64), run.empty(rows, kind=np.int32))
-    values = (*values, boolean(form.decoupled))
+    values = (*values, form.rule)
     terms, losses = run.empty(128, 2 * len(form.powers)), run.empty(rows, kind=np.float64)
     embeddings = [(side.z, norm, i32(width)) for side, norm in zip((a, b), norms)]
     partial = partial_of(run, s, pairs, form, shifted)
@@ -121,7 +122,7 @@ def rows_case(run, dtype, learned, form):
     run.check("pull", values[1], np.where(want.count > 0, want.pull, 0), None)
     run.check("loss", mean, want.loss.sum() / (want.count > 0).sum())
     run.check("counted", counted, (want.count > 0).sum(), None)
-    none = (None, None, None, boolean(False))
+    none = (None, None, None, PLAIN.rule)
     given = (values, none), embeddings, pairs.argument
     along = gradient_case(run, f"{name}>", (a, b), given, (number, tau), want.positive_weights, want.count, counted)
     if learned:

@@ -5,12 +5,13 @@ derivatives by the similarities, over all columns at once.
 import dataclasses
 
 import numpy as np
-from launch import boolean, f64
+from launch import boolean, f64, u8
 
 
 @dataclasses.dataclass(frozen=True)
 class Form:
     decoupled: bool = False
+    inside: bool = False
     sigma: float = 0
     class_prior: float = 0
     hardness: float = 0
@@ -30,7 +31,12 @@ class Form:
     def argument(self):
         if self.plain:
             return ()
-        return (boolean(self.decoupled), f64(self.sigma), f64(self.class_prior), f64(self.hardness))
+        return (boolean(self.decoupled), boolean(self.inside), f64(self.sigma), f64(self.class_prior), f64(self.hardness))
+
+    @property
+    def rule(self):
+        """PullRule."""
+        return u8(1 if self.decoupled else 2 if self.inside else 0)
 
     @property
     def powers(self):
@@ -63,6 +69,18 @@ def decoupled_rows(form, s, pairs, tau, log_negatives):
     return Rows(count, log_negatives, pull, loss, weights, [log_negatives], np.zeros(len(s), bool))
 
 
+def inside_rows(s, pairs, log_negatives):
+    count = pairs.positive.sum(axis=1)
+    there, each = count > 0, np.maximum(count, 1)
+    own = np.where(there, np.where(pairs.positive, np.exp(s), 0).sum(axis=1), 1)
+    whole = np.where(there, own, 0) + np.exp(log_negatives)
+    shares = np.where(pairs.positive, np.exp(s), 0) / own[:, None]
+    pull = np.where(there, np.exp(log_negatives) / whole, 0)
+    loss = np.where(there, np.log(whole * each / own), 0)
+    log_sum = np.where(there, np.log(own), log_negatives)
+    return Rows(count, log_sum, pull, loss, -shares * pull[:, None], [np.log(whole)], np.zeros(len(s), bool))
+
+
 def rows_of(form, s, pairs, tau):
     """All of a form's Rows."""
 
@@ -71,6 +89,8 @@ def rows_of(form, s, pairs, tau):
 
     if form.decoupled:
         return decoupled_rows(form, s, pairs, tau, np.log(sums(1)))
+    if form.inside:
+        return inside_rows(s, pairs, np.log(sums(1)))
     beta, prior = form.hardness, form.class_prior
     count, among = pairs.positive.sum(axis=1), pairs.negative.sum(axis=1)
     there, each = count > 0, np.maximum(count, 1)

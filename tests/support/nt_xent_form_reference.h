@@ -36,6 +36,14 @@ inline void decoupled_loss(FormAnchor& a, Real weight) {
   for (const std::size_t k : a.positives) a.ds[k] = -weight / static_cast<Real>(a.positives.size());
 }
 
+/// arXiv 2004.11362, equation 3.
+inline void inside_loss(FormAnchor& a) {
+  const Real own = a.sum(a.positives), all = own + a.sum(a.negatives);
+  a.loss = -std::log(own / all / static_cast<Real>(a.positives.size()));
+  for (const std::size_t k : a.negatives) a.ds[k] = std::exp(a.s[k]) / all;
+  for (const std::size_t k : a.positives) a.ds[k] = std::exp(a.s[k]) * (1 / all - 1 / own);
+}
+
 /// arXiv 2007.00224, equations 7 and 8, with the negatives of arXiv 2010.04592.
 inline void reweighted_loss(FormAnchor& a, const kernels::NtXentForm& form, Real temperature) {
   const Real count = static_cast<Real>(a.negatives.size()), own = static_cast<Real>(a.positives.size());
@@ -131,7 +139,11 @@ inline Reference form_reference(const Tensor& anchors, const Tensor& candidates,
   Real total = 0, counted = 0;
   for (std::size_t i = 0; i < rows.size(); ++i) {
     if (rows[i].positives.empty()) continue;
-    form.decoupled ? decoupled_loss(rows[i], own[i]) : reweighted_loss(rows[i], form, temperature);
+    if (form.inside) {
+      inside_loss(rows[i]);
+    } else {
+      form.decoupled ? decoupled_loss(rows[i], own[i]) : reweighted_loss(rows[i], form, temperature);
+    }
     total += rows[i].loss;
     counted += 1;
   }
@@ -160,7 +172,7 @@ inline Reference form_reference(const Tensor& anchors, const Tensor& candidates,
 inline const std::vector<std::pair<const char*, kernels::NtXentForm>> forms = {
     {"dcl", {.decoupled = true}},          {"dclw", {.decoupled = true, .sigma = 0.5}},
     {"debiased", {.class_prior = 0.1}},    {"hard", {.class_prior = 0.1, .hardness = 1}},
-    {"hard, no prior", {.hardness = 0.5}},
+    {"hard, no prior", {.hardness = 0.5}}, {"inside", {.inside = true}},
 };
 
 }  // namespace simclr::test
