@@ -2,6 +2,7 @@
 #include <simclr/nn/losses.h>
 #include <simclr/nn/nt_xent_record.h>
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
 
@@ -98,6 +99,30 @@ double nt_xent_bound(std::int64_t samples, int views, int positives, double temp
   // e^{1/tau} is taken out of both sums, so that a small tau cannot overflow.
   const double rest = negatives * std::exp(form.class_prior > 0 ? -2 / temperature : -apart);
   return std::log(positives) + std::log1p(rest / positives);
+}
+
+namespace {
+
+/// How many rows a class has.
+double rows_of_class(std::int64_t samples, int views, std::int64_t classes) {
+  SIMCLR_CHECK(classes >= 1 && views >= 1, "supcon: ", classes, " classes of ", views,
+               " views; at least 1 of each is needed");
+  return std::max(static_cast<double>(views * samples) / static_cast<double>(classes), static_cast<double>(views));
+}
+
+}  // namespace
+
+double supcon_chance(std::int64_t samples, int views, std::int64_t classes, const kernels::NtXentForm& form) {
+  const double rows = static_cast<double>(views * samples);
+  return std::log(form.decoupled ? rows - rows_of_class(samples, views, classes) : rows - 1);
+}
+
+double supcon_bound(std::int64_t samples, int views, std::int64_t classes, double temperature,
+                    const kernels::NtXentForm& form) {
+  const double alike = rows_of_class(samples, views, classes);
+  const double negatives = static_cast<double>(views * samples) - alike;
+  if (form.decoupled) return std::log(negatives) - 2 / temperature;
+  return std::log(alike - 1 + negatives * std::exp(-2 / temperature));
 }
 
 Tensor cross_entropy(const Tensor& logits, const Tensor& labels) {

@@ -19,7 +19,8 @@ struct NtXentOptions {
   /// they can be had.
   bool wgmma = false;
   /// Another loss of the family: DCL {.decoupled = true}, DCLW with .sigma = 0.5 besides, the debiased one
-  /// {.class_prior = 0.1}, hard negatives {.class_prior = 0.1, .hardness = 1}. kernels::NtXentForm has the formulas.
+  /// {.class_prior = 0.1}, hard negatives {.class_prior = 0.1, .hardness = 1}; of several positives SupCon's L_in
+  /// {.inside = true}. kernels::NtXentForm has the formulas.
   kernels::NtXentForm form = {};
 };
 
@@ -30,7 +31,8 @@ struct NtXentOptions {
 /// many views.
 SIMCLR_API Tensor nt_xent(const Tensor& z, const NtXentOptions& options = {});
 /// The rectangular form: anchors [A,D] against candidates [M,D]; `pairs` says who is positive and who is left out.
-/// SupCon, with groups of data::Batch::label_groups(), is nt_xent(z, z, {.anchor_group = g, .candidate_group = g}).
+/// SupCon, with groups of data::Batch::label_groups(), is nt_xent(z, z, {.anchor_group = g, .candidate_group = g}): its
+/// L_out, or with the form {.inside = true} its L_in.
 SIMCLR_API Tensor nt_xent(const Tensor& anchors, const Tensor& candidates, const kernels::NtXentPairs& pairs,
                           const NtXentOptions& options = {});
 
@@ -50,6 +52,15 @@ SIMCLR_API double nt_xent_bound(std::int64_t samples, double temperature);
 SIMCLR_API double nt_xent_chance(std::int64_t samples, int views, int positives, const kernels::NtXentForm& form);
 SIMCLR_API double nt_xent_bound(std::int64_t samples, int views, int positives, double temperature,
                                 const kernels::NtXentForm& form);
+
+/// The same of SupCon, where `views` of each of N samples are in `classes` classes that are equally large, or each in
+/// one of its own where there are more classes than samples: P = max(views N / classes, views) - 1. Chance:
+/// ln(views N - 1), decoupled ln(views N - 1 - P). Bound: ln(P + (views N - 1 - P) e^{-2/tau}), of classes of other
+/// sizes the loss is higher; decoupled ln(views N - 1 - P) - 2/tau. Neither need be reached.
+SIMCLR_API double supcon_chance(std::int64_t samples, int views, std::int64_t classes,
+                                const kernels::NtXentForm& form = {});
+SIMCLR_API double supcon_bound(std::int64_t samples, int views, std::int64_t classes, double temperature,
+                               const kernels::NtXentForm& form = {});
 
 /// Softmax cross-entropy of logits [N,K] with labels i32 [N], mean over the rows.
 SIMCLR_API Tensor cross_entropy(const Tensor& logits, const Tensor& labels);

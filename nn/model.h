@@ -27,8 +27,8 @@ class SIMCLR_API Model : public Module {
   virtual Module& encoder(int tower = 0) = 0;
   /// The loss of the towers' z [V B,D], a scalar, f32 (f64 of f64). Throws Error for another number of towers.
   virtual Tensor loss(std::span<const Tensor> z) = 0;
-  /// The same where samples are in groups, i32 [B] on z's device (Input::groups, of one view): those of one group are
-  /// each other's positives. Throws Error for a model that takes none.
+  /// The same where samples are in groups, i32 [V B] on z's device, those of the first input (Input::groups): those of
+  /// one group are each other's positives, or to a classifier of one class. Throws Error for a model that takes none.
   virtual Tensor loss_of_groups(std::span<const Tensor> z, const Tensor& groups);
   /// What the loss of `samples` samples is where the model tells nothing apart, and what no model can go below,
   /// whatever temperature it learns.

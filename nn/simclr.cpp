@@ -157,7 +157,7 @@ void check_logit_scale(const char* who, const NtXentOptions& loss, const char* r
 }  // namespace
 
 SimCLR::SimCLR(const SimCLROptions& options)
-    : encoder_(options.encoder), views_apart_(options.views_apart), loss_(options.loss) {
+    : encoder_(options.encoder), views_apart_(options.views_apart), loss_(options.loss), classes_(options.classes) {
   SIMCLR_CHECK(encoder_ != nullptr, "SimCLR: an encoder is needed");
   check_logit_scale("SimCLR", loss_, "give it to nt_xent() in a model of your own");
   SIMCLR_CHECK(loss_.views >= 2, "SimCLR: views ", loss_.views, "; at least 2 of each sample are needed");
@@ -191,11 +191,18 @@ Tensor SimCLR::loss(std::span<const Tensor> z) {
   return nt_xent(z[0], z[0], {.anchor_group = groups, .candidate_group = groups}, options);
 }
 
+Tensor SimCLR::loss_of_groups(std::span<const Tensor> z, const Tensor& groups) {
+  SIMCLR_CHECK(z.size() == 1, "SimCLR: the loss of ", z.size(), " towers; it has one");
+  return supcon(world(), z[0], groups, loss_);
+}
+
 double SimCLR::chance(std::int64_t samples) const {
+  if (classes_ > 0) return supcon_chance(samples, loss_.views, classes_, loss_.form);
   return nt_xent_chance(samples, loss_.views, loss_.views - 1, loss_.form);
 }
 
 double SimCLR::bound(std::int64_t samples) const {
+  if (classes_ > 0) return supcon_bound(samples, loss_.views, classes_, least_temperature(loss_), loss_.form);
   return nt_xent_bound(samples, loss_.views, loss_.views - 1, least_temperature(loss_), loss_.form);
 }
 

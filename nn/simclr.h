@@ -42,12 +42,13 @@ struct SimCLROptions {
   ProjectionHeadOptions head = {};  // `in` 0: as the encoder says
   bool views_apart = false;  // in training the first N rows of [2N,...] go through by themselves, then the others
   NtXentOptions loss = {};   // its temperature, and the views of each sample
+  std::int64_t classes = 0;  // SupCon: how many there are among the groups, for chance() and bound(); 0: no groups
 };
 
 /// Encoder f and projection head g: views -> h = f(views) -> z = g(h). Evaluation uses h. All views of a batch go
 /// through in one pass, so that batch norm sees them together, as in google-research/simclr; or with `views_apart` two
 /// views one after the other, as in solo-learn and lightly. The encoder is any Module. The loss is NT-Xent
-/// (nn/losses.h).
+/// (nn/losses.h), of inputs with groups SupCon.
 class SIMCLR_API SimCLR : public Model {
  public:
   /// Throws Error without an encoder, for a head that does not fit it, for other views than two that are to go apart,
@@ -62,7 +63,11 @@ class SIMCLR_API SimCLR : public Model {
   Module& encoder(int tower = 0) override;
   Module& head() { return *head_; }
   Tensor loss(std::span<const Tensor> z) override;
-  /// nt_xent_chance() and nt_xent_bound(), for as many views as the loss has and its form.
+  /// SupCon: the views of all samples of a group are each other's positives; supcon() of nn/distributed.h says which
+  /// groups there may be. Throws Error as that does.
+  Tensor loss_of_groups(std::span<const Tensor> z, const Tensor& groups) override;
+  /// nt_xent_chance() and nt_xent_bound(), for as many views as the loss has and its form; with classes
+  /// supcon_chance() and supcon_bound().
   double chance(std::int64_t samples) const override;
   double bound(std::int64_t samples) const override;
 
@@ -71,6 +76,7 @@ class SIMCLR_API SimCLR : public Model {
   std::shared_ptr<ProjectionHead> head_;
   bool views_apart_;
   NtXentOptions loss_;
+  std::int64_t classes_;
   std::map<std::int64_t, Tensor> groups_;  // of other numbers of views than two, by the rows of z
 };
 

@@ -186,6 +186,10 @@ DeviceLoader::DeviceLoader(const Dataset& dataset, const kernels::AugmentPolicy&
   all_keys_ = Tensor::zeros({options.views * order_.numel(), 3}, DType::i32, device);
   keys_ = Tensor::zeros({options.views * own, 3}, DType::i32, device);
   epoch_ = Tensor::zeros({1}, DType::i32, device);
+  group_of_ = dataset.groups();
+  if (group_of_.empty()) return;
+  all_groups_ = Tensor::zeros({options.views * order_.numel()}, DType::i32, device);
+  groups_ = Tensor::zeros({options.views * own}, DType::i32, device);
 }
 
 void DeviceLoader::begin(std::uint32_t epoch, std::int64_t first_batch) {
@@ -220,6 +224,13 @@ void DeviceLoader::begin(std::uint32_t epoch, std::int64_t first_batch) {
     }
   }
   all_keys_.copy_from(Tensor::from(keys, all_keys_.shape()));
+  if (all_groups_.defined()) {
+    std::vector<std::int32_t> groups;
+    for (std::size_t row = 0; row < keys.size(); row += 3) {
+      groups.push_back(group_of_[static_cast<std::size_t>(keys[row])]);
+    }
+    all_groups_.copy_from(Tensor::from(groups, all_groups_.shape()));
+  }
   epoch_.fill(static_cast<double>(epoch));
   batch_ = first_batch;
 }
@@ -228,6 +239,7 @@ bool DeviceLoader::next() {
   if (batch_ == batches_) return false;
   index_.copy_from(order_.narrow(batch_ * index_.numel(), index_.numel()));
   keys_.copy_from(all_keys_.narrow(batch_ * keys_.dim(0), keys_.dim(0)));
+  if (groups_.defined()) groups_.copy_from(all_groups_.narrow(batch_ * groups_.numel(), groups_.numel()));
   ++batch_;
   return true;
 }
@@ -245,7 +257,8 @@ Input DeviceLoader::views() const {
   return {kernels::augment(values_, refs_, index_, policy_,
                            {.seed = options_.seed, .views = options_.views, .device_epoch = epoch_}, options_.dtype),
           {},
-          keys_};
+          keys_,
+          groups_};
 }
 
 }  // namespace simclr::data

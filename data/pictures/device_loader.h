@@ -52,8 +52,9 @@ class SIMCLR_API DeviceLoader {
   void begin(std::uint32_t epoch, std::int64_t first_batch = 0);
   /// Goes to the next batch; false at the end of the pass.
   bool next();
-  /// The views of the current batch, [views * B, S, S, C], with their keys: view v of picture i in row v * B + i. The
-  /// keys are the loader's own memory, which next() writes anew: call backward() before it.
+  /// The views of the current batch, [views * B, S, S, C], with their keys, and with their groups where the data set
+  /// has some: view v of picture i in row v * B + i. Keys and groups are the loader's own memory, which next() writes
+  /// anew: call backward() before it.
   Input views() const;
   /// The samples of the current batch, i32 [B] on the device.
   const Tensor& indices() const { return index_; }
@@ -73,7 +74,10 @@ class SIMCLR_API DeviceLoader {
   Tensor index_;          // i32 [B]: those of the current batch
   Tensor all_keys_;       // i32 [batches * views * B, 3]: (sample, epoch, view), batch by batch
   Tensor keys_;           // i32 [views * B, 3]: those of the current batch
-  Tensor epoch_;          // i32 [1]
+  std::vector<std::int32_t> group_of_;  // of each sample; empty: the data set has none
+  Tensor all_groups_;                   // i32 [batches * views * B], batch by batch; undefined: there are none
+  Tensor groups_;                       // i32 [views * B]: those of the current batch
+  Tensor epoch_;                        // i32 [1]
 };
 
 }  // namespace simclr::data

@@ -26,9 +26,11 @@ void print_overfit(const OverfitFigures& o, const Training& t) {
               counted(o.samples, sample).c_str(), o.losses.size(), o.losses.front(), o.losses.back(),
               t.model->chance(o.samples), t.model->bound(o.samples));
   if (!o.nonfinite.empty()) return;
-  std::printf("  similarity of a %s's two %s %.2f -> %.2f, of different %ss %.2f -> %.2f\n", sample.c_str(),
-              t.model->towers() == 1 ? "views" : "parts", o.before.positive, o.after.positive, sample.c_str(),
-              o.before.negative, o.after.negative);
+  if (t.model->towers() > 1 || t.model->views() > 1) {
+    std::printf("  similarity of a %s's two %s %.2f -> %.2f, of different %ss %.2f -> %.2f\n", sample.c_str(),
+                t.model->towers() == 1 ? "views" : "parts", o.before.positive, o.after.positive, sample.c_str(),
+                o.before.negative, o.after.negative);
+  }
   std::printf("  %s\n", o.collapse.message.c_str());
 }
 

@@ -1,6 +1,7 @@
 #include "check/figures.h"
 
 #include "run/progress.h"
+#include "train/method.h"
 #include "train/ranks.h"
 #include "train/shared_work.h"
 
@@ -173,7 +174,8 @@ OverfitFigures overfit(Training& t, std::span<const Input> towers, double second
   }
   figures.after = similarities();
   const simclr::NoGrad no_grad;
-  figures.collapse = nn::check_collapse(t.model->encoder()(towers.front()).to(Device{}).to(DType::f32));
+  figures.collapse =
+      judged(nn::check_collapse(t.model->encoder()(towers.front()).to(Device{}).to(DType::f32)), t.options.recipe);
   return figures;
 }
 

@@ -23,6 +23,7 @@ struct Judge {
   }
 
   void loss() {
+    if (r.method == "supervised") return;  // it has no temperature and no negatives
     if (r.temperature > 1) {
       say("temperature",
           "at " + rounded(r.temperature) + " the loss can only fall from " + rounded(t.model->chance(r.batch_size)) +

@@ -135,6 +135,8 @@ void Pairs::options(OptionTable& table, TrainingOptions& o) {
   table.flag("learn-temperature", "fixed-temperature", learn_temperature_,
              "The temperature is learned, from --temperature on, down to 0.01, or stays");
   table.rule([this, &o](const OptionTable& rows) {
+    SIMCLR_CHECK(o.recipe.method == "simclr", rows.said(o.recipe.method),
+                 ": a pair's halves are each other's positives, and no labels are looked at; leave it out");
     constexpr double least = 0.01;
     SIMCLR_CHECK(!learn_temperature_ || o.recipe.temperature >= least, rows.said(o.recipe.temperature),
                  ": one that is learned begins at ", least, " or more; to keep a lower one add --fixed-temperature");

@@ -188,6 +188,7 @@ std::unique_ptr<ViewSource> Pictures::on_device(const data::Dataset& samples, co
   return std::make_unique<DeviceViews>(data::DeviceLoader(samples, policy(), o.device,
                                                           {.batch_size = o.batch_size,
                                                            .shard = o.shard,
+                                                           .views = o.views > 0 ? o.views : 2,
                                                            .shuffle_block = o.shuffle_block,
                                                            .seed = o.seed,
                                                            .dtype = o.dtype,
@@ -214,7 +215,8 @@ void Pictures::look(const LookedAt& at, Findings& findings) const {
   if (pictures.grey && policy().channels == 3) {
     std::printf("  the pictures are grey, so hue, saturation and grayscale change nothing\n");
   }
-  const Findings found = picture_findings(own_.stem, policy(), pictures, channels, at.difference.value());
+  const Findings found = picture_findings(own_.stem, policy(), pictures, channels,
+                                          at.difference.value_or(1));  // of one view there is nothing to compare
   findings.insert(findings.end(), found.begin(), found.end());
 }
 

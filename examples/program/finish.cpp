@@ -1,6 +1,7 @@
 #include "program/finish.h"
 
 #include "report/report.h"
+#include "train/method.h"
 #include "train/monitor.h"
 #include "train/pair_neighbours.h"
 #include "train/ranks.h"
@@ -38,7 +39,8 @@ void evaluate_run(const Training& t, const std::shared_ptr<const simclr::data::D
     calibrate(*fresh, *sets.train, towers, evaluation);
     if (sets.labelled->classes().size() >= 2) {
       attempt("accuracy", evaluation, [&] {
-        const Evaluation trained = evaluate(t.model->encoder(), sets, towers.front(), evaluation);
+        Evaluation trained = evaluate(t.model->encoder(), sets, towers.front(), evaluation);
+        trained.collapse = judged(trained.collapse, t.options.recipe);
         const Evaluation untrained = evaluate(fresh->encoder(), sets, towers.front(), evaluation);
         figures["trained"] = to_json(trained);
         figures["untrained"] = to_json(untrained);

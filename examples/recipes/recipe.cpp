@@ -55,13 +55,20 @@ const OptimizerKind& optimizer_of(const Recipe& r) {
   simclr::fail("optimizer: \"", r.optimizer, "\" is not known");
 }
 
+const std::vector<std::string>& method_names() {
+  static const std::vector<std::string> names = {"simclr", "supcon", "supervised"};
+  return names;
+}
+
 const std::vector<std::string>& loss_names() {
-  static const std::vector<std::string> names = {"nt-xent", "dcl", "dclw", "debiased", "hard"};
+  static const std::vector<std::string> names = {"nt-xent", "dcl",        "dclw",     "debiased",
+                                                 "hard",    "supcon-out", "supcon-in"};
   return names;
 }
 
 simclr::kernels::NtXentForm loss_form(const Recipe& r) {
-  if (r.loss == "nt-xent") return {};
+  if (r.loss == "nt-xent" || r.loss == "supcon-out") return {};
+  if (r.loss == "supcon-in") return {.inside = true};
   if (r.loss == "dcl") return {.decoupled = true};
   if (r.loss == "dclw") return {.decoupled = true, .sigma = r.dclw_sigma};
   if (r.loss == "debiased") return {.class_prior = r.class_prior};

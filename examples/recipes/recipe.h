@@ -40,6 +40,7 @@ struct Recipe {
   simclr::nn::Warmup warmup = simclr::nn::Warmup::above_zero;
   double warmup_start = 0;         // the first learning rate, of Warmup::from_start
   bool schedule_by_epoch = false;  // the learning rate moves once an epoch, not at each step
+  std::string method = "simclr";   // one of method_names()
   double temperature = 0.5;
   std::string loss = "nt-xent";  // one of loss_names()
   double class_prior = 0.1;      // of debiased and hard
@@ -47,7 +48,10 @@ struct Recipe {
   double dclw_sigma = 0.5;       // of dclw
 };
 
-/// nt-xent, and the losses of its family: dcl, dclw, debiased, hard.
+/// What is learned from: simclr, from views alone; supcon and supervised, from the labels, too.
+const std::vector<std::string>& method_names();
+/// nt-xent, and the losses of its family: dcl, dclw, debiased, hard; of the method supcon supcon-out, which is nt-xent,
+/// and supcon-in.
 const std::vector<std::string>& loss_names();
 /// The recipe's; throws simclr::Error where there is none of its name.
 simclr::kernels::NtXentForm loss_form(const Recipe& recipe);

@@ -21,6 +21,16 @@ std::int64_t planned_epochs(const ReportInput& in) {
   return static_cast<std::int64_t>(number_of(in.config, "epochs").value_or(0));
 }
 
+/// --method; of configurations without one SimCLR.
+std::string method_of(const ReportInput& in) {
+  const auto method = in.config.find("method");
+  return method != in.config.end() && method->is_string() ? method->get<std::string>() : "simclr";
+}
+
+std::string labels_serve(const ReportInput& in) {
+  return method_of(in) == "simclr" ? "Labels serve only here: " : "The training saw its samples' labels, too. Here ";
+}
+
 bool finished(const ReportInput& in) {
   return in.history.epochs >= planned_epochs(in);
 }
@@ -274,20 +284,30 @@ std::string results_html(const ReportInput& in) {
   const std::string untested = untested_classes(in);
   return section_html("results", heading,
                       across + "<div class=\"card\"><div class=\"tables\">\n" + tables +
-                          "</div>\n<p class=\"caption\">Labels serve only here: classifiers on the frozen features are "
+                          "</div>\n<p class=\"caption\">" + labels_serve(in) +
+                          "classifiers on the frozen features are "
                           "compared with the same on an encoder that was never trained, so the gain is what training "
                           "added. Precision, recall and F1 are means over the classes" +
                           (untested.empty() ? "" : ": " + untested) + ".</p></div>\n");
 }
 
+namespace {
+
+/// What the loss falls from, and to.
+std::string loss_caption(const ReportInput& in) {
+  const std::string method = method_of(in), opening = "Lower is better: it falls from chance, where ";
+  const std::string ending = " A loss that stays at chance means that nothing is learned.";
+  if (method == "supervised") return opening + "all classes are as likely, towards 0." + ending;
+  return opening + "views are told apart by luck, and cannot pass the bound, where all views of a " +
+         (method == "supcon" ? "class" : in.material.sample) + " coincide." + ending;
+}
+
+}  // namespace
+
 std::string curves_html(const ReportInput& in, const Json& charts) {
   const std::string sample = in.material.sample;
   std::string html = "<div class=\"cards\">\n";
-  html += chart(charts, "loss", "Loss",
-                "Lower is better: it falls from chance, where views are told apart by luck, and cannot pass the bound, "
-                "where all views of a " +
-                    sample + " coincide. A loss that stays at chance means that nothing is learned.",
-                "No step was logged.");
+  html += chart(charts, "loss", "Loss", loss_caption(in), "No step was logged.");
   html += chart(charts, "learning-rate", "Learning rate",
                 "It should rise during the warm-up, if there is one, and then fall to 0 as a half cosine.",
                 "No step was logged.");

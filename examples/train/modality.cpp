@@ -1,10 +1,10 @@
 #include "train/modality.h"
 
 #include "run/run_folder.h"
-#include "train/training.h"
+#include "train/method.h"
 
 std::unique_ptr<simclr::nn::Model> Modality::make_model(const TrainingOptions& options) const {
-  return make_simclr(options, make_encoder(options.seed), towers(true).front().views);
+  return make_own_model(options, make_encoder(options.seed), towers(true).front().views);
 }
 
 std::string Modality::folders(const std::string&, const std::string& place) const {

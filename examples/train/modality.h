@@ -75,8 +75,8 @@ class Modality : public ModalityOptions {
   virtual std::string view_name() const = 0;
   /// The first tower's encoder with its initial weights, on the CPU.
   virtual std::shared_ptr<simclr::nn::Module> make_encoder(std::uint64_t seed) const = 0;
-  /// What is trained, with its initial weights, on the CPU. Unless a kind says otherwise SimCLR over make_encoder(),
-  /// of the first tower's views. It has as many towers and views as towers() says.
+  /// What is trained, with its initial weights, on the CPU. Unless a kind says otherwise make_own_model() (method.h)
+  /// over make_encoder(), of the first tower's views. It has as many towers and views as towers() says.
   virtual std::unique_ptr<simclr::nn::Model> make_model(const TrainingOptions& options) const;
 
   /// What makes the views of each tower: `random`, as the model is trained on them; else the one of each sample that

@@ -2,6 +2,7 @@
 
 #include "train/drawn_views.h"
 #include "train/labelled_part.h"
+#include "train/method.h"
 #include "train/pair_points.h"
 #include "train/shared_work.h"
 
@@ -104,7 +105,7 @@ Measured measure(const Training& t, const EvaluationOptions& evaluation, int epo
   nn::CollapseReport collapse;
   Measured m;
   together(evaluation.world, [&] {
-    collapse = nn::check_collapse(train.values);
+    collapse = judged(nn::check_collapse(train.values), o.recipe);
     if (q) m.score = nn::compute_metrics(scores, q->asked.labels).top1;
   });
   m.entry = {{"event", "knn"},

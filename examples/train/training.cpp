@@ -4,6 +4,7 @@
 #include "run/progress.h"
 #include "train/data_files.h"
 #include "train/encoder_file.h"
+#include "train/method.h"
 #include "train/rank_program.h"
 #include "train/ranks.h"
 #include "train/shared_work.h"
@@ -62,11 +63,12 @@ Compute choose_compute(const TrainingOptions& o, const simclr::World& world) {
 
 std::unique_ptr<nn::SimCLR> make_simclr(const TrainingOptions& o, std::shared_ptr<nn::Module> encoder, int views) {
   const Recipe& r = o.recipe;
-  return std::make_unique<nn::SimCLR>(nn::SimCLROptions{
-      .encoder = std::move(encoder),
-      .head = head_options(r, o.seed),
-      .views_apart = r.views_apart,
-      .loss = {.temperature = r.temperature, .views = views, .wgmma = o.wgmma, .form = loss_form(r)}});
+  return std::make_unique<nn::SimCLR>(
+      nn::SimCLROptions{.encoder = std::move(encoder),
+                        .head = head_options(r, o.seed),
+                        .views_apart = r.views_apart,
+                        .loss = {.temperature = r.temperature, .views = views, .wgmma = o.wgmma, .form = loss_form(r)},
+                        .classes = o.classes});
 }
 
 std::unique_ptr<nn::TwoTowers> make_two_towers(const TrainingOptions& o,
@@ -94,7 +96,7 @@ std::unique_ptr<ViewSource> make_view_source(std::shared_ptr<const data::Dataset
     if (auto source = modality.on_device(*samples, there)) return source;
     SIMCLR_CHECK(where == "auto", "--views-on device: views of this kind of data are made on the host; leave it out");
   }
-  return host_view_source(data::Loader(std::move(samples), modality.towers(true),
+  return host_view_source(data::Loader(std::move(samples), trained_towers(modality, o.views),
                                        {.batch_size = o.batch_size,
                                         .shard = o.shard,
                                         .shuffle_block = o.shuffle_block,
@@ -152,8 +154,8 @@ int threads_asked(const TrainingOptions& o) {
 }
 
 /// Throws simclr::Error where the model would pair views in another way than they are made.
-void check_views(const nn::Model& model, const Modality& modality) {
-  const std::vector<data::Tower> towers = modality.towers(true);
+void check_views(const nn::Model& model, const Modality& modality, int trained) {
+  const std::vector<data::Tower> towers = trained_towers(modality, trained);
   SIMCLR_CHECK(model.towers() == static_cast<int>(towers.size()), modality.name(), ": views for ", towers.size(),
                " towers, and a model of ", model.towers());
   for (int i = 0; i < model.towers(); ++i) {
@@ -199,13 +201,15 @@ void open_model(Training& t, const TrainingOptions& options,
   if (goes_on(options)) check_number_of_ranks(*t.world, r.batch_size);
   check(shard, r.batch_size, "--batch-size");
 
+  const std::shared_ptr<const data::Dataset> samples = trained_samples(t.sets, t.options);
   t.model = t.modality->make_model(t.options);
-  check_views(*t.model, *t.modality);
+  check_views(*t.model, *t.modality, trained_views(r));
   t.model->to(t.compute.device);
   t.model->set_world(t.world.get());
-  t.source = make_view_source(t.sets.train, *t.modality, options.views_on,
+  t.source = make_view_source(samples, *t.modality, options.views_on,
                               {.batch_size = r.batch_size,
                                .shard = shard,
+                               .views = trained_views(r),
                                .seed = options.seed,
                                .shuffle_block = options.shuffle_block,
                                .workers = t.options.workers,

@@ -16,6 +16,7 @@ struct TrainingOptions {
   std::string data_found;          // where data_dir lies; empty: there
   std::string cache_found;         // the same of cache_dir
   int classes_at = 1;              // how many folders of a file's path name its class; 0: no classes
+  std::int64_t classes = 0;        // of a method that takes labels: how many the data have; 0: it takes none
   std::int64_t limit = 0;          // train on so many samples, spread over the set; 0: all
   std::int64_t shuffle_block = 0;  // samples that are read close in time: data::LoaderOptions; 0: no blocks
   double cache_gb = -1;            // of decoded samples in memory; negative: half of what is free

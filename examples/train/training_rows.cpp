@@ -31,11 +31,41 @@ void add_head_rows(OptionTable& table, Recipe& r) {
              "In training batch norm sees the two views of a batch apart, or together");
 }
 
+/// What a method has no use for.
+void add_method_rules(OptionTable& table, Recipe& r) {
+  table.rule([&r](const OptionTable& rows) {
+    const bool supcon = r.method == "supcon";
+    SIMCLR_CHECK(supcon || (r.loss != "supcon-out" && r.loss != "supcon-in"), rows.said(r.loss),
+                 ": it is for --method supcon, not for ", r.method, "; leave it out, or choose that method");
+    SIMCLR_CHECK(
+        !supcon || (r.loss != "debiased" && r.loss != "hard"), rows.said(r.loss),
+        ": it guesses which negatives are of the own class, which --method supcon knows; use --loss supcon-out");
+    if (r.method != "supervised") return;
+    const auto unused = [&rows](const auto& option) {
+      SIMCLR_CHECK(
+          !rows.typed(option), rows.said(option),
+          ": --method supervised has a linear layer and cross-entropy in the place of the head and the loss on "
+          "its projections, and one view of each sample; leave it out");
+    };
+    unused(r.loss);
+    unused(r.temperature);
+    unused(r.head_hidden);
+    unused(r.head_out);
+    unused(r.head_layers);
+    unused(r.head_batchnorm);
+    unused(r.head_last_batchnorm);
+    unused(r.head_last_shift);
+    unused(r.head_last_bias);
+    unused(r.views_apart);
+  });
+}
+
 void add_loss_rows(OptionTable& table, Recipe& r) {
   table.add(
       "loss", r.loss, loss_names(),
       "dcl leaves the positive out of the negatives' sum, dclw gives far pairs more weight besides, debiased takes "
-      "off the negatives that are of the own class, hard makes near negatives weigh more");
+      "off the negatives that are of the own class, hard makes near negatives weigh more; of --method supcon "
+      "supcon-out, which nt-xent is there, takes the mean over the positives of logs, supcon-in the log of the mean");
   table.add("class-prior", r.class_prior, "Of debiased and hard: the share of negatives that are of the own class")
       .at_least(0, "0.1 suits ten classes")
       .below(1);
@@ -60,6 +90,10 @@ void add_loss_rows(OptionTable& table, Recipe& r) {
 void add_step_rows(OptionTable& table, TrainingOptions& o) {
   Recipe& r = o.recipe;
   table.group("Training");
+  table.add("method", r.method, method_names(),
+            "simclr learns from views alone, supcon takes all views of a class for each other's positives, supervised "
+            "trains the encoder with a linear classifier; these two need a label for each training sample");
+  table.add("classes", o.classes, "Of the labels, for a method that takes them").at_least(0).file_only();
   table.add("limit", o.limit, "Train on so many samples, spread over the set; 0: all").at_least(0);
   table
       .add(
@@ -82,6 +116,7 @@ void add_step_rows(OptionTable& table, TrainingOptions& o) {
       .at_least(simclr::kernels::nt_xent_least_temperature(simclr::DType::f32),
                 "below that rounding decides the loss, and 0.1 to 1 is usual");
   add_loss_rows(table, r);
+  add_method_rules(table, r);
   add_seed_row(table, o.seed, "Of weights, order and views: the same seed gives the same bits");
 }
 

@@ -39,6 +39,7 @@ std::unique_ptr<ViewSource> host_view_source(simclr::data::Loader loader, simclr
 struct ViewSourceOptions {
   std::int64_t batch_size = 256;  // samples, not views; of all ranks together
   simclr::data::Shard shard = {};
+  int views = 0;                   // of each sample, of one tower; 0: as the modality says
   std::uint64_t seed = 0;          // of the order and of the views
   std::int64_t shuffle_block = 0;  // of the order: data::LoaderOptions
   int workers = 0;                 // threads that make views ahead on the host

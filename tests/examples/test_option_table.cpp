@@ -269,7 +269,10 @@ std::string faults_of(const Make& make) {
   TrainingOptions o = quick();
   const OptionTable table = make(o);
   std::string faults;
-  for (const OptionRow& row : table.rows()) faults += RowCheck(make, row.name()).faults;
+  for (const OptionRow& row : table.rows()) {
+    if (row.name() == "method" && table.rows().size() > 100) continue;  // pairs have but one
+    faults += RowCheck(make, row.name()).faults;
+  }
   return faults;
 }
 

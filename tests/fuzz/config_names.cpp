@@ -1,4 +1,4 @@
-// The names that options take of data sets, layers, losses and optimizers, none of which the fuzz targets build.
+// The names that options take of data sets, layers, methods, losses and optimizers, none of which the fuzz targets build.
 #include "modalities/picture_sets.h"
 #include "recipes/recipe.h"
 
@@ -16,6 +16,11 @@ std::vector<std::string> simclr::nn::resnet_names() {
 const std::vector<OptimizerKind>& optimizer_kinds() {
   static const std::vector<OptimizerKind> all = {
       {"sgd", 0, 1, "", nullptr}, {"lars", 0, 1, "", nullptr}, {"adamw", 0, 1, "", nullptr}};
+  return all;
+}
+
+const std::vector<std::string>& method_names() {
+  static const std::vector<std::string> all = {"simclr", "supcon"};
   return all;
 }
 
