@@ -1,6 +1,7 @@
 // Models that learn from labels: SupCon, by SimCLR's loss of groups, and supervised pre-training.
 #include <simclr/core/world.h>
 #include <simclr/data/loader.h>
+#include <simclr/data/pictures/augmentation.h>
 #include <simclr/data/pictures/device_loader.h>
 #include <simclr/data/pictures/picture_views.h>
 #include <simclr/nn/losses.h>
@@ -15,6 +16,7 @@
 #include "support/tensors.h"
 #include "support/two_towers.h"
 
+#include <algorithm>
 #include <array>
 #include <cmath>
 #include <memory>
@@ -84,7 +86,9 @@ class Greys final : public data::Dataset {
   std::int64_t size() const override { return 15; }
   data::Sample sample(std::int64_t i, int) const override {
     return {.bytes = std::as_bytes(std::span(bytes_)).subspan(static_cast<std::size_t>(i) * 16, 16),
-            .shape = {4, 4, 1}};
+            .shape = {4, 4, 1},
+            .label = -1,
+            .owner = nullptr};
   }
   std::int32_t label(std::int64_t) const override { return -1; }
   const std::vector<std::int32_t>& groups() const override { return groups_; }
@@ -164,7 +168,7 @@ TEST_CASE("supervised: the cross-entropy of a linear classifier with the groups 
   refused([&] { model->loss_of(std::vector{Input(input.x)}); }, "needs labels");
   refused([&] { model->tower(1); }, "tower 1 of 1");
   refused([] { nn::Supervised({.encoder = std::make_shared<Mlp>(), .classes = 1}); }, "at least 2");
-  refused([] { nn::Supervised({.classes = 3}); }, "an encoder is needed");
+  refused([] { nn::Supervised({.encoder = nullptr, .classes = 3}); }, "an encoder is needed");
 }
 
 TEST_CASE("supervised training learns the labels") {
@@ -235,8 +239,8 @@ TEST_CASE("a device loader's views have their samples' groups, as a loader's hav
   const auto greys = std::make_shared<Greys>();
   const auto policy = data::Augmentation::evaluation(4, 1);
   for (const data::Shard& shard : {data::Shard{}, data::Shard{1, 2}}) {
-    const data::Loader host(greys, std::vector<data::Tower>{{std::make_shared<data::PictureViews>(policy), 3}},
-                            {.batch_size = 4, .shard = shard, .seed = 3});
+    const std::vector<data::Tower> towers = {{.maker = std::make_shared<data::PictureViews>(policy), .views = 3}};
+    const data::Loader host(greys, towers, {.batch_size = 4, .shard = shard, .seed = 3});
     data::DeviceLoader device(*greys, policy, Device{}, {.batch_size = 4, .shard = shard, .views = 3, .seed = 3});
     for (const std::uint32_t epoch : {0, 1}) {
       device.begin(epoch, 1);
