@@ -227,6 +227,29 @@ void adamw_cpu(OptimizerArena& arena, Tensor& m, Tensor& v, const AdamwOptions& 
   ++step;
 }
 
+void clip_cpu(Tensor& gradients, double most, Tensor& norm) {
+  dispatch_float(gradients.dtype(), [&](auto zero) {
+    using T = decltype(zero);
+    T* g = gradients.data<T>();
+    const std::int64_t n = gradients.numel(), blocks = (n + block_size - 1) / block_size;
+    std::vector<double> partial(static_cast<std::size_t>(blocks));
+    parallel_for(blocks, 1, [&](std::int64_t begin, std::int64_t end) {
+      for (std::int64_t b = begin; b < end; ++b) {
+        const std::int64_t first = b * block_size, count = std::min(block_size, n - first);
+        partial[static_cast<std::size_t>(b)] = squares_block(g + first, g + first, count, T{0}).w;
+      }
+    });
+    double squares = 0;
+    for (const double each : partial) squares += each;  // in the blocks' order
+    *norm.data<double>() = std::sqrt(squares);
+    const double factor = clip_factor(std::sqrt(squares), most);
+    if (factor == 1) return;
+    parallel_for(n, block_size, [&](std::int64_t begin, std::int64_t end) {
+      for (std::int64_t i = begin; i < end; ++i) g[i] *= static_cast<T>(factor);
+    });
+  });
+}
+
 void check_arena(const char* op, const OptimizerArena& arena) {
   check_floats(op, arena.values, arena.gradients);
   SIMCLR_CHECK(arena.values.dtype() != DType::bf16, op, ": wants f32, got ", describe(arena.values),
@@ -297,6 +320,17 @@ void note_nonfinite(const Tensor& x, const Tensor& step, Tensor bad_step) {
   optimizer_step_slot.on(x.device()).note_nonfinite(x, step, bad_step);
 }
 
+void clip_gradient_norm(Tensor gradients, double most, Tensor norm) {
+  check_floats("clip_gradient_norm", gradients);
+  SIMCLR_CHECK(gradients.dtype() != DType::bf16, "clip_gradient_norm: wants f32, got ", describe(gradients));
+  SIMCLR_CHECK(most > 0 && std::isfinite(most), "clip_gradient_norm: a norm of at most ", most,
+               ", it must be above 0 and finite");
+  check_shape("clip_gradient_norm", "norm", norm, {1});
+  SIMCLR_CHECK(norm.dtype() == DType::f64 && norm.device() == gradients.device(),
+               "clip_gradient_norm: the norm must be f64 on ", gradients.device(), ", got ", describe(norm));
+  optimizer_step_slot.on(gradients.device()).clip(gradients, most, norm);
+}
+
 void sgd_step(OptimizerArena& arena, Tensor& momentum, const SgdOptions& options) {
   check_arena("sgd_step", arena);
   check_state("sgd_step", "momentum", arena, momentum);
@@ -320,6 +354,6 @@ void adamw_step(OptimizerArena& arena, Tensor& m, Tensor& v, const AdamwOptions&
 }
 
 extern const OptimizerStepKernels optimizer_step_cpu;
-const OptimizerStepKernels optimizer_step_cpu = {note_nonfinite_cpu, sgd_cpu, lars_cpu, adamw_cpu};
+const OptimizerStepKernels optimizer_step_cpu = {note_nonfinite_cpu, sgd_cpu, lars_cpu, adamw_cpu, clip_cpu};
 
 }  // namespace simclr::kernels

@@ -4,6 +4,9 @@
 //                  segment adds them up, in their order, to the segment's factors
 //   update_kernel  the update; the last block to read the step advances it. Nothing where bad_step is set, which
 //                  note_nonfinite does before it in a pass of its own
+//   clip_sums_kernel, clip_kernel  the sum of squares of all gradients, in f64: pieces of as many blocks as n says,
+//   which
+//                  each block of the second adds up, in their order, before it scales its elements
 // There is no backward pass. Nothing that changes from step to step comes from the host.
 // Launch: elements are dealt to warps in runs (cuda/optimizer_arena.h), 16 bytes a lane at a time, eight warps a block;
 // a warp finds its first segment by bisection while its values are on their way, and walks on from there, so one launch
@@ -15,6 +18,7 @@
 #include <simclr/kernels/cuda/map.h>
 #include <simclr/kernels/cuda/optimizer_rules.h>
 
+#include <algorithm>
 #include <cmath>
 
 namespace simclr::kernels {
@@ -173,6 +177,35 @@ struct NoteNonfinite {
   }
 };
 
+constexpr std::int64_t clip_elements = 16 * update_threads, most_clip_blocks = 1024;
+
+__global__ void __launch_bounds__(update_threads) clip_sums_kernel(const float* g, std::int64_t n, double* pieces) {
+  const std::int64_t stride = std::int64_t{gridDim.x} * update_threads;
+  double sum = 0;
+  for (std::int64_t i = std::int64_t{blockIdx.x} * update_threads + threadIdx.x; i < n; i += stride) {
+    sum += static_cast<double>(g[i]) * static_cast<double>(g[i]);
+  }
+  sum = block_sum<update_threads>(sum);
+  if (threadIdx.x == 0) pieces[blockIdx.x] = sum;
+}
+
+/// As many blocks as pieces.
+__global__ void __launch_bounds__(update_threads)
+    clip_kernel(float* g, std::int64_t n, const double* pieces, double most, double* norm) {
+  // 1 the norm, in every block
+  double sum = 0;
+  for (unsigned piece = threadIdx.x; piece < gridDim.x; piece += update_threads) sum += pieces[piece];
+  const double length = std::sqrt(block_sum<update_threads>(sum));
+  if (blockIdx.x == 0 && threadIdx.x == 0) *norm = length;
+  // 2 the block's elements
+  const double factor = clip_factor(length, most);
+  if (factor == 1) return;
+  const std::int64_t stride = std::int64_t{gridDim.x} * update_threads;
+  for (std::int64_t i = std::int64_t{blockIdx.x} * update_threads + threadIdx.x; i < n; i += stride) {
+    g[i] *= static_cast<float>(factor);
+  }
+}
+
 // Launchers.
 
 void note_nonfinite_gpu(const Tensor& x, const Tensor& step, Tensor& bad_step) {
@@ -277,9 +310,20 @@ void adamw_gpu(OptimizerArena& arena, Tensor& m, Tensor& v, const AdamwOptions& 
                  [&](auto width) { update<decltype(width)::value>(arena, rule); });
 }
 
+void clip_gpu(Tensor& gradients, double most, Tensor& norm) {
+  const std::int64_t n = gradients.numel();
+  const auto blocks = static_cast<unsigned>(std::clamp(n / clip_elements, std::int64_t{1}, most_clip_blocks));
+  const Tensor pieces = Tensor::empty({std::int64_t{blocks}}, DType::f64, gradients.device());
+  launch("clip_sums_kernel", gradients.device(), {blocks, update_threads}, clip_sums_kernel, gradients.data<float>(), n,
+         pieces.data<double>());
+  launch("clip_kernel", gradients.device(), {blocks, update_threads}, clip_kernel, gradients.data<float>(), n,
+         pieces.data<double>(), most, norm.data<double>());
+}
+
 }  // namespace
 
 extern const OptimizerStepKernels SIMCLR_KERNELS(optimizer_step);
-const OptimizerStepKernels SIMCLR_KERNELS(optimizer_step) = {note_nonfinite_gpu, sgd_gpu, lars_gpu, adamw_gpu};
+const OptimizerStepKernels SIMCLR_KERNELS(optimizer_step) = {note_nonfinite_gpu, sgd_gpu, lars_gpu, adamw_gpu,
+                                                             clip_gpu};
 
 }  // namespace simclr::kernels

@@ -38,6 +38,12 @@ struct OptimizerArena {
 /// GPU.
 SIMCLR_API void note_nonfinite(const Tensor& x, const Tensor& step, Tensor bad_step);
 
+/// Clips gradients by their norm, as PyTorch's clip_grad_norm_: g *= min(1, most / (|g| + 1e-6)), with |g| of all of
+/// `gradients` [n] together, summed up in f64 in an order that depends on n alone. `norm` f64 [1] gets |g| as it was.
+/// Where that is NaN the gradients stay. To be called before an update, on a GPU two launches. Throws Error for a
+/// `most` that is not positive and finite, and for a norm of another shape, dtype or device.
+SIMCLR_API void clip_gradient_norm(Tensor gradients, double most, Tensor norm);
+
 struct SgdOptions {
   double momentum = 0.9;
   double weight_decay = 0.0;
@@ -90,6 +96,7 @@ struct OptimizerStepKernels {
   Kernel<"optimizer sgd", void(OptimizerArena& arena, Tensor& momentum, const SgdOptions& options)> sgd;
   Kernel<"optimizer lars", void(OptimizerArena& arena, Tensor& momentum, const LarsOptions& options)> lars;
   Kernel<"optimizer adamw", void(OptimizerArena& arena, Tensor& m, Tensor& v, const AdamwOptions& options)> adamw;
+  Kernel<"optimizer clip", void(Tensor& gradients, double most, Tensor& norm)> clip;
 };
 
 SIMCLR_API extern const Slot<OptimizerStepKernels> optimizer_step_slot;

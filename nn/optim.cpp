@@ -1,6 +1,7 @@
 #include <simclr/core/parameter_memory.h>
 #include <simclr/nn/optim.h>
 
+#include <cmath>
 #include <limits>
 #include <unordered_map>
 #include <unordered_set>
@@ -77,9 +78,17 @@ void Optimizer::step(const Tensor& loss) {
   arena_.shadow = existing_shadow(arena_.values);
   kernels::note_nonfinite(arena_.gradients, arena_.step, arena_.bad_step);
   if (loss.defined()) kernels::note_nonfinite(loss.detach().reshape({loss.numel()}), arena_.step, arena_.bad_step);
+  if (most_norm_ > 0) kernels::clip_gradient_norm(arena_.gradients, most_norm_, norm_);
   update();
   mark_changed(arena_.values);
   zero_grad();
+}
+
+void Optimizer::clip_gradients(double most) {
+  SIMCLR_CHECK(most >= 0 && std::isfinite(most), "optimizer: gradients clipped to a norm of ", most,
+               "; it must be finite and above 0, or 0, which leaves them");
+  most_norm_ = most;
+  if (most > 0 && !norm_.defined()) norm_ = Tensor::zeros({1}, DType::f64, arena_.values.device());
 }
 
 void Optimizer::zero_grad() {

@@ -26,6 +26,10 @@ class SIMCLR_API Optimizer {
   /// Throws Error where a parameter or its gradient no longer lives in this optimizer's arenas.
   void step(const Tensor& loss = {});
   void zero_grad();
+  /// From now on step() clips the gradients, of all parameters together, to a norm of at most `most`
+  /// (kernels::clip_gradient_norm), before weight decay and adaptation; 0: it leaves them, as it does at first. Throws
+  /// Error for a negative norm and one that is not finite.
+  void clip_gradients(double most);
   /// The gradients of all parameters, one after the other, [n]: what the ranks of a run add up before step().
   const Tensor& gradients() const { return arena_.gradients; }
   /// Those that are trained, and where the gradient of each begins in gradients(), in elements.
@@ -68,6 +72,8 @@ class SIMCLR_API Optimizer {
   std::vector<std::int64_t> offsets_;  // of the parameters, in elements
   Schedule schedule_;
   kernels::OptimizerArena arena_;
+  double most_norm_ = 0;  // of the gradients; 0: any
+  Tensor norm_;           // f64 [1]: of the last step's, where they are clipped
   std::vector<NamedTensor> states_;
 };
 

@@ -124,6 +124,17 @@ class Methods(unittest.TestCase):
             self.assertEqual("similarity of a picture's two views" in done.stdout, name != "supervised")
             self.assertNotIn("nan", done.stdout)
 
+    def test_gradients_are_clipped(self):
+        words, out = [*self.options, *METHODS["supervised"][0], "--no-evaluation"], self.folder / "clipped"
+        self.call("train_cifar", *words, "--clip-grad-norm", "0.05", "--out", str(out))
+        self.assertEqual(self.losses(out)[0], self.losses(self.runs["supervised"])[0])
+        self.assertNotEqual(self.losses(out)[1:], self.losses(self.runs["supervised"])[1:])
+        self.assertEqual(json.loads((out / "config.json").read_text())["clip_grad_norm"], 0.05)
+        self.call("train_cifar", *words, "--clip-grad-norm", "1e9", "--out", str(self.folder / "unclipped"))
+        self.assertEqual(self.losses(self.folder / "unclipped"), self.losses(self.runs["supervised"]))
+        self.assertIn("must be at least 0; 1 is usual",
+                      self.refused("train_cifar", *self.options, "--clip-grad-norm", "-1"))
+
     def test_what_makes_no_sense_is_refused(self):
         for words, why in ((["--loss", "supcon-in"], "it is for --method supcon, not for simclr"),
                            (["--method", "supcon", "--loss", "debiased"], "use --loss supcon-out"),

@@ -32,6 +32,7 @@ struct Recipe {
   std::string optimizer = "sgd";  // sgd, lars or adamw
   double lr = 0.03;               // at 256 samples a batch; the peak is lr * batch_size / 256
   double momentum = 0.9;
+  double clip_grad_norm = 0;  // 0: gradients stay as they are
   double weight_decay = 5e-4;
   double lars_trust = 0.001;
   bool lars_clip = false;

@@ -34,7 +34,9 @@ nn::Schedule make_schedule(const Recipe& r, std::int64_t steps_per_epoch) {
 }
 
 std::unique_ptr<nn::Optimizer> make_optimizer(const Recipe& r, const nn::Module& model, const nn::Schedule& schedule) {
-  return optimizer_of(r).make(r, model, schedule);
+  auto optimizer = optimizer_of(r).make(r, model, schedule);
+  optimizer->clip_gradients(r.clip_grad_norm);
+  return optimizer;
 }
 
 bool goes_on(const TrainingOptions& o) {

@@ -125,6 +125,10 @@ void add_optimizer_rows(OptionTable& table, Recipe& r) {
   for (const OptimizerKind& each : optimizer_kinds()) names.push_back(each.name);
   table.add("optimizer", r.optimizer, names, "lars is for large batches");
   table.add("lr", r.lr, "Learning rate at 256 samples a batch; the peak is lr x batch size / 256").above(0);
+  table
+      .add("clip-grad-norm", r.clip_grad_norm,
+           "Gradients of a greater norm, of all weights together, are scaled to it; 0: none are")
+      .at_least(0, "1 is usual");
   table.add("momentum", r.momentum, "Of sgd and lars").at_least(0).below(1);
   table.add("weight-decay", r.weight_decay, "lars and adamw leave batch norm and biases out").between(0, 100);
   table.add("lars-trust", r.lars_trust, "LARS's trust coefficient, eta: a layer's step is eta |w| / |g| x lr")

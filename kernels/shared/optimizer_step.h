@@ -17,6 +17,12 @@ SIMCLR_HOST_DEVICE inline double scheduled_rate(const float* rates, std::int64_t
   return static_cast<double>(rates[entry < 0 ? 0 : entry]);
 }
 
+/// What clipping multiplies gradients of this norm with; 1 where that is NaN.
+SIMCLR_HOST_DEVICE inline double clip_factor(double norm, double most) {
+  const double factor = most / (norm + 1e-6);
+  return factor < 1 ? factor : 1.0;
+}
+
 /// The weight decay of a segment.
 SIMCLR_HOST_DEVICE inline double decay_of(std::int32_t flags, double weight_decay) {
   return (flags & segment_decay) != 0 ? weight_decay : 0.0;

@@ -61,6 +61,20 @@ def case_note_nonfinite(run):
 
 
 @case
+def case_clip(run):
+    run.source = "optimizer_step"
+    for n, blocks in ((N, 1), (9000, 2)):
+        for most in (0.4, 1e4):
+            g, gradients = run.tensor(run.normal(n))
+            pieces, norm = run.empty(blocks, kind=np.float64), run.empty(1, kind=np.float64)
+            length = np.sqrt((gradients * gradients).sum())
+            run.launch("clip_sums_kernel", blocks, 256, g, i64(n), pieces)
+            run.launch("clip_kernel", blocks, 256, g, i64(n), pieces, f64(most), norm)
+            run.check("norm", norm, [length], None)
+            run.check("clipped", g, gradients * min(1, most / (length + 1e-6)))
+
+
+@case
 def case_sgd_and_lars(run):
     run.source = "optimizer_step"
     for width in (4, 1):

@@ -26,8 +26,8 @@ inline const std::set<std::string> of_the_run = {
     "augmentation.rotation_degrees",
     // Of other losses than NT-Xent, which all sources have.
     "class_prior", "hardness", "dclw_sigma",
-    // SimCLR in all of them; the number of classes is filled in from the data.
-    "method", "classes",
+    // SimCLR, and gradients as they are, in all of them; the number of classes is filled in from the data.
+    "method", "classes", "clip_grad_norm",
     // Filled in from the data: CIFAR's 32 x 32 pixels in colour, the default.
     "augmentation.size", "augmentation.channels", "size"};
 
