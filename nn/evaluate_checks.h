@@ -39,8 +39,10 @@ inline kernels::Normalized normalize_finite(const char* who, const char* what, c
   kernels::Normalized result = kernels::normalize_forward(values.detach());
   const float* norm = result.norm.data<const float>();
   for (std::int64_t i = 0; i < values.dim(0); ++i) {
-    SIMCLR_CHECK(std::isfinite(norm[i]), who, ": row ", i, " of the ", what,
-                 " features holds NaN or Inf; the encoder diverged, so train it again with a lower learning rate");
+    SIMCLR_CHECK(
+        std::isfinite(norm[i]), who, ": row ", i, " of the ", what,
+        " features holds NaN or Inf; where its sample has finite values, the encoder diverged: train it again with a "
+        "lower learning rate");
   }
   return result;
 }
