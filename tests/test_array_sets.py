@@ -270,6 +270,21 @@ class Arrays(Base):
             self.assertEqual(done.returncode, 0, done.stderr)
             self.assertRegex(done.stderr, rf"\Awarning: .*{said}\Z")
 
+    def test_floats_of_one_part(self):
+        """Of the folders train and test each may have values of its own."""
+        for of, scales in (("test", (1 / 255, 1)), ("train", (1, 1 / 255))):
+            folder = self.folder / f"floats of {of}"
+            for part, scale in zip(("train", "test"), scales):
+                for i in range(20):
+                    (folder / part / "ab"[i % 2]).mkdir(parents=True, exist_ok=True)
+                    values = [((60, 180)[i % 2] + j % 7) * scale for j in range(SIDE * SIDE)]
+                    (folder / part / "ab"[i % 2] / f"{i:02}.npy").write_bytes(npy("<f4", (SIDE, SIDE), values))
+            done = self.run_on(folder, "folder", "--overwrite")
+            self.assertEqual(done.returncode, 0, done.stderr)
+            self.assertRegex(done.stderr, rf"warning: [^\n]*floats of {of}/{of}: the pictures' floating-point values go from 60 to "
+                             "186 in the 20 pictures looked at, [^\n]*; save x / 255\n")
+            self.assertEqual(done.stderr.count("floating-point values"), 1, done.stderr)
+
     def test_an_encoder_for_other_channels(self):
         self.train(kind="arrays", data=self.set)
         folder = self.folder / "five"

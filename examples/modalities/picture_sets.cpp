@@ -95,6 +95,7 @@ class PartsReader {
         continue;
       }
       sets_.train = open(part, 0);
+      sets_.warn_of_values(data::channels_of_pictures(part.pictures), place(part));
       line = "train: " + place(part) + "; labels for the evaluation: " + place(parts_.train.front()) +
              left_out_of(parts_.train.front());
     }
@@ -109,6 +110,7 @@ class PartsReader {
       if (i != taken) leave_out(parts_.test[i], "");
     }
     if (taken == names.size()) return;
+    sets_.warn_of_values(data::channels_of_pictures(parts_.test[taken].pictures), names[taken]);
     sets_.add_note(linked_pictures(parts_.train.front().pictures, parts_.test[taken].pictures));
     line += "; test: " + names[taken] + (labels_from_.empty() ? "" : " with the labels of " + labels_from_) +
             left_out_of(parts_.test[taken]);
@@ -261,6 +263,10 @@ void PictureSets::take(const data::PictureChannels& found, const std::string& pl
   channels = found.channels;
   mixed = found.seen.size() > 1;
   add_note(found.text());
+  warn_of_values(found, place);
+}
+
+void PictureSets::warn_of_values(const data::PictureChannels& found, const std::string& place) {
   if (const std::string beyond = found.floats.warning(); !beyond.empty()) {
     warnings.push_back(simclr::printable(place) + ": " + beyond);
   }

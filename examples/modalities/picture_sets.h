@@ -15,6 +15,8 @@ struct PictureSets : Datasets {
 
   /// Takes what a look at the pictures of `place` found: channels, and what is said of them.
   void take(const simclr::data::PictureChannels& found, const std::string& place);
+  /// Of floating-point pictures of `place` whose values are not those of 0 to 1.
+  void warn_of_values(const simclr::data::PictureChannels& found, const std::string& place);
 
   int size = 32;       // the side of a view
   int channels = 3;    // of a view
