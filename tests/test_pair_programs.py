@@ -130,6 +130,20 @@ class PairPrograms(unittest.TestCase):
         said = self.call("nearest", "run", f"drawings/{self.names[0]}", "drawings", "--from", "second", code=1)
         self.assertIn("is a picture, and the second side of these pairs is of texts; give a text, or name the first side", said)
 
+    def test_words_without_their_side_are_told_where_they_belong(self):
+        for more in ((), ("--from", "first")):
+            said = self.call("nearest", "run", "a drawing of number3", "drawings", *more, code=1)
+            self.assertIn("nearest: a drawing of number3: is no picture file; if these are words, they are of the second side: add "
+                          "--from second\n", said)
+        self.assertNotIn("--from", self.call("nearest", "run", "missing.png", "drawings", code=1))
+
+    def test_a_query_that_is_not_in_utf8(self):
+        (self.folder / "latin1.txt").write_bytes(b"caf\xe9\n")
+        for query, message in ((b"caf\xe9", "the text asked for is not in UTF-8; give it in UTF-8"),
+                               ("latin1.txt", r"latin1.txt: holds no text \(left out: 1 line not in UTF-8\)")):
+            said = self.call("nearest", "run", query, "drawings", "--from", "second", code=1)
+            self.assertRegex(said, rf"\Anearest: {message}[^\n]*\n\Z")
+
     def test_the_report_is_of_both_sides(self):
         html = (self.folder / "run" / "report.html").read_text()
         self.assertIn("<h1>SimCLR run \u00b7 picture and text</h1>", html)

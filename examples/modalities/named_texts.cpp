@@ -49,7 +49,8 @@ data::Sample query_text(const std::string& words_or_file) {
   std::error_code error;
   const bool file = std::filesystem::is_regular_file(words_or_file, error);
   const std::string words = file ? std::string(read_text_file(words_or_file)[0]) : words_or_file;
-  SIMCLR_CHECK(!data::trimmed(words).empty() && simclr::is_utf8(words), simclr::printable(words_or_file),
+  SIMCLR_CHECK(file || simclr::is_utf8(words), "the text asked for is not in UTF-8; give it in UTF-8");
+  SIMCLR_CHECK(!data::trimmed(words).empty(), simclr::printable(words_or_file),
                ": give a text, or a file that holds one");
   return text_sample(words, words_or_file);
 }

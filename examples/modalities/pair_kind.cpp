@@ -157,6 +157,10 @@ class PairKind final : public Kind {
                  side_names()[static_cast<std::size_t>(side_)], " side of these pairs is of ", half->name(),
                  "s; give a ", half->name(), ", or name the ", side_names()[static_cast<std::size_t>(1 - side_)],
                  " side");
+    SIMCLR_CHECK(!half->of_files() || other->of_files() || half->reads(path) || fs::exists(path, error),
+                 simclr::printable(path), ": is no ", half->name(), " file; if these are words, they are of the ",
+                 side_names()[static_cast<std::size_t>(1 - side_)], " side: add --from ",
+                 side_names()[static_cast<std::size_t>(1 - side_)]);
     return inner_->read(path, file);
   }
   void check_sheet(const std::string& sheet) const override { inner_->check_sheet(sheet); }
