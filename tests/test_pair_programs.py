@@ -121,7 +121,9 @@ class PairPrograms(unittest.TestCase):
             for i, name in enumerate(self.names[:10]):
                 shard.add(self.folder / "drawings" / name, f"{i}.left.png")
                 shard.add(self.folder / "drawings" / self.names[10 + i], f"{i}.right.png")
-        self.train("two.tar", "shards-run")
+        said = self.train("two.tar", "shards-run")
+        self.assertIn("(to choose them, name shards train-... and test-...)", said)
+        self.assertNotIn("column", said)
         self.call("embed", "shards-run", "two.tar", "--side", "second", "--out", "right")
         names = (self.folder / "right" / "files.txt").read_text().splitlines()
         self.assertEqual([name.split()[-1] for name in names], [f"{i}.right.png" for i in range(10)])

@@ -193,8 +193,9 @@ class PairKind final : public Kind {
     for (const std::string& note : parts.notes) sets.add_note(note);
     sets.no_test = parts.no_test;
     SIMCLR_CHECK(parts.train.classes.size() >= 2 || parts.test.size() == 0, "--data ", at, ": ",
-                 parts.no_classes.empty() ? "" : parts.no_classes + "; ",
-                 "this program needs two classes or more, in a column called label, class or category");
+                 parts.no_classes.empty() ? "" : parts.no_classes + "; ", "this program needs two classes or more, ",
+                 names_shards(at) ? "which shards have in members that end in .cls"
+                                  : "in a column called label, class or category");
     take_halves(parts, at, sets);
     return learned_from(std::move(sets), place);
   }

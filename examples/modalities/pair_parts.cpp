@@ -110,7 +110,7 @@ PairParts by_column(const data::PairList& list) {
   return parts;
 }
 
-PairParts by_groups(const data::PairList& list) {
+PairParts by_groups(const data::PairList& list, const std::string& how) {
   constexpr std::int64_t fifth = 5;
   const std::int32_t groups = 1 + *std::max_element(list.groups.begin(), list.groups.end());
   if (groups < 2 * fifth) {
@@ -129,7 +129,7 @@ PairParts by_groups(const data::PairList& list) {
                 " hang together by halves that they share"
           : "every fifth pair is kept for the evaluation, with all that share a half with it: " +
                 simclr::counted(parts.test.size(), "pair");
-  parts.notes.push_back(kept + " (to choose them, give the list a column called split with train and test)");
+  parts.notes.push_back(kept + " (to choose them, " + how + ")");
   return parts;
 }
 
@@ -218,7 +218,7 @@ PairParts open_shard_pairs(PairSource source, const data::IsHalf& is_half, Datas
   data::PairList train = open_part(trained_on, first, !found.test.empty(), source, is_half, sets);
   PairParts parts;
   if (found.test.empty()) {
-    parts = parts_of_pairs(train);
+    parts = parts_of_pairs(train, "name shards train-... and test-...");
     if (!found.unlabelled.empty()) parts.notes.push_back(note);
   } else {
     source.columns = train.sides[0].column + "," + train.sides[1].column;
@@ -302,8 +302,8 @@ std::int64_t largest_group(const std::vector<std::int32_t>& groups) {
   return largest;
 }
 
-PairParts parts_of_pairs(const data::PairList& list) {
-  return list.part_of.empty() ? by_groups(list) : by_column(list);
+PairParts parts_of_pairs(const data::PairList& list, const std::string& how) {
+  return list.part_of.empty() ? by_groups(list, how) : by_column(list);
 }
 
 data::PathList files_of_pairs(const PairSource& source, const data::IsHalf& is_half) {

@@ -26,8 +26,10 @@ std::int64_t largest_group(const std::vector<std::int32_t>& groups);
 
 /// By the list's column of parts: train, unlabelled, too, and test by the names that part_name() knows, "gallery" or
 /// "candidates" for what is only found among. Without such a column every fifth group of pairs is the test part
-/// (split_pairs()), so that no half is in both. Throws simclr::Error where no pair is left to train on.
-PairParts parts_of_pairs(const simclr::data::PairList& list);
+/// (split_pairs()), so that no half is in both, and a note says `how` to choose it. Throws simclr::Error where no pair
+/// is left to train on.
+PairParts parts_of_pairs(const simclr::data::PairList& list,
+                         const std::string& how = "give the list a column called split with train and test");
 
 /// Where pairs lie: a list, or tar shards.
 struct PairSource {
