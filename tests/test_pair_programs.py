@@ -204,6 +204,11 @@ class PairPrograms(unittest.TestCase):
         said = self.call("linear_probe", "classes-run", "--side", "second", "--data", "classes.csv", "--labels", "100")
         self.assertRegex(said, "labels +texts +kNN %")
 
+    def test_prompts_that_are_missing_are_named_first(self):
+        """Before the pairs, which have no classes, are read."""
+        said = self.call("train_pairs", "--data", "captions.csv", "--prompts", "no-prompts.csv", "--out", "none", code=1)
+        self.assertRegex(said, r"\Atrain_pairs: --prompts no-prompts.csv: no such file\n\Z")
+
     def test_why_the_classes_are_of_no_use_is_said(self):
         rows = [f"drawings/{name},words{i},{'new' if i >= 12 else 'odd' if i % 2 else 'even'},"
                 f"{'train' if i < 12 else 'test'}"

@@ -205,6 +205,10 @@ Datasets Pairs::open(TrainingOptions& o) {
                "--data: give the list of the pairs, a .csv or .tsv file with both halves in two columns, as paths of "
                "files or as texts, or tar shards");
   check_place(o.data_path());
+  const std::string& prompts = prompts_found_.empty() ? prompts_file_ : prompts_found_;
+  std::error_code error;
+  SIMCLR_CHECK(prompts.empty() || fs::exists(prompts, error), "--prompts ", simclr::printable(prompts),
+               ": no such file");
   Datasets sets;
   sets.sample_name = "pair";
   sets.kind = "pairs";
@@ -219,7 +223,6 @@ Datasets Pairs::open(TrainingOptions& o) {
   sets.no_test = parts.no_test;
   open_test(parts, sets);
   prompts_ = {};
-  const std::string& prompts = prompts_found_.empty() ? prompts_file_ : prompts_found_;
   if (!prompts.empty()) prompts_ = read_prompts(prompts, parts.candidates, {half_at(0), half_at(1)}, sets);
   if (!prompts.empty() && gallery_.candidates.size() > 0) sets.add_note(check_asked(prompts_, gallery_));
   return sets;
