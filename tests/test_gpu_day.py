@@ -271,6 +271,12 @@ class Tables(unittest.TestCase):
         self.assertEqual(named["check"] - there, set())
         self.assertEqual(named["day"] - named["check"], set())
 
+    def test_the_day_runs_every_device_test(self):
+        words = [command.words[0] for slot in slots.read(ROOT / "scripts" / "gpu" / "day.toml").slots if slot.name == "tests"
+                 for command in slot.commands]
+        self.assertEqual(sorted(words), sorted("{build}/tests/" + path.stem.replace("test_", "device_", 1)
+                                               for path in (ROOT / "tests" / "device").glob("test_*.cpp")))
+
     def test_the_day_fits_its_lease(self):
         self.assertLessEqual(slots.read(ROOT / "scripts" / "gpu" / "day.toml").seconds, 590)
 
