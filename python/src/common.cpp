@@ -108,9 +108,12 @@ Framework framework_of(nb::handle array) {
 Tensor as_tensor(nb::handle array, const char* name) {
   Array view;
   const bool read = nb::try_cast(array, view);  // of a torch tensor also where it requires a gradient
+  const bool capsule = PyCapsule_CheckExact(array.ptr()) != 0;
+  SIMCLR_CHECK(read || !capsule, name,
+               " is a PyCapsule that has no array, or had one that was taken already; pass the array itself");
   SIMCLR_CHECK(read || nb::ndarray_check(array), name, " is a ", type_of(array),
                "; a NumPy array or a torch tensor is wanted");
-  SIMCLR_CHECK(!nb::getattr(array, "requires_grad", nb::none()).is(Py_True), name,
+  SIMCLR_CHECK(capsule || !nb::getattr(array, "requires_grad", nb::none()).is(Py_True), name,
                " requires a gradient, which this function does not give; pass ", name, ".detach()");
   SIMCLR_CHECK(read, name, " is a ", type_of(array), " that cannot be read through DLPack (dtype ", dtype_name(array),
                "); pass a dense array of numbers");
@@ -148,8 +151,13 @@ nb::object to_array(const Tensor& tensor, Framework framework) {
   const int type =
       tensor.device().type == DeviceType::cuda ? int{nb::device::cuda::value} : int{nb::device::cpu::value};
   if (framework == Framework::torch) {
-    return nb::cast(nb::ndarray<nb::pytorch>(tensor.raw_data(), shape.size(), shape.data(), owner, nullptr,
-                                             array_dtype(tensor.dtype()), type, tensor.device().index));
+    // By way of a bare capsule: PyTorch asks any other object for its device and its abilities, which takes 3 us.
+    static PyObject* from_dlpack = nullptr;  // guarded by the interpreter's lock, which an import may let go of
+    if (from_dlpack == nullptr) {
+      from_dlpack = nb::object(nb::module_::import_("torch.utils.dlpack").attr("from_dlpack")).release().ptr();
+    }
+    return nb::handle(from_dlpack)(nb::cast(nb::ndarray<>(tensor.raw_data(), shape.size(), shape.data(), owner, nullptr,
+                                                          array_dtype(tensor.dtype()), type, tensor.device().index)));
   }
   return nb::cast(nb::ndarray<nb::numpy>(tensor.raw_data(), shape.size(), shape.data(), owner, nullptr,
                                          array_dtype(tensor.dtype()), type, tensor.device().index));

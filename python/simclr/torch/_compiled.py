@@ -8,7 +8,7 @@ import torch
 
 from simclr import _core
 from simclr._errors import RunError
-from simclr.torch._eager import on_stream, plain
+from simclr.torch._eager import groups, on_stream, plain
 
 
 def _refuse_twice(*gradients: torch.Tensor) -> None:
@@ -27,11 +27,11 @@ def _nt_xent(z: torch.Tensor, candidates: Optional[torch.Tensor], logit_scale: O
              ) -> Tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
     """The loss, and where `gradient` says so at once its gradients: what the backward pass reads of the forward one is
     not all tensors. Empty ones stand for what is not there."""
-    loss, state = on_stream(z.device, _core.nt_xent_forward, plain(z), plain(candidates), plain(logit_scale),
-                            temperature, self_offset, anchor_groups, candidate_groups)
+    loss, state = on_stream(z, _core.nt_xent_forward, plain(z), plain(candidates), plain(logit_scale),
+                            temperature, self_offset, *groups(anchor_groups, candidate_groups))
     gradients = (None, None, None)
     if gradient:
-        gradients = on_stream(z.device, _core.nt_xent_backward, state, torch.ones_like(loss))
+        gradients = on_stream(z, _core.nt_xent_backward, state, plain(torch.ones_like(loss)))
     dz, dcandidates, dscale = (z.new_empty(0) if g is None else g for g in gradients)
     return loss, dz, dcandidates, dscale
 
@@ -73,7 +73,7 @@ def nt_xent(z: torch.Tensor, candidates: Optional[torch.Tensor], logit_scale: Op
 
 @torch.library.custom_op("simclr::similarity", mutates_args=())
 def similarity(a: torch.Tensor, b: torch.Tensor, temperature: float) -> torch.Tensor:
-    return on_stream(a.device, _core.similarity_forward, plain(a), plain(b), temperature)
+    return on_stream(a, _core.similarity_forward, plain(a), plain(b), temperature)
 
 
 @similarity.register_fake
@@ -84,7 +84,7 @@ def _(a: torch.Tensor, b: torch.Tensor, temperature: float) -> torch.Tensor:
 @torch.library.custom_op("simclr::similarity_backward", mutates_args=())
 def _similarity_backward(ds: torch.Tensor, a: torch.Tensor, b: torch.Tensor,
                          temperature: float) -> Tuple[torch.Tensor, torch.Tensor]:
-    return on_stream(a.device, _core.similarity_backward, ds.contiguous(), plain(a), plain(b), temperature)
+    return on_stream(a, _core.similarity_backward, plain(ds.contiguous()), plain(a), plain(b), temperature)
 
 
 @_similarity_backward.register_fake
@@ -108,7 +108,7 @@ similarity.register_autograd(_similarity_gradient, setup_context=_keep_rows)
 
 @torch.library.custom_op("simclr::attention", mutates_args=())
 def _attention(qkv: torch.Tensor, lengths: Optional[torch.Tensor], heads: int) -> Tuple[torch.Tensor, torch.Tensor]:
-    return on_stream(qkv.device, _core.attention_forward, plain(qkv), lengths, heads)
+    return on_stream(qkv, _core.attention_forward, plain(qkv), plain(lengths), heads)
 
 
 @_attention.register_fake
@@ -120,7 +120,7 @@ def _(qkv: torch.Tensor, lengths: Optional[torch.Tensor], heads: int) -> Tuple[t
 @torch.library.custom_op("simclr::attention_backward", mutates_args=())
 def _attention_backward(dy: torch.Tensor, qkv: torch.Tensor, lengths: Optional[torch.Tensor], heads: int,
                         y: torch.Tensor, log_sum: torch.Tensor) -> torch.Tensor:
-    return on_stream(qkv.device, _core.attention_backward, dy.contiguous(), plain(qkv), lengths, heads, plain(y),
+    return on_stream(qkv, _core.attention_backward, plain(dy.contiguous()), plain(qkv), plain(lengths), heads, plain(y),
                      plain(log_sum))
 
 
