@@ -1,14 +1,20 @@
 # What `cmake --install` copies: the library, the public headers, and the package that find_package(simclr) reads.
-# Public is every header of core, kernels, nn and data that does not open with "// Private".
+# Public is every header of core, kernels, nn and data that does not open with "// Private". The components are those of
+# the Debian packages (SimclrPackages.cmake); without one all is installed, but for the programs.
 include(GNUInstallDirs)
 include(CMakePackageConfigHelpers)
 
 install(TARGETS simclr EXPORT simclrTargets
-        LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR} ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR}
+        LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR} COMPONENT library NAMELINK_COMPONENT development
+        ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR} COMPONENT development
         INCLUDES DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})
-foreach(loaded simclr_mpi simclr_nccl)  # never linked
-  if(TARGET ${loaded})
-    install(TARGETS ${loaded} LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR})
+set(loaded_folder ${CMAKE_INSTALL_LIBDIR})
+if(BUILD_SHARED_LIBS AND CMAKE_INSTALL_PREFIX STREQUAL "/usr")  # Debian wants no library without a SONAME there
+  string(APPEND loaded_folder /simclr)
+endif()
+foreach(loaded mpi nccl)  # never linked
+  if(TARGET simclr_${loaded})
+    install(TARGETS simclr_${loaded} LIBRARY DESTINATION ${loaded_folder} COMPONENT ${loaded})
   endif()
 endforeach()
 foreach(folder core kernels nn data data/pictures data/sound data/text data/video data/pairs)
@@ -16,15 +22,16 @@ foreach(folder core kernels nn data data/pictures data/sound data/text data/vide
   foreach(header IN LISTS headers)
     file(STRINGS ${header} private REGEX "^// Private" LIMIT_COUNT 1)
     if(NOT private)
-      install(FILES ${header} DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/simclr/${folder})
+      install(FILES ${header} DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/simclr/${folder} COMPONENT development)
     endif()
   endforeach()
 endforeach()
-install(FILES ${include_root}/simclr/simclr.h DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/simclr)
-install(FILES ${PROJECT_SOURCE_DIR}/LICENSE DESTINATION ${CMAKE_INSTALL_DATAROOTDIR}/doc/simclr)
+install(FILES ${include_root}/simclr/simclr.h DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/simclr
+        COMPONENT development)
+install(FILES ${PROJECT_SOURCE_DIR}/LICENSE DESTINATION ${CMAKE_INSTALL_DATAROOTDIR}/doc/simclr COMPONENT licence)
 
 set(package_folder ${CMAKE_INSTALL_LIBDIR}/cmake/simclr)
-install(EXPORT simclrTargets NAMESPACE simclr:: DESTINATION ${package_folder})
+install(EXPORT simclrTargets NAMESPACE simclr:: DESTINATION ${package_folder} COMPONENT development)
 get_target_property(library_type simclr TYPE)
 set(simclr_SHARED FALSE)
 if(library_type STREQUAL "SHARED_LIBRARY")
@@ -49,5 +56,5 @@ install(FILES ${PROJECT_BINARY_DIR}/simclrConfig.cmake ${PROJECT_BINARY_DIR}/sim
               ${PROJECT_SOURCE_DIR}/cmake/FindOneDNN.cmake ${PROJECT_SOURCE_DIR}/cmake/FindSAMPLERATE.cmake
               ${PROJECT_SOURCE_DIR}/cmake/FindSENTENCEPIECE.cmake ${PROJECT_SOURCE_DIR}/cmake/FindSNDFILE.cmake
               ${PROJECT_SOURCE_DIR}/cmake/FindWEBP.cmake
-        DESTINATION ${package_folder})
+        DESTINATION ${package_folder} COMPONENT development)
 include(SimclrPkgConfig)

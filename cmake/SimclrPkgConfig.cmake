@@ -48,4 +48,5 @@ endif()
 file(RELATIVE_PATH simclr_prefix_from_pc /${CMAKE_INSTALL_LIBDIR}/pkgconfig /)
 string(REGEX REPLACE "/$" "" simclr_prefix_from_pc "${simclr_prefix_from_pc}")
 configure_file(${PROJECT_SOURCE_DIR}/cmake/simclr.pc.in ${PROJECT_BINARY_DIR}/simclr.pc @ONLY)
-install(FILES ${PROJECT_BINARY_DIR}/simclr.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)
+install(FILES ${PROJECT_BINARY_DIR}/simclr.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig
+        COMPONENT development)

@@ -14,7 +14,7 @@ namespace {
 namespace fs = std::filesystem;
 
 /// Where the library may lie: beside the file that holds this function, or the program; `lib` is how both are installed
-/// and built.
+/// and built, `simclr` how Debian's packages have it, which keep what is only loaded out of the system's `lib`.
 std::vector<fs::path> places(const char* file) {
   std::vector<fs::path> found;
   std::error_code none;
@@ -22,7 +22,8 @@ std::vector<fs::path> places(const char* file) {
   const fs::path own = dladdr(reinterpret_cast<void*>(&places), &info) != 0 ? info.dli_fname : "";
   for (const fs::path& known : {fs::weakly_canonical(own, none), fs::read_symlink("/proc/self/exe", none)}) {
     const fs::path folder = known.parent_path();
-    for (const fs::path& place : {folder / file, folder / "lib" / file, folder.parent_path() / "lib" / file}) {
+    for (const fs::path& place : {folder / file, folder / "simclr" / file, folder / "lib" / file,
+                                  folder.parent_path() / "lib" / file}) {
       if (std::find(found.begin(), found.end(), place) == found.end()) found.push_back(place);
     }
   }

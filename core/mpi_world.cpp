@@ -23,7 +23,7 @@ constexpr LoadedLibrary library = {
     .global = true,
     .need = "mpi: this process is one of several, which need ",
     .unloadable = "install or load the MPI that it was built with, or start one process",
-    .missing = "build libsimclr with MPI (Debian: libopenmpi-dev), or start one process"};
+    .missing = "install libsimclr-mpi or build libsimclr with MPI (Debian: libopenmpi-dev), or start one process"};
 
 /// How many processes this one was started with, itself included, as their engine says; 0: it does not say.
 int started_together() {

@@ -48,7 +48,7 @@ class WithoutMpi(unittest.TestCase):
         self.assertEqual((done.code, done.out), (1, ""))
         self.assertRegex(done.err, r"^world_tool: mpi: this process is one of several, which need libsimclr_mpi.so "
                                    r"\(not in .*, nor on LD_LIBRARY_PATH or where the system looks: libsimclr_mpi.so: "
-                                   r".*\); build libsimclr with MPI .*, or start one process\n$")
+                                   r".*\); install libsimclr-mpi or build libsimclr with MPI .*, or start one process\n$")
         self.assertIn(f"not in {os.path.realpath(folder)}, ", done.err)
         self.assertEqual((single.code, single.err), (0, ""))
 
