@@ -1,5 +1,6 @@
 #include "check/check.h"
 
+#include "run/host.h"
 #include "run/progress.h"
 #include "run/run_folder.h"
 #include "train/ranks.h"
@@ -22,24 +23,23 @@ constexpr double overfit_step_seconds = 1;  // fewer samples where a step takes 
 void print_overfit(const OverfitFigures& o, const Training& t) {
   if (o.losses.empty()) return;
   const std::string& sample = t.sets.sample_name;
-  std::printf("one batch of %s, %zu steps: loss %.3f -> %.3f (chance %.2f, bound %.2f)\n",
-              counted(o.samples, sample).c_str(), o.losses.size(), o.losses.front(), o.losses.back(),
-              t.model->chance(o.samples), t.model->bound(o.samples));
+  print("one batch of %s, %zu steps: loss %.3f -> %.3f (chance %.2f, bound %.2f)\n", counted(o.samples, sample).c_str(),
+        o.losses.size(), o.losses.front(), o.losses.back(), t.model->chance(o.samples), t.model->bound(o.samples));
   if (!o.nonfinite.empty()) return;
   if (t.model->towers() > 1 || t.model->views() > 1) {
-    std::printf("  similarity of a %s's two %s %.2f -> %.2f, of different %ss %.2f -> %.2f\n", sample.c_str(),
-                t.model->towers() == 1 ? "views" : "parts", o.before.positive, o.after.positive, sample.c_str(),
-                o.before.negative, o.after.negative);
+    print("  similarity of a %s's two %s %.2f -> %.2f, of different %ss %.2f -> %.2f\n", sample.c_str(),
+          t.model->towers() == 1 ? "views" : "parts", o.before.positive, o.after.positive, sample.c_str(),
+          o.before.negative, o.after.negative);
   }
-  std::printf("  %s\n", o.collapse.message.c_str());
+  print("  %s\n", o.collapse.message.c_str());
 }
 
 void print_gradients(const OverfitFigures& o) {
-  std::printf("gradients of the first step, by layer:\n  %-42s %10s %10s %10s\n", "", "weights", "gradient", "ratio");
+  print("gradients of the first step, by layer:\n  %-42s %10s %10s %10s\n", "", "weights", "gradient", "ratio");
   for (const auto& p : o.gradients) {
     if (p.role != nn::Role::weight) continue;
-    std::printf("  %-42s %10.3g %10.3g %10.3g\n", p.name.c_str(), p.value.norm, p.gradient.norm,
-                p.value.norm > 0 ? p.gradient.norm / p.value.norm : 0.0);
+    print("  %-42s %10.3g %10.3g %10.3g\n", p.name.c_str(), p.value.norm, p.gradient.norm,
+          p.value.norm > 0 ? p.gradient.norm / p.value.norm : 0.0);
   }
 }
 
@@ -59,22 +59,21 @@ void print_cost(const CostFigures& c, const Training& t) {
   const double evaluation =
       t.options.evaluate ? 2 * samples * c.step_seconds / (3.0 * views * static_cast<double>(r.batch_size)) : 0.0;
   const char* how = c.measured ? "measured" : "reckoned from smaller batches";
-  std::printf("time: %.3g s a step (%s), %s of %s: about %s, and %s to evaluate\n", step, how,
-              counted(r.epochs, "epoch").c_str(), counted(t.steps_per_epoch(), "step").c_str(),
-              duration_text(training).c_str(), duration_text(evaluation).c_str());
-  std::printf("memory: %.2f GB on %s at the peak (%s)\n", c.peak_bytes / 1e9, to_string(t.compute.device).c_str(), how);
+  print("time: %.3g s a step (%s), %s of %s: about %s, and %s to evaluate\n", step, how,
+        counted(r.epochs, "epoch").c_str(), counted(t.steps_per_epoch(), "step").c_str(),
+        duration_text(training).c_str(), duration_text(evaluation).c_str());
+  print("memory: %.2f GB on %s at the peak (%s)\n", c.peak_bytes / 1e9, to_string(t.compute.device).c_str(), how);
 }
 
 /// Returns the exit code.
 int print_findings(const Findings& found) {
   if (found.empty()) {
-    std::printf("looks fine\n");
+    print("looks fine\n");
     return 0;
   }
-  std::printf("\n%zu thing%s look%s wrong:\n", found.size(), found.size() == 1 ? "" : "s",
-              found.size() == 1 ? "s" : "");
+  print("\n%zu thing%s look%s wrong:\n", found.size(), found.size() == 1 ? "" : "s", found.size() == 1 ? "s" : "");
   for (const Finding& finding : found) {
-    std::printf("- %s: %s\n  try: %s\n", finding.about.c_str(), finding.problem.c_str(), finding.remedy.c_str());
+    print("- %s: %s\n  try: %s\n", finding.about.c_str(), finding.problem.c_str(), finding.remedy.c_str());
   }
   return 1;
 }
@@ -130,7 +129,7 @@ int check_run(const TrainingOptions& options, Modality& modality,
     if (!options.out.empty()) make_folder(options.out);
   });
   Training t = make_training(options, modality, on_warning, world);
-  std::printf("checking %s\n", t.sets.train->describe().c_str());
+  print("checking %s\n", t.sets.train->describe().c_str());
 
   const auto start = std::chrono::steady_clock::now();
   std::vector<simclr::Input> towers;
@@ -139,17 +138,17 @@ int check_run(const TrainingOptions& options, Modality& modality,
   const std::int64_t most = std::min(t.options.recipe.batch_size / world->size(), most_samples);
   Findings looked;
   on_first_rank(t, [&] { looked = look(t, first_samples(*t.model, towers, most)); });
-  std::fflush(stdout);
+  flush_printed();
 
   CheckFigures figures;
   const std::int64_t samples = samples_within(t, towers, most, overfit_step_seconds);
   figures.overfit = overfit(t, first_samples(*t.model, towers, samples), overfit_seconds);
   print_overfit(figures.overfit, t);
   print_gradients(figures.overfit);
-  std::fflush(stdout);
+  flush_printed();
   figures.cost = measure_cost(t, towers, views_seconds);
   print_cost(figures.cost, t);
-  if (const std::string said = communication(t, figures.cost); !said.empty()) std::printf("%s\n", said.c_str());
+  if (const std::string said = communication(t, figures.cost); !said.empty()) print("%s\n", said.c_str());
   const int code = print_findings(findings_of(t, figures, std::move(looked)));
   return greatest_of_ranks(*world, world->rank() == 0 ? code : 0);
 }

@@ -7,6 +7,7 @@
 #include "modalities/picture_policy.h"
 #include "modalities/picture_rows.h"
 #include "modalities/shown_clip.h"
+#include "run/host.h"
 #include "train/data_files.h"
 
 #include <simclr/core/error.h>
@@ -15,7 +16,6 @@
 #include <simclr/nn/video_resnet.h>
 
 #include <algorithm>
-#include <cstdio>
 #include <map>
 
 namespace data = simclr::data;
@@ -201,15 +201,15 @@ void Clips::look(const LookedAt& at, Findings& findings) const {
   std::sort(lengths.begin(), lengths.end());
   const std::int64_t span = own_.times.span();
   if (!lengths.empty()) {
-    std::printf("clips: %lld to %lld frames, half have %lld or more; a view spans %lld\n",
-                static_cast<long long>(lengths.front()), static_cast<long long>(lengths.back()),
-                static_cast<long long>(lengths[lengths.size() / 2]), static_cast<long long>(span));
+    print("clips: %lld to %lld frames, half have %lld or more; a view spans %lld\n",
+          static_cast<long long>(lengths.front()), static_cast<long long>(lengths.back()),
+          static_cast<long long>(lengths[lengths.size() / 2]), static_cast<long long>(span));
   }
-  std::printf("views: %d frames of %d x %d, channels", own_.times.frames, own_.size, own_.size);
+  print("views: %d frames of %d x %d, channels", own_.times.frames, own_.size, own_.size);
   for (std::size_t c = 0; c < channels.mean.size(); ++c) {
-    std::printf("%s %.2f +- %.2f", c == 0 ? "" : ",", channels.mean[c], channels.stddev[c]);
+    print("%s %.2f +- %.2f", c == 0 ? "" : ",", channels.mean[c], channels.stddev[c]);
   }
-  std::printf("\n");
+  print("\n");
   find_unread(looked_at.unread, std::ssize(looked_at.read), "clip", findings);
   find_copies(looked_at.copies, std::ssize(looked_at.read), "clip", findings);
   if (const std::string line = too_short(looked_at, span); !line.empty()) {

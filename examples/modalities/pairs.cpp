@@ -5,6 +5,7 @@
 #include "modalities/picture_shards.h"
 #include "modalities/unknown_folder.h"
 #include "run/data_places.h"
+#include "run/host.h"
 #include "run/option_file.h"
 #include "run/shared_rows.h"
 #include "train/data_files.h"
@@ -17,7 +18,6 @@
 #include <simclr/data/pairs/pairs.h>
 
 #include <algorithm>
-#include <cstdio>
 #include <filesystem>
 #include <utility>
 
@@ -336,11 +336,11 @@ OwnEvaluation Pairs::evaluate(nn::Model& trained, nn::Model& untrained, const Ev
 void Pairs::look(const LookedAt& at, Findings& findings) const {
   const data::Dataset& train = *at.sets.train;
   const std::int64_t largest = largest_group(train.groups());
-  std::printf("views: %s\n", view_name().c_str());
+  print("views: %s\n", view_name().c_str());
   look_at_pairs(train, findings);
   if (largest > 1) {
-    std::printf("  pairs that share a half are no negatives of each other; the most that hang together are %lld\n",
-                static_cast<long long>(largest));
+    print("  pairs that share a half are no negatives of each other; the most that hang together are %lld\n",
+          static_cast<long long>(largest));
   }
   if (2 * largest <= train.size()) return;
   findings.push_back({.about = "pairs",

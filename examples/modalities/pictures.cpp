@@ -8,6 +8,7 @@
 #include "modalities/picture_sets.h"
 #include "modalities/picture_view_sheet.h"
 #include "modalities/shown_picture.h"
+#include "run/host.h"
 
 #include <simclr/core/error.h>
 #include <simclr/data/pictures/device_loader.h>
@@ -208,12 +209,12 @@ void Pictures::look(const LookedAt& at, Findings& findings) const {
     std::snprintf(text, sizeof text, "%s%.2f +- %.2f", c == 0 ? "" : ", ", channels.mean[c], channels.stddev[c]);
     statistics += text;
   }
-  std::printf("views: %d x %d, channels %s; %s\n", policy().size, policy().size, statistics.c_str(), sheet.c_str());
+  print("views: %d x %d, channels %s; %s\n", policy().size, policy().size, statistics.c_str(), sheet.c_str());
   if (pictures.values.deep || !simclr::kernels::is_colour(policy().channels)) {
-    std::printf("  to make each channel's mean 0 and deviation 1: %s\n", normalising(policy(), channels).c_str());
+    print("  to make each channel's mean 0 and deviation 1: %s\n", normalising(policy(), channels).c_str());
   }
   if (pictures.grey && policy().channels == 3) {
-    std::printf("  the pictures are grey, so hue, saturation and grayscale change nothing\n");
+    print("  the pictures are grey, so hue, saturation and grayscale change nothing\n");
   }
   const Findings found = picture_findings(own_.stem, policy(), pictures, channels,
                                           at.difference.value_or(1));  // of one view there is nothing to compare

@@ -6,6 +6,7 @@
 #include "modalities/sound_check.h"
 #include "modalities/sound_rows.h"
 #include "modalities/sound_sets.h"
+#include "run/host.h"
 #include "run/progress.h"
 #include "train/data_files.h"
 
@@ -18,7 +19,6 @@
 #include <simclr/nn/resnet.h>
 
 #include <algorithm>
-#include <cstdio>
 #include <utility>
 
 namespace data = simclr::data;
@@ -178,9 +178,9 @@ std::shared_ptr<const data::ViewMaker> Sounds::light_views() const {
 void Sounds::look(const LookedAt& at, Findings& findings) const {
   constexpr std::int64_t most_looked_at = 300;
   const SoundFigures sounds = look_at_sounds(*at.sets.train, own_.sound.rate, most_looked_at);
-  std::printf("recordings: %s\n", text_of(sounds).c_str());
+  print("recordings: %s\n", text_of(sounds).c_str());
   const simclr::Shape view = at.towers.front().x.shape();
-  std::printf("views: %lld frames of %lld mels\n", static_cast<long long>(view[1]), static_cast<long long>(view[2]));
+  print("views: %lld frames of %lld mels\n", static_cast<long long>(view[1]), static_cast<long long>(view[2]));
   const Findings found = sound_findings(own_, sounds);
   findings.insert(findings.end(), found.begin(), found.end());
   Modality::look(at, findings);

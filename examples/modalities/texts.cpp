@@ -3,6 +3,7 @@
 #include "modalities/pair_sides.h"
 #include "modalities/text_sets.h"
 #include "run/data_places.h"
+#include "run/host.h"
 #include "run/progress.h"
 #include "train/data_files.h"
 #include "train/looked_at.h"
@@ -13,7 +14,6 @@
 #include <simclr/core/text.h>
 
 #include <algorithm>
-#include <cstdio>
 #include <filesystem>
 #include <set>
 #include <utility>
@@ -240,9 +240,9 @@ void Texts::look(const LookedAt& at, Findings& findings) const {
   const auto all = static_cast<double>(std::max<std::int64_t>(count, 1));
   const double unknown_share = static_cast<double>(unknown) / static_cast<double>(std::max<std::int64_t>(tokens, 1));
   const double cut_share = static_cast<double>(cut) / all;
-  std::printf("texts: %.1f tokens each, %.1f %% of them unknown; %.1f %% of the texts are cut at %lld tokens\n",
-              static_cast<double>(tokens) / all, 100 * unknown_share, 100 * cut_share,
-              static_cast<long long>(own_.views.longest));
+  print("texts: %.1f tokens each, %.1f %% of them unknown; %.1f %% of the texts are cut at %lld tokens\n",
+        static_cast<double>(tokens) / all, 100 * unknown_share, 100 * cut_share,
+        static_cast<long long>(own_.views.longest));
   if (unknown_share > most_unknown) {
     findings.push_back({.about = "tokens",
                         .problem = "many words are unknown, and all of these are one to the encoder",

@@ -1,6 +1,7 @@
 #include "program/finish.h"
 
 #include "report/report.h"
+#include "run/host.h"
 #include "train/method.h"
 #include "train/monitor.h"
 #include "train/pair_neighbours.h"
@@ -10,7 +11,6 @@
 
 #include <simclr/data/loader.h>
 
-#include <cstdio>
 #include <functional>
 #include <string>
 
@@ -24,9 +24,9 @@ void evaluate_run(const Training& t, const std::shared_ptr<const simclr::data::D
                   const EvaluationOptions& evaluation, RunFolder& run) {
   Datasets sets = t.sets;
   sets.test = test;
-  std::printf("evaluating the trained and the untrained encoder on %s\n",
-              counted(test->size(), "test " + sets.sample_name).c_str());
-  std::fflush(stdout);
+  print("evaluating the trained and the untrained encoder on %s\n",
+        counted(test->size(), "test " + sets.sample_name).c_str());
+  flush_printed();
   nlohmann::ordered_json figures = nlohmann::ordered_json::object();
   std::string tables, collapsed;
   attempt("evaluation", evaluation, [&] {
@@ -56,10 +56,10 @@ void evaluate_run(const Training& t, const std::shared_ptr<const simclr::data::D
   nlohmann::ordered_json entry = {{"event", "evaluation"}, {"training_seconds", state.seconds}};
   entry.update(figures);
   run.log(entry);
-  std::printf("\n%s", tables.c_str());
+  print("\n%s", tables.c_str());
   const std::string unread = unread_text("measured on", test->size(), t.sets.test->size(), "test " + sets.sample_name);
-  if (!unread.empty()) std::printf("%s\n", unread.c_str());
-  if (!collapsed.empty()) std::printf("warning: %s\n", collapsed.c_str());
+  if (!unread.empty()) print("%s\n", unread.c_str());
+  if (!collapsed.empty()) print("warning: %s\n", collapsed.c_str());
 }
 
 /// With those of the test samples that can be read.
@@ -95,9 +95,9 @@ void leave_report(const Training& t, const Datasets& sets, const EvaluationOptio
     material.chance = t.model->chance(t.options.recipe.batch_size);
     material.bound = t.model->bound(t.options.recipe.batch_size);
     write_report(run.path(), material);
-    std::printf("report: %s\n", run.file("report.html").c_str());
+    print("report: %s\n", run.file("report.html").c_str());
   } catch (const simclr::Error& error) {
-    std::printf("no report: %s\n", error.what());
+    print("no report: %s\n", error.what());
   }
 }
 
@@ -116,7 +116,7 @@ void finish(const Training& t, const RunState& state, const EvaluationOptions& e
     if (t.options.evaluate && shown.test) {
       evaluate_run(t, shown.test, state, evaluation, run);
     } else if (t.options.evaluate) {
-      std::printf("%s, so no accuracy\n", shown.no_test.c_str());
+      print("%s, so no accuracy\n", shown.no_test.c_str());
       // Else the last epoch was measured.
       if (t.options.knn_every == 0) monitor(t, evaluation, t.options.recipe.epochs, run, progress);
     }

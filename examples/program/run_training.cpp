@@ -4,6 +4,7 @@
 #include "program/command_line.h"
 #include "program/finish.h"
 #include "run/command_line.h"
+#include "run/host.h"
 #include "run/option_file.h"
 #include "run/stop_request.h"
 #include "train/rank_program.h"
@@ -32,23 +33,22 @@ void describe(const Training& t, const RunFolder& run) {
   const TrainingOptions& o = t.options;
   std::int64_t parameters = 0;
   for (const auto& p : t.model->parameters()) parameters += p.value.numel();
-  std::printf("%s\n%s, %.2f million parameters; %s of %s; files in %s\n", t.sets.train->describe().c_str(),
-              t.modality->encoder_name().c_str(), static_cast<double>(parameters) / 1e6,
-              counted(o.recipe.epochs, "epoch").c_str(), counted(t.steps_per_epoch(), "step").c_str(),
-              run.path().c_str());
+  print("%s\n%s, %.2f million parameters; %s of %s; files in %s\n", t.sets.train->describe().c_str(),
+        t.modality->encoder_name().c_str(), static_cast<double>(parameters) / 1e6,
+        counted(o.recipe.epochs, "epoch").c_str(), counted(t.steps_per_epoch(), "step").c_str(), run.path().c_str());
   if (o.micro_batch > 0) {
-    std::printf("each step in micro-batches of at most %lld of its %s\n", static_cast<long long>(o.micro_batch),
-                counted(o.recipe.batch_size, t.sets.sample_name).c_str());
+    print("each step in micro-batches of at most %lld of its %s\n", static_cast<long long>(o.micro_batch),
+          counted(o.recipe.batch_size, t.sets.sample_name).c_str());
   }
-  if (t.world->size() > 1) std::printf("%d processes, each ", t.world->size());
+  if (t.world->size() > 1) print("%d processes, each ", t.world->size());
   if (t.compute.device.type == DeviceType::cpu) {
-    std::printf("on the CPU, %s\n", counted(simclr::threads(), "thread").c_str());
+    print("on the CPU, %s\n", counted(simclr::threads(), "thread").c_str());
   } else {
     const bool alone = t.world->size() == 1;
-    std::printf("on %s in %s, %s, views made %s\n",
-                alone ? to_string(t.compute.device).c_str() : name(t.compute.device.type), name(t.compute.dtype),
-                o.graph && alone ? "each step one graph" : "without a graph", t.source->where().c_str());
-    if (o.wgmma) std::printf("NT-Xent by its tiles for Hopper\n");
+    print("on %s in %s, %s, views made %s\n", alone ? to_string(t.compute.device).c_str() : name(t.compute.device.type),
+          name(t.compute.dtype), o.graph && alone ? "each step one graph" : "without a graph",
+          t.source->where().c_str());
+    if (o.wgmma) print("NT-Xent by its tiles for Hopper\n");
   }
 }
 
@@ -61,14 +61,13 @@ std::optional<RunState> begin(const Training& t, RunCheckpoints& checkpoints, Ru
   using Finished = RunCheckpoints::Finished;
   const Finished finished = o.resume ? checkpoints.finished() : Finished::no;
   if (finished != Finished::no) {
-    std::printf(
-        "the run in %s is finished: %s are its weights. To train further, begin another run with another --out\n",
-        run.path().c_str(), run.file(weights_file).c_str());
+    print("the run in %s is finished: %s are its weights. To train further, begin another run with another --out\n",
+          run.path().c_str(), run.file(weights_file).c_str());
     if (finished == Finished::without_evaluation) {
       const std::string program = t.modality->measured_by();
       const std::string how =
           program.empty() ? "" : ": " + program + " " + shell_quoted(run.path()) + " measures its weights";
-      std::printf("its evaluation was interrupted, so its figures are missing%s\n", how.c_str());
+      print("its evaluation was interrupted, so its figures are missing%s\n", how.c_str());
     }
     return std::nullopt;
   }
@@ -83,11 +82,11 @@ std::optional<RunState> begin(const Training& t, RunCheckpoints& checkpoints, Ru
   run.open_events();
   describe(t, run);
   if (found) {
-    std::printf("going on after %lld of %lld steps\n", static_cast<long long>(t.optimizer->steps()),
-                static_cast<long long>(t.steps()));
+    print("going on after %lld of %lld steps\n", static_cast<long long>(t.optimizer->steps()),
+          static_cast<long long>(t.steps()));
     run.log({{"event", "resume"}, {"epoch", found->epoch}, {"step", found->step}});
   } else if (o.resume) {
-    std::printf("no checkpoint in %s yet, so it starts afresh\n", run.path().c_str());
+    print("no checkpoint in %s yet, so it starts afresh\n", run.path().c_str());
   }
   if (o.wgmma) run.log({{"event", "wgmma"}, {"after_step", t.optimizer->steps()}});
   return found.value_or(RunState{});
@@ -165,6 +164,7 @@ int run_with(const TrainingOptions& options, Modality& modality, const std::shar
     beginning = begin(t, checkpoints, run, warn);
     if (!beginning) remake_report(t, evaluation, run);
   });
+  if (Host* const host = Host::current()) host->folder(run.path());
   if (greatest_of_ranks(*world, beginning ? 1 : 0) == 0) return 0;
   RunState state = beginning.value_or(RunState{});
   share_with_ranks(t, state);
@@ -193,6 +193,22 @@ std::string task(const TrainingOptions& o) {
 }
 
 }  // namespace
+
+int run_training_within(Host& host, const char* name, int argc, char** argv, Modality& modality) {
+  const Hosted hosted(host);
+  struct Threads {
+    int before = simclr::threads();
+    ~Threads() { simclr::set_threads(before); }
+  };
+  const Threads given_back;
+  TrainingOptions options;
+  if (!parse_command_line(name, argc, argv, options, modality)) return 0;
+  try {
+    return run_with(options, modality, std::make_shared<simclr::World>());
+  } catch (const Stopped&) {  // outside of the training and its evaluation there is nothing to save
+    return 128 + SIGINT;
+  }
+}
 
 int run_training(const char* name, int argc, char** argv, Modality& modality) {
   TrainingOptions options;

@@ -1,5 +1,6 @@
 #include "run/command_line.h"
 
+#include "run/host.h"
 #include "run/nearest_name.h"
 
 #include <simclr/core/context.h>
@@ -20,6 +21,7 @@
 #include <filesystem>
 #include <new>
 #include <set>
+#include <sstream>
 #include <string_view>
 #include <system_error>
 
@@ -73,7 +75,9 @@ bool parse(CLI::App& app, int argc, char** argv) {
     fail_unknown(app);
   } catch (const CLI::ParseError& e) {
     if (e.get_exit_code() == 0) {  // --help and --version
-      app.exit(e);
+      std::ostringstream text;
+      app.exit(e, text, text);
+      print("%s", text.str().c_str());
       return false;
     }
     std::string message = e.what();
@@ -154,7 +158,7 @@ Device choose_device(const std::string& option, const char* doing, const simclr:
   const Device device = device_of_rank(world, device_of(option));
   if (option == "auto") {
     if (device.type == DeviceType::cpu) {
-      std::printf("%s on the CPU: %s\n", doing, simclr::device_problem(DeviceType::cuda).c_str());
+      print("%s on the CPU: %s\n", doing, simclr::device_problem(DeviceType::cuda).c_str());
     }
     return device;
   }

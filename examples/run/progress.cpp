@@ -1,5 +1,7 @@
 #include "run/progress.h"
 
+#include "run/host.h"
+
 #include <sys/ioctl.h>
 #include <unistd.h>
 
@@ -62,7 +64,9 @@ std::string grouped(std::int64_t number) {
   return text;
 }
 
-Progress::Progress() : terminal_(isatty(STDOUT_FILENO) != 0 && std::getenv("OMPI_COMM_WORLD_SIZE") == nullptr) {}
+Progress::Progress()
+    : terminal_(Host::current() ? Host::current()->is_terminal()
+                                : isatty(STDOUT_FILENO) != 0 && std::getenv("OMPI_COMM_WORLD_SIZE") == nullptr) {}
 
 bool Progress::due(bool now) {
   const auto time = std::chrono::steady_clock::now();
@@ -74,12 +78,12 @@ bool Progress::due(bool now) {
 void Progress::draw(std::string line) {
   if (terminal_) {
     line.resize(std::min(line.size(), terminal_room()));
-    std::printf("\r%s\033[K", line.c_str());
+    print("\r%s\033[K", line.c_str());
     drawn_ = true;
   } else {
-    std::printf("%s\n", line.c_str());
+    print("%s\n", line.c_str());
   }
-  std::fflush(stdout);
+  flush_printed();
 }
 
 void Progress::show(const State& s, bool now) {
@@ -103,19 +107,20 @@ void Progress::show(const std::string& line, bool now) {
 
 void Progress::message(const std::string& line) {
   leave_drawn_line();
-  std::printf("%s\n", line.c_str());
-  std::fflush(stdout);
+  print("%s\n", line.c_str());
+  flush_printed();
 }
 
 void Progress::warn(const std::string& text) {
   if (!warned_.insert(text).second) return;
+  if (Host* const host = Host::current()) return host->warn(text);
   leave_drawn_line();
-  std::fflush(stdout);
+  flush_printed();
   std::cerr << "warning: " + text + "\n";
 }
 
 void Progress::leave_drawn_line() {
-  if (drawn_) std::printf("\n");
+  if (drawn_) print("\n");
   drawn_ = false;
 }
 

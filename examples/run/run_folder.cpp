@@ -1,6 +1,7 @@
 #include "run/run_folder.h"
 
 #include "run/data_places.h"
+#include "run/host.h"
 
 #include <simclr/core/error.h>
 #include <simclr/core/file.h>
@@ -256,6 +257,7 @@ void RunFolder::log(nlohmann::ordered_json entry) {
   }
   log_bytes_ += written;
   if (events_) events_->append(entry);
+  if (Host* const host = Host::current()) host->logged(line);
 }
 
 void RunFolder::flush_log() {

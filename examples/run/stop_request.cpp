@@ -1,5 +1,7 @@
 #include "run/stop_request.h"
 
+#include "run/host.h"
+
 #include <atomic>
 #include <csignal>
 
@@ -11,6 +13,7 @@ std::atomic<int> arrived{0}, more{0};  // the first signal, and how many came un
 static_assert(std::atomic<int>::is_always_lock_free, "a signal handler may only touch what cannot block");
 
 void give_back() {
+  if (Host::current()) return;  // the signals are its own
   for (const int each : signals) std::signal(each, SIG_DFL);
   std::signal(SIGPIPE, SIG_IGN);  // what is yet to be written to files is worth more than the lines
 }
@@ -25,6 +28,7 @@ void handle(int number) {
 
 StopRequest::StopRequest() {
   arrived = more = 0;
+  if (Host::current()) return;
   for (const int each : signals) std::signal(each, handle);
   std::signal(SIGPIPE, handle);
 }
@@ -34,6 +38,7 @@ StopRequest::~StopRequest() {
 }
 
 bool StopRequest::requested() {
+  if (Host* const host = Host::current(); host && arrived == 0 && host->stop()) arrived = SIGINT;
   return arrived != 0;
 }
 

@@ -1,10 +1,10 @@
 #include "train/out_of_memory.h"
 
+#include "run/host.h"
 #include "run/progress.h"
 #include "train/training_step.h"
 
 #include <bit>
-#include <cstdio>
 
 using simclr::Tensor;
 
@@ -60,7 +60,7 @@ void explain_out_of_memory(Training& t, const simclr::OutOfMemory& error) {
   // A step is all ranks' affair, and the others may have memory.
   SIMCLR_CHECK(t.world->size() == 1, error.what(), ", on rank ", t.world->rank(), " of ", t.world->size(),
                ". Try a smaller --micro-batch, or more ranks on more machines");
-  std::printf("out of memory; trying smaller micro-batches\n");
-  std::fflush(stdout);
+  print("out of memory; trying smaller micro-batches\n");
+  flush_printed();
   simclr::fail(error.what(), ". Try ", find_micro_batch(t).remedy(t.modality->smaller()));
 }

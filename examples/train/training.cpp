@@ -1,6 +1,7 @@
 #include "train/training.h"
 
 #include "run/command_line.h"
+#include "run/host.h"
 #include "run/progress.h"
 #include "train/data_files.h"
 #include "train/encoder_file.h"
@@ -14,7 +15,6 @@
 #include <simclr/data/subset.h>
 
 #include <algorithm>
-#include <cstdio>
 #include <filesystem>
 #include <utility>
 
@@ -127,14 +127,13 @@ void limit_samples(Datasets& sets, std::int64_t limit) {
 void shape_sets(Datasets& sets, const TrainingOptions& o) {
   if (o.hold_out > 0) {
     const std::string neither = hold_out(sets, o.hold_out, o.seed);
-    if (!neither.empty()) std::printf("%s\n", neither.c_str());
-    std::printf("%s held out, to choose the best checkpoint on\n",
-                counted(sets.held_out->size(), sets.sample_name).c_str());
+    if (!neither.empty()) print("%s\n", neither.c_str());
+    print("%s held out, to choose the best checkpoint on\n", counted(sets.held_out->size(), sets.sample_name).c_str());
   }
   if (o.limit > 0) limit_samples(sets, o.limit);
   cache_decoded(sets, o.cache_gb, o.cache_path());
   const std::string unlabelled = learn_from_labelled(sets);
-  if (!unlabelled.empty()) std::printf("%s\n", unlabelled.c_str());
+  if (!unlabelled.empty()) print("%s\n", unlabelled.c_str());
 }
 
 /// Leaves out of what is held out what cannot be read, of which `on_warning` is told.
@@ -175,7 +174,7 @@ void open_data(Training& t, const TrainingOptions& options, const std::function<
   if (!t.sets.labelled) t.sets.labelled = t.sets.train;
   t.labels = digest_labels(t.sets);
   t.options.dataset = t.sets.kind;  // not auto: a run that goes on or is repeated finds the same set
-  if (!t.sets.note.empty()) std::printf("%s\n", t.sets.note.c_str());
+  if (!t.sets.note.empty()) print("%s\n", t.sets.note.c_str());
   for (const std::string& warning : t.sets.warnings) {
     if (t.world->rank() == 0) on_warning(warning);
   }
