@@ -41,7 +41,8 @@ FOLDERS = {
                          "examples/check"],
     "examples": [*ALL_OF_THE_LIBRARY, "examples/recipes", "examples/run", "examples/report", "examples/train",
                  "examples/check", "examples/modalities", "examples/program"],
-    "python": [*ALL_OF_THE_LIBRARY, "examples/run", "examples/train", "examples/modalities"],
+    "python": [*ALL_OF_THE_LIBRARY, "examples/run", "examples/train", "examples/modalities",
+               "examples/program"],
 }
 LIBRARY = ("core/", "kernels/", "nn/", "data/")
 

@@ -9,7 +9,7 @@
 struct PictureSets;
 
 /// Pictures, views of them by SimCLR's augmentation, and ResNets.
-class Pictures final : public Modality {
+class Pictures : public Modality {
  public:
   Pictures() = default;
   /// As a recipe says, or the options from which one begins.

@@ -6,7 +6,7 @@
 #include <simclr/data/sound/spectrogram_views.h>
 
 /// Recordings, random views of them as log-mel spectrograms, and ResNets or GRUs.
-class Sounds final : public Modality {
+class Sounds : public Modality {
  public:
   Sounds() = default;
   /// As a recipe says, or the options from which one begins.

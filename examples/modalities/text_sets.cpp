@@ -280,6 +280,32 @@ std::vector<Parts> read_further(const std::vector<std::string>& places, const Pu
   return more;
 }
 
+/// What is evaluated on, and what is trained on besides. `place`: of the first, `places` of all, for messages.
+TextSets gathered_sets(TextSets sets, Parts parts, const std::vector<Parts>& more, const std::string& place,
+                       const std::string& places) {
+  Gathered gathered(places);
+  forbid(parts.test, true, gathered, sets);
+  for (const Parts& each : more) forbid(each.test, false, gathered, sets);
+  gathered.add(parts.train, true);
+  for (const Parts& each : more) gathered.add(each.train, false);
+  sets.add_note(gathered.note());
+  SIMCLR_CHECK(gathered.texts.size() > 0, simclr::printable(places), ": no text is left to train on; ",
+               gathered.note());
+  sets.warnings = gathered.texts.warnings;
+  sets.warnings.insert(sets.warnings.end(), parts.test.warnings.begin(), parts.test.warnings.end());
+  gathered.texts.sort_classes();
+  sets.within["the data"] = digest_of({&gathered.texts, &parts.test});
+  sets.within_training.insert("the data");  // the test parts are told by themselves
+  sets.texts = std::make_shared<TextList>(std::move(gathered.texts));
+  sets.labelled = sets.train = data::text_dataset(sets.texts);
+  if (parts.test.size() > 0) {
+    take_test_part(sets, data::text_dataset(std::make_shared<TextList>(std::move(parts.test))), place, "its test part");
+  } else {
+    sets.no_test = sets.train->classes().size() < 2 ? "no labels" : "no test part";
+  }
+  return sets;
+}
+
 }  // namespace
 
 const std::vector<std::string>& text_kinds() {
@@ -304,28 +330,21 @@ TextSets open_texts(const std::string& kind, const std::string& places_text) {
   for (const std::string& note : parts.notes) sets.add_note(note);
   sets.add_note(parts.how);
   const std::vector<Parts> more = read_further(places, set, sets);
-  Gathered gathered(places_text);
-  forbid(parts.test, true, gathered, sets);
-  for (const Parts& each : more) forbid(each.test, false, gathered, sets);
-  gathered.add(parts.train, true);
-  for (const Parts& each : more) gathered.add(each.train, false);
-  sets.add_note(gathered.note());
-  SIMCLR_CHECK(gathered.texts.size() > 0, "--data ", simclr::printable(places_text), ": no text is left to train on; ",
-               gathered.note());
-  sets.warnings = gathered.texts.warnings;
-  sets.warnings.insert(sets.warnings.end(), parts.test.warnings.begin(), parts.test.warnings.end());
-  gathered.texts.sort_classes();
-  sets.within["the data"] = digest_of({&gathered.texts, &parts.test});
-  sets.within_training.insert("the data");  // the test parts are told by themselves
-  sets.texts = std::make_shared<TextList>(std::move(gathered.texts));
-  sets.labelled = sets.train = data::text_dataset(sets.texts);
-  if (parts.test.size() > 0) {
-    take_test_part(sets, data::text_dataset(std::make_shared<TextList>(std::move(parts.test))), places.front(),
-                   "its test part");
+  return gathered_sets(std::move(sets), std::move(parts), more, places.front(), places_text);
+}
+
+TextSets texts_in_memory(const TextList& texts, const TextList& test) {
+  TextSets sets;
+  sets.kind = "texts";
+  Parts parts(texts.source());
+  if (test.size() > 0) {
+    parts.train.append(texts);
+    parts.test.append(test);
   } else {
-    sets.no_test = sets.train->classes().size() < 2 ? "no labels" : "no test part";
+    parts.part(texts);
+    sets.add_note(parts.how);
   }
-  return sets;
+  return gathered_sets(std::move(sets), std::move(parts), {}, texts.source(), texts.source());
 }
 
 std::vector<std::string> text_files(const std::string& kind, const std::string& places_text) {

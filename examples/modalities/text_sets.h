@@ -29,6 +29,9 @@ const std::vector<std::string>& text_kinds();
 /// simclr::Error with what is missing and how to get it.
 TextSets open_texts(const std::string& kind, const std::string& places);
 
+/// The same of texts in memory, which are of one source; `test` may be empty.
+TextSets texts_in_memory(const simclr::data::TextList& texts, const simclr::data::TextList& test);
+
 /// All files that open_texts() reads.
 std::vector<std::string> text_files(const std::string& kind, const std::string& places);
 

@@ -8,7 +8,7 @@
 #include <memory>
 
 /// Texts, views of their words, and encoders of tokens.
-class Texts final : public Modality {
+class Texts : public Modality {
  public:
   const char* name() const override { return "texts"; }
   void options(OptionTable& table, TrainingOptions& options) override;

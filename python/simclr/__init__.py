@@ -9,9 +9,11 @@ from simclr._augment import augment
 from simclr._core import Policy, build_info, set_threads, threads
 from simclr._encoder import Embedding, Encoder, load
 from simclr._evaluate import knn, linear_probe
+from simclr._fit import fit
+from simclr._train import Report, report, train
 from simclr._views import Views
 
 __version__ = build_info()["version"]
 
-__all__ = ["Embedding", "Encoder", "Error", "InputError", "OutOfMemory", "Policy", "RunError", "Views", "augment",
-           "build_info", "knn", "linear_probe", "load", "metrics", "set_threads", "threads"]
+__all__ = ["Embedding", "Encoder", "Error", "InputError", "OutOfMemory", "Policy", "Report", "RunError", "Views", "augment",
+           "build_info", "fit", "knn", "linear_probe", "load", "metrics", "report", "set_threads", "threads", "train"]

@@ -256,6 +256,24 @@ class Encoder:
             raise RunError(f"encoder.to_torch: torchvision's {kind['name']} does not fit: {missing} {unexpected}")
         return model.eval()
 
+    def to_onnx(self, path, *, head=False, preprocess=False, fold=True, overwrite=False):
+        """Writes the encoder as an ONNX file (opset 17) for any runtime, as the program export_onnx does, to the byte.
+
+        path: the file to write. It is whole or not there at all.
+        head: with the projection head: the output is z, what the loss saw. Of pairs it needs load()'s side.
+        preprocess: of pictures: the input is uint8 [N,H,W,C] of any size; the graph crops, resizes and normalises.
+            Else it is what the network sees, of pictures float32 [N,S,S,C].
+        fold: makes batch normalisation a part of the layers before it.
+        overwrite: a file that is there is replaced; else it is an error.
+
+        The weights are read again from encoder.path. Raises InputError, a ValueError, where that is gone or has no such
+        encoder, and where the file cannot be written.
+        """
+        if not _is_path(path):
+            raise InputError(f"encoder.to_onnx: path must be a path, not {type(path).__name__}")
+        self._core.to_onnx(_encoded("encoder.to_onnx", "path", path), self.side, bool(head), bool(preprocess), bool(fold),
+                           bool(overwrite))
+
     # scikit-learn's conventions.
 
     def fit(self, X=None, y=None):

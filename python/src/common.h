@@ -10,6 +10,7 @@
 
 #include <initializer_list>
 #include <optional>
+#include <string>
 
 namespace simclr::python {
 
@@ -56,6 +57,14 @@ class Computing {
   std::optional<nb::gil_scoped_release> released_;
 };
 
+/// Bytes of Python as they are, and back: paths need be no UTF-8.
+inline std::string text_of(const nb::bytes& bytes) {
+  return {bytes.c_str(), bytes.size()};
+}
+inline nb::bytes bytes_of(const std::string& text) {
+  return nb::bytes(text.data(), text.size());
+}
+
 /// Makes C++ exceptions those of simclr._errors. Called once, by the module.
 void bind_errors();
 
@@ -65,5 +74,6 @@ void bind_losses(nb::module_& m);    // losses.cpp: NT-Xent, similarity, attenti
 void bind_augment(nb::module_& m);   // augment.cpp
 void bind_evaluate(nb::module_& m);  // evaluate.cpp
 void bind_encoder(nb::module_& m);   // encoder.cpp: trained encoders, in builds with the programs
+void bind_train(nb::module_& m);     // train.cpp: a training program's run, in these
 
 }  // namespace simclr::python

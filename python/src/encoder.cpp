@@ -1,10 +1,11 @@
 // simclr.Encoder: a trained encoder as the program embed has it. simclr/_encoder.py prepares what it is given.
 #include "signals.h"
 
-#ifdef SIMCLR_PYTHON_ENCODERS
+#ifdef SIMCLR_PYTHON_PROGRAMS
 
 #include "modalities/kinds.h"
 #include "modalities/named_texts.h"
+#include "modalities/onnx_file.h"
 #include "modalities/picture_files.h"
 #include "modalities/pictures.h"
 #include "train/embedding.h"
@@ -47,14 +48,6 @@ class Given final : public data::Dataset {
   Read read_;
   std::vector<std::string> classes_;
 };
-
-std::string text_of(const nb::bytes& bytes) {
-  return {bytes.c_str(), bytes.size()};
-}
-
-nb::bytes bytes_of(const std::string& text) {
-  return nb::bytes(text.data(), text.size());
-}
 
 nb::list list_of(const std::vector<std::string>& texts) {
   nb::list all;
@@ -229,6 +222,19 @@ nb::dict torchvision_state(const Encoder& encoder) {
   return all;
 }
 
+void to_onnx(const Encoder& encoder, const nb::bytes& path, const std::string& side, bool head, bool preprocess,
+             bool fold, bool overwrite) {
+  const OnnxFile options{.weights = encoder.file().path,
+                         .out = text_of(path),
+                         .side = side,
+                         .head = head,
+                         .preprocessing = preprocess,
+                         .fold = fold,
+                         .overwrite = overwrite};
+  const Computing computing;
+  write_onnx_file(options);
+}
+
 }  // namespace
 
 void bind_encoder(nb::module_& m) {
@@ -244,6 +250,8 @@ void bind_encoder(nb::module_& m) {
       .def("policy", &policy, "How pictures become views; None: it is of no pictures.")
       .def("resnet", &resnet, "Which ResNet it is; None: it is none.")
       .def("torchvision_state", &torchvision_state, "Its weights by torchvision's names, in torchvision's layout.")
+      .def("to_onnx", &to_onnx, nb::arg("path"), nb::arg("side"), nb::arg("head"), nb::arg("preprocess"),
+           nb::arg("fold"), nb::arg("overwrite"), "What the program export_onnx writes of the file that was read.")
       .def_prop_ro(
           "path", [](const Encoder& e) { return bytes_of(e.file().path); }, "The file that was read.")
       .def_prop_ro(

@@ -12,4 +12,5 @@ NB_MODULE(_core, m) {
   python::bind_augment(m);
   python::bind_evaluate(m);
   python::bind_encoder(m);
+  python::bind_train(m);
 }

@@ -125,6 +125,28 @@ def test_torch_has_the_same_network(folder, encoder, embedded):
     np.testing.assert_allclose(features, wanted, rtol=0, atol=1e-5 * abs(wanted).max())  # f32 through 18 layers
 
 
+@pytest.mark.parametrize("options, words", [
+    ({}, []), ({"head": True}, ["--head"]), ({"preprocess": True, "fold": False}, ["--preprocess", "--no-fold"])])
+def test_onnx_is_the_file_of_export_onnx(run, encoder, tmp_path, options, words):
+    launch("export_onnx", run, tmp_path / "program.onnx", *words)
+    encoder.to_onnx(tmp_path / "own.onnx", **options)
+    written = (tmp_path / "own.onnx").read_bytes()
+    assert written == (tmp_path / "program.onnx").read_bytes() and len(written) > 10_000
+    with pytest.raises(simclr.InputError, match="own.onnx: exists already"):
+        encoder.to_onnx(str(tmp_path / "own.onnx"))
+    assert (tmp_path / "own.onnx").read_bytes() == written
+    encoder.to_onnx(tmp_path / "own.onnx", overwrite=True)
+    assert (tmp_path / "own.onnx").read_bytes() != written or not options
+
+
+@pytest.mark.parametrize("path, message", [
+    (3, "path must be a path, not int"), ("a\0b", "holds a NUL"), ("gone/encoder.onnx", "there is no folder gone"),
+    (".", "is a folder")])
+def test_an_onnx_file_that_cannot_be_written_is_refused(encoder, path, message):
+    with pytest.raises(simclr.InputError, match=message):
+        encoder.to_onnx(path)
+
+
 @pytest.mark.parametrize("arch, stem, width", [("resnet34", "imagenet", 8), ("resnet50", "cifar", 4),
                                                ("resnet18", "imagenet", 64)])
 def test_torch_has_every_network(folder, arch, stem, width, tmp_path):
