@@ -185,8 +185,9 @@ data::TextList text_list(nb::handle samples) {
   data::TextList list(nb::cast<std::string>(samples.attr("name")));
   const auto labels = nb::cast<std::vector<std::int32_t>>(samples.attr("labels"));
   const auto classes = nb::cast<std::vector<std::string>>(samples.attr("classes"));
-  std::int64_t i = 0;
+  std::int64_t i = -1;
   for (const nb::handle text : samples.attr("texts")) {
+    ++i;
     const std::int32_t label = labels[static_cast<std::size_t>(i)];
     const auto [words, problem] = nb::cast<std::pair<nb::bytes, std::string>>(text);
     const std::string whole = text_of(words);
@@ -197,9 +198,11 @@ data::TextList text_list(nb::handle samples) {
     if (wrong.empty()) {
       list.add(trimmed, i, label < 0 ? "" : classes[static_cast<std::size_t>(label)]);
     } else {
-      list.leave_out(i, "that cannot be used", wrong);
+      constexpr std::int64_t most_named = 3;
+      if (++list.left_out["that cannot be used"] > most_named) continue;
+      list.warnings.push_back(printable("sample " + std::to_string(i) + " of " + list.source() + ": " + wrong) +
+                              " (left out)");
     }
-    ++i;
   }
   return list;
 }

@@ -151,10 +151,13 @@ def test_what_cannot_be_used_is_named_and_counted_and_the_run_goes_on(tmp_path):
     assert any(line.startswith("sample 47 of the data set:") for line in said)
     assert all("\n" not in line for line in said) and caught[0].filename == __file__
     assert (result["skipped_samples"], result["epochs"]) == (3, 4)
-    with pytest.warns(UserWarning, match="the data set, line 2: a text is a str|the data set, line 2: it is a int"):
-        simclr.fit(Listed(["one two three", "four five six", 7] * 12), modality="text", width=8, **RUN, out=tmp_path / "texts",
-                   quiet=True)
-    with pytest.raises(simclr.Error, match="more than half|cannot be read"):
+    texts = [f"{word} and {number}" for word in ("one", "two", "three", "four") for number in range(6)]
+    with pytest.warns(UserWarning) as caught:
+        simclr.fit(Listed([*texts, 7, "", "\ud800"]), modality="text", width=8, **RUN, out=tmp_path / "texts", quiet=True)
+    said = [str(each.message) for each in caught]
+    assert [line.split(":")[0] for line in said] == [f"sample {i} of the data set" for i in (24, 25, 26)]
+    assert "it is a int, and a text is a str" in said[0] and "is empty" in said[1] and "UTF-8" in said[2]
+    with pytest.warns(UserWarning), pytest.raises(simclr.RunError, match="more than half"):
         simclr.fit(Listed([ValueError("no")] * 40), **PICTURES, out=tmp_path / "none", quiet=True)
 
 
@@ -182,19 +185,19 @@ def test_ctrl_c_in_a_sample_s_code_ends_the_run_and_it_goes_on(tmp_path):
 
 
 def test_pictures_of_pillow_and_tensors_and_labels_of_any_kind(tmp_path):
+    options = {**PICTURES, "epochs": 1, "knn_every": 0, "quiet": True}
     images, labels = pictures()
-    simclr.fit(Listed(list(zip(images, labels))), **PICTURES, out=tmp_path / "arrays", quiet=True)
+    simclr.fit(Listed(list(zip(images, labels))), **options, out=tmp_path / "arrays")
     pil = pytest.importorskip("PIL.Image")
-    simclr.fit(Listed([(pil.fromarray(image), int(label)) for image, label in zip(images, labels)]), **PICTURES,
-               out=tmp_path / "pillow", quiet=True)
+    simclr.fit(Listed([(pil.fromarray(image), int(label)) for image, label in zip(images, labels)]), **options,
+               out=tmp_path / "pillow")
     assert weights(tmp_path / "pillow") == weights(tmp_path / "arrays")
     torch = pytest.importorskip("torch")
-    simclr.fit(Listed(list(zip(torch.from_numpy(images), torch.from_numpy(labels)))), **PICTURES, out=tmp_path / "tensors",
-               quiet=True)
+    simclr.fit(Listed(list(zip(torch.from_numpy(images), torch.from_numpy(labels)))), **options, out=tmp_path / "tensors")
     assert weights(tmp_path / "tensors") == weights(tmp_path / "arrays")
-    result = simclr.fit(images, **PICTURES, out=tmp_path / "bare", quiet=True)  # an array is a data set without labels
-    assert result["evaluation"] is None and result["steps"] == 6
-    result = simclr.fit(Listed(list(zip(images, [None, -1, float("nan")] * 20))), **PICTURES, out=tmp_path / "none", quiet=True)
+    result = simclr.fit(images, **options, out=tmp_path / "bare")  # an array is a data set without labels
+    assert result["evaluation"] is None and result["steps"] == 3
+    result = simclr.fit(Listed(list(zip(images, [None, -1, float("nan")] * 20))), **options, out=tmp_path / "none")
     assert weights(tmp_path / "none") == weights(tmp_path / "bare")
 
 
