@@ -20,13 +20,13 @@ class _Host:
     """What the run tells while it is under way."""
 
     def __init__(self, callback, quiet):
-        self._callback, self._quiet = callback, quiet
-        self.terminal = not quiet and sys.stdout is not None and sys.stdout.isatty()
+        self._callback = callback
+        self.prints = not quiet and sys.stdout is not None
+        self.terminal = self.prints and sys.stdout.isatty()
 
     def print(self, text):
-        if not self._quiet and sys.stdout is not None:
-            sys.stdout.write(text.decode("utf-8", "replace"))
-            sys.stdout.flush()
+        sys.stdout.write(text.decode("utf-8", "replace"))
+        sys.stdout.flush()
 
     def warn(self, text):
         warnings.warn(os.fsdecode(text), stacklevel=4)  # where train() was called

@@ -19,9 +19,12 @@ namespace simclr::python {
 /// without it.
 class PythonHost final : public Host {
  public:
-  explicit PythonHost(nb::handle host) : host_(host), terminal_(nb::cast<bool>(host.attr("terminal"))) {}
+  explicit PythonHost(nb::handle host)
+      : host_(host), prints_(nb::cast<bool>(host.attr("prints"))), terminal_(nb::cast<bool>(host.attr("terminal"))) {}
 
-  void print(const std::string& text) override { call("print", text); }
+  void print(const std::string& text) override {
+    if (prints_) call("print", text);
+  }
   bool is_terminal() const override { return terminal_; }
   void warn(const std::string& text) override { call("warn", text); }
   void folder(const std::string& path) override { folder_ = path; }
@@ -69,7 +72,7 @@ class PythonHost final : public Host {
   }
 
   nb::handle host_;  // which the caller keeps
-  bool terminal_;
+  bool prints_, terminal_;
   std::string folder_;
   const std::thread::id caller_ = std::this_thread::get_id();
   Clock::time_point next_;

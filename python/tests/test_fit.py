@@ -18,7 +18,7 @@ from support.tiny_data import write_pictures, write_recordings, write_texts  # n
 
 PROGRAMS = pathlib.Path(os.environ.get("PROGRAMS", pathlib.Path(simclr.__file__).parents[2] / "examples"))
 RUN = {"batch_size": 16, "epochs": 2, "knn_every": 1, "probe_epochs": 2, "device": "cpu", "threads": 1}
-PICTURES = {"width": 4, **RUN}
+PICTURES = {"width": 4, "size": 0, **RUN}
 TIMES = {"time", "seconds", "samples_per_second", "training_seconds"}
 
 if not hasattr(simclr._core, "train"):
@@ -79,14 +79,14 @@ def pictures(count=60, channels=3, side=16):
 
 @pytest.mark.parametrize("channels", [3, 1, 5])
 def test_arrays_are_trained_on_as_in_an_array_file(tmp_path, channels):
-    images, labels = pictures(channels=channels)
+    images, labels = pictures(channels=channels, side=20)
     np.savez(tmp_path / "set.npz", images=images, labels=labels)
     launch("train_cifar", tmp_path / "program", dataset="arrays", data=tmp_path / "set.npz", **PICTURES)
     result = simclr.fit(Listed(list(zip(images, labels))), **PICTURES, out=tmp_path / "own", quiet=True)
     same_runs(tmp_path / "own", tmp_path / "program")
     assert (result["steps"], result["skipped_samples"]) == (6, 0)
     encoder = simclr.load(result["out"])
-    assert encoder.policy.size == 16 and encoder.policy.channels == channels
+    assert encoder.policy.size == 20 and encoder.policy.channels == channels
     assert (tmp_path / "own/report.html").exists()
 
 
@@ -197,8 +197,10 @@ def test_pictures_of_pillow_and_tensors_and_labels_of_any_kind(tmp_path):
     assert weights(tmp_path / "tensors") == weights(tmp_path / "arrays")
     result = simclr.fit(images, **options, out=tmp_path / "bare")  # an array is a data set without labels
     assert result["evaluation"] is None and result["steps"] == 3
-    result = simclr.fit(Listed(list(zip(images, [None, -1, float("nan")] * 20))), **options, out=tmp_path / "none")
-    assert weights(tmp_path / "none") == weights(tmp_path / "bare")
+    for name, none in (("minus", -1), ("none", None), ("nan", float("nan"))):
+        simclr.fit(Listed(list(zip(images, [0, 1, none] * 20))), **options, out=tmp_path / name)
+        assert entries(tmp_path / name) == entries(tmp_path / "minus")
+    assert len(entries(tmp_path / "minus")[-1]["trained"]["knn"]["recall"]) == 2
 
 
 @pytest.mark.parametrize("dataset, options, message", [
