@@ -65,7 +65,8 @@ class GpuCheck(toy_gpu.ToyDay):
         asked = (self.toys / "by_warpgroups").read_text().splitlines()
         self.assertEqual(sorted(asked), sorted([f"{tool} device_nt_xent" for tool in
                                                 ("memcheck", "racecheck", "synccheck", "initcheck")] +
-                                               ["regex:^nt_xent_sums_sm90", "regex:^nt_xent_weights_sm90", "device_nt_xent"]))
+                                               ["regex:^nt_xent_sums_sm90", "regex:^nt_xent_weights_sm90", "device_nt_xent",
+                                                "device_nt_xent_forms"]))
         smi = self.folder / "bin" / "nvidia-smi"
         smi.write_text(smi.read_text().replace(" 9.0,", " 8.0,"))
         (self.toys / "by_warpgroups").unlink()

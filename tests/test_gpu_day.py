@@ -123,8 +123,8 @@ class GpuDay(toy_gpu.ToyDay):
         code, output, found = self.day()
         self.assertEqual(code, 0, output)
         self.assertEqual(self.states(found), {"unpack": "missing"} | dict.fromkeys(
-            ("build", "tests", "hopper", "kernels", "step", "profile"), "passed") | {"training": "missing"} | dict.fromkeys(
-            ("peers", "sanitizers", "counters"), "passed"))
+            ("build", "tests", "hopper", "kernels", "kernels_sm90", "step", "profile", "peers", "sanitizers", "counters"),
+            "passed") | {"training": "missing"})
         code, output, found = self.day("--only", "unpack")
         self.assertEqual((code, self.states(found)["unpack"]), (1, "missing"), output)  # nothing was done
 
@@ -135,8 +135,8 @@ class GpuDay(toy_gpu.ToyDay):
         code, output, found = self.day("--data", str(self.folder))
         self.assertEqual(code, 0, output)
         self.assertEqual(self.states(found), {"unpack": "missing"} | dict.fromkeys(
-            ("build", "tests", "hopper", "kernels", "step", "profile", "training", "peers", "sanitizers", "counters"),
-            "passed"))
+            ("build", "tests", "hopper", "kernels", "kernels_sm90", "step", "profile", "training", "peers", "sanitizers",
+             "counters"), "passed"))
         self.assertEqual(self.commands(found, "unpack")["programs"]["note"], "no programs here")
         self.assertEqual((found["gpu"]["name"], found["cuda"], found["cudnn"], found["torch"], found["commit"]),
                          ("NVIDIA Toy", "13.0.88", "9.19.0", "2.11", "abc"))
@@ -153,7 +153,7 @@ class GpuDay(toy_gpu.ToyDay):
         for name in ("tests-gemm", "hopper-nt_xent_sm90", "training-training", "peers-peers", "build-configure"):
             self.assertIn(f"logs/{name}.log", names)
         text = next(self.out.glob("*-gpu.md")).read_text()
-        self.assertIn("10 passed", text)
+        self.assertIn("11 passed", text)
         self.assertIn("| kernels | toy | 500 |", text)
 
     def test_what_hangs_crashes_or_is_missing(self):
