@@ -3,6 +3,7 @@
 #include "run/host.h"
 #include "run/progress.h"
 #include "run/run_folder.h"
+#include "run/stop_request.h"
 #include "train/ranks.h"
 #include "train/shared_work.h"
 
@@ -139,6 +140,7 @@ int check_run(const TrainingOptions& options, Modality& modality,
   Findings looked;
   on_first_rank(t, [&] { looked = look(t, first_samples(*t.model, towers, most)); });
   flush_printed();
+  StopRequest::poll();  // of a host: a program of its own ends at once
 
   CheckFigures figures;
   const std::int64_t samples = samples_within(t, towers, most, overfit_step_seconds);
@@ -146,6 +148,7 @@ int check_run(const TrainingOptions& options, Modality& modality,
   print_overfit(figures.overfit, t);
   print_gradients(figures.overfit);
   flush_printed();
+  StopRequest::poll();
   figures.cost = measure_cost(t, towers, views_seconds);
   print_cost(figures.cost, t);
   if (const std::string said = communication(t, figures.cost); !said.empty()) print("%s\n", said.c_str());

@@ -150,6 +150,7 @@ int run_with(const TrainingOptions& options, Modality& modality, const std::shar
     if (!options.resume) modality.refuse_in("--out", {options.out}, options.dataset, options.data_path());
   });
   Training t = make_training(options, modality, warn, world);
+  StopRequest::poll();  // of a host: it may have taken long
   const TrainingOptions& o = t.options;
   const std::unique_ptr<RunFolder> folder = open_folder(t, modality);
   RunFolder& run = *folder;

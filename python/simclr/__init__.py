@@ -1,4 +1,4 @@
-"""libsimclr for Python: SimCLR's loss, augmentation, evaluation and training programs.
+"""libsimclr for Python: SimCLR's loss, augmentation, training and evaluation.
 
 Arrays go in and out without a copy. Nothing but NumPy is needed; simclr.torch, which holds differentiable functions for
 PyTorch, is imported by itself.

@@ -21,8 +21,9 @@ class _Host:
 
     def __init__(self, callback, quiet):
         self._callback = callback
+        self.listens = callback is not None
         self.prints = not quiet and sys.stdout is not None
-        self.terminal = self.prints and sys.stdout.isatty()
+        self.terminal = self.prints and getattr(sys.stdout, "isatty", lambda: False)()
 
     def print(self, text):
         sys.stdout.write(text.decode("utf-8", "replace"))
@@ -32,8 +33,7 @@ class _Host:
         warnings.warn(os.fsdecode(text), stacklevel=4)  # where train() was called
 
     def logged(self, entry):
-        if self._callback is not None:
-            self._callback(json.loads(entry))
+        self._callback(json.loads(entry))
 
 
 def program_of(who, modality):

@@ -20,7 +20,10 @@ namespace simclr::python {
 class PythonHost final : public Host {
  public:
   explicit PythonHost(nb::handle host)
-      : host_(host), prints_(nb::cast<bool>(host.attr("prints"))), terminal_(nb::cast<bool>(host.attr("terminal"))) {}
+      : host_(host),
+        prints_(nb::cast<bool>(host.attr("prints"))),
+        listens_(nb::cast<bool>(host.attr("listens"))),
+        terminal_(nb::cast<bool>(host.attr("terminal"))) {}
 
   void print(const std::string& text) override {
     if (prints_) call("print", text);
@@ -29,7 +32,7 @@ class PythonHost final : public Host {
   void warn(const std::string& text) override { call("warn", text); }
   void folder(const std::string& path) override { folder_ = path; }
   void logged(const std::string& entry) override {
-    if (!came_) call("logged", entry);
+    if (listens_ && !came_) call("logged", entry);
   }
   bool stop() override {
     if (asked_.exchange(false)) return true;
@@ -72,7 +75,7 @@ class PythonHost final : public Host {
   }
 
   nb::handle host_;  // which the caller keeps
-  bool prints_, terminal_;
+  bool prints_, listens_, terminal_;
   std::string folder_;
   const std::thread::id caller_ = std::this_thread::get_id();
   Clock::time_point next_;

@@ -242,6 +242,30 @@ def test_a_run_of_texts_and_help(tmp_path, capsys):
     assert capsys.readouterr().out == launch("train_text", "--help").stdout
 
 
+def test_a_check_says_what_the_program_says(folder, pictures, tmp_path, capsys):
+    done = launch("train_cifar", "--check", "--dataset=folder", f"--data={folder / 'pictures'}", *words(SMALL),
+                  "--head-batchnorm", f"--out={tmp_path / 'program'}")
+    assert simclr.train(**pictures, check=True, out=tmp_path / "own") == {"fine": False}
+    told = [[line for line in text.splitlines() if line.startswith(("checking ", "- batch size"))]
+            for text in (capsys.readouterr().out, done.stdout)]
+    assert told[0] == told[1] and len(told[0]) == 2 and done.returncode == 1
+    sheet = "check-views.png"
+    assert (tmp_path / "own" / sheet).read_bytes() == (tmp_path / "program" / sheet).read_bytes()
+
+    def interrupt(_):
+        raise Enough
+
+    class Stdout:
+        write = staticmethod(interrupt)
+
+        def flush(self):
+            pass
+
+    import contextlib
+    with contextlib.redirect_stdout(Stdout()), pytest.raises(Enough):  # what takes the output has gone
+        simclr.train(**pictures, check=True, out=tmp_path / "gone")
+
+
 def test_the_report_is_shown_in_a_notebook(folder, program, tmp_path):
     report = simclr.report(program)
     assert str(report) == os.fspath(report) == str(program / "report.html")
