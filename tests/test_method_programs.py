@@ -88,7 +88,7 @@ class Methods(unittest.TestCase):
                 self.assertEqual("all classes are as likely" in page, name.startswith("supervised"))
         names = {name.split(".")[0] for name in load_safetensors(self.runs["supervised"] / "model.safetensors")[1]}
         self.assertEqual(names, {"encoder", "classifier"})
-        self.assertIn("linear probe", self.call("linear_probe", str(self.runs["supervised"]), "--epochs", "2"))
+        self.assertIn("kNN", self.call("linear_probe", str(self.runs["supervised"]), "--epochs", "2"))
 
     def test_a_configuration_repeats_the_run(self):
         for name in ("supervised", "supcon-in"):
@@ -132,7 +132,7 @@ class Methods(unittest.TestCase):
         self.assertEqual(json.loads((out / "config.json").read_text())["clip_grad_norm"], 0.05)
         self.call("train_cifar", *words, "--clip-grad-norm", "1e9", "--out", str(self.folder / "unclipped"))
         self.assertEqual(self.losses(self.folder / "unclipped"), self.losses(self.runs["supervised"]))
-        self.assertIn("must be at least 0; 1 is usual",
+        self.assertIn("cannot be negative; 1 is usual",
                       self.refused("train_cifar", *self.options, "--clip-grad-norm", "-1"))
 
     def test_what_makes_no_sense_is_refused(self):
@@ -152,8 +152,8 @@ class Methods(unittest.TestCase):
         self.assertIn("--method supcon: none of the 40 training pictures has a label; give data with labels, or train with "
                       "--method simclr", said)
         pictures = write_pictures(self.folder / "bare", 20, 0)
-        self.assertIn("--method supervised: ", self.refused("train_cifar", "--data", str(pictures), "--width", "4", "--size",
-                                                            "8", "--batch-size", "8", "--method", "supervised"))
+        words = ["--data", str(pictures), "--dataset", "folder", "--width", "4", "--size", "8", "--batch-size", "8"]
+        self.assertIn("--method supervised: ", self.refused("train_cifar", *words, "--method", "supervised"))
 
     def test_a_list_with_some_labels_is_refused(self):
         write_pictures(self.folder / "some", 20, 0)
