@@ -22,8 +22,8 @@ std::vector<fs::path> places(const char* file) {
   const fs::path own = dladdr(reinterpret_cast<void*>(&places), &info) != 0 ? info.dli_fname : "";
   for (const fs::path& known : {fs::weakly_canonical(own, none), fs::read_symlink("/proc/self/exe", none)}) {
     const fs::path folder = known.parent_path();
-    for (const fs::path& place : {folder / file, folder / "simclr" / file, folder / "lib" / file,
-                                  folder.parent_path() / "lib" / file}) {
+    for (const fs::path& place :
+         {folder / file, folder / "simclr" / file, folder / "lib" / file, folder.parent_path() / "lib" / file}) {
       if (std::find(found.begin(), found.end(), place) == found.end()) found.push_back(place);
     }
   }
@@ -62,8 +62,8 @@ const void* load_table(const LoadedLibrary& library) {
   }
   if (void* const handle = opened(library, library.file)) return table_of(library, handle, library.file);
   SIMCLR_CHECK(problem.empty(), library.need, library.file, ": ", problem, "; ", library.unloadable);
-  fail(library.need, library.file, " (not in ", looked,
-       "nor on LD_LIBRARY_PATH or where the system looks: ", dlerror(), "); ", library.missing);
+  fail(library.need, library.file, " (not in ", looked, "nor on LD_LIBRARY_PATH or where the system looks: ", dlerror(),
+       "); ", library.missing);
 }
 
 }  // namespace simclr
