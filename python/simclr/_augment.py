@@ -6,7 +6,7 @@ import sys
 import numpy as np
 
 from simclr import _core
-from simclr._errors import InputError
+from simclr._errors import InputError, OutOfMemory
 
 _DTYPES = (np.uint8, np.uint16, np.float32)
 _MOST_U32 = 2**32 - 1
@@ -42,10 +42,12 @@ def pixels_of(who, what, value, dtypes=_DTYPES, hold=_PICTURES_HOLD):
             raise InputError(f"{who}: {what} lies on {value.device}; views are made on the CPU: give {what}.cpu()")
         if value.requires_grad:
             raise InputError(f"{who}: {what} requires a gradient, and none flows through a view; give {what}.detach()")
-        check_memory(who, what, value)
         try:
-            value = value.numpy()
-        except TypeError:  # bfloat16, which NumPy has not, and sparse tensors
+            check_memory(who, what, value)
+            value = value.resolve_neg().numpy()
+        except (TypeError, RuntimeError) as error:  # bfloat16, which NumPy has not, and sparse tensors
+            if isinstance(error, InputError):
+                raise
             raise InputError(f"{who}: {what} holds {value.dtype} in a layout or a dtype that NumPy has not; give "
                              f"{what}.to_dense() or {what}.float()") from None
     if not isinstance(value, np.ndarray):
@@ -54,7 +56,11 @@ def pixels_of(who, what, value, dtypes=_DTYPES, hold=_PICTURES_HOLD):
     if value.dtype not in dtypes:
         said = hold if isinstance(hold, str) else hold(what, value.dtype)
         raise InputError(f"{who}: {what} holds {value.dtype}, and {said}")
-    return np.ascontiguousarray(value)
+    try:
+        return np.ascontiguousarray(value)
+    except MemoryError as error:
+        raise OutOfMemory(f"{who}: {what} {list(value.shape)} is not contiguous, and there is no memory for a copy: {error}; "
+                          "give fewer pictures at a time") from None
 
 
 def check_range(who, what, pixels, kind="pictures"):

@@ -16,8 +16,15 @@ def array_of(who, what, value):
             raise InputError(f"{who}: {what} lies on {value.device}; give {what}.cpu()")
         if value.requires_grad:
             raise InputError(f"{who}: {what} requires a gradient, and none is given; give {what}.detach()")
+        if str(value.layout) != "torch.strided" or value.is_quantized:
+            how = "dequantize" if value.is_quantized else "to_dense"
+            raise InputError(f"{who}: {what} holds {value.dtype} in a layout that NumPy has not; give {what}.{how}()")
         check_memory(who, what, value)
+        value = value.resolve_neg()
         value = value.float().numpy() if value.is_floating_point() else value.numpy()
+    if isinstance(value, np.ma.MaskedArray):
+        raise InputError(f"{who}: {what} is a masked array, and no value is left out; give {what}.filled(), or the rows that "
+                         "are whole")
     try:
         return np.asarray(value)
     except ValueError as error:

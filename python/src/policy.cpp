@@ -82,6 +82,9 @@ nb::object to_python(const Augmentation& policy, const Channels& values) {
 }
 
 void set(Augmentation&, const char* name, std::int32_t& to, nb::handle value) {
+  const bool whole = nb::isinstance<nb::int_>(value) && !nb::isinstance<nb::bool_>(value);
+  if (whole && nb::try_cast(value, to)) return;
+  SIMCLR_CHECK(!whole, "Policy: ", name, " is ", nb::cast<std::string>(nb::str(value)), ", which int32 cannot hold");
   if (nb::isinstance<nb::bool_>(value) || !nb::try_cast(value, to)) wrong_type(name, "an int", value);
 }
 void set(Augmentation&, const char* name, bool& to, nb::handle value) {
@@ -184,7 +187,8 @@ void bind_policy(nb::module_& m) {
   visit_fields([&](const char* name, auto member, const char* what) {
     policy.def_prop_rw(
         name, [member](const Augmentation& self) { return to_python(self, self.*member); },
-        [member, name](Augmentation& self, nb::handle value) { set(self, name, self.*member, value); }, what);
+        [member, name](Augmentation& self, nb::handle value) { set(self, name, self.*member, value); },
+        nb::for_setter(nb::arg("value").none()), what);
   });
   policy.def_static(
       "simclr",

@@ -60,3 +60,16 @@ OPERATORS = [
 def test_opcheck(index):
     operator, inputs = OPERATORS[index]
     torch.library.opcheck(operator, inputs())
+
+
+def test_wrong_input_that_newer_torch_can_make():
+    import simclr
+    z = torch.randn(6, 4)
+    large = torch.tensor([2**63] * 6, dtype=torch.uint64)
+    for call, message in ((lambda: torch.vmap(st.nt_xent)(torch.randn(3, 6, 4)), r"z has no memory of its own, .*vmap"),
+                          (lambda: torch.func.grad(st.nt_xent)(z), r"torch\.autograd\.grad for gradients"),
+                          (lambda: st.nt_xent(torch.nested.nested_tensor([z, z[:3]])), r"z is nested; .*z\.unbind"),
+                          (lambda: st.nt_xent(z, groups=large), r"groups holds numbers that int32 cannot"),
+                          (lambda: st.nt_xent(z, groups=(large >> 32).to(torch.uint32)), r"groups holds numbers")):
+        with pytest.raises(simclr.InputError, match=message):
+            call()

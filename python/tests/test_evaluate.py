@@ -185,3 +185,14 @@ def test_ctrl_c_ends_a_long_call():
     with pytest.raises(KeyboardInterrupt):
         ended.extend(map(probe, [0]))  # no step of Python between a call that came to its end and the list
     assert not ended
+
+
+def test_arrays_that_hide_values(torch):
+    labels = np.arange(4) % 2
+    x = torch.randn(4, 3)
+    for wrong, message in ((np.ma.masked_array(x.numpy(), mask=True), r"is a masked array, .*\.filled\(\)"),
+                           (x.to_sparse(), r"in a layout that NumPy has not; give train_features\.to_dense\(\)"),
+                           (torch.quantize_per_tensor(x, 0.1, 0, torch.qint8), r"give train_features\.dequantize\(\)")):
+        with pytest.raises(simclr.InputError, match=message):
+            simclr.knn(wrong, labels, x)
+    assert np.array_equal(simclr.knn(torch._neg_view(x), labels, x), simclr.knn(-x, labels, x))

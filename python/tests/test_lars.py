@@ -162,3 +162,21 @@ def test_numbers_of_any_kind_are_taken(number):
 def test_wrong_parameters():
     with pytest.raises(simclr.InputError, match=r"a parameter is torch\.bfloat16; float32 or float64"):
         Lars(parameters(torch.bfloat16), lr=0.1)
+    for nothing in (None, [], torch.ones(2), 5):
+        with pytest.raises(simclr.InputError, match=r"there are no parameters; pass model\.parameters\(\)"):
+            Lars(nothing, lr=0.1)
+
+
+def test_memory_that_is_gone():
+    """As what shares parameters among processes leaves it between steps: a step would read at address 0."""
+    params = parameters()
+    optimizer = Lars(params, lr=0.1)
+    for p in params:
+        p.grad = torch.ones_like(p)
+    optimizer.step()
+    optimizer.state[params[0]]["momentum_buffer"] = torch.ones(3, 3)
+    with pytest.raises(simclr.InputError, match=r"a momentum_buffer is \[3, 3\] beside a parameter \[7, 5\]"):
+        optimizer.step()
+    (params[0].grad.untyped_storage() if hasattr(params[0], "untyped_storage") else params[0].grad.storage()).resize_(0)
+    with pytest.raises(simclr.InputError, match=r"a gradient \[7, 5\] has lost its memory"):
+        optimizer.step()

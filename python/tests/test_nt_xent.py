@@ -199,6 +199,8 @@ WRONG = [
     (lambda z: st.nt_xent(None), r"z is a NoneType; a torch tensor is wanted$"),
     (lambda z: st.nt_xent("z"), r"z is a str; a torch tensor is wanted$"),
     (lambda z: st.nt_xent(freed(z)), r"z \[6, 4\] has lost its memory"),
+    (lambda z: st.nt_xent(torch._neg_view(z.detach())), r"z is a view whose sign is not in its memory; pass z\.resolve_neg"),
+    (lambda z: st.nt_xent(z, torch.tensor(0.5, device="meta")), r"temperature is on meta, .*pass a number"),
     (lambda z: st.nt_xent(z, 10**400), r"temperature is 1000.*; it must be positive and finite"),
     (lambda z: st.nt_xent(z, np.array([0.1, 0.2])), r"temperature is a numpy\.ndarray; a number is wanted"),
     (lambda z: st.nt_xent(z, True), r"temperature is a bool; a number is wanted"),

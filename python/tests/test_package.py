@@ -86,6 +86,14 @@ def test_one_libgomp(order):
     assert run.stdout == "1\n", run.stderr
 
 
+def test_a_capsule_that_was_taken(torch):
+    """What simclr.torch hands to the kernels, twice."""
+    capsule = torch.utils.dlpack.to_dlpack(torch.randn(4, 4))
+    simclr._core.similarity_forward(capsule, torch.randn(4, 4), 1.0)
+    with pytest.raises(simclr.InputError, match="a is a PyCapsule that has no array, or had one that was taken already"):
+        simclr._core.similarity_forward(capsule, torch.randn(4, 4), 1.0)
+
+
 @pytest.fixture
 def nt_xent():
     pytest.importorskip("torch")

@@ -161,3 +161,48 @@ def test_metric_without_positives(metric, angles, labels):
     assert metric.SupConLoss()(z, labels).item() == 0
     with pytest.raises(simclr.InputError, match="no anchor has a positive among the"):
         st.sup_con(z, labels)
+
+
+def example_views(transform, batches, batch):
+    """Two views of each picture, as lightly's transform makes them; the pictures are patches of colour."""
+    images = pytest.importorskip("PIL.Image")
+    patches = torch.randint(0, 256, (batches * batch, 4, 4, 3), generator=torch.Generator().manual_seed(12), dtype=torch.uint8)
+    torch.manual_seed(13)
+    pairs = [transform(images.fromarray(p.numpy()).resize((32, 32), images.BICUBIC)) for p in patches]
+    return [[torch.stack([pair[view] for pair in pairs[first:first + batch]]) for view in (0, 1)]
+            for first in range(0, len(pairs), batch)]
+
+
+def train_example(views, criterion, steps, dtype):
+    """The losses of lightly's example for CIFAR-10, with its head and optimizer, and three convolutions for its ResNet-18."""
+    heads = pytest.importorskip("lightly.models.modules")
+    torch.manual_seed(14)
+    layers = []
+    for inputs, outputs in ((3, 32), (32, 64), (64, 128)):
+        layers += [torch.nn.Conv2d(inputs, outputs, 3, 2, 1, bias=False), torch.nn.BatchNorm2d(outputs), torch.nn.ReLU()]
+    backbone = torch.nn.Sequential(*layers, torch.nn.AdaptiveAvgPool2d(1))
+    model = torch.nn.Sequential(backbone, torch.nn.Flatten(), heads.SimCLRProjectionHead(128, 128, 128)).to(dtype)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.06)
+    losses = []
+    for step in range(steps):
+        a, b = (x.to(dtype) for x in views[step % len(views)])
+        loss = criterion(model(a), model(b))
+        loss.backward()
+        optimizer.step()
+        optimizer.zero_grad()
+        losses.append(loss.item())
+    return torch.tensor(losses, dtype=torch.float64)
+
+
+@pytest.mark.slow
+def test_lightly_example_with_one_line_exchanged(lightly_loss):
+    """Rounding grows as a network trains. In float64 it is some 1e-11 after 50 steps (a growth by 1e5), so that 1e-8 leaves
+    room for other processors, and a gradient that is another by a millionth would be seen. In float32 the growth meets the
+    kinks of ReLU after a few steps, and two orders of the same sum part as far as two seeds: the first three are compared."""
+    transform = pytest.importorskip("lightly.transforms.simclr_transform").SimCLRTransform(32, gaussian_blur=0.0)
+    views = example_views(transform, 5, 64)
+    for dtype, steps, relative in ((torch.float32, 3, 8 * EPSILON[torch.float32]), (torch.float64, 50, 1e-8)):
+        expected = train_example(views, lightly_loss(), steps, dtype)
+        losses = train_example(views, lambda a, b: st.nt_xent(torch.cat([a, b])), steps, dtype)
+        assert ((losses - expected).abs() <= relative * expected).all()
+    assert expected[-5:].mean() < 0.95 * expected[:5].mean()  # it learns

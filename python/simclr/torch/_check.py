@@ -11,6 +11,7 @@ import torch
 from simclr._errors import InputError
 
 FLOATS = (torch.float32, torch.float64, torch.bfloat16, torch.float16)
+_NARROW = (torch.int8, torch.uint8, torch.int16)  # whose numbers int32 has all; others are looked at
 
 
 def _type(value: object) -> str:
@@ -24,13 +25,25 @@ def tensor(value: object, name: str) -> torch.Tensor:
         has_numbers = isinstance(value, (list, tuple, numbers.Number)) or hasattr(value, "__array__")
         raise InputError(f"{name} is a {_type(value)}; a torch tensor is wanted"
                          f"{mend + '(' + name + ')' if has_numbers else ''}")
-    if value.layout is not torch.strided:
+    if value.layout is not torch.strided or getattr(value, "is_nested", False):
+        if getattr(value, "is_nested", False):
+            raise InputError(f"{name} is nested; pass its tensors one by one, or their rows by torch.cat({name}.unbind())")
         raise InputError(f"{name} is sparse ({value.layout}); pass {name}.to_dense()")
     if value.device.type not in ("cpu", "cuda"):
         raise InputError(f"{name} is on {value.device}; simclr works on the CPU and on CUDA: {name}.to('cpu')")
-    if not _compiling() and value.numel() > 0 and value.data_ptr() == 0:
+    if value.is_neg():
+        raise InputError(f"{name} is a view whose sign is not in its memory; pass {name}.resolve_neg()")
+    if not compiling() and value.numel() > 0 and _address(value, name) == 0:
         raise InputError(f"{name} {list(value.shape)} has lost its memory, its storage was resized to 0")
     return value
+
+
+def _address(value: torch.Tensor, name: str) -> int:
+    try:
+        return value.data_ptr()
+    except RuntimeError:
+        raise InputError(f"{name} has no memory of its own, as inside vmap, grad and jvp of torch.func; call simclr outside "
+                         "of them, and torch.autograd.grad for gradients") from None
 
 
 def contiguous(value: torch.Tensor, name: str) -> torch.Tensor:
@@ -91,8 +104,10 @@ def integers(value: object, name: str, count: int, other: torch.Tensor, what: st
     if t.dtype is torch.int32:
         return t.contiguous()
     narrow = t.to(torch.int32).contiguous()
-    if t.dtype is torch.int64 and t.device.type == "cpu" and not _compiling() and not bool((narrow == t).all()):
-        raise InputError(f"{name} holds numbers that int32 cannot; {mend}")
+    if t.dtype not in _NARROW and t.device.type == "cpu" and not compiling():
+        wide = t.to(torch.int64)
+        if not bool((narrow == wide).all()) or (t.dtype is not torch.int64 and bool((wide < 0).any())):
+            raise InputError(f"{name} holds numbers that int32 cannot; {mend}")
     return narrow
 
 
@@ -103,6 +118,8 @@ def temperature(value: object, name: str = "temperature") -> float:
                              "the log of its inverse")
         if value.numel() != 1:
             raise InputError(f"{name} has the shape {list(value.shape)}; one number is wanted")
+        if value.device.type == "meta":
+            raise InputError(f"{name} is on meta, where tensors have no values; pass a number")
         value = value.item()
     made = number(value)
     if made is None:
@@ -152,9 +169,9 @@ def pair_of_groups(groups: object) -> tuple:
     return tuple(groups)
 
 
-def _compiling() -> bool:
+def compiling() -> bool:
     compiler = getattr(torch, "compiler", None)
-    return compiler is not None and hasattr(compiler, "is_compiling") and compiler.is_compiling()
+    return compiler is not None and hasattr(compiler, "iscompiling") and compiler.iscompiling()
 
 
 Floats = Union[float, int]

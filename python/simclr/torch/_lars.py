@@ -39,6 +39,9 @@ class Lars(torch.optim.Optimizer):
                  adapt: Optional[bool] = None) -> None:
         defaults = dict(lr=lr, momentum=momentum, weight_decay=weight_decay, trust_coefficient=trust_coefficient,
                         nesterov=nesterov, clip=clip, rule=rule, adapt=adapt)
+        params = list(params) if hasattr(params, "__iter__") and not isinstance(params, torch.Tensor) else []
+        if not params:
+            raise InputError("Lars: there are no parameters; pass model.parameters(), or groups of them")
         super().__init__(params, defaults)
 
     def add_param_group(self, param_group: Dict[str, Any]) -> None:
@@ -69,6 +72,9 @@ class Lars(torch.optim.Optimizer):
         for p in params:
             if "momentum_buffer" not in self.state[p]:
                 self.state[p]["momentum_buffer"] = torch.zeros_like(p, memory_format=torch.preserve_format)
+            elif self.state[p]["momentum_buffer"].shape != p.shape:
+                raise InputError(f"Lars: a momentum_buffer is {list(self.state[p]['momentum_buffer'].shape)} beside a parameter "
+                                 f"{list(p.shape)}; load the state_dict of the same model")
         velocity = [self.state[p]["momentum_buffer"] for p in params]
         lr, momentum, bolts = float(group["lr"]), group["momentum"], group["rule"] == "bolts"
         decay = group["weight_decay"] if adapts else 0.0
@@ -119,6 +125,9 @@ def _gradient(p: torch.Tensor) -> torch.Tensor:
     assert p.grad is not None
     if p.grad.is_sparse:
         raise InputError("Lars: a gradient is sparse; make the embedding that gave it with sparse=False")
+    for name, t in (("parameter", p), ("gradient", p.grad)):
+        if t.numel() > 0 and not _check.compiling() and t.data_ptr() == 0:
+            raise InputError(f"Lars: a {name} {list(t.shape)} has lost its memory, its storage was resized to 0")
     return p.grad
 
 
