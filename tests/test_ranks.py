@@ -101,6 +101,10 @@ class Ranks(Base):
                 self.assertTrue((out / "model.safetensors").exists())
         config = json.loads((out / "config.json").read_text())
         self.assertEqual(config["threads"], 4)  # of the machine: 4 ranks of one
+        done = Done(engine(3, "--resume", "--out", out))
+        self.assertEqual(done.code, 0, done.err)
+        self.assertIn(f"the run in {out} is finished: ", done.out)
+        (out / "model.safetensors").unlink()
         self.refused(*engine(3, "--resume", "--out", out),
                      words=["train_cifar: --resume: 3 ranks cannot share the run's batches of 8; start 2 or 4\n"])
 

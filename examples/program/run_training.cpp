@@ -71,6 +71,7 @@ std::optional<RunState> begin(const Training& t, RunCheckpoints& checkpoints, Ru
     }
     return std::nullopt;
   }
+  if (o.resume && run.used()) check_number_of_ranks(*t.world, o.recipe.batch_size);
   std::optional<RunState> found;
   const bool no_log = run.log_bytes() == 0;
   if (o.resume) found = checkpoints.resume(warn);

@@ -26,6 +26,15 @@ void require_same_run(const Training& t) {
   require_alike(*t.world, "data", data.dump(2));
 }
 
+void check_number_of_ranks(const simclr::World& world, std::int64_t batch_size) {
+  if (batch_size % world.size() == 0) return;
+  std::int64_t below = world.size(), above = world.size();
+  while (batch_size % below != 0) --below;
+  while (above < batch_size && batch_size % above != 0) ++above;
+  simclr::fail("--resume: ", world.size(), " ranks cannot share the run's batches of ", batch_size, "; start ", below,
+               above <= batch_size && batch_size % above == 0 ? " or " + std::to_string(above) : "");
+}
+
 void on_first_rank(const Training& t, const std::function<void()>& work, std::chrono::milliseconds limit) {
   World& world = *t.world;
   if (world.size() == 1) return work();

@@ -14,6 +14,9 @@
 /// Throws CommonError unless the ranks have one configuration and data set.
 void require_same_run(const Training& training);
 
+/// Throws simclr::Error where the ranks cannot share the batches of a run that goes on, which keep their size.
+void check_number_of_ranks(const simclr::World& world, std::int64_t batch_size);
+
 /// Calls `work` on all ranks, which share it and may take any time for their parts.
 void on_all_ranks(const Training& training, const std::function<void()>& work);
 

@@ -3,6 +3,7 @@
 #include "run/command_line.h"
 #include "run/host.h"
 #include "run/progress.h"
+#include "run/run_folder.h"
 #include "train/data_files.h"
 #include "train/encoder_file.h"
 #include "train/method.h"
@@ -181,14 +182,10 @@ void open_data(Training& t, const TrainingOptions& options, const std::function<
   shape_sets(t.sets, options);
 }
 
-/// Throws simclr::Error where the ranks cannot share the batches of a run that goes on, which keep their size.
-void check_number_of_ranks(const simclr::World& world, std::int64_t batch_size) {
-  if (batch_size % world.size() == 0) return;
-  std::int64_t below = world.size(), above = world.size();
-  while (batch_size % below != 0) --below;
-  while (above < batch_size && batch_size % above != 0) ++above;
-  simclr::fail("--resume: ", world.size(), " ranks cannot share the run's batches of ", batch_size, "; start ", below,
-               above <= batch_size && batch_size % above == 0 ? " or " + std::to_string(above) : "");
+/// Whether nothing is left to train of a run that goes on: it has its weights.
+bool is_trained(const TrainingOptions& o) {
+  std::error_code none;
+  return goes_on(o) && !o.check && std::filesystem::exists(std::filesystem::path(o.out) / weights_file, none);
 }
 
 /// Called once all ranks have opened their data and share their caches, for views on a GPU read all samples here.
@@ -198,8 +195,10 @@ void open_model(Training& t, const TrainingOptions& options,
   SIMCLR_CHECK(t.sets.train->size() >= r.batch_size, "--batch-size ", r.batch_size, " is more than the ",
                t.sets.train->size(), " training ", t.sets.sample_name, t.sets.train->size() == 1 ? "" : "s",
                "; lower it (", t.sets.train->describe(), ")");
-  const data::Shard shard{t.world->rank(), t.world->size()};
-  if (goes_on(options)) check_number_of_ranks(*t.world, r.batch_size);
+  // Of a run that is trained nothing is read, and its ranks may be any number.
+  const bool whole = is_trained(options) && r.batch_size % t.world->size() != 0;
+  const data::Shard shard = whole ? data::Shard{} : data::Shard{t.world->rank(), t.world->size()};
+  if (goes_on(options) && !whole) check_number_of_ranks(*t.world, r.batch_size);
   check(shard, r.batch_size, "--batch-size");
 
   const std::shared_ptr<const data::Dataset> samples = trained_samples(t.sets, t.options);
