@@ -133,9 +133,21 @@ class Ranks(Base):
         skipped = [[entry["skipped_samples"] for entry in log_of(out, "epoch")] for out in (one, two)]
         self.assertEqual(skipped[0], skipped[1])
         self.assertGreater(skipped[0][-1], 6)
-        named = [set(re.findall(r"^warning: (.*) \(sample skipped\)$", text, re.MULTILINE))
-                 for text in (done.stderr, both.err)]
-        self.assertEqual(named[0], named[1])
+        said = [re.findall(r"^warning: (.*) \(sample skipped\)$", text, re.MULTILINE) for text in (done.stderr, both.err)]
+        self.assertTrue(any(line.startswith("rank 1: ") for line in said[1]))
+        self.assertEqual(set(said[0]), {line.removeprefix("rank 1: ") for line in said[1]})
+
+    def test_a_broken_picture_is_named_in_training_and_evaluation_once(self):
+        data = self.folder / "broken_pictures"
+        for label in range(2):
+            write_pictures(data / f"class{label}", 30, label)
+        broken = sorted(data.rglob("*.png"))[7::10]
+        for file in broken:
+            file.write_bytes(file.read_bytes()[:60])
+        both = self.train(2, *self.changed("--dataset", "folder", "--data", data), "--out", self.out.with_name("broken2"))
+        said = re.findall(r"^warning: (?:rank 1: )?(.*) \(sample skipped\)$", both.err, re.MULTILINE)
+        self.assertEqual(len(said), len(set(said)), both.err)
+        self.assertGreaterEqual(len(said), 5, both.err)
 
     def test_pictures_are_decoded_once_for_all_ranks(self):
         """Once the first epoch has read them they may go: no rank decodes again what another has."""
@@ -267,7 +279,7 @@ class Ranks(Base):
         other = self.changed("--seed", "4")
         self.refused(*ENGINE, "-np", "1", PROGRAM, *map(str, self.options), "--out", self.out, ":",
                      "-np", "1", PROGRAM, *map(str, other), "--out", self.out,
-                     words=['train_cifar: options: rank 1 has "  "seed": 4,", rank 0 "  "seed": 3,"; '
+                     words=['train_cifar: options: rank 1 has "seed 4", rank 0 "seed 3"; '
                             "start all ranks alike\n"])
         self.refused(*ENGINE, "-np", "1", PROGRAM, *map(str, self.options), "--out", self.out, ":",
                      "-np", "1", PROGRAM, *map(str, self.changed("--data", "none")), "--out", self.out,
@@ -284,7 +296,7 @@ class Ranks(Base):
         data = write_cifar10(self.folder / "fewer", each=11)
         self.refused(*ENGINE, "-np", "1", PROGRAM, *map(str, self.options), "--out", self.out, ":",
                      "-np", "1", PROGRAM, *map(str, self.changed("--data", data)), "--out", self.out,
-                     words=['train_cifar: data: rank 1 has "  "samples": 55,", rank 0 "  "samples": 60,"; '
+                     words=['train_cifar: data: rank 1 has "55 pictures to train on", rank 0 "60 pictures to train on"; '
                             "start all ranks alike\n"])
         self.assertFalse((self.out / "log.jsonl").exists())
 

@@ -112,6 +112,7 @@ void finish(const Training& t, const RunState& state, const EvaluationOptions& e
             Progress& progress) {
   Datasets shown;
   on_all_ranks(t, [&] {
+    share_warnings(*t.world, progress);
     shown = readable_sets(t, evaluation);
     if (t.options.evaluate && shown.test) {
       evaluate_run(t, shown.test, state, evaluation, run);
@@ -120,6 +121,7 @@ void finish(const Training& t, const RunState& state, const EvaluationOptions& e
       // Else the last epoch was measured.
       if (t.options.knn_every == 0) monitor(t, evaluation, t.options.recipe.epochs, run, progress);
     }
+    share_warnings(*t.world, progress);
   });
   on_first_rank(t, [&] { leave_report(t, shown, evaluation, run, {}, notes_on(t, shown)); });
 }

@@ -144,6 +144,7 @@ int leave_stopped(const Training& t, const RunState& state, RunCheckpoints& chec
 /// Returns the exit code.
 int run_with(const TrainingOptions& options, Modality& modality, const std::shared_ptr<simclr::World>& world) {
   Progress progress;
+  if (world->rank() > 0) progress.name_speaker("rank " + std::to_string(world->rank()) + ": ");
   const auto warn = [&progress](const std::string& message) { progress.warn(message); };
   if (options.check) return check_run(options, modality, warn, world);
   together(world.get(), [&] {

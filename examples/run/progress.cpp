@@ -10,6 +10,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <iostream>
+#include <sstream>
 #include <string>
 #include <utility>
 
@@ -116,7 +117,18 @@ void Progress::warn(const std::string& text) {
   if (Host* const host = Host::current()) return host->warn(text);
   leave_drawn_line();
   flush_printed();
-  std::cerr << "warning: " + text + "\n";
+  std::cerr << "warning: " + speaker_ + text + "\n";
+}
+
+std::string Progress::warned() const {
+  std::string texts;
+  for (const std::string& text : warned_) texts += text + "\n";
+  return texts;
+}
+
+void Progress::was_warned(const std::string& texts) {
+  std::istringstream lines(texts);
+  for (std::string line; std::getline(lines, line);) warned_.insert(line);
 }
 
 void Progress::leave_drawn_line() {

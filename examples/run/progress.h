@@ -37,6 +37,12 @@ class Progress {
   void message(const std::string& line);
   /// Prints a warning on stderr. The same text is said once: several loaders read the same samples.
   void warn(const std::string& text);
+  /// Opens each warning by who it is that warns, "rank 1: " say.
+  void name_speaker(const std::string& speaker) { speaker_ = speaker; }
+  /// What was warned of, a text a line.
+  std::string warned() const;
+  /// Another process has: `texts` are its warned(), and are not said again here.
+  void was_warned(const std::string& texts);
 
  private:
   bool due(bool now);
@@ -47,6 +53,7 @@ class Progress {
   bool drawn_ = false;
   std::tuple<std::string, int, std::int64_t> shown_;  // what, epoch and step
   std::chrono::steady_clock::time_point next_;
+  std::string speaker_;
   std::set<std::string> warned_;
 };
 

@@ -1,15 +1,28 @@
 #include "train/ranks.h"
 
+#include "run/progress.h"
 #include "run/stop_request.h"
 #include "train/training_config.h"
 
 #include <simclr/core/error.h>
 
+#include <algorithm>
 #include <array>
+#include <string>
 
 using simclr::World;
 
 namespace {
+
+/// "augmentation.size" of a path in JSON, "/augmentation/size".
+std::string key_of(std::string path) {
+  std::replace(path.begin(), path.end(), '/', '.');
+  return path.substr(std::min<std::size_t>(1, path.size()));
+}
+
+std::string plain(const nlohmann::ordered_json& value) {
+  return value.is_string() ? value.get<std::string>() : value.dump();
+}
 
 /// What may differ between the machines of a run.
 constexpr std::array own_affairs = {"threads", "workers", "data", "cache_dir", "cache_gb"};
@@ -20,10 +33,18 @@ void require_same_run(const Training& t) {
   if (t.world->size() == 1) return;
   nlohmann::ordered_json config = to_json(t.options, *t.modality);
   for (const char* key : own_affairs) config.erase(key);
-  const nlohmann::ordered_json data = {
-      {"samples", t.sets.train->size()}, {"labels", t.labels}, {"within", t.sets.within}};
-  require_alike(*t.world, "options", config.dump(2));
-  require_alike(*t.world, "data", data.dump(2));
+  std::string options, data = counted(t.sets.train->size(), t.sets.sample_name) + " to train on\n";
+  const nlohmann::ordered_json flat = config.flatten();
+  for (const auto& [path, value] : flat.items()) options += key_of(path) + " " + plain(value) + "\n";
+  data += "names and labels of digest " + plain(t.labels) + "\n";
+  for (const auto& [name, digest] : t.sets.within) data += name + " of digest " + digest + "\n";
+  require_alike(*t.world, "options", options);
+  require_alike(*t.world, "data", data);
+}
+
+void share_warnings(World& world, Progress& progress) {
+  if (world.size() == 1) return;
+  for (const std::string& warned : simclr::gather_texts(world, progress.warned())) progress.was_warned(warned);
 }
 
 void check_number_of_ranks(const simclr::World& world, std::int64_t batch_size) {

@@ -1,5 +1,6 @@
 #pragma once
 
+#include "run/progress.h"
 #include "train/shared_work.h"
 #include "train/training.h"
 
@@ -13,6 +14,9 @@
 
 /// Throws CommonError unless the ranks have one configuration and data set.
 void require_same_run(const Training& training);
+
+/// What one rank has warned of none of the others says again: each may read the samples of another later.
+void share_warnings(simclr::World& world, Progress& progress);
 
 /// Throws simclr::Error where the ranks cannot share the batches of a run that goes on, which keep their size.
 void check_number_of_ranks(const simclr::World& world, std::int64_t batch_size);

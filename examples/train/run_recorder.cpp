@@ -106,6 +106,7 @@ void RunRecorder::end_epoch(TrainingStep& step) {
   }
   const int every = training_.options.knn_every;
   std::optional<double> score;
+  share_warnings(*training_.world, progress_);
   if (every > 0 && (shown_.epoch == shown_.epochs || shown_.epoch % every == 0)) {
     on_all_ranks(training_, [&] { score = monitor(training_, evaluation_, shown_.epoch, run_, progress_); });
   }
