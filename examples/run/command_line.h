@@ -40,8 +40,8 @@ simclr::Existing existing_output(bool overwrite);
 /// Throws simclr::Error where `path` exists and --overwrite was not given. To be asked before the work begins; an empty
 /// path is no file.
 void refuse_to_replace(const std::string& path, bool overwrite);
-/// As refuse_to_replace(), and throws where `path` is a folder, or the one that it would lie in is missing or may not be
-/// written to.
+/// As refuse_to_replace(), and throws where `path` is a folder, or the one that it would lie in is missing or may not
+/// be written to.
 void check_output(const std::string& path, bool overwrite);
 
 /// Applies --threads, opens --device, and settles how many workers there are. Throws simclr::Error where the device

@@ -14,7 +14,7 @@ using simclr::World;
 
 namespace {
 
-/// "augmentation.size" of a path in JSON, "/augmentation/size".
+/// "group.name" of a path in JSON, "/group/name".
 std::string key_of(std::string path) {
   std::replace(path.begin(), path.end(), '/', '.');
   return path.substr(std::min<std::size_t>(1, path.size()));
