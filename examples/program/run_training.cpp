@@ -199,6 +199,7 @@ std::string task(const TrainingOptions& o) {
 
 int run_training_within(Host& host, const char* name, int argc, char** argv, Modality& modality) {
   const Hosted hosted(host);
+  StopRequest::take();  // of a run before this one, which had ended when it was asked
   struct Threads {
     int before = simclr::threads();
     ~Threads() { simclr::set_threads(before); }

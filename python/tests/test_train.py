@@ -264,6 +264,7 @@ def test_a_check_says_what_the_program_says(folder, pictures, tmp_path, capsys):
     import contextlib
     with contextlib.redirect_stdout(Stdout()), pytest.raises(Enough):  # what takes the output has gone
         simclr.train(**pictures, check=True, out=tmp_path / "gone")
+    assert simclr.train(**pictures, out=tmp_path / "next", quiet=True)["epochs"] == 2
 
 
 def test_the_report_is_shown_in_a_notebook(folder, program, tmp_path):
