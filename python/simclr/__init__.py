@@ -1,7 +1,7 @@
 """libsimclr for Python: SimCLR's loss, augmentation, training and evaluation.
 
-Arrays go in and out without a copy. Nothing but NumPy is needed; simclr.torch, which holds differentiable functions for
-PyTorch, is imported by itself.
+Contiguous arrays of the library's types go in and out without a copy. Nothing but NumPy is needed; simclr.torch, which
+holds differentiable functions for PyTorch, is imported by itself.
 """
 from simclr._errors import Error, InputError, OutOfMemory, RunError  # isort: skip  (the compiled part looks for them)
 from simclr import metrics

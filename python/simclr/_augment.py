@@ -97,9 +97,9 @@ def _is_sequence(value):
 
 def ids_of(who, ids, count):
     """`count` ints. Raises InputError for what are no integers, for fewer or more, and for those out of range."""
-    if is_tensor(ids):
-        ids = ids.detach().cpu().numpy()
     try:
+        if is_tensor(ids):
+            ids = ids.detach().cpu().numpy()
         array = np.asarray(ids if hasattr(ids, "__len__") else list(ids))
     except (TypeError, ValueError):  # None, a list of lists of several lengths
         raise InputError(f"{who}: ids must be integers, one a picture, not {shown(ids)}") from None

@@ -52,6 +52,24 @@ def _is_one_array(value):
     return isinstance(value, np.ndarray) or is_tensor(value)
 
 
+def _resnet(torch, torchvision, kind):
+    """torchvision's network of our kind, its weights drawn at random."""
+    model = getattr(torchvision.models, kind["name"])()
+    width, cifar, padding = kind["width"], kind["cifar_stem"], kind["stem_padding"]
+    model.fc = torch.nn.Identity()
+    model.conv1 = torch.nn.Conv2d(kind["channels"], width, 3 if cifar else 7, 1 if cifar else 2,
+                                  padding if padding >= 0 else 1 if cifar else 3, bias=False)
+    if cifar:
+        model.maxpool = torch.nn.Identity()
+    if width != model.inplanes // 8 // type(model.layer1[0]).expansion:  # its constructor knows 64 alone
+        model.bn1, model.inplanes = torch.nn.BatchNorm2d(width), width
+        for i in range(4):
+            layer = f"layer{i + 1}"
+            old = getattr(model, layer)
+            setattr(model, layer, model._make_layer(type(old[0]), width << i, len(old), 1 if i == 0 else 2))
+    return model
+
+
 class Encoder:
     """A trained encoder: samples to features, the same bits as the program embed writes.
 
@@ -187,7 +205,7 @@ class Encoder:
         """
         if _is_path(X):
             raise InputError("encoder.transform: X is one path; give a list of paths, and a folder to embed()")
-        if _is_one_array(X) and X.dtype.__class__.__name__ not in ("StrDType", "ObjectDType", "dtype[str_]"):
+        if _is_one_array(X) and getattr(X.dtype, "kind", "f") not in "USOT":  # texts, bytes, objects
             return self(X)
         if not hasattr(X, "__iter__"):
             raise InputError(f"encoder.transform: X is a {type(X).__name__}; give a list of paths or of samples")
@@ -236,19 +254,8 @@ class Encoder:
             import torchvision
         except ImportError as error:
             raise RunError(f"encoder.to_torch: {error}; install torch and torchvision") from None
-        model = getattr(torchvision.models, kind["name"])()
-        width, cifar, padding = kind["width"], kind["cifar_stem"], kind["stem_padding"]
-        model.fc = torch.nn.Identity()
-        model.conv1 = torch.nn.Conv2d(kind["channels"], width, 3 if cifar else 7, 1 if cifar else 2,
-                                      padding if padding >= 0 else 1 if cifar else 3, bias=False)
-        if cifar:
-            model.maxpool = torch.nn.Identity()
-        if width != model.inplanes // 8 // type(model.layer1[0]).expansion:  # its constructor knows 64 alone
-            model.bn1, model.inplanes = torch.nn.BatchNorm2d(width), width
-            for i in range(4):
-                layer = f"layer{i + 1}"
-                old = getattr(model, layer)
-                setattr(model, layer, model._make_layer(type(old[0]), width << i, len(old), 1 if i == 0 else 2))
+        with torch.random.fork_rng(devices=[]):  # which draws initial weights
+            model = _resnet(torch, torchvision, kind)
         state = {name: torch.from_numpy(value) for name, value in self._core.torchvision_state().items()}
         counters = {name for name, _ in model.named_buffers() if name.endswith("num_batches_tracked")}
         missing, unexpected = model.load_state_dict(state, strict=False)

@@ -21,13 +21,13 @@ def array_of(who, what, value):
             raise InputError(f"{who}: {what} holds {value.dtype} in a layout that NumPy has not; give {what}.{how}()")
         check_memory(who, what, value)
         value = value.resolve_neg()
-        value = value.float().numpy() if value.is_floating_point() else value.numpy()
+        value = (value.float() if str(value.dtype) == "torch.bfloat16" else value).numpy()  # which NumPy has not
     if isinstance(value, np.ma.MaskedArray):
         raise InputError(f"{who}: {what} is a masked array, and no value is left out; give {what}.filled(), or the rows that "
                          "are whole")
     try:
         return np.asarray(value)
-    except ValueError as error:
+    except (TypeError, ValueError, RuntimeError) as error:  # also of a list of tensors that require gradients
         raise InputError(f"{who}: {what} is no array: {error}") from None
 
 
@@ -66,7 +66,7 @@ def _number(who, what, value):
         raise InputError(f"{who}: {what} must be a number, not {shown(value)}")
     try:
         return float(value)
-    except OverflowError:
+    except (OverflowError, TypeError, ValueError):
         raise InputError(f"{who}: {what} must be a number that float64 holds, not {shown(value)}") from None
 
 
@@ -88,7 +88,11 @@ def _problem(who, train_features, train_labels, test_features, classes):
         classes = max(labels, default=-1) + 1
         if classes < 1:
             raise InputError(f"{who}: no training row has a label of 0 or more")
-    return train, labels, test, _count(who, "classes", classes)
+    classes = _count(who, "classes", classes)
+    if max(len(test), train.shape[1] + 1) * classes > _MOST_I32:
+        raise InputError(f"{who}: {classes} classes of {len(test)} rows to score and {train.shape[1]} features are more than "
+                         f"{_MOST_I32} values; number the classes from 0 on")
+    return train, labels, test, classes
 
 
 def knn(train_features, train_labels, test_features, *, classes=None, k=_DEFAULTS["k"],
@@ -136,9 +140,6 @@ def linear_probe(train_features, train_labels, test_features, *, classes=None, e
     """
     who = "linear_probe"
     train, labels, test, classes = _problem(who, train_features, train_labels, test_features, classes)
-    if (train.shape[1] + 1) * classes > _MOST_I32:
-        raise InputError(f"{who}: {classes} classes of {train.shape[1]} features are more weights than {_MOST_I32}; number the "
-                         "classes from 0 on")
     seed = number_of(who, "seed", seed, 2**64 - 1)
     return _core.linear_probe(train, labels, test, classes, _count(who, "epochs", epochs),
                               _number(who, "learning_rate", learning_rate), _count(who, "batch_size", batch_size),

@@ -2,6 +2,7 @@
 import multiprocessing
 import multiprocessing.context
 import operator
+import sys
 
 import numpy as np
 
@@ -19,7 +20,7 @@ def _pixels_of_pil(image):
                         "from 0 to 1")
     if image.mode.startswith("I;16"):
         return np.asarray(image)
-    if image.mode not in _PLAIN_MODES:
+    if image.mode not in _PLAIN_MODES or "transparency" in image.info:
         transparent = image.mode in ("LA", "PA", "La", "RGBa") or "transparency" in image.info
         image = image.convert("RGBA" if transparent else "L" if image.mode == "1" else "RGB")
     return np.asarray(image)
@@ -112,7 +113,8 @@ class Views:
             ids.append(number)
             pictures.append(picture)
             labels.append(label)
-        worker = multiprocessing.parent_process() is not None
+        torch = sys.modules.get("torch")
+        worker = torch is not None and torch.utils.data.get_worker_info() is not None
         made = make_views("Views", pictures, self.policy, self.seed, ids, self.epoch, range(self.views), worker)
         if self.channels_first:
             made = np.ascontiguousarray(made.transpose(0, 1, 4, 2, 3))

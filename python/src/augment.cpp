@@ -55,10 +55,11 @@ Tensor make_views(const std::vector<data::Sample>& pictures, const data::Augment
   const auto count = std::ssize(pictures), views = std::ssize(keys.views);
   SIMCLR_CHECK(std::ssize(keys.ids) == count, "augment: ", keys.ids.size(), " ids for ", count,
                " pictures; give one each");
+  const Shape view = maker.view_shape();  // of its own copy of the policy, which other threads may set
   const auto poll = signals();
   const Computing computing;
-  Tensor out = Tensor::empty({views, count, policy.size, policy.size, policy.channels});
-  const std::int64_t values = maker.view_shape().numel();
+  Tensor out = Tensor::empty({views, count, view[0], view[1], view[2]});
+  const std::int64_t values = view.numel();
   constexpr std::int64_t small = 4096;  // values of a view that takes some 10 us
   std::optional<SerialScope> alone;
   if (one_thread) alone.emplace();

@@ -6,7 +6,9 @@
 
 #include <algorithm>
 #include <atomic>
+#include <cstdint>
 #include <memory>
+#include <new>
 #include <string>
 #include <vector>
 
@@ -61,7 +63,8 @@ bool row_major(const Array& array) {
 }
 
 std::string dtype_name(nb::handle array) {
-  return nb::hasattr(array, "dtype") ? nb::cast<std::string>(nb::str(array.attr("dtype"))) : "of an unknown dtype";
+  return nb::hasattr(array, "dtype") ? nb::cast<std::string>(array.attr("dtype").attr("__str__")())
+                                     : "of an unknown dtype";
 }
 
 Device device_of(const Array& array, const char* name) {
@@ -123,6 +126,8 @@ Tensor as_tensor(nb::handle array, const char* name) {
   SIMCLR_CHECK(row_major(view), name, " is not contiguous; pass ",
                framework_of(array) == Framework::torch ? std::string(name) + ".contiguous()"
                                                        : "numpy.ascontiguousarray(" + std::string(name) + ")");
+  SIMCLR_CHECK(view.size() == 0 || reinterpret_cast<std::uintptr_t>(view.data()) % size_of(*dtype) == 0, name,
+               " begins at an address that is no multiple of its values' size; pass a copy");
   const Device device = device_of(view, name);
   std::vector<std::int64_t> sizes(view.ndim());
   for (std::size_t i = 0; i < view.ndim(); ++i) sizes[i] = static_cast<std::int64_t>(view.shape(i));
@@ -189,6 +194,8 @@ void bind_errors() {
       PyErr_SetString(classes.run, error.what());
     } catch (const Error& error) {
       PyErr_SetString(classes.input, error.what());
+    } catch (const std::bad_alloc&) {
+      PyErr_SetString(classes.out_of_memory, "simclr: out of memory on cpu");
     }
   });
   pthread_atfork(before_fork, nullptr, in_child);

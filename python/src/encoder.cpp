@@ -17,10 +17,13 @@
 #include <simclr/nn/torchvision.h>
 
 #include <algorithm>
+#include <atomic>
+#include <chrono>
 #include <cstdint>
 #include <functional>
 #include <mutex>
 #include <string>
+#include <thread>
 #include <utility>
 #include <vector>
 
@@ -55,6 +58,32 @@ nb::list list_of(const std::vector<std::string>& texts) {
   return all;
 }
 
+/// What one thread at a time computes with.
+struct Busy {
+  std::timed_mutex mutex;
+  std::atomic<std::thread::id> owner;
+};
+
+/// A thread's turn, for which it waits; meanwhile signals are heeded. Throws RunError where it has its turn already.
+class Turn {
+ public:
+  Turn(Busy& busy, const std::function<void()>& poll) : busy_(busy) {
+    if (busy.owner == std::this_thread::get_id())
+      fail<RunError>("encoder: this thread computes with it already; a signal's handler cannot call it");
+    while (!busy.mutex.try_lock_for(std::chrono::milliseconds(100))) poll();
+    busy.owner = std::this_thread::get_id();
+  }
+  ~Turn() {
+    busy_.owner = std::thread::id();
+    busy_.mutex.unlock();
+  }
+  Turn(const Turn&) = delete;
+  Turn& operator=(const Turn&) = delete;
+
+ private:
+  Busy& busy_;
+};
+
 /// The encoder of a weights file. Every call is safe from several threads at once: one of them computes at a time, on
 /// all cores.
 class Encoder {
@@ -80,7 +109,7 @@ class Encoder {
       const NamedSamples named = with_names(given, std::move(names), {});
       const EvaluationOptions options = options_with(batch_size, warnings);
       const Computing computing;
-      const std::lock_guard lock(mutex_);
+      const Turn turn(busy_, options.poll);
       values = all_of(*named.samples, options, warnings);
     }
     return nb::make_tuple(to_array(values, Framework::numpy), list_of(warnings));
@@ -98,7 +127,7 @@ class Encoder {
     std::string left_out;
     {
       const Computing computing;
-      const std::lock_guard lock(mutex_);
+      const Turn turn(busy_, options.poll);
       const NamedSamples named = kind_->open_named(dataset, where, file_, options.on_warning);
       embedding = embed_samples(file_, *named.samples, options);
       left_out = named.left_out;
@@ -136,6 +165,10 @@ class Encoder {
     Embedding embedding;
     try {
       embedding = embed_samples(file_, samples, options);
+    } catch (const OutOfMemory&) {
+      throw;
+    } catch (const RunError&) {
+      throw;
     } catch (const Error&) {
       if (!warnings.empty()) fail(first_problem(warnings));
       throw;
@@ -146,7 +179,7 @@ class Encoder {
 
   std::unique_ptr<Kind> kind_;
   EncoderFile file_;
-  mutable std::mutex mutex_;
+  mutable Busy busy_;
 };
 
 /// "sample 0", "sample 1" and so on.

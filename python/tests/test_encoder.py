@@ -105,6 +105,13 @@ def test_files_and_arrays_have_the_same_features(folder, encoder, embedded):
     assert encoder(whole[:0]).shape == (0, 32) and encoder.transform([]).shape == (0, 32)
 
 
+def test_arrays_of_paths_are_paths(folder, encoder):
+    paths = sorted((folder / "pictures/train/a").iterdir())
+    wanted = encoder.transform(paths)
+    for given in (np.array(paths, object), np.array([str(p) for p in paths]), np.array([bytes(p) for p in paths])):
+        assert np.array_equal(encoder.transform(given), wanted)
+
+
 def test_tensors_of_torch_are_taken(encoder):
     torch = pytest.importorskip("torch")
     images = np.random.default_rng(0).integers(0, 256, (3, 16, 16, 3), dtype=np.uint8)

@@ -105,6 +105,21 @@ def test_tensors_of_torch_are_taken(classify):
         classify(tensors[0].clone().requires_grad_(), *tensors[1:])
 
 
+def test_float64_of_a_tensor_stays_float64(torch):
+    scores = np.array([[1.0, 1.0 + 1e-12]])
+    for given in (scores, torch.from_numpy(scores)):
+        assert simclr.metrics.classification(given, [1]).top1 == 1
+
+
+def test_what_the_compiled_part_cannot_read_is_said():
+    features = np.zeros((4, 4), np.float16)
+    with pytest.raises(simclr.InputError, match="is float16; convert it to float32"):
+        simclr._core.knn(features, [0] * 4, features, 1, 1, 0.1)
+    unaligned = np.frombuffer(bytes(65), np.float32, offset=1, count=16).reshape(4, 4)
+    with pytest.raises(simclr.InputError, match="begins at an address"):
+        simclr._core.knn(unaligned, [0] * 4, unaligned, 1, 1, 0.1)
+
+
 def test_bits_do_not_depend_on_threads():
     train, labels, test, _ = problem(3000, 500)
     wanted = simclr.knn(train, labels, test)
@@ -140,6 +155,7 @@ NAN[7, 3] = np.nan
     (2, np.full((3, 12), np.inf, np.float32), "row 0 of test_features holds NaN or an infinity"),
     ("classes", 4, "label 4, outside 0..3"),
     ("classes", 0, "classes is 0"),
+    ("classes", 2**31 - 1, "number the classes from 0 on"),
     ("classes", 2.5, "classes must be an int"),
 ])
 def test_what_is_wrong_is_said(classify, place, value, message):
@@ -169,7 +185,6 @@ def test_what_is_wrong_is_said(classify, place, value, message):
     (simclr.linear_probe, {"learning_rate": float("nan")}, "learning rate nan"),
     (simclr.linear_probe, {"learning_rate": 1e38}, "diverged; lower its learning rate"),
     (simclr.linear_probe, {"seed": -1}, "seed is -1, it must be from 0"),
-    (simclr.linear_probe, {"classes": 2**31 - 1}, "more weights than"),
 ])
 def test_wrong_options_are_said(classify, options, message):
     with pytest.raises(simclr.InputError, match=message):

@@ -83,6 +83,18 @@ def test_samples_may_be_pillow_s():
             views([images.fromarray(IMAGES[0][:, :, 0].astype(np.int32 if mode == "I" else np.float32))])[0]
 
 
+def test_a_transparent_colour_of_pillow_s_is_laid_over_white():
+    """As PNG files may have one, which the library's reader makes alpha of, too."""
+    images = pytest.importorskip("PIL.Image")
+    red = images.new("RGB", (16, 16), (255, 0, 0))
+    plain = np.asarray(red)
+    red.info["transparency"] = (255, 0, 0)
+    (made, _), _ = views([red])[0]
+    (white, _), _ = views([np.full_like(plain, 255)])[0]
+    (opaque, _), _ = views([plain])[0]
+    assert np.array_equal(made, white) and not np.array_equal(made, opaque)
+
+
 def test_samples_may_be_grey_arrays_and_tensors():
     torch = pytest.importorskip("torch")
     grey = IMAGES[0][:, :, 0]

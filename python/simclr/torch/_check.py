@@ -171,7 +171,7 @@ def pair_of_groups(groups: object) -> tuple:
 
 def compiling() -> bool:
     compiler = getattr(torch, "compiler", None)
-    return compiler is not None and hasattr(compiler, "iscompiling") and compiler.iscompiling()
+    return compiler is not None and hasattr(compiler, "is_compiling") and compiler.is_compiling()
 
 
 Floats = Union[float, int]

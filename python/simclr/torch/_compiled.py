@@ -1,7 +1,5 @@
 """The same functions as operators of torch.library, which torch.compile puts into its graph whole. A call takes longer than
 an eager one: torch.compile alone takes them."""
-from __future__ import annotations
-
 from typing import Any, Optional, Tuple
 
 import torch
