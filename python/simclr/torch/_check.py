@@ -25,16 +25,17 @@ def tensor(value: object, name: str) -> torch.Tensor:
         has_numbers = isinstance(value, (list, tuple, numbers.Number)) or hasattr(value, "__array__")
         raise InputError(f"{name} is a {_type(value)}; a torch tensor is wanted"
                          f"{mend + '(' + name + ')' if has_numbers else ''}")
-    if value.layout is not torch.strided or getattr(value, "is_nested", False):
-        if getattr(value, "is_nested", False):
+    if value.layout is not torch.strided or (not _compiling() and getattr(value, "is_nested", False)):
+        if not _compiling() and getattr(value, "is_nested", False):
             raise InputError(f"{name} is nested; pass its tensors one by one, or their rows by torch.cat({name}.unbind())")
         raise InputError(f"{name} is sparse ({value.layout}); pass {name}.to_dense()")
     if value.device.type not in ("cpu", "cuda"):
         raise InputError(f"{name} is on {value.device}; simclr works on the CPU and on CUDA: {name}.to('cpu')")
-    if value.is_neg():
-        raise InputError(f"{name} is a view whose sign is not in its memory; pass {name}.resolve_neg()")
-    if not compiling() and value.numel() > 0 and _address(value, name) == 0:
-        raise InputError(f"{name} {list(value.shape)} has lost its memory, its storage was resized to 0")
+    if not _compiling():
+        if value.is_neg():
+            raise InputError(f"{name} is a view whose sign is not in its memory; pass {name}.resolve_neg()")
+        if value.numel() > 0 and _address(value, name) == 0:
+            raise InputError(f"{name} {list(value.shape)} has lost its memory, its storage was resized to 0")
     return value
 
 
@@ -104,7 +105,7 @@ def integers(value: object, name: str, count: int, other: torch.Tensor, what: st
     if t.dtype is torch.int32:
         return t.contiguous()
     narrow = t.to(torch.int32).contiguous()
-    if t.dtype not in _NARROW and t.device.type == "cpu" and not compiling():
+    if t.dtype not in _NARROW and t.device.type == "cpu" and not _compiling():
         wide = t.to(torch.int64)
         if not bool((narrow == wide).all()) or (t.dtype is not torch.int64 and bool((wide < 0).any())):
             raise InputError(f"{name} holds numbers that int32 cannot; {mend}")
@@ -169,7 +170,7 @@ def pair_of_groups(groups: object) -> tuple:
     return tuple(groups)
 
 
-def compiling() -> bool:
+def _compiling() -> bool:
     compiler = getattr(torch, "compiler", None)
     return compiler is not None and hasattr(compiler, "is_compiling") and compiler.is_compiling()
 

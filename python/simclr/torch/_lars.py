@@ -126,7 +126,7 @@ def _gradient(p: torch.Tensor) -> torch.Tensor:
     if p.grad.is_sparse:
         raise InputError("Lars: a gradient is sparse; make the embedding that gave it with sparse=False")
     for name, t in (("parameter", p), ("gradient", p.grad)):
-        if t.numel() > 0 and not _check.compiling() and t.data_ptr() == 0:
+        if t.numel() > 0 and not _check._compiling() and t.data_ptr() == 0:
             raise InputError(f"Lars: a {name} {list(t.shape)} has lost its memory, its storage was resized to 0")
     return p.grad
 
