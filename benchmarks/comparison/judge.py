@@ -8,8 +8,11 @@ ANY, EAGER_ONES, TORCHVISION = "", f"({EAGER}$|lightly|pytorch-metric-learning)"
 
 # (device, the case, the peers, the ratio wanted). The strongest of these peers counts.
 RATIOS = [
-    ("cpu", r"nt_xent forward \+ backward, M (2048|8192),.*memory", ANY, 100),
-    ("cpu", r"nt_xent forward \+ backward, M (2048|8192),", ANY, 2.0),
+    ("cpu", r"^from Python: nt_xent forward \+ backward, M (2048|8192), D \d+$", ANY, 3.0),
+    ("cpu", r"^from Python: augment ", TORCHVISION, 10.0),
+    ("cpu", r"^from Python: features of a folder", ANY, 1 / 1.05),
+    ("cpu", r"^nt_xent forward \+ backward, M (2048|8192),.*memory", ANY, 100),
+    ("cpu", r"^nt_xent forward \+ backward, M (2048|8192),", ANY, 2.0),
     ("cpu", r"augment ", TORCHVISION, 10.0),
     ("cpu", r"logmel, .* mels$", "torchaudio", 1.5),
     ("cpu", r"^text step of gru, ", ANY, 1.2),
@@ -27,6 +30,8 @@ RATIOS = [
 ]
 # (device, the case, what libsimclr's own figure must be, in the unit of its record)
 FIGURES = [
+    ("cpu", r"^from Python: nt_xent .*, M (2048|8192), .*, memory beyond", "<=", 1),
+    ("cpu", r"^from Python: an eager call of nt_xent beyond", "<=", 0.02),
     ("cpu", r"^ResNet-18 step, 128 views, over its convolutions alone", "<=", 1.15),
     ("cpu", r"^start to first step", "<=", 300),
     ("cpu", r"^attention, bytes a step, ", "<=", 1.1),  # 1: linear in the steps

@@ -15,7 +15,7 @@ TITLES = {"nt_xent": "NT-Xent", "similarity": "Similarity", "augment": "Augmenta
           "attention": "Attention and a transformer", "logmel": "Log-mel", "optimizer_step": "Optimizer",
           "step": "Training step", "text_step": "Training step of texts", "clip_step": "Training step of clips",
           "epoch": "Epoch", "pretrain": "Pre-training", "start": "Start",
-          "ranks": "Several processes", "size": "Size"}
+          "ranks": "Several processes", "size": "Size", "python": "From Python"}
 
 
 def cell(value, form="{}"):

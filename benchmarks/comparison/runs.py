@@ -69,11 +69,12 @@ PRETRAINING = {"cuda": ("reference", 0, 0, 0), "cpu": ("quick", 0, 0, 0), "tiny"
 # Those that a GPU has targets for come first.
 NAMES = ["nt_xent", "step", "augment", "batchnorm", "epoch", "pretrain", "start", "text_step", "clip_step",
          "similarity", "conv2d", "sequences", "values", "gru", "attention", "logmel", "optimizer_step", "ranks",
-         "size"]
+         "size", "python"]
 NEED_DATA = {"epoch", "pretrain", "start"}
 # What is left out where nobody names it: a whole run takes long on a CPU; on a GPU the programs link unlike parts of
 # NVIDIA's libraries, and ranks have not been measured.
-LEFT_OUT = {"cpu": {"pretrain"}, "cuda": {"size", "ranks"}, "tiny": set()}
+# The Python package's build must suit the interpreter of the peers.
+LEFT_OUT = {"cpu": {"pretrain", "python"}, "cuda": {"size", "ranks", "python"}, "tiny": {"python"}}
 
 
 @dataclasses.dataclass
@@ -108,6 +109,8 @@ def runs_of(args, name):
         yield start_run(args, *TRAINING[sizes])
     elif name == "size":
         yield size_run(args)
+    elif name == "python":
+        yield python_run(args)
     elif name == "ranks":
         yield from (ranks_run(args, *step) for step in RANKS[sizes])
     else:
@@ -333,3 +336,16 @@ def size_run(args):
     case = "size of the program and what it links"
     return Run("size", case, lambda _: [{"case": case, "bytes": program_bytes(args)}],
                lambda _: [{"case": case, "peer": "PyTorch's folder", "bytes": torch_bytes(args.python)}])
+
+
+def python_run(args):
+    """The Python package: one process measures both sides in turn, and the round's second half only tells."""
+    command = [args.python, PEERS / "package.py", "--build", args.build, "--seconds", args.seconds, "--threads",
+               args.threads, *(["--tiny"] if args.tiny else [])]
+    found = {}
+
+    def ours(number):
+        found[number] = list(lines(command))
+        return [line for line in found[number] if "peer" not in line]
+
+    return Run("python", "python package", ours, lambda number: [line for line in found[number] if "peer" in line])

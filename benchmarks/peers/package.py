@@ -1,16 +1,16 @@
 #!/usr/bin/env python3
-"""Times libsimclr's Python package and its peers in turn, in one process, and prints one JSON line a case; those of a peer
-name it.
+"""Times libsimclr's Python package and its peers in turn, in one process, and prints one JSON line a case; those of a
+peer name it.
 
 usage: package.py --build build/cpu [--seconds 1] [--threads 2] [--tiny]
 
-NT-Xent's forward and backward pass beside lightly's and PyTorch's, eager and compiled, and what each takes of memory; what
-an eager call takes beyond an autograd.Function of an empty forward and the same backward pass; views beside torchvision's;
-a folder's features beside the program `embed`; calls of PyTorch and of simclr in turn. Where there is no compiler, no
-lightly, no torchvision or no `embed`, a line is not printed, or says why.
+NT-Xent's forward and backward pass beside lightly's and PyTorch's, eager and compiled, and what each takes of memory;
+what an eager call takes beyond an autograd.Function of an empty forward and the same backward pass; views beside
+torchvision's; a folder's features beside the program `embed`; calls of PyTorch and of simclr in turn. Where there is no
+compiler, no lightly, no torchvision or no `embed`, a line is not printed, or says why.
 
-Memory is that of a process of its own: what its resident memory rises to in its first pass of that size, above what it was
-after a pass of 64 views, less the gradient. Memory that a library keeps for the next pass counts so, too.
+Memory is that of a process of its own: what its resident memory rises to in its first pass of that size, above what it
+was after a pass of 64 views, less the gradient. Memory that a library keeps for the next pass counts so, too.
 """
 import argparse
 import json
@@ -129,7 +129,8 @@ def time_augment(args):
     count = 8 if args.tiny else 4096
     policy = simclr.Policy.simclr_cifar()
     jitter = (policy.brightness, policy.contrast, policy.saturation, policy.hue)
-    same = {"size": policy.size, "area": policy.crop_area_min, "jitter": jitter, "grey": policy.grayscale_probability, "blur": 0}
+    same = {"size": policy.size, "area": policy.crop_area_min, "jitter": jitter, "grey": policy.grayscale_probability,
+            "blur": 0}
     pictures = torch.randint(0, 256, (count, 32, 32, 3), dtype=torch.uint8)
     case = f"augment {policy.size} pixels, 2 x {count}"
     call = {None: lambda: simclr.augment(pictures, policy, seed=1, ids=range(count), epoch=0, view=[0, 1])}
@@ -158,25 +159,28 @@ def time_embedding(args):
         command = [train, "--preset", "quick", "--dataset", "folder", "--data", folder / "pictures", "--epochs", 1,
                    "--limit", min(count, 64), "--batch-size", 8, "--no-evaluation", "--out", folder / "run", *common]
         subprocess.run([str(part) for part in command], check=True, stdout=subprocess.DEVNULL)
-        told = [str(part) for part in [program, folder / "run", folder / "pictures", "--out", folder / "out", "--overwrite",
-                                       *common]]
+        told = [program, folder / "run", folder / "pictures", "--out", folder / "out", "--overwrite", *common]
+        told = [str(part) for part in told]
         found = in_turn({None: lambda: simclr.load(folder / "run").embed(folder / "pictures"),
-                         "the program embed": lambda: subprocess.run(told, check=True, stdout=subprocess.DEVNULL)},
+                         "the program embed": lambda: subprocess.run(told, check=True, capture_output=True)},
                         args.seconds)
     for name, seconds in found.items():
         show(f"features of a folder of {count} pictures", name, seconds=seconds)
 
 
 def time_interleaved(args):
-    """Both libraries' threads are of OpenMP: with one libgomp they are the same, with two they are in each other's way."""
+    """Both libraries' threads are of OpenMP: with one libgomp they are the same, with two in each other's way."""
     from simclr.torch import nt_xent
     rows = 64 if args.tiny else 1024
     z, x = torch.randn(rows, WIDTH), torch.randn(rows, rows)
+
     def both():
         nt_xent(z)
         return x @ x
+
     found = in_turn({"ours": lambda: nt_xent(z), "theirs": lambda: x @ x, "both": both}, args.seconds)
-    show("calls of PyTorch and simclr in turn, over each by itself", times=found["both"] / (found["ours"] + found["theirs"]))
+    alone = found["ours"] + found["theirs"]
+    show("calls of PyTorch and simclr in turn, over each by itself", times=found["both"] / alone)
     maps = pathlib.Path("/proc/self/maps").read_text().splitlines()
     show("libgomps in the process", times=len({line.split()[-1] for line in maps if "libgomp" in line}))
 

@@ -170,6 +170,17 @@ std::string class_doc() {
   return text;
 }
 
+void bind_copies(nb::class_<Augmentation>& policy) {
+  policy.def("__copy__", [](const Augmentation& self) { return self; });
+  policy.def("__deepcopy__", [](const Augmentation& self, nb::handle) { return self; });
+  policy.def("__getstate__", &fields_of);
+  policy.def("__setstate__", [](Augmentation& self, const nb::dict& fields) {
+    Augmentation made;
+    set_fields(made, fields);
+    new (&self) Augmentation(made);
+  });
+}
+
 }  // namespace
 
 void bind_policy(nb::module_& m) {
@@ -187,7 +198,7 @@ void bind_policy(nb::module_& m) {
   visit_fields([&](const char* name, auto member, const char* what) {
     policy.def_prop_rw(
         name, [member](const Augmentation& self) { return to_python(self, self.*member); },
-        [member, name](Augmentation& self, nb::handle value) { set(self, name, self.*member, value); },
+        [member, name](Augmentation& self, nb::handle to) { set(self, name, self.*member, to); },
         nb::for_setter(nb::arg("value").none()), what);
   });
   policy.def_static(
@@ -224,14 +235,7 @@ void bind_policy(nb::module_& m) {
     return nb::isinstance<Augmentation>(b) && fields_of(a).equal(fields_of(nb::cast<const Augmentation&>(b)));
   });
   policy.attr("__hash__") = nb::none();  // it can be changed
-  policy.def("__copy__", [](const Augmentation& self) { return self; });
-  policy.def("__deepcopy__", [](const Augmentation& self, nb::handle) { return self; });
-  policy.def("__getstate__", &fields_of);
-  policy.def("__setstate__", [](Augmentation& self, const nb::dict& fields) {
-    Augmentation made;
-    set_fields(made, fields);
-    new (&self) Augmentation(made);
-  });
+  bind_copies(policy);
 }
 
 }  // namespace simclr::python
