@@ -122,8 +122,13 @@ std::string gru_encoder(Layers& layers, const std::string& at, const GraphInput&
 }
 
 std::string transformer_encoder(Layers& layers, const std::string& at, const GraphInput& input) {
+  Graph& graph = layers.graph();
   const std::string own = layers.own_steps(input.x, input.lengths);
-  return layers.mean_over_time(transformer(layers, at + "transformer.", input.x, own), own, input.lengths);
+  std::string x = input.x;
+  if (!own.empty()) {  // a share of 0 times a NaN of the padding is NaN
+    x = graph.add(at + "transformer", "Where", {layers.with_axis(own, at + "transformer", 2), x, graph.real(0.0f)});
+  }
+  return layers.mean_over_time(transformer(layers, at + "transformer.", x, own), own, input.lengths);
 }
 
 std::string vision_transformer(Layers& layers, const std::string& at, const std::string& x) {

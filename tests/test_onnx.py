@@ -80,11 +80,13 @@ class Files(unittest.TestCase):
             with self.subTest(path.name):
                 data, run = self.data(path), session(path)
                 features, x, lengths = data["features"], data["input"].copy(), data["lengths"]
-                for row, length in zip(x, lengths):
-                    row[length:] = 10**6 if x.dtype == numpy.int32 else 1000  # no word has that number
-                result, = run.run(None, {"input": x, "lengths": lengths})
-                self.assertLess(difference(result, features), TOLERANCE)
-                self.assertEqual(abs(result[lengths == 0]).max(), 0)
+                paddings = [10**6] if x.dtype == numpy.int32 else [1000, 1e30, numpy.inf, numpy.nan]  # no word's number
+                for padding in paddings:
+                    for row, length in zip(x, lengths):
+                        row[length:] = padding
+                    result, = run.run(None, {"input": x, "lengths": lengths})
+                    self.assertLess(difference(result, features), TOLERANCE, padding)
+                    self.assertEqual(abs(result[lengths == 0]).max(), 0)
                 shorter = lengths < x.shape[1]
                 if run.get_inputs()[0].shape[1] == "T":
                     result, = run.run(None, {"input": x[shorter, :lengths[shorter].max()], "lengths": lengths[shorter]})
