@@ -133,7 +133,8 @@ class Exporter {
     const std::string x = pictures(at + "conv_proj", "");
     const std::int64_t patch = layers_.tensor(at + "conv_proj.weight").dim(1);
     const std::int64_t patches = layers_.tensor(at + "encoder.transformer.positions").dim(0);
-    SIMCLR_CHECK(sample_[0] == sample_[1] && sample_[0] / patch * (sample_[1] / patch) == patches,
+    const std::int64_t side = sample_[0] / patch;
+    SIMCLR_CHECK(sample_[0] == sample_[1] && sample_[0] % patch == 0 && side * side == patches,
                  "export_onnx: samples are ", sample_, "; this encoder takes ", patches, " patches of ", patch, " x ",
                  patch, " pixels");
     return onnx::vision_transformer(layers_, at, x);
@@ -171,7 +172,9 @@ class Exporter {
 
 void export_onnx(const Module& module, const std::filesystem::path& path, const Shape& sample,
                  const OnnxOptions& options) {
-  check_finite("export_onnx", module.state(), "; load other weights, or train it again");
+  constexpr const char* remedy = "; load other weights, or train it again";
+  check_finite("export_onnx", module.state(), remedy);
+  check_variances("export_onnx", module.state(), remedy);
   write_file_atomically(path, Exporter(module, sample, options).file(), options.existing);
 }
 

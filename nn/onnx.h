@@ -23,7 +23,7 @@ struct OnnxOptions {
   /// matrix that the graph makes from the size) and normalised; of the policy size, channels, interpolation, mean and
   /// stddev are looked at. All pictures of a batch have one size. For encoders of pictures.
   std::optional<kernels::AugmentPolicy> pictures = {};
-  /// The file's metadata_props.
+  /// The file's metadata_props, in UTF-8; bytes go in as base64, say.
   std::map<std::string, std::string> metadata = {};
   Existing existing = Existing::replace;
 };
@@ -38,14 +38,15 @@ struct OnnxOptions {
 ///
 /// The graph's input is called "input", [N,...] with N of 1 or more, f32 (i32 of token ids; u8 of
 /// OnnxOptions::pictures), its second one, of sequences, "lengths", i32 [N] in 0..T, and its output "features", f32
-/// [N,F]. Inside, pictures are [N,C,H,W]: a Transpose comes first, and convolution weights are [out,in,kh,kw].
-/// Initializers have the parameters' dotted names, so that a ResNet's are torchvision's; those of a GRU hold both
-/// directions, their gates in ONNX's order, and the bias that batch normalisation leaves is called as the
-/// convolution's.
+/// [N,F]. T is 1 or more, also where all lengths are 0; what stands behind the lengths may be anything, NaN too.
+/// Inside, pictures are [N,C,H,W]: a Transpose comes first, and convolution weights are [out,in,kh,kw]. Initializers
+/// have the parameters' dotted names, so that a ResNet's are torchvision's; those of a GRU hold both directions, their
+/// gates in ONNX's order, and the bias that batch normalisation leaves is called as the convolution's.
 ///
 /// The file appears when it is whole, as AtomicFile says. Throws Error for a module that is not known, naming it, for a
-/// sample that does not fit the module, for parameters that hold NaN or Inf, for a file of 2 GB or more, which protobuf
-/// does not have, and as AtomicFile does.
+/// sample that does not fit the module, for parameters that hold NaN or Inf, as they are, in f32 or once batch
+/// normalisation is folded into them, for a running_var below 0, for metadata that are not in UTF-8, for a file of 2 GB
+/// or more, which protobuf does not have, and as AtomicFile does.
 SIMCLR_API void export_onnx(const Module& module, const std::filesystem::path& path, const Shape& sample,
                             const OnnxOptions& options = {});
 

@@ -1,6 +1,7 @@
 #include <simclr/nn/onnx_graph.h>
 
 #include <simclr/core/error.h>
+#include <simclr/core/text.h>
 
 #include <algorithm>
 #include <bit>
@@ -192,6 +193,9 @@ std::string Graph::model(const std::map<std::string, std::string>& metadata) con
   operators.number(2, opset);
   model.bytes(8, operators.content());
   for (const auto& [key, value] : metadata) {
+    SIMCLR_CHECK(is_utf8(key), "export_onnx: metadata: a key is not in UTF-8, as protobuf wants it; give it in UTF-8");
+    SIMCLR_CHECK(is_utf8(value), "export_onnx: metadata: the value of ", printable(key),
+                 " is not in UTF-8, as protobuf wants it; give it in UTF-8, or bytes in base64");
     Message entry;
     entry.bytes(1, key);
     entry.bytes(2, value);

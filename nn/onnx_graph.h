@@ -66,7 +66,8 @@ class SIMCLR_API Graph {
   std::string integer(std::int64_t value);
   std::string real(float value);
 
-  /// The whole file. Throws Error where it would be too large for protobuf.
+  /// The whole file. Throws Error where it would be too large for protobuf, and for metadata that are not
+  /// in UTF-8.
   std::string model(const std::map<std::string, std::string>& metadata) const;
 
  private:

@@ -1,6 +1,7 @@
 #include <simclr/nn/onnx_layers.h>
 
 #include <simclr/core/error.h>
+#include <simclr/nn/inspect.h>
 #include <simclr/nn/layers.h>
 
 #include <cmath>
@@ -40,7 +41,9 @@ const Module& Layers::module(const std::string& name) const {
 Tensor Layers::tensor(const std::string& name) const {
   const auto found = tensors_.find(name);
   SIMCLR_CHECK(found != tensors_.end(), "export_onnx: the module has no parameter called ", name);
-  return found->second.detach().to(Device{}).to(DType::f32);
+  Tensor values = found->second.detach().to(Device{}).to(DType::f32);
+  check_finite("export_onnx", {{name, values}}, " in f32; train it again, in f32");  // f64 holds larger ones
+  return values;
 }
 
 Layers::Weights Layers::weights_of(const std::string& layer, const std::string& norm) const {
@@ -61,6 +64,8 @@ Layers::Weights Layers::weights_of(const std::string& layer, const std::string& 
     for (std::int64_t i = 0; i < each; ++i) row[i] = static_cast<float>(factor * row[i]);
   }
   own.bias = bias;
+  check_finite("export_onnx", {{layer + ".weight", own.weight}, {layer + ".bias", own.bias}},
+               " with " + norm + " folded into them; set OnnxOptions::fold_batchnorm to false (--no-fold)");
   return own;
 }
 

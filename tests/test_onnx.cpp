@@ -160,6 +160,7 @@ TEST_CASE("What cannot be exported is refused, and leaves no file", "[onnx]") {
   CHECK_THAT(refused(nn::VideoResNet({.width = 2}), {8, 8, 3}), Contains("takes [T,H,W,C]"));
   CHECK_THAT(refused(nn::FrameGru({.resnet = {.width = 2}, .width = 2}), {0, 8, 8, 3}), Contains("takes [T,H,W,C]"));
   CHECK_THAT(refused(nn::VisionTransformer({.size = 8, .width = 12}), {8, 12, 3}), Contains("4 patches of 4 x 4"));
+  CHECK_THAT(refused(nn::VisionTransformer({.size = 8, .width = 12}), {9, 9, 3}), Contains("4 patches of 4 x 4"));
   const nn::TokenEncoder tokens({.entries = 9, .width = 4, .network = nn::TokenNetwork::transformer, .longest = 6});
   CHECK_THAT(refused(tokens, {7}), Contains("at most 6 steps"));
   nn::GruEncoder gru({.in = 4, .width = 3});
@@ -173,6 +174,53 @@ TEST_CASE("What cannot be exported is refused, and leaves no file", "[onnx]") {
   CHECK_THAT(refused(*resnet, {8, 8, 1}, prepared), Contains("takes 3 channels"));
   resnet->parameters().front().value.data<float>()[0] = std::numeric_limits<float>::quiet_NaN();
   CHECK_THAT(refused(*resnet, {8, 8, 3}), Contains("conv1.weight"));
+}
+
+TEST_CASE("Weights that f32 or a root cannot hold are refused, and leave no file", "[onnx]") {
+  const test::TempDir dir;
+  const auto refused = [&](const nn::Module& module, const nn::OnnxOptions& options = {}) {
+    const std::string message = message_of([&] { nn::export_onnx(module, dir.path("a.onnx"), {8, 8, 3}, options); });
+    CHECK(dir.names().empty());
+    return message;
+  };
+  const auto changed = [](const std::string& name, float value) {
+    const auto resnet = small();
+    std::vector<NamedTensor> state = resnet->state();
+    for (NamedTensor& tensor : state) {
+      if (tensor.name != name) continue;
+      tensor.value = tensor.value.clone();
+      tensor.value.data<float>()[0] = value;
+    }
+    resnet->load_state(state);
+    return resnet;
+  };
+  for (const float variance : {-1.0f, -1e-6f}) {  // beyond eps and within
+    CHECK_THAT(refused(*changed("bn1.running_var", variance)), Contains("bn1.running_var: 1 of 2 variances are below"));
+  }
+  const auto large = changed("bn1.running_mean", 3e38f);
+  std::vector<NamedTensor> state = large->state();
+  for (NamedTensor& tensor : state) {
+    if (tensor.name == "bn1.weight") tensor.value = Tensor::full(tensor.value.shape(), 4.0f);
+  }
+  large->load_state(state);
+  CHECK_THAT(refused(*large), Contains("conv1.bias: 1 of 2 values are NaN or Inf with bn1 folded into them; set "));
+  nn::export_onnx(*large, dir.path("b.onnx"), {8, 8, 3}, {.fold_batchnorm = false});
+  CHECK(dir.names() == std::set<std::string>{"b.onnx"});
+  std::filesystem::remove(dir.path("b.onnx"));
+  const auto wide = small();
+  wide->to(DType::f64);
+  wide->parameters().front().value.data<double>()[0] = 1e300;
+  CHECK_THAT(refused(*wide), Contains("conv1.weight: 1 of 54 values are NaN or Inf in f32"));
+}
+
+TEST_CASE("Metadata that are no UTF-8 are refused", "[onnx]") {
+  const nn::onnx::Graph graph;
+  CHECK_THAT(message_of([&] {
+               (void)graph.model({{"author", "J\xf6rg"}});
+             }),
+             Contains("export_onnx: metadata: the value of author is not in UTF-8"));
+  CHECK_THAT(message_of([&] { (void)graph.model({{"J\xf6rg", "author"}}); }), Contains("is not in UTF-8"));
+  CHECK(graph.model({{"author", "J\xc3\xb6rg"}}).find("J\xc3\xb6rg") != std::string::npos);
 }
 
 TEST_CASE("An existing file is replaced as a whole, or kept", "[onnx]") {
