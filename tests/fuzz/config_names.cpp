@@ -1,4 +1,5 @@
-// The names that options take of data sets, layers, methods, losses and optimizers, none of which the fuzz targets build.
+// The names that options take of data sets, layers, methods, losses and optimizers, none of which the fuzz targets
+// build.
 #include "modalities/picture_sets.h"
 #include "recipes/recipe.h"
 
