@@ -11,7 +11,6 @@ FORMS = (
     PLAIN,
     Form(decoupled=True),
     WEIGHTED,
-    Form(inside=True),
     Form(class_prior=0.1),
     Form(class_prior=0.9),  # some rows' G is its least value, others' is not
     Form(hardness=0.5),
@@ -41,6 +40,14 @@ def case_nt_xent_family(run):
         for learned in (True, False):
             for form in FORMS[1:]:
                 rows_case(run, dtype, learned, form)
+
+
+@case
+def case_nt_xent_inside(run):
+    """The same of SupCon's form inside; a case of its own, for the family's random numbers decide what its rows are."""
+    for dtype in (F32, BF16):
+        for learned in (True, False):
+            rows_case(run, dtype, learned, Form(inside=True))
 
 
 def similarity_of(a, b, tau):
