@@ -75,7 +75,7 @@ TEST_CASE("gradients of a greater norm are scaled to it, others stay") {
       INFO(dtype << " " << n);
       const Tensor given = random_tensor({n}, 3, dtype);
       const auto g = given.to_vector<double>();
-      const double whole = norm_of(g), limit = dtype == DType::f32 ? 2e-7 : 1e-14;
+      const double whole = norm_of(g), limit = dtype == DType::f32 ? 2e-7 : 1e-13;  // the norm's
       for (const double most : {0.5 * whole, 2 * whole}) {
         const Tensor clipped = given.clone(), norm = Tensor::zeros({1}, DType::f64);
         kernels::clip_gradient_norm(clipped, most, norm);

@@ -76,6 +76,7 @@ std::optional<RunState> begin(const Training& t, RunCheckpoints& checkpoints, Ru
   const bool no_log = run.log_bytes() == 0;
   if (o.resume) found = checkpoints.resume(warn);
   if (o.resume && !found && no_log) run.set_events_aside();  // they are all that tells of the steps before
+  if (Host* const host = Host::current()) host->folder(run.path());
   if (o.overwrite) run.clear();
   nlohmann::ordered_json config = to_json(o, *t.modality);
   if (!o.started_in.empty()) config[started_in_key] = o.started_in;  // not in weights: those of equal runs are equal

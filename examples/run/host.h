@@ -3,7 +3,7 @@
 #include <string>
 
 /// A process that runs a training within itself, as Python does, and what it is told, instead of the terminal. Its
-/// calls come from the thread that runs the training, but for warn() and stop(), which come from loaders' threads, too.
+/// calls come from the thread that runs the training, but for stop(), which comes from loaders' threads, too.
 /// None may throw.
 class Host {
  public:
@@ -14,7 +14,7 @@ class Host {
   /// Whether a line may be drawn over.
   virtual bool is_terminal() const = 0;
   virtual void warn(const std::string& text) = 0;
-  /// The run's folder, once it is known that the run begins or that it is finished.
+  /// The run's folder, once it is known that the run begins or that it is finished: then once or twice.
   virtual void folder(const std::string& path) = 0;
   /// A line of log.jsonl that was written there.
   virtual void logged(const std::string& entry) = 0;

@@ -114,8 +114,8 @@ void Progress::message(const std::string& line) {
 
 void Progress::warn(const std::string& text) {
   if (!warned_.insert(text).second) return;
-  if (Host* const host = Host::current()) return host->warn(text);
   leave_drawn_line();
+  if (Host* const host = Host::current()) return host->warn(text);
   flush_printed();
   std::cerr << "warning: " + speaker_ + text + "\n";
 }

@@ -1,10 +1,11 @@
 """simclr.fit: a training program's run on a data set of Python."""
 import collections
 import operator
+import threading
 
 import numpy as np
 
-from simclr._augment import is_tensor, pixels_of
+from simclr._augment import is_tensor, pixels_of, shown
 from simclr._errors import Error, InputError
 from simclr._train import program_of, run, words_of
 from simclr._views import picture_of
@@ -43,6 +44,7 @@ class _Samples:
         self.name, self.test, self._dataset, self._sample = name, test, dataset, sample
         self.texts = []
         self._shapes = collections.Counter()
+        self._lock = threading.RLock()
         names = [self._look_at(i) for i in range(len(dataset))]
         self.classes = classes or self._in_order({label for label in names if label is not None})
         numbers = {label: number for number, label in enumerate(self.classes)}
@@ -62,7 +64,8 @@ class _Samples:
         return self._label_of(i, label)
 
     def _item(self, i):
-        value, label = self._dataset[i], None
+        with self._lock:  # a data set of Python need not bear several threads
+            value, label = self._dataset[i], None
         if isinstance(value, (tuple, list)):
             if len(value) != 2:
                 raise InputError(f"it has {len(value)} parts; give a sample or (sample, label)")
@@ -80,20 +83,20 @@ class _Samples:
 
     def _label_of(self, i, label):
         if label is None or isinstance(label, str):
-            return label or None
+            return _utf8(label) if label else None
         if isinstance(label, float) and label != label:
             return None
         try:
             number = operator.index(label.item() if hasattr(label, "item") else label)
-        except (TypeError, ValueError):
+        except (TypeError, ValueError, RuntimeError):  # of a tensor of several values
             raise InputError(f"simclr.fit: the label of sample {i} of {self.name} must be an int, a str or None, not "
-                             f"{label!r}") from None
+                             f"{shown(label)}") from None
         return None if number == -1 else str(number)
 
     @staticmethod
     def _in_order(labels):
-        whole = all(label.lstrip("-").isdecimal() for label in labels)
-        return sorted(labels, key=int if whole else None)
+        whole = all(label.removeprefix("-").isdecimal() for label in labels)
+        return sorted(labels, key=(lambda label: (int(label), label)) if whole else None)
 
     def read(self, i):
         """Sample i, an array or bytes. Raises Error, one line that names it."""
@@ -119,8 +122,13 @@ class _Samples:
         return counts.most_common(1)[0][0]
 
 
+def _utf8(text):
+    """A str whose lone surrogates, as names of files may have them, are written out."""
+    return text.encode("utf-8", "backslashreplace").decode()
+
+
 def _why(error):
-    text = " ".join(str(error).split()) or "no reason was given"
+    text = _utf8(" ".join(str(error).split())) or "no reason was given"
     return text.removeprefix("simclr.fit: ") if isinstance(error, Error) else f"{type(error).__name__}: {text}"
 
 
@@ -137,13 +145,15 @@ def fit(dataset, *, modality="picture", test=None, preset=None, out=None, callba
         of "sound" arrays [samples] of float32 with full scale from -1 to 1, float64 or int16, at the rate that the option
             rate says, or the bytes of a sound file of any rate;
         of "text" str.
-        Labels are int or str; None and -1 are none. They are for the evaluation alone. A transform of its own must be off:
+        Labels are int or str; None and -1 are none. They are for the evaluation, and for method="supcon" and "supervised", which
+        train on them. A transform of its own must be off:
         the same index must give the same sample each time.
     test: another such data set, which is evaluated on. Without it a fifth of the labelled samples is kept for that.
     preset, out, callback, quiet, all further options, what is returned and raised: as simclr.train() has them.
 
     Nothing is copied to disk: each sample is asked for whenever it is needed, after one pass over all for their labels; of
-    texts the words are kept in memory. workers=N asks for samples in N threads. A sample that cannot be used, or whose
+    texts the words are kept in memory. Whatever workers says, one sample is asked for at a time; what is returned must not
+    be changed afterwards. A sample that cannot be used, or whose
     code raises, is left out with a warning and counted, and the run goes on. resume=True needs the same data set again.
     Clips and pairs are trained from files, by simclr.train().
     """

@@ -26,7 +26,8 @@ class _Host:
         self.terminal = self.prints and getattr(sys.stdout, "isatty", lambda: False)()
 
     def print(self, text):
-        sys.stdout.write(text.decode("utf-8", "replace"))
+        encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
+        sys.stdout.write(text.decode("utf-8", "replace").encode(encoding, "backslashreplace").decode(encoding))
         sys.stdout.flush()
 
     def warn(self, text):
@@ -77,7 +78,7 @@ def words_of(who, program, options):
     words = []
     for key, value in options.items():
         name = key.replace("_", "-")
-        if value is None:
+        if value is None or (name in ("help", "version") and not value):
             continue
         if isinstance(value, (bool, np.bool_)):
             word = name if value else opposites.get(name, name)
@@ -94,6 +95,8 @@ def metrics_of(out):
     found = {"out": str(out), "epochs": 0, "steps": 0, "loss": None, "seconds": 0.0, "samples_per_second": None,
              "skipped_samples": 0, "knn": None, "evaluation": None}
     steps = set()  # a run that went on may have logged one twice
+    if not (pathlib.Path(out) / "log.jsonl").exists():  # of a finished run, which somebody moved away
+        return found
     with open(pathlib.Path(out) / "log.jsonl", encoding="utf-8", errors="replace") as log:
         for line in log:
             try:

@@ -77,7 +77,10 @@ class Samples final : public data::Dataset {
         return {{}, text_of(nb::cast<nb::bytes>(value))};
       } catch (nb::python_error& error) {
         if (error.matches(PyExc_Exception)) fail(nb::cast<std::string>(nb::str(error.value())));
-        host_.stop_for(std::current_exception());  // Ctrl-C is none of the sample's: it is read again, and the run ends
+        // Ctrl-C is none of the sample's: it is read again, and the run ends.
+        const bool interrupted = error.matches(PyExc_KeyboardInterrupt);
+        host_.stop_for(std::current_exception(), interrupted);
+        if (!interrupted) fail(place(i) + ": its code asked to end the run");
       }
     }
   }

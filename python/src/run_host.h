@@ -44,9 +44,10 @@ class PythonHost final : public Host {
     return true;
   }
 
-  /// What Python raised elsewhere, in a sample's code, and that is to stop the run. With the interpreter's lock.
-  void stop_for(const std::exception_ptr& thrown) {
-    if (keep(thrown)) asked_ = true;
+  /// What Python raised elsewhere, in a sample's code, and that is to stop the run; `again`: also where another thing
+  /// stops it already. With the interpreter's lock.
+  void stop_for(const std::exception_ptr& thrown, bool again = false) {
+    if (keep(thrown) || again) asked_ = true;
   }
   /// Empty before the run begins.
   const std::string& folder() const { return folder_; }

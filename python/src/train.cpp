@@ -79,9 +79,12 @@ nb::tuple train(const std::string& program, const std::vector<nb::bytes>& words,
   const std::unique_ptr<Modality> modality =
       samples.is_none() ? modality_of(program) : modality_of_samples(program, samples, told);
   int code = 0;
-  {
+  try {
     const Computing computing;
     code = run_within(told, samples.is_none() ? program : "simclr.fit", std::move(arguments), *modality);
+  } catch (...) {
+    told.raise_what_came();  // it came first
+    throw;
   }
   told.raise_what_came();
   return nb::make_tuple(code, bytes_of(told.folder()));

@@ -143,6 +143,7 @@ def test_what_cannot_be_used_is_named_and_counted_and_the_run_goes_on(tmp_path):
     items[3] = OSError("the disk\nis gone")
     items[25] = (images[25].astype(int), labels[25])
     items[47] = (b"\x89PNG\r\n\x1a\n" + bytes(50), labels[47])
+    items[50] = ValueError("a name \udcff that is no UTF-8")
     with pytest.warns(UserWarning) as caught:
         result = simclr.fit(Listed(items), **{**PICTURES, "epochs": 4}, out=tmp_path / "run", quiet=True)
     said = [str(each.message) for each in caught]
@@ -150,7 +151,8 @@ def test_what_cannot_be_used_is_named_and_counted_and_the_run_goes_on(tmp_path):
     assert any(line.startswith("sample 25 of the data set: it holds int64") for line in said)
     assert any(line.startswith("sample 47 of the data set:") for line in said)
     assert all("\n" not in line for line in said) and caught[0].filename == __file__
-    assert (result["skipped_samples"], result["epochs"]) == (3, 4)
+    assert any(line.startswith("sample 50 of the data set: ValueError: a name \\udcff") for line in said)
+    assert (result["skipped_samples"], result["epochs"]) == (4, 4)
     texts = [f"{word} and {number}" for word in ("one", "two", "three", "four") for number in range(6)]
     with pytest.warns(UserWarning) as caught:
         simclr.fit(Listed([*texts, 7, "", "\ud800"]), modality="text", width=8, **RUN, out=tmp_path / "texts", quiet=True)
@@ -184,6 +186,28 @@ def test_ctrl_c_in_a_sample_s_code_ends_the_run_and_it_goes_on(tmp_path):
     assert weights(tmp_path / "run") == weights(tmp_path / "whole")
 
 
+def test_a_sample_that_asks_to_exit_ends_the_run(tmp_path):
+    class Leaving(Listed):
+        asked = 0
+
+        def __getitem__(self, i):
+            self.asked += 1
+            if self.asked > 90:  # each time
+                sys.exit("enough")
+            return super().__getitem__(i)
+
+    with pytest.warns(UserWarning, match="its code asked to end the run"), pytest.raises(SystemExit, match="enough"):
+        simclr.fit(Leaving(list(zip(*pictures()))), **PICTURES, out=tmp_path / "run", quiet=True)
+
+
+def test_labels_are_numbered_alike_and_may_be_names_of_files(tmp_path):
+    images, _ = pictures()
+    for label in ("1", "01", "a\udcff"):
+        items = list(zip(images, ["1", "2", label] * 20))
+        result = simclr.fit(Listed(items), **{**PICTURES, "epochs": 1, "knn_every": 0}, out=tmp_path / label[0:2], quiet=True)
+        assert len(result["evaluation"]["trained"]["knn"]["recall"]) == (2 if label == "1" else 3)
+
+
 def test_pictures_of_pillow_and_tensors_and_labels_of_any_kind(tmp_path):
     options = {**PICTURES, "epochs": 1, "knn_every": 0, "quiet": True}
     images, labels = pictures()
@@ -212,6 +236,7 @@ def test_pictures_of_pillow_and_tensors_and_labels_of_any_kind(tmp_path):
     (np.zeros((20, 8, 8, 3), np.uint8), {"batch_size": 64}, "--batch-size 64 is more than the 20 training pictures"),
     (np.zeros((20, 8, 8, 3), np.uint8), {"bach_size": 4}, r"did you mean --batch-size\?"),
     ([(np.zeros((8, 8, 3), np.uint8), {})] * 20, {}, "the label of sample 0 of the data set must be an int"),
+    ([(np.zeros((8, 8, 3), np.uint8), np.array([0, 1]))] * 20, {}, "the label of sample 0 of the data set must be an int"),
 ])
 def test_what_is_wrong_is_said(tmp_path, dataset, options, message):
     with pytest.raises(simclr.InputError, match=message) as caught:

@@ -234,7 +234,7 @@ def test_a_run_of_texts_and_help(tmp_path, capsys):
     assert done.returncode == 0, done.stderr
     with pytest.warns(UserWarning, match="sentences.txt"):  # of the line that is no UTF-8
         simclr.train(modality="text", data=[tmp_path / "films.tsv", tmp_path / "sentences.txt"], **options,
-                     out=tmp_path / "own")
+                     out=tmp_path / "own", help=False)
     assert entries(tmp_path / "own") == entries(tmp_path / "program")
     assert (tmp_path / "own/model.safetensors").read_bytes() == (tmp_path / "program/model.safetensors").read_bytes()
     capsys.readouterr()
