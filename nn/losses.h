@@ -56,7 +56,7 @@ SIMCLR_API double nt_xent_bound(std::int64_t samples, int views, int positives, 
 /// The same of SupCon, where `views` of each of N samples are in `classes` classes that are equally large, or each in
 /// one of its own where there are more classes than samples: P = max(views N / classes, views) - 1. Chance:
 /// ln(views N - 1), decoupled ln(views N - 1 - P). Bound: ln(P + (views N - 1 - P) e^{-2/tau}), of classes of other
-/// sizes the loss is higher; decoupled ln(views N - 1 - P) - 2/tau. Neither need be reached.
+/// sizes the loss is higher; decoupled, of equal classes alone, ln(views N - 1 - P) - 2/tau. Neither need be reached.
 SIMCLR_API double supcon_chance(std::int64_t samples, int views, std::int64_t classes,
                                 const kernels::NtXentForm& form = {});
 SIMCLR_API double supcon_bound(std::int64_t samples, int views, std::int64_t classes, double temperature,

@@ -21,6 +21,7 @@ METHODS = {  # options, chance and bound
     "supcon-in": (["--method", "supcon", "--temperature", str(TEMPERATURE), "--loss", "supcon-in"], SUPCON),
     "supervised-parts": (["--method", "supervised", "--micro-batch", "4"], (math.log(CLASSES), 0)),
     "supcon-parts": (["--method", "supcon", "--temperature", str(TEMPERATURE), "--micro-batch", "4"], SUPCON),
+    "supervised-clipped": (["--method", "supervised", "--clip-grad-norm", "0.5"], (math.log(CLASSES), 0)),
 }
 
 
@@ -97,7 +98,7 @@ class Methods(unittest.TestCase):
             self.assertEqual(self.losses(out), self.losses(self.runs[name]))
 
     def test_a_run_goes_on_to_the_same_bits(self):
-        for name in ("supervised", "supcon-in"):
+        for name in ("supervised", "supcon-in", "supervised-clipped"):
             with self.subTest(name=name):
                 out = self.folder / f"{name}-on"
                 shutil.copytree(self.runs[name], out)
@@ -108,6 +109,30 @@ class Methods(unittest.TestCase):
                 self.assertEqual(self.losses(out), self.losses(self.runs[name]))
                 self.assertEqual((out / "model.safetensors").read_bytes(),
                                  (self.runs[name] / "model.safetensors").read_bytes())
+
+    def test_other_labels_are_refused(self):
+        for method, code in (("supervised", 1), ("simclr", 0)):  # of the latter they measure alone
+            with self.subTest(method=method):
+                data = self.folder / f"labels-{method}"
+                shutil.copytree(self.folder / "cifar10", data)
+                out = self.folder / f"{method}-relabelled"
+                words = [str(data) if word == str(self.folder / "cifar10") else word for word in self.options]
+                words = ["2" if word == str(EPOCHS) else word for word in words]
+                self.call("train_cifar", *words, "--method", method, "--no-evaluation", "--out", str(out))
+                (out / "model.safetensors").unlink()
+                sorted((out / "checkpoints").glob("*.safetensors"))[-1].unlink()
+                batch = next(data.rglob("data_batch_1.bin"))
+                pictures = bytearray(batch.read_bytes())
+                pictures[0] = (pictures[0] + 1) % CLASSES
+                batch.write_bytes(pictures)
+                said = self.call("train_cifar", "--resume", "--out", str(out), code=code)
+                self.assertEqual("learns from labels, and they are others now" in said, method == "supervised", said)
+
+    def test_a_classifier_s_head_is_not_exported(self):
+        done = subprocess.run([PROGRAMS / "export_onnx", str(self.runs["supervised"]), "head.onnx", "--head"], cwd=self.folder,
+                              capture_output=True, text=True, timeout=300)
+        self.assertEqual(done.returncode, 1, done.stderr)
+        self.assertIn("a supervised run has no projection head; leave it out", done.stderr)
 
     def test_a_run_that_goes_on_keeps_its_method(self):
         for words in (["--method", "simclr"], ["--loss", "supcon-out"]):
@@ -138,6 +163,7 @@ class Methods(unittest.TestCase):
     def test_what_makes_no_sense_is_refused(self):
         for words, why in ((["--loss", "supcon-in"], "it is for --method supcon, not for simclr"),
                            (["--method", "supcon", "--loss", "debiased"], "use --loss supcon-out"),
+                           (["--method", "supcon", "--loss", "dcl"], "a batch of one class alone has no negatives"),
                            (["--method", "supervised", "--loss", "dcl"], "leave it out"),
                            (["--method", "supervised", "--temperature", "0.2"], "leave it out"),
                            (["--method", "supervised", "--head-layers", "3"], "leave it out"),

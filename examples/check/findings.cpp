@@ -41,7 +41,8 @@ struct Judge {
       const std::int64_t there = t.sets.train->size();
       say("batch size",
           std::to_string(r.batch_size) + " " + sample + "s give each view only " +
-              std::to_string(t.model->views(0) * (r.batch_size - 1)) + " others to be told from",
+              std::to_string(t.model->views(0) * (r.batch_size - 1)) + " others" +
+              (r.method == "supcon" ? ", less those of its class," : "") + " to be told from",
           there >= 128 ? "--batch-size 128 or more"
                        : "more " + sample + "s: there are only " + std::to_string(there) + " to train on");
     }

@@ -52,10 +52,10 @@ std::string mixed_channels(const std::map<int, int>& counts, int channels) {
          (channels == 3 ? "" : "; those of others are skipped") + " (to choose: --view-channels)";
 }
 
-/// Clips of which no frame differs from another; of the two views of each in rows i and B + i of [2B,T,...].
-void find_still(const simclr::Tensor& views, Findings& findings) {
+/// Clips of which no frame differs from another; of the V views of each in rows v B + i of [V B,T,...].
+void find_still(const simclr::Tensor& views, int views_each, Findings& findings) {
   constexpr std::int64_t some = 10;  // a title that stands still is no harm
-  const std::int64_t samples = views.dim(0) / 2;
+  const std::int64_t samples = views.dim(0) / views_each;
   const std::vector<float> values = views.to_vector<float>();
   const std::int64_t view = std::ssize(values) / views.dim(0), frame = view / views.dim(1);
   const auto is_still = [&](std::int64_t row) {
@@ -63,7 +63,11 @@ void find_still(const simclr::Tensor& views, Findings& findings) {
     return std::equal(begin + frame, begin + view, begin);  // each frame the one before it
   };
   std::int64_t still = 0;
-  for (std::int64_t i = 0; i < samples; ++i) still += is_still(i) && is_still(samples + i) ? 1 : 0;
+  for (std::int64_t i = 0; i < samples; ++i) {
+    int of_this = 0;
+    for (int v = 0; v < views_each; ++v) of_this += is_still(v * samples + i) ? 1 : 0;
+    still += of_this == views_each ? 1 : 0;
+  }
   if (still * some <= samples) return;
   findings.push_back({.about = "clips",
                       .problem = std::to_string(still) + " of the " + simclr::counted(samples, "clip") +
@@ -216,7 +220,7 @@ void Clips::look(const LookedAt& at, Findings& findings) const {
     findings.push_back({.about = "clips", .problem = line, .remedy = "a smaller --stride, or fewer --frames"});
   }
   find_range("clip", looked_at.values, policy(), channels, findings);
-  if (own_.times.frames > 1) find_still(views, findings);
+  if (own_.times.frames > 1) find_still(views, at.difference ? 2 : 1, findings);
   if (own_.stem == nn::Stem::imagenet && own_.size < 32) {
     findings.push_back({.about = "views",
                         .problem = "the stem for large frames halves views of " + std::to_string(own_.size) + " pixels",

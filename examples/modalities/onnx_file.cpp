@@ -31,6 +31,8 @@ EncoderFile open_weights(const OnnxFile& o, Kind& kind) {
   if (o.side != "none") return open_side(o.weights, kind, o.side);
   SIMCLR_CHECK(!is_of_pairs(config_of_weights(o.weights)), o.weights,
                ": --head: these are weights of pairs, whose sides have a head each; say which with --side");
+  SIMCLR_CHECK(text_at(config_of_weights(o.weights), "method") != "supervised", o.weights,
+               ": --head: a supervised run has no projection head; leave it out");
   return open_tower(o.weights, kind.modality(), 0);
 }
 

@@ -178,7 +178,10 @@ bool parse_command_line(const char* name, int argc, char** argv, TrainingOptions
   std::string config;
   table.group("");
   table.add("config", config, "A run's config.json, to repeat it; the other options change it").command_line_only();
-  CLI::App app("Pre-trains an encoder by contrastive learning, without labels, then measures what it learned.", name);
+  CLI::App app(
+      "Pre-trains an encoder by contrastive learning, without labels unless --method says so, then "
+      "measures what it learned.",
+      name);
   app.footer(presets_text(modality));
   if (!parse(app, table, argc, argv)) return false;
   o.sources = table.sources;

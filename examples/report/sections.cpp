@@ -225,7 +225,8 @@ std::string no_evaluation_html(const ReportInput& in) {
 }
 
 std::string run_title(const ReportInput& in) {
-  std::string title = "SimCLR run";
+  const std::string method = method_of(in);
+  std::string title = method == "supcon" ? "SupCon run" : method == "supervised" ? "Supervised run" : "SimCLR run";
   if (in.config.contains("first") && in.config.contains("second")) {  // an encoder of its own for either
     return title + " \u00b7 " + setting_text(in.config["first"]) + " and " + setting_text(in.config["second"]);
   }
@@ -317,14 +318,17 @@ std::string curves_html(const ReportInput& in, const Json& charts) {
                     "machine, or that the " +
                     sample + "s came too slowly.",
                 "No epoch was finished.");
-  html +=
-      chart(charts, "knn", "kNN accuracy",
-            "How often the nearest training " + sample +
-                "s vote for the right class. It should rise well above the "
-                "untrained encoder's level, and then flatten.",
-            unlabelled(in) ? "The " + sample + "s have no labels, so neighbours cannot vote for a class."
-                           : "kNN was not measured in this run; <code>--knn-every</code> says after how many epochs it "
-                             "is.");
+  html += chart(
+      charts, "knn", "kNN accuracy",
+      "How often the nearest training " + sample +
+          "s vote for the right class. It should rise well above the "
+          "untrained encoder's level, and then flatten." +
+          (method_of(in) == "simclr" ? ""
+                                     : " Without <code>--hold-out</code> the training saw the labels of those that "
+                                       "are asked about, so that it is too high."),
+      unlabelled(in) ? "The " + sample + "s have no labels, so neighbours cannot vote for a class."
+                     : "kNN was not measured in this run; <code>--knn-every</code> says after how many epochs it "
+                       "is.");
   if (charts.contains("retrieval")) {
     html += chart(charts, "retrieval", "R@1 and R@10",
                   "How often one part of a " + sample +

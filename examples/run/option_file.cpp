@@ -173,6 +173,7 @@ std::vector<Difference> differences(const OptionTable& table, const ordered_json
   for (const OptionRow& row : table.rows()) {
     if (row.key().empty() || row.changeable()) continue;
     const ordered_json was = value_at(before, row.key()), is = row.value();
+    if (was.is_null() && !table.given(row)) continue;  // of a version without this option, which had its default then
     if (was != is) out.push_back({table.said(row), row.key(), was.dump(), is.dump()});
   }
   for (const auto& [key, value] : before.items()) {  // what another version wrote

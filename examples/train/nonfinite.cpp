@@ -5,6 +5,7 @@
 #include <simclr/nn/inspect.h>
 
 #include <exception>
+#include <sstream>
 
 namespace nn = simclr::nn;
 
@@ -33,7 +34,9 @@ void explain_nonfinite(Training& t, std::int64_t bad_step) {
   // Of several ranks the first that sees it in its own samples.
   std::string place = first_text(t.world.get(), found_in(t, static_cast<std::uint32_t>(epoch), step));
   if (place.empty()) place = "it did not show when the step was run again, as after a fault of the machine";
+  std::ostringstream temperature;
+  temperature << " or --temperature (" << r.temperature << ")";
   simclr::fail<CommonError>("NaN or Inf at epoch ", epoch + 1, ", step ", step + 1, ": ", place,
                             ". No checkpoint holds it. Lower --lr (", r.lr, ") or raise --warmup-epochs (",
-                            r.warmup_epochs, ") or --temperature (", r.temperature, ")");
+                            r.warmup_epochs, ")", r.method == "supervised" ? "" : temperature.str());
 }

@@ -4,6 +4,7 @@
 #include "run/progress.h"
 #include "run/run_log.h"
 #include "train/data_files.h"
+#include "train/method.h"
 #include "train/training_config.h"
 #include "train/training_rows.h"
 
@@ -148,7 +149,9 @@ void RunCheckpoints::check_same_run(const nn::Metadata& metadata) const {
     simclr::fail("--resume: the checkpoints in ", run_.path(), " are not of ", training_.options.program);
   }
   TrainingOptions now_asked = training_.options;
-  for (const Difference& d : differences(training_table(now_asked, *training_.modality), config)) {
+  OptionTable table = training_table(now_asked, *training_.modality);
+  table.sources = training_.options.sources;
+  for (const Difference& d : differences(table, config)) {
     simclr::fail(d.said, ": the run in ", run_.path(), " has ", d.before,
                  " there; leave it as it was, or begin another run");
   }
@@ -223,6 +226,15 @@ std::optional<RunState> RunCheckpoints::resume(const std::function<void(const st
     simclr::fail("--resume: the checkpoints in ", run_.path(), " are not of ", training_.options.program);
   }
   const std::string differs = what_differs(*metadata);
+  if (takes_labels(training_.options.recipe)) {
+    const auto labels_of = [](const ordered_json& labels) {
+      const ordered_json all = labels.is_object() ? labels : ordered_json::object();
+      return all.value("training", all.value("training and test", ""));
+    };
+    SIMCLR_CHECK(labels_of(data_in(*metadata).value("labels", ordered_json())) == labels_of(training_.labels),
+                 "--resume: --method ", training_.options.recipe.method, " learns from labels, and they are others now",
+                 differs.empty() ? "" : " (" + differs + ")", "; give it the data it had");
+  }
   if (!differs.empty()) {
     const bool others =
         training_.sets.test && test_part_differs(data_in(*metadata), data_, training_.sets.within_training);

@@ -51,13 +51,15 @@ Compute choose_compute(const TrainingOptions& o, const simclr::World& world) {
   const bool gpu = c.device.type != DeviceType::cpu;
   SIMCLR_CHECK(gpu || o.dtype != "bf16", "--dtype bf16: only a GPU computes with it, and this run is on the CPU");
   c.dtype = o.dtype == "bf16" || (o.dtype == "auto" && c.device.type == DeviceType::cuda) ? DType::bf16 : DType::f32;
+  const bool contrastive = o.recipe.method != "supervised";
+  SIMCLR_CHECK(!o.wgmma || contrastive, "--wgmma: --method supervised has no such loss; leave it out");
   SIMCLR_CHECK(!o.wgmma || (gpu && c.dtype == DType::bf16 && o.recipe.head_out <= 256),
                "--wgmma: the tiles for Hopper's tensor cores take bf16 projections of at most 256 values on a GPU of "
                "sm_90, this run computes in ",
                name(c.dtype), " on ", to_string(c.device), " with --head-out ", o.recipe.head_out, "; leave it out");
   SIMCLR_CHECK(!o.wgmma || loss_form(o.recipe).hardness == 0,
                "--wgmma: there are no such tiles for --loss hard; leave out one of them");
-  SIMCLR_CHECK(world.size() == 1 || o.recipe.loss != "dclw",
+  SIMCLR_CHECK(world.size() == 1 || !contrastive || o.recipe.loss != "dclw",
                "--loss dclw: it weighs the pairs of a batch against each "
                "other, which the ",
                world.size(), " processes of this run do not share; use --loss dcl, or one process");

@@ -40,6 +40,8 @@ void add_method_rules(OptionTable& table, Recipe& r) {
     SIMCLR_CHECK(
         !supcon || (r.loss != "debiased" && r.loss != "hard"), rows.said(r.loss),
         ": it guesses which negatives are of the own class, which --method supcon knows; use --loss supcon-out");
+    SIMCLR_CHECK(!supcon || (r.loss != "dcl" && r.loss != "dclw"), rows.said(r.loss),
+                 ": a batch of one class alone has no negatives, and its loss is -infinity; use --loss supcon-out");
     if (r.method != "supervised") return;
     const auto unused = [&rows](const auto& option) {
       SIMCLR_CHECK(

@@ -10,10 +10,9 @@ using test::random_tensor;
 using test::relative_error;
 using test::same_bits;
 
-// Fewer elements than a block has threads, several blocks, and more than the blocks that there are at most take at
-// once.
+// Fewer elements than a block has threads, several blocks, and more pieces than a block has threads.
 DEVICE_TEST_CASE("clipping gives the CPU's norm and gradients") {
-  for (const std::int64_t n : {1, 31, 257, 20000}) {
+  for (const std::int64_t n : {1, 31, 257, 20000, 257 * 4096 + 3}) {
     const Tensor given = random_tensor({n}, 3, DType::f32);
     Tensor exact = given.to(DType::f64), norm = Tensor::zeros({1}, DType::f64);
     kernels::clip_gradient_norm(exact, 0.4, norm);

@@ -254,7 +254,8 @@ std::string faults_of(const Make& make) {
   const OptionTable table = make(o);
   std::string faults;
   for (const OptionRow& row : table.rows()) {
-    if (row.name() == "method" && table.rows().size() > 100) continue;  // pairs have but one
+    if (row.name() == "method" && Json(table.constants()).dump().find("pairs") != std::string::npos)
+      continue;  // have one
     faults += RowCheck(make, row.name()).faults;
   }
   return faults;
@@ -270,6 +271,18 @@ std::string faults_with(const std::function<void(OptionTable&, TrainingOptions&)
 }
 
 }  // namespace
+
+TEST_CASE("A run of a version without an option goes on with its default, and refuses another value", "[options]") {
+  TrainingOptions o = quick();
+  OptionTable table = pictures_table(o);
+  Json before = to_json(table);
+  before.erase("method");
+  CHECK(differences(table, before).empty());
+  row_named(table, "method").set("supcon");
+  table.sources["method"] = "";
+  REQUIRE(differences(table, before).size() == 1);
+  CHECK(differences(table, before)[0].key == "method");
+}
 
 TEST_CASE("Every row is on the command line, in the file and back, in its range, and compared on resume", "[options]") {
   CHECK(faults_of(pictures_table) == "");
